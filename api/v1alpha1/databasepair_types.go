@@ -1,0 +1,148 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// DatabasePair is two mysqld pods that replicate master-master: one, the primary,
+// accepts writes; the other, the passive, is kept read-only and takes over.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=dbp,categories=all
+// +kubebuilder:printcolumn:name="Primary",type=string,JSONPath=`.status.primary`,description="The member that may accept writes"
+// +kubebuilder:printcolumn:name="Epoch",type=integer,JSONPath=`.status.epoch`,description="Version of the authority; grows with every change of primary"
+// +kubebuilder:printcolumn:name="Available",type=string,JSONPath=`.status.conditions[?(@.type=="Available")].status`,description="Does the primary accept writes?"
+// +kubebuilder:printcolumn:name="Failover-Ready",type=string,JSONPath=`.status.conditions[?(@.type=="FailoverReady")].status`,description="Could the pair fail over now without loss?"
+// +kubebuilder:printcolumn:name="Lag",type=string,JSONPath=`.status.lag`,description="How far the passive is behind"
+// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why the pair is or is not ready"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40",message="metadata.name must be at most 40 characters: the names of the pods, volumes and Secrets are derived from it"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must start with a lower-case letter and hold only lower-case letters, digits and '-': it becomes the name of a Service"
+type DatabasePair struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is the pair that is wished for.
+	Spec DatabasePairSpec `json:"spec,omitempty"`
+	// status is what the operator last saw and did.
+	Status DatabasePairStatus `json:"status,omitempty"`
+}
+
+// DatabasePairList is a list of pairs.
+//
+// +kubebuilder:object:root=true
+type DatabasePairList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []DatabasePair `json:"items"`
+}
+
+// DatabasePairSpec is the pair that is wished for.
+type DatabasePairSpec struct {
+	// mysql says which mysqld runs and with which settings.
+	// +optional
+	// +kubebuilder:default={}
+	MySQL MySQLSpec `json:"mysql,omitempty"`
+
+	// storage is the volume of each member.
+	Storage StorageSpec `json:"storage"`
+
+	// durability says when a write counts as safe.
+	// +optional
+	// +kubebuilder:default={}
+	Durability DurabilitySpec `json:"durability,omitempty"`
+
+	// authority times how long a primary may accept writes without a new
+	// confirmation that it is the primary.
+	// +optional
+	// +kubebuilder:default={}
+	Authority AuthoritySpec `json:"authority,omitempty"`
+
+	// failover says when the passive takes over by itself.
+	// +optional
+	// +kubebuilder:default={}
+	Failover FailoverSpec `json:"failover,omitempty"`
+
+	// services are the addresses that clients use.
+	// +optional
+	// +kubebuilder:default={}
+	Services ServicesSpec `json:"services,omitempty"`
+
+	// network limits who may connect, and how long silence is endured.
+	// +optional
+	// +kubebuilder:default={}
+	Network NetworkSpec `json:"network,omitempty"`
+
+	// placement keeps the two members apart.
+	// +optional
+	// +kubebuilder:default={}
+	Placement PlacementSpec `json:"placement,omitempty"`
+
+	// podTemplate is what may be said about the members' pods. It is an allow-list:
+	// what is not here belongs to the operator.
+	// +optional
+	// +kubebuilder:default={}
+	PodTemplate PodTemplateSpec `json:"podTemplate,omitempty"`
+
+	// operationHistoryLimit is how many finished DatabasePairOperations of this pair
+	// are kept; the oldest go first.
+	// +optional
+	// +kubebuilder:default=20
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	OperationHistoryLimit int32 `json:"operationHistoryLimit,omitempty"`
+
+	// paused stops every change the operator would make to the pair's objects and
+	// roles. Fencing goes on: agents still close a primary that lost its authority.
+	// +optional
+	Paused bool `json:"paused,omitempty"`
+}
+
+// ImagePullPolicy is a container's image pull policy.
+// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+type ImagePullPolicy string
+
+// MySQLSpec says which mysqld runs and with which settings.
+type MySQLSpec struct {
+	// image holds mysqld 8.4 or newer on its PATH.
+	// +optional
+	// +kubebuilder:default="mysql:9.7"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+
+	// imagePullPolicy of the image.
+	// +optional
+	// +kubebuilder:default=IfNotPresent
+	ImagePullPolicy ImagePullPolicy `json:"imagePullPolicy,omitempty"`
+
+	// config are settings of mysqld, option name to value, such as
+	// innodb_buffer_pool_size: "1G". Options that the operator owns (server_id, the
+	// read_only family, replication, binlog, ports, paths) are refused.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=100
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-zA-Z][a-zA-Z0-9_-]{0,99}$'))",message="spec.mysql.config: an option name holds only letters, digits, '_' and '-' and starts with a letter; fix the name"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.lowerAscii().replace('-', '_').replace('loose_', '').replace('skip_', '').matches('^(gtid_mode|enforce_gtid_consistency|log_bin|log_replica_updates|server_id|read_only|super_read_only|offline_mode|persisted_globals_load|rpl_semi_sync_.*|relay_log_recovery|admin_.*|port|socket|datadir|sync_binlog|innodb_flush_log_at_trx_commit|binlog_row_image|replica_preserve_commit_order|auto_increment_(increment|offset)|plugin_load.*|init_file|init_connect|grant_tables|innodb_force_recovery|innodb_read_only|event_scheduler)$'))",message="spec.mysql.config: this option is owned by the operator (docs/concepts.md lists them); remove it"
+	Config map[string]MySQLOptionValue `json:"config,omitempty"`
+
+	// binlogRetention is how long binary logs are kept. Nothing that the other member
+	// has not received is ever removed.
+	// +optional
+	// +kubebuilder:default="72h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10m')",message="spec.mysql.binlogRetention must be at least 10m: a member that was away that long would have to be copied anew"
+	BinlogRetention metav1.Duration `json:"binlogRetention,omitempty"`
+
+	// binlogMaxSize caps all binary logs together: a quantity (10Gi) or a share of the
+	// volume (30%). Nothing that the other member has not received is ever removed.
+	// +optional
+	// +kubebuilder:default="30%"
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([1-9]|[1-8][0-9]|90)%$') || (isQuantity(self) && quantity(self).isGreaterThan(quantity('99Mi')))",message="spec.mysql.binlogMaxSize must be a share from 1% to 90% or a quantity of at least 100Mi"
+	BinlogMaxSize string `json:"binlogMaxSize,omitempty"`
+}
+
+// MySQLOptionValue is the value of one mysqld option.
+// +kubebuilder:validation:MaxLength=1024
+// +kubebuilder:validation:Pattern=`^[^\r\n]*$`
+type MySQLOptionValue string

@@ -1,0 +1,155 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// DatabasePairOperation is the record of one thing done to a pair: made by a person, a
+// schedule or the operator. Its spec never changes; a finished one never changes at all.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=dbpo
+// +kubebuilder:printcolumn:name="Pair",type=string,JSONPath=`.spec.pairRef.name`
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
+// +kubebuilder:printcolumn:name="Target",type=string,JSONPath=`.spec.target`
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="Proof",type=string,JSONPath=`.status.proof`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type DatabasePairOperation struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is to be done.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec of an operation cannot be changed: it is a record; make a new operation"
+	Spec OperationSpec `json:"spec"`
+	// status is how it goes.
+	Status OperationStatus `json:"status,omitempty"`
+}
+
+// DatabasePairOperationList is a list of operations.
+//
+// +kubebuilder:object:root=true
+type DatabasePairOperationList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []DatabasePairOperation `json:"items"`
+}
+
+// OperationType is what kind of thing is done.
+// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release
+type OperationType string
+
+// The operation types.
+const (
+	// OperationFailover moves the authority to the other member after the primary was
+	// lost. The operator makes it by itself, or a person in failover.mode Manual.
+	OperationFailover OperationType = "Failover"
+	// OperationAdopt makes one member's data the pair's truth after the authority was
+	// lost or rolled back.
+	OperationAdopt OperationType = "Adopt"
+	// OperationFence revokes the authority and closes the primary until it is released.
+	OperationFence OperationType = "Fence"
+	// OperationConfirmDead is a person's word that a member cannot run any more.
+	OperationConfirmDead OperationType = "ConfirmDead"
+	// OperationForcePromote promotes a member that may lack acknowledged writes.
+	OperationForcePromote OperationType = "ForcePromote"
+	// OperationRelease ends a fence.
+	OperationRelease OperationType = "Release"
+)
+
+// OperationSpec is what is to be done.
+// +kubebuilder:validation:XValidation:rule="self.type in ['Adopt','ConfirmDead','ForcePromote'] ? has(self.target) : true",message="spec.target is required for this type: name the member"
+// +kubebuilder:validation:XValidation:rule="self.type in ['Adopt','ConfirmDead','ForcePromote'] ? has(self.confirm) : true",message="spec.confirm is required for this type: <pair>/<epoch>, as kubectl dbpair status shows them; it keeps an old manifest from being replayed"
+type OperationSpec struct {
+	// pairRef is the pair, in the same namespace.
+	PairRef PairReference `json:"pairRef"`
+	// type of the operation.
+	Type OperationType `json:"type"`
+	// target is the member it is about.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Target string `json:"target,omitempty"`
+	// reason is for whoever reads the record.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Reason string `json:"reason,omitempty"`
+	// confirm is "<pair>/<epoch>": the operation does nothing at any other epoch.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[a-z][-a-z0-9]*/[0-9]+$`
+	// +kubebuilder:validation:MaxLength=64
+	Confirm string `json:"confirm,omitempty"`
+}
+
+// PairReference names a pair in the same namespace.
+type PairReference struct {
+	// name of the DatabasePair.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	Name string `json:"name"`
+}
+
+// OperationPhase is how far an operation is.
+// +kubebuilder:validation:Enum=Pending;Running;Succeeded;Failed;Abandoned
+type OperationPhase string
+
+// The phases. The last three are terminal.
+const (
+	OperationPending   OperationPhase = "Pending"
+	OperationRunning   OperationPhase = "Running"
+	OperationSucceeded OperationPhase = "Succeeded"
+	OperationFailed    OperationPhase = "Failed"
+	OperationAbandoned OperationPhase = "Abandoned"
+)
+
+// Terminal reports whether the phase never changes again.
+func (p OperationPhase) Terminal() bool {
+	return p == OperationSucceeded || p == OperationFailed || p == OperationAbandoned
+}
+
+// OperationStatus is how an operation goes.
+type OperationStatus struct {
+	// phase of the operation.
+	// +optional
+	Phase OperationPhase `json:"phase,omitempty"`
+	// rule by which it was begun.
+	// +optional
+	Rule string `json:"rule,omitempty"`
+	// epoch of the authority when it began.
+	// +optional
+	Epoch int64 `json:"epoch,omitempty"`
+	// from is the primary at its begin.
+	// +optional
+	From string `json:"from,omitempty"`
+	// to is the primary at its end.
+	// +optional
+	To string `json:"to,omitempty"`
+	// proof that the former primary was closed.
+	// +optional
+	Proof string `json:"proof,omitempty"`
+	// message says how it ended, and what to do if something has to be done.
+	// +optional
+	Message string `json:"message,omitempty"`
+	// startTime of the operation.
+	// +optional
+	StartTime *metav1.MicroTime `json:"startTime,omitempty"`
+	// completionTime of the operation.
+	// +optional
+	CompletionTime *metav1.MicroTime `json:"completionTime,omitempty"`
+	// timeline of the steps.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	Timeline []OperationEvent `json:"timeline,omitempty"`
+}
+
+// OperationEvent is one step of an operation.
+type OperationEvent struct {
+	// step that was done.
+	Step string `json:"step"`
+	// time at which it was done.
+	Time metav1.MicroTime `json:"time"`
+	// message is what was seen.
+	// +optional
+	Message string `json:"message,omitempty"`
+}

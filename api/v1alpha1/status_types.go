@@ -1,0 +1,124 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// The condition types of a DatabasePair. All are present from the operator's first
+// visit. The reason is the name of the rule that decided, the message a fact and, where
+// somebody has to act, the verb.
+const (
+	// ConditionReady: Available, and this generation of the spec is reconciled.
+	ConditionReady = "Ready"
+	// ConditionAvailable: the primary accepts writes and the Service leads to it.
+	ConditionAvailable = "Available"
+	// ConditionReplicating: both channels carry what they should.
+	ConditionReplicating = "Replicating"
+	// ConditionFailoverReady: the pair could fail over now without loss.
+	ConditionFailoverReady = "FailoverReady"
+	// ConditionProgressing: something is under way or pending.
+	ConditionProgressing = "Progressing"
+	// ConditionInDoubt: nothing may be done without a missing proof or a person's word.
+	ConditionInDoubt = "InDoubt"
+	// ConditionAgentOutdated: the agents are older than the operator; they are renewed
+	// with the next restart of their pods.
+	ConditionAgentOutdated = "AgentOutdated"
+)
+
+// ConditionTypes lists every condition type, in the order of the status.
+var ConditionTypes = []string{
+	ConditionReady, ConditionAvailable, ConditionReplicating, ConditionFailoverReady,
+	ConditionProgressing, ConditionInDoubt, ConditionAgentOutdated,
+}
+
+// DatabasePairStatus is what the operator last saw and did.
+type DatabasePairStatus struct {
+	// observedGeneration is the generation of the spec that the status speaks of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// primary is the member that may accept writes; empty when nobody may.
+	// +optional
+	Primary string `json:"primary,omitempty"`
+	// epoch is the version of the authority; it grows with every change of primary.
+	// +optional
+	Epoch int64 `json:"epoch,omitempty"`
+	// inSync are the members that have every acknowledged write.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=2
+	InSync []string `json:"inSync,omitempty"`
+	// lag is how far the passive is behind, rounded.
+	// +optional
+	Lag string `json:"lag,omitempty"`
+	// members, by ordinal.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=2
+	Members []MemberStatus `json:"members,omitempty"`
+	// privilegedAccounts can write on a read-only member. The operator makes none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=50
+	PrivilegedAccounts []string `json:"privilegedAccounts,omitempty"`
+	// lastFailover is the last failover of this pair.
+	// +optional
+	LastFailover *LastFailover `json:"lastFailover,omitempty"`
+	// conditions of the pair.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// MemberRole is what a member is to the pair.
+// +kubebuilder:validation:Enum=Primary;Passive;Unknown
+type MemberRole string
+
+// The roles.
+const (
+	RolePrimary MemberRole = "Primary"
+	RolePassive MemberRole = "Passive"
+	RoleUnknown MemberRole = "Unknown"
+)
+
+// MemberStatus is one member as last seen.
+type MemberStatus struct {
+	// name of the member and its pod.
+	Name string `json:"name"`
+	// role by the authority.
+	Role MemberRole `json:"role"`
+	// state as its agent reports it, such as Open, Closed, Seeding, or Unreachable.
+	State string `json:"state"`
+	// podUID of the pod last seen.
+	// +optional
+	PodUID string `json:"podUID,omitempty"`
+	// dataID is the identity of the data on the member's volume.
+	// +optional
+	DataID string `json:"dataID,omitempty"`
+	// node the pod runs on.
+	// +optional
+	Node string `json:"node,omitempty"`
+	// agentVersion is the version of the member's agent.
+	// +optional
+	AgentVersion string `json:"agentVersion,omitempty"`
+	// mysqlVersion is the version of the member's mysqld.
+	// +optional
+	MySQLVersion string `json:"mysqlVersion,omitempty"`
+	// lagSeconds is how far the member's applier is behind, in seconds.
+	// +optional
+	LagSeconds *int64 `json:"lagSeconds,omitempty"`
+	// problem is what keeps the member from doing its part, and what to do.
+	// +optional
+	Problem string `json:"problem,omitempty"`
+}
+
+// LastFailover is the last failover of a pair.
+type LastFailover struct {
+	// operation is the DatabasePairOperation that records it.
+	Operation string `json:"operation"`
+	// time at which it ended.
+	Time metav1.Time `json:"time"`
+	// proof that the old primary was closed.
+	Proof string `json:"proof"`
+}

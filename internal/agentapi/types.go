@@ -1,0 +1,319 @@
+package agentapi
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Ports of a member's pod.
+const (
+	PortMySQL   = 3306
+	PortAdmin   = 33062
+	PortDoor    = 7306
+	PortAgent   = 7443
+	PortMetrics = 7080
+	PortProbe   = 7081
+)
+
+// Paths of the agent's API.
+const (
+	PathState      = "/v1/state"      // GET, ?since=<revision>&wait=<duration> long-polls, &fresh=1 asks mysqld anew
+	PathVouch      = "/v1/vouch"      // POST VouchRequest (peer only)
+	PathCease      = "/v1/cease"      // POST Command: raise the highest known epoch durably
+	PathFence      = "/v1/fence"      // POST Command: cease, then close, then answer what was reached
+	PathAckFence   = "/v1/ack-fence"  // POST Command: cease, stop the receiver durably, apply everything received
+	PathLook       = "/v1/look"       // POST Command: read the Lease now
+	PathInitialise = "/v1/initialise" // POST InitialiseCommand
+	PathSeed       = "/v1/seed"       // POST SeedCommand
+	PathRewind     = "/v1/rewind"     // POST RewindCommand
+	PathSnapshot   = "/v1/snapshot"   // POST Command: GTIDs of the binlog up to its end, waiting commits included
+	PathCovers     = "/v1/covers"     // POST CoversRequest: is this set received here?
+)
+
+// Command is the head of every command. The agent refuses it with ErrorStale when it
+// has seen a higher epoch or ledger version, and with ErrorWrongPair when it serves
+// another pair.
+type Command struct {
+	PairUID       pair.UID           `json:"pairUID"`
+	Epoch         pair.Epoch         `json:"epoch"`
+	LedgerVersion pair.LedgerVersion `json:"ledgerVersion"`
+	// RequestID is random per request and comes back in the answer, so that an answer
+	// cannot be taken for that of another request.
+	RequestID string `json:"requestID"`
+}
+
+// InitialiseCommand makes an empty volume a data directory with the accounts of the
+// pair. The agent reads the Lease itself and refuses unless Bootstrap names it.
+type InitialiseCommand struct {
+	Command
+	DataID pair.DataID `json:"dataID"`
+}
+
+// SeedCommand replaces the member's data by a CLONE of the donor's. The agent reads the
+// Lease itself and refuses if it is holder, in sync or joining, or if the donor is not
+// the holder. It marks its data void before it wipes anything.
+type SeedCommand struct {
+	Command
+	Donor pair.MemberName `json:"donor"`
+	// DonorHost is the donor's address, reached at PortAdmin.
+	DonorHost string `json:"donorHost"`
+	// Target is the DataID that is to be replaced; empty for an empty volume.
+	Target pair.DataID `json:"target"`
+	// DataID the new data will have.
+	DataID pair.DataID `json:"dataID"`
+}
+
+// RewindCommand cuts the member's errant tail before mysqld starts. Refused like Seed.
+type RewindCommand struct {
+	Command
+	// Holder's binlog contents; what is not in it is errant.
+	HolderGTIDs string      `json:"holderGTIDs"`
+	Target      pair.DataID `json:"target"`
+}
+
+// VouchRequest asks the peer for its word.
+type VouchRequest struct {
+	PairUID pair.UID        `json:"pairUID"`
+	Asker   pair.MemberName `json:"asker"`
+	// Epoch the asker believes it holds, or wants to open at again.
+	Epoch pair.Epoch `json:"epoch"`
+	Nonce string     `json:"nonce"`
+}
+
+// VouchReply is the peer's word: "I know no epoch above Epoch".
+type VouchReply struct {
+	Nonce       string          `json:"nonce"`
+	Voucher     pair.MemberName `json:"voucher"`
+	VoucherUID  pair.PodUID     `json:"voucherUID"`
+	AgentStart  pair.AgentStart `json:"agentStart"`
+	Epoch       pair.Epoch      `json:"epoch"`
+	Given       bool            `json:"given"`
+	Why         string          `json:"why,omitempty"` // when not given
+	KnownEpoch  pair.Epoch      `json:"knownEpoch"`
+	Holder      string          `json:"holder,omitempty"` // pair.Holder.String() at KnownEpoch, when known
+	Open        bool            `json:"open"`
+	TakesItself bool            `json:"takesItself"` // takes itself for the holder
+}
+
+// FenceReply answers a fence or cease command.
+type FenceReply struct {
+	RequestID string          `json:"requestID"`
+	Member    pair.MemberName `json:"member"`
+	PodUID    pair.PodUID     `json:"podUID"`
+	Epoch     pair.Epoch      `json:"epoch"` // the epoch that was made durable
+	Ceased    bool            `json:"ceased"`
+	// ProcessStopped: no mysqld runs on this volume and none will be opened below or
+	// at Epoch.
+	ProcessStopped bool `json:"processStopped"`
+	// Demoted: super_read_only and offline_mode on, no client session, re-read after.
+	Demoted bool   `json:"demoted"`
+	Why     string `json:"why,omitempty"`
+}
+
+// SnapshotReply is what the member's binlog holds up to its end.
+type SnapshotReply struct {
+	RequestID     string             `json:"requestID"`
+	LedgerVersion pair.LedgerVersion `json:"ledgerVersion"` // acted on
+	Incarnation   pair.Incarnation   `json:"incarnation"`
+	Waiting       bool               `json:"waiting"` // commits wait for the peer
+	// SemiSyncClients connected; the snapshot is of use only with exactly one.
+	SemiSyncClients int `json:"semiSyncClients"`
+	// PeerIncarnation of the one semi-sync client, as its receiver registered it.
+	BinlogGTIDs string `json:"binlogGTIDs"`
+}
+
+// CoversRequest asks whether a GTID set is received here.
+type CoversRequest struct {
+	Command
+	GTIDs string `json:"gtids"`
+}
+
+// CoversReply answers it.
+type CoversReply struct {
+	RequestID   string           `json:"requestID"`
+	Covers      bool             `json:"covers"`
+	Incarnation pair.Incarnation `json:"incarnation"`
+	Missing     string           `json:"missing,omitempty"`
+	Errant      string           `json:"errant,omitempty"` // in this binlog, not in the set
+}
+
+// Phase is what a member's agent is doing.
+type Phase string
+
+// The phases of an agent.
+const (
+	PhaseStarting     Phase = "Starting"      // the agent has just started
+	PhaseVolumeInUse  Phase = "VolumeInUse"   // another process holds the volume (R10)
+	PhaseForeign      Phase = "ForeignVolume" // the volume belongs to another pair or member
+	PhaseEmpty        Phase = "Empty"         // an empty volume; waits to be initialised or seeded
+	PhaseInitialising Phase = "Initialising"
+	PhaseSeeding      Phase = "Seeding"
+	PhaseVoid         Phase = "Void"       // data was given up for a seed that has not finished
+	PhaseHeld         Phase = "Held"       // unclean end; waits to hear who is the holder (R7)
+	PhaseRecovering   Phase = "Recovering" // mysqld starts and does not answer yet
+	PhaseClosed       Phase = "Closed"
+	PhaseOpening      Phase = "Opening"
+	PhaseOpen         Phase = "Open"
+	PhaseClosing      Phase = "Closing"
+	PhaseFailed       Phase = "Failed" // mysqld cannot be started; Problems says why
+)
+
+// State is everything an agent says about its member.
+type State struct {
+	// Revision grows with every change that matters to a reader.
+	Revision int64 `json:"revision"`
+
+	PairUID      pair.UID        `json:"pairUID"`
+	Member       pair.MemberName `json:"member"`
+	PodUID       pair.PodUID     `json:"podUID"`
+	AgentStart   pair.AgentStart `json:"agentStart"`
+	AgentVersion string          `json:"agentVersion"`
+
+	// KnownEpoch is the highest epoch known, fsynced.
+	KnownEpoch pair.Epoch `json:"knownEpoch"`
+	// ActedLedger is the ledger version last acted on.
+	ActedLedger pair.LedgerVersion `json:"actedLedger"`
+	DataID      pair.DataID        `json:"dataID,omitempty"`
+
+	Phase Phase `json:"phase"`
+	// OpenEpoch is the epoch at which the member is open; only in PhaseOpen.
+	OpenEpoch pair.Epoch `json:"openEpoch,omitempty"`
+	// ReceiverStoppedAt is the epoch of the ack fence; zero when there is none.
+	ReceiverStoppedAt pair.Epoch `json:"receiverStoppedAt,omitempty"`
+	// AppliedAll: since the ack fence everything received is applied and flushed.
+	AppliedAll bool `json:"appliedAll,omitempty"`
+	// UncleanAt is the epoch of an open-at marker found at the start; Touched says that
+	// a mysqld was started since, so that the tail can no longer be rewound.
+	UncleanAt pair.Epoch `json:"uncleanAt,omitempty"`
+	Touched   bool       `json:"touched,omitempty"`
+
+	// PeerSilentFor is how long the peer's agent has not answered this one.
+	PeerSilentFor time.Duration `json:"peerSilentFor"`
+	// ConfirmationAge since before the last confirmation was asked for; -1 for none.
+	ConfirmationAge time.Duration `json:"confirmationAge"`
+
+	Mysqld Mysqld `json:"mysqld"`
+	// Server is what mysqld answered last; nil when it never did in this incarnation.
+	Server *Server `json:"server,omitempty"`
+	// ServerAge is how old Server is.
+	ServerAge time.Duration `json:"serverAge"`
+
+	// Seed is the progress of a CLONE.
+	Seed *SeedProgress `json:"seed,omitempty"`
+
+	Problems []Problem `json:"problems,omitempty"`
+}
+
+// Mysqld is the agent's child.
+type Mysqld struct {
+	Running     bool             `json:"running"`
+	Incarnation pair.Incarnation `json:"incarnation,omitempty"`
+	Exits       int              `json:"exits"`              // since the agent started
+	LastExit    string           `json:"lastExit,omitempty"` // such as "exit 1" or "signal killed"
+	Version     string           `json:"version,omitempty"`
+}
+
+// Server is what mysqld said of itself.
+type Server struct {
+	ServerUUID     string `json:"serverUUID"`
+	SuperReadOnly  bool   `json:"superReadOnly"`
+	ReadOnly       bool   `json:"readOnly"`
+	OfflineMode    bool   `json:"offlineMode"`
+	GTIDExecuted   string `json:"gtidExecuted"`
+	GTIDReceived   string `json:"gtidReceived"` // executed included
+	ClientSessions int    `json:"clientSessions"`
+
+	Receiver ChannelThread `json:"receiver"`
+	Applier  ChannelThread `json:"applier"`
+	// SourceHost of the channel; empty without one.
+	SourceHost      string `json:"sourceHost,omitempty"`
+	LagSeconds      int64  `json:"lagSeconds"`
+	LagTransactions int64  `json:"lagTransactions"`
+
+	// Waiting: commits wait for the peer's ack.
+	Waiting         bool          `json:"waiting"`
+	WaitSessions    int           `json:"waitSessions"`
+	OldestWait      time.Duration `json:"oldestWait"`
+	SemiSyncClients int           `json:"semiSyncClients"`
+	// ReplicaSemiSync: this member acknowledges what it receives.
+	ReplicaSemiSync bool `json:"replicaSemiSync"`
+
+	PrivilegedAccounts []string `json:"privilegedAccounts,omitempty"`
+	// PasswordsRevision is the revision of the internal Secret that mysqld's accounts
+	// have.
+	PasswordsRevision string `json:"passwordsRevision,omitempty"`
+}
+
+// ChannelThread is the receiver or the applier of a channel.
+type ChannelThread struct {
+	Running   bool   `json:"running"`
+	LastErrno int    `json:"lastErrno,omitempty"`
+	LastError string `json:"lastError,omitempty"`
+}
+
+// SeedProgress is how far a CLONE is.
+type SeedProgress struct {
+	Donor     pair.MemberName `json:"donor"`
+	Stage     string          `json:"stage"`
+	Bytes     int64           `json:"bytes"`
+	Estimated int64           `json:"estimated"`
+}
+
+// ProblemCode names what keeps a member from doing its part. It is also the reason of
+// the event and of the condition it leads to.
+type ProblemCode string
+
+// The problems.
+const (
+	ProblemVolumeInUse      ProblemCode = "VolumeInUse"
+	ProblemForeignVolume    ProblemCode = "ForeignVolume"
+	ProblemVolumeUnreadable ProblemCode = "VolumeUnreadable"
+	ProblemVolumeFull       ProblemCode = "VolumeFull"
+	ProblemConfigInvalid    ProblemCode = "ConfigInvalid"
+	ProblemNoMysqld         ProblemCode = "NoMysqld"
+	ProblemMysqldTooOld     ProblemCode = "MysqldTooOld"
+	ProblemMysqldExits      ProblemCode = "MysqldExits"
+	ProblemOwnedVariable    ProblemCode = "OwnedVariableChanged"
+	ProblemWritablePassive  ProblemCode = "PassiveFoundWritable"
+	ProblemWrongPassword    ProblemCode = "WrongPassword"
+	ProblemForeignReplica   ProblemCode = "ForeignReplica"
+	ProblemSeedFailed       ProblemCode = "SeedFailed"
+	ProblemAuthorityUnread  ProblemCode = "AuthorityUnreadable"
+	ProblemReplication      ProblemCode = "ReplicationBroken"
+	ProblemErrant           ProblemCode = "Errant"
+	ProblemCertificate      ProblemCode = "CertificateInvalid"
+)
+
+// Problem is one thing that is wrong, and what to do about it.
+type Problem struct {
+	Code    ProblemCode `json:"code"`
+	Message string      `json:"message"`
+	// Count of occurrences since the agent started.
+	Count int `json:"count,omitempty"`
+}
+
+// ErrorCode says why a command was refused.
+type ErrorCode string
+
+// The refusals.
+const (
+	ErrorStale     ErrorCode = "Stale"     // the agent knows a higher epoch or ledger version
+	ErrorWrongPair ErrorCode = "WrongPair" // the agent serves another pair
+	ErrorForbidden ErrorCode = "Forbidden" // this certificate may not ask that
+	ErrorRefused   ErrorCode = "Refused"   // the agent's own reading of the Lease says no
+	ErrorInternal  ErrorCode = "Internal"
+)
+
+// ErrorReply is the body of every answer that is not a success.
+type ErrorReply struct {
+	Code    ErrorCode `json:"code"`
+	Message string    `json:"message"`
+}
+
+// Common names of client certificates.
+const (
+	RoleOperator = "dbpair-operator"
+	// RolePeerPrefix is followed by the member's name.
+	RolePeerPrefix = "dbpair-member:"
+)

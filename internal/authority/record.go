@@ -1,0 +1,108 @@
+package authority
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// LedgerState says which members hold every acknowledged write, and whether the primary
+// must wait for the other before it acknowledges.
+type LedgerState string
+
+// The states of the ledger.
+const (
+	// Both: either member has every acknowledged write; the primary waits.
+	Both LedgerState = "both"
+	// Solo: only Ledger.First has every acknowledged write; it need not wait.
+	Solo LedgerState = "solo"
+	// Joining: only Ledger.First has every acknowledged write, but it waits already, so
+	// that the other can be shown to have caught up. The other is not promotable.
+	Joining LedgerState = "joining"
+)
+
+// Ledger names the members that hold every acknowledged write.
+type Ledger struct {
+	// Version grows by one with every change. Agents act on the newest they have seen.
+	Version pair.LedgerVersion
+	// State of the ledger.
+	State LedgerState
+	// First is X of solo(X) and joining(X,Y). Empty in Both.
+	First pair.MemberName
+	// Incarnations are the mysqld runs for which the state was established.
+	Incarnations map[pair.MemberName]pair.Incarnation
+}
+
+// InSync reports whether the member is known to hold every acknowledged write.
+func (l Ledger) InSync(m pair.MemberName) bool {
+	return l.State == Both || (l.First == m && m != "")
+}
+
+// MustWait reports whether an open member may acknowledge a write only after its peer
+// has it. Unknown states wait.
+func (l Ledger) MustWait(m pair.MemberName) bool {
+	return l.State != Solo || l.First != m
+}
+
+// LastHolder is the holder that the revoking change removed.
+type LastHolder struct {
+	Holder pair.Holder
+	DataID pair.DataID
+	Epoch  pair.Epoch
+}
+
+// Left records how a member lost the authority. It is written by the promoting change
+// and stays until that member is in sync again: without it nobody could tell later
+// whether the member's tail may be cut off.
+type Left struct {
+	Member pair.MemberName
+	DataID pair.DataID
+	// Epoch at which the member last was holder.
+	Epoch pair.Epoch
+	// Clean: the ledger was both, the candidate's incarnation was the entered one, and
+	// the proof was not a person's word.
+	Clean bool
+	// Proof used.
+	Proof fencing.Kind
+}
+
+// Intent tells the successor of a crashed operator what was under way. It is only a
+// hint: nothing safe depends on it.
+type Intent struct {
+	Operation string
+	Target    pair.MemberName
+	Step      string
+}
+
+// Record is the whole authority of one pair.
+type Record struct {
+	// PairUID is the pair it belongs to.
+	PairUID pair.UID
+	// Epoch of the record.
+	Epoch pair.Epoch
+	// Holder may be open; nobody when zero.
+	Holder pair.Holder
+	// LeaseDuration is T: how long a confirmation counts, from before it was asked for.
+	LeaseDuration time.Duration
+	// Ledger of the pair.
+	Ledger Ledger
+	// Data holds the data each member is known by. A member that is not here has data
+	// nobody vouches for.
+	Data map[pair.MemberName]pair.DataID
+	// Bootstrap is the member that may initialise its empty volume, with the name its
+	// data will have. Only before any data is known.
+	Bootstrap *Bootstrap
+	// LastHolder is set while nobody is the holder, and kept until the next revocation.
+	LastHolder *LastHolder
+	// Left is set from a promotion until the former holder is in sync again.
+	Left *Left
+	// Intent is what is under way.
+	Intent *Intent
+}
+
+// Bootstrap allows one member to initialise its empty volume.
+type Bootstrap struct {
+	Member pair.MemberName
+	DataID pair.DataID
+}

@@ -1,0 +1,20 @@
+package fencing
+
+// Kind names a kind of evidence that a member cannot accept writes. The name is the
+// same in the docs, in an operation's status, in events, in logs and in metric labels.
+type Kind string
+
+// The kinds of proof, strongest first. docs/failover.md says what each rests on.
+const (
+	ProcessStopped   Kind = "ProcessStopped"
+	Demoted          Kind = "Demoted"
+	PodTerminated    Kind = "PodTerminated"
+	AuthorityExpired Kind = "AuthorityExpired"
+	NodeOutOfService Kind = "NodeOutOfService"
+	HumanAck         Kind = "HumanAck"
+	AckFenced        Kind = "AckFenced"
+	// NeverHeld: the member has never been appointed in the life of this authority and
+	// holds no known data, so there is nothing it could open. Only the first
+	// appointment of a new pair uses it.
+	NeverHeld Kind = "NeverHeld"
+)
