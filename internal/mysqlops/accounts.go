@@ -1,0 +1,67 @@
+package mysqlops
+
+import "context"
+
+// The accounts of dbpair. Their rights are in the table of accounts below.
+const (
+	UserRoot        = "root"
+	UserReplication = "dbpair_repl"
+	UserClone       = "dbpair_clone"
+	UserMonitor     = "dbpair_monitor"
+	// UserApp and SchemaApp are the defaults for the application's account.
+	UserApp   = "app"
+	SchemaApp = "app"
+	// SchemaOwn holds the heartbeat; replicated like any other.
+	SchemaOwn = "dbpair"
+)
+
+// Passwords are the secrets of a pair's accounts; none may be empty.
+type Passwords struct {
+	Root, Replication, Clone, Monitor, App Secret
+}
+
+// AppAccount names the application's account and schema; zero fields take
+// UserApp and SchemaApp.
+type AppAccount struct {
+	User   string
+	Schema string
+}
+
+// Account is one account of dbpair by user and host.
+type Account struct {
+	User, Host string
+}
+
+// CreateAccounts makes the accounts of a pair and the schema of the heartbeat
+// on a freshly initialised member, without leaving a trace in its history, and
+// drops every other root and anonymous account. It is idempotent, so that a
+// crash in the middle is repaired by another call, and puts super_read_only
+// back. It fails with ErrHistory on a member that has transactions: accounts
+// of a running pair are changed with SetPassword, which replicates.
+//
+// The handle's own password must answer for root both before and after: the
+// root account gets its password last, and sessions that are open stay.
+func (s *Server) CreateAccounts(ctx context.Context, passwords Passwords, app AppAccount) error {
+	return s.createAccounts(ctx, passwords, app)
+}
+
+// SetPassword gives an account a new password and keeps the old one valid
+// beside it until DiscardOldPassword. It replicates, so it belongs on the open
+// primary: ErrReadOnly elsewhere. It is not idempotent: called twice with new
+// secrets, the first old one is lost.
+func (s *Server) SetPassword(ctx context.Context, account Account, password Secret) error {
+	return s.setPassword(ctx, account, password)
+}
+
+// DiscardOldPassword ends the validity of the old password. It is idempotent
+// and replicates.
+func (s *Server) DiscardOldPassword(ctx context.Context, account Account) error {
+	return s.discardOldPassword(ctx, account)
+}
+
+// PrivilegedAccounts lists accounts whose rights pass read_only or offline
+// mode, without MySQL's own locked ones, root@localhost and those of dbpair.
+// Rights that come through roles count.
+func (s *Server) PrivilegedAccounts(ctx context.Context) ([]PrivilegedAccount, error) {
+	return s.privilegedAccounts(ctx)
+}

@@ -1,0 +1,284 @@
+package mysqlops
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// accountSpec is one row of the table of accounts.
+type accountSpec struct {
+	account  Account
+	password Secret
+	require  string
+	// grants are "rights ON object"; nothing else is granted.
+	grants []string
+}
+
+// accountSpecs is the table: each right is here because the named use fails
+// without it, and a test tries what must not work.
+func accountSpecs(passwords Passwords, app AppAccount) ([]accountSpec, error) {
+	schema, err := quoteName(app.Schema)
+	if err != nil {
+		return nil, fmt.Errorf("schema of the application: %w", err)
+	}
+	// In grants on a schema, _ and % are patterns.
+	schema = strings.NewReplacer("_", `\_`, "%", `\%`).Replace(schema)
+	return []accountSpec{
+		{
+			// Reads the binlog of the peer, over the admin port.
+			account: Account{UserReplication, "%"}, password: passwords.Replication, require: "X509",
+			grants: []string{"REPLICATION SLAVE, SERVICE_CONNECTION_ADMIN, CONNECTION_ADMIN ON *.*"},
+		},
+		{
+			// Copies the whole data directory, over the admin port.
+			account: Account{UserClone, "%"}, password: passwords.Clone, require: "X509",
+			grants: []string{"BACKUP_ADMIN, SERVICE_CONNECTION_ADMIN, CONNECTION_ADMIN ON *.*"},
+		},
+		{
+			// Reads counters, over the admin port.
+			account: Account{UserMonitor, "%"}, password: passwords.Monitor, require: "SSL",
+			grants: []string{"PROCESS, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.*", "SELECT ON performance_schema.*"},
+		},
+		{
+			account: Account{app.User, "%"}, password: passwords.App, require: "SSL",
+			grants: []string{"ALL ON " + schema + ".*"},
+		},
+	}, nil
+}
+
+func (s *Server) createAccounts(ctx context.Context, passwords Passwords, app AppAccount) error {
+	const operation = "create accounts"
+	if app.User == "" {
+		app.User = UserApp
+	}
+	if app.Schema == "" {
+		app.Schema = SchemaApp
+	}
+	for _, secret := range []Secret{passwords.Root, passwords.Replication, passwords.Clone, passwords.Monitor, passwords.App} {
+		if secret.IsZero() {
+			return wrap(operation, fmt.Errorf("%w: empty password", ErrInvalid))
+		}
+	}
+	specs, err := accountSpecs(passwords, app)
+	if err != nil {
+		return wrap(operation, err)
+	}
+	return wrapSecret(operation, s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		var executed string
+		if err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL.gtid_executed").Scan(&executed); err != nil {
+			return err
+		}
+		if executed != "" {
+			return ErrHistory
+		}
+		return unlogged(ctx, conn, s.cfg.Timeouts.Change, func() error {
+			return writeAccounts(ctx, conn, specs, passwords.Root, app)
+		})
+	}))
+}
+
+// unlogged runs fn with super_read_only and this session's binlog off, and
+// puts both back whatever happens; read_only stays on throughout. A session
+// that cannot be put right is not given back to the pool.
+func unlogged(ctx context.Context, conn *sql.Conn, limit time.Duration, fn func() error) error {
+	var superReadOnly bool
+	if err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL.super_read_only").Scan(&superReadOnly); err != nil {
+		return err
+	}
+	if err := execEach(ctx, conn, "SET SESSION sql_log_bin = OFF", "SET GLOBAL super_read_only = OFF"); err != nil {
+		return err
+	}
+	err := fn()
+	back, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	undo := []string{"SET SESSION sql_log_bin = ON"}
+	if superReadOnly {
+		undo = append(undo, "SET GLOBAL super_read_only = ON")
+	}
+	return errors.Join(err, execEach(back, conn, undo...))
+}
+
+func writeAccounts(ctx context.Context, conn *sql.Conn, specs []accountSpec, root Secret, app AppAccount) error {
+	if err := dropStrayAccounts(ctx, conn); err != nil {
+		return err
+	}
+	schema, err := quoteName(app.Schema)
+	if err != nil {
+		return err
+	}
+	if err := execEach(ctx, conn, "CREATE DATABASE IF NOT EXISTS "+schema,
+		"CREATE DATABASE IF NOT EXISTS `"+SchemaOwn+"`", heartbeatTable); err != nil {
+		return err
+	}
+	for _, spec := range specs {
+		if err := writeAccount(ctx, conn, spec); err != nil {
+			return err
+		}
+	}
+	// Last, so that until everything is there a new agent can log in without
+	// a password and do it again.
+	return identify(ctx, conn, "ALTER USER", Account{UserRoot, "localhost"}, root, "")
+}
+
+func dropStrayAccounts(ctx context.Context, conn *sql.Conn) error {
+	rows, err := conn.QueryContext(ctx, "SELECT User, Host FROM mysql.user WHERE User = '' OR User = ? AND Host <> 'localhost'", UserRoot)
+	if err != nil {
+		return err
+	}
+	var stray []Account
+	err = eachRow(rows, func() error {
+		var one Account
+		err := rows.Scan(&one.User, &one.Host)
+		stray = append(stray, one)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, one := range stray {
+		name, err := one.quoted()
+		if err != nil {
+			return err
+		}
+		if err := execEach(ctx, conn, "DROP USER IF EXISTS "+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeAccount(ctx context.Context, conn *sql.Conn, spec accountSpec) error {
+	name, err := spec.account.quoted()
+	if err != nil {
+		return err
+	}
+	if err := execEach(ctx, conn, "CREATE USER IF NOT EXISTS "+name+" REQUIRE "+spec.require, "REVOKE ALL, GRANT OPTION FROM "+name); err != nil {
+		return err
+	}
+	if err := identify(ctx, conn, "ALTER USER", spec.account, spec.password, " REQUIRE "+spec.require); err != nil {
+		return err
+	}
+	for _, grant := range spec.grants {
+		if err := execEach(ctx, conn, "GRANT "+grant+" TO "+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func identify(ctx context.Context, conn *sql.Conn, verb string, account Account, password Secret, suffix string) error {
+	name, err := account.quoted()
+	if err != nil {
+		return err
+	}
+	text, err := quote(password.Reveal())
+	if err != nil {
+		return fmt.Errorf("password of %s: %w", name, err)
+	}
+	_, err = conn.ExecContext(ctx, verb+" "+name+" IDENTIFIED BY "+text+suffix)
+	return err
+}
+
+func (a Account) quoted() (string, error) {
+	user, err := quote(a.User)
+	if err != nil {
+		return "", err
+	}
+	host, err := quote(a.Host)
+	if err != nil {
+		return "", err
+	}
+	return user + "@" + host, nil
+}
+
+func (s *Server) setPassword(ctx context.Context, account Account, password Secret) error {
+	const operation = "set password"
+	if password.IsZero() {
+		return wrap(operation, fmt.Errorf("%w: empty password", ErrInvalid))
+	}
+	return wrapSecret(operation, s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		return identify(ctx, conn, "ALTER USER", account, password, " RETAIN CURRENT PASSWORD")
+	}))
+}
+
+func (s *Server) discardOldPassword(ctx context.Context, account Account) error {
+	const operation = "discard old password"
+	name, err := account.quoted()
+	if err != nil {
+		return wrap(operation, err)
+	}
+	return s.execAll(ctx, operation, "ALTER USER "+name+" DISCARD OLD PASSWORD")
+}
+
+// passingRights are the rights that pass read_only, offline mode or the
+// order of replication.
+var passingRights = []string{
+	"SUPER", "SYSTEM_VARIABLES_ADMIN", "CONNECTION_ADMIN", "REPLICATION_APPLIER", "REPLICATION_SLAVE_ADMIN",
+	"BINLOG_ADMIN", "GROUP_REPLICATION_ADMIN", "PERSIST_RO_VARIABLES_ADMIN", "CLONE_ADMIN",
+}
+
+func (s *Server) privilegedAccounts(ctx context.Context) ([]PrivilegedAccount, error) {
+	found := make(map[string]*PrivilegedAccount)
+	err := s.read(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		rows, err := conn.QueryContext(ctx, privilegedQuery())
+		if err != nil {
+			return err
+		}
+		return eachRow(rows, func() error {
+			var account, right string
+			var locked bool
+			if err := rows.Scan(&account, &right, &locked); err != nil {
+				return err
+			}
+			one := found[account]
+			if one == nil {
+				one = &PrivilegedAccount{Account: account, Locked: locked}
+				found[account] = one
+			}
+			if !slices.Contains(one.Rights, right) {
+				one.Rights = append(one.Rights, right)
+			}
+			return nil
+		})
+	})
+	list := make([]PrivilegedAccount, 0, len(found))
+	for _, one := range found {
+		slices.Sort(one.Rights)
+		list = append(list, *one)
+	}
+	slices.SortFunc(list, func(a, b PrivilegedAccount) int { return strings.Compare(a.Account, b.Account) })
+	return list, wrap("list privileged accounts", err)
+}
+
+// privilegedQuery walks role grants down to every right. Roles count whether
+// or not they are default or mandatory: one statement of the client sets them.
+func privilegedQuery() string {
+	quoted := make([]string, len(passingRights))
+	for i, right := range passingRights {
+		quoted[i] = "'" + right + "'"
+	}
+	own := make([]string, len(ownAccounts))
+	for i, user := range ownAccounts {
+		own[i] = "'" + user + "'"
+	}
+	return `WITH RECURSIVE reach (user, host, via_user, via_host) AS (
+		SELECT User, Host, User, Host FROM mysql.user
+		UNION DISTINCT
+		SELECT r.user, r.host, e.FROM_USER, e.FROM_HOST FROM reach r
+			JOIN mysql.role_edges e ON e.TO_USER = r.via_user AND e.TO_HOST = r.via_host
+	), rights (user, host, held) AS (
+		SELECT USER, HOST, PRIV FROM mysql.global_grants WHERE PRIV IN (` + strings.Join(quoted, ", ") + `)
+		UNION ALL SELECT User, Host, 'SUPER' FROM mysql.user WHERE Super_priv = 'Y'
+	)
+	SELECT CONCAT('` + "`" + `', reach.user, '` + "`@`" + `', reach.host, '` + "`" + `'), rights.held, u.account_locked = 'Y'
+	FROM reach JOIN rights ON rights.user = reach.via_user AND rights.host = reach.via_host
+	JOIN mysql.user u ON u.User = reach.user AND u.Host = reach.host
+	WHERE NOT (reach.user = '` + UserRoot + `' AND reach.host = 'localhost')
+	AND NOT (reach.user LIKE 'mysql.%' AND u.account_locked = 'Y')
+	AND reach.user NOT IN (` + strings.Join(own, ", ") + `)`
+}

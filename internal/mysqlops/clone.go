@@ -1,0 +1,47 @@
+package mysqlops
+
+import (
+	"context"
+	"time"
+)
+
+// Donor says where to clone from. The connection uses the member's own server
+// certificate, which the donor's account asks for.
+type Donor struct {
+	Host     string
+	Port     int
+	User     string
+	Password Secret
+	TLS      TLSFiles
+}
+
+// CloneProgress is what mysqld says of a running or finished clone.
+type CloneProgress struct {
+	// Stage is MySQL's word for the newest stage that has begun, such as
+	// "FILE COPY"; empty before the first.
+	Stage string
+	// Bytes and Total are of that stage; Total is an estimate.
+	Bytes, Total int64
+	// Started is on the member's own wall clock.
+	Started time.Time
+	// Failed is true when a stage failed.
+	Failed bool
+}
+
+// CloneFrom replaces everything on this member by a copy of the donor. It
+// blocks for as long as that takes, bounded by ctx only, and calls progress
+// about once a second, if it is not nil. nil means that the copy is complete
+// and mysqld is going down to start on it; its supervisor has to start it
+// again. After the start ResetReplicaAll comes first.
+//
+// An error wraps ErrClone when the donor or the copy failed; the data of the
+// member may be gone by then.
+func (s *Server) CloneFrom(ctx context.Context, donor Donor, progress func(CloneProgress)) error {
+	return s.cloneFrom(ctx, donor, progress)
+}
+
+// CloneState reads the progress of a clone in another session, and after the
+// restart how it ended.
+func (s *Server) CloneState(ctx context.Context) (CloneProgress, error) {
+	return s.cloneState(ctx)
+}

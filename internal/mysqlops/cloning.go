@@ -1,0 +1,117 @@
+package mysqlops
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+func (s *Server) cloneFrom(ctx context.Context, donor Donor, progress func(CloneProgress)) error {
+	const operation = "clone"
+	statement, settings, err := cloneStatements(donor)
+	if err != nil {
+		return wrap(operation, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	conn, err := s.pool.Conn(ctx)
+	if err != nil {
+		return wrap(operation, err)
+	}
+	defer conn.Close()
+	if err := execEach(ctx, conn, settings...); err != nil {
+		return wrap(operation, err)
+	}
+	if progress != nil {
+		done := make(chan struct{})
+		defer func() { cancel(); <-done }()
+		go func() {
+			defer close(done)
+			s.followClone(ctx, progress)
+		}()
+	}
+	_, err = conn.ExecContext(ctx, statement)
+	return wrapSecret(operation, cloneResult(ctx, err))
+}
+
+// cloneResult tells a finished clone from a failed one: at its end mysqld goes
+// down, which the session sees as error 3707 or as its own end.
+func cloneResult(ctx context.Context, err error) error {
+	number := errorNumber(err)
+	switch {
+	case err == nil, number == errRestartRefused:
+		return nil
+	case ctx.Err() != nil:
+		return preferContext(ctx, err)
+	case number != 0:
+		return errors.Join(ErrClone, err)
+	case classify(err) == ErrConnectionLost:
+		// The session ends with mysqld. Whether the copy is whole shows after
+		// the restart, in CloneState and by the caller's own checks.
+		return nil
+	}
+	return err
+}
+
+func cloneStatements(donor Donor) (clone string, settings []string, err error) {
+	for _, setting := range []struct{ name, value string }{
+		{"clone_valid_donor_list", fmt.Sprintf("%s:%d", donor.Host, donor.Port)},
+		{"clone_ssl_ca", donor.TLS.CA},
+		{"clone_ssl_cert", donor.TLS.Cert},
+		{"clone_ssl_key", donor.TLS.Key},
+	} {
+		value, err := quote(setting.value)
+		if err != nil {
+			return "", nil, fmt.Errorf("%s: %w", setting.name, err)
+		}
+		settings = append(settings, "SET GLOBAL "+setting.name+" = "+value)
+	}
+	account, err := Account{donor.User, donor.Host}.quoted()
+	if err != nil {
+		return "", nil, err
+	}
+	password, err := quote(donor.Password.Reveal())
+	if err != nil {
+		return "", nil, fmt.Errorf("password: %w", err)
+	}
+	return fmt.Sprintf("CLONE INSTANCE FROM %s:%d IDENTIFIED BY %s REQUIRE SSL", account, donor.Port, password), settings, nil
+}
+
+func (s *Server) followClone(ctx context.Context, progress func(CloneProgress)) {
+	for {
+		if pause(ctx, time.Second) != nil {
+			return
+		}
+		if state, err := s.cloneState(ctx); err == nil && state.Stage != "" {
+			progress(state)
+		}
+	}
+}
+
+func (s *Server) cloneState(ctx context.Context) (CloneProgress, error) {
+	var state CloneProgress
+	err := s.read(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		rows, err := conn.QueryContext(ctx, `SELECT STAGE, STATE, COALESCE(DATA, 0), COALESCE(ESTIMATE, 0), BEGIN_TIME
+			FROM performance_schema.clone_progress WHERE STATE <> 'Not Started' ORDER BY ID, BEGIN_TIME`)
+		if err != nil {
+			return err
+		}
+		return eachRow(rows, func() error {
+			var stage, result string
+			var bytes, total int64
+			var began sql.NullTime
+			if err := rows.Scan(&stage, &result, &bytes, &total, nullTime{&began}); err != nil {
+				return err
+			}
+			state.Stage, state.Bytes, state.Total = stage, bytes, total
+			state.Failed = state.Failed || result == "Failed"
+			if state.Started.IsZero() {
+				state.Started = began.Time
+			}
+			return nil
+		})
+	})
+	return state, wrap("read clone progress", err)
+}

@@ -1,0 +1,63 @@
+package mysqlops
+
+import (
+	"context"
+
+	"github.com/dbpair/dbpair/internal/mycnf"
+)
+
+// Correction is the summary of a correction: what was found wrong and set back.
+type Correction struct {
+	// Needed is false when nothing was wrong; the other fields are then zero.
+	Needed bool
+	// ReadOnly and SuperReadOnly are the values found.
+	ReadOnly      bool
+	SuperReadOnly bool
+}
+
+// OpenReadWrite opens a closed member: it verifies closed (which must hold the
+// expectations of the closed state), switches the waiting for acknowledgements
+// on or off, and only then lets writes and after them clients in, and reads
+// everything back. When any step fails it closes again what it opened and
+// returns the error; a *DriftError says which owned setting differs. Open
+// already is not success: it needs a closed member, ErrNotClosed otherwise.
+func (s *Server) OpenReadWrite(ctx context.Context, closed []mycnf.Expectation, waiting bool) error {
+	return s.openReadWrite(ctx, closed, waiting)
+}
+
+// OpenReadOnly lets clients read on a member that stays closed for writes:
+// super_read_only is verified first, then offline mode ends. It is idempotent.
+func (s *Server) OpenReadOnly(ctx context.Context) error { return s.openReadOnly(ctx) }
+
+// CloseReads takes a readable member offline again. It is idempotent.
+func (s *Server) CloseReads(ctx context.Context) error {
+	return s.execAll(ctx, "close for reads", "SET GLOBAL offline_mode = ON")
+}
+
+// KeepReadOnly corrects a member that must not accept writes and does: it sets
+// super_read_only, and with it read_only, again and says what it had found.
+// Its reading half is cheap enough for every tick.
+func (s *Server) KeepReadOnly(ctx context.Context) (Correction, error) { return s.keepReadOnly(ctx) }
+
+// StartWaiting makes commits wait for the peer's acknowledgement, without a
+// time limit and also when no replica is connected. It is idempotent.
+func (s *Server) StartWaiting(ctx context.Context) error { return s.startWaiting(ctx) }
+
+// StopWaiting lets commits through without acknowledgement. With soloVersion
+// 0 it needs a member that is closed for writes and has no commit waiting:
+// ErrNotClosed or ErrCommitsWaiting otherwise. A ledger version above 0 says
+// that the caller itself has read solo(self) at that version; then waiting
+// commits are released and their clients get OK. It is idempotent. Takes up
+// to one second in mysqld.
+func (s *Server) StopWaiting(ctx context.Context, soloVersion uint64) error {
+	return s.stopWaiting(ctx, soloVersion)
+}
+
+// CommitHeartbeat commits one row that says nothing, so that the replica gets
+// an event to acknowledge and every older commit is released with it. It
+// blocks until the commit is acknowledged or ctx or the change deadline ends;
+// the commit then goes on waiting in mysqld. At most a few may be pending:
+// ErrCommitsWaiting beyond that. ErrReadOnly on a member that is not open.
+func (s *Server) CommitHeartbeat(ctx context.Context, ordinal int) error {
+	return s.commitHeartbeat(ctx, ordinal)
+}

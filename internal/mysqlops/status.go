@@ -1,0 +1,156 @@
+package mysqlops
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/gtid"
+)
+
+// Status is what one look at a mysqld showed. The parts are read one after
+// the other within a few milliseconds, in an order that makes the sets safe to
+// compare (see Binlog).
+type Status struct {
+	Version    string
+	ServerUUID gtid.ServerUUID
+	// Uptime is mysqld's own, in whole seconds.
+	Uptime time.Duration
+
+	ReadOnly       bool
+	SuperReadOnly  bool
+	OfflineMode    bool
+	EventScheduler bool
+
+	// Executed is gtid_executed: committed here. A commit that waits for its
+	// acknowledgement is not in it.
+	Executed gtid.Set
+	// Purged is the part of Executed that is in no binlog any more.
+	Purged gtid.Set
+	// Binlog holds everything written to the binlog up to its end, waiting
+	// commits included (and Purged). It can also hold a transaction that is
+	// just about to be written; it never lacks one that is.
+	Binlog gtid.Set
+	// Received is everything this member could apply by itself: what its
+	// receiver has written whole to the relay log, and Executed.
+	Received gtid.Set
+
+	Channel     ChannelStatus
+	SemiSync    SemiSync
+	Sessions    Sessions
+	DumpThreads []DumpThread
+}
+
+// IsClosed reports whether the member refuses clients and writes.
+func (s Status) IsClosed() bool { return s.ReadOnly && s.SuperReadOnly && s.OfflineMode }
+
+// IsReadable reports whether the member serves reads and refuses writes.
+func (s Status) IsReadable() bool { return s.ReadOnly && s.SuperReadOnly && !s.OfflineMode }
+
+// IsOpen reports whether anybody could write: the answer is yes as soon as
+// one of the locks is missing.
+func (s Status) IsOpen() bool { return !s.ReadOnly || !s.SuperReadOnly }
+
+// ChannelStatus is the state of the one replication channel, the default one.
+type ChannelStatus struct {
+	// Configured is false after ResetReplicaAll and on a new member; all
+	// other fields are then zero.
+	Configured bool
+	SourceHost string
+	SourcePort int
+	SourceUser string
+	// SourceUUID is empty until the receiver has connected for the first time.
+	SourceUUID gtid.ServerUUID
+
+	Receiver      ReceiverState
+	ReceiverError ChannelError
+	// Heartbeats counts since mysqld's start; LastHeartbeat is on the
+	// member's own wall clock and zero before the first.
+	Heartbeats    uint64
+	LastHeartbeat time.Time
+
+	ApplierRunning bool
+	ApplierError   ChannelError
+
+	// LagTransactions counts what is received and not applied.
+	LagTransactions uint64
+	// Lag is the age of the oldest received transaction that is not applied,
+	// by the clock of the member that committed it; 0 when nothing is left.
+	Lag time.Duration
+}
+
+// ReceiverState is what the receiver thread says of itself.
+type ReceiverState string
+
+// The states of a receiver.
+const (
+	ReceiverStopped    ReceiverState = "Stopped"
+	ReceiverConnecting ReceiverState = "Connecting"
+	ReceiverStreaming  ReceiverState = "Streaming"
+)
+
+// ChannelError is the last error of a receiver or applier; Number 0 is none.
+type ChannelError struct {
+	Number  int
+	Message string
+	Time    time.Time
+}
+
+// SemiSync is the state of semi-synchronous replication at both ends.
+type SemiSync struct {
+	// SourceEnabled: commits here wait for an acknowledgement.
+	SourceEnabled bool
+	// SourceActive is false when the source side is enabled but not waiting;
+	// with wait_no_replica=ON and no timeout that does not happen.
+	SourceActive bool
+	// ReplicaEnabled is the setting, ReplicaActive what the present
+	// connection has negotiated: a setting made while the receiver runs
+	// counts from its next start.
+	ReplicaEnabled bool
+	ReplicaActive  bool
+	// WaitSessions counts sessions that wait for an acknowledgement. One
+	// session can stand for a whole group of commits.
+	WaitSessions int
+	// Clients counts connected replicas that acknowledge.
+	Clients int
+	// OldestWait is the age of the oldest waiting commit; 0 when none waits.
+	OldestWait time.Duration
+}
+
+// Sessions counts the sessions of others: without mysqld's own threads, this
+// agent's sessions and the accounts of dbpair.
+type Sessions struct {
+	Clients int
+	// InTransaction counts clients with an open transaction or a running
+	// statement.
+	InTransaction  int
+	ThreadsRunning int
+}
+
+// DumpThread is a session that reads this member's binlog.
+type DumpThread struct {
+	SessionID int64
+	User      string
+	Host      string
+	// ReplicaUUID is what the reader says of itself; empty when it says nothing.
+	ReplicaUUID gtid.ServerUUID
+	// Command is MySQL's word: "Binlog Dump" or "Binlog Dump GTID".
+	Command string
+}
+
+// Difference is one setting that is not as dbpair owns it.
+type Difference struct {
+	Variable string
+	Want     string
+	// Got is the value read; Missing says that the server has no such variable.
+	Got     string
+	Missing bool
+}
+
+// PrivilegedAccount is an account whose rights pass read_only or offline_mode.
+type PrivilegedAccount struct {
+	// Account is in MySQL's notation, `user`@`host`.
+	Account string
+	// Rights are the ones that pass, sorted.
+	Rights []string
+	// Locked accounts cannot log in.
+	Locked bool
+}
