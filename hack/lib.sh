@@ -1,0 +1,69 @@
+# Sourced by every script here: logging, stage times, the cache and its keys, locks.
+# shellcheck shell=bash
+
+HACK="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+ROOT="$(dirname "$HACK")"
+CACHE="${DBPAIR_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME or DBPAIR_CACHE must be set}/.cache}/dbpair}"
+export HACK ROOT CACHE
+# shellcheck source=hack/versions.env
+. "$HACK/versions.env"
+mkdir -p "$CACHE/bin" "$CACHE/locks" "$CACHE/log"
+
+# Standard output belongs to what a script answers (a directory, a variable); all talk goes to standard error.
+log()  { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
+die()  { printf 'error: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# stage NAME COMMAND… runs the command and says how long it took. Its output goes to the log folder unless DBPAIR_VERBOSE
+# is set; when it fails, the last lines of that log are shown.
+stage() {
+  local name=$1 started=$SECONDS file; shift
+  file="$CACHE/log/$(printf '%s' "$name" | tr -c 'a-zA-Z0-9' '-').log"
+  printf '%-34s' "$name" >&2
+  if [ -n "${DBPAIR_VERBOSE:-}" ]; then
+    printf '\n' >&2
+    "$@" >&2 || die "$name failed"
+    printf '%-34s' "$name" >&2
+  elif ! "$@" >"$file" 2>&1; then
+    printf 'FAILED after %ss, the end of %s:\n' "$((SECONDS - started))" "$file" >&2
+    tail -n 30 "$file" >&2
+    exit 1
+  fi
+  printf '%5ss\n' "$((SECONDS - started))" >&2
+}
+
+# recipe_hash FILE-OR-FOLDER… prints a short hash of names and contents: the cache key of what those files make.
+recipe_hash() {
+  local path
+  for path in "$@"; do find "$path" -type f; done | LC_ALL=C sort | while IFS= read -r path; do
+    printf '%s ' "${path#"$ROOT"/}"; sha256sum <"$path"
+  done | sha256sum | cut -c1-16
+}
+
+# fresh MARKER HASH: is the product behind the marker file made by this recipe? mark MARKER HASH notes that it is.
+fresh() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
+mark()  { printf '%s\n' "$2" >"$1"; }
+
+# locked NAME COMMAND… lets one process at a time run a command of that name; others wait for it. The lock is given back
+# even if the command leaves a daemon behind, because children do not get the descriptor.
+locked() {
+  local name=$1 status=0; shift
+  (
+    exec 9>"$CACHE/locks/$name"
+    flock -n 9 || { log "waiting for another run ($name)"; flock 9; }
+    "$@" 9>&-
+  ) || status=$?
+  return "$status"
+}
+
+# await SECONDS COMMAND… polls until the command succeeds.
+await() {
+  local deadline=$((SECONDS + $1)); shift
+  until "$@" >/dev/null 2>&1; do
+    [ "$SECONDS" -lt "$deadline" ] || return 1
+    sleep 0.3
+  done
+}
+
+# as_root says why when a step needs root and does not have it.
+need_root() { [ "$(id -u)" = 0 ] || die "$1 needs root: run it as root, or start a Docker engine that you may use"; }
