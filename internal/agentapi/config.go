@@ -1,0 +1,86 @@
+package agentapi
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// ConfigFile is the key of the ConfigMap "<pair>-config" and, below ConfigDir, the file
+// in which an agent finds its Config as JSON. The directory is mounted as a whole, so
+// that a change arrives while the agent runs.
+const ConfigFile = "agent.json"
+
+// Directories of the mysqld container in which an agent finds what the operator gives
+// it. All are read-only; all are replaced as a whole when their source changes.
+const (
+	ConfigDir   = "/etc/dbpair/config"
+	InternalDir = "/etc/dbpair/internal" // one file per password, named PasswordFile*
+	TLSDirBase  = "/etc/dbpair/tls-"     // followed by the ordinal: ca.crt, tls.crt, tls.key
+	TokenDir    = "/var/run/secrets/kubernetes.io/serviceaccount"
+	DataDir     = "/data"
+	RunDir      = "/run/dbpair"
+	BinDir      = "/opt/dbpair"
+)
+
+// Files below InternalDir, and keys of the Secret "<pair>-internal". The application's
+// password comes from the Secret "<pair>-app" and is mounted beside them.
+const (
+	PasswordFileRoot        = "root"
+	PasswordFileReplication = "replication"
+	PasswordFileClone       = "clone"
+	PasswordFileMonitor     = "monitor"
+	PasswordFileApp         = "app"
+)
+
+// Environment of the mysqld container.
+const (
+	EnvPodName      = "POD_NAME"
+	EnvPodNamespace = "POD_NAMESPACE"
+	EnvPodUID       = "POD_UID"
+	EnvPodIP        = "POD_IP"
+	EnvNodeName     = "NODE_NAME"
+	EnvPairName     = "PAIR_NAME"
+	EnvPairUID      = "PAIR_UID"
+)
+
+// Config is what the operator tells both agents of a pair. Durations are nanoseconds in
+// JSON. Fields are only ever added.
+type Config struct {
+	PairName  string   `json:"pairName"`
+	PairUID   pair.UID `json:"pairUID"`
+	Namespace string   `json:"namespace"`
+	// Domain follows a member's name in its address: "<pair>-pods.<namespace>.svc".
+	Domain string `json:"domain"`
+
+	// LeaseDuration is T.
+	LeaseDuration       time.Duration `json:"leaseDuration"`
+	SafetyMargin        time.Duration `json:"safetyMargin"`
+	HeartbeatInterval   time.Duration `json:"heartbeatInterval"`
+	DeadAfter           time.Duration `json:"deadAfter"`
+	ApplyTimeout        time.Duration `json:"applyTimeout"`
+	RestartInPlaceAfter time.Duration `json:"restartInPlaceAfter"`
+
+	// Lossless: a commit waits for the peer unless the ledger says otherwise.
+	Lossless bool `json:"lossless"`
+	// PassiveTimeout is the age of a waiting commit at which the passive counts as lost.
+	PassiveTimeout time.Duration `json:"passiveTimeout"`
+
+	// BinlogRetention and BinlogMaxSize ("30%" of the volume or a quantity) bound the
+	// binary logs; what the peer has not received stays whatever they say.
+	BinlogRetention time.Duration `json:"binlogRetention"`
+	BinlogMaxSize   string        `json:"binlogMaxSize"`
+
+	// RefuseWithReset makes the door answer with a TCP reset instead of a MySQL error.
+	RefuseWithReset bool `json:"refuseWithReset,omitempty"`
+
+	// AppUser and AppSchema are the application's account and its schema.
+	AppUser   string `json:"appUser"`
+	AppSchema string `json:"appSchema"`
+
+	// MySQL are the user's mysqld settings. They act at the next start of mysqld.
+	MySQL map[string]string `json:"mysql,omitempty"`
+}
+
+// Host is the address of a member, without a port.
+func (c Config) Host(m pair.MemberName) string { return string(m) + "." + c.Domain }
