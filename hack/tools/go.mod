@@ -1,5 +1,5 @@
 // The tools this project is built with, pinned. They are run with
-// `go tool -modfile=hack/tools/go.mod NAME`, or built once into the cache by hack/tools.sh.
+// `go tool -modfile=hack/tools/go.mod NAME`, or built once into the cache by hack/tools/build.sh.
 module github.com/dbpair/dbpair/hack/tools
 
 go 1.26.0
