@@ -1,0 +1,49 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+)
+
+func TestSplitSortsResourcesByScope(t *testing.T) {
+	rule := rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods", "nodes", "services"}, Verbs: []string{"get"}}
+	local, global, err := split(rule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLocal := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"pods", "services"}, Verbs: []string{"get"}}}
+	wantGlobal := []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"nodes"}, Verbs: []string{"get"}}}
+	if diff := cmp.Diff(wantLocal, local); diff != "" {
+		t.Errorf("namespaced rules (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(wantGlobal, global); diff != "" {
+		t.Errorf("cluster rules (-want +got):\n%s", diff)
+	}
+}
+
+func TestSplitRefusesAResourceOfUnknownScope(t *testing.T) {
+	_, _, err := split(rbacv1.PolicyRule{Resources: []string{"gadgets"}})
+	if err == nil || !strings.Contains(err.Error(), "gadgets") {
+		t.Fatalf("split = %v, want an error that names the resource", err)
+	}
+}
+
+func TestKeepableRefusesACRDItDoesNotUnderstand(t *testing.T) {
+	if _, err := keepable("kind: CustomResourceDefinition\nmetadata:\n  name: x\n"); err == nil {
+		t.Fatal("a CRD without the annotations of controller-gen was accepted: it would not be kept at uninstall")
+	}
+}
+
+func TestNamedFollowsTheRelease(t *testing.T) {
+	got := named("metadata:\n  name: dbpair-edit\n  labels:\n    app.kubernetes.io/name: dbpair\nspec:\n  policyName: dbpair-edit\n" +
+		"  expression: user == 'system:serviceaccount:dbpair-system:dbpair-manager' && '{{' != ''\n")
+	want := "metadata:\n  name: {{ include \"dbpair.fullname\" . }}-edit\n  labels:\n    {{- include \"dbpair.labels\" . | nindent 4 }}\nspec:\n" +
+		"  policyName: {{ include \"dbpair.fullname\" . }}-edit\n  expression: user == 'system:serviceaccount:{{ .Release.Namespace }}:" +
+		"{{ include \"dbpair.serviceAccount\" . }}' && '{{ \"{{\" }}' != ''\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
