@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/dbpair/dbpair/test/e2e/history"
+)
+
+// handler serves the paths below. A run lives as long as ctx, not as its request.
+//
+//	GET  /healthz
+//	POST /start?writers=8&pause=20ms
+//	POST /stop
+//	GET  /stats            counters, and the last acknowledged write
+//	GET  /report           every attempt and every look, for the history checker
+//	GET  /rows             every row, read through the client Service
+//	GET  /count?host=H     rows as the server H has them
+//	GET  /dial?address=A   what a TCP connect to A ends in
+func (c *clients) handler(ctx context.Context) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("POST /start", func(w http.ResponseWriter, r *http.Request) {
+		writers, errWriters := strconv.Atoi(r.URL.Query().Get("writers"))
+		pause, errPause := time.ParseDuration(r.URL.Query().Get("pause"))
+		if errWriters != nil || errPause != nil {
+			http.Error(w, "writers and pause must be given", http.StatusBadRequest)
+			return
+		}
+		reply(w, struct{}{}, c.start(ctx, writers, pause))
+	})
+	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
+		c.stop()
+		reply(w, c.report(), nil)
+	})
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { reply(w, c.stats(), nil) })
+	mux.HandleFunc("GET /report", func(w http.ResponseWriter, _ *http.Request) { reply(w, c.report(), nil) })
+	mux.HandleFunc("GET /rows", func(w http.ResponseWriter, r *http.Request) {
+		rows, err := c.rows(r.Context())
+		reply(w, rows, err)
+	})
+	mux.HandleFunc("GET /count", func(w http.ResponseWriter, r *http.Request) {
+		count, err := c.count(r.Context(), r.URL.Query().Get("host"))
+		reply(w, count, err)
+	})
+	mux.HandleFunc("GET /dial", func(w http.ResponseWriter, r *http.Request) {
+		reply(w, tryDial(r.Context(), r.URL.Query().Get("address")), nil)
+	})
+	return mux
+}
+
+func reply(w http.ResponseWriter, value any, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(value); err != nil {
+		log.Printf("reply: %v", err)
+	}
+}
+
+// Report is everything the witnesses wrote down.
+type Report struct {
+	Attempts []history.Attempt `json:"attempts"`
+	Samples  []history.Sample  `json:"samples"`
+}
+
+func (c *clients) report() Report {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Report{Attempts: c.attempts[:len(c.attempts):len(c.attempts)], Samples: c.samples[:len(c.samples):len(c.samples)]}
+}
+
+// Stats is a short view of a run.
+type Stats struct {
+	Acknowledged int           `json:"acknowledged"`
+	Failed       int           `json:"failed"`
+	LastAck      history.Stamp `json:"lastAck"`
+	LastServer   string        `json:"lastServer"`
+	LastError    string        `json:"lastError"`
+	Now          history.Stamp `json:"now"`
+}
+
+func (c *clients) stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := Stats{Now: now()}
+	for _, a := range c.attempts {
+		if !a.Acknowledged() {
+			s.Failed++
+			s.LastError = a.Error
+			continue
+		}
+		s.Acknowledged++
+		if a.Done > s.LastAck {
+			s.LastAck, s.LastServer = a.Done, a.Server
+		}
+	}
+	return s
+}
+
+func (c *clients) rows(ctx context.Context) ([]history.Key, error) {
+	s, err := dial(ctx, c.service)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	defer s.close()
+	rows, err := s.conn.QueryContext(ctx, "SELECT w, s FROM e2e_writes")
+	if err != nil {
+		return nil, fmt.Errorf("read rows: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	keys := []history.Key{}
+	for rows.Next() {
+		var k history.Key
+		if err := rows.Scan(&k.Writer, &k.Seq); err != nil {
+			return nil, fmt.Errorf("read rows: %w", err)
+		}
+		keys = append(keys, k)
+	}
+	return keys, rows.Err()
+}
+
+func (c *clients) count(ctx context.Context, host string) (int, error) {
+	connector, ok := c.members[host]
+	if host == c.opts.host {
+		connector, ok = c.service, true
+	}
+	if !ok {
+		return 0, fmt.Errorf("count: %q is none of the members", host)
+	}
+	s, err := dial(ctx, connector)
+	if err != nil {
+		return 0, fmt.Errorf("connect: %w", err)
+	}
+	defer s.close()
+	var n int
+	err = s.conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM e2e_writes").Scan(&n)
+	return n, err
+}
+
+// Dialled is what a TCP connect ended in.
+type Dialled struct {
+	Connected bool          `json:"connected"`
+	Error     string        `json:"error,omitempty"`
+	Took      time.Duration `json:"took"`
+}
+
+func tryDial(ctx context.Context, address string) Dialled {
+	begin := time.Now()
+	dialer := net.Dialer{Timeout: dialTimeout}
+	conn, err := dialer.DialContext(ctx, "tcp", address)
+	d := Dialled{Took: time.Since(begin), Connected: err == nil}
+	if err != nil {
+		d.Error = err.Error()
+		return d
+	}
+	_ = conn.Close()
+	return d
+}
