@@ -109,6 +109,11 @@ type FenceReply struct {
 	// Demoted: super_read_only and offline_mode on, no client session, re-read after.
 	Demoted bool   `json:"demoted"`
 	Why     string `json:"why,omitempty"`
+	// ReceiverStopped answers an ack-fence command: the receiver is stopped, durably, and
+	// starts again only at an epoch above Epoch that names the peer.
+	ReceiverStopped bool `json:"receiverStopped,omitempty"`
+	// AgentStart is the run of the agent that answered.
+	AgentStart pair.AgentStart `json:"agentStart,omitempty"`
 }
 
 // SnapshotReply is what the member's binlog holds up to its end.
@@ -203,6 +208,42 @@ type State struct {
 	Seed *SeedProgress `json:"seed,omitempty"`
 
 	Problems []Problem `json:"problems,omitempty"`
+
+	// Ledger is the newest ledger this agent has read, kept on its volume; nil when it
+	// never read one.
+	Ledger *SeenLedger `json:"ledger,omitempty"`
+	// Found is what a volume says of itself that belongs to another pair or member; only
+	// in PhaseForeign.
+	Found *FoundVolume `json:"found,omitempty"`
+}
+
+// SeenLedger is a ledger as an agent read it and its volume remembers it.
+type SeenLedger struct {
+	Epoch   pair.Epoch         `json:"epoch"`
+	Version pair.LedgerVersion `json:"version"`
+	// State is authority.LedgerState as text: both, solo or joining.
+	State string          `json:"state"`
+	First pair.MemberName `json:"first,omitempty"`
+	// Incarnations are those the ledger names.
+	Incarnations map[pair.MemberName]pair.Incarnation `json:"incarnations,omitempty"`
+	// Holder at Epoch, as pair.Holder.String.
+	Holder string `json:"holder,omitempty"`
+}
+
+// FoundVolume is the identity of a volume that belongs to another pair or member.
+type FoundVolume struct {
+	PairUID   pair.UID        `json:"pairUID"`
+	Namespace string          `json:"namespace,omitempty"`
+	Pair      string          `json:"pair,omitempty"`
+	Member    pair.MemberName `json:"member"`
+	DataID    pair.DataID     `json:"dataID,omitempty"`
+	// KnownEpoch is the highest epoch on the volume.
+	KnownEpoch pair.Epoch `json:"knownEpoch"`
+	// Void: the data was given up for a seed that did not finish.
+	Void bool `json:"void,omitempty"`
+	// UncleanAt is the epoch of its open-at marker; zero after a clean stop.
+	UncleanAt pair.Epoch  `json:"uncleanAt,omitempty"`
+	Ledger    *SeenLedger `json:"ledger,omitempty"`
 }
 
 // Mysqld is the agent's child.
