@@ -1,0 +1,32 @@
+package mysqlops_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dbpair/dbpair/internal/mycnf"
+	"github.com/dbpair/dbpair/internal/mysqldtest"
+)
+
+func TestBootsClosedAndAsOwned(t *testing.T) {
+	member := mysqldtest.Start(t, mysqldtest.Options{Ordinal: 1})
+	status, err := member.Ops.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%+v", status)
+	if !status.IsClosed() || status.IsOpen() {
+		t.Errorf("a booted member is not closed: %+v", status)
+	}
+	if !status.Executed.IsEmpty() {
+		t.Errorf("a new member has history: %v", status.Executed)
+	}
+	got, err := member.Ops.VerifyOwned(t.Context(), mycnf.Expect(member.Member, mycnf.State{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(0, len(got)); diff != "" {
+		t.Errorf("owned settings differ: %v", got)
+	}
+}
