@@ -1,0 +1,253 @@
+package authority
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Instant is a reading of CLOCK_BOOTTIME: the time since the machine was booted, the
+// time it slept included. Go's own monotonic clock stands still meanwhile.
+type Instant time.Duration
+
+// Add is the instant d later.
+func (i Instant) Add(d time.Duration) Instant { return i + Instant(d) }
+
+// Sub is the time from o to i.
+func (i Instant) Sub(o Instant) time.Duration { return time.Duration(i - o) }
+
+// Config is what a Machine is told once. Zero durations take the defaults named.
+type Config struct {
+	// PairUID is the pair that is served. A record of another pair is not read.
+	PairUID pair.UID
+	// Self is this member in this pod.
+	Self pair.Holder
+	// Peer is the other member.
+	Peer pair.MemberName
+	// T is how long a confirmation counts, from before it was asked for.
+	T time.Duration
+	// SoftLead is how long before the end of T the soft fence begins. Default T/5.
+	SoftLead time.Duration
+	// KillLead is how long before the end of T mysqld is killed, by agent and deadman
+	// alike, so that it is gone by T. Default T/50, at least 20ms.
+	KillLead time.Duration
+	// LeaseEvery is the time between two readings of the Lease while the peer vouches
+	// or nothing is wanted. Default 10s; it varies by a quarter.
+	LeaseEvery time.Duration
+	// RestartInPlaceAfter is how long a crashed primary waits for a failover before its
+	// mysqld is started again where it is. Default 10s.
+	RestartInPlaceAfter time.Duration
+	// StopTime is what a clean end of mysqld may take of the grace period. Default 5s.
+	StopTime time.Duration
+	// Async: commits never wait, and a restarted primary has no unacknowledged tail.
+	Async bool
+	// Seed of the variation of LeaseEvery.
+	Seed uint64
+}
+
+func (c Config) withDefaults() Config {
+	for field, value := range map[*time.Duration]time.Duration{
+		&c.SoftLead:            c.T / 5,
+		&c.KillLead:            max(c.T/50, 20*time.Millisecond),
+		&c.LeaseEvery:          10 * time.Second,
+		&c.RestartInPlaceAfter: 10 * time.Second,
+		&c.StopTime:            5 * time.Second,
+	} {
+		if *field <= 0 {
+			*field = value
+		}
+	}
+	return c
+}
+
+// pace is the time between two questions for a confirmation, and the time one may take.
+func (c Config) pace() time.Duration { return c.T / 4 }
+
+// Durable is what a machine must find again after a crash. It is comparable; the zero
+// value is that of an empty volume.
+type Durable struct {
+	// DataID is the data it belongs to.
+	DataID pair.DataID `json:"dataID"`
+	// Known is the highest epoch known.
+	Known pair.Epoch `json:"known"`
+	// Holder at Known, if HolderRead; an epoch learned from a command has no holder yet.
+	Holder     pair.Holder `json:"holder"`
+	HolderRead bool        `json:"holderRead"`
+	// Ceased is the highest epoch that a command asked to cease: nothing opens at it or
+	// below.
+	Ceased pair.Epoch `json:"ceased"`
+	// Ledger is the highest ledger version seen.
+	Ledger pair.LedgerVersion `json:"ledger"`
+	// OpenAt is the epoch at which this data is or was open without a proven close
+	// since; zero for none.
+	OpenAt pair.Epoch `json:"openAt"`
+	// Touched: a mysqld was started on a volume with OpenAt set, so that its recovery
+	// has committed whatever was waiting.
+	Touched bool `json:"touched"`
+	// ReceiverStopped is the epoch of the ack fence; zero for none.
+	ReceiverStopped pair.Epoch `json:"receiverStopped"`
+}
+
+// Serving is what the machine takes its mysqld for.
+type Serving string
+
+// The states of serving.
+const (
+	Stopped Serving = "Stopped" // no mysqld
+	Booting Serving = "Booting" // started, boots closed, has not been verified
+	Shut    Serving = "Shut"    // verified closed for writes
+	Opening Serving = "Opening" // an Open is under way; counts as open
+	Serves  Serving = "Serves"  // open
+	Closing Serving = "Closing" // a Close is under way; counts as open
+	Killing Serving = "Killing" // killed, the end not yet seen; counts as open
+	Ending  Serving = "Ending"  // verified closed and asked to end
+)
+
+// mayWrite reports whether a client could possibly be writing.
+func (s Serving) mayWrite() bool {
+	return s == Opening || s == Serves || s == Closing || s == Killing
+}
+
+// Machine decides whether this agent's mysqld may run and be open. It is told events
+// with their instants and answers with actions. It reads no clock and does nothing
+// itself. Not safe for concurrent use.
+//
+// The caller gives every action its effect and reports results as events. It feeds a
+// Tick no later than NextWake says; an event with an instant before the last one counts
+// as happening now.
+type Machine struct {
+	cfg   Config
+	now   Instant
+	start Instant
+
+	want      Durable // in memory
+	have      Durable // on the volume
+	persist   int     // sequence number of the newest Persist
+	inFlight  Durable
+	persisted bool // no Persist is in flight
+
+	data      bool // the volume holds data of this pair
+	epochFile bool // its epoch file was readable, or made by this process
+
+	rec       *Record // newest read at Known, by this process
+	recAsked  Instant
+	readEver  bool
+	below     bool // the Lease was last seen below Known
+	firstSeen pair.Epoch
+	knownAt   Instant // when Known was learned
+	confirm   confirmation
+	ask       asking
+	serving   Serving
+	run       run
+	pending   []command
+	following pair.Epoch // epoch of the last Follow
+	deadman   Instant
+	ending    bool
+	until     Instant
+	rng       uint64
+	out       []Action
+}
+
+// run is one run of mysqld.
+type run struct {
+	incarnation  pair.Incarnation
+	tail         bool // its recovery committed a tail nobody may have acknowledged
+	tailCovered  bool
+	openEpoch    pair.Epoch
+	acted        pair.LedgerVersion
+	waiting      bool
+	asked        pair.LedgerVersion // version of the SetWaiting under way
+	askedWaiting bool
+	closeBy      Instant
+	ended        Instant // when the last run ended, or the process started
+	proved       bool    // closed since the newest fence, re-read after the fact
+	retry        Instant // no Open, Start, CheckTail before
+	failures     int
+	receiverOff  bool
+	told         bool
+	killed       Instant
+}
+
+// NewMachine makes the machine of an agent process that starts at an instant with what
+// it found on its volume. It has asked for nothing yet; feed a Tick.
+func NewMachine(cfg Config, found Durable, at Instant) *Machine {
+	m := &Machine{
+		cfg: cfg.withDefaults(), now: at, start: at,
+		want: found, have: found, inFlight: found, persisted: true,
+		serving: Stopped, firstSeen: found.Known, rng: cfg.Seed | 1,
+	}
+	m.run.ended = at
+	m.confirm.lapsed = at
+	return m
+}
+
+// View is what the machine takes for true, for logs, metrics and State.
+type View struct {
+	Serving Serving
+	// Known, as on the volume.
+	Known pair.Epoch
+	// Durable is all that is on the volume.
+	Durable Durable
+	// OpenEpoch while open.
+	OpenEpoch pair.Epoch
+	// ActedLedger is the ledger version acted on and on the volume.
+	ActedLedger pair.LedgerVersion
+	// Waiting: an open member's commits wait.
+	Waiting bool
+	// Confirmed: ConfirmedAt counts. It is the instant before the last confirmation
+	// was asked for.
+	Confirmed   bool
+	ConfirmedAt Instant
+	// Holder by the newest record; HolderRead is false before the first reading.
+	Holder     pair.Holder
+	HolderRead bool
+	// Record is the newest one accepted; nil before. Not to be changed.
+	Record *Record
+	// Held: mysqld is not started because it is not known who the holder is (R7).
+	Held bool
+	// TailUncovered: closed until the peer has the whole binlog.
+	TailUncovered bool
+	// NeedsWord: this member is the holder, but its confirmation lapsed or its process
+	// is new at an epoch known before: it opens only with the peer's word, or at a new
+	// epoch (R5).
+	NeedsWord bool
+	// BelowKnown: the Lease was last seen with a lower epoch than is known here.
+	BelowKnown bool
+	// Ending: asked to end by SIGTERM.
+	Ending bool
+}
+
+// View returns what the machine takes for true now.
+func (m *Machine) View() View {
+	v := View{
+		Serving: m.serving, Known: m.have.Known, Durable: m.have, Waiting: m.run.waiting,
+		ActedLedger: min(m.have.Ledger, m.acted()), Confirmed: m.confirm.valid, ConfirmedAt: m.confirm.at,
+		Holder: m.want.Holder, HolderRead: m.want.HolderRead, Record: m.rec,
+		Held:          m.data && m.serving == Stopped && m.want.OpenAt != 0 && !m.mayStart(),
+		TailUncovered: m.serving == Shut && m.tailBlocks(),
+		NeedsWord:     m.isHolder() && !m.serving.mayWrite() && !m.confirm.fresh && !m.confirm.word, BelowKnown: m.below, Ending: m.ending,
+	}
+	if m.serving.mayWrite() {
+		v.OpenEpoch = m.run.openEpoch
+	}
+	return v
+}
+
+// acted is the ledger version acted on: an open member's is that of its waiting.
+func (m *Machine) acted() pair.LedgerVersion {
+	if m.serving.mayWrite() {
+		return m.run.acted
+	}
+	return m.want.Ledger
+}
+
+// NextWake is when the machine wants a Tick at the latest.
+func (m *Machine) NextWake() Instant {
+	wake := m.now.Add(m.cfg.pace() / 4)
+	for _, at := range []Instant{m.killAt(), m.softAt(), m.run.closeBy} {
+		if at > m.now && at < wake {
+			wake = at
+		}
+	}
+	return wake
+}

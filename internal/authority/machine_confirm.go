@@ -1,0 +1,235 @@
+package authority
+
+import "time"
+
+// confirmation is what the right to be open rests on (R2): that this member was the
+// holder at the known epoch at some instant after at.
+type confirmation struct {
+	valid bool
+	at    Instant
+	// named is the newest instant after which a confirmation named this member (R7).
+	named Instant
+	// fresh: the epoch was learned by this process and has never lapsed since, so that
+	// nobody's word is needed to open (R5).
+	fresh bool
+	// word: since lapsed the peer said that it is not open, not holder, and knows no
+	// higher epoch.
+	word   bool
+	lapsed Instant
+}
+
+// asking is the state of the questions under way.
+type asking struct {
+	vouchAt, leaseAt   Instant
+	vouchOut, leaseOut bool
+	asked              bool // a vouch was ever asked
+	leaseEver          bool
+	vouchMissed        bool
+	leaseMissed        bool
+	leaseNext          Instant
+	answered           Instant // newest AskedAt of a Lease that was read
+	look               bool
+	receiverAt         Instant
+	persistAt          Instant
+	tailAt             Instant
+}
+
+// isHolder reports whether this process has read that this member is the holder at the
+// highest epoch known.
+func (m *Machine) isHolder() bool { return m.rec != nil && m.takesItself() }
+
+// takesItself reports whether, for all that is known, this member is the holder.
+func (m *Machine) takesItself() bool {
+	return m.want.HolderRead && m.want.Holder == m.cfg.Self && m.want.Known > m.want.Ceased
+}
+
+func (m *Machine) expire() {
+	if m.confirm.valid && m.now >= m.confirm.at.Add(m.cfg.T) {
+		m.lapse()
+	}
+}
+
+func (m *Machine) lapse() {
+	m.confirm.valid, m.confirm.fresh, m.confirm.word = false, false, false
+	m.confirm.lapsed = m.now
+}
+
+// confirmed counts from before the question was asked, whenever the answer came.
+func (m *Machine) confirmed(asked Instant) {
+	if asked.Add(m.cfg.T) <= m.now {
+		if !m.confirm.valid {
+			m.lapse()
+		}
+		return
+	}
+	if !m.confirm.valid || asked > m.confirm.at {
+		m.confirm.at = asked
+	}
+	m.confirm.valid = true
+}
+
+func (m *Machine) leaseRead(e LeaseRead) {
+	if e.AskedAt >= m.ask.leaseAt {
+		m.ask.leaseOut = false
+		m.ask.leaseMissed = e.Outcome == ReadFailed
+	}
+	if e.Outcome != ReadFailed {
+		m.ask.answered = max(m.ask.answered, e.AskedAt)
+	}
+	if e.Outcome != ReadFound || e.Record.PairUID != m.cfg.PairUID {
+		return
+	}
+	rec := e.Record
+	if rec.Epoch < m.want.Known {
+		m.below = m.below || e.AskedAt >= m.knownAt
+		return
+	}
+	m.below = false
+	if rec.Epoch > m.want.Known {
+		m.raise(rec.Epoch)
+	}
+	m.readEver = true
+	if !m.want.HolderRead {
+		m.want.Holder, m.want.HolderRead = rec.Holder, true
+		m.confirm.fresh = rec.Epoch > m.firstSeen
+	} else if m.want.Holder != rec.Holder {
+		// Within an epoch the holder never changes. A foreign hand can take the
+		// authority away like this, never give it.
+		if m.want.Holder != m.cfg.Self {
+			return
+		}
+		m.want.Holder = rec.Holder
+		m.lapse()
+	}
+	if rec.Ledger.Version >= m.want.Ledger && (m.rec == nil || e.AskedAt >= m.recAsked) {
+		m.want.Ledger = rec.Ledger.Version
+		m.rec, m.recAsked = &rec, e.AskedAt
+	}
+	if m.takesItself() {
+		m.confirm.named = max(m.confirm.named, e.AskedAt)
+		m.confirmed(e.AskedAt)
+	} else {
+		m.confirm.valid = false
+	}
+}
+
+func (m *Machine) vouchAnswered(e VouchAnswered) {
+	if e.AskedAt >= m.ask.vouchAt {
+		m.ask.vouchOut = false
+		m.ask.vouchMissed = !e.Answered || !e.Given
+	}
+	if !e.Answered {
+		return
+	}
+	if e.Known > m.want.Known {
+		m.raise(e.Known)
+		return
+	}
+	if !e.Given || e.Epoch != m.want.Known || !m.takesItself() || e.Open || e.TakesItself {
+		return
+	}
+	names := e.Known == m.want.Known && !e.Holder.Nobody()
+	if names && e.Holder != m.cfg.Self {
+		return
+	}
+	if names {
+		m.confirm.named = max(m.confirm.named, e.AskedAt)
+	}
+	if e.AskedAt >= m.confirm.lapsed {
+		m.confirm.word = true
+	}
+	m.confirmed(e.AskedAt)
+}
+
+// vouchAsked gives or refuses the word (R5, F4).
+func (m *Machine) vouchAsked(e VouchAsked) {
+	why := m.whyNoVouch(e)
+	m.do(AnswerVouch{
+		Nonce: e.Nonce, Epoch: e.Epoch, Given: why == "", Why: why, Known: m.want.Known, Holder: m.want.Holder,
+		Open: m.serving.mayWrite(), TakesItself: m.takesItself(),
+	})
+}
+
+func (m *Machine) whyNoVouch(e VouchAsked) string {
+	switch {
+	case e.PairUID != m.cfg.PairUID:
+		return "another pair"
+	case e.Asker != m.cfg.Peer:
+		return "the asker is not the peer"
+	case !m.data:
+		return "no data, or void data"
+	case !m.epochFile:
+		return "the epoch file was not readable at the start"
+	case !m.readEver:
+		return "the Lease has not been read since the start"
+	case e.Epoch < m.want.Known:
+		return "a higher epoch is known"
+	case e.Epoch <= m.want.Ceased:
+		return "ceased at this epoch"
+	case m.takesItself(), m.serving.mayWrite():
+		return "takes itself for the holder"
+	case e.Epoch == m.want.Known && m.want.HolderRead && m.want.Holder.Member != e.Asker:
+		return "another holder at this epoch"
+	default:
+		return ""
+	}
+}
+
+// questions asks whom it is time to ask (R3).
+func (m *Machine) questions() {
+	if m.ending && m.serving == Stopped {
+		return
+	}
+	confirm := m.takesItself() || m.serving.mayWrite()
+	pace := m.cfg.pace()
+	if m.ask.vouchOut && m.now >= m.ask.vouchAt.Add(pace) {
+		m.ask.vouchOut, m.ask.vouchMissed = false, true
+	}
+	if m.ask.leaseOut && m.now >= m.ask.leaseAt.Add(pace) {
+		m.ask.leaseOut, m.ask.leaseMissed = false, true
+	}
+	if confirm && !m.ask.vouchOut && (!m.ask.asked || m.now >= m.ask.vouchAt.Add(pace)) {
+		m.do(AskVouch{Epoch: m.want.Known, Limit: pace, Fresh: m.ask.vouchMissed})
+		m.ask.vouchAt, m.ask.vouchOut, m.ask.asked = m.now, true, true
+	}
+	if m.ask.look || !m.ask.leaseOut && m.leaseDue(confirm) {
+		m.do(ReadLease{Limit: pace, Fresh: m.ask.leaseMissed})
+		m.ask.leaseAt, m.ask.leaseOut, m.ask.leaseEver, m.ask.look = m.now, true, true, false
+		m.ask.leaseNext = m.now.Add(m.cfg.LeaseEvery + m.vary())
+	}
+}
+
+func (m *Machine) leaseDue(confirm bool) bool {
+	if !m.ask.leaseEver || m.now >= m.ask.leaseNext {
+		return true
+	}
+	if m.now < m.ask.leaseAt.Add(m.cfg.pace()) {
+		return false
+	}
+	silent := m.ask.vouchMissed || m.ask.vouchOut && m.now >= m.ask.vouchAt.Add(m.cfg.pace()/2)
+	switch {
+	case m.rec == nil, m.rec.Holder.Nobody(), m.ending:
+		return true
+	case confirm && (silent || m.serving != Serves):
+		return true
+	default:
+		return false
+	}
+}
+
+// vary is a pseudo-random part of LeaseEvery, up to a quarter either way.
+func (m *Machine) vary() time.Duration {
+	m.rng = m.rng*6364136223846793005 + 1442695040888963407
+	half := int64(m.cfg.LeaseEvery / 4)
+	return time.Duration(int64(m.rng>>33)%(2*half+1) - half)
+}
+
+// mustWait reports whether an open member's commits have to wait for the peer.
+func (m *Machine) mustWait() bool {
+	return !m.cfg.Async && (m.rec == nil || m.rec.Ledger.MustWait(m.cfg.Self.Member))
+}
+
+// solo reports whether the ledger read by this process says solo(self).
+func (m *Machine) solo() bool {
+	return m.rec != nil && m.rec.Ledger.State == Solo && m.rec.Ledger.First == m.cfg.Self.Member
+}

@@ -1,0 +1,312 @@
+package authority
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Event is something that happened. Each carries the instant at which it did.
+type Event interface{ when() Instant }
+
+// Tick says that time has passed.
+type Tick struct{ At Instant }
+
+// ReadOutcome is how a reading of the Lease ended.
+type ReadOutcome string
+
+// The outcomes of a reading.
+const (
+	ReadFound   ReadOutcome = "Found"
+	ReadMissing ReadOutcome = "Missing" // the API server says that there is no Lease
+	ReadFailed  ReadOutcome = "Failed"  // no answer, or not one that can be read
+)
+
+// LeaseRead is the end of a ReadLease. AskedAt was read before the request was sent.
+type LeaseRead struct {
+	AskedAt, At Instant
+	Outcome     ReadOutcome
+	Record      Record
+}
+
+// VouchAnswered is the end of an AskVouch. The caller has checked that the nonce is that
+// of the request.
+type VouchAnswered struct {
+	AskedAt, At Instant
+	// Epoch that was asked for.
+	Epoch pair.Epoch
+	// Answered is false when no answer came in time.
+	Answered bool
+	// Given, and what the voucher knows.
+	Given       bool
+	Known       pair.Epoch
+	Holder      pair.Holder
+	Open        bool
+	TakesItself bool
+}
+
+// VouchAsked: the peer asks for this agent's word.
+type VouchAsked struct {
+	At      Instant
+	PairUID pair.UID
+	Asker   pair.MemberName
+	Epoch   pair.Epoch
+	Nonce   string
+}
+
+// CommandKind is what an operator may order of the machine.
+type CommandKind string
+
+// The commands.
+const (
+	CommandCease    CommandKind = "Cease"
+	CommandFence    CommandKind = "Fence"
+	CommandAckFence CommandKind = "AckFence"
+	// CommandLook has the Lease read at once.
+	CommandLook CommandKind = "Look"
+	// CommandRecover lets a held mysqld be started in place without waiting for
+	// RestartInPlaceAfter; the confirmation is needed all the same.
+	CommandRecover CommandKind = "Recover"
+)
+
+// Commanded is a command that came in.
+type Commanded struct {
+	At      Instant
+	ID      string
+	Kind    CommandKind
+	PairUID pair.UID
+	Epoch   pair.Epoch
+	Ledger  pair.LedgerVersion
+}
+
+// DataReady says that the volume holds data of this pair. EpochFile: what the machine
+// was started with, or what it is given here, belongs to this data. Renewed: the data
+// was made, copied or rewound just now, so that no unclean end is left.
+type DataReady struct {
+	At        Instant
+	DataID    pair.DataID
+	EpochFile bool
+	Renewed   bool
+}
+
+// DataGone says that the data is void, or being replaced. mysqld does not run.
+type DataGone struct{ At Instant }
+
+// MysqldUp: mysqld answers and was read back as closed.
+type MysqldUp struct {
+	At          Instant
+	Incarnation pair.Incarnation
+}
+
+// MysqldExited: its end was seen, or it could not be started.
+type MysqldExited struct{ At Instant }
+
+// Opened is the end of an Open.
+type Opened struct {
+	At Instant
+	OK bool
+}
+
+// Closed is the end of a Close. Proven: no way to write, no client, nothing waiting,
+// read back after the fact.
+type Closed struct {
+	At     Instant
+	Proven bool
+}
+
+// WaitingSet is the end of a SetWaiting.
+type WaitingSet struct {
+	At      Instant
+	Version pair.LedgerVersion
+	OK      bool
+}
+
+// TailCovered: the peer's running mysqld has received this member's whole binlog, as it
+// is in this incarnation, and streams.
+type TailCovered struct {
+	At          Instant
+	Incarnation pair.Incarnation
+}
+
+// ReceiverIsStopped is the end of a StopReceiver.
+type ReceiverIsStopped struct {
+	At Instant
+	OK bool
+}
+
+// Persisted is the end of a Persist: fsynced, the directory too.
+type Persisted struct {
+	At  Instant
+	Seq int
+	OK  bool
+}
+
+// ClockJumped: the wall clock moved against CLOCK_BOOTTIME by more than T/4. Forward is
+// by how much; negative for backward.
+type ClockJumped struct {
+	At      Instant
+	Forward time.Duration
+}
+
+// Terminate: the agent was asked to end, and will be killed at Until.
+type Terminate struct{ At, Until Instant }
+
+// Reconfigured changes what may change at run time.
+type Reconfigured struct {
+	At                  Instant
+	RestartInPlaceAfter time.Duration
+	Async               bool
+}
+
+func (e Tick) when() Instant              { return e.At }
+func (e LeaseRead) when() Instant         { return e.At }
+func (e VouchAnswered) when() Instant     { return e.At }
+func (e VouchAsked) when() Instant        { return e.At }
+func (e Commanded) when() Instant         { return e.At }
+func (e DataReady) when() Instant         { return e.At }
+func (e DataGone) when() Instant          { return e.At }
+func (e MysqldUp) when() Instant          { return e.At }
+func (e MysqldExited) when() Instant      { return e.At }
+func (e Opened) when() Instant            { return e.At }
+func (e Closed) when() Instant            { return e.At }
+func (e WaitingSet) when() Instant        { return e.At }
+func (e TailCovered) when() Instant       { return e.At }
+func (e ReceiverIsStopped) when() Instant { return e.At }
+func (e Persisted) when() Instant         { return e.At }
+func (e ClockJumped) when() Instant       { return e.At }
+func (e Terminate) when() Instant         { return e.At }
+func (e Reconfigured) when() Instant      { return e.At }
+
+// Action is something the caller has to do. Actions of one Step are begun in order; none
+// is waited for, except that SetDeadman takes effect before what follows it.
+type Action interface{ action() }
+
+// ReadLease reads the Lease from the API server, within Limit; Fresh asks for a new
+// connection. Answer: LeaseRead.
+type ReadLease struct {
+	Limit time.Duration
+	Fresh bool
+}
+
+// AskVouch asks the peer's agent for its word, within Limit. Answer: VouchAnswered.
+type AskVouch struct {
+	Epoch pair.Epoch
+	Limit time.Duration
+	Fresh bool
+}
+
+// AnswerVouch is the word that was asked for.
+type AnswerVouch struct {
+	Nonce       string
+	Epoch       pair.Epoch
+	Given       bool
+	Why         string
+	Known       pair.Epoch
+	Holder      pair.Holder
+	Open        bool
+	TakesItself bool
+}
+
+// Persist writes all of Durable and fsyncs it, the directory too. Answer: Persisted. A
+// later one may overtake an earlier one only by replacing it.
+type Persist struct {
+	Seq     int
+	Durable Durable
+}
+
+// StartMysqld starts mysqld closed (R1). Answer: MysqldUp or MysqldExited.
+type StartMysqld struct{}
+
+// Open reads everything back and opens mysqld for clients, with commits waiting or not.
+// The receiver is stopped before, and everything received is applied. Answer: Opened.
+type Open struct {
+	Epoch   pair.Epoch
+	Waiting bool
+	Ledger  pair.LedgerVersion
+}
+
+// Close cancels an Open under way and fences mysqld softly, by By. Answer: Closed.
+type Close struct {
+	Reason string
+	By     Instant
+}
+
+// Kill sends SIGKILL to mysqld. Answer: MysqldExited.
+type Kill struct{ Reason string }
+
+// StopMysqld ends a proven closed mysqld with SIGTERM. Answer: MysqldExited.
+type StopMysqld struct{}
+
+// SetDeadman gives the deadman a new instant at which it kills mysqld; 0 for none.
+type SetDeadman struct{ Deadline Instant }
+
+// SetWaiting switches the waiting of commits for the peer's ack. Waiting is false only
+// at a Version at which this agent itself has read solo(self). Answer: WaitingSet.
+type SetWaiting struct {
+	Waiting bool
+	Version pair.LedgerVersion
+}
+
+// CheckTail compares this member's binlog with what the peer has received. Answer:
+// TailCovered, or nothing.
+type CheckTail struct{}
+
+// StopReceiver stops the receiver; it is not started again before a Follow. Answer:
+// ReceiverIsStopped.
+type StopReceiver struct{ Epoch pair.Epoch }
+
+// Follow replicates from the peer, the holder at Epoch, unless this member is errant.
+type Follow struct{ Epoch pair.Epoch }
+
+// Answer answers a command.
+type Answer struct {
+	ID    string
+	Kind  CommandKind
+	Epoch pair.Epoch
+	// Ceased: Epoch is on the volume and nothing opens here at it or below.
+	Ceased bool
+	// ProcessStopped: no mysqld runs.
+	ProcessStopped bool
+	// Demoted: closed, read back after the command came.
+	Demoted bool
+	// ReceiverStopped: nothing is received any more, on the volume too.
+	ReceiverStopped bool
+}
+
+// RefusalReason says why a command was refused.
+type RefusalReason string
+
+// The reasons.
+const (
+	RefusedStale     RefusalReason = "Stale"
+	RefusedWrongPair RefusalReason = "WrongPair"
+	RefusedFailed    RefusalReason = "Failed"
+)
+
+// Refuse refuses a command.
+type Refuse struct {
+	ID     string
+	Reason RefusalReason
+	Why    string
+}
+
+// Exit ends the agent: mysqld is gone and the agent was asked to end.
+type Exit struct{}
+
+func (ReadLease) action()    {}
+func (AskVouch) action()     {}
+func (AnswerVouch) action()  {}
+func (Persist) action()      {}
+func (StartMysqld) action()  {}
+func (Open) action()         {}
+func (Close) action()        {}
+func (Kill) action()         {}
+func (StopMysqld) action()   {}
+func (SetDeadman) action()   {}
+func (SetWaiting) action()   {}
+func (CheckTail) action()    {}
+func (StopReceiver) action() {}
+func (Follow) action()       {}
+func (Answer) action()       {}
+func (Refuse) action()       {}
+func (Exit) action()         {}

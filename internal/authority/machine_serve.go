@@ -1,0 +1,239 @@
+package authority
+
+// killAt is when an open mysqld has to be killed; 0 for never.
+func (m *Machine) killAt() Instant {
+	if !m.serving.mayWrite() {
+		return 0
+	}
+	return m.deadman
+}
+
+// softAt is when an open mysqld has to be closed for want of a confirmation.
+func (m *Machine) softAt() Instant {
+	if m.deadman == 0 || m.serving != Opening && m.serving != Serves {
+		return 0
+	}
+	return m.deadman.Add(m.cfg.KillLead - m.cfg.SoftLead)
+}
+
+func (m *Machine) setDeadman(at Instant) {
+	if m.deadman != at {
+		m.deadman = at
+		m.do(SetDeadman{Deadline: at})
+	}
+}
+
+func (m *Machine) kill(reason string) {
+	m.serving = Killing
+	m.run.killed = m.now
+	m.do(Kill{Reason: reason})
+}
+
+func (m *Machine) close(reason string) {
+	m.serving = Closing
+	m.run.proved = false
+	m.run.closeBy = m.now.Add(m.cfg.SoftLead)
+	if m.deadman != 0 {
+		m.run.closeBy = min(m.run.closeBy, m.deadman)
+	}
+	m.do(Close{Reason: reason, By: m.run.closeBy})
+}
+
+// enforce closes what has lost its confirmation (R4): softly while there is time, and
+// by SIGKILL when there is none.
+func (m *Machine) enforce() {
+	holds := m.takesItself() && m.confirm.valid
+	if holds && (m.serving == Opening || m.serving == Serves) {
+		m.setDeadman(m.confirm.at.Add(m.cfg.T - m.cfg.KillLead))
+	}
+	switch m.serving {
+	case Opening, Serves:
+		switch {
+		case m.now >= m.killAt():
+			m.kill("no confirmation came in time")
+		case !m.takesItself():
+			m.close("this member is not the holder")
+		case !holds || m.now >= m.softAt():
+			m.close("no confirmation came in time")
+		}
+	case Closing:
+		if m.now >= m.run.closeBy {
+			m.kill("the soft fence took too long")
+		}
+	case Killing:
+		if m.now >= m.run.killed.Add(m.cfg.pace()) {
+			m.kill("the end of mysqld has not been seen")
+		}
+	case Stopped, Booting, Shut, Ending:
+	}
+}
+
+// serve starts, opens, follows and ends, one step at a time.
+func (m *Machine) serve() {
+	switch m.serving {
+	case Stopped:
+		if m.ending {
+			m.do(Exit{})
+		} else if m.mayStart() {
+			m.startMysqld()
+		}
+	case Booting:
+		if m.ending || m.fencing() {
+			m.kill("asked to end while mysqld boots")
+		}
+	case Shut:
+		m.serveShut()
+	case Serves:
+		m.serveOpen()
+	case Ending:
+		if m.now >= m.until.Add(-m.cfg.SoftLead) {
+			m.kill("the grace period ends")
+		}
+	case Opening, Closing, Killing:
+	}
+	m.stopReceiver()
+}
+
+func (m *Machine) serveShut() {
+	switch {
+	case m.fencing() && !m.run.proved:
+		m.close("a fence was ordered")
+	case m.ending:
+		m.serving = Ending
+		m.do(StopMysqld{})
+	case m.fencing():
+	case m.isHolder():
+		m.tryOpen()
+	default:
+		m.follow()
+	}
+}
+
+func (m *Machine) serveOpen() {
+	if m.run.openEpoch != m.want.Known && m.isHolder() {
+		// Revoked and appointed again without this member having been asked to
+		// close: it goes on at the new epoch.
+		m.run.openEpoch = m.want.Known
+		m.want.OpenAt = m.want.Known
+	}
+	if m.fencing() {
+		m.close("a fence was ordered")
+		return
+	}
+	if m.ending && !m.awaitSwitchover() {
+		m.close("asked to end")
+		return
+	}
+	if m.rec == nil || m.run.asked != 0 || m.now < m.run.retry {
+		return
+	}
+	version := m.rec.Ledger.Version
+	if version > m.run.acted || version == m.run.acted && m.mustWait() != m.run.waiting {
+		m.run.asked, m.run.askedWaiting = version, m.mustWait()
+		m.do(SetWaiting{Waiting: m.mustWait(), Version: version})
+	}
+}
+
+// awaitSwitchover reports whether an open primary that was asked to end stays open
+// for the operator to switch over (R8).
+func (m *Machine) awaitSwitchover() bool {
+	return m.rec != nil && m.rec.Ledger.InSync(m.cfg.Peer) && m.now < m.until.Add(-m.cfg.StopTime-m.cfg.SoftLead)
+}
+
+// mayStart reports whether mysqld may be started, closed as it boots (R7).
+func (m *Machine) mayStart() bool {
+	if !m.data || m.ending || m.now < m.run.retry || m.fencing() {
+		return false
+	}
+	return m.want.OpenAt == 0 || m.mayRecover()
+}
+
+// mayRecover reports whether a mysqld with an unclean end may be started in place. Its
+// recovery commits the tail and ends the chance to rewind.
+func (m *Machine) mayRecover() bool {
+	if !m.takesItself() || !m.confirm.valid || m.confirm.named < m.run.ended {
+		return false
+	}
+	if m.rec != nil && (m.rec.Epoch > m.want.OpenAt || !m.rec.Ledger.InSync(m.cfg.Peer)) {
+		return true
+	}
+	return m.run.told || m.now >= m.run.ended.Add(m.cfg.RestartInPlaceAfter)
+}
+
+func (m *Machine) startMysqld() {
+	if m.want.OpenAt != 0 {
+		m.want.Touched = true
+		if !m.have.Touched {
+			return
+		}
+	}
+	m.serving = Booting
+	m.do(StartMysqld{})
+}
+
+// tailBlocks reports whether a tail that recovery committed keeps this member closed.
+func (m *Machine) tailBlocks() bool {
+	return m.run.tail && !m.run.tailCovered && !m.cfg.Async && !m.solo()
+}
+
+func (m *Machine) tryOpen() {
+	if !m.mayOpen() {
+		return
+	}
+	if m.tailBlocks() {
+		if m.now >= m.ask.tailAt {
+			m.ask.tailAt = m.now.Add(m.cfg.pace() / 4)
+			m.do(CheckTail{})
+		}
+		return
+	}
+	m.want.OpenAt, m.want.Touched = m.want.Known, false
+	if m.have != m.want {
+		return
+	}
+	m.want.ReceiverStopped = 0
+	m.run.openEpoch, m.run.acted, m.run.waiting = m.want.Known, m.rec.Ledger.Version, m.mustWait()
+	m.run.asked = 0
+	m.serving = Opening
+	m.setDeadman(m.confirm.at.Add(m.cfg.T - m.cfg.KillLead))
+	m.do(Open{Epoch: m.want.Known, Waiting: m.run.waiting, Ledger: m.run.acted})
+}
+
+// mayOpen is R2 and R5 for a verified closed member.
+func (m *Machine) mayOpen() bool {
+	c := m.confirm
+	if m.ending || m.now < m.run.retry || !c.valid || m.now >= c.at.Add(m.cfg.T/2) {
+		return false
+	}
+	if m.rec.Data[m.cfg.Self.Member] != m.want.DataID || m.want.DataID == "" {
+		return false
+	}
+	if c.fresh {
+		return m.now < m.recAsked.Add(m.cfg.T)
+	}
+	return c.word
+}
+
+// follow replicates from the holder, unless the ack fence of this epoch says no (F6).
+func (m *Machine) follow() {
+	if m.rec == nil || m.rec.Holder.Member != m.cfg.Peer || m.want.ReceiverStopped >= m.rec.Epoch {
+		return
+	}
+	m.want.ReceiverStopped = 0
+	if m.following != m.rec.Epoch {
+		m.following = m.rec.Epoch
+		m.run.receiverOff = false
+		m.do(Follow{Epoch: m.rec.Epoch})
+	}
+}
+
+// stopReceiver has the receiver stopped once the ack fence is on the volume.
+func (m *Machine) stopReceiver() {
+	e := m.have.ReceiverStopped
+	if e == 0 || e != m.want.ReceiverStopped || m.run.receiverOff || m.now < m.ask.receiverAt {
+		return
+	}
+	m.following = 0
+	m.ask.receiverAt = m.now.Add(m.cfg.pace())
+	m.do(StopReceiver{Epoch: e})
+}

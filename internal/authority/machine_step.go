@@ -1,0 +1,191 @@
+package authority
+
+import (
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Step takes one event and returns what is to be done, in order.
+func (m *Machine) Step(event Event) []Action {
+	m.now = max(m.now, event.when())
+	m.out = nil
+	m.expire()
+	m.take(event)
+	m.enforce()
+	m.serve()
+	m.questions()
+	m.write()
+	m.answer()
+	return m.out
+}
+
+func (m *Machine) do(actions ...Action) { m.out = append(m.out, actions...) }
+
+func (m *Machine) take(event Event) {
+	switch e := event.(type) {
+	case Tick:
+	case LeaseRead:
+		m.leaseRead(e)
+	case VouchAnswered:
+		m.vouchAnswered(e)
+	case VouchAsked:
+		m.vouchAsked(e)
+	case Commanded:
+		m.commanded(e)
+	case DataReady:
+		m.dataReady(e)
+	case DataGone:
+		m.data = false
+	case MysqldUp:
+		m.mysqldUp(e)
+	case MysqldExited:
+		m.mysqldExited()
+	case Opened:
+		m.opened(e)
+	case Closed:
+		m.closed(e)
+	case WaitingSet:
+		m.waitingSet(e)
+	case TailCovered:
+		m.run.tailCovered = m.run.tailCovered || e.Incarnation == m.run.incarnation
+	case ReceiverIsStopped:
+		m.run.receiverOff = e.OK
+		m.ask.receiverAt = 0
+	case Persisted:
+		m.wrote(e)
+	case ClockJumped:
+		m.clockJumped(e)
+	case Terminate:
+		m.ending, m.until = true, e.Until
+	case Reconfigured:
+		m.cfg.Async = e.Async
+		m.cfg.RestartInPlaceAfter = e.RestartInPlaceAfter
+		m.cfg = m.cfg.withDefaults()
+	}
+}
+
+func (m *Machine) dataReady(e DataReady) {
+	m.data = true
+	m.epochFile = m.epochFile || e.EpochFile
+	m.want.DataID = e.DataID
+	if e.Renewed {
+		m.want.OpenAt, m.want.Touched = 0, false
+	}
+}
+
+func (m *Machine) mysqldUp(e MysqldUp) {
+	if m.serving != Booting {
+		return
+	}
+	m.serving = Shut
+	m.run.incarnation = e.Incarnation
+	m.run.tail = m.want.OpenAt != 0
+	m.run.failures = 0
+	m.run.retry = m.now
+	m.following = 0
+}
+
+func (m *Machine) mysqldExited() {
+	failures := 0
+	if m.serving == Booting {
+		failures = m.run.failures + 1
+	}
+	retry := m.now
+	if failures > 0 {
+		retry = m.now.Add(min(m.cfg.pace()<<min(failures-1, 5), 30e9))
+	}
+	m.serving = Stopped
+	m.run = run{ended: m.now, retry: retry, failures: failures}
+	m.following = 0
+	m.setDeadman(0)
+}
+
+func (m *Machine) opened(e Opened) {
+	if m.serving != Opening {
+		return
+	}
+	if !e.OK {
+		m.run.retry = m.now.Add(m.cfg.pace())
+		m.close("the attempt to open failed")
+		return
+	}
+	m.serving = Serves
+	m.run.tail, m.run.tailCovered = false, false
+}
+
+func (m *Machine) closed(e Closed) {
+	if m.serving != Closing {
+		return
+	}
+	if !e.Proven {
+		m.kill("the soft fence did not reach a proven close")
+		return
+	}
+	m.serving = Shut
+	m.run.proved = true
+	m.run.closeBy = 0
+	m.following = 0
+	m.setDeadman(0)
+	if !m.run.tail || m.run.tailCovered {
+		m.want.OpenAt, m.want.Touched = 0, false
+	}
+}
+
+func (m *Machine) waitingSet(e WaitingSet) {
+	if e.Version != m.run.asked {
+		return
+	}
+	m.run.asked = 0
+	if e.OK {
+		m.run.acted = e.Version
+		m.run.waiting = m.run.askedWaiting
+	} else {
+		m.run.retry = m.now.Add(m.cfg.pace())
+	}
+}
+
+// clockJumped counts a forward jump as time that has passed: a machine that was stopped
+// and resumed shows nothing else.
+func (m *Machine) clockJumped(e ClockJumped) {
+	if !m.serving.mayWrite() {
+		m.lapse()
+		return
+	}
+	if e.Forward > 0 && m.confirm.at.Add(e.Forward+m.cfg.T) <= m.now {
+		m.kill("the wall clock jumped past the confirmation")
+	} else if m.serving != Killing {
+		m.close("the wall clock jumped")
+	}
+	m.lapse()
+}
+
+func (m *Machine) wrote(e Persisted) {
+	if e.Seq != m.persist {
+		return
+	}
+	m.persisted = true
+	if e.OK {
+		m.have = m.inFlight
+	} else {
+		m.ask.persistAt = m.now.Add(m.cfg.pace())
+	}
+}
+
+// write has the volume catch up with the memory, one write at a time.
+func (m *Machine) write() {
+	if m.want == m.have || !m.persisted || m.now < m.ask.persistAt {
+		return
+	}
+	m.persist++
+	m.persisted = false
+	m.inFlight = m.want
+	m.do(Persist{Seq: m.persist, Durable: m.want})
+}
+
+// raise learns an epoch above all known ones: what was confirmed is confirmed no more.
+func (m *Machine) raise(e pair.Epoch) {
+	m.want.Known = e
+	m.want.Holder, m.want.HolderRead = pair.Holder{}, false
+	m.rec = nil
+	m.knownAt = m.now
+	m.confirm.valid, m.confirm.word, m.confirm.fresh = false, false, false
+}
