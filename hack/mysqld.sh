@@ -76,7 +76,7 @@ wrappers() {
 }
 
 ensure() {
-  local hash; hash=$(recipe_hash "$HACK/mysqld.sh" "$HACK/debs.sh" "$HACK/versions.env")
+  local hash; hash="$MYSQL_SUITE-$(recipe_hash "$HACK/mysqld.sh")"
   fresh "$base/mysql/.recipe" "$hash" && return
   log "unpacking mysqld of Debian $MYSQL_SUITE into $rootfs"
   unpack >"$CACHE/log/mysqld.log" 2>&1 || { tail -n 20 "$CACHE/log/mysqld.log" >&2; die "no mysqld for tests"; }

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# A kind cluster of one control plane and three workers:
+#   hack/cluster.sh up NAME           engine, network with egress guard, node image, cluster, images; safe to repeat
+#   hack/cluster.sh load NAME [IMAGE…]   copies images into the nodes (without a name: MySQL and our own)
+#   hack/cluster.sh kubeconfig NAME   prints the path of its kubeconfig
+#   hack/cluster.sh env NAME          prints the exports a shell needs (KUBECONFIG, DOCKER_HOST, PATH)
+#   hack/cluster.sh down NAME         removes the cluster, and the network if nobody else uses it
+# The user's own kubeconfig is neither read nor written.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+command=${1:-} name=${2:-dbpair}
+kubeconfig="$CACHE/$name.kubeconfig"
+image=${IMG:-ghcr.io/dbpair/dbpair:dev}
+export KIND_EXPERIMENTAL_DOCKER_NETWORK=${DBPAIR_NETWORK:-dbpair}
+export KIND_EXPERIMENTAL_PROVIDER=docker
+export PATH="$CACHE/bin:$CACHE/envtest:$PATH"
+
+use_engine() { eval "$("$HACK/engine.sh" env)"; }
+
+create() {
+  if kind get clusters 2>/dev/null | grep -qx "$name" && answers; then return; fi
+  kind delete cluster --name "$name" --kubeconfig "$kubeconfig" >/dev/null 2>&1 || true
+  "$HACK/network.sh" guard || die "the egress guard is not standing"
+  kind create cluster --name "$name" --image "$NODE_IMAGE" --config "$HACK/kind/cluster.yaml" --kubeconfig "$kubeconfig" --wait 180s
+  KUBECONFIG="$kubeconfig" kubectl wait --for=condition=Ready nodes --all --timeout=120s
+}
+
+answers() {
+  kind export kubeconfig --name "$name" --kubeconfig "$kubeconfig" >/dev/null 2>&1 &&
+    KUBECONFIG="$kubeconfig" timeout 20 kubectl get --raw /readyz >/dev/null 2>&1
+}
+
+up() {
+  stage "docker engine"  "$HACK/engine.sh" up
+  use_engine
+  stage "node image"     "$HACK/nodeimage/build.sh"
+  stage "kubectl"        "$HACK/envtest.sh"
+  stage "kind"           "$HACK/nodeimage/binaries.sh" kind
+  stage "network, guard" "$HACK/network.sh" up
+  stage "cluster $name"  create
+}
+
+load() {
+  use_engine
+  local images=("$@") one
+  if [ ${#images[@]} = 0 ]; then
+    for one in "$MYSQL_IMAGE" "$image"; do
+      if docker image inspect "$one" >/dev/null 2>&1; then images+=("$one"); fi
+    done
+  fi
+  [ ${#images[@]} -gt 0 ] || die "no image to load: run hack/mysqlimage/build.sh and hack/images.sh first"
+  for one in "${images[@]}"; do stage "load $one" kind load docker-image --name "$name" "$one"; done
+}
+
+down() {
+  use_engine
+  if have docker && docker info >/dev/null 2>&1 && have kind; then
+    kind delete cluster --name "$name" --kubeconfig "$kubeconfig"
+    "$HACK/network.sh" down
+  fi
+  rm -f "$kubeconfig"
+}
+
+environment() {
+  "$HACK/engine.sh" env
+  printf 'export KUBECONFIG=%q\nexport PATH=%q:"$PATH"\n' "$kubeconfig" "$CACHE/bin:$CACHE/envtest"
+}
+
+case $command in
+  up)         locked "cluster-$name" up ;;
+  load)       shift $(($# > 1 ? 2 : 1)); load "$@" ;;
+  down)       locked "cluster-$name" down ;;
+  kubeconfig) printf '%s\n' "$kubeconfig" ;;
+  env)        environment ;;
+  *)          die "usage: hack/cluster.sh up|load|env|kubeconfig|down NAME" ;;
+esac
