@@ -50,6 +50,10 @@ type LastHolder struct {
 	Holder pair.Holder
 	DataID pair.DataID
 	Epoch  pair.Epoch
+	// Ended is the kind of the proof that this pod has ended for good, once there is one;
+	// EndedBy is the request it answered. They outlive pod and operator.
+	Ended   fencing.Kind
+	EndedBy string
 }
 
 // Left records how a member lost the authority. It is written by the promoting change

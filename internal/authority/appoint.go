@@ -1,0 +1,181 @@
+package authority
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Grounds says by what right a member is appointed.
+type Grounds string
+
+// The grounds of an appointment.
+const (
+	// GroundsFirst: the member initialised the pair's data.
+	GroundsFirst Grounds = "First"
+	// GroundsPromote: the member is in sync and takes over.
+	GroundsPromote Grounds = "Promote"
+	// GroundsReturn: the last holder's data goes on, in its present pod; the ledger stays.
+	GroundsReturn Grounds = "Return"
+	// GroundsLag: Async; the member may lack writes, by no more than the lag allowed.
+	GroundsLag Grounds = "Lag"
+	// GroundsForced: a person forced it; acknowledged writes may be missing.
+	GroundsForced Grounds = "Forced"
+)
+
+// Appoint makes a member the holder. Every other pod that could be open must be proven
+// closed at the record's epoch: the last holder's, and the other member's present one.
+type Appoint struct {
+	To      pair.Holder
+	Grounds Grounds
+	// Others are the present pods of the other member, and of this member if its pod was
+	// replaced. The last holder is added by the record itself.
+	Others []fencing.Subject
+	Proofs []fencing.Proof
+	// Incarnation of the candidate's running mysqld; GroundsPromote compares it.
+	Incarnation pair.Incarnation
+	// AckFencedIsEnough: spec.failover.promoteOn is AckFenced.
+	AckFencedIsEnough bool
+	// Lease is T from now on; it changes only here, so that no holder lives by another T
+	// than the one its expiry is counted with.
+	Lease time.Duration
+}
+
+// Name of the change.
+func (Appoint) Name() ChangeName { return ChangeAppoint }
+
+// Subjects are the pods that must be proven closed before to may be appointed.
+func (r Record) Subjects(to pair.Holder, others []fencing.Subject) []fencing.Subject {
+	var out []fencing.Subject
+	add := func(s fencing.Subject) {
+		if s.PodUID == "" && r.Epoch > 0 || s == fencing.SubjectOf(to) {
+			return
+		}
+		for _, have := range out {
+			if have == s {
+				return
+			}
+		}
+		out = append(out, s)
+	}
+	if r.LastHolder != nil {
+		add(fencing.SubjectOf(r.LastHolder.Holder))
+	}
+	for _, s := range others {
+		add(s)
+	}
+	return out
+}
+
+// Missing are the subjects without a sufficient proof.
+func (c Appoint) Missing(r Record) []fencing.Subject {
+	var out []fencing.Subject
+	for _, s := range r.Subjects(c.To, c.Others) {
+		if !c.proven(r, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func (c Appoint) proven(r Record, s fencing.Subject) bool {
+	if r.EndProof().Closes(s, r.Epoch) {
+		return true
+	}
+	for _, p := range c.Proofs {
+		if p.Closes(s, r.Epoch) && (p.Kind() != fencing.AckFenced || c.ackFenceCounts(r)) {
+			return true
+		}
+	}
+	return false
+}
+
+// ackFenceCounts: the fence of acknowledgements stands for a fence only while the ledger
+// obliged the former holder to wait for exactly this candidate.
+func (c Appoint) ackFenceCounts(r Record) bool {
+	return c.AckFencedIsEnough && c.Grounds == GroundsPromote && r.Ledger.State == Both
+}
+
+// Apply implements Change.
+func (c Appoint) Apply(r Record) (Record, error) {
+	if err := c.check(r); err != nil {
+		return Record{}, err
+	}
+	n := r.Clone()
+	n.Epoch++
+	n.Holder = c.To
+	n.Intent = nil
+	if c.Lease > 0 {
+		n.LeaseDuration = wholeSeconds(c.Lease)
+	}
+	if c.Grounds == GroundsReturn {
+		return n, nil
+	}
+	n.Ledger = Ledger{
+		Version: r.Ledger.Version + 1, State: Solo, First: c.To.Member,
+		Incarnations: map[pair.MemberName]pair.Incarnation{c.To.Member: c.Incarnation},
+	}
+	if last := r.LastHolder; last != nil && last.Holder.Member != c.To.Member {
+		n.Left = &Left{Member: last.Holder.Member, DataID: last.DataID, Epoch: last.Epoch, Clean: c.clean(r), Proof: c.proofOf(r)}
+	}
+	return n, nil
+}
+
+func (c Appoint) check(r Record) error {
+	var err error
+	data := r.Data[c.To.Member]
+	switch {
+	case !r.Holder.Nobody():
+		_, err = refuse(c.Name(), "%s is the holder", r.Holder)
+	case c.To.Member == "" || c.To.PodUID == "":
+		_, err = refuse(c.Name(), "a member and its pod are needed")
+	case data == "":
+		_, err = refuse(c.Name(), "nobody vouches for the data of %s", c.To.Member)
+	case len(c.Missing(r)) > 0:
+		_, err = refuse(c.Name(), "no proof that %v is closed at epoch %d", c.Missing(r), r.Epoch)
+	case c.Grounds == GroundsFirst && r.Epoch != 0:
+		_, err = refuse(c.Name(), "epoch %d is not the first", r.Epoch)
+	case c.Grounds != GroundsFirst && r.Epoch == 0:
+		_, err = refuse(c.Name(), "%s at epoch 0", c.Grounds)
+	case c.Grounds == GroundsReturn && (r.LastHolder == nil || r.LastHolder.Holder.Member != c.To.Member || r.LastHolder.DataID != data || !r.Ledger.InSync(c.To.Member)):
+		_, err = refuse(c.Name(), "%s is not the last holder with its data, in sync", c.To)
+	case c.Grounds == GroundsPromote && (r.Ledger.State != Both || c.Incarnation == "" || r.Ledger.Incarnations[c.To.Member] != c.Incarnation):
+		_, err = refuse(c.Name(), "%s is not in sync in its present incarnation", c.To)
+	}
+	return err
+}
+
+// clean: the former holder's tail holds nothing that was acknowledged.
+func (c Appoint) clean(r Record) bool {
+	return c.Grounds == GroundsPromote && c.proofOf(r) != fencing.HumanAck
+}
+
+// proofOf is the kind that is written down: that of the last holder's pod.
+func (c Appoint) proofOf(r Record) fencing.Kind {
+	if r.LastHolder == nil {
+		return fencing.NeverHeld
+	}
+	s := fencing.SubjectOf(r.LastHolder.Holder)
+	best := fencing.Kind("")
+	for _, p := range append([]fencing.Proof{r.EndProof()}, c.Proofs...) {
+		if p.Closes(s, r.Epoch) && (best == "" || rank(p.Kind()) < rank(best)) {
+			best = p.Kind()
+		}
+	}
+	return best
+}
+
+var kinds = []fencing.Kind{
+	fencing.ProcessStopped, fencing.Demoted, fencing.PodTerminated, fencing.AuthorityExpired,
+	fencing.NodeOutOfService, fencing.HumanAck, fencing.AckFenced, fencing.NeverHeld,
+}
+
+func rank(k fencing.Kind) int {
+	for i, have := range kinds {
+		if have == k {
+			return i
+		}
+	}
+	return len(kinds)
+}

@@ -1,0 +1,7 @@
+// Package execute runs one step of a plan: it checks the step's preconditions again,
+// causes the effect, and keeps what it learned. It decides nothing.
+//
+// Every effect is conditional: on a resourceVersion, a UID, or an epoch and ledger
+// version. A refusal or conflict is answered with "look again", never with a retry.
+// Between any two effects stands a failpoint named after the step.
+package execute

@@ -1,0 +1,109 @@
+package execute
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// ErrConflict is wrapped by an effect's error when what it was conditional on has
+// changed. Nothing was done; look again.
+var ErrConflict = errors.New("changed since it was looked at")
+
+// Authority writes the Lease. Both methods block until the API server answers or ctx
+// ends, and do nothing when the condition does not hold (an error wraps ErrConflict).
+// After any other error the write may have happened.
+type Authority interface {
+	// Create makes the Lease of the pair; it must not exist.
+	Create(ctx context.Context, r authority.Record) (version string, err error)
+	// Write replaces the Lease if its resourceVersion still is version.
+	Write(ctx context.Context, r authority.Record, version string) (newVersion string, err error)
+}
+
+// Fencers ask agents to give up or take up authority. Each call is one request with a
+// deadline of its own, to the pod with this UID and no other. Idempotent.
+type Fencers interface {
+	Cease(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error)
+	Fence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error)
+	AckFence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error)
+	Look(ctx context.Context, to fencing.Subject, c agentapi.Command) error
+}
+
+// Copiers ask agents to make or replace their data. The agent answers when it has
+// accepted; the state then tells how it goes. Idempotent.
+type Copiers interface {
+	Initialise(ctx context.Context, to fencing.Subject, c agentapi.InitialiseCommand) error
+	Seed(ctx context.Context, to fencing.Subject, c agentapi.SeedCommand) error
+	Rewind(ctx context.Context, to fencing.Subject, c agentapi.RewindCommand) error
+}
+
+// Comparers ask agents what their binlogs hold. They change nothing.
+type Comparers interface {
+	Snapshot(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.SnapshotReply, error)
+	Covers(ctx context.Context, to fencing.Subject, r agentapi.CoversRequest) (agentapi.CoversReply, error)
+}
+
+// Pods changes members' pods. Every method is conditional on the pod's UID (an error
+// wraps ErrConflict when another pod is there) and idempotent; a pod that is gone is no
+// error for Delete and RemoveFinalizer.
+type Pods interface {
+	// Delete asks for the deletion of this pod, with its own grace period. It returns when
+	// the API server has accepted.
+	Delete(ctx context.Context, s fencing.Subject) error
+	AddFinalizer(ctx context.Context, s fencing.Subject) error
+	RemoveFinalizer(ctx context.Context, s fencing.Subject) error
+	Label(ctx context.Context, s fencing.Subject, set map[string]string, remove []string) error
+}
+
+// Witnesses read what proofs are made from, uncached.
+type Witnesses interface {
+	// Pod reads a member's pod. A pod that is not there is an error.
+	Pod(ctx context.Context, s fencing.Subject) (fencing.PodFacts, error)
+	Node(ctx context.Context, name string) (fencing.NodeFacts, error)
+}
+
+// Services points the client Service: selector and target port in one write that is
+// conditional on the resourceVersion.
+type Services interface {
+	Point(ctx context.Context, p failover.PointService) error
+}
+
+// Recorder keeps DatabasePairOperations. It never decides whether the act goes on: its
+// errors are logged.
+type Recorder interface {
+	// Operation makes or updates the record. A terminal one is left alone.
+	Operation(ctx context.Context, n failover.OperationNote) error
+	// Timeline adds one step with its instant, duration and what was seen.
+	Timeline(ctx context.Context, operation string, e TimelineEntry) error
+}
+
+// TimelineEntry is one executed step.
+type TimelineEntry struct {
+	Step    failover.StepName
+	At      time.Time
+	Took    time.Duration
+	Message string
+}
+
+// Effects are everything a step can do.
+type Effects struct {
+	Authority Authority
+	Fencers   Fencers
+	Copiers   Copiers
+	Comparers Comparers
+	Pods      Pods
+	Witnesses Witnesses
+	Services  Services
+	Recorder  Recorder
+	// DonorHost is the address of a member for its peer.
+	DonorHost func(pair.MemberName) string
+}
+
+// Clock tells the time.
+type Clock interface{ Now() time.Time }

@@ -1,0 +1,267 @@
+package execute
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Runner runs steps for one pair. Make it with all fields set but the optional ones.
+type Runner struct {
+	Effects Effects
+	Clock   Clock
+	// Book is where what is heard goes; the same one that observations carry.
+	Book *fencing.Book
+	// NewID makes a random request id.
+	NewID func() string
+	// Failpoint is called at each named point; an error ends the step there as a crash
+	// would. Optional.
+	Failpoint func(point string) error
+	// Together runs independent steps; one after the other when nil.
+	Together func(steps []func() error) error
+	Log      logr.Logger
+}
+
+// Result is what a step came to.
+type Result struct {
+	// Changed: an effect was caused, so that looking again at once is worth while.
+	Changed bool
+	// Pending says what the step still waits for; empty when it is done.
+	Pending string
+	// Errant is what a comparison found in a member's binlog that the holder's has not;
+	// nil when nothing was compared, an empty GTIDs when nothing was found.
+	Errant map[pair.MemberName]failover.Errant
+	// Wrote is the record after a change of the authority; nil without one.
+	Wrote        *authority.Record
+	WroteVersion string
+}
+
+// Run executes one step. It blocks for as long as the effects do; ctx bounds it. An
+// error that wraps ErrConflict means: look again.
+func (r *Runner) Run(ctx context.Context, o failover.Observation, p failover.Plan, step failover.Step) (Result, error) {
+	begin := r.Clock.Now()
+	r.Log.V(1).Info("executing a step", "pair", o.Settings.Name, "rule", p.Rule, "step", step.Name(), "epoch", o.Authority.Record.Epoch)
+	if err := r.point("Before" + string(step.Name())); err != nil {
+		return Result{}, err
+	}
+	res, err := r.dispatch(ctx, o, step)
+	if err != nil {
+		return res, fmt.Errorf("step %s of %s: %w", step.Name(), o.Settings.Name, err)
+	}
+	if err := r.point("After" + string(step.Name())); err != nil {
+		return res, err
+	}
+	r.record(ctx, p, step, res, begin)
+	return res, nil
+}
+
+func (r *Runner) point(name string) error {
+	if r.Failpoint == nil {
+		return nil
+	}
+	return r.Failpoint(name)
+}
+
+// record keeps the operation's report. It comes after the effect, so that the report
+// never delays a failover, and its failure is only logged.
+func (r *Runner) record(ctx context.Context, p failover.Plan, step failover.Step, res Result, begin time.Time) {
+	if p.Operation == nil || r.Effects.Recorder == nil {
+		return
+	}
+	if step.Name() != failover.StepNoteOperation {
+		if err := r.Effects.Recorder.Operation(ctx, *p.Operation); err != nil {
+			r.Log.Error(err, "the operation was not recorded", "operation", p.Operation.Name)
+			return
+		}
+	}
+	entry := TimelineEntry{Step: step.Name(), At: begin, Took: r.Clock.Now().Sub(begin), Message: p.Fact}
+	if change, ok := step.(failover.ChangeAuthority); ok {
+		entry.Step = failover.StepName(change.Change.Name())
+	}
+	if res.Pending != "" {
+		entry.Message = res.Pending
+	}
+	if err := r.Effects.Recorder.Timeline(ctx, p.Operation.Name, entry); err != nil {
+		r.Log.Error(err, "the timeline was not recorded", "operation", p.Operation.Name)
+	}
+}
+
+func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step failover.Step) (Result, error) {
+	switch s := step.(type) {
+	case failover.CreateAuthority:
+		return r.create(ctx, s)
+	case failover.ChangeAuthority:
+		return r.change(ctx, s)
+	case failover.Initialise, failover.Seed, failover.Rewind, failover.Look:
+		return r.copyOrLook(ctx, o, step)
+	case failover.Fence, failover.Cease, failover.AckFence:
+		return r.ask(ctx, o, step)
+	case failover.ProvePod, failover.ProveNode, failover.ProveWord:
+		return r.prove(ctx, o, step)
+	case failover.BeginJoining:
+		return r.beginJoining(ctx, o, s)
+	case failover.ConcludeJoining:
+		return r.concludeJoining(ctx, o, s)
+	case failover.DeletePod, failover.AddFinalizer, failover.RemoveFinalizer, failover.LabelPod:
+		return r.pods(ctx, step)
+	case failover.PointService:
+		return Result{Changed: true}, r.Effects.Services.Point(ctx, s)
+	case failover.NoteOperation:
+		return Result{Changed: true}, r.Effects.Recorder.Operation(ctx, s.Note)
+	case failover.Together:
+		return r.together(ctx, o, s)
+	}
+	return Result{}, fmt.Errorf("no such step: %T", step)
+}
+
+func (r *Runner) together(ctx context.Context, o failover.Observation, t failover.Together) (Result, error) {
+	var funcs []func() error
+	results := make([]Result, len(t.Steps))
+	for i, step := range t.Steps {
+		funcs = append(funcs, func() error {
+			if err := r.point("Before" + string(step.Name())); err != nil {
+				return err
+			}
+			res, err := r.dispatch(ctx, o, step)
+			results[i] = res
+			if err != nil {
+				return fmt.Errorf("%s: %w", step.Name(), err)
+			}
+			return nil
+		})
+	}
+	run := r.Together
+	if run == nil {
+		run = oneByOne
+	}
+	err := run(funcs)
+	out := Result{}
+	for _, res := range results {
+		out.Changed = out.Changed || res.Changed
+		if res.Pending != "" {
+			out.Pending = res.Pending
+		}
+	}
+	return out, err
+}
+
+// oneByOne runs all, whatever becomes of one, but stops where a failpoint crashed.
+func oneByOne(steps []func() error) error {
+	var errs []error
+	for _, f := range steps {
+		err := f()
+		errs = append(errs, err)
+		if errors.Is(err, ErrCrash) {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ErrCrash is what a failpoint returns to end the operator there.
+var ErrCrash = errors.New("crashed at a failpoint")
+
+func (r *Runner) command(o failover.Observation) agentapi.Command {
+	rec := o.Authority.Record
+	return agentapi.Command{
+		PairUID: o.Settings.UID, Epoch: rec.Epoch, LedgerVersion: rec.Ledger.Version, RequestID: r.NewID(),
+	}
+}
+
+func (r *Runner) create(ctx context.Context, s failover.CreateAuthority) (Result, error) {
+	version, err := r.Effects.Authority.Create(ctx, s.Record)
+	if err != nil {
+		return Result{}, fmt.Errorf("create the authority: %w", err)
+	}
+	r.Book.SawEpoch(s.Record.Epoch, r.Clock.Now())
+	return Result{Changed: true, Wrote: &s.Record, WroteVersion: version}, nil
+}
+
+// change applies the change to the record that was observed and writes it on condition
+// that it is still the one there.
+func (r *Runner) change(ctx context.Context, s failover.ChangeAuthority) (Result, error) {
+	next, err := s.Change.Apply(s.From)
+	if err != nil {
+		return Result{}, err
+	}
+	version, err := r.Effects.Authority.Write(ctx, next, s.Version)
+	if err != nil {
+		return Result{}, fmt.Errorf("write the authority (%s): %w", s.Change.Name(), err)
+	}
+	if err := r.point("Wrote" + string(s.Change.Name())); err != nil {
+		return Result{}, err
+	}
+	r.Book.SawEpoch(next.Epoch, r.Clock.Now())
+	return Result{Changed: true, Wrote: &next, WroteVersion: version}, nil
+}
+
+func (r *Runner) pods(ctx context.Context, step failover.Step) (Result, error) {
+	var err error
+	switch s := step.(type) {
+	case failover.DeletePod:
+		err = r.Effects.Pods.Delete(ctx, s.Subject)
+	case failover.AddFinalizer:
+		err = r.Effects.Pods.AddFinalizer(ctx, s.Subject)
+	case failover.RemoveFinalizer:
+		err = r.Effects.Pods.RemoveFinalizer(ctx, s.Subject)
+	case failover.LabelPod:
+		err = r.Effects.Pods.Label(ctx, s.Subject, s.Set, s.Remove)
+	}
+	return Result{Changed: err == nil}, err
+}
+
+func (r *Runner) copyOrLook(ctx context.Context, o failover.Observation, step failover.Step) (Result, error) {
+	c := r.command(o)
+	var err error
+	switch s := step.(type) {
+	case failover.Initialise:
+		err = r.Effects.Copiers.Initialise(ctx, subjectOf(o, s.Member), agentapi.InitialiseCommand{Command: c, DataID: s.DataID})
+	case failover.Seed:
+		err = r.Effects.Copiers.Seed(ctx, subjectOf(o, s.Member), agentapi.SeedCommand{
+			Command: c, Donor: s.Donor, DonorHost: r.Effects.DonorHost(s.Donor), Target: s.Target, DataID: s.DataID,
+		})
+	case failover.Rewind:
+		snap, e := r.Effects.Comparers.Snapshot(ctx, subjectOf(o, s.Holder), c)
+		if e != nil {
+			return Result{}, fmt.Errorf("snapshot of %s: %w", s.Holder, e)
+		}
+		if e := r.point("BetweenSnapshotAndRewind"); e != nil {
+			return Result{}, e
+		}
+		err = r.Effects.Copiers.Rewind(ctx, subjectOf(o, s.Member), agentapi.RewindCommand{
+			Command: c, HolderGTIDs: snap.BinlogGTIDs, Target: s.Target,
+		})
+	case failover.Look:
+		err = r.Effects.Fencers.Look(ctx, subjectOf(o, s.Member), c)
+	}
+	return Result{Changed: err == nil}, err
+}
+
+// subjectOf is the member's present pod as observed.
+func subjectOf(o failover.Observation, m pair.MemberName) fencing.Subject {
+	for _, member := range o.Members {
+		if member.Name == m {
+			return fencing.Subject{Member: m, PodUID: member.Pod.UID}
+		}
+	}
+	return fencing.Subject{Member: m}
+}
+
+// parseSet reads a GTID set that an agent sent.
+func parseSet(of, text string) (gtid.Set, error) {
+	set, err := gtid.Parse(text)
+	if err != nil {
+		return gtid.Set{}, fmt.Errorf("GTIDs of %s: %w", of, err)
+	}
+	return set, nil
+}

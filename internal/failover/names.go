@@ -1,0 +1,131 @@
+package failover
+
+// RuleName names a rule of Decide. The same name is condition reason, event reason,
+// metric label and a heading of docs/failover.md.
+type RuleName string
+
+// Rules about the pair as a whole.
+const (
+	RuleDeleting            RuleName = "Deleting"
+	RulePaused              RuleName = "Paused"
+	RuleAuthorityUnreadable RuleName = "AuthorityUnreadable"
+	RuleLookAgain           RuleName = "LookAgain"
+)
+
+// Rules about the authority itself.
+const (
+	RuleAuthorityMissing         RuleName = "AuthorityMissing"
+	RuleAuthorityMalformed       RuleName = "AuthorityMalformed"
+	RuleAuthorityRolledBack      RuleName = "AuthorityRolledBack"
+	RuleAuthorityChangedByOthers RuleName = "AuthorityChangedByOthers"
+	RuleAdoptByPerson            RuleName = "AdoptByPerson"
+	RuleAdoptVolumes             RuleName = "AdoptVolumes"
+	RuleCreateAuthority          RuleName = "CreateAuthority"
+)
+
+// Rules of the bootstrap.
+const (
+	RuleAwaitMembers     RuleName = "AwaitMembers"
+	RuleBootstrapMember  RuleName = "BootstrapMember"
+	RuleInitialiseMember RuleName = "InitialiseMember"
+	RuleNameInitialData  RuleName = "NameInitialData"
+	RuleAppointFirst     RuleName = "AppointFirst"
+)
+
+// Rules that end a holder's authority.
+const (
+	RuleFenceByPerson     RuleName = "FenceByPerson"
+	RuleFailoverByPerson  RuleName = "FailoverByPerson"
+	RuleForceByPerson     RuleName = "ForceByPerson"
+	RuleHolderExited      RuleName = "HolderExited"
+	RuleHolderHung        RuleName = "HolderHung"
+	RuleHolderSilent      RuleName = "HolderSilent"
+	RuleHolderLeaving     RuleName = "HolderLeaving"
+	RuleHolderReplaced    RuleName = "HolderReplaced"
+	RuleHolderDataLost    RuleName = "HolderDataLost"
+	RuleHolderWentBack    RuleName = "HolderWentBack"
+	RuleNoCandidate       RuleName = "NoCandidate"
+	RuleFailoverDue       RuleName = "FailoverDue"
+	RuleFlapBudgetSpent   RuleName = "FlapBudgetSpent"
+	RuleHolderUnwell      RuleName = "HolderUnwell"
+	RuleRecoveringInPlace RuleName = "RecoveringInPlace"
+)
+
+// Rules while nobody is the holder.
+const (
+	RuleFencedByPerson   RuleName = "FencedByPerson"
+	RuleForcePromotion   RuleName = "ForcePromotion"
+	RulePromoteCandidate RuleName = "PromoteCandidate"
+	RuleAbandon          RuleName = "Abandon"
+	RuleReappointHolder  RuleName = "ReappointHolder"
+	RuleAwaitingProof    RuleName = "AwaitingProof"
+	RuleCandidateStuck   RuleName = "CandidateStuck"
+	RuleNoTrustedCopy    RuleName = "NoTrustedCopy"
+)
+
+// Rules while a holder is there.
+const (
+	RuleAwaitOpening         RuleName = "AwaitOpening"
+	RuleServiceFollows       RuleName = "ServiceFollows"
+	RuleFinalizerOnHolder    RuleName = "FinalizerOnHolder"
+	RuleReleaseEndedPod      RuleName = "ReleaseEndedPod"
+	RuleLabelsFollow         RuleName = "LabelsFollow"
+	RuleSoloEntry            RuleName = "SoloEntry"
+	RuleSoloForClosedHolder  RuleName = "SoloForClosedHolder"
+	RuleWritesBlocked        RuleName = "WritesBlocked"
+	RulePassiveFoundWritable RuleName = "PassiveFoundWritable"
+	RulePassiveAway          RuleName = "PassiveAway"
+	RuleSeedPassive          RuleName = "SeedPassive"
+	RuleAwaitSeed            RuleName = "AwaitSeed"
+	RuleNameSeededData       RuleName = "NameSeededData"
+	RuleRewindTail           RuleName = "RewindTail"
+	RuleDiverged             RuleName = "Diverged"
+	RuleIncarnationChanged   RuleName = "IncarnationChanged"
+	RuleAwaitStreaming       RuleName = "AwaitStreaming"
+	RuleBeginJoining         RuleName = "BeginJoining"
+	RuleAwaitWaiting         RuleName = "AwaitWaiting"
+	RuleConcludeJoining      RuleName = "ConcludeJoining"
+	RuleMemberProblem        RuleName = "MemberProblem"
+	RuleLagging              RuleName = "Lagging"
+	RuleAgentOutdated        RuleName = "AgentOutdated"
+	RuleRestartPending       RuleName = "RestartPending"
+	RuleInSync               RuleName = "InSync"
+	RuleReplicating          RuleName = "Replicating"
+)
+
+// RuleNames lists every rule, in the order of docs/failover.md.
+var RuleNames = []RuleName{
+	RuleDeleting, RulePaused, RuleAuthorityUnreadable, RuleLookAgain,
+	RuleAuthorityMissing, RuleAuthorityMalformed, RuleAuthorityRolledBack, RuleAuthorityChangedByOthers,
+	RuleAdoptByPerson, RuleAdoptVolumes, RuleCreateAuthority,
+	RuleAwaitMembers, RuleBootstrapMember, RuleInitialiseMember, RuleNameInitialData, RuleAppointFirst,
+	RuleFenceByPerson, RuleFailoverByPerson, RuleForceByPerson, RuleHolderExited, RuleHolderHung, RuleHolderSilent,
+	RuleHolderLeaving, RuleHolderReplaced, RuleHolderDataLost, RuleHolderWentBack, RuleNoCandidate, RuleFailoverDue,
+	RuleFlapBudgetSpent, RuleHolderUnwell, RuleRecoveringInPlace,
+	RuleFencedByPerson, RuleForcePromotion, RulePromoteCandidate, RuleAbandon, RuleReappointHolder,
+	RuleAwaitingProof, RuleCandidateStuck, RuleNoTrustedCopy,
+	RuleAwaitOpening, RuleServiceFollows, RuleFinalizerOnHolder, RuleReleaseEndedPod, RuleLabelsFollow,
+	RuleSoloEntry, RuleSoloForClosedHolder, RuleWritesBlocked, RulePassiveFoundWritable, RulePassiveAway,
+	RuleSeedPassive, RuleAwaitSeed, RuleNameSeededData, RuleRewindTail, RuleDiverged, RuleIncarnationChanged,
+	RuleAwaitStreaming, RuleBeginJoining, RuleAwaitWaiting, RuleConcludeJoining, RuleMemberProblem, RuleLagging,
+	RuleAgentOutdated, RuleRestartPending, RuleInSync, RuleReplicating,
+}
+
+// DoubtRules are the rules in which nothing may be done without a proof or a person's word;
+// each has a page docs/runbooks/<rule>.md.
+var DoubtRules = []RuleName{
+	RuleAuthorityMissing, RuleAuthorityMalformed, RuleAuthorityRolledBack, RuleAuthorityChangedByOthers,
+	RuleFlapBudgetSpent, RuleHolderWentBack, RuleFencedByPerson, RuleAwaitingProof, RuleCandidateStuck, RuleNoTrustedCopy,
+}
+
+// Label keys and values on members' pods.
+const (
+	// LabelEpochPrefix is followed by the epoch; the value is a Door.
+	LabelEpochPrefix = "epoch.dbpair.io/"
+	LabelRole        = "dbpair.io/role"
+	LabelReadable    = "dbpair.io/readable"
+	// FenceFinalizer keeps the holder's pod object until its end is proven.
+	FenceFinalizer = "dbpair.io/fence"
+	RolePrimary    = "primary"
+	RolePassive    = "passive"
+)

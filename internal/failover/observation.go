@@ -1,0 +1,262 @@
+package failover
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Tri is a fact that may be unknown. The zero value is unknown.
+type Tri string
+
+// The answers.
+const (
+	Unknown Tri = ""
+	Yes     Tri = "Yes"
+	No      Tri = "No"
+)
+
+// Known makes a Tri of a bool.
+func Known(b bool) Tri {
+	if b {
+		return Yes
+	}
+	return No
+}
+
+// Observation is everything Decide knows: facts with their instants, all of one clock.
+type Observation struct {
+	// Now is the instant of the decision, on the clock of all others here.
+	Now time.Time
+	// Settings are the wish.
+	Settings Settings
+	// Authority as read, uncached.
+	Authority Authority
+	// Members by ordinal.
+	Members [2]Member
+	// Service is the client Service.
+	Service Service
+	// Evidence is what this operator process heard; never nil.
+	Evidence *fencing.Book
+	// History is what the operator remembers about the pair beside the authority.
+	History History
+	// Operations that are not finished, oldest first.
+	Operations []Operation
+	// FreshID is a random name that nothing has yet: a DataID if this look needs one.
+	FreshID string
+}
+
+// Settings are the parts of the spec that decisions depend on.
+type Settings struct {
+	Namespace, Name string
+	UID             pair.UID
+	Generation      int64
+	Paused          bool
+	// Deleting: the pair is being deleted. Nothing is done to its roles any more.
+	Deleting bool
+
+	Lossless       bool
+	ContinueAlone  bool
+	PassiveTimeout time.Duration
+
+	LeaseDuration, SafetyMargin time.Duration
+
+	AutomaticFailover   bool
+	WarnAfter           time.Duration
+	DeadAfter           time.Duration
+	InitialDelay        time.Duration
+	ApplyTimeout        time.Duration
+	RestartInPlaceAfter time.Duration
+	MaxPerHour          int
+	PromoteOnAckFenced  bool
+	// AsyncAnyProof: in Async an expired authority is proof enough.
+	AsyncAnyProof bool
+	AsyncMaxLag   time.Duration
+
+	// PassiveMaxLag is the lag up to which the passive serves reads.
+	PassiveMaxLag     time.Duration
+	FallbackToPrimary bool
+
+	// AgentVersion is the version of the agent that this operator would install.
+	AgentVersion string
+}
+
+// Members of the pair by ordinal.
+func (s Settings) Members() [2]pair.MemberName { return pair.Members(s.Name) }
+
+// Reading says how the read of an object went.
+type Reading string
+
+// The outcomes of a read. Unread is the zero value: nothing is known.
+const (
+	Unread    Reading = ""
+	Read      Reading = "Read"
+	Missing   Reading = "Missing"   // the API server says there is none
+	Malformed Reading = "Malformed" // there is one, which makes no sense
+)
+
+// Authority is the Lease as it was read.
+type Authority struct {
+	Reading Reading
+	// Record, when Read.
+	Record authority.Record
+	// Version is the resourceVersion every write is conditional on.
+	Version string
+	// Problem says what does not make sense, or why it could not be read.
+	Problem string
+	// AskedAt is the instant before the read was sent.
+	AskedAt time.Time
+	// Remembered is the record this process read or wrote before; nil after a start.
+	Remembered *authority.Record
+}
+
+// Reach is how the last attempt to reach an agent ended. Refused, timed out and reset
+// are different facts; none of them means "down".
+type Reach string
+
+// The ends of an attempt.
+const (
+	NotTried Reach = ""
+	Answered Reach = "Answered"
+	Refused  Reach = "Refused"
+	TimedOut Reach = "TimedOut"
+	Reset    Reach = "Reset"
+	NoPodIP  Reach = "NoAddress"
+	// BadAnswer: something answered that is not this member's agent.
+	BadAnswer Reach = "BadAnswer"
+)
+
+// Member is what is known of one member.
+type Member struct {
+	Name pair.MemberName
+	Pod  Pod
+	// Reach of the last attempt to reach its agent.
+	Reach Reach
+	// State is the newest answer of the agent of the pod that is there now; nil when it
+	// never answered.
+	State *agentapi.State
+	// HeardAt is when State was asked for last and came; the zero time for never.
+	HeardAt time.Time
+	// SilentSince is the end of the last successful attempt, or the first attempt that
+	// this process made when none succeeded; the zero time when no attempt was made.
+	SilentSince time.Time
+	// MadeForPair: the member's volume claim was created after the pair, so that it can
+	// hold no data of an earlier one. No when it is older.
+	MadeForPair Tri
+}
+
+// Heard reports whether the member's agent answered the last attempt.
+func (m Member) Heard() bool { return m.Reach == Answered && m.State != nil }
+
+// Pod is a member's pod as it was read.
+type Pod struct {
+	Reading Reading
+	UID     pair.PodUID
+	Node    string
+	IP      string
+	// CreatedAt is when the pod was made.
+	CreatedAt time.Time
+	// Deleting: its deletion was accepted.
+	Deleting bool
+	// Fenced: it carries the finalizer dbpair.io/fence.
+	Fenced bool
+	Labels map[string]string
+	// Ended are the facts a PodTerminated proof is judged by.
+	Ended fencing.PodFacts
+	// NodeOutOfService: its node has the out-of-service taint.
+	NodeOutOfService Tri
+	// NodeGone: its node object is not there any more; a hint only.
+	NodeGone Tri
+	// Outdated names what differs from the wish and waits for a restart, such as image or
+	// configuration; empty when nothing does.
+	Outdated string
+	// Problem is why the pod does not run, such as Unschedulable or ImagePullBackOff with
+	// its message.
+	Problem string
+}
+
+// Door says whether a Service leads to mysqld or to the agent's door.
+type Door string
+
+// The two ports the client Service can lead to; also the values of the epoch label.
+const (
+	LeadsOpen Door = "open"
+	LeadsDoor Door = "door"
+)
+
+// Service is the client Service as it was read.
+type Service struct {
+	Reading Reading
+	Version string
+	// Epoch and Leads of its selector; Epoch is -1 when it selects no epoch.
+	Epoch pair.Epoch
+	Leads Door
+	// Member whose pod it selects, as its member label says; empty for none.
+	Member pair.MemberName
+	// PortLeads is where its target port leads.
+	PortLeads Door
+}
+
+// History is what the operator remembers beside the authority. All of it may be lost.
+type History struct {
+	// Epoch is the highest epoch in the pair's status.
+	Epoch pair.Epoch
+	// StartedAt is when this operator process first looked at the pair.
+	StartedAt time.Time
+	// Failovers are the ends of automatic failovers in the last hour.
+	Failovers []time.Time
+	// HolderSince is when this process first saw the present holder; zero for nobody.
+	HolderSince time.Time
+	// LastRule is the rule that spoke at the last look.
+	LastRule RuleName
+	// Errant is what a member's binlog has that the holder's has not, as last compared;
+	// empty when it has nothing.
+	Errant map[pair.MemberName]Errant
+	// HolderOpened: the holder was seen open at the present epoch.
+	HolderOpened bool
+	// LostSince is since when, by the looks of this process, the passive has not been
+	// streaming while the authority named this holder; zero when it streams.
+	LostSince time.Time
+}
+
+// Errant is what a comparison of two binlogs found.
+type Errant struct {
+	GTIDs string
+	// DataID and Incarnation of the member it was found in.
+	DataID      pair.DataID
+	Incarnation pair.Incarnation
+}
+
+// Verb is what a person can ask for.
+type Verb string
+
+// The verbs; the plugin's subcommands have these names.
+const (
+	VerbNone         Verb = ""
+	VerbFailover     Verb = "failover"
+	VerbAdopt        Verb = "adopt"
+	VerbFence        Verb = "fence"
+	VerbConfirmDead  Verb = "confirm-dead"
+	VerbForcePromote Verb = "force-promote"
+	VerbRelease      Verb = "release"
+)
+
+// Operation is a person's, or the operator's own, unfinished operation.
+type Operation struct {
+	Name string
+	// Verb of the operation.
+	Verb Verb
+	// Target member; empty when the verb takes none.
+	Target pair.MemberName
+	// Confirmed is the epoch of the typed confirmation; -1 for none.
+	Confirmed pair.Epoch
+	// ConfirmedPair is the pair's name in the typed confirmation.
+	ConfirmedPair string
+	// Running: its phase is Running; else Pending.
+	Running bool
+	// ByOperator: the operator made it as the record of its own act.
+	ByOperator bool
+}

@@ -1,0 +1,285 @@
+package failover
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Kind says what a plan is, and with it what the conditions say.
+type Kind string
+
+// The kinds of plan.
+const (
+	// Settled: everything is as wished.
+	Settled Kind = "Settled"
+	// Acts: Steps has something to do.
+	Acts Kind = "Acts"
+	// Waits: something is under way elsewhere.
+	Waits Kind = "Waits"
+	// Holds: something is not as wished, nobody's doubt, and not the operator's to change
+	// unasked.
+	Holds Kind = "Holds"
+	// Doubts: nothing may be done without a missing proof or a person's word.
+	Doubts Kind = "Doubts"
+)
+
+// Plan is what Decide says.
+type Plan struct {
+	// Rule that spoke.
+	Rule RuleName
+	Kind Kind
+	// Fact is one sentence about what was seen.
+	Fact string
+	// Verb resolves it; VerbNone when nobody has to act.
+	Verb Verb
+	// Missing are the pods whose proof is missing, in a doubt.
+	Missing []fencing.Subject
+	// Steps in order; the first is executed, then everything is looked at again.
+	Steps []Step
+	// After is the longest time until the next look; zero leaves it to the caller.
+	After time.Duration
+	// Notes are other rules that hold a fact worth showing, in order.
+	Notes []Note
+	// FailoverReady, from the same observation.
+	FailoverReady Readiness
+	// Operation is the record that this act belongs to; nil for none.
+	Operation *OperationNote
+}
+
+// Note is a fact that another rule found.
+type Note struct {
+	Rule RuleName
+	Fact string
+	Verb Verb
+}
+
+// Readiness says whether the pair could fail over now without loss, and if not, why.
+type Readiness struct {
+	Ready bool
+	Rule  RuleName
+	Fact  string
+}
+
+// OperationPhase is how far an operation is.
+type OperationPhase string
+
+// The phases an operation can be put into.
+const (
+	OperationRunning   OperationPhase = "Running"
+	OperationSucceeded OperationPhase = "Succeeded"
+	OperationFailed    OperationPhase = "Failed"
+	OperationAbandoned OperationPhase = "Abandoned"
+)
+
+// OperationNote is what is to be written into a DatabasePairOperation. The recorder
+// makes the object when there is none; writing the same note twice changes nothing.
+type OperationNote struct {
+	Name  string
+	Verb  Verb
+	Rule  RuleName
+	Phase OperationPhase
+	Epoch pair.Epoch
+	From  pair.MemberName
+	To    pair.MemberName
+	Proof fencing.Kind
+	// Message says how it goes, or what has to be done.
+	Message string
+}
+
+// StepName names a step: in logs, failpoints, timelines and docs.
+type StepName string
+
+// The steps. There are no others.
+const (
+	StepCreateAuthority StepName = "CreateAuthority"
+	StepChangeAuthority StepName = "ChangeAuthority"
+	StepInitialise      StepName = "Initialise"
+	StepSeed            StepName = "Seed"
+	StepRewind          StepName = "Rewind"
+	StepFence           StepName = "Fence"
+	StepCease           StepName = "Cease"
+	StepAckFence        StepName = "AckFence"
+	StepLook            StepName = "Look"
+	StepProvePod        StepName = "ProvePod"
+	StepProveNode       StepName = "ProveNode"
+	StepProveWord       StepName = "ProveWord"
+	StepBeginJoining    StepName = "BeginJoining"
+	StepConcludeJoining StepName = "ConcludeJoining"
+	StepDeletePod       StepName = "DeletePod"
+	StepAddFinalizer    StepName = "AddFinalizer"
+	StepRemoveFinalizer StepName = "RemoveFinalizer"
+	StepLabelPod        StepName = "LabelPod"
+	StepPointService    StepName = "PointService"
+	StepNoteOperation   StepName = "NoteOperation"
+	StepTogether        StepName = "Together"
+)
+
+// StepNames lists every step.
+var StepNames = []StepName{
+	StepCreateAuthority, StepChangeAuthority, StepInitialise, StepSeed, StepRewind, StepFence, StepCease,
+	StepAckFence, StepLook, StepProvePod, StepProveNode, StepProveWord, StepBeginJoining, StepConcludeJoining,
+	StepDeletePod, StepAddFinalizer, StepRemoveFinalizer, StepLabelPod, StepPointService, StepNoteOperation, StepTogether,
+}
+
+// Step is one thing to do. The set is closed: the types below.
+type Step interface {
+	Name() StepName
+}
+
+// Step types. Version fields are the resourceVersion the effect is conditional on.
+type (
+	// CreateAuthority makes the Lease; it must not be there.
+	CreateAuthority struct{ Record authority.Record }
+	// ChangeAuthority applies a named change to the record as observed, by
+	// compare-and-swap.
+	ChangeAuthority struct {
+		From    authority.Record
+		Version string
+		Change  authority.Change
+	}
+	// Initialise asks a member to make its empty volume a data directory.
+	Initialise struct {
+		Member pair.MemberName
+		DataID pair.DataID
+	}
+	// Seed asks a member to copy the donor's data.
+	Seed struct {
+		Member, Donor pair.MemberName
+		// Target is the data that is replaced; empty for an empty volume.
+		Target, DataID pair.DataID
+	}
+	// Rewind asks a member to cut its tail: what the holder's binlog has not. The holder
+	// is asked for its binlog's contents first.
+	Rewind struct {
+		Member, Holder pair.MemberName
+		Target         pair.DataID
+	}
+	// Fence asks the agent of a subject to cease and close at the present epoch.
+	Fence struct{ Subject fencing.Subject }
+	// Cease asks an agent to make the present epoch durable.
+	Cease struct{ Subject fencing.Subject }
+	// AckFence asks the candidate to cease, stop its receiver and apply all it has. About
+	// are the former holder's pods whose acknowledgements end with it.
+	AckFence struct {
+		Subject fencing.Subject
+		About   []fencing.Subject
+	}
+	// Look asks an agent to read the Lease now.
+	Look struct{ Member pair.MemberName }
+	// ProvePod reads a pod, uncached, and judges whether its end is proven.
+	ProvePod struct{ Subject fencing.Subject }
+	// ProveNode reads the node of a subject's pod.
+	ProveNode struct {
+		Subject fencing.Subject
+		Node    string
+	}
+	// ProveWord takes a person's word for a proof.
+	ProveWord struct {
+		Subject fencing.Subject
+		Word    fencing.Word
+	}
+	// BeginJoining compares the passive's binlog with the primary's and, when nothing in
+	// it is errant, makes the primary wait again.
+	BeginJoining struct {
+		From             authority.Record
+		Version          string
+		Primary, Passive fencing.Subject
+	}
+	// ConcludeJoining takes a snapshot of the primary's binlog, asks the passive whether
+	// it has received it, and if so makes the ledger both.
+	ConcludeJoining struct {
+		From             authority.Record
+		Version          string
+		Primary, Passive fencing.Subject
+	}
+	// DeletePod deletes one pod, by its UID.
+	DeletePod struct{ Subject fencing.Subject }
+	// AddFinalizer puts dbpair.io/fence on a pod.
+	AddFinalizer struct{ Subject fencing.Subject }
+	// RemoveFinalizer takes it off.
+	RemoveFinalizer struct{ Subject fencing.Subject }
+	// LabelPod sets and removes labels of one pod.
+	LabelPod struct {
+		Subject fencing.Subject
+		Set     map[string]string
+		Remove  []string
+	}
+	// PointService leads the client Service to one member at one epoch, selector and
+	// target port in one write.
+	PointService struct {
+		Version string
+		Epoch   pair.Epoch
+		Leads   Door
+		Member  pair.MemberName
+	}
+	// NoteOperation writes an operation's record.
+	NoteOperation struct{ Note OperationNote }
+	// Together are steps that do not depend on each other and may run at once.
+	Together struct{ Steps []Step }
+)
+
+// Name implements Step.
+func (CreateAuthority) Name() StepName { return StepCreateAuthority }
+
+// Name implements Step.
+func (ChangeAuthority) Name() StepName { return StepChangeAuthority }
+
+// Name implements Step.
+func (Initialise) Name() StepName { return StepInitialise }
+
+// Name implements Step.
+func (Seed) Name() StepName { return StepSeed }
+
+// Name implements Step.
+func (Rewind) Name() StepName { return StepRewind }
+
+// Name implements Step.
+func (Fence) Name() StepName { return StepFence }
+
+// Name implements Step.
+func (Cease) Name() StepName { return StepCease }
+
+// Name implements Step.
+func (AckFence) Name() StepName { return StepAckFence }
+
+// Name implements Step.
+func (Look) Name() StepName { return StepLook }
+
+// Name implements Step.
+func (ProvePod) Name() StepName { return StepProvePod }
+
+// Name implements Step.
+func (ProveNode) Name() StepName { return StepProveNode }
+
+// Name implements Step.
+func (ProveWord) Name() StepName { return StepProveWord }
+
+// Name implements Step.
+func (BeginJoining) Name() StepName { return StepBeginJoining }
+
+// Name implements Step.
+func (ConcludeJoining) Name() StepName { return StepConcludeJoining }
+
+// Name implements Step.
+func (DeletePod) Name() StepName { return StepDeletePod }
+
+// Name implements Step.
+func (AddFinalizer) Name() StepName { return StepAddFinalizer }
+
+// Name implements Step.
+func (RemoveFinalizer) Name() StepName { return StepRemoveFinalizer }
+
+// Name implements Step.
+func (LabelPod) Name() StepName { return StepLabelPod }
+
+// Name implements Step.
+func (PointService) Name() StepName { return StepPointService }
+
+// Name implements Step.
+func (NoteOperation) Name() StepName { return StepNoteOperation }
+
+// Name implements Step.
+func (Together) Name() StepName { return StepTogether }
