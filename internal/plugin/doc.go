@@ -1,0 +1,7 @@
+// Package plugin is the subcommands of `kubectl dbpair`: status of a pair, a client
+// shell, and the verbs that make a DatabasePairOperation.
+//
+// It only reads objects, makes operations and runs commands in members' pods with the
+// rights of whoever calls it. It never writes a Lease, a Service or a label: what decides
+// who may accept writes is changed by the operator alone.
+package plugin

@@ -1,0 +1,169 @@
+package plugin
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+)
+
+// render writes a report for people.
+func render(out io.Writer, r Report, p paint) error {
+	var b strings.Builder
+	renderHead(&b, r, p)
+	renderMembers(&b, r, p)
+	renderGTIDs(&b, r, p)
+	renderConditions(&b, r, p)
+	renderAdvice(&b, r, p)
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+func renderHead(b *strings.Builder, r Report, p paint) {
+	primary := r.Primary
+	if primary == "" {
+		primary = p.in(red, "nobody accepts writes")
+	}
+	inSync := strings.Join(r.InSync, ", ")
+	if inSync == "" {
+		inSync = "-"
+	}
+	fmt.Fprintf(b, "%s in namespace %s\n", p.in(bold, r.Pair), r.Namespace)
+	fmt.Fprintf(b, "  primary   %s\n  epoch     %d\n  in sync   %s\n", primary, r.Epoch, inSync)
+	if r.LastFailover != "" {
+		fmt.Fprintf(b, "  failover  %s (kubectl describe dbpo %s)\n", r.LastFailover, r.LastFailover)
+	}
+	if r.Paused {
+		fmt.Fprintf(b, "  %s\n", p.in(yellow, "paused: the operator changes nothing; agents still close a primary that lost its authority"))
+	}
+}
+
+func renderMembers(b *strings.Builder, r Report, p paint) {
+	rows := [][]string{{"MEMBER", "ROLE", "STATE", "NODE", "MYSQL", "LAG", "COMMITS WAIT"}}
+	for _, m := range r.Members {
+		waits := "no"
+		if m.Waits {
+			waits = fmt.Sprintf("yes (%d now)", m.WaitingCommits)
+		}
+		if m.Executed == "" {
+			waits = "-"
+		}
+		lag := "-"
+		if m.LagSeconds != nil && m.Role != v1alpha1.RolePrimary {
+			lag = fmt.Sprintf("%ds", *m.LagSeconds)
+		}
+		rows = append(rows, []string{m.Name, string(m.Role), m.State, dash(m.Node), dash(m.MySQLVersion), lag, waits})
+	}
+	b.WriteString("\n")
+	table(b, rows)
+	for _, m := range r.Members {
+		if m.Asked != "" {
+			fmt.Fprintf(b, "%s\n", p.in(yellow, m.Name+": its agent did not answer: "+m.Asked))
+		}
+		if m.Problem != "" {
+			fmt.Fprintf(b, "%s\n", p.in(red, m.Name+": "+m.Problem))
+		}
+		for _, problem := range m.Problems {
+			fmt.Fprintf(b, "%s\n", p.in(red, m.Name+": "+problem))
+		}
+		if m.KnownEpoch > r.Epoch {
+			fmt.Fprintf(b, "%s\n", p.in(red, fmt.Sprintf("%s: its agent knows epoch %d, which is newer than the pair's", m.Name, m.KnownEpoch)))
+		}
+	}
+}
+
+func renderGTIDs(b *strings.Builder, r Report, p paint) {
+	rows := [][]string{{"MEMBER", "EXECUTED", "MISSING"}}
+	for _, m := range r.Members {
+		if m.Executed != "" {
+			rows = append(rows, []string{m.Name, m.Executed, dash(m.Missing)})
+		}
+	}
+	if len(rows) > 1 {
+		b.WriteString("\n")
+		table(b, rows)
+	}
+}
+
+func renderConditions(b *strings.Builder, r Report, p paint) {
+	rows := [][]string{{"CONDITION", "STATUS", "REASON", "MESSAGE"}}
+	for _, name := range v1alpha1.ConditionTypes {
+		for _, c := range r.Conditions {
+			if c.Type == name {
+				rows = append(rows, []string{c.Type, string(c.Status), c.Reason, c.Message})
+			}
+		}
+	}
+	b.WriteString("\n")
+	if len(rows) == 1 {
+		b.WriteString(p.in(yellow, "The operator has not looked at this pair yet: is it running?") + "\n")
+		return
+	}
+	var text strings.Builder
+	table(&text, rows)
+	for i, line := range strings.SplitAfter(text.String(), "\n") {
+		if i > 0 && i < len(rows) {
+			line = p.in(colourOf(rows[i][0], rows[i][1]), strings.TrimSuffix(line, "\n")) + "\n"
+		}
+		b.WriteString(line)
+	}
+}
+
+// colourOf is green for what is as it should be. Two conditions are good when False.
+func colourOf(condition, status string) string {
+	good := string(metav1.ConditionTrue)
+	if condition == v1alpha1.ConditionInDoubt || condition == v1alpha1.ConditionAgentOutdated || condition == v1alpha1.ConditionProgressing {
+		good = string(metav1.ConditionFalse)
+	}
+	switch {
+	case status == good:
+		return green
+	case condition == v1alpha1.ConditionInDoubt || condition == v1alpha1.ConditionAvailable || condition == v1alpha1.ConditionReady:
+		return red
+	}
+	return yellow
+}
+
+func renderAdvice(b *strings.Builder, r Report, p paint) {
+	for _, c := range r.Conditions {
+		switch {
+		case c.Type == v1alpha1.ConditionInDoubt && c.Status == metav1.ConditionTrue:
+			fmt.Fprintf(b, "\n%s %s\nVerbs ask for the confirmation %s. See docs/runbooks.\n", p.in(red, "In doubt:"), c.Message, r.Confirm)
+		case c.Type == v1alpha1.ConditionReady && c.Status != metav1.ConditionTrue:
+			fmt.Fprintf(b, "\n%s %s: %s\n", p.in(yellow, "Not ready:"), c.Reason, c.Message)
+		}
+	}
+	if len(r.PrivilegedAccounts) > 0 {
+		fmt.Fprintf(b, "\n%s %s\n", p.in(yellow, "Accounts whose rights pass read-only:"), strings.Join(r.PrivilegedAccounts, ", "))
+	}
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
+
+// table aligns rows; the last column is never padded.
+func table(b *strings.Builder, rows [][]string) {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range rows {
+		for i, cell := range row {
+			b.WriteString(cell)
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+			}
+		}
+		b.WriteString("\n")
+	}
+}

@@ -1,0 +1,108 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+)
+
+// watchEvery is the time between two looks of --watch.
+const watchEvery = 2 * time.Second
+
+func (s *session) statusCommand() *cobra.Command {
+	var watch bool
+	var format string
+	cmd := &cobra.Command{
+		Use:     "status PAIR",
+		GroupID: "look",
+		Short:   "Show members, roles, epoch, GTIDs, lag and why the pair is not ready",
+		Example: "  kubectl dbpair status shop\n  kubectl dbpair status shop --watch\n  kubectl dbpair status shop -o json",
+		Args:    onePair,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := s.connect()
+			if err != nil {
+				return err
+			}
+			if !watch {
+				return s.showOnce(cmd.Context(), c, args[0], format)
+			}
+			if format != "" {
+				return fmt.Errorf("--watch has no -o: use `kubectl get dbp %s -w -o %s`", args[0], format)
+			}
+			return s.watch(cmd.Context(), c, args[0])
+		},
+	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "look again every 2 seconds until interrupted")
+	cmd.Flags().StringVarP(&format, "output", "o", "", "json or yaml instead of text")
+	return cmd
+}
+
+// onePair accepts exactly the name of a pair.
+func onePair(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("name one pair: `kubectl get dbp` lists them")
+	}
+	return nil
+}
+
+func (s *session) showOnce(ctx context.Context, c cluster, name, format string) error {
+	if format != "" && format != "json" && format != "yaml" {
+		return fmt.Errorf("-o %s is unknown: use json or yaml", format)
+	}
+	r, err := c.report(ctx, name)
+	if err != nil {
+		return err
+	}
+	switch format {
+	case "json":
+		encoder := json.NewEncoder(s.streams.Out)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(r)
+	case "yaml":
+		text, err := yaml.Marshal(r)
+		if err != nil {
+			return err
+		}
+		_, err = s.streams.Out.Write(text)
+		return err
+	}
+	return render(s.streams.Out, r, paint(isTerminal(s.streams.Out)))
+}
+
+// watch prints the status again whenever it may have changed, until ctx ends.
+func (s *session) watch(ctx context.Context, c cluster, name string) error {
+	terminal := isTerminal(s.streams.Out)
+	ticks := time.NewTicker(watchEvery)
+	defer ticks.Stop()
+	for {
+		r, err := c.report(ctx, name)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if terminal {
+			// Home, then clear to the end: no flicker.
+			if _, err := io.WriteString(s.streams.Out, "\x1b[H\x1b[J"); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			// The API server may be away for a while; that is what is watched for.
+			_, _ = fmt.Fprintln(s.streams.ErrOut, "Error:", err)
+		} else if err := render(s.streams.Out, r, paint(terminal)); err != nil {
+			return err
+		}
+		if !terminal {
+			_, _ = fmt.Fprintln(s.streams.Out, "---")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticks.C:
+		}
+	}
+}
