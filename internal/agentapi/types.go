@@ -29,6 +29,7 @@ const (
 	PathRewind     = "/v1/rewind"     // POST RewindCommand
 	PathSnapshot   = "/v1/snapshot"   // POST Command: GTIDs of the binlog up to its end, waiting commits included
 	PathCovers     = "/v1/covers"     // POST CoversRequest: is this set received here?
+	PathRecover    = "/v1/recover"    // POST Command: start a held mysqld in place without waiting any longer
 )
 
 // Command is the head of every command. The agent refuses it with ErrorStale when it
@@ -116,6 +117,13 @@ type FenceReply struct {
 	AgentStart pair.AgentStart `json:"agentStart,omitempty"`
 }
 
+// Done answers a command that says nothing but that it was done or begun: look,
+// recover, initialise, seed, rewind. The progress of the last three shows in State.
+type Done struct {
+	RequestID string     `json:"requestID"`
+	Epoch     pair.Epoch `json:"epoch"` // known, on the volume
+}
+
 // SnapshotReply is what the member's binlog holds up to its end.
 type SnapshotReply struct {
 	RequestID     string             `json:"requestID"`
@@ -151,6 +159,7 @@ const (
 	PhaseStarting     Phase = "Starting"      // the agent has just started
 	PhaseVolumeInUse  Phase = "VolumeInUse"   // another process holds the volume (R10)
 	PhaseForeign      Phase = "ForeignVolume" // the volume belongs to another pair or member
+	PhaseVolumeLost   Phase = "VolumeLost"    // the volume cannot be read or written
 	PhaseEmpty        Phase = "Empty"         // an empty volume; waits to be initialised or seeded
 	PhaseInitialising Phase = "Initialising"
 	PhaseSeeding      Phase = "Seeding"
@@ -175,6 +184,10 @@ type State struct {
 	AgentStart   pair.AgentStart `json:"agentStart"`
 	AgentVersion string          `json:"agentVersion"`
 
+	// FoundPairUID is the pair that the volume last served, when that was another one of
+	// the same name. Its data becomes this pair's once the Lease names DataID at an epoch
+	// above KnownEpoch.
+	FoundPairUID pair.UID `json:"foundPairUID,omitempty"`
 	// KnownEpoch is the highest epoch known, fsynced.
 	KnownEpoch pair.Epoch `json:"knownEpoch"`
 	// ActedLedger is the ledger version last acted on.
@@ -192,6 +205,19 @@ type State struct {
 	// a mysqld was started since, so that the tail can no longer be rewound.
 	UncleanAt pair.Epoch `json:"uncleanAt,omitempty"`
 	Touched   bool       `json:"touched,omitempty"`
+
+	// NeedsWord: this member is the holder and closed, and opens at this epoch only with
+	// its peer's word; without the peer it takes a new appointment.
+	NeedsWord bool `json:"needsWord,omitempty"`
+	// TailUncovered: closed until the peer has received this member's whole binlog, or
+	// the ledger says solo.
+	TailUncovered bool `json:"tailUncovered,omitempty"`
+	// Ending: the agent was asked to end (SIGTERM).
+	Ending bool `json:"ending,omitempty"`
+	// LeaseEpoch is the epoch of the Lease when it was last read; below KnownEpoch the
+	// authority was rolled back. LeaseReadAge is -1 before the first reading.
+	LeaseEpoch   pair.Epoch    `json:"leaseEpoch,omitempty"`
+	LeaseReadAge time.Duration `json:"leaseReadAge"`
 
 	// PeerSilentFor is how long the peer's agent has not answered this one.
 	PeerSilentFor time.Duration `json:"peerSilentFor"`
@@ -257,12 +283,15 @@ type Mysqld struct {
 
 // Server is what mysqld said of itself.
 type Server struct {
-	ServerUUID     string `json:"serverUUID"`
-	SuperReadOnly  bool   `json:"superReadOnly"`
-	ReadOnly       bool   `json:"readOnly"`
-	OfflineMode    bool   `json:"offlineMode"`
-	GTIDExecuted   string `json:"gtidExecuted"`
-	GTIDReceived   string `json:"gtidReceived"` // executed included
+	ServerUUID    string `json:"serverUUID"`
+	SuperReadOnly bool   `json:"superReadOnly"`
+	ReadOnly      bool   `json:"readOnly"`
+	OfflineMode   bool   `json:"offlineMode"`
+	GTIDExecuted  string `json:"gtidExecuted"`
+	GTIDReceived  string `json:"gtidReceived"` // executed included
+	// BinlogGTIDs is what the binlog holds up to its end, waiting commits included, and
+	// what was purged from it. What is errant is judged by it.
+	BinlogGTIDs    string `json:"binlogGTIDs"`
 	ClientSessions int    `json:"clientSessions"`
 
 	Receiver ChannelThread `json:"receiver"`

@@ -1,0 +1,236 @@
+package agentapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// maxBody bounds an answer.
+const maxBody = 8 << 20
+
+// ErrRefused is wrapped by the error of every command that the agent refused; the error
+// then is a *Refusal.
+var ErrRefused = errors.New("refused by the agent")
+
+// Refusal is the agent's answer that it did not do what was asked.
+type Refusal struct {
+	ErrorReply
+	Status int
+}
+
+// Error names code and reason.
+func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Code, r.Message) }
+
+// Unwrap makes every refusal ErrRefused.
+func (r *Refusal) Unwrap() error { return ErrRefused }
+
+// Client speaks to one agent over mutual TLS. Every method blocks until the answer or
+// the end of its context; without a deadline of its own a request gets Timeout. After a
+// request that got no answer the next one uses a new connection: a half-dead one would
+// otherwise be found out only much later. It is safe for concurrent use.
+type Client struct {
+	// Address is host:port of the agent.
+	Address string
+	// TLS is asked for each new connection, so that renewed certificates are used.
+	TLS func() (*tls.Config, error)
+	// Timeout of a request whose context has no deadline; 10 s when zero.
+	Timeout time.Duration
+
+	mu        sync.Mutex
+	transport *http.Transport
+}
+
+// State reads the agent's state. since > 0 with wait > 0 waits until the revision is
+// another than since, or wait is over. fresh has mysqld asked anew.
+func (c *Client) State(ctx context.Context, since int64, wait time.Duration, fresh bool) (State, error) {
+	q := url.Values{}
+	if since > 0 && wait > 0 {
+		q.Set("since", strconv.FormatInt(since, 10))
+		q.Set("wait", wait.String())
+	}
+	if fresh {
+		q.Set("fresh", "1")
+	}
+	path := PathState
+	if len(q) > 0 {
+		path += "?" + q.Encode()
+	}
+	if _, has := ctx.Deadline(); !has {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, wait+c.timeout())
+		defer cancel()
+	}
+	var out State
+	return out, c.call(ctx, http.MethodGet, path, nil, &out)
+}
+
+// Vouch asks for the agent's word.
+func (c *Client) Vouch(ctx context.Context, r VouchRequest) (VouchReply, error) {
+	var out VouchReply
+	return out, c.call(ctx, http.MethodPost, PathVouch, r, &out)
+}
+
+// Cease has the agent raise its highest known epoch.
+func (c *Client) Cease(ctx context.Context, r Command) (FenceReply, error) {
+	return c.fence(ctx, PathCease, r)
+}
+
+// Fence has the agent cease and close.
+func (c *Client) Fence(ctx context.Context, r Command) (FenceReply, error) {
+	return c.fence(ctx, PathFence, r)
+}
+
+// AckFence has the agent cease and stop its receiver.
+func (c *Client) AckFence(ctx context.Context, r Command) (FenceReply, error) {
+	return c.fence(ctx, PathAckFence, r)
+}
+
+func (c *Client) fence(ctx context.Context, path string, r Command) (FenceReply, error) {
+	var out FenceReply
+	err := c.call(ctx, http.MethodPost, path, r, &out)
+	if err == nil && out.RequestID != r.RequestID {
+		err = fmt.Errorf("%s of agent %s: the answer is to another request", path, c.Address)
+	}
+	return out, err
+}
+
+// Look has the agent read the Lease now, and answers when it has.
+func (c *Client) Look(ctx context.Context, r Command) (Done, error) { return c.done(ctx, PathLook, r) }
+
+// Recover lets a held mysqld be started in place.
+func (c *Client) Recover(ctx context.Context, r Command) (Done, error) {
+	return c.done(ctx, PathRecover, r)
+}
+
+// Initialise begins to make an empty volume a data directory; idempotent for one DataID.
+func (c *Client) Initialise(ctx context.Context, r InitialiseCommand) (Done, error) {
+	return c.done(ctx, PathInitialise, r)
+}
+
+// Seed begins to replace the member's data by a copy; idempotent for one DataID.
+func (c *Client) Seed(ctx context.Context, r SeedCommand) (Done, error) {
+	return c.done(ctx, PathSeed, r)
+}
+
+// Rewind cuts the member's errant tail.
+func (c *Client) Rewind(ctx context.Context, r RewindCommand) (Done, error) {
+	return c.done(ctx, PathRewind, r)
+}
+
+func (c *Client) done(ctx context.Context, path string, r any) (Done, error) {
+	var out Done
+	return out, c.call(ctx, http.MethodPost, path, r, &out)
+}
+
+// Snapshot reads what the member's binlog holds.
+func (c *Client) Snapshot(ctx context.Context, r Command) (SnapshotReply, error) {
+	var out SnapshotReply
+	return out, c.call(ctx, http.MethodPost, PathSnapshot, r, &out)
+}
+
+// Covers asks whether a GTID set is received there.
+func (c *Client) Covers(ctx context.Context, r CoversRequest) (CoversReply, error) {
+	var out CoversReply
+	return out, c.call(ctx, http.MethodPost, PathCovers, r, &out)
+}
+
+// Renew has the next request use a new connection.
+func (c *Client) Renew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.transport != nil {
+		c.transport.CloseIdleConnections()
+		c.transport = nil
+	}
+}
+
+func (c *Client) timeout() time.Duration {
+	if c.Timeout > 0 {
+		return c.Timeout
+	}
+	return 10 * time.Second
+}
+
+func (c *Client) connect() (*http.Transport, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.transport != nil {
+		return c.transport, nil
+	}
+	conf, err := c.TLS()
+	if err != nil {
+		return nil, err
+	}
+	c.transport = &http.Transport{
+		TLSClientConfig: conf, MaxIdleConns: 4, MaxIdleConnsPerHost: 4,
+		IdleConnTimeout: time.Minute, TLSHandshakeTimeout: 5 * time.Second,
+		// HTTP/1.1: a lost connection then costs one request, not all of them.
+		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
+	}
+	return c.transport, nil
+}
+
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	if _, has := ctx.Deadline(); !has {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout())
+		defer cancel()
+	}
+	err := c.roundTrip(ctx, method, path, in, out)
+	if err == nil {
+		return nil
+	}
+	var refusal *Refusal
+	if !errors.As(err, &refusal) {
+		c.Renew()
+	}
+	name, _, _ := bytes.Cut([]byte(path), []byte("?"))
+	return fmt.Errorf("%s of agent %s: %w", name, c.Address, err)
+}
+
+func (c *Client) roundTrip(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "https://"+c.Address+path, body)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	transport, err := c.connect()
+	if err != nil {
+		return err
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		refusal := &Refusal{Status: response.StatusCode}
+		if json.Unmarshal(text, &refusal.ErrorReply) != nil || refusal.Code == "" {
+			return fmt.Errorf("status %d", response.StatusCode)
+		}
+		return refusal
+	}
+	return json.Unmarshal(text, out)
+}
