@@ -13,6 +13,10 @@ import (
 // ErrNotAllowed is wrapped by every refusal of a change.
 var ErrNotAllowed = errors.New("change of the authority not allowed")
 
+// ErrConflict is wrapped when a write's condition did not hold: the record is not the
+// one that was looked at. Nothing was written.
+var ErrConflict = errors.New("changed since it was looked at")
+
 // ChangeName names a change in logs, failpoints and timelines.
 type ChangeName string
 

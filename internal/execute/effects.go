@@ -2,7 +2,6 @@ package execute
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -14,7 +13,7 @@ import (
 
 // ErrConflict is wrapped by an effect's error when what it was conditional on has
 // changed. Nothing was done; look again.
-var ErrConflict = errors.New("changed since it was looked at")
+var ErrConflict = authority.ErrConflict
 
 // Authority writes the Lease. Both methods block until the API server answers or ctx
 // ends, and do nothing when the condition does not hold (an error wraps ErrConflict).

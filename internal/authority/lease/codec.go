@@ -1,0 +1,234 @@
+package lease
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// ErrMalformed is wrapped by every error about a Lease that is not a record.
+var ErrMalformed = errors.New("the Lease is not a valid authority")
+
+// Annotations of the Lease; each value is JSON.
+const (
+	AnnotationPairUID    = "dbpair.io/pair-uid"
+	AnnotationLedger     = "dbpair.io/ledger"
+	AnnotationData       = "dbpair.io/data"
+	AnnotationLastHolder = "dbpair.io/last-holder"
+	AnnotationLeft       = "dbpair.io/left"
+	AnnotationIntent     = "dbpair.io/intent"
+	AnnotationBootstrap  = "dbpair.io/bootstrap"
+)
+
+// Keys lists every annotation the codec owns.
+var Keys = []string{
+	AnnotationPairUID, AnnotationLedger, AnnotationData, AnnotationLastHolder,
+	AnnotationLeft, AnnotationIntent, AnnotationBootstrap,
+}
+
+type ledgerJSON struct {
+	Version      pair.LedgerVersion                   `json:"version"`
+	State        authority.LedgerState                `json:"state"`
+	First        pair.MemberName                      `json:"first,omitempty"`
+	Incarnations map[pair.MemberName]pair.Incarnation `json:"incarnations,omitempty"`
+}
+
+type lastHolderJSON struct {
+	Holder  string       `json:"holder"`
+	DataID  pair.DataID  `json:"data"`
+	Epoch   pair.Epoch   `json:"epoch"`
+	Ended   fencing.Kind `json:"ended,omitempty"`
+	EndedBy string       `json:"endedBy,omitempty"`
+}
+
+type leftJSON struct {
+	Member pair.MemberName `json:"member"`
+	DataID pair.DataID     `json:"data"`
+	Epoch  pair.Epoch      `json:"epoch"`
+	Clean  bool            `json:"clean"`
+	Proof  fencing.Kind    `json:"proof"`
+}
+
+type intentJSON struct {
+	Operation string          `json:"operation"`
+	Target    pair.MemberName `json:"target,omitempty"`
+	Step      string          `json:"step,omitempty"`
+}
+
+type bootstrapJSON struct {
+	Member pair.MemberName `json:"member"`
+	DataID pair.DataID     `json:"data"`
+}
+
+// Render writes the record into a Lease. It touches the holder, the epoch, T and the
+// annotations in Keys; everything else stays.
+func Render(r authority.Record, into *coordinationv1.Lease) error {
+	if r.Epoch < 0 || r.Epoch > math.MaxInt32 || r.LeaseDuration < time.Second {
+		return fmt.Errorf("render authority of pair %s: epoch %d or duration %s out of range", r.PairUID, r.Epoch, r.LeaseDuration)
+	}
+	epoch, seconds := int32(r.Epoch), int32(r.LeaseDuration/time.Second)
+	into.Spec.LeaseTransitions, into.Spec.LeaseDurationSeconds = &epoch, &seconds
+	into.Spec.HolderIdentity = nil
+	if !r.Holder.Nobody() {
+		holder := r.Holder.String()
+		into.Spec.HolderIdentity = &holder
+	}
+	values := map[string]any{
+		AnnotationPairUID: r.PairUID,
+		AnnotationLedger:  ledgerJSON(r.Ledger),
+		AnnotationData:    r.Data,
+	}
+	if r.Data == nil {
+		values[AnnotationData] = map[pair.MemberName]pair.DataID{}
+	}
+	if h := r.LastHolder; h != nil {
+		values[AnnotationLastHolder] = lastHolderJSON{h.Holder.String(), h.DataID, h.Epoch, h.Ended, h.EndedBy}
+	}
+	if r.Left != nil {
+		values[AnnotationLeft] = leftJSON(*r.Left)
+	}
+	if r.Intent != nil {
+		values[AnnotationIntent] = intentJSON(*r.Intent)
+	}
+	if r.Bootstrap != nil {
+		values[AnnotationBootstrap] = bootstrapJSON(*r.Bootstrap)
+	}
+	return annotate(&into.ObjectMeta, values)
+}
+
+func annotate(meta *metav1.ObjectMeta, values map[string]any) error {
+	if meta.Annotations == nil {
+		meta.Annotations = map[string]string{}
+	}
+	for _, key := range Keys {
+		value, ok := values[key]
+		if !ok {
+			delete(meta.Annotations, key)
+			continue
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return fmt.Errorf("render annotation %s: %w", key, err)
+		}
+		meta.Annotations[key] = string(text)
+	}
+	return nil
+}
+
+// Parse reads the record of a Lease. An error wraps ErrMalformed and names the part.
+func Parse(l *coordinationv1.Lease) (authority.Record, error) {
+	r, err := parse(l)
+	if err == nil {
+		err = check(r)
+	}
+	if err != nil {
+		return authority.Record{}, fmt.Errorf("%w: Lease %s/%s: %w", ErrMalformed, l.Namespace, l.Name, err)
+	}
+	return r, nil
+}
+
+func parse(l *coordinationv1.Lease) (authority.Record, error) {
+	var r authority.Record
+	if l.Spec.LeaseTransitions == nil || l.Spec.LeaseDurationSeconds == nil {
+		return r, errors.New("spec.leaseTransitions and spec.leaseDurationSeconds are needed")
+	}
+	r.Epoch = pair.Epoch(*l.Spec.LeaseTransitions)
+	r.LeaseDuration = time.Duration(*l.Spec.LeaseDurationSeconds) * time.Second
+	if l.Spec.HolderIdentity != nil {
+		holder, err := pair.ParseHolder(*l.Spec.HolderIdentity)
+		if err != nil {
+			return r, fmt.Errorf("spec.holderIdentity: %w", err)
+		}
+		r.Holder = holder
+	}
+	var ledger ledgerJSON
+	if err := part(l, AnnotationPairUID, true, &r.PairUID); err != nil {
+		return r, err
+	}
+	if err := part(l, AnnotationLedger, true, &ledger); err != nil {
+		return r, err
+	}
+	r.Ledger = authority.Ledger(ledger)
+	if err := part(l, AnnotationData, true, &r.Data); err != nil {
+		return r, err
+	}
+	return r, optionalParts(l, &r)
+}
+
+func optionalParts(l *coordinationv1.Lease, r *authority.Record) error {
+	var (
+		last   *lastHolderJSON
+		left   *leftJSON
+		intent *intentJSON
+		boot   *bootstrapJSON
+	)
+	err := errors.Join(
+		part(l, AnnotationLastHolder, false, &last), part(l, AnnotationLeft, false, &left),
+		part(l, AnnotationIntent, false, &intent), part(l, AnnotationBootstrap, false, &boot),
+	)
+	if err != nil {
+		return err
+	}
+	if last != nil {
+		holder, err := pair.ParseHolder(last.Holder)
+		if err != nil || holder.Nobody() {
+			return fmt.Errorf("annotation %s: holder %q", AnnotationLastHolder, last.Holder)
+		}
+		r.LastHolder = &authority.LastHolder{
+			Holder: holder, DataID: last.DataID, Epoch: last.Epoch, Ended: last.Ended, EndedBy: last.EndedBy,
+		}
+	}
+	r.Left = (*authority.Left)(left)
+	r.Intent = (*authority.Intent)(intent)
+	r.Bootstrap = (*authority.Bootstrap)(boot)
+	return nil
+}
+
+func part(l *coordinationv1.Lease, key string, needed bool, into any) error {
+	text, ok := l.Annotations[key]
+	if !ok {
+		if needed {
+			return fmt.Errorf("annotation %s is missing", key)
+		}
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		return fmt.Errorf("annotation %s: %w", key, err)
+	}
+	return nil
+}
+
+// check refuses what no sequence of changes can have made.
+func check(r authority.Record) error {
+	l := r.Ledger
+	switch {
+	case r.PairUID == "":
+		return fmt.Errorf("annotation %s is empty", AnnotationPairUID)
+	case r.Epoch < 0 || r.LeaseDuration < time.Second:
+		return fmt.Errorf("epoch %d or duration %s out of range", r.Epoch, r.LeaseDuration)
+	case l.State != authority.Both && l.State != authority.Solo && l.State != authority.Joining:
+		return fmt.Errorf("ledger state %q", l.State)
+	case l.Version < 0:
+		return fmt.Errorf("ledger version %d", l.Version)
+	case r.Epoch > 0 && l.State != authority.Both && l.First == "":
+		return fmt.Errorf("ledger %s names no member", l.State)
+	case l.State == authority.Both && (l.First != "" || len(l.Incarnations) != 2):
+		return fmt.Errorf("ledger %s with first %q and %d incarnations", l.State, l.First, len(l.Incarnations))
+	case r.Epoch == 0 && !r.Holder.Nobody():
+		return fmt.Errorf("holder %s at epoch 0", r.Holder)
+	case r.Epoch > 0 && r.Holder.Nobody() && r.LastHolder == nil:
+		return fmt.Errorf("nobody is the holder at epoch %d, and no last holder is named", r.Epoch)
+	case !r.Holder.Nobody() && r.Data[r.Holder.Member] == "":
+		return fmt.Errorf("no data is named of the holder %s", r.Holder)
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dbpair/dbpair/internal/authority"
+)
+
+// ErrMissing is wrapped when the API server says that there is no such Lease.
+var ErrMissing = errors.New("the Lease is missing")
+
+// ErrConflict is wrapped when the Lease is not the one a write was conditional on.
+var ErrConflict = authority.ErrConflict
+
+// API is the part of a typed client for Leases that the store uses. Reads must not come
+// from a cache.
+type API interface {
+	Get(ctx context.Context, name string, o metav1.GetOptions) (*coordinationv1.Lease, error)
+	Create(ctx context.Context, l *coordinationv1.Lease, o metav1.CreateOptions) (*coordinationv1.Lease, error)
+	Update(ctx context.Context, l *coordinationv1.Lease, o metav1.UpdateOptions) (*coordinationv1.Lease, error)
+}
+
+// Store keeps the authority of one pair. Safe for concurrent use. It implements
+// execute.Authority.
+type Store struct {
+	API  API
+	Name string
+	// Labels and Owners are put on a Lease that is made. A Lease owned by the pair goes
+	// with it.
+	Labels map[string]string
+	Owners []metav1.OwnerReference
+
+	mu   sync.Mutex
+	last *coordinationv1.Lease // as last read or written, so that a write costs one request
+}
+
+// Read is an uncached read. Errors wrap ErrMissing or ErrMalformed, or are the API
+// server's own. The version is the resourceVersion; it comes with ErrMalformed too.
+func (s *Store) Read(ctx context.Context) (r authority.Record, version string, err error) {
+	l, err := s.API.Get(ctx, s.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return authority.Record{}, "", fmt.Errorf("read Lease %s: %w", s.Name, ErrMissing)
+	}
+	if err != nil {
+		return authority.Record{}, "", fmt.Errorf("read Lease %s: %w", s.Name, err)
+	}
+	s.remember(l)
+	r, err = Parse(l)
+	return r, l.ResourceVersion, err
+}
+
+func (s *Store) remember(l *coordinationv1.Lease) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = l
+}
+
+// at is the Lease as it was at this version: what others wrote into it is kept.
+func (s *Store) at(ctx context.Context, version string) (*coordinationv1.Lease, error) {
+	s.mu.Lock()
+	last := s.last
+	s.mu.Unlock()
+	if last != nil && last.ResourceVersion == version {
+		return last.DeepCopy(), nil
+	}
+	return s.API.Get(ctx, s.Name, metav1.GetOptions{})
+}
+
+// Create makes the Lease; it must not exist.
+func (s *Store) Create(ctx context.Context, r authority.Record) (string, error) {
+	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: s.Name, Labels: s.Labels, OwnerReferences: s.Owners}}
+	if err := Render(r, l); err != nil {
+		return "", err
+	}
+	made, err := s.API.Create(ctx, l, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return "", fmt.Errorf("create Lease %s: %w", s.Name, ErrConflict)
+	}
+	if err != nil {
+		return "", fmt.Errorf("create Lease %s: %w", s.Name, err)
+	}
+	s.remember(made)
+	return made.ResourceVersion, nil
+}
+
+// Write replaces the Lease if its resourceVersion still is version. A Lease that
+// vanished is a conflict too: it is never made anew here.
+func (s *Store) Write(ctx context.Context, r authority.Record, version string) (string, error) {
+	if version == "" {
+		return "", fmt.Errorf("write Lease %s: no version was read", s.Name)
+	}
+	l, err := s.at(ctx, version)
+	if apierrors.IsNotFound(err) {
+		return "", fmt.Errorf("write Lease %s: %w: it is gone", s.Name, ErrConflict)
+	}
+	if err != nil {
+		return "", fmt.Errorf("write Lease %s: %w", s.Name, err)
+	}
+	if l.ResourceVersion != version {
+		return "", fmt.Errorf("write Lease %s: %w", s.Name, ErrConflict)
+	}
+	if err := Render(r, l); err != nil {
+		return "", err
+	}
+	written, err := s.API.Update(ctx, l, metav1.UpdateOptions{})
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return "", fmt.Errorf("write Lease %s: %w", s.Name, ErrConflict)
+	}
+	if err != nil {
+		return "", fmt.Errorf("write Lease %s: %w", s.Name, err)
+	}
+	s.remember(written)
+	return written.ResourceVersion, nil
+}
