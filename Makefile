@@ -1,0 +1,124 @@
+# make help lists what there is. Everything made goes to the cache folder (DBPAIR_CACHE, else ~/.cache/dbpair) or to bin/.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+SEEDS ?= 20000
+E2E_CLUSTER ?= dbpair-e2e
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# Packages with tests that need no cluster.
+UNIT = $$(go list ./... | grep -v /test/e2e$$)
+controller-gen = $$(hack/tools/build.sh controller-gen)
+
+##@ See it
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## A kind cluster with the operator and the pair of config/samples/shop.yaml
+	@hack/demo.sh up
+
+.PHONY: demo-down
+demo-down: ## Remove what demo made
+	@hack/demo.sh down
+
+##@ Test it
+
+.PHONY: test
+test: ## Unit, property, real mysqld and envtest tests; fetches what they need
+	@mysqld=$$(hack/mysqld.sh); assets=$$(hack/envtest.sh); set -x; \
+	DBPAIR_MYSQL_BIN="$$mysqld" KUBEBUILDER_ASSETS="$$assets" DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_ENVTEST=1 \
+	go test -race -shuffle=on -timeout 20m $(TESTFLAGS) $(UNIT)
+
+.PHONY: test-short
+test-short: ## What needs neither a mysqld nor an API server
+	go test -short $(UNIT)
+
+.PHONY: e2e
+e2e: ## The chart on a real kind cluster, with failing nodes
+	@hack/e2e.sh up $(E2E_CLUSTER)
+	@hack/e2e.sh run $(E2E_CLUSTER) $(E2EFLAGS)
+
+.PHONY: e2e-down
+e2e-down: ## Remove the cluster of e2e
+	@hack/e2e.sh down $(E2E_CLUSTER)
+
+.PHONY: sim
+sim: ## The protocol's simulator over SEEDS=n histories (default 20000)
+	@DBPAIR_SIM_SEEDS=$(SEEDS) go test -count=1 -timeout 60m -v -run 'TestSeeds|TestSim' ./internal/sim/...
+
+##@ Check it
+
+.PHONY: check
+check: check-fmt vet lint check-generated check-chart check-scripts check-words ## Everything that needs no test run; what CI runs first
+
+.PHONY: check-fmt
+check-fmt: ## Is every Go file formatted?
+	@files=$$(git ls-files -co --exclude-standard '*.go' | xargs ls 2>/dev/null | xargs gofmt -l); \
+	[ -z "$$files" ] || { echo "not formatted (make fmt): $$files"; exit 1; }
+
+.PHONY: vet
+vet: ## go vet, the e2e tests included
+	@go vet ./...
+	@go vet -tags e2e ./test/...
+
+.PHONY: lint
+lint: ## golangci-lint: import rules, sizes, docs of exported names, errors
+	@"$$(hack/tools/build.sh golangci-lint)" run ./...
+
+.PHONY: check-generated
+check-generated: ## Are generated files what their sources make?
+	@hack/lint/generated.sh
+
+.PHONY: check-chart
+check-chart: ## helm lint, and the chart rendered with all that changes its shape
+	@hack/lint/chart.sh
+
+.PHONY: check-scripts
+check-scripts: ## Is every shell script's syntax right?
+	@git ls-files -co --exclude-standard '*.sh' .ci/run | while read -r script; do bash -n "$$script"; done
+
+.PHONY: check-words
+check-words: ## Do links between documents lead somewhere; are paths of one machine left out?
+	@git ls-files -co --exclude-standard | xargs go run ./hack/lint
+
+##@ Make it
+
+.PHONY: build
+build: ## The operator, the agent and the kubectl plugin, into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: images
+images: ## Our image and MySQL's, for the cluster
+	@hack/images.sh
+
+.PHONY: generate
+generate: ## Deep copies of the API types
+	@$(controller-gen) object paths=./api/...
+
+.PHONY: manifests
+manifests: ## CRDs from the API types, the operator's rules from the markers in controllers/
+	@$(controller-gen) crd paths=./api/... output:crd:dir=config/crd/bases
+	@$(controller-gen) rbac:roleName=dbpair-manager paths=./controllers/... output:rbac:dir=config/rbac
+
+.PHONY: chart
+chart: ## The chart's CRDs, rules and policies, from config/
+	@go run ./hack/chart-sync .
+
+.PHONY: fmt
+fmt: ## Format every Go file
+	@git ls-files -co --exclude-standard '*.go' | xargs ls 2>/dev/null | xargs gofmt -w
+
+##@ Measure it
+
+.PHONY: bench-bootstrap
+bench-bootstrap: ## Apply to Available, the operator's memory and CPU: figures for docs/benchmarks.md
+	@hack/bench.sh bootstrap
+
+.PHONY: bench-failover
+bench-failover: ## Fault to first acknowledged write: figures for docs/benchmarks.md
+	@hack/bench.sh failover

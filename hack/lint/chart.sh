@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Lints the chart and renders it with the settings that change its shape; wrong values must be refused.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+helm=$(hack/tools/build.sh helm)
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+template() { "$helm" template dbpair charts/dbpair --namespace dbpair-system "$@" >"$out"; }
+want() { grep -q -- "$1" "$out" || { echo "the chart lacks: $1" >&2; exit 1; }; }
+want_no() { ! grep -q -- "$1" "$out" || { echo "the chart must not have: $1" >&2; exit 1; }; }
+
+"$helm" lint --strict --quiet charts/dbpair
+
+template
+want '^kind: CustomResourceDefinition'; want 'helm.sh/resource-policy: keep'
+want '^kind: ValidatingAdmissionPolicy'; want 'system:serviceaccount:dbpair-system:dbpair-manager'
+want '^kind: PodDisruptionBudget'; want_no '{{'
+
+template --set crds.install=false --set admissionPolicy.enabled=false --set replicas=1
+want_no '^kind: CustomResourceDefinition'; want_no '^kind: ValidatingAdmissionPolicy'; want_no '^kind: PodDisruptionBudget'
+
+template --set crds.keep=false
+want_no 'resource-policy: keep'
+
+# With named namespaces no ClusterRole may reach Secrets.
+template --set 'watchNamespaces={one,two}'
+want '^  namespace: one'; want '^  namespace: two'; want 'watch-namespaces=one,two'
+awk '/^---/{role=0} /^kind: ClusterRole$/{role=1} role && /- secrets/{bad=1} END{exit bad}' "$out" ||
+  { echo "with watchNamespaces a ClusterRole still reaches Secrets" >&2; exit 1; }
+
+template --set fullnameOverride=pairs --set metrics.serviceMonitor.enabled=true
+want 'system:serviceaccount:dbpair-system:pairs-manager'; want '^kind: ServiceMonitor'
+
+for wrong in replicas=0 image.digest=sha256:12 'watchNamespaces={Upper}' nosuch=1; do
+  ! template --set "$wrong" 2>/dev/null || { echo "the chart accepts $wrong" >&2; exit 1; }
+done
