@@ -40,6 +40,7 @@ func Expect(m Member, state State) []Expectation {
 		Expectation{"skip_networking", "OFF"},
 		Expectation{"innodb_read_only", "OFF"},
 		Expectation{"innodb_force_recovery", "0"},
+		Expectation{"log_error", "stderr"},
 	)
 	if state.Relaxed {
 		for i, one := range list {

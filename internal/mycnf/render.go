@@ -207,7 +207,6 @@ func (m Member) owned() []line {
 		line{"loose_mysqlx", "OFF"},
 		line{"log_bin", "binlog"},
 		line{"relay_log", "relay"},
-		line{"log_error", "stderr"},
 		line{"binlog_expire_logs_seconds", strconv.FormatInt(int64(m.BinlogRetention/time.Second), 10)},
 	)
 	if m.TLSDir != "" {

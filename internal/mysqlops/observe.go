@@ -64,13 +64,12 @@ func observeGlobals(ctx context.Context, conn *sql.Conn, status *Status) error {
 	return nil
 }
 
-// observeCounters reads what exists only with the semi-sync plugins through
-// mysqld's tables, where a missing variable is a missing row, not an error.
+// observeCounters reads semi-sync. The settings do not come from
+// performance_schema.global_variables: that table does not answer while a
+// CREATE USER waits for its acknowledgement.
 func observeCounters(ctx context.Context, conn *sql.Conn, status *Status) error {
 	rows, err := conn.QueryContext(ctx, `SELECT VARIABLE_NAME, VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME IN
-		('Uptime', 'Threads_running', 'Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_source_wait_sessions', 'Rpl_semi_sync_replica_status')
-		UNION ALL SELECT VARIABLE_NAME, VARIABLE_VALUE FROM performance_schema.global_variables WHERE VARIABLE_NAME IN
-		('rpl_semi_sync_source_enabled', 'rpl_semi_sync_replica_enabled')`)
+		('Uptime', 'Threads_running', 'Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_source_wait_sessions', 'Rpl_semi_sync_replica_status')`)
 	if err != nil {
 		return err
 	}
@@ -92,13 +91,16 @@ func observeCounters(ctx context.Context, conn *sql.Conn, status *Status) error 
 	}
 	status.Uptime = time.Duration(number("Uptime")) * time.Second
 	status.Sessions.ThreadsRunning = number("Threads_running")
-	status.SemiSync.SourceEnabled = values["rpl_semi_sync_source_enabled"] == "ON"
 	status.SemiSync.SourceActive = values["Rpl_semi_sync_source_status"] == "ON"
-	status.SemiSync.ReplicaEnabled = values["rpl_semi_sync_replica_enabled"] == "ON"
 	status.SemiSync.ReplicaActive = values["Rpl_semi_sync_replica_status"] == "ON"
 	status.SemiSync.WaitSessions = number("Rpl_semi_sync_source_wait_sessions")
 	status.SemiSync.Clients = number("Rpl_semi_sync_source_clients")
-	return nil
+	err = conn.QueryRowContext(ctx, "SELECT @@GLOBAL.rpl_semi_sync_source_enabled, @@GLOBAL.rpl_semi_sync_replica_enabled").
+		Scan(&status.SemiSync.SourceEnabled, &status.SemiSync.ReplicaEnabled)
+	if errorNumber(err) == errUnknownVariable {
+		return nil // a server without the plugins waits for nobody
+	}
+	return err
 }
 
 func observeReceiver(ctx context.Context, conn *sql.Conn, status *Status) error {

@@ -14,7 +14,9 @@ import (
 	"github.com/dbpair/dbpair/internal/gtid"
 )
 
-// sessionsQuery lists the sessions of accounts, one row each. The age of an
+// sessionsQuery lists the sessions that came over a socket, one row each:
+// mysqld's replication threads bear the name of the account that started them,
+// and only the lack of a connection tells them from it. The age of an
 // acknowledgement wait is that of its stage where mysqld measures stages (our
 // option file asks for this one), else that of the statement, which is longer.
 const sessionsQuery = `SELECT t.PROCESSLIST_ID, t.PROCESSLIST_USER, t.PROCESSLIST_HOST, t.PROCESSLIST_COMMAND,
@@ -29,13 +31,13 @@ const sessionsQuery = `SELECT t.PROCESSLIST_ID, t.PROCESSLIST_USER, t.PROCESSLIS
 		(SELECT MAX(m.TIMER_WAIT) FROM performance_schema.events_statements_current m WHERE m.THREAD_ID = t.THREAD_ID),
 		t.PROCESSLIST_TIME * 1000000000000) DIV 1000000, 0)
 	FROM performance_schema.threads t
-	WHERE t.TYPE = 'FOREGROUND' AND t.PROCESSLIST_ID IS NOT NULL AND t.PROCESSLIST_USER IS NOT NULL`
+	WHERE t.PROCESSLIST_ID IS NOT NULL AND t.PROCESSLIST_USER IS NOT NULL AND t.CONNECTION_TYPE IS NOT NULL`
 
 // ownAccounts are not clients, whatever they do.
 var ownAccounts = []string{UserReplication, UserClone, UserMonitor}
 
-// serverAccounts are names under which mysqld's own threads appear.
-var serverAccounts = []string{"event_scheduler", "system user"}
+// loggingIn is the name of a session without an account yet.
+const loggingIn = "unauthenticated user"
 
 type session struct {
 	id          int64
@@ -60,8 +62,7 @@ func scanSession(rows *sql.Rows) (session, error) {
 func (one session) isDump() bool { return strings.HasPrefix(one.command, "Binlog Dump") }
 
 func (one session) isClient() bool {
-	return !one.mine && !one.isDump() && one.command != "Daemon" &&
-		!slices.Contains(ownAccounts, one.user) && !slices.Contains(serverAccounts, one.user)
+	return !one.mine && !one.isDump() && one.user != loggingIn && !slices.Contains(ownAccounts, one.user)
 }
 
 func (one session) dumpThread() DumpThread {

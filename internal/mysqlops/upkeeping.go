@@ -38,24 +38,41 @@ func (d Difference) String() string {
 }
 
 func (s *Server) verifyOwned(ctx context.Context, want []mycnf.Expectation) ([]Difference, error) {
-	values := make(map[string]string)
-	err := s.read(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		rows, err := conn.QueryContext(ctx, "SELECT VARIABLE_NAME, VARIABLE_VALUE FROM performance_schema.global_variables")
-		if err != nil {
-			return err
-		}
-		return eachRow(rows, func() error {
-			var name string
-			var value sql.NullString
-			err := rows.Scan(&name, &value)
-			values[name] = value.String
-			return err
-		})
+	var values map[string]string
+	err := s.read(ctx, func(ctx context.Context, conn *sql.Conn) (err error) {
+		values, err = readVariables(ctx, conn, want)
+		return err
 	})
 	if err != nil {
 		return nil, wrap("verify owned settings", err)
 	}
 	return compareOwned(values, want), nil
+}
+
+// readVariables asks for each by name: the table of all variables does not
+// answer in every state (see observeCounters). One that the server does not
+// know is left out.
+func readVariables(ctx context.Context, conn *sql.Conn, want []mycnf.Expectation) (map[string]string, error) {
+	values := make(map[string]string, len(want))
+	for _, one := range want {
+		if !isVariable(one.Variable) {
+			return nil, fmt.Errorf("%w: variable %q", ErrInvalid, one.Variable)
+		}
+		var value sql.NullString
+		err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL."+one.Variable).Scan(&value)
+		switch {
+		case errorNumber(err) == errUnknownVariable:
+		case err != nil:
+			return nil, err
+		default:
+			values[one.Variable] = value.String
+		}
+	}
+	return values, nil
+}
+
+func isVariable(name string) bool {
+	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
 func compareOwned(values map[string]string, want []mycnf.Expectation) []Difference {
