@@ -151,3 +151,16 @@ func memberSpans(member string, list []Sample, maxGap time.Duration) []Interval 
 	}
 	return spans
 }
+
+// Turnovers is how often another member was opened than the one before.
+func Turnovers(intervals []Interval) int {
+	list := slices.Clone(intervals)
+	slices.SortFunc(list, func(a, b Interval) int { return int(a.From - b.From) })
+	n := 0
+	for i := 1; i < len(list); i++ {
+		if list[i].Member != list[i-1].Member {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,22 @@
+package harness
+
+import (
+	"cmp"
+	"os"
+)
+
+// MySQLImage under test.
+func MySQLImage() string { return cmp.Or(os.Getenv("E2E_MYSQL_IMAGE"), "mysql:9.7") }
+
+// OperatorImage under test.
+func OperatorImage() string {
+	return cmp.Or(os.Getenv("E2E_OPERATOR_IMAGE"), "ghcr.io/dbpair/dbpair:dev")
+}
+
+// ClientImage holds the program of test/e2e/client.
+func ClientImage() string {
+	return cmp.Or(os.Getenv("E2E_CLIENT_IMAGE"), "ghcr.io/dbpair/e2e-client:dev")
+}
+
+// Long reports whether the long extras were asked for.
+func Long() bool { return os.Getenv("E2E_LONG") != "" }

@@ -1,0 +1,144 @@
+package harness
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Release is the name of the chart's release under test.
+const Release = "dbpair"
+
+// leaderLease is the Lease by which the operator's replicas elect their leader.
+const leaderLease = "dbpair.dbpair.io"
+
+// baseValues make a lost leader replaced within seconds.
+var baseValues = []string{
+	"leaderElection.leaseDuration=4s", "leaderElection.renewDeadline=3s", "leaderElection.retryPeriod=1s",
+}
+
+func helm() string { return cmp.Or(os.Getenv("HELM"), "helm") }
+
+// chartDir is charts/dbpair, looked for upwards from the working directory.
+func chartDir() (string, error) {
+	if dir := os.Getenv("E2E_CHART"); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		chart := filepath.Join(dir, "charts", "dbpair")
+		if _, err := os.Stat(filepath.Join(chart, "Chart.yaml")); err == nil {
+			return chart, nil
+		}
+	}
+	return "", fmt.Errorf("no charts/dbpair above the working directory; set E2E_CHART")
+}
+
+// Install installs the chart, or upgrades it, and waits until the operator is there.
+// Values are as for helm --set.
+func (c *Cluster) Install(ctx context.Context, values ...string) error {
+	chart, err := chartDir()
+	if err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	repository, tag, _ := cutLast(OperatorImage(), ":")
+	args := []string{
+		"upgrade", "--install", Release, chart, "--namespace", OperatorNamespace, "--create-namespace",
+		"--wait", "--timeout", "120s", "--set", "image.repository=" + repository, "--set", "image.tag=" + tag,
+	}
+	for _, v := range append(append([]string{}, baseValues...), values...) {
+		args = append(args, "--set", v)
+	}
+	if _, err := command(ctx, helm(), args...); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	return nil
+}
+
+// Uninstall removes the release.
+func (c *Cluster) Uninstall(ctx context.Context) error {
+	_, err := command(ctx, helm(), "uninstall", Release, "--namespace", OperatorNamespace, "--wait", "--timeout", "120s")
+	return err
+}
+
+func cutLast(s, sep string) (string, string, bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// OperatorPods are the operator's pods.
+func (c *Cluster) OperatorPods(ctx context.Context) ([]corev1.Pod, error) {
+	var list corev1.PodList
+	if err := c.List(ctx, &list, client.InNamespace(OperatorNamespace), client.MatchingLabels{"app.kubernetes.io/name": "dbpair"}); err != nil {
+		return nil, fmt.Errorf("list operator pods: %w", err)
+	}
+	return list.Items, nil
+}
+
+// Leader is the operator's pod that works at present.
+func (c *Cluster) Leader(ctx context.Context) (*corev1.Pod, error) {
+	var lease coordinationv1.Lease
+	if err := c.Get(ctx, types.NamespacedName{Namespace: OperatorNamespace, Name: leaderLease}, &lease); err != nil {
+		return nil, fmt.Errorf("get leader lease: %w", err)
+	}
+	if lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "" {
+		return nil, NotYet("no leader")
+	}
+	name, _, _ := cutLast(*lease.Spec.HolderIdentity, "_")
+	var pod corev1.Pod
+	if err := c.Get(ctx, types.NamespacedName{Namespace: OperatorNamespace, Name: name}, &pod); err != nil {
+		return nil, fmt.Errorf("get leader: %w", err)
+	}
+	return &pod, nil
+}
+
+// ChangeOperator patches the operator's Deployment and waits for the rollout and for a
+// leader among its new pods.
+func (c *Cluster) ChangeOperator(ctx context.Context, change func(*appsv1.Deployment)) error {
+	var list appsv1.DeploymentList
+	if err := c.List(ctx, &list, client.InNamespace(OperatorNamespace)); err != nil || len(list.Items) != 1 {
+		return fmt.Errorf("change operator: %d deployments, %w", len(list.Items), err)
+	}
+	d := &list.Items[0]
+	before := d.DeepCopy()
+	change(d)
+	if err := c.Patch(ctx, d, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("change operator: %w", err)
+	}
+	return Eventually(ctx, 90*time.Second, "rollout of the operator", func(ctx context.Context) error {
+		if err := c.Get(ctx, client.ObjectKeyFromObject(d), d); err != nil {
+			return err
+		}
+		want := *d.Spec.Replicas
+		s := d.Status
+		if s.ObservedGeneration < d.Generation || s.UpdatedReplicas != want || s.Replicas != want || s.AvailableReplicas != want {
+			return NotYet("status %+v", s)
+		}
+		if want == 0 {
+			return nil
+		}
+		_, err := c.Leader(ctx)
+		return err
+	})
+}
+
+// ScaleOperator sets the number of replicas and waits.
+func (c *Cluster) ScaleOperator(ctx context.Context, replicas int32) error {
+	return c.ChangeOperator(ctx, func(d *appsv1.Deployment) { d.Spec.Replicas = &replicas })
+}
