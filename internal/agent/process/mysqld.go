@@ -1,0 +1,153 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dbpair/dbpair/internal/authority"
+)
+
+// Mysqld is one run of mysqld with its deadman.
+type Mysqld struct {
+	cmd     *exec.Cmd
+	pidfd   int
+	deadman *deadman
+	exited  chan struct{}
+
+	mu     sync.Mutex
+	how    string
+	gone   bool
+	status int
+}
+
+// Spec says how to start mysqld.
+type Spec struct {
+	// Program and Args; Output takes standard output and error.
+	Program string
+	Args    []string
+	Output  io.Writer
+	// Self is the agent's own program, for the deadman; without it there is none, which
+	// is fit for runs that nobody can connect to.
+	Self string
+}
+
+// Start starts mysqld and its deadman. When the deadman dies mysqld is killed, and the
+// other way round the deadman kills mysqld when this process dies.
+func Start(spec Spec) (*Mysqld, error) {
+	m := &Mysqld{exited: make(chan struct{}), pidfd: -1}
+	m.cmd = exec.Command(spec.Program, spec.Args...)
+	m.cmd.Stdout, m.cmd.Stderr = spec.Output, spec.Output
+	// With a parent's pid mysqld ends for its supervisor to start it again after a clone.
+	m.cmd.Env = append(os.Environ(), "MYSQLD_PARENT_PID="+strconv.Itoa(os.Getpid()))
+	// A group of its own: signals to the agent's group are the agent's business.
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, PidFD: &m.pidfd}
+	own.Lock()
+	err := m.cmd.Start()
+	if err == nil {
+		own.pids[m.cmd.Process.Pid] = true
+	}
+	own.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", spec.Program, err)
+	}
+	if m.pidfd < 0 {
+		_ = m.cmd.Process.Kill()
+		_ = m.cmd.Wait()
+		return nil, errors.New("start mysqld: this kernel gives no pidfd; Linux 5.4 or newer is needed")
+	}
+	go m.wait()
+	if spec.Self != "" {
+		if m.deadman, err = startDeadman(spec.Self, m.pidfd); err != nil {
+			m.Kill()
+			<-m.exited
+			return nil, err
+		}
+		go func() {
+			select {
+			case <-m.deadman.exited:
+				m.Kill()
+			case <-m.exited:
+			}
+		}()
+	}
+	return m, nil
+}
+
+func (m *Mysqld) wait() {
+	err := m.cmd.Wait()
+	m.mu.Lock()
+	m.gone = true
+	m.how = "exit 0"
+	m.status = m.cmd.ProcessState.ExitCode()
+	if err != nil {
+		m.how = m.cmd.ProcessState.String()
+	}
+	_ = unix.Close(m.pidfd)
+	m.mu.Unlock()
+	own.Lock()
+	delete(own.pids, m.cmd.Process.Pid)
+	own.Unlock()
+	if m.deadman != nil {
+		m.deadman.end()
+	}
+	close(m.exited)
+}
+
+// Exited is closed once mysqld has ended and was waited for.
+func (m *Mysqld) Exited() <-chan struct{} { return m.exited }
+
+// How says how it ended, such as "exit status 1" or "signal: killed"; empty before.
+func (m *Mysqld) How() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.how
+}
+
+// ExitCode is mysqld's, -1 for a signal or before the end.
+func (m *Mysqld) ExitCode() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.gone {
+		return -1
+	}
+	return m.status
+}
+
+// PID of mysqld.
+func (m *Mysqld) PID() int { return m.cmd.Process.Pid }
+
+// Kill sends SIGKILL. It does not wait, and does nothing after the end.
+func (m *Mysqld) Kill() { m.signal(unix.SIGKILL) }
+
+// Terminate sends SIGTERM, on which mysqld ends cleanly: only for one that is closed and
+// has no commit waiting.
+func (m *Mysqld) Terminate() { m.signal(unix.SIGTERM) }
+
+func (m *Mysqld) signal(sig unix.Signal) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.gone {
+		_ = unix.PidfdSendSignal(m.pidfd, sig, nil, 0)
+	}
+}
+
+// SetDeadline gives the deadman a new instant; 0 for none. It does not block.
+func (m *Mysqld) SetDeadline(at authority.Instant) {
+	if m.deadman != nil {
+		m.deadman.set(at)
+	}
+}
+
+// Armed waits until the deadman says that it works with this deadline or a later one.
+func (m *Mysqld) Armed(at authority.Instant, limit time.Duration) bool {
+	return m.deadman != nil && m.deadman.armed(at, limit)
+}

@@ -1,0 +1,47 @@
+package volume
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Quarantine keeps the binary logs of data that is about to be given up, below the name
+// of the data, by hard links: it takes no room as long as the originals live. Idempotent.
+func (v *Volume) Quarantine(data pair.DataID) (files int, err error) {
+	names, err := filepath.Glob(filepath.Join(v.DataDir(), "binlog.*"))
+	if err != nil || len(names) == 0 {
+		return 0, err
+	}
+	name := string(data)
+	if name == "" || strings.ContainsAny(name, "/.") {
+		name = "unknown"
+	}
+	dir := filepath.Join(v.QuarantineDir(), name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return 0, fmt.Errorf("quarantine data %s: %w", data, err)
+	}
+	for _, from := range names {
+		err := os.Link(from, filepath.Join(dir, filepath.Base(from)))
+		if err != nil && !os.IsExist(err) {
+			return files, fmt.Errorf("quarantine data %s: %w", data, err)
+		}
+		files++
+	}
+	return files, syncDir(dir)
+}
+
+// GiveUpData removes a data directory that the identity calls void.
+func (v *Volume) GiveUpData() error {
+	id, found, err := v.ReadIdentity()
+	if err != nil || !found || !id.Void {
+		return fmt.Errorf("give up data: the identity does not call it void (%v)", err)
+	}
+	if err := os.RemoveAll(v.DataDir()); err != nil {
+		return fmt.Errorf("give up data: %w", err)
+	}
+	return syncDir(v.root)
+}

@@ -1,0 +1,249 @@
+package volume
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// What can be wrong with a volume.
+var (
+	// ErrInUse: another process holds the lock, or a mysqld has the data open.
+	ErrInUse = errors.New("volume is in use by another process")
+	// ErrForeign: there is content that no identity of dbpair explains.
+	ErrForeign = errors.New("volume holds data of somebody else")
+	// ErrUnreadable: a file of the agent is there and cannot be read.
+	ErrUnreadable = errors.New("volume cannot be read")
+)
+
+// Owner says whose volume it is: one member of one pair, by name.
+type Owner struct {
+	Namespace string          `json:"namespace"`
+	Pair      string          `json:"pair"`
+	Member    pair.MemberName `json:"member"`
+}
+
+// Identity says what the volume holds. It is written before the data is touched.
+type Identity struct {
+	Owner
+	// PairUID of the pair last served.
+	PairUID pair.UID `json:"pairUID"`
+	// DataID of a complete data directory; empty without one.
+	DataID pair.DataID `json:"dataID"`
+	// Void: the data directory is given up, or about to become Making.
+	Void bool `json:"void,omitempty"`
+	// Making is the data that is being made; empty when nothing is under way.
+	Making pair.DataID `json:"making,omitempty"`
+	// Donor of a seed under way; empty for an initialisation.
+	Donor pair.MemberName `json:"donor,omitempty"`
+}
+
+// Memory is the content of the epoch file.
+type Memory struct {
+	authority.Durable
+	// Seen is the newest ledger read.
+	Seen *agentapi.SeenLedger `json:"seen,omitempty"`
+}
+
+// Volume is a member's volume. Lock it before anything else.
+type Volume struct {
+	root string
+	lock *os.File
+}
+
+// Open returns the volume mounted at root. It touches nothing.
+func Open(root string) *Volume { return &Volume{root: root} }
+
+// DataDir is where mysqld's data directory is, NewDataDir where one is made.
+func (v *Volume) DataDir() string    { return filepath.Join(v.root, "mysql") }
+func (v *Volume) NewDataDir() string { return filepath.Join(v.root, "mysql.new") }
+
+// QuarantineDir is where what a seed replaces is kept.
+func (v *Volume) QuarantineDir() string { return filepath.Join(v.own(), "quarantine") }
+
+// Root is where the volume is mounted.
+func (v *Volume) Root() string { return v.root }
+
+func (v *Volume) own() string             { return filepath.Join(v.root, "dbpair") }
+func (v *Volume) file(name string) string { return filepath.Join(v.own(), name) }
+func (v *Volume) identityFile() string    { return v.file("identity.json") }
+func (v *Volume) epochFile() string       { return v.file("epoch.json") }
+
+// Lock takes the volume for this process for as long as it lives, and looks for a mysqld
+// that has the data open (R10). It does not wait: ErrInUse says that somebody has it.
+// Idempotent.
+func (v *Volume) Lock() error {
+	if v.lock == nil {
+		if err := os.MkdirAll(v.own(), 0o700); err != nil {
+			return fmt.Errorf("lock volume %s: %w", v.root, err)
+		}
+		f, err := os.OpenFile(v.file("lock"), os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			return fmt.Errorf("lock volume %s: %w", v.root, err)
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			_ = f.Close()
+			if errors.Is(err, unix.EWOULDBLOCK) {
+				err = ErrInUse
+			}
+			return fmt.Errorf("lock volume %s: %w", v.root, err)
+		}
+		v.lock = f
+	}
+	for _, dir := range []string{v.DataDir(), v.NewDataDir()} {
+		if err := mysqldLock(filepath.Join(dir, "ibdata1")); err != nil {
+			return fmt.Errorf("lock volume %s: %w", v.root, err)
+		}
+	}
+	return nil
+}
+
+// mysqldLock asks whether a mysqld has the system tablespace locked.
+func mysqldLock(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: 0}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &lock); err != nil {
+		return err
+	}
+	if lock.Type != unix.F_UNLCK {
+		return fmt.Errorf("a mysqld has %s open: %w", path, ErrInUse)
+	}
+	return nil
+}
+
+// ReadIdentity returns the identity, or false for an empty volume. Content without an
+// identity is ErrForeign.
+func (v *Volume) ReadIdentity() (Identity, bool, error) {
+	var id Identity
+	found, err := readJSON(v.identityFile(), &id)
+	if err != nil || found {
+		return id, found, err
+	}
+	for _, dir := range []string{v.DataDir(), v.NewDataDir()} {
+		full, err := hasContent(dir)
+		if err != nil {
+			return id, false, fmt.Errorf("read identity: %w: %w", ErrUnreadable, err)
+		}
+		if full {
+			return id, false, fmt.Errorf("read identity: %s has content, and there is no %s: %w", dir, v.identityFile(), ErrForeign)
+		}
+	}
+	return id, false, nil
+}
+
+// WriteIdentity writes the identity durably.
+func (v *Volume) WriteIdentity(id Identity) error { return v.writeJSON(v.identityFile(), id) }
+
+// ReadMemory returns what the machine wrote; false when there is nothing.
+func (v *Volume) ReadMemory() (Memory, bool, error) {
+	var m Memory
+	found, err := readJSON(v.epochFile(), &m)
+	return m, found, err
+}
+
+// WriteMemory writes it durably.
+func (v *Volume) WriteMemory(m Memory) error { return v.writeJSON(v.epochFile(), m) }
+
+// HasData reports whether there is a data directory with content.
+func (v *Volume) HasData() (bool, error) { return hasContent(v.DataDir()) }
+
+// DropNew removes a data directory that was never finished.
+func (v *Volume) DropNew() error { return os.RemoveAll(v.NewDataDir()) }
+
+// InstallNew makes the finished new data directory the data directory. There must be
+// none: data is never overwritten.
+func (v *Volume) InstallNew() error {
+	if full, err := v.HasData(); err != nil || full {
+		return fmt.Errorf("install new data directory: %s is not empty (%v)", v.DataDir(), err)
+	}
+	if err := os.Remove(v.DataDir()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("install new data directory: %w", err)
+	}
+	if err := os.Rename(v.NewDataDir(), v.DataDir()); err != nil {
+		return fmt.Errorf("install new data directory: %w", err)
+	}
+	return syncDir(v.root)
+}
+
+func hasContent(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return len(entries) > 0, err
+}
+
+func readJSON(path string, into any) (bool, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return false, fmt.Errorf("%w: %s: %w", ErrUnreadable, path, err)
+	}
+	return true, nil
+}
+
+func (v *Volume) writeJSON(path string, from any) error {
+	text, err := json.MarshalIndent(from, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := WriteFile(path, append(text, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// WriteFile replaces a file durably: after a crash it has its old content or this.
+func WriteFile(path string, text []byte, mode os.FileMode) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	return err
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
