@@ -1,0 +1,42 @@
+package pki
+
+import (
+	"net"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// Member is the subject of a member's certificate. It is presented to clients of every
+// Service of the pair, to the peer and to the operator.
+func Member(n resources.Names, o pair.Ordinal) Subject {
+	member := string(o.Member(n.Pair))
+	names := []string{"localhost", member, member + "." + n.Pods()}
+	names = append(names, forms(member+"."+n.Pods(), n.Namespace)...)
+	names = append(names, n.Pair)
+	names = append(names, forms(n.Pair, n.Namespace)...)
+	names = append(names, n.Passive())
+	names = append(names, forms(n.Passive(), n.Namespace)...)
+	return Subject{
+		CommonName: agentapi.RolePeerPrefix + member,
+		DNSNames:   names,
+		IPs:        []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		Server:     true,
+		Life:       MemberLife,
+	}
+}
+
+// Operator is the subject of the operator's client certificate.
+func Operator() Subject {
+	return Subject{CommonName: agentapi.RoleOperator, Life: OperatorLife}
+}
+
+// forms are the names under which DNS answers for a name of a namespace.
+func forms(name, namespace string) []string {
+	return []string{
+		name + "." + namespace,
+		name + "." + namespace + ".svc",
+		name + "." + namespace + ".svc.cluster.local",
+	}
+}

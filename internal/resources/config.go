@@ -1,0 +1,59 @@
+package resources
+
+import (
+	"encoding/json"
+	"fmt"
+
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// The application's account and its schema.
+const (
+	AppUser   = "app"
+	AppSchema = "app"
+)
+
+// AgentConfig is what the agents of the pair are told.
+func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
+	spec := &p.Spec
+	c := agentapi.Config{
+		PairName: p.Name, PairUID: pair.UID(p.UID), Namespace: p.Namespace,
+		Domain:              NamesOf(p).Domain(),
+		LeaseDuration:       spec.Authority.LeaseDuration.Duration,
+		SafetyMargin:        spec.Authority.SafetyMargin.Duration,
+		HeartbeatInterval:   spec.Failover.HeartbeatInterval.Duration,
+		DeadAfter:           spec.Failover.DeadAfter.Duration,
+		ApplyTimeout:        spec.Failover.ApplyTimeout.Duration,
+		RestartInPlaceAfter: spec.Failover.RestartInPlaceAfter.Duration,
+		Lossless:            spec.Durability.Mode != v1alpha1.Async,
+		PassiveTimeout:      spec.Durability.PassiveTimeout.Duration,
+		BinlogRetention:     spec.MySQL.BinlogRetention.Duration,
+		BinlogMaxSize:       spec.MySQL.BinlogMaxSize,
+		RefuseWithReset:     spec.Services.Primary.RefuseWith == v1alpha1.RefuseWithReset,
+		AppUser:             AppUser,
+		AppSchema:           AppSchema,
+	}
+	if len(spec.MySQL.Config) > 0 {
+		c.MySQL = make(map[string]string, len(spec.MySQL.Config))
+		for k, v := range spec.MySQL.Config {
+			c.MySQL[k] = string(v)
+		}
+	}
+	return c
+}
+
+// AgentConfigMap carries AgentConfig to the agents.
+func AgentConfigMap(p *v1alpha1.DatabasePair) (*corev1ac.ConfigMapApplyConfiguration, error) {
+	body, err := json.MarshalIndent(AgentConfig(p), "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("render the agents' configuration of pair %s: %w", p.Name, err)
+	}
+	return corev1ac.ConfigMap(NamesOf(p).Config(), p.Namespace).
+		WithLabels(Labels(p.Name)).
+		WithOwnerReferences(owner(p)).
+		WithData(map[string]string{agentapi.ConfigFile: string(body) + "\n"}), nil
+}

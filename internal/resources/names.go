@@ -1,0 +1,121 @@
+package resources
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Labels and annotations.
+const (
+	LabelName      = "app.kubernetes.io/name"
+	LabelInstance  = "app.kubernetes.io/instance"
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// LabelPair names the pair that an object belongs to.
+	LabelPair = "dbpair.io/pair"
+	// LabelRole is informative: primary or passive. Nothing selects by it.
+	LabelRole = "dbpair.io/role"
+	// LabelReadable is on the pods that the passive Service leads to.
+	LabelReadable = "dbpair.io/readable"
+	// LabelEpochPrefix is followed by an epoch; see Route.
+	LabelEpochPrefix = "epoch.dbpair.io/"
+	// FinalizerFence keeps the holder's pod object until the end of its process is seen.
+	FinalizerFence = "dbpair.io/fence"
+
+	// Product is the value of LabelName and LabelManagedBy.
+	Product = "dbpair"
+)
+
+// Names are those of the objects of one pair. All derive from the pair's name.
+type Names struct {
+	Pair      string
+	Namespace string
+}
+
+// Agent is the ServiceAccount, Role and RoleBinding of the agents.
+func (n Names) Agent() string { return n.Pair + "-agent" }
+
+// Passive is the read-only Service.
+func (n Names) Passive() string { return n.Pair + "-passive" }
+
+// Pods is the headless Service that gives the members their addresses.
+func (n Names) Pods() string { return n.Pair + "-pods" }
+
+// Config is the ConfigMap of the agents.
+func (n Names) Config() string { return n.Pair + "-config" }
+
+// App is the Secret for applications.
+func (n Names) App() string { return n.Pair + "-app" }
+
+// Internal is the Secret of the pair's own accounts.
+func (n Names) Internal() string { return n.Pair + "-internal" }
+
+// CA is the Secret of the pair's certificate authority.
+func (n Names) CA() string { return n.Pair + "-ca" }
+
+// TLS is the Secret of a member's certificate.
+func (n Names) TLS(o pair.Ordinal) string { return n.Pair + "-tls-" + strconv.Itoa(int(o)) }
+
+// Claim is the PersistentVolumeClaim of a member.
+func (n Names) Claim(o pair.Ordinal) string { return "data-" + string(o.Member(n.Pair)) }
+
+// Domain follows a member's name in its address.
+func (n Names) Domain() string { return n.Pods() + "." + n.Namespace + ".svc" }
+
+// Host is a member's address.
+func (n Names) Host(o pair.Ordinal) string { return string(o.Member(n.Pair)) + "." + n.Domain() }
+
+// Labels are on every object of a pair.
+func Labels(pairName string) map[string]string {
+	return map[string]string{
+		LabelName: Product, LabelInstance: pairName, LabelManagedBy: Product, LabelPair: pairName,
+	}
+}
+
+// memberSelector picks the member pods of a pair and nothing else.
+func memberSelector(pairName string) map[string]string {
+	return map[string]string{LabelPair: pairName, LabelName: Product}
+}
+
+// RouteMode says which listener of a pod the client Service leads to.
+type RouteMode string
+
+// The listeners of a pod.
+const (
+	RouteOpen RouteMode = "open" // mysqld
+	RouteDoor RouteMode = "door" // the listener that refuses clients
+)
+
+// Route is where the client Service leads: one listener of one member's pod, at one
+// epoch. The pod carries the label Key: Mode; a recreated pod does not, and a pod left
+// over from an earlier epoch has another key, so neither can match by accident.
+type Route struct {
+	Epoch pair.Epoch
+	Mode  RouteMode
+}
+
+// Key is the label key of the route's epoch.
+func (r Route) Key() string { return LabelEpochPrefix + strconv.FormatInt(int64(r.Epoch), 10) }
+
+// Port is the named container port that the route leads to.
+func (r Route) Port() string {
+	if r.Mode == RouteOpen {
+		return portNameMySQL
+	}
+	return portNameDoor
+}
+
+// ParseRouteLabel is the inverse of Key and Mode; ok is false for any other label.
+func ParseRouteLabel(key, value string) (r Route, ok bool) {
+	digits, found := strings.CutPrefix(key, LabelEpochPrefix)
+	if !found || (value != string(RouteOpen) && value != string(RouteDoor)) {
+		return Route{}, false
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || fmt.Sprint(n) != digits {
+		return Route{}, false
+	}
+	return Route{Epoch: pair.Epoch(n), Mode: RouteMode(value)}, true
+}

@@ -1,0 +1,81 @@
+package resources
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
+	networkingv1ac "k8s.io/client-go/applyconfigurations/networking/v1"
+	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+)
+
+// labelNamespaceName is put on every namespace by the API server.
+const labelNamespaceName = "kubernetes.io/metadata.name"
+
+// DisruptionBudget lets one member be evicted while the pair could fail over, and none
+// otherwise. A pod that is not ready anyway may always go: it protects nothing.
+func DisruptionBudget(p *v1alpha1.DatabasePair, failoverReady bool) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
+	allowed := intstr.FromInt32(0)
+	if failoverReady {
+		allowed = intstr.FromInt32(1)
+	}
+	return policyv1ac.PodDisruptionBudget(p.Name, p.Namespace).
+		WithLabels(Labels(p.Name)).
+		WithOwnerReferences(owner(p)).
+		WithSpec(policyv1ac.PodDisruptionBudgetSpec().
+			WithMaxUnavailable(allowed).
+			WithUnhealthyPodEvictionPolicy(policyv1.AlwaysAllow).
+			WithSelector(metav1ac.LabelSelector().WithMatchLabels(memberSelector(p.Name))))
+}
+
+// NetworkPolicy limits who may connect to the members. It says nothing about what they
+// may connect to: an agent that cannot reach the API server could not read its authority.
+func NetworkPolicy(p *v1alpha1.DatabasePair, operatorNamespace string) *networkingv1ac.NetworkPolicyApplyConfiguration {
+	members := func() *networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+		return networkingv1ac.NetworkPolicyPeer().
+			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(memberSelector(p.Name)))
+	}
+	operator := networkingv1ac.NetworkPolicyPeer().
+		WithNamespaceSelector(metav1ac.LabelSelector().
+			WithMatchLabels(map[string]string{labelNamespaceName: operatorNamespace}))
+	clients := networkingv1ac.NetworkPolicyIngressRule().
+		WithPorts(policyPort(portNameMySQL), policyPort(portNameDoor))
+	if allow := p.Spec.Network.AllowFrom; len(allow) > 0 {
+		clients.WithFrom(members())
+		for i := range allow {
+			clients.WithFrom(policyPeer(&allow[i]))
+		}
+	}
+	return networkingv1ac.NetworkPolicy(p.Name, p.Namespace).
+		WithLabels(Labels(p.Name)).
+		WithOwnerReferences(owner(p)).
+		WithSpec(networkingv1ac.NetworkPolicySpec().
+			WithPolicyTypes(networkingv1.PolicyTypeIngress).
+			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(memberSelector(p.Name))).
+			WithIngress(clients, networkingv1ac.NetworkPolicyIngressRule().
+				WithPorts(policyPort(portNameAdmin), policyPort(portNameAgent), policyPort(portNameMetrics)).
+				WithFrom(members(), operator)))
+}
+
+func policyPort(name string) *networkingv1ac.NetworkPolicyPortApplyConfiguration {
+	return networkingv1ac.NetworkPolicyPort().
+		WithProtocol(corev1.ProtocolTCP).
+		WithPort(intstr.FromString(name))
+}
+
+func policyPeer(p *v1alpha1.NetworkPeer) *networkingv1ac.NetworkPolicyPeerApplyConfiguration {
+	peer := networkingv1ac.NetworkPolicyPeer()
+	if p.CIDR != "" {
+		return peer.WithIPBlock(networkingv1ac.IPBlock().WithCIDR(p.CIDR))
+	}
+	if p.PodSelector != nil {
+		peer.WithPodSelector(labelSelector(p.PodSelector))
+	}
+	if p.NamespaceSelector != nil {
+		peer.WithNamespaceSelector(labelSelector(p.NamespaceSelector))
+	}
+	return peer
+}

@@ -1,0 +1,137 @@
+package resources
+
+import (
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
+)
+
+// Names of the container ports.
+const (
+	portNameMySQL   = "mysql"
+	portNameAdmin   = "admin"
+	portNameDoor    = "door"
+	portNameAgent   = "agent"
+	portNameMetrics = "metrics"
+	portNameProbe   = "probe"
+)
+
+// ClientService is the read-write Service without what Route decides: its selector and
+// its ports belong to whoever executes the routing step.
+func ClientService(p *v1alpha1.DatabasePair) *corev1ac.ServiceApplyConfiguration {
+	svc := corev1ac.Service(p.Name, p.Namespace).
+		WithLabels(Labels(p.Name)).
+		WithOwnerReferences(owner(p)).
+		WithSpec(corev1ac.ServiceSpec().
+			WithType(corev1.ServiceType(p.Spec.Services.Primary.Type)).
+			WithSessionAffinity(corev1.ServiceAffinityNone).
+			WithPublishNotReadyAddresses(true))
+	if a := p.Spec.Services.Primary.Annotations; len(a) > 0 {
+		svc.WithAnnotations(a)
+	}
+	return svc
+}
+
+// NewClientService is the read-write Service as it is first created, with a route.
+func NewClientService(p *v1alpha1.DatabasePair, r Route) *corev1.Service {
+	svc := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: p.Name, Namespace: p.Namespace,
+			Labels:          Labels(p.Name),
+			Annotations:     maps.Clone(p.Spec.Services.Primary.Annotations),
+			OwnerReferences: []metav1.OwnerReference{OwnerReference(p)},
+		},
+		Spec: corev1.ServiceSpec{
+			Type:                     corev1.ServiceType(p.Spec.Services.Primary.Type),
+			SessionAffinity:          corev1.ServiceAffinityNone,
+			PublishNotReadyAddresses: true,
+		},
+	}
+	SetRoute(svc, r)
+	return svc
+}
+
+// SetRoute replaces the Service's whole selector and ports. A node port that the cluster
+// has given out is kept.
+func SetRoute(svc *corev1.Service, r Route) {
+	port := corev1.ServicePort{
+		Name: portNameMySQL, Protocol: corev1.ProtocolTCP,
+		Port: agentapi.PortMySQL, TargetPort: intstr.FromString(r.Port()),
+	}
+	for _, old := range svc.Spec.Ports {
+		if old.Port == agentapi.PortMySQL {
+			port.NodePort = old.NodePort
+		}
+	}
+	svc.Spec.Ports = []corev1.ServicePort{port}
+	svc.Spec.Selector = routeSelector(svc.Name, r)
+}
+
+func routeSelector(pairName string, r Route) map[string]string {
+	selector := memberSelector(pairName)
+	selector[r.Key()] = string(r.Mode)
+	return selector
+}
+
+// RouteOf reads a Service's route back. It is false for a Service whose selector or
+// ports are not exactly what SetRoute writes.
+func RouteOf(svc *corev1.Service) (Route, bool) {
+	for k, v := range svc.Spec.Selector {
+		r, ok := ParseRouteLabel(k, v)
+		if !ok {
+			continue
+		}
+		want := svc.DeepCopy()
+		SetRoute(want, r)
+		same := maps.Equal(want.Spec.Selector, svc.Spec.Selector) && len(svc.Spec.Ports) == 1 &&
+			svc.Spec.Ports[0].Port == want.Spec.Ports[0].Port &&
+			svc.Spec.Ports[0].TargetPort == want.Spec.Ports[0].TargetPort
+		return r, same
+	}
+	return Route{}, false
+}
+
+// PassiveService leads readers to whichever pods carry LabelReadable.
+func PassiveService(p *v1alpha1.DatabasePair) *corev1ac.ServiceApplyConfiguration {
+	selector := memberSelector(p.Name)
+	selector[LabelReadable] = "true"
+	return corev1ac.Service(NamesOf(p).Passive(), p.Namespace).
+		WithLabels(Labels(p.Name)).
+		WithOwnerReferences(owner(p)).
+		WithSpec(corev1ac.ServiceSpec().
+			WithType(corev1.ServiceTypeClusterIP).
+			WithSelector(selector).
+			WithPorts(servicePort(portNameMySQL, agentapi.PortMySQL)))
+}
+
+// PodsService gives each member's pod its address as soon as it has an IP.
+func PodsService(p *v1alpha1.DatabasePair) *corev1ac.ServiceApplyConfiguration {
+	return corev1ac.Service(NamesOf(p).Pods(), p.Namespace).
+		WithLabels(Labels(p.Name)).
+		WithOwnerReferences(owner(p)).
+		WithSpec(corev1ac.ServiceSpec().
+			WithType(corev1.ServiceTypeClusterIP).
+			WithClusterIP(corev1.ClusterIPNone).
+			WithPublishNotReadyAddresses(true).
+			WithSelector(memberSelector(p.Name)).
+			WithPorts(
+				servicePort(portNameMySQL, agentapi.PortMySQL),
+				servicePort(portNameAdmin, agentapi.PortAdmin),
+				servicePort(portNameAgent, agentapi.PortAgent),
+				servicePort(portNameMetrics, agentapi.PortMetrics),
+			))
+}
+
+func servicePort(name string, port int32) *corev1ac.ServicePortApplyConfiguration {
+	return corev1ac.ServicePort().
+		WithName(name).
+		WithProtocol(corev1.ProtocolTCP).
+		WithPort(port).
+		WithTargetPort(intstr.FromString(name))
+}
