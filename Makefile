@@ -117,8 +117,10 @@ fmt: ## Format every Go file
 
 .PHONY: bench-bootstrap
 bench-bootstrap: ## Apply to Available, the operator's memory and CPU: figures for docs/benchmarks.md
-	@hack/bench.sh bootstrap
+	@hack/e2e.sh up $(E2E_CLUSTER)
+	@hack/e2e.sh bench $(E2E_CLUSTER) bootstrap
 
 .PHONY: bench-failover
 bench-failover: ## Fault to first acknowledged write: figures for docs/benchmarks.md
-	@hack/bench.sh failover
+	@hack/e2e.sh up $(E2E_CLUSTER)
+	@hack/e2e.sh bench $(E2E_CLUSTER) failover

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The end-to-end tests on a kind cluster of their own:
+#   hack/e2e.sh up NAME              cluster and images; safe to repeat
+#   hack/e2e.sh run NAME [FLAG…]     the tests; flags go to go test (-run 'TestFailover/node killed')
+#   hack/e2e.sh bench NAME WHAT      the measurements of test/bench
+#   hack/e2e.sh down NAME            removes the cluster
+# The tests install the chart themselves.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+command=${1:-} cluster=${2:-dbpair-e2e}
+client_image=${E2E_CLIENT_IMAGE:-ghcr.io/dbpair/e2e-client:dev}
+
+use_cluster() {
+  eval "$("$HACK/cluster.sh" env "$cluster")"
+  HELM=$("$HACK/tools/build.sh" helm)
+  export HELM E2E_CLIENT_IMAGE="$client_image"
+}
+
+# The client that runs inside the cluster: one static program on an empty file system.
+client() {
+  eval "$("$HACK/engine.sh" env)"
+  local root="$CACHE/e2e-client"
+  "$HACK/nodeimage/binaries.sh" mkimg
+  mkdir -p "$root"
+  (cd "$ROOT" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$root/client" ./test/e2e/client)
+  "$CACHE/bin/mkimg" -o "$CACHE/e2e-client.tar" -user 65532:65532 "$client_image=$root,/client"
+  docker load -q -i "$CACHE/e2e-client.tar"
+}
+
+up() {
+  "$HACK/cluster.sh" up "$cluster"
+  stage "helm"         "$HACK/tools/build.sh" helm
+  stage "MySQL image"  "$HACK/mysqlimage/build.sh"
+  stage "our image"    "$HACK/images.sh"
+  stage "client image" client
+  "$HACK/cluster.sh" load "$cluster"
+  "$HACK/cluster.sh" load "$cluster" "$client_image"
+}
+
+case $command in
+  up)    up ;;
+  run)   shift $(($# > 1 ? 2 : 1)); use_cluster; cd "$ROOT"; exec go test -tags e2e -count=1 -v -timeout 60m ./test/e2e "$@" ;;
+  bench) shift 2; use_cluster; cd "$ROOT"; exec go run ./test/bench "$@" ;;
+  down)  exec "$HACK/cluster.sh" down "$cluster" ;;
+  *)     die "usage: hack/e2e.sh up|run|bench|down NAME" ;;
+esac
