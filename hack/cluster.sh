@@ -9,8 +9,8 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-command=${1:-} name=${2:-dbpair}
-kubeconfig="$CACHE/$name.kubeconfig"
+command=${1:-} cluster=${2:-dbpair}
+kubeconfig="$CACHE/$cluster.kubeconfig"
 image=${IMG:-ghcr.io/dbpair/dbpair:dev}
 export KIND_EXPERIMENTAL_DOCKER_NETWORK=${DBPAIR_NETWORK:-dbpair}
 export KIND_EXPERIMENTAL_PROVIDER=docker
@@ -18,16 +18,20 @@ export PATH="$CACHE/bin:$CACHE/envtest:$PATH"
 
 use_engine() { eval "$("$HACK/engine.sh" env)"; }
 
+# A cluster that answers and whose nodes are ready is kept; whatever else is left of that name is removed first.
 create() {
-  if kind get clusters 2>/dev/null | grep -qx "$name" && answers; then return; fi
-  kind delete cluster --name "$name" --kubeconfig "$kubeconfig" >/dev/null 2>&1 || true
+  if kind get clusters 2>/dev/null | grep -qx "$cluster" && answers && nodes_ready 60s; then return; fi
+  kind delete cluster --name "$cluster" --kubeconfig "$kubeconfig" || true
+  rm -f "$kubeconfig"
   "$HACK/network.sh" guard || die "the egress guard is not standing"
-  kind create cluster --name "$name" --image "$NODE_IMAGE" --config "$HACK/kind/cluster.yaml" --kubeconfig "$kubeconfig" --wait 180s
-  KUBECONFIG="$kubeconfig" kubectl wait --for=condition=Ready nodes --all --timeout=120s
+  kind create cluster --name "$cluster" --image "$NODE_IMAGE" --config "$HACK/kind/cluster.yaml" --kubeconfig "$kubeconfig"
+  nodes_ready 120s
 }
 
+nodes_ready() { KUBECONFIG="$kubeconfig" kubectl wait --for=condition=Ready nodes --all --timeout="$1"; }
+
 answers() {
-  kind export kubeconfig --name "$name" --kubeconfig "$kubeconfig" >/dev/null 2>&1 &&
+  kind export kubeconfig --name "$cluster" --kubeconfig "$kubeconfig" >/dev/null 2>&1 &&
     KUBECONFIG="$kubeconfig" timeout 20 kubectl get --raw /readyz >/dev/null 2>&1
 }
 
@@ -38,7 +42,7 @@ up() {
   stage "kubectl"        "$HACK/envtest.sh"
   stage "kind"           "$HACK/nodeimage/binaries.sh" kind
   stage "network, guard" "$HACK/network.sh" up
-  stage "cluster $name"  create
+  stage "cluster $cluster"  create
 }
 
 load() {
@@ -50,13 +54,13 @@ load() {
     done
   fi
   [ ${#images[@]} -gt 0 ] || die "no image to load: run hack/mysqlimage/build.sh and hack/images.sh first"
-  for one in "${images[@]}"; do stage "load $one" kind load docker-image --name "$name" "$one"; done
+  for one in "${images[@]}"; do stage "load $one" kind load docker-image --name "$cluster" "$one"; done
 }
 
 down() {
   use_engine
   if have docker && docker info >/dev/null 2>&1 && have kind; then
-    kind delete cluster --name "$name" --kubeconfig "$kubeconfig"
+    kind delete cluster --name "$cluster" --kubeconfig "$kubeconfig"
     "$HACK/network.sh" down
   fi
   rm -f "$kubeconfig"
@@ -68,9 +72,9 @@ environment() {
 }
 
 case $command in
-  up)         locked "cluster-$name" up ;;
+  up)         locked "cluster-$cluster" up ;;
   load)       shift $(($# > 1 ? 2 : 1)); load "$@" ;;
-  down)       locked "cluster-$name" down ;;
+  down)       locked "cluster-$cluster" down ;;
   kubeconfig) printf '%s\n' "$kubeconfig" ;;
   env)        environment ;;
   *)          die "usage: hack/cluster.sh up|load|env|kubeconfig|down NAME" ;;

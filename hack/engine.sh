@@ -104,7 +104,7 @@ start_own() {
   raise_limits
   log "starting an own dockerd ($socket)"
   # Everything of this shell is closed for the daemon, so that nobody who waits for our end waits for its end.
-  setsid nohup dockerd --config-file "$dir/daemon.json" </dev/null >"$CACHE/log/dockerd.log" 2>&1 9>&- &
+  setsid nohup dockerd --config-file "$dir/daemon.json" </dev/null >"$CACHE/log/dockerd.log" 2>&1 &
   await 60 own_alive || { tail -n 20 "$CACHE/log/dockerd.log" >&2; die "dockerd did not start, see $CACHE/log/dockerd.log"; }
   export DOCKER_HOST="unix://$socket"
   can_run_privileged || die "the own engine cannot run privileged containers either, see $CACHE/log/dockerd.log"

@@ -17,19 +17,19 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # stage NAME COMMAND… runs the command and says how long it took. Its output goes to the log folder unless DBPAIR_VERBOSE
 # is set; when it fails, the last lines of that log are shown.
 stage() {
-  local name=$1 started=$SECONDS file; shift
-  file="$CACHE/log/$(printf '%s' "$name" | tr -c 'a-zA-Z0-9' '-').log"
-  printf '%-34s' "$name" >&2
-  if [ -n "${DBPAIR_VERBOSE:-}" ]; then
-    printf '\n' >&2
-    "$@" >&2 || die "$name failed"
-    printf '%-34s' "$name" >&2
-  elif ! "$@" >"$file" 2>&1; then
-    printf 'FAILED after %ss, the end of %s:\n' "$((SECONDS - started))" "$file" >&2
-    tail -n 30 "$file" >&2
+  local stage_name=$1 stage_start=$SECONDS stage_log stage_status=0; shift
+  stage_log="$CACHE/log/$(printf '%s' "$stage_name" | tr -c 'a-zA-Z0-9' '-').log"
+  [ -z "${DBPAIR_VERBOSE:-}" ] || stage_log=/dev/stderr
+  printf '%-34s' "$stage_name" >&2
+  # In the background, because bash ignores "set -e" in whatever is tested by "if" or "||".
+  "$@" >"$stage_log" 2>&1 &
+  wait $! || stage_status=$?
+  if [ $stage_status != 0 ]; then
+    printf 'FAILED after %ss\n' "$((SECONDS - stage_start))" >&2
+    if [ -f "$stage_log" ]; then printf 'the end of %s:\n' "$stage_log" >&2; tail -n 30 "$stage_log" >&2; fi
     exit 1
   fi
-  printf '%5ss\n' "$((SECONDS - started))" >&2
+  printf '%5ss\n' "$((SECONDS - stage_start))" >&2
 }
 
 # recipe_hash FILE-OR-FOLDER… prints a short hash of names and contents: the cache key of what those files make.
@@ -44,16 +44,14 @@ recipe_hash() {
 fresh() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
 mark()  { printf '%s\n' "$2" >"$1"; }
 
-# locked NAME COMMAND… lets one process at a time run a command of that name; others wait for it. The lock is given back
-# even if the command leaves a daemon behind, because children do not get the descriptor.
+# locked NAME COMMAND… lets one process at a time run a command of that name; others wait for it. The command does not get
+# the descriptor, so a daemon that it leaves behind does not keep the lock.
 locked() {
-  local name=$1 status=0; shift
-  (
-    exec 9>"$CACHE/locks/$name"
-    flock -n 9 || { log "waiting for another run ($name)"; flock 9; }
-    "$@" 9>&-
-  ) || status=$?
-  return "$status"
+  local lock_name=$1 lock_fd; shift
+  exec {lock_fd}>"$CACHE/locks/$lock_name"
+  flock -n "$lock_fd" || { log "waiting for another run ($lock_name)"; flock "$lock_fd"; }
+  "$@" {lock_fd}>&-
+  exec {lock_fd}>&-
 }
 
 # await SECONDS COMMAND… polls until the command succeeds.
@@ -65,5 +63,5 @@ await() {
   done
 }
 
-# as_root says why when a step needs root and does not have it.
+# need_root says why when a step needs root and does not have it.
 need_root() { [ "$(id -u)" = 0 ] || die "$1 needs root: run it as root, or start a Docker engine that you may use"; }

@@ -14,12 +14,19 @@ node_packages=systemd,systemd-sysv,dbus,conntrack,iptables,nftables,iproute2,eth
 proxy_packages=(iptables nftables iproute2 busybox-static libc-bin)
 runtime_packages=(containerd runc containernetworking-plugins)
 
-# step NAME FILE… runs the function of that name when the files of its recipe or the steps before it changed.
+# step NAME [FUNCTION|FILE]… runs the function of that name when its text, the functions and files it uses, or the steps
+# before it changed.
 chain_hash=''
 step() {
-  local name=$1; shift
-  chain_hash=$(printf '%s %s %s' "$chain_hash" "$name" "$(recipe_hash "$here/build.sh" "$HACK/versions.env" "$HACK/debs.sh" "$@")" | sha256sum | cut -c1-16)
-  fresh "$work/.$name.recipe" "$chain_hash" && return
+  local name=$1 part; shift
+  chain_hash=$({
+    printf '%s\n' "$chain_hash" "$node_packages" "${proxy_packages[*]}" "${runtime_packages[*]}"
+    for part in "$name" "$@"; do
+      if [ -e "$part" ]; then recipe_hash "$part"; else declare -f "$part"; fi
+    done
+    cat "$HACK/versions.env"
+  } | sha256sum | cut -c1-16)
+  if fresh "$work/.$name.recipe" "$chain_hash"; then return; fi
   log "node image: ${name//_/ }"
   "$name"
   mark "$work/.$name.recipe" "$chain_hash"
@@ -42,7 +49,7 @@ runtime() {
 # The one layer of all images that the cluster needs before it can pull: tools for packet rules, and our programs.
 image_root() {
   local root="$work/images" name
-  rm -rf "$root"; mkdir -p "$root/usr/bin"
+  rm -rf "$root"; mkdir -p "$root/usr/local/bin"
   "$HACK/debs.sh" extract "$NODE_SUITE" "$root" "${proxy_packages[@]}"
   rm -rf "$root/.packages" "$root/usr/share" "$root/usr/lib/"*/gconv "$root/etc" "$root/usr/lib/"*/perl* "$root/usr/lib/"*/libperl*
   mkdir -p "$root/etc" "$root/tmp" "$root/run" "$root/var/run"
@@ -51,8 +58,8 @@ image_root() {
     ln -sf xtables-nft-multi "$root/usr/sbin/$name"
   done
   for name in sh cat mkdir rm ls chmod sleep wget nc; do [ -e "$root/usr/bin/$name" ] || ln -s busybox "$root/usr/bin/$name"; done
-  cp "$CACHE"/bin/{kube-all,etcd,coredns,local-path-provisioner,kindnetd,pause} "$root/usr/bin/"
-  for name in kube-apiserver kube-controller-manager kube-scheduler kube-proxy; do ln -s kube-all "$root/usr/bin/$name"; done
+  cp "$CACHE"/bin/{kube-all,etcd,coredns,local-path-provisioner,kindnetd,pause} "$root/usr/local/bin/"
+  for name in kube-apiserver kube-controller-manager kube-scheduler kube-proxy; do ln -s kube-all "$root/usr/local/bin/$name"; done
   rm -rf "$work/helper"; mkdir -p "$work/helper/bin"
   cp "$root/usr/bin/busybox" "$work/helper/bin/"
   for name in sh mkdir rm chmod ls; do ln -s busybox "$work/helper/bin/$name"; done
@@ -74,10 +81,10 @@ server_tarball() {
   storage=$(sed -n 's/^const storageProvisionerImage = "\(.*\)"/\1/p' "$kind_source/pkg/build/nodeimage/const_storage.go")
   helper=$(sed -n 's/^const storageHelperImage = "\(.*\)"/\1/p' "$kind_source/pkg/build/nodeimage/const_storage.go")
   sandbox=$(sed -n 's/^ *sandbox_image = "\(.*\)"/\1/p' "$kind_source/images/base/files/etc/containerd/config.toml")
-  local extra=("$network=$images,/usr/bin/kindnetd" "$storage=$images" "$helper=$work/helper" "$sandbox=$images,/usr/bin/pause")
+  local extra=("$network=$images,/usr/local/bin/kindnetd" "$storage=$images" "$helper=$work/helper" "$sandbox=$images,/usr/local/bin/pause")
   for image in $(bash -c 'exec -a kubeadm "$0" config images list --kubernetes-version "$1"' "$CACHE/bin/kube-all" "$KUBERNETES_VERSION"); do
     case $image in
-      */coredns:*) extra+=("$image=$images,/usr/bin/coredns") ;;
+      */coredns:*) extra+=("$image=$images,/usr/local/bin/coredns") ;;
       */etcd:*)    extra+=("$image=$images") ;;
     esac
   done
@@ -167,8 +174,8 @@ build() {
   "$HACK/nodeimage/binaries.sh" mkimg crictl kindnetd pause kind etcd kube-all coredns local-path-provisioner
   step base_root
   step runtime
-  step base_image "$CACHE/bin/.kube-all.recipe" "$CACHE/bin/.crictl.recipe"
-  step image_root "$CACHE"/bin/.*.recipe
+  step base_image install_tree settle_services oci_spec forget_machine "$CACHE/bin/.kube-all.recipe" "$CACHE/bin/.crictl.recipe"
+  step image_root "$CACHE"/bin/.{kube-all,etcd,coredns,local-path-provisioner,kindnetd,pause}.recipe
   step server_tarball "$here/cmd/mkimg"
   step node_image
   rm -rf "$work/tarball"

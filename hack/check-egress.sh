@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Proves that no pod can reach beyond this machine: from a pod, a connect to an address that nobody owns must fail, and one
+# within the cluster must succeed (or the check could not fail).
+#   hack/check-egress.sh NAME
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+eval "$("$HACK/cluster.sh" env "${1:-dbpair}")"
+
+pod=egress-check-$$
+# The address is of a range that is reserved for documentation, so nobody answers there by right.
+outside=192.0.2.1
+trap 'kubectl delete pod "$pod" --namespace default --wait=false --ignore-not-found >/dev/null 2>&1 || true' EXIT
+
+"$HACK/network.sh" guard || die "the egress guard is not standing"
+service=$(kubectl get service kubernetes --namespace default -o 'jsonpath={.spec.clusterIP}')
+unallocated=${service%.*}.253
+kubectl run "$pod" --namespace default --image "$MYSQL_IMAGE" --image-pull-policy IfNotPresent --restart Never --command -- sleep 600 >/dev/null
+kubectl wait --namespace default --for=condition=Ready "pod/$pod" --timeout=90s >/dev/null
+
+# mysql is in both the official image and ours, and says which of refused, unreachable or answered it met. Port 443 of the
+# API server is no MySQL: anything but a failed connect counts as reached.
+reaches() {
+  local output
+  output=$(kubectl exec --namespace default "$pod" -- timeout 8 mysql --no-defaults --protocol=TCP --connect-timeout=4 -h "$1" -P "$2" -u nobody -e 'select 1' 2>&1) && return 0
+  ! grep -q "Can't connect to MySQL server" <<<"$output" || return 1
+  grep -q 'Lost connection\|handshake\|protocol' <<<"$output"
+}
+
+reaches "$service" 443 || die "the check is blind: a pod cannot even reach the API server"
+for target in "$outside 3306" "$outside 443" "$unallocated 3306"; do
+  # shellcheck disable=SC2086
+  if reaches $target; then die "a pod reached ${target/ /:}: traffic leaves this machine"; fi
+done
+log "no pod reaches beyond this machine"
