@@ -149,6 +149,9 @@ type OperationEvent struct {
 	Step string `json:"step"`
 	// time at which it was done.
 	Time metav1.MicroTime `json:"time"`
+	// took is how long it took.
+	// +optional
+	Took *metav1.Duration `json:"took,omitempty"`
 	// message is what was seen.
 	// +optional
 	Message string `json:"message,omitempty"`

@@ -92,8 +92,9 @@ const (
 // epoch. The pod carries the label Key: Mode; a recreated pod does not, and a pod left
 // over from an earlier epoch has another key, so neither can match by accident.
 type Route struct {
-	Epoch pair.Epoch
-	Mode  RouteMode
+	Member pair.MemberName
+	Epoch  pair.Epoch
+	Mode   RouteMode
 }
 
 // Key is the label key of the route's epoch.

@@ -3,6 +3,7 @@ package resources
 import (
 	"maps"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // Names of the container ports.
@@ -75,6 +77,7 @@ func SetRoute(svc *corev1.Service, r Route) {
 
 func routeSelector(pairName string, r Route) map[string]string {
 	selector := memberSelector(pairName)
+	selector[appsv1.StatefulSetPodNameLabel] = string(r.Member)
 	selector[r.Key()] = string(r.Mode)
 	return selector
 }
@@ -87,6 +90,7 @@ func RouteOf(svc *corev1.Service) (Route, bool) {
 		if !ok {
 			continue
 		}
+		r.Member = pair.MemberName(svc.Spec.Selector[appsv1.StatefulSetPodNameLabel])
 		want := svc.DeepCopy()
 		SetRoute(want, r)
 		same := maps.Equal(want.Spec.Selector, svc.Spec.Selector) && len(svc.Spec.Ports) == 1 &&

@@ -1,0 +1,226 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// FieldManager owns the fields of child objects.
+const FieldManager = "dbpair"
+
+// ErrForeign is wrapped when an object of a needed name belongs to somebody else. It is
+// never overwritten.
+var ErrForeign = errors.New("the name is taken by an object of somebody else")
+
+// Configuration is the desired part of one object.
+type Configuration interface {
+	runtime.ApplyConfiguration
+	GetName() *string
+	GetNamespace() *string
+}
+
+// Outcome says what Ensure did.
+type Outcome string
+
+// The outcomes.
+const (
+	Unchanged Outcome = "Unchanged"
+	Created   Outcome = "Created"
+	Updated   Outcome = "Updated"
+	// Repaired: what was wished for did not change, so somebody else changed the object.
+	Repaired Outcome = "Repaired"
+)
+
+// Applier applies child objects of pairs. It is safe for concurrent use.
+type Applier struct {
+	// Client reads from the cache and writes.
+	Client client.Client
+	// Live reads from the API server; asked only when the cache has no such object, since
+	// the cache holds only objects with the operator's label.
+	Live client.Reader
+
+	mu   sync.Mutex
+	seen map[key]known
+}
+
+type key struct {
+	kind string
+	name types.NamespacedName
+}
+
+// known is an object that was found to be as wished.
+type known struct {
+	version string
+	wish    [sha256.Size]byte
+}
+
+// Ensure makes the object's fields what the configuration says, by server-side apply,
+// and does nothing when they are so already. live is an empty object of the type; it
+// holds the object as found. An object that another owner controls is ErrForeign.
+func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Configuration, live client.Object) (Outcome, error) {
+	gvk, err := apiutil.GVKForObject(live, a.Client.Scheme())
+	if err != nil {
+		return "", fmt.Errorf("apply an object of pair %s: %w", p.Name, err)
+	}
+	k := key{kind: gvk.Kind, name: types.NamespacedName{Namespace: *wish.GetNamespace(), Name: *wish.GetName()}}
+	text, err := json.Marshal(wish)
+	if err != nil {
+		return "", fmt.Errorf("encode %s %s: %w", k.kind, k.name, err)
+	}
+	found, err := a.Find(ctx, p, k.name, live)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	before, had := a.recall(k)
+	if found {
+		now := known{version: live.GetResourceVersion(), wish: sum}
+		if had && before == now {
+			return Unchanged, nil
+		}
+		same, err := ownsAlready(live, text)
+		if err != nil {
+			return "", fmt.Errorf("compare %s %s: %w", k.kind, k.name, err)
+		}
+		if same {
+			a.remember(k, now)
+			return Unchanged, nil
+		}
+	}
+	if err := a.Client.Apply(ctx, wish, client.FieldOwner(FieldManager), client.ForceOwnership); err != nil {
+		return "", fmt.Errorf("apply %s %s: %w", k.kind, k.name, err)
+	}
+	switch {
+	case !found:
+		return Created, nil
+	case had && before.wish == sum:
+		return Repaired, nil
+	}
+	return Updated, nil
+}
+
+// Find reads an object of the pair, from the cache or, when that has none, from the API
+// server. An object that another owner controls is ErrForeign.
+func (a *Applier) Find(ctx context.Context, p *v1alpha1.DatabasePair, name types.NamespacedName, into client.Object) (bool, error) {
+	err := a.Client.Get(ctx, name, into)
+	if apierrors.IsNotFound(err) {
+		err = a.Live.Get(ctx, name, into)
+	}
+	gvk, _ := apiutil.GVKForObject(into, a.Client.Scheme())
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read %s %s: %w", gvk.Kind, name, err)
+	}
+	if why := foreign(p, into); why != "" {
+		return false, fmt.Errorf("%s %s %s: %w", gvk.Kind, name.Name, why, ErrForeign)
+	}
+	return true, nil
+}
+
+// Remove deletes an object of the pair if it is there.
+func (a *Applier) Remove(ctx context.Context, p *v1alpha1.DatabasePair, name types.NamespacedName, into client.Object) error {
+	if err := a.Client.Get(ctx, name, into); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	if foreign(p, into) != "" || into.GetDeletionTimestamp() != nil {
+		return nil
+	}
+	uid := into.GetUID()
+	err := a.Client.Delete(ctx, into, client.Preconditions{UID: &uid})
+	if err := client.IgnoreNotFound(err); err != nil {
+		return fmt.Errorf("delete %s: %w", name, err)
+	}
+	return nil
+}
+
+// foreign says whose an object is if it is not the pair's. An object without a
+// controller that carries the pair's label is the pair's: a backup was restored.
+func foreign(p *v1alpha1.DatabasePair, o client.Object) string {
+	controller := metav1.GetControllerOf(o)
+	switch {
+	case controller == nil && o.GetLabels()[resources.LabelPair] == p.Name:
+		return ""
+	case controller == nil:
+		return "belongs to nobody's pair; delete it or give the pair another name"
+	case controller.UID == p.UID:
+		return ""
+	case controller.Kind == "DatabasePair" && controller.Name == p.Name:
+		return "belongs to a former pair of this name and is still being removed"
+	default:
+		return fmt.Sprintf("belongs to %s %s; give the pair another name", controller.Kind, controller.Name)
+	}
+}
+
+func (a *Applier) recall(k key) (known, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	v, ok := a.seen[k]
+	return v, ok
+}
+
+func (a *Applier) remember(k key, v known) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.seen == nil {
+		a.seen = map[key]known{}
+	}
+	a.seen[k] = v
+}
+
+// Forget drops what is known of a namespace's pair, when the pair is gone.
+func (a *Applier) Forget(pairName types.NamespacedName) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for k := range a.seen {
+		if k.name.Namespace == pairName.Namespace && (k.name.Name == pairName.Name || hasPrefix(k.name.Name, pairName.Name+"-")) {
+			delete(a.seen, k)
+		}
+	}
+}
+
+func hasPrefix(s, prefix string) bool { return len(s) >= len(prefix) && s[:len(prefix)] == prefix }
+
+// ownsAlready reports whether the fields that the operator owns in the object are
+// exactly those of the wish. A field that somebody else changed is no longer owned.
+func ownsAlready(live client.Object, wish []byte) (bool, error) {
+	owned, err := extract(live)
+	if err != nil {
+		return false, err
+	}
+	text, err := json.Marshal(owned)
+	if err != nil {
+		return false, err
+	}
+	left, err := canonical(text)
+	if err != nil {
+		return false, err
+	}
+	right, err := canonical(wish)
+	return bytes.Equal(left, right), err
+}
+
+// canonical orders the keys of a JSON document.
+func canonical(text []byte) ([]byte, error) {
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}

@@ -1,0 +1,185 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/internal/execute"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// Pods changes the member pods of one namespace and reads them for proofs. It implements
+// execute.Pods and execute.Witnesses.
+type Pods struct {
+	Client    client.Client
+	Live      client.Reader
+	Namespace string
+	// LastRunning is the container that was last seen running in a pod; empty for none.
+	LastRunning func(pair.PodUID) string
+}
+
+var (
+	_ execute.Pods      = Pods{}
+	_ execute.Witnesses = Pods{}
+)
+
+// Delete implements execute.Pods.
+func (p Pods) Delete(ctx context.Context, s fencing.Subject) error {
+	pod := &corev1.Pod{}
+	pod.Name, pod.Namespace = string(s.Member), p.Namespace
+	uid := types.UID(s.PodUID)
+	err := p.Client.Delete(ctx, pod, client.Preconditions{UID: &uid})
+	if apierrors.IsConflict(err) {
+		// Another pod has the name, so this one is gone.
+		return nil
+	}
+	if err := client.IgnoreNotFound(err); err != nil {
+		return fmt.Errorf("delete pod %s: %w", s, err)
+	}
+	return nil
+}
+
+// AddFinalizer implements execute.Pods.
+func (p Pods) AddFinalizer(ctx context.Context, s fencing.Subject) error {
+	return p.change(ctx, s, func(pod *corev1.Pod) error {
+		if slices.Contains(pod.Finalizers, failover.FenceFinalizer) {
+			return nil
+		}
+		if pod.DeletionTimestamp != nil {
+			// The API server takes no new finalizer on a pod that is being deleted.
+			return fmt.Errorf("pod %s is being deleted: %w", s, execute.ErrConflict)
+		}
+		pod.Finalizers = append(pod.Finalizers, failover.FenceFinalizer)
+		return nil
+	})
+}
+
+// RemoveFinalizer implements execute.Pods.
+func (p Pods) RemoveFinalizer(ctx context.Context, s fencing.Subject) error {
+	err := p.change(ctx, s, func(pod *corev1.Pod) error {
+		pod.Finalizers = slices.DeleteFunc(pod.Finalizers, func(f string) bool { return f == failover.FenceFinalizer })
+		return nil
+	})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// Label implements execute.Pods.
+func (p Pods) Label(ctx context.Context, s fencing.Subject, set map[string]string, remove []string) error {
+	return p.change(ctx, s, func(pod *corev1.Pod) error {
+		if pod.Labels == nil {
+			pod.Labels = map[string]string{}
+		}
+		for k, v := range set {
+			pod.Labels[k] = v
+		}
+		for _, k := range remove {
+			delete(pod.Labels, k)
+		}
+		return nil
+	})
+}
+
+// change patches the pod with this UID, on condition that it is still as it was read.
+func (p Pods) change(ctx context.Context, s fencing.Subject, f func(*corev1.Pod) error) error {
+	pod := &corev1.Pod{}
+	if err := p.Client.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: string(s.Member)}, pod); err != nil {
+		return fmt.Errorf("read pod %s: %w", s, err)
+	}
+	if string(pod.UID) != string(s.PodUID) {
+		return fmt.Errorf("pod %s was replaced by %s: %w", s, pod.UID, execute.ErrConflict)
+	}
+	base := pod.DeepCopy()
+	if err := f(pod); err != nil {
+		return err
+	}
+	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+	if data, err := client.MergeFrom(base).Data(pod); err == nil && string(data) == "{}" {
+		return nil
+	}
+	err := p.Client.Patch(ctx, pod, patch, client.FieldOwner(FieldManager))
+	if apierrors.IsConflict(err) {
+		return fmt.Errorf("pod %s has changed: %w", s, execute.ErrConflict)
+	}
+	if err != nil {
+		return fmt.Errorf("patch pod %s: %w", s, err)
+	}
+	return nil
+}
+
+// Pod implements execute.Witnesses.
+func (p Pods) Pod(ctx context.Context, s fencing.Subject) (fencing.PodFacts, error) {
+	pod := &corev1.Pod{}
+	if err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: string(s.Member)}, pod); err != nil {
+		return fencing.PodFacts{}, fmt.Errorf("read pod %s: %w", s, err)
+	}
+	return PodFacts(pod, p.LastRunning(pair.PodUID(pod.UID))), nil
+}
+
+// Node implements execute.Witnesses.
+func (p Pods) Node(ctx context.Context, name string) (fencing.NodeFacts, error) {
+	node := &corev1.Node{}
+	if err := p.Live.Get(ctx, types.NamespacedName{Name: name}, node); err != nil {
+		return fencing.NodeFacts{}, fmt.Errorf("read node %s: %w", name, err)
+	}
+	return fencing.NodeFacts{Name: node.Name, OutOfService: OutOfService(node)}, nil
+}
+
+// OutOfService reports whether an admin marked the node as running nothing any more.
+func OutOfService(node *corev1.Node) bool {
+	return slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
+		return t.Key == corev1.TaintNodeOutOfService
+	})
+}
+
+// PodFacts are the facts from which the end of a pod is judged.
+func PodFacts(pod *corev1.Pod, lastRunning string) fencing.PodFacts {
+	facts := fencing.PodFacts{
+		UID: pair.PodUID(pod.UID), Deleting: pod.DeletionTimestamp != nil, LastRunning: lastRunning,
+	}
+	if pod.DeletionTimestamp != nil {
+		facts.DeletionAsked = pod.DeletionTimestamp.Time
+		if g := pod.DeletionGracePeriodSeconds; g != nil {
+			facts.DeletionAsked = facts.DeletionAsked.Add(-secondsOf(*g))
+		}
+	}
+	for i := range pod.Status.ContainerStatuses {
+		c := &pod.Status.ContainerStatuses[i]
+		if c.Name != resources.ContainerMysqld || c.State.Terminated == nil {
+			continue
+		}
+		facts.Terminated = true
+		facts.ContainerID = c.State.Terminated.ContainerID
+		facts.Reason = c.State.Terminated.Reason
+		facts.FinishedAt = c.State.Terminated.FinishedAt.Time
+	}
+	ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	facts.KubeletEnded = ended && !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		// Whoever disrupts a pod from outside, the garbage collector among them, says so
+		// with this condition and may write the phase without asking the kubelet.
+		return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
+	})
+	return facts
+}
+
+// RunningContainer is the ID of the mysqld container if it runs now; empty otherwise.
+func RunningContainer(pod *corev1.Pod) string {
+	for i := range pod.Status.ContainerStatuses {
+		c := &pod.Status.ContainerStatuses[i]
+		if c.Name == resources.ContainerMysqld && c.State.Running != nil {
+			return c.ContainerID
+		}
+	}
+	return ""
+}

@@ -1,0 +1,147 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/execute"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// timelineLimit is the API's limit on the steps of an operation.
+const timelineLimit = 64
+
+// Recorder keeps the operations of one pair. It implements execute.Recorder.
+type Recorder struct {
+	Client client.Client
+	// Live reads operations uncached: the next note follows the last within milliseconds.
+	Live client.Reader
+	Pair *v1alpha1.DatabasePair
+	Now  func() time.Time
+	// Finished is told of an operation that has just ended. Optional.
+	Finished func(v1alpha1.DatabasePairOperation)
+}
+
+var _ execute.Recorder = Recorder{}
+
+// Types of the operations that verbs stand for.
+var typeOf = map[failover.Verb]v1alpha1.OperationType{
+	failover.VerbFailover:     v1alpha1.OperationFailover,
+	failover.VerbAdopt:        v1alpha1.OperationAdopt,
+	failover.VerbFence:        v1alpha1.OperationFence,
+	failover.VerbConfirmDead:  v1alpha1.OperationConfirmDead,
+	failover.VerbForcePromote: v1alpha1.OperationForcePromote,
+	failover.VerbRelease:      v1alpha1.OperationRelease,
+}
+
+// VerbOf is the verb that an operation's type stands for.
+func VerbOf(t v1alpha1.OperationType) failover.Verb {
+	for verb, kind := range typeOf {
+		if kind == t {
+			return verb
+		}
+	}
+	return failover.VerbNone
+}
+
+// LabelByOperator marks operations that the operator made.
+const LabelByOperator = "dbpair.io/by-operator"
+
+// Operation implements execute.Recorder.
+func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error {
+	op, err := r.get(ctx, n.Name)
+	if apierrors.IsNotFound(err) {
+		op, err = r.create(ctx, n)
+	}
+	if err != nil {
+		return fmt.Errorf("operation %s: %w", n.Name, err)
+	}
+	if op.Status.Phase.Terminal() {
+		return nil
+	}
+	base := op.DeepCopy()
+	s := &op.Status
+	s.Phase = v1alpha1.OperationPhase(n.Phase)
+	s.Message = n.Message
+	if s.StartTime == nil {
+		now := metav1.NewMicroTime(r.Now())
+		s.StartTime, s.Rule, s.Epoch, s.From = &now, string(n.Rule), int64(n.Epoch), string(n.From)
+	}
+	if n.To != "" {
+		s.To = string(n.To)
+	}
+	if n.Proof != "" {
+		s.Proof = string(n.Proof)
+	}
+	if s.Phase.Terminal() {
+		now := metav1.NewMicroTime(r.Now())
+		s.CompletionTime = &now
+	}
+	if err := r.patch(ctx, op, base); err != nil {
+		return fmt.Errorf("operation %s: %w", n.Name, err)
+	}
+	if s.Phase.Terminal() && r.Finished != nil {
+		r.Finished(*op)
+	}
+	return nil
+}
+
+// Timeline implements execute.Recorder.
+func (r Recorder) Timeline(ctx context.Context, operation string, e execute.TimelineEntry) error {
+	op, err := r.get(ctx, operation)
+	if err != nil {
+		return fmt.Errorf("operation %s: %w", operation, err)
+	}
+	if op.Status.Phase.Terminal() || len(op.Status.Timeline) >= timelineLimit {
+		return nil
+	}
+	base := op.DeepCopy()
+	// A step that is tried again and again is one entry, with its last words.
+	if last := len(op.Status.Timeline) - 1; last >= 0 && op.Status.Timeline[last].Step == string(e.Step) && op.Status.Timeline[last].Message == e.Message {
+		return nil
+	}
+	op.Status.Timeline = append(op.Status.Timeline, v1alpha1.OperationEvent{
+		Step: string(e.Step), Time: metav1.NewMicroTime(e.At),
+		Took:    &metav1.Duration{Duration: e.Took.Round(time.Microsecond)},
+		Message: e.Message,
+	})
+	if err := r.patch(ctx, op, base); err != nil {
+		return fmt.Errorf("timeline of operation %s: %w", operation, err)
+	}
+	return nil
+}
+
+func (r Recorder) get(ctx context.Context, name string) (*v1alpha1.DatabasePairOperation, error) {
+	op := &v1alpha1.DatabasePairOperation{}
+	return op, r.Live.Get(ctx, types.NamespacedName{Namespace: r.Pair.Namespace, Name: name}, op)
+}
+
+func (r Recorder) create(ctx context.Context, n failover.OperationNote) (*v1alpha1.DatabasePairOperation, error) {
+	labels := resources.Labels(r.Pair.Name)
+	labels[LabelByOperator] = "true"
+	op := &v1alpha1.DatabasePairOperation{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: n.Name, Namespace: r.Pair.Namespace, Labels: labels,
+			OwnerReferences: []metav1.OwnerReference{resources.OwnerReference(r.Pair)},
+		},
+		Spec: v1alpha1.OperationSpec{
+			PairRef: v1alpha1.PairReference{Name: r.Pair.Name},
+			Type:    typeOf[n.Verb],
+			Reason:  "by rule " + string(n.Rule),
+		},
+	}
+	return op, r.Client.Create(ctx, op, client.FieldOwner(FieldManager))
+}
+
+func (r Recorder) patch(ctx context.Context, op, base *v1alpha1.DatabasePairOperation) error {
+	return r.Client.Status().Patch(ctx, op,
+		client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}), client.FieldOwner(FieldManager))
+}

@@ -1,0 +1,63 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/internal/execute"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// RouteManager owns selector and ports of the client Service.
+const RouteManager = "dbpair-route"
+
+// Services points the client Service of one pair. It implements execute.Services.
+type Services struct {
+	Client client.Client
+	Name   types.NamespacedName
+}
+
+var _ execute.Services = Services{}
+
+// Point implements execute.Services: one write of selector and port, conditional on the
+// version that was observed.
+func (s Services) Point(ctx context.Context, p failover.PointService) error {
+	svc := &corev1.Service{}
+	if err := s.Client.Get(ctx, s.Name, svc); err != nil {
+		return fmt.Errorf("read Service %s: %w", s.Name, err)
+	}
+	if svc.ResourceVersion != p.Version {
+		return fmt.Errorf("service %s is at version %s, observed was %s: %w", s.Name, svc.ResourceVersion, p.Version, execute.ErrConflict)
+	}
+	svc = svc.DeepCopy()
+	resources.SetRoute(svc, resources.Route{Member: p.Member, Epoch: p.Epoch, Mode: resources.RouteMode(p.Leads)})
+	err := s.Client.Update(ctx, svc, client.FieldOwner(RouteManager))
+	if apierrors.IsConflict(err) {
+		return fmt.Errorf("service %s has changed: %w", s.Name, execute.ErrConflict)
+	}
+	if err != nil {
+		return fmt.Errorf("point Service %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// ObserveService is the client Service as Decide wants it.
+func ObserveService(svc *corev1.Service) failover.Service {
+	out := failover.Service{Reading: failover.Read, Version: svc.ResourceVersion, Epoch: -1}
+	r, ok := resources.RouteOf(svc)
+	if !ok {
+		return out
+	}
+	out.Epoch, out.Leads, out.Member = r.Epoch, failover.Door(r.Mode), r.Member
+	out.PortLeads = failover.Door(r.Mode)
+	return out
+}
+
+func secondsOf(n int64) time.Duration { return time.Duration(n) * time.Second }
