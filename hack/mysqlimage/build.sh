@@ -20,7 +20,7 @@ pack() {
   "$HACK/debs.sh" extract "$MYSQL_SUITE" "$work/busybox" busybox-static
   cp "$work/busybox/usr/bin/busybox" "$root/usr/bin/"
   for name in sh ls cat cp mv rm mkdir chmod chown ln df du ps kill id env grep sed awk head tail wc sort tr date sleep touch test dd stat find \
-    hostname nc wget gzip tar vi true false echo printf; do
+    hostname timeout nslookup nc wget gzip tar vi true false echo printf; do
     [ -e "$root/usr/bin/$name" ] || ln -s busybox "$root/usr/bin/$name"
   done
   settle "$root"
