@@ -14,7 +14,7 @@ client_image=${E2E_CLIENT_IMAGE:-ghcr.io/dbpair/e2e-client:dev}
 use_cluster() {
   eval "$("$HACK/cluster.sh" env "$cluster")"
   HELM=$("$HACK/tools/build.sh" helm)
-  export HELM E2E_CLIENT_IMAGE="$client_image"
+  export HELM E2E_CLIENT_IMAGE="$client_image" KIND_EXPERIMENTAL_DOCKER_NETWORK="${DBPAIR_NETWORK:-dbpair}"
 }
 
 # The client that runs inside the cluster: one static program on an empty file system.
