@@ -17,9 +17,8 @@ import (
 //
 //	GET  /healthz
 //	POST /start?writers=8&pause=20ms
-//	POST /stop
-//	GET  /stats            counters, and the last acknowledged write
-//	GET  /report           every attempt and every look, for the history checker
+//	POST /stop             every attempt and every look since the last stop
+//	GET  /stats            counters since the last stop, and the last acknowledged write
 //	GET  /rows             every row, read through the client Service
 //	GET  /count?host=H     rows as the server H has them
 //	GET  /dial?address=A   what a TCP connect to A ends in
@@ -37,10 +36,9 @@ func (c *clients) handler(ctx context.Context) http.Handler {
 	})
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
 		c.stop()
-		reply(w, c.report(), nil)
+		reply(w, c.take(), nil)
 	})
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { reply(w, c.stats(), nil) })
-	mux.HandleFunc("GET /report", func(w http.ResponseWriter, _ *http.Request) { reply(w, c.report(), nil) })
 	mux.HandleFunc("GET /rows", func(w http.ResponseWriter, r *http.Request) {
 		rows, err := c.rows(r.Context())
 		reply(w, rows, err)
@@ -72,10 +70,13 @@ type Report struct {
 	Samples  []history.Sample  `json:"samples"`
 }
 
-func (c *clients) report() Report {
+// take hands the record out and forgets it.
+func (c *clients) take() Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Report{Attempts: c.attempts[:len(c.attempts):len(c.attempts)], Samples: c.samples[:len(c.samples):len(c.samples)]}
+	r := Report{Attempts: c.attempts, Samples: c.samples}
+	c.attempts, c.samples = nil, nil
+	return r
 }
 
 // Stats is a short view of a run.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -27,12 +26,22 @@ func docker(ctx context.Context, args ...string) (string, error) {
 	return command(ctx, "docker", args...)
 }
 
-// dockerNetwork is the network that kind puts its nodes into.
-func dockerNetwork() string {
-	if n := os.Getenv("KIND_EXPERIMENTAL_DOCKER_NETWORK"); n != "" {
-		return n
+// network is the docker network that kind put its nodes into; the control plane never
+// leaves it.
+func (c *Cluster) network(ctx context.Context) (string, error) {
+	control, err := c.ControlPlane(ctx)
+	if err != nil {
+		return "", err
 	}
-	return "kind"
+	out, err := docker(ctx, "inspect", "-f", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}", control.Name)
+	if err != nil {
+		return "", err
+	}
+	names := strings.Fields(out)
+	if len(names) != 1 {
+		return "", fmt.Errorf("node %s is in the networks %v, want one", control.Name, names)
+	}
+	return names[0], nil
 }
 
 // Kill ends all processes of the node at once.
@@ -61,17 +70,25 @@ func (n *Node) Unpause(ctx context.Context) error {
 
 // Disconnect cuts the node off the network: what runs on it goes on and nobody hears it.
 func (n *Node) Disconnect(ctx context.Context) error {
-	_, err := docker(ctx, "network", "disconnect", dockerNetwork(), n.Name)
+	network, err := n.network(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = docker(ctx, "network", "disconnect", network, n.Name)
 	return err
 }
 
 // Reconnect gives it its network and its former address back.
 func (n *Node) Reconnect(ctx context.Context) error {
+	network, err := n.network(ctx)
+	if err != nil {
+		return err
+	}
 	args := []string{"network", "connect"}
 	if ip, err := n.internalIP(ctx); err == nil {
 		args = append(args, "--ip", ip)
 	}
-	_, err := docker(ctx, append(args, dockerNetwork(), n.Name)...)
+	_, err = docker(ctx, append(args, network, n.Name)...)
 	return err
 }
 
@@ -196,6 +213,7 @@ type Cut struct {
 // "-p tcp --dport 6443" narrows it; it applies to the way there only.
 func CutTraffic(ctx context.Context, sources, targets []string, bothWays bool, match ...string) (*Cut, error) {
 	cut := &Cut{}
+	chain := packetChain(ctx)
 	for _, from := range sources {
 		for _, to := range targets {
 			rules := [][]string{append([]string{"-s", from, "-d", to}, match...)}
@@ -203,8 +221,8 @@ func CutTraffic(ctx context.Context, sources, targets []string, bothWays bool, m
 				rules = append(rules, []string{"-s", to, "-d", from})
 			}
 			for _, rule := range rules {
-				rule = append(append([]string{"DOCKER-USER"}, rule...), "-j", "DROP")
-				if _, err := command(ctx, "iptables", append([]string{"-I"}, rule...)...); err != nil {
+				rule = append(append([]string{chain}, rule...), "-j", "DROP")
+				if _, err := command(ctx, "iptables", append([]string{"-w", "-I"}, rule...)...); err != nil {
 					return nil, errors.Join(err, cut.Heal(context.WithoutCancel(ctx)))
 				}
 				cut.rules = append(cut.rules, rule)
@@ -214,11 +232,20 @@ func CutTraffic(ctx context.Context, sources, targets []string, bothWays bool, m
 	return cut, nil
 }
 
+// packetChain is the chain that all bridged traffic passes first: docker's own hook, or
+// FORWARD where the engine keeps its hands off packet rules.
+func packetChain(ctx context.Context) string {
+	if _, err := command(ctx, "iptables", "-w", "-n", "-L", "DOCKER-USER"); err != nil {
+		return "FORWARD"
+	}
+	return "DOCKER-USER"
+}
+
 // Heal takes the rules away. It is idempotent.
 func (c *Cut) Heal(ctx context.Context) error {
 	var errs []error
 	for _, rule := range c.rules {
-		_, err := command(ctx, "iptables", append([]string{"-D"}, rule...)...)
+		_, err := command(ctx, "iptables", append([]string{"-w", "-D"}, rule...)...)
 		errs = append(errs, err)
 	}
 	c.rules = nil

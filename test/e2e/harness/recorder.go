@@ -26,6 +26,7 @@ const recordInterval = 100 * time.Millisecond
 type Recorder struct {
 	pair *Pair
 	dirs []string
+	ctx  context.Context // of the recording, for watchers that start late
 	stop context.CancelFunc
 	done sync.WaitGroup
 
@@ -65,6 +66,7 @@ func (p *Pair) Record(ctx context.Context) (*Recorder, error) {
 		r.dirs = append(r.dirs, dir)
 	}
 	ctx, r.stop = context.WithCancel(context.WithoutCancel(ctx))
+	r.ctx = ctx
 	r.look(ctx)
 	r.done.Go(func() {
 		ticker := time.NewTicker(recordInterval)
@@ -97,6 +99,10 @@ func (r *Recorder) Stop() {
 func (r *Recorder) look(ctx context.Context) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.read(ctx)
+}
+
+func (r *Recorder) read(ctx context.Context) {
 	for _, dir := range r.dirs {
 		paths, err := filepath.Glob(filepath.Join(dir, r.pair.Namespace+"_"+r.pair.Name+"-[01]_*", "*", "*.log"))
 		if err != nil {
@@ -158,6 +164,7 @@ func (r *Recorder) Intervals() ([]history.Interval, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
+	r.read(r.ctx)
 	events := map[string][]history.AgentEvent{}
 	for path, f := range r.files {
 		if f.container != "mysqld" {

@@ -12,22 +12,24 @@ import (
 // pollGap is how far apart two looks of the poller may be to speak of one span.
 const pollGap = 500 * time.Millisecond
 
-// Run is a pair under load with all its witnesses.
+// Run is a pair with all its witnesses, through one load after the other. It keeps what
+// they said in all of them, since a member's binlogs do too.
 type Run struct {
-	Pair      *Pair
-	Clients   *Clients
-	Recorder  *Recorder
-	Endpoints *EndpointsWatch
-	// Began is when the load began; Frozen are the times in which a member's machine
-	// stood still, which the case adds itself.
-	Began  history.Stamp
+	Pair     *Pair
+	Clients  *Clients
+	Recorder *Recorder
+	// Frozen are the times in which a member's machine stood still, which the cases add.
 	Frozen []history.Frozen
 	// LeaseDuration of the pair.
 	LeaseDuration time.Duration
+
+	endpoints *EndpointsWatch
+	routes    *RouteWatch
+	all       Report
 }
 
-// StartRun puts the pair, which must be ready, under the load of some writers.
-func (p *Pair) StartRun(ctx context.Context, writers int, pause time.Duration) (*Run, error) {
+// NewRun starts the witnesses of a pair that is ready. Close must be called.
+func (p *Pair) NewRun(ctx context.Context) (*Run, error) {
 	object, err := p.Object(ctx)
 	if err != nil {
 		return nil, err
@@ -40,66 +42,86 @@ func (p *Pair) StartRun(ctx context.Context, writers int, pause time.Duration) (
 		run.Recorder.Stop()
 		return nil, err
 	}
-	if run.Endpoints, err = p.WatchEndpoints(ctx); err != nil {
-		run.Recorder.Stop()
-		return nil, err
-	}
-	run.Began = Now()
-	if err := run.Clients.Write(ctx, writers, pause); err != nil {
-		return nil, errors.Join(err, run.Close())
-	}
-	return run, run.Clients.AwaitAcks(ctx, 30*time.Second, 50)
+	return run, nil
 }
 
-// Close ends the witnesses of a run that is not verified.
-func (r *Run) Close() error {
+// Close ends the witnesses.
+func (r *Run) Close() {
 	r.Recorder.Stop()
-	return r.Endpoints.Stop()
+	if r.endpoints != nil {
+		_ = r.endpoints.Stop()
+		r.endpoints = nil
+	}
+	if r.routes != nil {
+		r.routes.Stop()
+		r.routes = nil
+	}
 }
 
-// Result is what a verified run showed.
+// Load puts the pair under the load of some writers, each pausing between two writes,
+// and returns when writes are acknowledged.
+func (r *Run) Load(ctx context.Context, writers int, pause time.Duration) error {
+	var err error
+	if r.endpoints, err = r.Pair.WatchEndpoints(ctx); err != nil {
+		return err
+	}
+	if r.routes, err = r.Pair.WatchRoutes(ctx); err != nil {
+		return err
+	}
+	if err := r.Clients.Write(ctx, writers, pause); err != nil {
+		return err
+	}
+	return r.Clients.AwaitAcks(ctx, 30*time.Second, 50)
+}
+
+// Result is what a load showed.
 type Result struct {
-	Report       Report
+	// Report of this load.
+	Report Report
+	// Acknowledged writes of this load.
 	Acknowledged int
-	Gap          history.Gap
-	Intervals    []history.Interval
+	// Gap is the longest time without an acknowledged write in this load.
+	Gap history.Gap
+	// Intervals of all loads.
+	Intervals []history.Interval
 }
 
-// Verify ends the run and compares all witnesses. The pair must be ready again, both
+// Verify ends a load and compares all witnesses. The pair must be ready again, both
 // members there. All defects are returned, not only the first.
 func (r *Run) Verify(ctx context.Context) (Result, error) {
 	var result Result
-	endpointsErr := r.Endpoints.Stop()
+	defects := []error{r.endpoints.Stop(), r.routes.Stop()}
+	r.endpoints, r.routes = nil, nil
 	report, err := r.Clients.Stop(ctx)
 	if err != nil {
-		r.Recorder.Stop()
-		return result, errors.Join(endpointsErr, err)
+		return result, errors.Join(append(defects, err)...)
 	}
 	result.Report = report
-	rowsErr := r.checkRows(ctx, &result)
-	r.Recorder.Stop()
+	r.all.Attempts = append(r.all.Attempts, report.Attempts...)
+	r.all.Samples = append(r.all.Samples, report.Samples...)
+	for _, a := range report.Attempts {
+		if a.Acknowledged() {
+			result.Acknowledged++
+		}
+	}
+	defects = append(defects, r.checkRows(ctx))
 	result.Intervals, err = r.Recorder.Intervals()
-	defects := []error{endpointsErr, rowsErr, err, r.checkOpen(&result), r.checkPoller(&result), r.checkBinlogs(ctx, &result)}
+	defects = append(defects, err, r.checkOpen(result.Intervals), r.checkPoller(), r.checkBinlogs(ctx, result.Intervals))
 	result.Gap, err = history.LongestGap(report.Attempts)
 	return result, errors.Join(append(defects, err)...)
 }
 
 // checkRows: every acknowledged write is there, and both members have the same rows.
-func (r *Run) checkRows(ctx context.Context, result *Result) error {
+func (r *Run) checkRows(ctx context.Context) error {
 	rows, err := r.Clients.Rows(ctx)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, a := range result.Report.Attempts {
-		if a.Acknowledged() {
-			result.Acknowledged++
-		}
+	if lost := history.Lost(r.all.Attempts, rows); len(lost) > 0 {
+		errs = append(errs, fmt.Errorf("%d acknowledged writes are LOST, the first: %+v", len(lost), lost[0]))
 	}
-	if lost := history.Lost(result.Report.Attempts, rows); len(lost) > 0 {
-		errs = append(errs, fmt.Errorf("%d of %d acknowledged writes are LOST, the first: %+v", len(lost), result.Acknowledged, lost[0]))
-	}
-	if phantoms := history.Phantoms(result.Report.Attempts, rows); len(phantoms) > 0 {
+	if phantoms := history.Phantoms(r.all.Attempts, rows); len(phantoms) > 0 {
 		errs = append(errs, fmt.Errorf("%d rows that nobody sent, such as %+v", len(phantoms), phantoms[0]))
 	}
 	for _, ordinal := range []int{0, 1} {
@@ -120,12 +142,12 @@ func (r *Run) checkRows(ctx context.Context, result *Result) error {
 }
 
 // checkOpen: never two open, and none later than T after its last confirmation.
-func (r *Run) checkOpen(result *Result) error {
+func (r *Run) checkOpen(intervals []history.Interval) error {
 	var errs []error
-	for _, o := range history.Overlaps(result.Intervals, r.Frozen) {
+	for _, o := range history.Overlaps(intervals, r.Frozen) {
 		errs = append(errs, fmt.Errorf("two members were OPEN: %w", o))
 	}
-	for _, i := range history.ClosedLate(result.Intervals, r.LeaseDuration) {
+	for _, i := range history.ClosedLate(intervals, r.LeaseDuration) {
 		if r.frozenIn(i) {
 			continue // the machine stood still past the end
 		}
@@ -145,19 +167,19 @@ func (r *Run) frozenIn(i history.Interval) bool {
 }
 
 // checkPoller: an outsider never saw both writable at one time.
-func (r *Run) checkPoller(result *Result) error {
-	if len(result.Report.Samples) == 0 {
+func (r *Run) checkPoller() error {
+	if len(r.all.Samples) == 0 {
 		return errors.New("the poller saw nothing")
 	}
 	var errs []error
-	for _, o := range history.Overlaps(history.WritableSpans(result.Report.Samples, pollGap), nil) {
+	for _, o := range history.Overlaps(history.WritableSpans(r.all.Samples, pollGap), nil) {
 		errs = append(errs, fmt.Errorf("the poller saw two WRITABLE members: %w", o))
 	}
 	return errors.Join(errs...)
 }
 
 // checkBinlogs: the servers took turns, and no more often than members were opened.
-func (r *Run) checkBinlogs(ctx context.Context, result *Result) error {
+func (r *Run) checkBinlogs(ctx context.Context, intervals []history.Interval) error {
 	var commits []history.Commit
 	for _, member := range r.Pair.Members() {
 		list, err := r.Pair.Commits(ctx, member)
@@ -167,5 +189,5 @@ func (r *Run) checkBinlogs(ctx context.Context, result *Result) error {
 		commits = append(commits, list...)
 	}
 	turns := history.TurnsOf(commits)
-	return history.CheckTurns(turns, history.Turnovers(result.Intervals)+1)
+	return history.CheckTurns(turns, history.Turnovers(intervals)+1)
 }
