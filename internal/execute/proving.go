@@ -2,6 +2,7 @@ package execute
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -28,8 +29,12 @@ func (r *Runner) ask(ctx context.Context, o failover.Observation, step failover.
 		return Result{}, fmt.Errorf("%w: %w", ErrConflict, err)
 	}
 	reply, err := send(ctx, subject, c)
+	if errors.Is(err, ErrCrash) {
+		return Result{}, err
+	}
 	if err != nil {
-		return Result{}, fmt.Errorf("ask %s: %w", subject, err)
+		// No answer is the normal case in a failover, and proves nothing.
+		return Result{Pending: fmt.Sprintf("%s of %s: %v", step.Name(), subject, err)}, nil
 	}
 	return r.answered(step, req, reply)
 }
@@ -43,14 +48,14 @@ func (r *Runner) answered(step failover.Step, req fencing.Request, reply agentap
 	case failover.Fence:
 		proof, err := fencing.FromReply(req, reply, now)
 		if err != nil {
-			return Result{Changed: true, Pending: err.Error()}, nil
+			return Result{Pending: err.Error()}, nil
 		}
 		r.Book.Add(proof)
 	case failover.AckFence:
 		for _, about := range s.About {
 			proof, err := fencing.FromAckFence(about, req, reply, now)
 			if err != nil {
-				return Result{Changed: true, Pending: err.Error()}, nil
+				return Result{Pending: err.Error()}, nil
 			}
 			r.Book.Add(proof)
 		}

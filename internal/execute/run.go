@@ -115,7 +115,7 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 	case failover.DeletePod, failover.AddFinalizer, failover.RemoveFinalizer, failover.LabelPod:
 		return r.pods(ctx, step)
 	case failover.PointService:
-		return Result{Changed: true}, r.Effects.Services.Point(ctx, s)
+		return r.pointService(ctx, s)
 	case failover.NoteOperation:
 		return Result{Changed: true}, r.Effects.Recorder.Operation(ctx, s.Note)
 	case failover.Together:
@@ -205,6 +205,23 @@ func (r *Runner) change(ctx context.Context, s failover.ChangeAuthority) (Result
 	return Result{Changed: true, Wrote: &next, WroteVersion: version}, nil
 }
 
+// pointService labels the target before the selector leads there, so that the Service
+// never lacks an endpoint.
+func (r *Runner) pointService(ctx context.Context, s failover.PointService) (Result, error) {
+	if !s.Labelled {
+		key := failover.EpochLabel(s.Epoch)
+		subject := fencing.Subject{Member: s.Member, PodUID: s.PodUID}
+		if err := r.Effects.Pods.Label(ctx, subject, map[string]string{key: string(s.Leads)}, nil); err != nil {
+			return Result{}, fmt.Errorf("label %s: %w", subject, err)
+		}
+		if err := r.point("BetweenLabelAndService"); err != nil {
+			return Result{Changed: true}, err
+		}
+	}
+	err := r.Effects.Services.Point(ctx, s)
+	return Result{Changed: err == nil}, err
+}
+
 func (r *Runner) pods(ctx context.Context, step failover.Step) (Result, error) {
 	var err error
 	switch s := step.(type) {
@@ -243,6 +260,7 @@ func (r *Runner) copyOrLook(ctx context.Context, o failover.Observation, step fa
 		})
 	case failover.Look:
 		err = r.Effects.Fencers.Look(ctx, subjectOf(o, s.Member), c)
+		return Result{Pending: fmt.Sprintf("%s was asked to read the authority", s.Member)}, err
 	}
 	return Result{Changed: err == nil}, err
 }

@@ -10,6 +10,8 @@ const (
 	RulePaused              RuleName = "Paused"
 	RuleAuthorityUnreadable RuleName = "AuthorityUnreadable"
 	RuleLookAgain           RuleName = "LookAgain"
+	RuleOperationRefused    RuleName = "OperationRefused"
+	RuleOperationFinished   RuleName = "OperationFinished"
 )
 
 // Rules about the authority itself.
@@ -34,21 +36,21 @@ const (
 
 // Rules that end a holder's authority.
 const (
-	RuleFenceByPerson     RuleName = "FenceByPerson"
-	RuleFailoverByPerson  RuleName = "FailoverByPerson"
-	RuleForceByPerson     RuleName = "ForceByPerson"
-	RuleHolderExited      RuleName = "HolderExited"
-	RuleHolderHung        RuleName = "HolderHung"
-	RuleHolderSilent      RuleName = "HolderSilent"
-	RuleHolderLeaving     RuleName = "HolderLeaving"
-	RuleHolderReplaced    RuleName = "HolderReplaced"
-	RuleHolderDataLost    RuleName = "HolderDataLost"
-	RuleHolderWentBack    RuleName = "HolderWentBack"
-	RuleNoCandidate       RuleName = "NoCandidate"
-	RuleFailoverDue       RuleName = "FailoverDue"
-	RuleFlapBudgetSpent   RuleName = "FlapBudgetSpent"
-	RuleHolderUnwell      RuleName = "HolderUnwell"
-	RuleRecoveringInPlace RuleName = "RecoveringInPlace"
+	RuleFenceByPerson    RuleName = "FenceByPerson"
+	RuleFailoverByPerson RuleName = "FailoverByPerson"
+	RuleForceByPerson    RuleName = "ForceByPerson"
+	RuleHolderExited     RuleName = "HolderExited"
+	RuleHolderHung       RuleName = "HolderHung"
+	RuleHolderSilent     RuleName = "HolderSilent"
+	RuleHolderLeaving    RuleName = "HolderLeaving"
+	RuleHolderReplaced   RuleName = "HolderReplaced"
+	RuleHolderDataLost   RuleName = "HolderDataLost"
+	RuleHolderWentBack   RuleName = "HolderWentBack"
+	RuleHolderNeedsWord  RuleName = "HolderNeedsWord"
+	RuleNoCandidate      RuleName = "NoCandidate"
+	RuleFailoverDue      RuleName = "FailoverDue"
+	RuleFlapBudgetSpent  RuleName = "FlapBudgetSpent"
+	RuleHolderUnwell     RuleName = "HolderUnwell"
 )
 
 // Rules while nobody is the holder.
@@ -96,12 +98,13 @@ const (
 // RuleNames lists every rule, in the order of docs/failover.md.
 var RuleNames = []RuleName{
 	RuleDeleting, RulePaused, RuleAuthorityUnreadable, RuleLookAgain,
+	RuleOperationRefused, RuleOperationFinished,
 	RuleAuthorityMissing, RuleAuthorityMalformed, RuleAuthorityRolledBack, RuleAuthorityChangedByOthers,
 	RuleAdoptByPerson, RuleAdoptVolumes, RuleCreateAuthority,
 	RuleAwaitMembers, RuleBootstrapMember, RuleInitialiseMember, RuleNameInitialData, RuleAppointFirst,
 	RuleFenceByPerson, RuleFailoverByPerson, RuleForceByPerson, RuleHolderExited, RuleHolderHung, RuleHolderSilent,
-	RuleHolderLeaving, RuleHolderReplaced, RuleHolderDataLost, RuleHolderWentBack, RuleNoCandidate, RuleFailoverDue,
-	RuleFlapBudgetSpent, RuleHolderUnwell, RuleRecoveringInPlace,
+	RuleHolderLeaving, RuleHolderReplaced, RuleHolderDataLost, RuleHolderWentBack, RuleHolderNeedsWord, RuleNoCandidate, RuleFailoverDue,
+	RuleFlapBudgetSpent, RuleHolderUnwell,
 	RuleFencedByPerson, RuleForcePromotion, RulePromoteCandidate, RuleAbandon, RuleReappointHolder,
 	RuleAwaitingProof, RuleCandidateStuck, RuleNoTrustedCopy,
 	RuleAwaitOpening, RuleServiceFollows, RuleFinalizerOnHolder, RuleReleaseEndedPod, RuleLabelsFollow,

@@ -259,4 +259,7 @@ type Operation struct {
 	Running bool
 	// ByOperator: the operator made it as the record of its own act.
 	ByOperator bool
+	// Epoch at which it was begun, and the primary then; from its status.
+	Epoch pair.Epoch
+	From  pair.MemberName
 }

@@ -52,6 +52,7 @@ type Plan struct {
 // Note is a fact that another rule found.
 type Note struct {
 	Rule RuleName
+	Kind Kind
 	Fact string
 	Verb Verb
 }
@@ -207,13 +208,16 @@ type (
 		Set     map[string]string
 		Remove  []string
 	}
-	// PointService leads the client Service to one member at one epoch, selector and
-	// target port in one write.
+	// PointService puts the epoch's label on a member's pod and then leads the client
+	// Service to it, selector and target port in one write.
 	PointService struct {
 		Version string
 		Epoch   pair.Epoch
 		Leads   Door
 		Member  pair.MemberName
+		PodUID  pair.PodUID
+		// Labelled: the pod has the label already.
+		Labelled bool
 	}
 	// NoteOperation writes an operation's record.
 	NoteOperation struct{ Note OperationNote }

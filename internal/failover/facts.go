@@ -1,0 +1,218 @@
+package failover
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// EpochLabel is the key by which the client Service finds its one pod at an epoch.
+func EpochLabel(e pair.Epoch) string { return LabelEpochPrefix + strconv.FormatInt(int64(e), 10) }
+
+// look is one observation with what follows from it at once.
+type look struct {
+	Observation
+	rec authority.Record
+	e   pair.Epoch
+	// holder and passive are the members by role; nil while nobody is the holder.
+	holder, passive *Member
+	// last and peer are the last holder's member and the other one, while nobody is.
+	last, peer *Member
+}
+
+func newLook(o Observation) *look {
+	if o.Evidence == nil {
+		o.Evidence = fencing.NewBook()
+	}
+	l := &look{Observation: o, rec: o.Authority.Record, e: o.Authority.Record.Epoch}
+	if m := l.member(l.rec.Holder.Member); m != nil {
+		l.holder, l.passive = m, l.other(m.Name)
+	}
+	if l.rec.Holder.Nobody() && l.rec.LastHolder != nil {
+		if m := l.member(l.rec.LastHolder.Holder.Member); m != nil {
+			l.last, l.peer = m, l.other(m.Name)
+		}
+	}
+	return l
+}
+
+func (l *look) member(name pair.MemberName) *Member {
+	for i := range l.Members {
+		if l.Members[i].Name == name && name != "" {
+			return &l.Members[i]
+		}
+	}
+	return nil
+}
+
+func (l *look) other(name pair.MemberName) *Member {
+	if l.Members[0].Name == name {
+		return &l.Members[1]
+	}
+	return &l.Members[0]
+}
+
+// subject is the member's present pod; its UID is empty when there is none.
+func (m *Member) subject() fencing.Subject {
+	return fencing.Subject{Member: m.Name, PodUID: m.Pod.UID}
+}
+
+// heard: the agent of the pod that is there now answered the last attempt.
+func (m *Member) heard() bool {
+	return m.Heard() && m.State.PodUID == m.Pod.UID && m.Pod.UID != ""
+}
+
+// silentFor is how long no attempt succeeded; zero when the last one did or none was
+// made. Not having tried is not silence.
+func (l *look) silentFor(m *Member) time.Duration {
+	if m.heard() || m.SilentSince.IsZero() {
+		return 0
+	}
+	return max(0, l.Now.Sub(m.SilentSince))
+}
+
+// hasData: the member's volume holds the data the authority knows it by.
+func (l *look) hasData(m *Member) bool {
+	if !m.heard() || m.State.DataID == "" || m.State.DataID != l.rec.Data[m.Name] {
+		return false
+	}
+	switch m.State.Phase {
+	case agentapi.PhaseHeld, agentapi.PhaseRecovering, agentapi.PhaseClosed, agentapi.PhaseOpening,
+		agentapi.PhaseOpen, agentapi.PhaseClosing, agentapi.PhaseFailed, agentapi.PhaseStarting:
+		return true
+	case agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseEmpty, agentapi.PhaseInitialising,
+		agentapi.PhaseSeeding, agentapi.PhaseVoid:
+		return false
+	}
+	return false
+}
+
+// lostData: the agent says that its volume does not hold the data it should. Not hearing
+// it is not that.
+func (l *look) lostData(m *Member) bool {
+	if !m.heard() || l.rec.Data[m.Name] == "" {
+		return false
+	}
+	switch m.State.Phase {
+	case agentapi.PhaseEmpty, agentapi.PhaseVoid, agentapi.PhaseForeign:
+		return true
+	case agentapi.PhaseClosed, agentapi.PhaseOpen, agentapi.PhaseHeld:
+		return m.State.DataID != l.rec.Data[m.Name]
+	case agentapi.PhaseStarting, agentapi.PhaseVolumeInUse, agentapi.PhaseInitialising, agentapi.PhaseSeeding,
+		agentapi.PhaseRecovering, agentapi.PhaseOpening, agentapi.PhaseClosing, agentapi.PhaseFailed:
+		return false
+	}
+	return false
+}
+
+// open: the agent of this very pod says that it is open at the present epoch.
+func (l *look) open(m *Member) bool {
+	return m.heard() && m.State.Phase == agentapi.PhaseOpen && m.State.OpenEpoch == l.e
+}
+
+// streams: the member's receiver runs and it acknowledges what it receives.
+func streams(m *Member) bool {
+	return m.heard() && m.State.Mysqld.Running && m.State.Server != nil &&
+		m.State.Server.Receiver.Running && m.State.Server.ReplicaSemiSync
+}
+
+// candidacy says whether a member may be promoted, and why not. lasting: it will not
+// become one by waiting a little.
+type candidacy struct {
+	ok      bool
+	why     string
+	lasting bool
+}
+
+func not(lasting bool, format string, args ...any) candidacy {
+	return candidacy{why: fmt.Sprintf(format, args...), lasting: lasting}
+}
+
+// candidacyOf judges a member as the one to take over from the other.
+func (l *look) candidacyOf(m *Member) candidacy {
+	switch {
+	case l.Settings.Lossless && l.rec.Ledger.State != authority.Both:
+		return not(true, "the ledger is %s(%s): %s may lack acknowledged writes", l.rec.Ledger.State, l.rec.Ledger.First, m.Name)
+	case l.rec.Data[m.Name] == "":
+		return not(true, "nobody vouches for the data of %s", m.Name)
+	case !m.heard():
+		return not(l.silentFor(m) >= l.Settings.DeadAfter, "the agent of %s does not answer (%s)", m.Name, m.Reach)
+	case !l.hasData(m):
+		return not(true, "%s does not hold the data it is known by (%s)", m.Name, m.State.Phase)
+	case !m.State.Mysqld.Running || m.State.Server == nil:
+		return not(true, "mysqld of %s does not answer", m.Name)
+	case m.Pod.Deleting:
+		return not(true, "the pod of %s is being deleted", m.Name)
+	case m.State.Server.Applier.LastErrno != 0:
+		return not(true, "the applier of %s stopped with error %d", m.Name, m.State.Server.Applier.LastErrno)
+	case l.errantOf(m) != "":
+		return not(true, "%s has transactions that are not the pair's", m.Name)
+	}
+	if l.Settings.Lossless {
+		if entered := l.rec.Ledger.Incarnations[m.Name]; m.State.Mysqld.Incarnation != entered {
+			return not(true, "mysqld of %s was restarted since it was last in sync", m.Name)
+		}
+		return candidacy{ok: true}
+	}
+	return l.asyncCandidacy(m)
+}
+
+// asyncCandidacy bounds what a promotion in Async may lose: the applier's lag, and the
+// time the receiver had been away before the primary fell silent.
+func (l *look) asyncCandidacy(m *Member) candidacy {
+	if m.State.Server.LagSeconds < 0 {
+		return not(true, "the lag of %s is unknown", m.Name)
+	}
+	lag := time.Duration(m.State.Server.LagSeconds) * time.Second
+	if since := l.History.LostSince; !since.IsZero() {
+		until := l.Now
+		if o := l.other(m.Name); !o.SilentSince.IsZero() && !o.heard() {
+			until = o.SilentSince
+		}
+		lag += max(0, until.Sub(since))
+	}
+	if lag > l.Settings.AsyncMaxLag {
+		return not(true, "%s lags by %s, more than failover.async.maxLag %s", m.Name, lag, l.Settings.AsyncMaxLag)
+	}
+	return candidacy{ok: true}
+}
+
+// errantOf is what the last comparison found in the member's present data and run.
+func (l *look) errantOf(m *Member) string {
+	found, ok := l.History.Errant[m.Name]
+	if !ok || m.State == nil || found.DataID != m.State.DataID || found.Incarnation != m.State.Mysqld.Incarnation {
+		return ""
+	}
+	return found.GTIDs
+}
+
+// intendedFor: the intent, a hint, names this member as the next holder.
+func (l *look) intendedFor(m *Member) bool {
+	return m != nil && l.rec.Intent != nil && l.rec.Intent.Target == m.Name
+}
+
+// sinceEpoch is how long this process has known the present epoch.
+func (l *look) sinceEpoch() time.Duration {
+	at, ok := l.Evidence.Since(l.e)
+	if !ok {
+		return 0
+	}
+	return l.Now.Sub(at)
+}
+
+// sinceHolder is how long this process has seen the present holder.
+func (l *look) sinceHolder() time.Duration {
+	if l.History.HolderSince.IsZero() {
+		return 0
+	}
+	return l.Now.Sub(l.History.HolderSince)
+}
+
+func (l *look) change(c authority.Change) Step {
+	return ChangeAuthority{From: l.rec, Version: l.Authority.Version, Change: c}
+}

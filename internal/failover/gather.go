@@ -1,0 +1,88 @@
+package failover
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// gathered is what is known about the pods that must be closed, and how to learn more.
+type gathered struct {
+	proofs  []fencing.Proof
+	missing []fencing.Subject
+	steps   []Step
+	// after is when an expiry will be due; zero when none is on its way.
+	after time.Duration
+}
+
+// gather collects the proofs for a course and the steps towards the missing ones.
+func (l *look) gather(c course) gathered {
+	var g gathered
+	others := l.othersOf(c.to)
+	for _, s := range l.rec.Subjects(pair.Holder(c.to.subject()), others) {
+		g.proofs = append(g.proofs, l.Evidence.Proofs(s, l.e)...)
+		expired, remaining := l.expired(s)
+		if expired.Kind() != "" {
+			g.proofs = append(g.proofs, expired)
+		}
+		if remaining > 0 && (g.after == 0 || remaining < g.after) {
+			g.after = remaining
+		}
+	}
+	draft := authority.Appoint{
+		To: pair.Holder(c.to.subject()), Grounds: c.grounds, Others: others, Proofs: g.proofs,
+		AckFencedIsEnough: l.Settings.Lossless && l.Settings.PromoteOnAckFenced,
+	}
+	g.missing = draft.Missing(l.rec)
+	for _, s := range g.missing {
+		g.steps = append(g.steps, l.evidenceSteps(s)...)
+	}
+	return g
+}
+
+// expired: the authority of a pod has run out. In Async that counts only if opted in,
+// since a machine that a hypervisor stopped would go on acknowledging.
+func (l *look) expired(s fencing.Subject) (fencing.Proof, time.Duration) {
+	if !l.Settings.Lossless && !l.Settings.AsyncAnyProof {
+		return fencing.Proof{}, 0
+	}
+	return l.Evidence.Expired(fencing.Expiry{
+		Subject: s, Voucher: l.other(s.Member).Name, Epoch: l.e,
+		Lease: l.rec.LeaseDuration, Margin: l.Settings.SafetyMargin,
+	}, l.Now)
+}
+
+// evidenceSteps are the questions that can yield a proof about a pod: its own agent, its
+// end, its node, a person's word, and its peer's cease, without which nothing expires.
+func (l *look) evidenceSteps(s fencing.Subject) []Step {
+	m := l.member(s.Member)
+	if m == nil {
+		return nil
+	}
+	var steps []Step
+	present := m.Pod.Reading == Read && m.Pod.UID == s.PodUID
+	if present && m.Pod.IP != "" && !m.Pod.Ended.Terminated {
+		steps = append(steps, Fence{Subject: s})
+	}
+	if present && m.Pod.Deleting && m.Pod.Ended.Terminated {
+		steps = append(steps, ProvePod{Subject: s})
+	}
+	waited := l.sinceEpoch() > l.rec.LeaseDuration+l.Settings.SafetyMargin
+	if present && waited && m.Pod.NodeOutOfService == Yes {
+		steps = append(steps, ProveNode{Subject: s, Node: m.Pod.Node})
+	}
+	if op := l.operation(VerbConfirmDead, s.Member); op != nil && waited {
+		word := fencing.Word{Operation: op.Name, Member: s.Member, Epoch: op.Confirmed}
+		if l.rec.LastHolder != nil {
+			word.HeldAt = l.rec.LastHolder.Epoch
+		}
+		steps = append(steps, ProveWord{Subject: s, Word: word})
+	}
+	voucher := l.other(s.Member)
+	if _, ceased := l.Evidence.CeasedAt(voucher.Name, l.e); !ceased && voucher.Pod.UID != "" && voucher.Pod.IP != "" {
+		steps = append(steps, Cease{Subject: voucher.subject()})
+	}
+	return steps
+}

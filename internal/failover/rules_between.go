@@ -1,0 +1,346 @@
+package failover
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// betweenRules apply while nobody is the holder. Exactly one of ForcePromotion,
+// PromoteCandidate, Abandon, ReappointHolder and NoTrustedCopy goes on, judged anew at
+// every look.
+var betweenRules = []rule{
+	{name: RuleFencedByPerson, apply: fencedByPerson, ends: true},
+	{name: RuleForcePromotion, apply: forcePromotion, ends: true},
+	{name: RulePromoteCandidate, apply: promoteCandidate, ends: true},
+	{name: RuleAbandon, apply: abandon, ends: true},
+	{name: RuleReappointHolder, apply: reappointHolder, ends: true},
+	{name: RuleCandidateStuck, apply: candidateStuck, ends: true},
+	{name: RuleNoTrustedCopy, apply: noTrustedCopy, ends: true},
+}
+
+// course is one way to a new holder.
+type course struct {
+	to      *Member
+	grounds authority.Grounds
+	// deleteOld: the last holder's pod is deleted, and its deletion accepted, first.
+	deleteOld bool
+	// ackFence: to must have stopped receiving and applied everything first.
+	ackFence bool
+	fact     string
+}
+
+// opening are the steps that every course begins with: the Service to the door of the
+// member that is meant.
+func (l *look) doorTo(m *Member) []Step {
+	if step, ok := l.pointTo(m, LeadsDoor); ok {
+		return []Step{step}
+	}
+	return nil
+}
+
+// pursue gives the next steps of a course: first everything that can go on at once,
+// then the appointment.
+func (l *look) pursue(c course) Plan {
+	g := l.gather(c)
+	steps := slices.Concat(l.prepare(c), g.steps, l.doorTo(c.to))
+	p := Plan{Kind: Acts, Fact: c.fact, Steps: together(steps), Missing: g.missing, After: g.after, Operation: l.courseNote(c)}
+	if len(g.missing) == 0 && l.prepared(c) {
+		p.Steps = append([]Step{l.appoint(c, g.proofs)}, l.doorTo(c.to)...)
+		p.Operation.Phase, p.Operation.Epoch = OperationSucceeded, l.e
+		p.Operation.Proof = proofNoted(g.proofs, l.rec)
+		return p
+	}
+	if len(g.missing) > 0 && l.overdue() {
+		p.Kind, p.Rule, p.Verb = Doubts, RuleAwaitingProof, VerbConfirmDead
+		p.Fact = fmt.Sprintf("%s; there is no proof yet that %v accepts no writes. If it cannot run any more, say so", c.fact, g.missing)
+	} else if len(p.Steps) == 0 {
+		p.Kind = Waits
+		p.Fact = c.fact + l.waitsFor(c, g)
+	}
+	return p
+}
+
+func proofNoted(proofs []fencing.Proof, rec authority.Record) fencing.Kind {
+	if rec.LastHolder != nil {
+		for _, p := range append(slices.Clone(proofs), rec.EndProof()) {
+			if p.Closes(fencing.SubjectOf(rec.LastHolder.Holder), rec.Epoch) {
+				return p.Kind()
+			}
+		}
+	}
+	if len(proofs) > 0 {
+		return proofs[0].Kind()
+	}
+	return ""
+}
+
+func (l *look) waitsFor(c course, g gathered) string {
+	switch {
+	case len(g.missing) > 0 && g.after > 0:
+		return fmt.Sprintf("; its authority runs out in %s", g.after.Round(time.Millisecond))
+	case len(g.missing) > 0:
+		return fmt.Sprintf("; waits for proof that %v accepts no writes", g.missing)
+	}
+	return fmt.Sprintf("; waits for %s to apply what it has received", c.to.Name)
+}
+
+// overdue: what comes by itself should have come by now.
+func (l *look) overdue() bool {
+	return l.sinceEpoch() > l.rec.LeaseDuration+l.Settings.SafetyMargin+l.Settings.DeadAfter
+}
+
+func (l *look) courseNote(c course) *OperationNote {
+	name := fmt.Sprintf("%s-failover-%d", l.Settings.Name, l.e)
+	if l.rec.Intent != nil && l.rec.Intent.Operation != "" && l.rec.Intent.Operation != authority.IntentSeed {
+		name = l.rec.Intent.Operation
+	}
+	n := &OperationNote{Name: name, Verb: VerbFailover, Phase: OperationRunning, Epoch: l.e, To: c.to.Name, Message: c.fact}
+	if l.rec.Intent != nil {
+		n.Rule = RuleName(l.rec.Intent.Step)
+	}
+	if l.last != nil {
+		n.From = l.last.Name
+	}
+	return n
+}
+
+// prepare are the things that have to be in place before the appointment, beside proofs.
+func (l *look) prepare(c course) []Step {
+	var steps []Step
+	if c.ackFence {
+		_, ceased := l.Evidence.CeasedAt(c.to.Name, l.e)
+		if !ceased || c.to.heard() && c.to.State.ReceiverStoppedAt < l.e {
+			steps = append(steps, AckFence{Subject: c.to.subject(), About: l.ackAbout()})
+		}
+	} else if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {
+		steps = append(steps, Cease{Subject: c.to.subject()})
+	}
+	if c.deleteOld && l.oldPodStands() {
+		steps = append(steps, DeletePod{Subject: fencing.SubjectOf(l.rec.LastHolder.Holder)})
+	}
+	if !c.to.Pod.Fenced {
+		steps = append(steps, AddFinalizer{Subject: c.to.subject()})
+	}
+	return steps
+}
+
+// ackAbout is whose acknowledgements end with the candidate's receiver.
+func (l *look) ackAbout() []fencing.Subject {
+	if !l.Settings.Lossless || !l.Settings.PromoteOnAckFenced || l.rec.Ledger.State != authority.Both {
+		return nil
+	}
+	return []fencing.Subject{fencing.SubjectOf(l.rec.LastHolder.Holder)}
+}
+
+// oldPodStands: the last holder's pod is there, or was not read, and its deletion has
+// not been accepted.
+func (l *look) oldPodStands() bool {
+	pod := l.last.Pod
+	switch pod.Reading {
+	case Missing:
+		return false
+	case Read:
+		return pod.UID == l.rec.LastHolder.Holder.PodUID && !pod.Deleting
+	case Unread, Malformed:
+	}
+	return true
+}
+
+func (l *look) prepared(c course) bool {
+	if !c.to.heard() || !c.to.Pod.Fenced || c.deleteOld && l.oldPodStands() {
+		return false
+	}
+	if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {
+		return false
+	}
+	if !c.ackFence {
+		return true
+	}
+	return c.to.State.ReceiverStoppedAt == l.e && c.to.State.AppliedAll
+}
+
+func (l *look) appoint(c course, proofs []fencing.Proof) Step {
+	return l.change(authority.Appoint{
+		To: pair.Holder(c.to.subject()), Grounds: c.grounds, Others: l.othersOf(c.to), Proofs: proofs,
+		Incarnation: c.to.State.Mysqld.Incarnation, AckFencedIsEnough: l.Settings.Lossless && l.Settings.PromoteOnAckFenced,
+		Lease: l.Settings.LeaseDuration,
+	})
+}
+
+// othersOf are the pods, beside the last holder's, that could hold an older authority.
+func (l *look) othersOf(to *Member) []fencing.Subject {
+	if other := l.other(to.Name); other.Pod.UID != "" {
+		return []fencing.Subject{other.subject()}
+	}
+	return nil
+}
+
+func fencedByPerson(l *look) (Plan, bool) {
+	op := l.operation(VerbFence, "")
+	if op == nil || l.operation(VerbRelease, "") != nil {
+		return no()
+	}
+	p, ok := doubt(VerbRelease, "operation %s: nobody accepts writes until it is released", op.Name)
+	var steps []Step
+	for _, m := range []*Member{l.last, l.peer} {
+		if m.heard() && len(l.Evidence.Proofs(m.subject(), l.e)) == 0 {
+			steps = append(steps, Fence{Subject: m.subject()})
+		}
+	}
+	steps = append(steps, l.doorTo(l.last)...)
+	p.Steps = together(steps)
+	p.Operation = &OperationNote{
+		Name: op.Name, Verb: VerbFence, Rule: RuleFenceByPerson, Phase: OperationRunning, Epoch: l.e, From: l.last.Name, Message: p.Fact,
+	}
+	return p, ok
+}
+
+func forcePromotion(l *look) (Plan, bool) {
+	op := l.operation(VerbForcePromote, "")
+	if op == nil {
+		return no()
+	}
+	to := l.member(op.Target)
+	if why := l.cannotForce(to); why != "" {
+		return hold(VerbNone, "operation %s asks to promote %s, but %s", op.Name, op.Target, why)
+	}
+	// An applier that stopped with an error never finishes; a person took that on.
+	stuck := to.State.Server != nil && to.State.Server.Applier.LastErrno != 0
+	c := course{to: to, grounds: authority.GroundsForced, deleteOld: to != l.last, ackFence: to != l.last && !stuck}
+	c.fact = fmt.Sprintf("operation %s forces the promotion of %s", op.Name, to.Name)
+	p := l.pursue(c)
+	if p.Operation != nil {
+		p.Operation.Name, p.Operation.Verb, p.Operation.Rule = op.Name, VerbForcePromote, RuleForcePromotion
+	}
+	return p, true
+}
+
+// promoteCandidate: the other member is in sync, in its entered incarnation, and applies
+// in time.
+func promoteCandidate(l *look) (Plan, bool) {
+	if l.intendedFor(l.last) && l.canReturn(l.last) && (l.last.Pod.UID != "" && !l.last.Pod.Deleting) {
+		return no()
+	}
+	c := l.candidacyOf(l.peer)
+	if !c.ok && c.lasting {
+		return no()
+	}
+	if !c.ok {
+		return wait("%s is to take over, and %s", l.peer.Name, c.why)
+	}
+	if !l.appliedAll(l.peer) && l.sinceEpoch() > l.Settings.ApplyTimeout && l.canReturn(l.last) {
+		return no()
+	}
+	grounds := authority.GroundsPromote
+	if !l.Settings.Lossless {
+		grounds = authority.GroundsLag
+	}
+	p := l.pursue(course{
+		to: l.peer, grounds: grounds, deleteOld: true, ackFence: true,
+		fact: fmt.Sprintf("%s takes over from %s", l.peer.Name, l.last.Name),
+	})
+	if !l.appliedAll(l.peer) && l.sinceEpoch() > l.Settings.ApplyTimeout && p.Kind != Doubts {
+		p.Kind, p.Verb = Doubts, VerbForcePromote
+		p.Rule = RuleCandidateStuck
+		p.Fact = fmt.Sprintf("%s has not applied what it received within %s and goes on", l.peer.Name, l.Settings.ApplyTimeout)
+	}
+	return p, true
+}
+
+func (l *look) appliedAll(m *Member) bool {
+	return m.heard() && m.State.ReceiverStoppedAt == l.e && m.State.AppliedAll
+}
+
+// canReturn: the last holder's data is there, in sync, and its agent answers.
+func (l *look) canReturn(m *Member) bool {
+	return l.hasData(m) && m.State.DataID == l.rec.LastHolder.DataID && l.rec.Ledger.InSync(m.Name) &&
+		m.Pod.UID != "" && !m.Pod.Deleting && m.State.Phase != agentapi.PhaseFailed
+}
+
+func (l *look) returns(replaced bool, fact string) (Plan, bool) {
+	if !l.canReturn(l.last) || (l.last.Pod.UID != l.rec.LastHolder.Holder.PodUID) != replaced {
+		return no()
+	}
+	return l.pursue(course{to: l.last, grounds: authority.GroundsReturn, fact: fmt.Sprintf(fact, l.last.Name)}), true
+}
+
+// abandon: no candidate; the last holder goes on in the same pod, at a new epoch.
+func abandon(l *look) (Plan, bool) {
+	return l.returns(false, "nobody can take over in its place: %s goes on")
+}
+
+// reappointHolder: the last holder's data goes on in a new pod. Until that pod is there
+// the old one's end is proven, written down, and its finalizer taken off.
+func reappointHolder(l *look) (Plan, bool) {
+	if p, ok := l.returns(true, "the data of %s goes on in its new pod"); ok {
+		return p, ok
+	}
+	old := fencing.SubjectOf(l.rec.LastHolder.Holder)
+	pod := l.last.Pod
+	if pod.Reading == Read && pod.UID == old.PodUID && pod.Deleting {
+		return l.endOldPod(old)
+	}
+	if !l.rec.Ledger.InSync(l.last.Name) || l.sinceEpoch() > max(l.Settings.InitialDelay, l.Settings.DeadAfter) {
+		return no()
+	}
+	if l.last.heard() && (l.lostData(l.last) || l.last.State.Phase == agentapi.PhaseFailed) {
+		return no()
+	}
+	p, ok := wait("waits for the next pod of %s (%s) %s", l.last.Name, l.last.Reach, pod.Problem)
+	p.Steps = l.doorTo(l.peer)
+	return p, ok
+}
+
+// endOldPod proves the end of the last holder's pod, writes it down and lets it go.
+func (l *look) endOldPod(old fencing.Subject) (Plan, bool) {
+	fact := fmt.Sprintf("the pod %s is ending", old)
+	for _, p := range l.Evidence.Proofs(old, l.e) {
+		if l.rec.LastHolder.Ended == "" && (p.Kind() == fencing.PodTerminated || p.Kind() == fencing.HumanAck) {
+			return act(fact, l.change(authority.RecordEnd{Proof: p}))
+		}
+	}
+	switch {
+	case l.rec.LastHolder.Ended != "" && l.last.Pod.Fenced:
+		return act(fact, RemoveFinalizer{Subject: old})
+	case l.rec.LastHolder.Ended == "":
+		steps := l.evidenceSteps(old)
+		if len(steps) > 0 {
+			p, ok := act(fact, together(steps)...)
+			p.After = time.Second
+			return p, ok
+		}
+	}
+	if l.overdue() && !l.last.Pod.Ended.Terminated {
+		return doubt(VerbConfirmDead, "the pod %s is being deleted and does not end. If its node is gone for good, say so", old)
+	}
+	p, ok := wait("%s", fact)
+	p.Steps = l.doorTo(l.peer)
+	return p, ok
+}
+
+func candidateStuck(l *look) (Plan, bool) {
+	m := l.peer
+	if !m.heard() || m.State.Server == nil || m.State.Server.Applier.LastErrno == 0 || !l.rec.Ledger.InSync(m.Name) {
+		return no()
+	}
+	p, ok := doubt(VerbForcePromote, "the applier of %s stopped with error %d (%s), and the last primary cannot go on", m.Name, m.State.Server.Applier.LastErrno, m.State.Server.Applier.LastError)
+	p.Steps = l.doorTo(m)
+	return p, ok
+}
+
+func noTrustedCopy(l *look) (Plan, bool) {
+	p, ok := doubt(VerbForcePromote, "nobody may be appointed: %s; and %s cannot go on (%s). Bring one back, or promote one and lose what it lacks",
+		l.candidacyOf(l.peer).why, l.last.Name, l.last.Reach)
+	steps := l.doorTo(l.peer)
+	if l.peer.Pod.IP == "" {
+		steps = l.doorTo(l.last)
+	}
+	p.Steps = steps
+	return p, ok
+}

@@ -1,0 +1,321 @@
+package failover
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/fencing"
+)
+
+// holderRules keep a pair with a holder as it should be.
+var holderRules = []rule{
+	{name: RuleServiceFollows, apply: serviceFollows},
+	{name: RuleFinalizerOnHolder, apply: finalizerOnHolder},
+	{name: RuleSoloEntry, apply: soloEntry},
+	{name: RuleSoloForClosedHolder, apply: soloForClosedHolder},
+	{name: RuleHolderWentBack, apply: holderWentBack},
+	{name: RulePassiveFoundWritable, apply: passiveFoundWritable},
+	{name: RuleWritesBlocked, apply: writesBlocked},
+	{name: RuleReleaseEndedPod, apply: releaseEndedPod},
+	{name: RuleLabelsFollow, apply: labelsFollow},
+	{name: RuleAwaitOpening, apply: awaitOpening},
+	{name: RuleMemberProblem, apply: memberProblem},
+	{name: RulePassiveAway, apply: passiveAway},
+	{name: RuleNameSeededData, apply: nameSeededData},
+	{name: RuleSeedPassive, apply: seedPassive},
+	{name: RuleAwaitSeed, apply: awaitSeed},
+	{name: RuleRewindTail, apply: rewindTail},
+	{name: RuleDiverged, apply: diverged},
+	{name: RuleAwaitStreaming, apply: awaitStreaming},
+	{name: RuleIncarnationChanged, apply: incarnationChanged},
+	{name: RuleBeginJoining, apply: beginJoining},
+	{name: RuleAwaitWaiting, apply: awaitWaiting},
+	{name: RuleConcludeJoining, apply: concludeJoining},
+	{name: RuleLagging, apply: lagging},
+	{name: RuleRestartPending, apply: restartPending},
+	{name: RuleAgentOutdated, apply: agentOutdated},
+	{name: RuleInSync, apply: inSync},
+	{name: RuleReplicating, apply: replicating},
+}
+
+// pointTo is the step that leads the client Service to a member's door or mysqld at the
+// present epoch, unless it leads there.
+func (l *look) pointTo(m *Member, leads Door) (Step, bool) {
+	s := l.Service
+	if m == nil || s.Reading != Read || m.Pod.IP == "" || m.Pod.UID == "" {
+		return nil, false
+	}
+	labelled := m.Pod.Labels[EpochLabel(l.e)] == string(leads)
+	if labelled && s.Epoch == l.e && s.Leads == leads && s.PortLeads == leads && s.Member == m.Name {
+		return nil, false
+	}
+	return PointService{Version: s.Version, Epoch: l.e, Leads: leads, Member: m.Name, PodUID: m.Pod.UID, Labelled: labelled}, true
+}
+
+// serviceFollows derives the client Service from the authority. It leads to mysqld only
+// of the holder's own pod, from when that was seen open at this epoch.
+func serviceFollows(l *look) (Plan, bool) {
+	target, leads := &l.Members[0], LeadsDoor
+	if l.holder != nil {
+		target = l.holder
+		if l.holderGone() == "" && (l.open(target) || l.leadsOpen(target)) {
+			leads = LeadsOpen
+		}
+	}
+	if target.Pod.IP == "" {
+		target, leads = l.other(target.Name), LeadsDoor
+	}
+	step, ok := l.pointTo(target, leads)
+	if !ok {
+		return no()
+	}
+	return act(fmt.Sprintf("the Service should lead to the %s of %s at epoch %d", doorWord(leads), target.Name, l.e), step)
+}
+
+func doorWord(d Door) string {
+	if d == LeadsOpen {
+		return "mysqld"
+	}
+	return "door"
+}
+
+// leadsOpen: the Service leads to this member's mysqld at this epoch already. It stays
+// while mysqld restarts in place: that refuses clients as fast as the door does.
+func (l *look) leadsOpen(m *Member) bool {
+	s := l.Service
+	return s.Reading == Read && s.Epoch == l.e && s.Leads == LeadsOpen && s.PortLeads == LeadsOpen && s.Member == m.Name &&
+		m.Pod.Labels[EpochLabel(l.e)] == string(LeadsOpen)
+}
+
+func finalizerOnHolder(l *look) (Plan, bool) {
+	pod := l.holder.Pod
+	if pod.Reading != Read || pod.UID != l.rec.Holder.PodUID || pod.Fenced || pod.Deleting {
+		return no()
+	}
+	return act(fmt.Sprintf("the pod of the primary %s lacks the finalizer", l.holder.Name), AddFinalizer{Subject: l.holder.subject()})
+}
+
+// releaseEndedPod: another member was appointed with the proof that this pod is closed,
+// so its finalizer has done its work.
+func releaseEndedPod(l *look) (Plan, bool) {
+	pod := l.passive.Pod
+	if pod.Reading == Read && pod.Fenced {
+		return act(fmt.Sprintf("the pod of %s is not the primary's any more", l.passive.Name), RemoveFinalizer{Subject: l.passive.subject()})
+	}
+	// The holder's own member may have an older pod only until the new one is there.
+	return no()
+}
+
+// labelsFollow keeps role, readability and epoch labels of both pods. The epoch's key
+// stays on the pod that the Service selects, and goes from every other one.
+func labelsFollow(l *look) (Plan, bool) {
+	for i := range l.Members {
+		m := &l.Members[i]
+		if m.Pod.Reading != Read || m.Pod.UID == "" || m.Pod.Labels == nil {
+			continue
+		}
+		set, remove := l.labelsOf(m)
+		if len(set) == 0 && len(remove) == 0 {
+			continue
+		}
+		return act(fmt.Sprintf("the labels of %s are not what they should be", m.Name), LabelPod{Subject: m.subject(), Set: set, Remove: remove})
+	}
+	return no()
+}
+
+func (l *look) labelsOf(m *Member) (set map[string]string, remove []string) {
+	want := map[string]string{LabelRole: RolePassive}
+	if m.Pod.UID == l.rec.Holder.PodUID {
+		want[LabelRole] = RolePrimary
+	}
+	if l.readable(m) {
+		want[LabelReadable] = "true"
+	}
+	selected := l.Service.Reading == Read && l.Service.Epoch == l.e && l.Service.Member == m.Name
+	set = map[string]string{}
+	for key, value := range want {
+		if m.Pod.Labels[key] != value {
+			set[key] = value
+		}
+	}
+	for key := range m.Pod.Labels {
+		stale := strings.HasPrefix(key, LabelEpochPrefix) && (key != EpochLabel(l.e) || !selected)
+		unreadable := key == LabelReadable && want[LabelReadable] == ""
+		if stale && l.Service.Reading == Read && l.Service.Epoch == l.e || unreadable {
+			remove = append(remove, key)
+		}
+	}
+	slices.Sort(remove)
+	return set, remove
+}
+
+// readable: the passive Service may lead to this member.
+func (l *look) readable(m *Member) bool {
+	if m == l.passive {
+		return l.fitForReads(m)
+	}
+	return l.Settings.FallbackToPrimary && l.open(m) && !l.fitForReads(l.passive)
+}
+
+func (l *look) fitForReads(m *Member) bool {
+	if m == nil || !l.hasData(m) || !streams(m) || m.Pod.Deleting {
+		return false
+	}
+	lag := m.State.Server.LagSeconds
+	return lag >= 0 && time.Duration(lag)*time.Second <= l.Settings.PassiveMaxLag && m.State.Server.Applier.Running
+}
+
+func awaitOpening(l *look) (Plan, bool) {
+	m := l.holder
+	switch {
+	case l.open(m):
+		return no()
+	case !m.heard():
+		return wait("the agent of the primary %s does not answer (%s) %s", m.Name, m.Reach, m.Pod.Problem)
+	}
+	return wait("%s may be open at epoch %d and is %s", m.Name, l.e, m.State.Phase)
+}
+
+// soloEntry: the passive does not acknowledge. The trigger is the age of the oldest
+// commit that waits, or that the passive has no data any more and has to be copied anew.
+func soloEntry(l *look) (Plan, bool) {
+	why := l.alone()
+	if why == "" || l.Settings.Lossless && !l.Settings.ContinueAlone {
+		return no()
+	}
+	return act(why, l.change(authority.EnterSolo{Member: l.holder.Name}))
+}
+
+// alone says why the primary should not wait any more.
+func (l *look) alone() string {
+	if l.rec.Ledger.State == authority.Solo || !l.rec.Ledger.InSync(l.holder.Name) {
+		return ""
+	}
+	if !l.Settings.Lossless {
+		return "durability.mode is Async: commits do not wait"
+	}
+	if !l.open(l.holder) {
+		return ""
+	}
+	server := l.holder.State.Server
+	switch {
+	case server != nil && server.OldestWait > l.Settings.PassiveTimeout && l.sinceHolder() >= l.Settings.DeadAfter:
+		return fmt.Sprintf("a commit has waited %s for %s to acknowledge it", server.OldestWait.Round(time.Millisecond), l.passive.Name)
+	case l.lostData(l.passive):
+		return fmt.Sprintf("%s does not hold the pair's data any more (%s)", l.passive.Name, l.passive.State.Phase)
+	}
+	return ""
+}
+
+// soloForClosedHolder: the holder is closed with commits that its peer may lack, and the
+// peer stays away. It has every acknowledged write, so it may go on alone.
+func soloForClosedHolder(l *look) (Plan, bool) {
+	why := l.closedAlone()
+	if why == "" || !l.Settings.ContinueAlone {
+		return no()
+	}
+	return act(why, l.change(authority.EnterSolo{Member: l.holder.Name}))
+}
+
+func (l *look) closedAlone() string {
+	m := l.holder
+	if !l.Settings.Lossless || l.rec.Ledger.State == authority.Solo || !l.rec.Ledger.InSync(m.Name) {
+		return ""
+	}
+	if !l.hasData(m) || l.open(m) || !m.State.Mysqld.Running || l.holderGone() != "" {
+		return ""
+	}
+	since := l.History.LostSince
+	lost := max(l.Settings.DeadAfter, l.Settings.PassiveTimeout)
+	if since.IsZero() || l.Now.Sub(since) < lost || l.sinceHolder() < lost {
+		return ""
+	}
+	return fmt.Sprintf("%s is closed, and %s has not streamed for %s", m.Name, l.passive.Name, l.Now.Sub(since).Round(time.Second))
+}
+
+// writesBlocked: as asked, writes wait until the passive is back.
+func writesBlocked(l *look) (Plan, bool) {
+	if !l.Settings.Lossless || l.Settings.ContinueAlone {
+		return no()
+	}
+	why := l.alone()
+	if why == "" {
+		why = l.closedAlone()
+	}
+	if why == "" {
+		return no()
+	}
+	return hold(VerbNone, "%s; durability.onPassiveLoss is Block: bring %s back, or set it to Continue", why, l.passive.Name)
+}
+
+// holderWentBack: the passive has transactions that the holder wrote and lacks.
+func holderWentBack(l *look) (Plan, bool) {
+	errant := l.errantOf(l.passive)
+	if errant == "" || !l.holder.heard() || l.holder.State.Server == nil {
+		return no()
+	}
+	uuid := strings.ToLower(l.holder.State.Server.ServerUUID)
+	if uuid == "" || !strings.Contains(strings.ToLower(errant), uuid) {
+		return no()
+	}
+	return doubt(VerbForcePromote, "%s has transactions that %s wrote and lacks (%s): the volume of %s went back in time. Promote %s, or keep what %s has",
+		l.passive.Name, l.holder.Name, errant, l.holder.Name, l.passive.Name, l.holder.Name)
+}
+
+// passiveFoundWritable: the passive's own agent closes it; asking for a fence makes it
+// look at once and answers with the proof that it is closed.
+func passiveFoundWritable(l *look) (Plan, bool) {
+	m := l.passive
+	if !m.heard() || m.State.Server == nil || !m.State.Mysqld.Running {
+		return no()
+	}
+	if m.State.Server.SuperReadOnly && m.State.Server.ReadOnly && m.State.OpenEpoch == 0 {
+		return no()
+	}
+	if m.State.KnownEpoch < l.e {
+		return act(fmt.Sprintf("%s is not the primary, accepts writes and knows only epoch %d", m.Name, m.State.KnownEpoch),
+			Fence{Subject: m.subject()})
+	}
+	return act(fmt.Sprintf("%s is not the primary and was found writable", m.Name), Fence{Subject: m.subject()})
+}
+
+func memberProblem(l *look) (Plan, bool) {
+	for _, m := range []*Member{l.holder, l.passive} {
+		if m.heard() && len(m.State.Problems) > 0 {
+			return hold(VerbNone, "%s: %s", m.Name, m.State.Problems[0].Message)
+		}
+	}
+	return no()
+}
+
+func restartPending(l *look) (Plan, bool) {
+	for i := range l.Members {
+		if o := l.Members[i].Pod.Outdated; o != "" {
+			return hold(VerbNone, "the pod of %s runs with a former %s and takes the new one at its next restart", l.Members[i].Name, o)
+		}
+	}
+	return no()
+}
+
+func agentOutdated(l *look) (Plan, bool) {
+	for i := range l.Members {
+		m := &l.Members[i]
+		if m.heard() && l.Settings.AgentVersion != "" && m.State.AgentVersion != l.Settings.AgentVersion {
+			return hold(VerbNone, "the agent of %s is %s, the operator's is %s; it is renewed with the next restart of its pod", m.Name, m.State.AgentVersion, l.Settings.AgentVersion)
+		}
+	}
+	return no()
+}
+
+// closedProof: the passive answered "closed" to a question about the present epoch.
+func (l *look) closedProof(m *Member) bool {
+	for _, p := range l.Evidence.Proofs(m.subject(), l.e) {
+		if p.Kind() == fencing.Demoted || p.Kind() == fencing.ProcessStopped {
+			return true
+		}
+	}
+	return false
+}

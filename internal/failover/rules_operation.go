@@ -1,0 +1,227 @@
+package failover
+
+import (
+	"fmt"
+	"maps"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// operationRefused answers an operation whose confirmation is about another pair or
+// another epoch: a manifest that was kept and is replayed does nothing.
+func operationRefused(l *look) (Plan, bool) {
+	if l.Settings.Paused {
+		return no()
+	}
+	for i := range l.Operations {
+		op := &l.Operations[i]
+		why := ""
+		switch {
+		case op.ByOperator || op.Running:
+		case !l.confirmed(op):
+			why = fmt.Sprintf("its confirmation is not %s/%d", l.Settings.Name, l.e)
+		case op.Target != "" && l.member(op.Target) == nil:
+			why = fmt.Sprintf("%s is no member", op.Target)
+		case op.Verb == VerbAdopt && !l.adoptable():
+			why = "there is no doubt about the authority: nothing to adopt"
+		case op.Verb == VerbRelease && l.operation(VerbFence, "") == nil:
+			why = "nothing is fenced"
+		}
+		if why != "" {
+			note := OperationNote{Name: op.Name, Verb: op.Verb, Rule: RuleOperationRefused, Phase: OperationFailed, Epoch: l.e, To: op.Target, Message: why}
+			return act("operation "+op.Name+": "+why, NoteOperation{Note: note})
+		}
+	}
+	return no()
+}
+
+// operationFinished ends operations that have done their work: once somebody is the
+// holder again, and releases once nothing is fenced.
+func operationFinished(l *look) (Plan, bool) {
+	for i := range l.Operations {
+		op := &l.Operations[i]
+		phase, why := l.ended(op)
+		if phase == "" {
+			continue
+		}
+		note := OperationNote{Name: op.Name, Verb: op.Verb, Rule: RuleOperationFinished, Phase: phase, Epoch: l.e, From: op.From, To: l.rec.Holder.Member, Message: why}
+		return act("operation "+op.Name+" has ended", NoteOperation{Note: note})
+	}
+	return no()
+}
+
+func (l *look) ended(op *Operation) (OperationPhase, string) {
+	if l.e == 0 || l.Authority.Reading != Read {
+		return "", ""
+	}
+	released := l.operation(VerbRelease, "") != nil
+	switch op.Verb {
+	case VerbFence:
+		if released && l.holder != nil && op.Running {
+			return OperationSucceeded, "released"
+		}
+	case VerbRelease:
+		if l.holder != nil && l.operation(VerbFence, "") == nil {
+			return OperationSucceeded, "nothing is fenced any more"
+		}
+	case VerbFailover:
+		if op.Running && l.holder != nil && op.Epoch > 0 && op.Epoch < l.e {
+			if l.rec.Holder.Member == op.From {
+				return OperationAbandoned, fmt.Sprintf("%s goes on", op.From)
+			}
+			return OperationSucceeded, fmt.Sprintf("%s is the primary", l.rec.Holder.Member)
+		}
+	case VerbForcePromote:
+		if l.holder != nil && l.holder.Name == op.Target {
+			return OperationSucceeded, fmt.Sprintf("%s is the primary", op.Target)
+		}
+	case VerbConfirmDead:
+		if l.holder != nil && l.holder.Name != op.Target {
+			return OperationSucceeded, fmt.Sprintf("%s is the primary", l.rec.Holder.Member)
+		}
+	case VerbAdopt:
+		if op.Running && !l.adoptable() {
+			return OperationSucceeded, "the authority stands again"
+		}
+	case VerbNone:
+		return OperationFailed, "this operator does not know what to do"
+	}
+	return "", ""
+}
+
+// adoptable: the authority is in doubt, so that a person's choice is asked for.
+func (l *look) adoptable() bool {
+	for _, doubtful := range []func(*look) (Plan, bool){authorityMissing, authorityMalformed, authorityRolledBack, authorityChangedByOthers} {
+		if _, ok := doubtful(l); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// dataOf is the data a member's agent says it holds, of this pair or of an earlier one of
+// its name.
+func (l *look) dataOf(m *Member) pair.DataID {
+	if !m.heard() {
+		return ""
+	}
+	if f := m.State.Found; f != nil && m.State.Phase == agentapi.PhaseForeign {
+		if l.oursOnce(f) && f.Member == m.Name && !f.Void {
+			return f.DataID
+		}
+		return ""
+	}
+	if m.State.Phase == agentapi.PhaseVoid || m.State.PairUID != l.Settings.UID {
+		return ""
+	}
+	return m.State.DataID
+}
+
+func (l *look) adoption(target *Member) (Step, error) {
+	data := map[pair.MemberName]pair.DataID{}
+	if l.rec.PairUID == l.Settings.UID {
+		maps.Copy(data, l.rec.Data)
+	}
+	for i := range l.Members {
+		if d := l.dataOf(&l.Members[i]); d != "" {
+			data[l.Members[i].Name] = d
+		} else if l.Members[i].heard() {
+			delete(data, l.Members[i].Name)
+		}
+	}
+	e, v := l.seen()
+	c := authority.Adopt{
+		PairUID: l.Settings.UID, Target: pair.Holder(target.subject()), Data: data, AboveEpoch: e, AboveLedger: v,
+		Fallback: authority.Fresh(l.Settings.UID, l.Settings.LeaseDuration),
+	}
+	if l.Authority.Reading == Missing {
+		made, err := c.Apply(authority.Record{})
+		if err != nil {
+			return nil, err
+		}
+		return CreateAuthority{Record: made}, nil
+	}
+	from := l.rec
+	if l.Authority.Reading == Malformed {
+		from = authority.Record{}
+	}
+	if _, err := c.Apply(from); err != nil {
+		return nil, err
+	}
+	return ChangeAuthority{From: from, Version: l.Authority.Version, Change: c}, nil
+}
+
+// adoptByPerson makes the data of the member that a person named the truth.
+func adoptByPerson(l *look) (Plan, bool) {
+	op := l.operation(VerbAdopt, "")
+	if op == nil || l.Settings.Paused || !l.adoptable() {
+		return no()
+	}
+	m := l.member(op.Target)
+	if m == nil || !m.heard() {
+		return hold(VerbNone, "operation %s: the agent of %s does not answer", op.Name, op.Target)
+	}
+	step, err := l.adoption(m)
+	if err != nil {
+		return hold(VerbNone, "operation %s: %v", op.Name, err)
+	}
+	p, ok := act("operation "+op.Name+" makes the data of "+string(m.Name)+" the truth", step)
+	e, _ := l.seen()
+	p.Operation = &OperationNote{
+		Name: op.Name, Verb: VerbAdopt, Rule: RuleAdoptByPerson, Phase: OperationRunning, Epoch: e + 1, To: m.Name, Message: p.Fact,
+	}
+	return p, ok
+}
+
+// adoptVolumes takes up the volumes of a deleted pair of this name, where it can be
+// proven which of them has every acknowledged write: both volumes must be there to be
+// asked, and the newer ledger of the two names the member.
+func adoptVolumes(l *look) (Plan, bool) {
+	if !l.blank() || l.Settings.Paused || l.History.Epoch > 0 {
+		return no()
+	}
+	var newest *agentapi.SeenLedger
+	for i := range l.Members {
+		m := &l.Members[i]
+		switch {
+		case !m.heard():
+			return no()
+		case m.State.Phase == agentapi.PhaseEmpty:
+			continue
+		case l.dataOf(m) == "" || m.State.Found == nil || m.State.Found.Ledger == nil:
+			return no()
+		}
+		found := m.State.Found.Ledger
+		if newest == nil || found.Epoch > newest.Epoch || found.Epoch == newest.Epoch && found.Version > newest.Version {
+			newest = found
+		}
+	}
+	if newest == nil || l.Members[0].State.Found != nil && l.Members[1].State.Found != nil &&
+		l.Members[0].State.Found.PairUID != l.Members[1].State.Found.PairUID {
+		return no()
+	}
+	m := l.member(l.provenOf(newest))
+	if m == nil || l.dataOf(m) == "" {
+		return no()
+	}
+	step, err := l.adoption(m)
+	if err != nil {
+		return no()
+	}
+	return act(fmt.Sprintf("the volumes are those of an earlier pair of this name, and %s has every acknowledged write", m.Name), step)
+}
+
+// provenOf is the member that has every acknowledged write by this ledger: the one it
+// names, or the holder when both have.
+func (l *look) provenOf(s *agentapi.SeenLedger) pair.MemberName {
+	if authority.LedgerState(s.State) != authority.Both {
+		return s.First
+	}
+	holder, err := pair.ParseHolder(s.Holder)
+	if err != nil {
+		return ""
+	}
+	return holder.Member
+}

@@ -1,0 +1,185 @@
+package failover
+
+import (
+	"fmt"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// pairRules come first, whatever the authority says.
+var pairRules = []rule{
+	{name: RuleDeleting, apply: deleting, ends: true},
+	{name: RuleAuthorityUnreadable, apply: authorityUnreadable, ends: true},
+	{name: RuleLookAgain, apply: lookAgain, ends: true},
+	{name: RuleOperationRefused, apply: operationRefused},
+	{name: RuleAdoptByPerson, apply: adoptByPerson},
+	{name: RuleAdoptVolumes, apply: adoptVolumes},
+	{name: RuleAuthorityMissing, apply: authorityMissing, ends: true},
+	{name: RuleAuthorityMalformed, apply: authorityMalformed, ends: true},
+	{name: RuleAuthorityRolledBack, apply: authorityRolledBack, ends: true},
+	{name: RuleAuthorityChangedByOthers, apply: authorityChangedByOthers, ends: true},
+	{name: RulePaused, apply: paused, ends: true},
+	{name: RuleCreateAuthority, apply: createAuthority, ends: true},
+	{name: RuleOperationFinished, apply: operationFinished},
+}
+
+func deleting(l *look) (Plan, bool) {
+	if !l.Settings.Deleting {
+		return no()
+	}
+	p, ok := wait("the pair is being deleted")
+	for i := range l.Members {
+		if m := &l.Members[i]; m.Pod.Reading == Read && m.Pod.Fenced && m.Pod.Deleting {
+			p.Steps = append(p.Steps, RemoveFinalizer{Subject: m.subject()})
+		}
+	}
+	return p, ok
+}
+
+func authorityUnreadable(l *look) (Plan, bool) {
+	if l.Authority.Reading != Unread {
+		return no()
+	}
+	return wait("the authority could not be read: %s", l.Authority.Problem)
+}
+
+// lookAgain: an agent that was heard after the authority was read may know more than
+// was read, and would make it look rolled back.
+func lookAgain(l *look) (Plan, bool) {
+	if l.Authority.Reading != Read {
+		return no()
+	}
+	for i := range l.Members {
+		m := &l.Members[i]
+		if m.heard() && m.State.KnownEpoch > l.e && m.HeardAt.After(l.Authority.AskedAt) {
+			return wait("%s knows epoch %d, and answered after epoch %d was read", m.Name, m.State.KnownEpoch, l.e)
+		}
+	}
+	return no()
+}
+
+// seen are the highest epoch and ledger version that any volume or memory knows.
+func (l *look) seen() (e pair.Epoch, v pair.LedgerVersion) {
+	e, v = max(l.History.Epoch, l.e), l.rec.Ledger.Version
+	if r := l.Authority.Remembered; r != nil {
+		e, v = max(e, r.Epoch), max(v, r.Ledger.Version)
+	}
+	for _, m := range l.Members {
+		if m.State == nil {
+			continue
+		}
+		e, v = max(e, m.State.KnownEpoch), max(v, m.State.ActedLedger)
+		if m.State.Ledger != nil {
+			v = max(v, m.State.Ledger.Version)
+		}
+		if f := m.State.Found; f != nil && l.oursOnce(f) {
+			e = max(e, f.KnownEpoch)
+			if f.Ledger != nil {
+				v = max(v, f.Ledger.Version)
+			}
+		}
+	}
+	return e, v
+}
+
+// oursOnce: the volume belonged to an earlier pair of this name in this namespace.
+func (l *look) oursOnce(f *agentapi.FoundVolume) bool {
+	return f.Pair == l.Settings.Name && f.Namespace == l.Settings.Namespace && f.PairUID != l.Settings.UID
+}
+
+// past says what shows that the pair has a history; empty when nothing does.
+func (l *look) past() string {
+	if l.History.Epoch > 0 {
+		return fmt.Sprintf("its status says epoch %d", l.History.Epoch)
+	}
+	if l.Authority.Remembered != nil && !l.Authority.Remembered.Blank() {
+		return "this operator has read it before"
+	}
+	for i := range l.Members {
+		m := &l.Members[i]
+		if !m.heard() {
+			continue
+		}
+		switch {
+		case m.State.KnownEpoch > 0:
+			return fmt.Sprintf("%s knows epoch %d", m.Name, m.State.KnownEpoch)
+		case m.State.DataID != "":
+			return fmt.Sprintf("%s holds data %s", m.Name, m.State.DataID)
+		case m.State.Found != nil && l.oursOnce(m.State.Found) && m.State.Found.DataID != "":
+			return fmt.Sprintf("%s holds data of an earlier pair of this name", m.Name)
+		}
+	}
+	return ""
+}
+
+// blank: there is no authority, or one that never decided anything.
+func (l *look) blank() bool {
+	return l.Authority.Reading == Missing || l.Authority.Reading == Read && l.rec.Blank() && l.rec.PairUID == l.Settings.UID
+}
+
+func authorityMissing(l *look) (Plan, bool) {
+	if !l.blank() {
+		return no()
+	}
+	why := l.past()
+	if why == "" {
+		return no()
+	}
+	return doubt(VerbAdopt, "there is no record of who may be primary, but the pair has a history: %s. Name the member whose data is the truth", why)
+}
+
+func authorityMalformed(l *look) (Plan, bool) {
+	switch {
+	case l.Authority.Reading == Malformed:
+		return doubt(VerbAdopt, "the Lease makes no sense: %s. Name the member whose data is the truth", l.Authority.Problem)
+	case l.Authority.Reading == Read && l.rec.PairUID != l.Settings.UID:
+		return doubt(VerbAdopt, "the Lease belongs to pair %s, this one is %s", l.rec.PairUID, l.Settings.UID)
+	case l.Authority.Reading == Read && !l.rec.Holder.Nobody() && l.holder == nil:
+		return doubt(VerbAdopt, "the Lease names %s, who is no member", l.rec.Holder)
+	case l.Authority.Reading == Read && l.rec.LastHolder != nil && l.member(l.rec.LastHolder.Holder.Member) == nil:
+		return doubt(VerbAdopt, "the Lease names %s as last holder, who is no member", l.rec.LastHolder.Holder)
+	case l.Authority.Reading == Read && l.e > 0 && l.holder == nil && l.last == nil:
+		return doubt(VerbAdopt, "the Lease names neither a holder nor a last holder at epoch %d", l.e)
+	}
+	return no()
+}
+
+func authorityRolledBack(l *look) (Plan, bool) {
+	if l.Authority.Reading != Read {
+		return no()
+	}
+	for i := range l.Members {
+		m := &l.Members[i]
+		if m.heard() && m.State.PairUID == l.Settings.UID && m.State.KnownEpoch > l.e {
+			return doubt(VerbAdopt, "%s knows epoch %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth", m.Name, m.State.KnownEpoch, l.e)
+		}
+	}
+	if l.History.Epoch > l.e {
+		return doubt(VerbAdopt, "the pair's status says epoch %d, the Lease %d: it was restored from an older state. Name the member whose data is the truth", l.History.Epoch, l.e)
+	}
+	return no()
+}
+
+func authorityChangedByOthers(l *look) (Plan, bool) {
+	if l.Authority.Reading != Read || l.Authority.Remembered == nil || l.Authority.Remembered.Follows(l.rec) {
+		return no()
+	}
+	return doubt(VerbAdopt, "the Lease was changed by somebody else: epoch %d and ledger %d came after epoch %d and ledger %d. Name the member whose data is the truth",
+		l.e, l.rec.Ledger.Version, l.Authority.Remembered.Epoch, l.Authority.Remembered.Ledger.Version)
+}
+
+func paused(l *look) (Plan, bool) {
+	if !l.Settings.Paused {
+		return no()
+	}
+	return hold(VerbNone, "spec.paused is set: nothing is changed; a primary that loses its authority still closes itself")
+}
+
+func createAuthority(l *look) (Plan, bool) {
+	if l.Authority.Reading != Missing {
+		return no()
+	}
+	return act("the pair is new", CreateAuthority{Record: authority.Fresh(l.Settings.UID, l.Settings.LeaseDuration)})
+}

@@ -1,0 +1,257 @@
+package failover
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+func passiveAway(l *look) (Plan, bool) {
+	m := l.passive
+	if !m.heard() {
+		return hold(VerbNone, "the agent of %s does not answer (%s) %s", m.Name, m.Reach, m.Pod.Problem)
+	}
+	switch m.State.Phase {
+	case agentapi.PhaseStarting, agentapi.PhaseRecovering, agentapi.PhaseInitialising, agentapi.PhaseClosing:
+		return wait("%s is %s", m.Name, m.State.Phase)
+	case agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseFailed:
+		return hold(VerbNone, "%s is %s: %s", m.Name, m.State.Phase, firstProblem(m))
+	case agentapi.PhaseEmpty, agentapi.PhaseSeeding, agentapi.PhaseVoid, agentapi.PhaseHeld, agentapi.PhaseClosed,
+		agentapi.PhaseOpening, agentapi.PhaseOpen:
+	}
+	return no()
+}
+
+func firstProblem(m *Member) string {
+	if len(m.State.Problems) > 0 {
+		return m.State.Problems[0].Message
+	}
+	return "see its log"
+}
+
+// seeding is the name that a seed under way gives the passive's data.
+func (l *look) seeding() pair.DataID {
+	if i := l.rec.Intent; i != nil && i.Operation == authority.IntentSeed && i.Target == l.passive.Name {
+		return pair.DataID(i.Step)
+	}
+	return ""
+}
+
+func needsSeed(m *Member) bool {
+	return m.heard() && (m.State.Phase == agentapi.PhaseEmpty || m.State.Phase == agentapi.PhaseVoid)
+}
+
+// seedPassive: the passive's volume is empty, or was given up. Its entry goes first, so
+// that a command that arrives late finds an authority that says what it says.
+func seedPassive(l *look) (Plan, bool) {
+	m := l.passive
+	if !needsSeed(m) {
+		return no()
+	}
+	if !l.open(l.holder) {
+		return wait("%s is to be copied from %s, which is not open", m.Name, l.holder.Name)
+	}
+	if l.rec.Ledger.State != authority.Solo {
+		return wait("%s is to be copied from %s once the ledger lets %s go on alone", m.Name, l.holder.Name, l.holder.Name)
+	}
+	id := l.seeding()
+	if id == "" || l.rec.Data[m.Name] != "" {
+		if l.FreshID == "" {
+			return wait("%s is to be copied from %s", m.Name, l.holder.Name)
+		}
+		return act(fmt.Sprintf("the volume of %s is %s", m.Name, m.State.Phase), l.change(authority.ForgetData{Member: m.Name, NewData: pair.DataID(l.FreshID)}))
+	}
+	return act(fmt.Sprintf("%s is to be copied from %s", m.Name, l.holder.Name),
+		Seed{Member: m.Name, Donor: l.holder.Name, Target: m.State.DataID, DataID: id})
+}
+
+func awaitSeed(l *look) (Plan, bool) {
+	m := l.passive
+	if !m.heard() || m.State.Phase != agentapi.PhaseSeeding {
+		return no()
+	}
+	if s := m.State.Seed; s != nil && s.Estimated > 0 {
+		return wait("%s is being copied from %s: %s, %d of %d MiB", m.Name, l.holder.Name, s.Stage, s.Bytes>>20, s.Estimated>>20)
+	}
+	return wait("%s is being copied from %s", m.Name, l.holder.Name)
+}
+
+func nameSeededData(l *look) (Plan, bool) {
+	m, id := l.passive, l.seeding()
+	if !m.heard() || id == "" || m.State.DataID != id || l.rec.Data[m.Name] != "" || m.State.Phase != agentapi.PhaseClosed {
+		return no()
+	}
+	return act(string(m.Name)+" has been copied", l.change(authority.NameData{Member: m.Name, DataID: id}))
+}
+
+// rewindTail: the passive was the primary and ended uncleanly; its tail was never
+// acknowledged and no mysqld has touched it, so it is cut before mysqld starts.
+func rewindTail(l *look) (Plan, bool) {
+	m, left := l.passive, l.rec.Left
+	if !m.heard() || m.State.Phase != agentapi.PhaseHeld || m.State.DataID != l.rec.Data[m.Name] || m.State.DataID == "" {
+		return no()
+	}
+	switch {
+	case m.State.KnownEpoch < l.e:
+		return act(fmt.Sprintf("%s waits to hear who is the primary", m.Name), Look{Member: m.Name})
+	case left == nil || left.Member != m.Name || left.DataID != m.State.DataID || left.Epoch != m.State.UncleanAt:
+		return hold(VerbNone, "%s ended uncleanly at epoch %d and the authority does not say that its tail holds nothing acknowledged: its data is kept as it is. To copy it anew, delete its volume claim and pod", m.Name, m.State.UncleanAt)
+	case !left.Clean:
+		return hold(VerbNone, "%s lost the authority without it being certain that its tail holds nothing acknowledged (%s): its data is kept as it is. To copy it anew, delete its volume claim and pod", m.Name, left.Proof)
+	case m.State.Touched:
+		return hold(VerbNone, "mysqld of %s was started after its unclean end: its tail cannot be cut any more and is kept. To copy it anew, delete its volume claim and pod", m.Name)
+	case !l.open(l.holder):
+		return wait("the tail of %s is to be compared with %s, which is not open", m.Name, l.holder.Name)
+	}
+	return act(fmt.Sprintf("%s may have a tail that was never acknowledged", m.Name),
+		Rewind{Member: m.Name, Holder: l.holder.Name, Target: m.State.DataID})
+}
+
+// diverged: the passive's data is not a part of the primary's, or nobody knows it.
+func diverged(l *look) (Plan, bool) {
+	m := l.passive
+	if !m.heard() || m.State.DataID == "" || m.State.Phase == agentapi.PhaseSeeding || m.State.Phase == agentapi.PhaseHeld || needsSeed(m) {
+		return no()
+	}
+	const keep = "Its data is kept as it is. To copy it anew, delete its volume claim and pod"
+	switch {
+	case m.State.DataID == l.seeding() && l.rec.Data[m.Name] == "":
+		return no()
+	case m.State.DataID != l.rec.Data[m.Name]:
+		return hold(VerbNone, "%s holds data %s, which the authority does not know (%q). %s", m.Name, m.State.DataID, l.rec.Data[m.Name], keep)
+	case l.errantOf(m) != "":
+		return hold(VerbNone, "%s has %s, which %s has not. %s", m.Name, l.errantOf(m), l.holder.Name, keep)
+	}
+	return no()
+}
+
+// ready: the passive holds its data, is closed and runs, so that its place in the ledger
+// can be talked about.
+func (l *look) ready(m *Member) bool {
+	return l.hasData(m) && m.State.Phase == agentapi.PhaseClosed && m.State.Mysqld.Running && l.errantOf(m) == ""
+}
+
+func awaitStreaming(l *look) (Plan, bool) {
+	m := l.passive
+	if !l.ready(m) || streams(m) {
+		return no()
+	}
+	if s := m.State.Server; s != nil && s.Receiver.LastErrno != 0 {
+		return hold(VerbNone, "%s does not receive from %s: error %d %s", m.Name, l.holder.Name, s.Receiver.LastErrno, s.Receiver.LastError)
+	}
+	if m.State.KnownEpoch < l.e || m.State.ActedLedger < l.rec.Ledger.Version {
+		p, ok := act(fmt.Sprintf("%s has not read the present authority yet", m.Name), Look{Member: m.Name})
+		p.After = time.Second
+		return p, ok
+	}
+	return wait("%s does not stream from %s yet", m.Name, l.holder.Name)
+}
+
+func (l *look) subjectsForJoining() (Step, bool) {
+	if !l.ready(l.passive) || !streams(l.passive) || !l.open(l.holder) {
+		return nil, false
+	}
+	if !l.closedProof(l.passive) {
+		return Fence{Subject: l.passive.subject()}, true
+	}
+	return BeginJoining{From: l.rec, Version: l.Authority.Version, Primary: l.holder.subject(), Passive: l.passive.subject()}, true
+}
+
+// incarnationChanged: what a restarted mysqld had received may be gone with its former
+// run, so it counts as in sync only once that is shown anew.
+func incarnationChanged(l *look) (Plan, bool) {
+	m := l.passive
+	if !l.Settings.Lossless || l.rec.Ledger.State != authority.Both || !m.heard() || m.State.Mysqld.Incarnation == "" {
+		return no()
+	}
+	if m.State.Mysqld.Incarnation == l.rec.Ledger.Incarnations[m.Name] {
+		return no()
+	}
+	step, ok := l.subjectsForJoining()
+	if !ok {
+		return no()
+	}
+	return act(fmt.Sprintf("mysqld of %s was restarted since it was shown to be in sync", m.Name), step)
+}
+
+func beginJoining(l *look) (Plan, bool) {
+	if !l.Settings.Lossless || l.rec.Ledger.State != authority.Solo {
+		return no()
+	}
+	step, ok := l.subjectsForJoining()
+	if !ok {
+		return no()
+	}
+	return act(fmt.Sprintf("%s streams from %s again", l.passive.Name, l.holder.Name), step)
+}
+
+// awaitWaiting: the primary has to act on the joining ledger before the passive can be
+// shown to have everything.
+func awaitWaiting(l *look) (Plan, bool) {
+	if l.rec.Ledger.State != authority.Joining || !l.Settings.Lossless || !l.open(l.holder) || l.acts() {
+		return no()
+	}
+	p, ok := act(fmt.Sprintf("%s has not switched waiting on yet", l.holder.Name), Look{Member: l.holder.Name})
+	p.After = time.Second
+	return p, ok
+}
+
+// acts: the open holder acts on the present ledger version, and waits.
+func (l *look) acts() bool {
+	s := l.holder.State
+	return s != nil && s.ActedLedger == l.rec.Ledger.Version && s.Server != nil && s.Server.Waiting
+}
+
+func concludeJoining(l *look) (Plan, bool) {
+	if l.rec.Ledger.State != authority.Joining || !l.Settings.Lossless || !l.open(l.holder) || !l.acts() {
+		return no()
+	}
+	if !l.ready(l.passive) || !streams(l.passive) {
+		return no()
+	}
+	if !l.closedProof(l.passive) {
+		return act(fmt.Sprintf("%s has not answered that it is closed", l.passive.Name), Fence{Subject: l.passive.subject()})
+	}
+	p, ok := act(fmt.Sprintf("%s is to be shown to have everything", l.passive.Name),
+		ConcludeJoining{From: l.rec, Version: l.Authority.Version, Primary: l.holder.subject(), Passive: l.passive.subject()})
+	p.After = time.Second
+	return p, ok
+}
+
+func lagging(l *look) (Plan, bool) {
+	m := l.passive
+	if !l.ready(m) || m.State.Server == nil {
+		return no()
+	}
+	if s := m.State.Server; s.Applier.LastErrno != 0 {
+		return hold(VerbNone, "the applier of %s stopped with error %d: %s", m.Name, s.Applier.LastErrno, s.Applier.LastError)
+	} else if lag := time.Duration(s.LagSeconds) * time.Second; lag > l.Settings.PassiveMaxLag && l.Settings.PassiveMaxLag > 0 {
+		return hold(VerbNone, "%s lags by %s", m.Name, lag)
+	}
+	return no()
+}
+
+func inSync(l *look) (Plan, bool) {
+	if !l.Settings.Lossless || l.rec.Ledger.State != authority.Both || !l.open(l.holder) {
+		return no()
+	}
+	if c := l.candidacyOf(l.passive); !c.ok {
+		return hold(VerbNone, "%s", c.why)
+	}
+	return Plan{Kind: Settled, Fact: fmt.Sprintf("%s is the primary, %s is in sync", l.holder.Name, l.passive.Name)}, true
+}
+
+// replicating is the settled state without a second copy that counts: Async, or solo
+// while the passive is on its way.
+func replicating(l *look) (Plan, bool) {
+	if !l.open(l.holder) {
+		return no()
+	}
+	if l.Settings.Lossless {
+		return wait("%s is the primary and alone (%s)", l.holder.Name, l.rec.Ledger.State)
+	}
+	return Plan{Kind: Settled, Fact: fmt.Sprintf("%s is the primary, %s follows", l.holder.Name, l.passive.Name)}, true
+}

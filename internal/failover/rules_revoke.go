@@ -1,0 +1,340 @@
+package failover
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// revokingRules are the reasons to take the authority from its holder.
+var revokingRules = []rule{
+	{name: RuleFenceByPerson, apply: fenceByPerson},
+	{name: RuleForceByPerson, apply: forceByPerson},
+	{name: RuleHolderReplaced, apply: holderReplaced},
+	{name: RuleHolderLeaving, apply: holderLeaving},
+	{name: RuleHolderDataLost, apply: holderDataLost},
+	{name: RuleHolderExited, apply: holderExited},
+	{name: RuleHolderHung, apply: holderHung},
+	{name: RuleHolderSilent, apply: holderSilent},
+	{name: RuleHolderNeedsWord, apply: holderNeedsWord},
+	{name: RuleFailoverByPerson, apply: failoverByPerson},
+	{name: RuleFailoverDue, apply: failoverDue},
+	{name: RuleFlapBudgetSpent, apply: flapBudgetSpent},
+	{name: RuleNoTrustedCopy, apply: holderLost},
+	{name: RuleNoCandidate, apply: noCandidate},
+	{name: RuleHolderUnwell, apply: holderUnwell},
+}
+
+// revoke is the step that begins every change of holder.
+func (l *look) revoke(rule RuleName, op string, to *Member, fact string) (Plan, bool) {
+	if op == "" {
+		op = fmt.Sprintf("%s-failover-%d", l.Settings.Name, l.e+1)
+	}
+	p, ok := act(fact, l.change(authority.Revoke{Intent: authority.Intent{Operation: op, Target: to.Name, Step: string(rule)}}))
+	p.Operation = &OperationNote{
+		Name: op, Verb: VerbFailover, Rule: rule, Phase: OperationRunning, Epoch: l.e + 1,
+		From: l.holder.Name, To: to.Name, Message: fact,
+	}
+	return p, ok
+}
+
+// failOver revokes in favour of the passive, if it may be done unasked.
+func (l *look) failOver(rule RuleName, fact string) (Plan, bool) {
+	if fact == "" || !l.Settings.AutomaticFailover || l.budgetSpent() || !l.candidacyOf(l.passive).ok {
+		return no()
+	}
+	return l.revoke(rule, "", l.passive, fact)
+}
+
+func (l *look) budgetSpent() bool {
+	return l.Settings.MaxPerHour > 0 && len(l.History.Failovers) >= l.Settings.MaxPerHour
+}
+
+// holderGone says that the pod that the authority names is not there any more, or
+// another one in its place.
+func (l *look) holderGone() string {
+	pod := l.holder.Pod
+	switch {
+	case pod.Reading == Missing:
+		return fmt.Sprintf("the pod of the primary %s is gone", l.holder.Name)
+	case pod.Reading == Read && pod.UID != "" && pod.UID != l.rec.Holder.PodUID:
+		return fmt.Sprintf("the pod of %s is another one than the primary's", l.holder.Name)
+	}
+	return ""
+}
+
+func holderReplaced(l *look) (Plan, bool) {
+	gone := l.holderGone()
+	if gone == "" {
+		return no()
+	}
+	if p, ok := l.failOver(RuleHolderReplaced, gone); ok {
+		return p, ok
+	}
+	// Nobody can take over: the same data goes on in its new pod, once that answers.
+	if l.hasData(l.holder) && l.rec.Ledger.InSync(l.holder.Name) {
+		return l.revoke(RuleHolderReplaced, "", l.holder, gone+", and its data goes on in the new pod")
+	}
+	return wait("%s; the new pod's agent does not answer yet (%s) %s", gone, l.holder.Reach, l.holder.Pod.Problem)
+}
+
+func holderLeaving(l *look) (Plan, bool) {
+	pod := l.holder.Pod
+	if pod.Reading != Read || pod.UID != l.rec.Holder.PodUID || !pod.Deleting {
+		return no()
+	}
+	fact := fmt.Sprintf("the pod of the primary %s is being deleted", l.holder.Name)
+	if p, ok := l.failOver(RuleHolderLeaving, fact); ok {
+		return p, ok
+	}
+	if pod.Ended.Terminated {
+		return l.revoke(RuleHolderLeaving, "", l.holder, fact+" and has ended; its data goes on in the next pod")
+	}
+	return wait("%s, and nobody can take over: %s", fact, l.candidacyOf(l.passive).why)
+}
+
+func holderDataLost(l *look) (Plan, bool) {
+	if l.holderGone() != "" || !l.lostData(l.holder) {
+		return no()
+	}
+	return l.failOver(RuleHolderDataLost, fmt.Sprintf("the volume of %s does not hold its data any more (%s)", l.holder.Name, l.holder.State.Phase))
+}
+
+// exited says that the holder's agent reports its mysqld gone. It is a reason to revoke,
+// never a proof: the agent may start it again at any time until it is asked not to.
+func (l *look) exited() string {
+	m := l.holder
+	if !m.heard() || l.holderGone() != "" || m.State.Mysqld.Running {
+		return ""
+	}
+	switch m.State.Phase {
+	case agentapi.PhaseHeld, agentapi.PhaseFailed, agentapi.PhaseClosing:
+		return fmt.Sprintf("mysqld of %s has ended (%s)", m.Name, m.State.Mysqld.LastExit)
+	case agentapi.PhaseStarting, agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseEmpty,
+		agentapi.PhaseInitialising, agentapi.PhaseSeeding, agentapi.PhaseVoid, agentapi.PhaseRecovering,
+		agentapi.PhaseClosed, agentapi.PhaseOpening, agentapi.PhaseOpen:
+	}
+	return ""
+}
+
+func holderExited(l *look) (Plan, bool) { return l.failOver(RuleHolderExited, l.exited()) }
+
+// hung says that the open mysqld has not answered for too long, although nothing that
+// makes an answer slow is known: a recovery, or commits that wait.
+func (l *look) hung() string {
+	m := l.holder
+	if !l.open(m) || m.State.Server == nil || m.State.ServerAge < l.Settings.DeadAfter {
+		return ""
+	}
+	if m.State.Server.WaitSessions > 0 || m.State.Server.OldestWait > 0 {
+		return ""
+	}
+	return fmt.Sprintf("mysqld of %s runs and has not answered for %s", m.Name, m.State.ServerAge.Round(time.Millisecond))
+}
+
+func holderHung(l *look) (Plan, bool) { return l.failOver(RuleHolderHung, l.hung()) }
+
+// silent says that the holder has not been heard for deadAfter, by the operator and by
+// its peer alike. Either alone is a cut link.
+func (l *look) silent() string {
+	m, peer := l.holder, l.passive
+	if l.silentFor(m) < l.Settings.DeadAfter {
+		return ""
+	}
+	if !l.History.HolderOpened && l.Now.Sub(m.Pod.CreatedAt) < l.Settings.InitialDelay {
+		return ""
+	}
+	if !peer.heard() || peer.State.PeerSilentFor < l.Settings.DeadAfter {
+		return ""
+	}
+	return fmt.Sprintf("%s has not answered the operator for %s and its peer for %s", m.Name,
+		l.silentFor(m).Round(time.Millisecond), peer.State.PeerSilentFor.Round(time.Millisecond))
+}
+
+func holderSilent(l *look) (Plan, bool) { return l.failOver(RuleHolderSilent, l.silent()) }
+
+// holderNeedsWord: an agent that was restarted opens again at an epoch it knew only with
+// its peer's word. With the peer away a new epoch takes the place of that word.
+func holderNeedsWord(l *look) (Plan, bool) {
+	m := l.holder
+	if !m.heard() || l.holderGone() != "" || m.Pod.Deleting || !l.hasData(m) || !l.rec.Ledger.InSync(m.Name) {
+		return no()
+	}
+	if m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running || l.rec.Ledger.MustWait(m.Name) && l.Settings.Lossless {
+		return no()
+	}
+	if l.silentFor(l.passive) < l.Settings.DeadAfter || l.sinceHolder() < l.Settings.DeadAfter {
+		return no()
+	}
+	return l.revoke(RuleHolderNeedsWord, "", m, fmt.Sprintf("%s is closed, knows this epoch already and cannot get the word of %s", m.Name, l.passive.Name))
+}
+
+// due says why a failover would be called for.
+func (l *look) due() string {
+	if gone := l.holderGone(); gone != "" {
+		return gone
+	}
+	if l.holder.Pod.Deleting && l.holder.Pod.UID == l.rec.Holder.PodUID {
+		return fmt.Sprintf("the pod of the primary %s is being deleted", l.holder.Name)
+	}
+	if l.lostData(l.holder) {
+		return fmt.Sprintf("the volume of %s does not hold its data any more", l.holder.Name)
+	}
+	for _, why := range []string{l.exited(), l.hung(), l.silent()} {
+		if why != "" {
+			return why
+		}
+	}
+	if op := l.operation(VerbConfirmDead, l.holder.Name); op != nil {
+		return fmt.Sprintf("a person says that %s cannot run any more", l.holder.Name)
+	}
+	return ""
+}
+
+// failoverByPerson: asked for in an operation, or due because a person vouches for the
+// holder's death. Neither asks for the budget or the mode.
+func failoverByPerson(l *look) (Plan, bool) {
+	op := l.operation(VerbFailover, "")
+	if op == nil {
+		op = l.operation(VerbConfirmDead, l.holder.Name)
+	}
+	if op == nil || op.ByOperator {
+		return no()
+	}
+	if c := l.candidacyOf(l.passive); !c.ok {
+		return hold(VerbNone, "operation %s asks for a failover, but %s", op.Name, c.why)
+	}
+	return l.revoke(RuleFailoverByPerson, op.Name, l.passive, "operation "+op.Name+" asks for it")
+}
+
+func failoverDue(l *look) (Plan, bool) {
+	why := l.due()
+	if why == "" || l.Settings.AutomaticFailover || !l.candidacyOf(l.passive).ok {
+		return no()
+	}
+	return hold(VerbFailover, "%s; failover.mode is Manual: start the failover", why)
+}
+
+func flapBudgetSpent(l *look) (Plan, bool) {
+	why := l.due()
+	if why == "" || !l.Settings.AutomaticFailover || !l.budgetSpent() || !l.candidacyOf(l.passive).ok {
+		return no()
+	}
+	return doubt(VerbFailover, "%s, and there were %d failovers in the last hour (failover.maxPerHour): look why, then start the failover", why, len(l.History.Failovers))
+}
+
+// holderLost: the holder cannot go on by itself, and nobody else may.
+func holderLost(l *look) (Plan, bool) {
+	c := l.candidacyOf(l.passive)
+	if c.ok || !c.lasting {
+		return no()
+	}
+	m := l.holder
+	long := max(l.Settings.DeadAfter, l.Settings.InitialDelay)
+	switch {
+	case l.lostData(m):
+		return doubt(VerbForcePromote, "the volume of %s does not hold the pair's data any more (%s), and %s", m.Name, m.State.Phase, c.why)
+	case l.silentFor(m) >= long, l.holderGone() != "" && l.Now.Sub(l.History.StartedAt) >= long && !m.heard():
+		return doubt(VerbForcePromote, "%s has not answered for %s, and %s. Bring it back, or promote the other member and lose what it lacks",
+			m.Name, l.silentFor(m).Round(time.Second), c.why)
+	case m.heard() && m.State.Phase == agentapi.PhaseFailed:
+		return doubt(VerbForcePromote, "mysqld of %s cannot be started, and %s", m.Name, c.why)
+	}
+	return no()
+}
+
+func noCandidate(l *look) (Plan, bool) {
+	why := l.due()
+	if why == "" {
+		return no()
+	}
+	c := l.candidacyOf(l.passive)
+	if c.ok {
+		return no()
+	}
+	return hold(VerbNone, "%s, and nobody can take over: %s. It goes on where it is", why, c.why)
+}
+
+func holderUnwell(l *look) (Plan, bool) {
+	if s := l.silentFor(l.holder); s >= l.Settings.WarnAfter && s > 0 {
+		return hold(VerbNone, "%s has not answered for %s (%s)", l.holder.Name, s.Round(100*time.Millisecond), l.holder.Reach)
+	}
+	return no()
+}
+
+func fenceByPerson(l *look) (Plan, bool) {
+	op := l.operation(VerbFence, "")
+	if op == nil || l.operation(VerbRelease, "") != nil {
+		return no()
+	}
+	p, ok := l.revoke(RuleFenceByPerson, op.Name, l.holder, "operation "+op.Name+" asks that nobody accepts writes")
+	p.Operation.Verb = VerbFence
+	return p, ok
+}
+
+func forceByPerson(l *look) (Plan, bool) {
+	op := l.operation(VerbForcePromote, "")
+	if op == nil || op.Target == l.holder.Name {
+		return no()
+	}
+	to := l.member(op.Target)
+	if why := l.cannotForce(to); why != "" {
+		return hold(VerbNone, "operation %s asks to promote %s, but %s", op.Name, op.Target, why)
+	}
+	p, ok := l.revoke(RuleForceByPerson, op.Name, to, "operation "+op.Name+" forces the promotion of "+string(op.Target))
+	p.Operation.Verb = VerbForcePromote
+	return p, ok
+}
+
+// cannotForce: what even a person's word does not replace.
+func (l *look) cannotForce(m *Member) string {
+	switch {
+	case m == nil:
+		return "there is no such member"
+	case !m.heard():
+		return fmt.Sprintf("its agent does not answer (%s)", m.Reach)
+	case !l.hasData(m):
+		return fmt.Sprintf("it does not hold data of this pair (%s)", m.State.Phase)
+	case !m.State.Mysqld.Running:
+		return "its mysqld does not run"
+	}
+	return ""
+}
+
+// operation is the oldest unfinished one of this verb, about this member or any, whose
+// confirmation, if it needs one, names the present epoch or the last holder's.
+func (l *look) operation(v Verb, target pair.MemberName) *Operation {
+	for i := range l.Operations {
+		op := &l.Operations[i]
+		if op.Verb != v || !l.confirmed(op) {
+			continue
+		}
+		if target != "" && target != op.Target {
+			continue
+		}
+		return op
+	}
+	return nil
+}
+
+func (l *look) confirmed(op *Operation) bool {
+	switch op.Verb {
+	case VerbAdopt, VerbConfirmDead, VerbForcePromote:
+	case VerbFailover, VerbFence, VerbRelease, VerbNone:
+		return true
+	}
+	if op.ConfirmedPair != l.Settings.Name || op.Confirmed < 0 {
+		return false
+	}
+	seen, _ := l.seen()
+	switch {
+	case op.Confirmed == l.e, op.Verb == VerbAdopt && op.Confirmed == seen, op.Verb == VerbAdopt && op.Confirmed == l.History.Epoch:
+		return true
+	case l.rec.LastHolder != nil && l.holder == nil && op.Confirmed == l.rec.LastHolder.Epoch:
+		return true
+	}
+	return false
+}
