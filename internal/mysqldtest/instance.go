@@ -296,3 +296,12 @@ func freePort(tb testing.TB) int {
 	defer listener.Close()
 	return listener.Addr().(*net.TCPAddr).Port
 }
+
+// OwnFiles gives all files of the member to mysqld's account, after a test has
+// written some.
+func (i *Instance) OwnFiles() {
+	i.tb.Helper()
+	if err := chownTree(i.Dir); err != nil {
+		i.tb.Fatal(err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/mycnf"
@@ -37,6 +38,10 @@ func (s *Server) openReadWrite(ctx context.Context, closed []mycnf.Expectation, 
 	differences, err := s.verifyOwned(ctx, closed)
 	if err != nil {
 		return wrap(operation, err)
+	}
+	if status.IsReadable() {
+		// Its readers stay: they lose nothing by the opening.
+		differences = slices.DeleteFunc(differences, func(d Difference) bool { return d.Variable == "offline_mode" })
 	}
 	if len(differences) > 0 {
 		return wrap(operation, &DriftError{Differences: differences})

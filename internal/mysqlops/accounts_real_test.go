@@ -1,0 +1,188 @@
+package mysqlops_test
+
+import (
+	"database/sql"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dbpair/dbpair/internal/mysqldtest"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+)
+
+func TestAccountsAreMadeWithoutHistory(t *testing.T) {
+	member := mysqldtest.Start(t, mysqldtest.Options{Bare: true})
+	ctx := t.Context()
+	mustExec(t, member.Root(), "SET GLOBAL super_read_only = OFF", "SET SESSION sql_log_bin = OFF")
+	root := member.Root()
+	root.SetMaxOpenConns(1)
+	mustExec(t, root, "SET sql_log_bin = OFF", "CREATE USER root@'%'", "CREATE USER ''@'%'", "SET GLOBAL super_read_only = ON")
+	for range 2 {
+		if err := member.Ops.CreateAccounts(ctx, mysqldtest.Passwords, mysqlops.AppAccount{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	member.SetPassword(mysqldtest.Passwords.Root)
+	status, err := member.Ops.Status(ctx)
+	if err != nil || !status.Executed.IsEmpty() || !status.IsClosed() {
+		t.Errorf("after making accounts %+v, %v", status, err)
+	}
+	member.Kill()
+	member.Boot()
+	got := accountsOf(t, member.Root())
+	want := []string{"app@%", "dbpair_clone@%", "dbpair_monitor@%", "dbpair_repl@%", "root@localhost"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("accounts (-want +got):\n%s", diff)
+	}
+	privileged, err := member.Ops.PrivilegedAccounts(ctx)
+	if err != nil || len(privileged) > 0 {
+		t.Errorf("privileged accounts %+v, %v", privileged, err)
+	}
+	if err := member.Ops.OpenReadOnly(ctx); err != nil {
+		t.Fatal(err)
+	}
+	member.Open(false)
+	if err := member.Ops.CommitHeartbeat(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	err = member.Ops.CreateAccounts(ctx, mysqldtest.Passwords, mysqlops.AppAccount{})
+	if !errors.Is(err, mysqlops.ErrHistory) {
+		t.Errorf("making accounts on a member with history: %v, want ErrHistory", err)
+	}
+}
+
+func accountsOf(t *testing.T, db *sql.DB) []string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SELECT CONCAT(User, '@', Host) FROM mysql.user WHERE User NOT LIKE 'mysql.%' ORDER BY 1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
+func TestAccountsMayDoWhatTheyAreForAndNothingElse(t *testing.T) {
+	member := mysqldtest.Start(t, mysqldtest.Options{})
+	ctx := t.Context()
+	member.Open(false)
+	mustExec(t, member.Root(), "CREATE DATABASE other", "CREATE DATABASE appx", "CREATE TABLE other.t (id INT PRIMARY KEY)")
+	pass := mysqldtest.Passwords
+	tests := map[string]struct {
+		user     string
+		password mysqlops.Secret
+		admin    bool
+		may, not []string
+	}{
+		"the monitor reads counters": {
+			user: mysqlops.UserMonitor, password: pass.Monitor, admin: true,
+			may: []string{"SELECT * FROM performance_schema.global_status", "SHOW REPLICA STATUS", "SHOW GLOBAL STATUS", "SHOW PROCESSLIST"},
+			not: []string{"SELECT * FROM mysql.user", "SELECT * FROM other.t", "SET GLOBAL max_connections = 9", "CREATE DATABASE x", "SHUTDOWN"},
+		},
+		"replication does not read tables": {
+			user: mysqlops.UserReplication, password: pass.Replication, admin: true,
+			may: []string{"SHOW REPLICAS"},
+			not: []string{"SELECT * FROM mysql.user", "SELECT * FROM other.t", "SET GLOBAL super_read_only = ON", "STOP REPLICA", "CREATE DATABASE x", "SHUTDOWN"},
+		},
+		"the clone account does not read tables": {
+			user: mysqlops.UserClone, password: pass.Clone, admin: true,
+			may: []string{"LOCK INSTANCE FOR BACKUP", "UNLOCK INSTANCE"},
+			not: []string{"SELECT * FROM other.t", "SET GLOBAL super_read_only = ON", "SHOW REPLICAS", "CREATE DATABASE x", "SHUTDOWN"},
+		},
+		"the application owns its schema only": {
+			user: mysqlops.UserApp, password: pass.App, admin: false,
+			may: []string{"CREATE TABLE app.x (id INT PRIMARY KEY)", "INSERT INTO app.x VALUES (1)", "DROP TABLE app.x"},
+			not: []string{"SELECT * FROM other.t", "CREATE TABLE appx.x (id INT)", "SELECT * FROM mysql.user", "CREATE USER x",
+				"SET GLOBAL read_only = ON", "SET SESSION sql_log_bin = OFF", "SELECT * FROM dbpair.heartbeat", "SHUTDOWN"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			db := member.Client(test.user, test.password, test.admin)
+			db.SetMaxOpenConns(1)
+			for _, statement := range test.may {
+				if _, err := db.ExecContext(ctx, statement); err != nil {
+					t.Errorf("%s: %v", statement, err)
+				}
+			}
+			for _, statement := range test.not {
+				if _, err := db.ExecContext(ctx, statement); err == nil {
+					t.Errorf("%s: allowed", statement)
+				}
+			}
+		})
+	}
+	t.Run("the application does not reach the admin port", func(t *testing.T) {
+		if err := member.Client(mysqlops.UserApp, pass.App, true).PingContext(ctx); err == nil {
+			t.Error("logged in")
+		}
+	})
+}
+
+func TestPrivilegedAccountsAreListed(t *testing.T) {
+	member := mysqldtest.Start(t, mysqldtest.Options{})
+	ctx := t.Context()
+	member.Open(false)
+	mustExec(t, member.Root(),
+		"CREATE USER boss@'%', plain@'%'", "CREATE USER fixer@'10.%' ACCOUNT LOCK",
+		"GRANT ALL ON *.* TO boss@'%'",
+		"CREATE ROLE power, more", "GRANT CONNECTION_ADMIN ON *.* TO more", "GRANT more TO power", "GRANT power TO fixer@'10.%'",
+		"GRANT SELECT ON *.* TO plain@'%'")
+	got, err := member.Ops.PrivilegedAccounts(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := make([]string, len(got))
+	for i, one := range got {
+		names[i] = one.Account
+	}
+	if diff := cmp.Diff([]string{"`boss`@`%`", "`fixer`@`10.%`", "`more`@`%`", "`power`@`%`"}, names); diff != "" {
+		t.Errorf("accounts (-want +got):\n%s", diff)
+	}
+	if !slices.Contains(got[0].Rights, "SUPER") || !got[1].Locked || !slices.Equal(got[1].Rights, []string{"CONNECTION_ADMIN"}) {
+		t.Errorf("rights %+v", got)
+	}
+}
+
+func TestRotationKeepsTheOldPasswordUntilDiscarded(t *testing.T) {
+	member := mysqldtest.Start(t, mysqldtest.Options{})
+	ctx := t.Context()
+	account := mysqlops.Account{User: mysqlops.UserMonitor, Host: "%"}
+	next := mysqlops.NewSecret(`it's "new" \ and % long`)
+	if err := member.Ops.SetPassword(ctx, account, next); !errors.Is(err, mysqlops.ErrReadOnly) {
+		t.Errorf("on a closed member: %v, want ErrReadOnly", err)
+	} else if strings.Contains(err.Error(), "new") {
+		t.Errorf("the error holds the password: %v", err)
+	}
+	member.Open(false)
+	if err := member.Ops.SetPassword(ctx, account, next); err != nil {
+		t.Fatal(err)
+	}
+	old := mysqldtest.Passwords.Monitor
+	for _, password := range []mysqlops.Secret{old, next} {
+		if err := member.Client(account.User, password, true).PingContext(ctx); err != nil {
+			t.Errorf("during the rotation: %v", err)
+		}
+	}
+	for range 2 {
+		if err := member.Ops.DiscardOldPassword(ctx, account); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := member.Client(account.User, old, true).PingContext(ctx); err == nil {
+		t.Error("the old password is valid after it was discarded")
+	}
+	if err := member.Client(account.User, next, true).PingContext(ctx); err != nil {
+		t.Errorf("the new password: %v", err)
+	}
+}

@@ -1,0 +1,71 @@
+package mysqlops_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/mysqldtest"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+)
+
+func TestCloneSeedsAMember(t *testing.T) {
+	ctx := t.Context()
+	donor := mysqldtest.Start(t, mysqldtest.Options{Ordinal: 0})
+	donor.Open(false)
+	client := donor.Client(mysqlops.UserApp, mysqldtest.Passwords.App, false)
+	mustExec(t, client, "CREATE TABLE app.t (id INT PRIMARY KEY)", "INSERT INTO app.t VALUES (1), (2)")
+	member := mysqldtest.Start(t, mysqldtest.Options{Ordinal: 1, Bare: true})
+	before, err := member.Ops.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := mysqlops.Donor{
+		Host: "127.0.0.1", Port: donor.Member.AdminPort, User: mysqlops.UserClone,
+		Password: mysqlops.NewSecret("wrong"), TLS: member.TLSFiles(),
+	}
+	if err := member.Ops.CloneFrom(ctx, from, nil); !errors.Is(err, mysqlops.ErrClone) {
+		t.Fatalf("with a wrong password: %v, want ErrClone", err)
+	}
+	from.Password = mysqldtest.Passwords.Clone
+	var stages []mysqlops.CloneProgress
+	if err := member.Ops.CloneFrom(ctx, from, func(p mysqlops.CloneProgress) { stages = append(stages, p) }); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("progress: %+v", stages)
+	if code := member.ExitCode(); code != 16 {
+		t.Errorf("mysqld ended with %d, want 16", code)
+	}
+	member.SetPassword(mysqldtest.Passwords.Root)
+	member.Boot()
+	if err := member.Ops.ResetReplicaAll(ctx, true); err != nil {
+		t.Fatal(err)
+	}
+	state, err := member.Ops.CloneState(ctx)
+	if err != nil || state.Failed || state.Stage != "RECOVERY" {
+		t.Errorf("clone ended as %+v, %v", state, err)
+	}
+	source, err := donor.Ops.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := member.Ops.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !after.Executed.Equal(source.Executed) || !after.IsClosed() {
+		t.Errorf("member %+v, donor has %v", after, source.Executed)
+	}
+	if after.ServerUUID != before.ServerUUID {
+		t.Errorf("server UUID changed from %v to %v", before.ServerUUID, after.ServerUUID)
+	}
+	member.Follow(donor)
+	mustExec(t, client, "INSERT INTO app.t VALUES (3)")
+	now, err := donor.Ops.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := member.Ops.WaitApplied(ctx, now.Executed, 20*time.Second); err != nil {
+		t.Error(err)
+	}
+}
