@@ -5,7 +5,6 @@ HACK="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 ROOT="$(dirname "$HACK")"
 CACHE="${DBPAIR_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME or DBPAIR_CACHE must be set}/.cache}/dbpair}"
 export HACK ROOT CACHE
-# shellcheck source=hack/versions.env
 . "$HACK/versions.env"
 mkdir -p "$CACHE/bin" "$CACHE/locks" "$CACHE/log"
 
@@ -23,7 +22,10 @@ stage() {
   printf '%-34s' "$stage_name" >&2
   # In the background, because bash ignores "set -e" in whatever is tested by "if" or "||".
   "$@" >"$stage_log" 2>&1 &
+  # shellcheck disable=SC2064
+  trap "kill $! 2>/dev/null; exit 130" INT TERM
   wait $! || stage_status=$?
+  trap - INT TERM
   if [ $stage_status != 0 ]; then
     printf 'FAILED after %ss\n' "$((SECONDS - stage_start))" >&2
     if [ -f "$stage_log" ]; then printf 'the end of %s:\n' "$stage_log" >&2; tail -n 30 "$stage_log" >&2; fi

@@ -21,8 +21,11 @@ unpack() {
   mkdir -p "$rootfs.new"
   "$HACK/debs.sh" extract "$MYSQL_SUITE" "$rootfs.new" "${packages[@]}"
   trim "$rootfs.new"
-  rm -rf "$rootfs"
+  # A server that runs from the old tree keeps its open files; the path is empty for an instant only.
+  rm -rf "$rootfs.old"
+  if [ -e "$rootfs" ]; then mv "$rootfs" "$rootfs.old"; fi
   mv "$rootfs.new" "$rootfs"
+  rm -rf "$rootfs.old"
 }
 
 # trim drops what mysqld and its clients never open (perl, which some scripts want, and character converters) and the
@@ -31,8 +34,8 @@ trim() {
   local name keep="$1/usr/bin.keep"
   mkdir "$keep"
   for name in "${programs[@]}"; do mv "$1/usr/bin/$name" "$keep/"; done
-  rm -rf "$1/usr/bin" "$1"/usr/lib/*/perl* "$1"/usr/share/perl* "$1"/usr/lib/*/libperl* "$1"/usr/lib/*/gconv "$1"/usr/share/bug \
-    "$1"/usr/share/bash-completion "$1"/usr/share/doc-base "$1"/etc
+  rm -rf "${1:?}/usr/bin" "$1"/usr/lib/*/perl* "$1"/usr/share/perl* "$1"/usr/lib/*/libperl* "$1"/usr/lib/*/gconv "$1"/usr/share/bug \
+    "$1"/usr/share/bash-completion "$1"/usr/share/doc-base "${1:?}"/etc
   mv "$keep" "$1/usr/bin"
   find "$1/usr/sbin" -type f ! -name mysqld -delete
 }
@@ -75,13 +78,17 @@ wrappers() {
   done
 }
 
+# ensure unpacks again only when what is unpacked changed: tests may be running servers from it.
 ensure() {
-  local hash; hash="$MYSQL_SUITE-$(recipe_hash "$HACK/mysqld.sh")"
-  fresh "$base/mysql/.recipe" "$hash" && return
-  log "unpacking mysqld of Debian $MYSQL_SUITE into $rootfs"
-  unpack >"$CACHE/log/mysqld.log" 2>&1 || { tail -n 20 "$CACHE/log/mysqld.log" >&2; die "no mysqld for tests"; }
-  wrappers
-  mark "$base/mysql/.recipe" "$hash"
+  local content; content=$({ printf '%s ' "$MYSQL_SUITE" "${packages[@]}" "${programs[@]}"; declare -f unpack trim; } | sha256sum | cut -c1-16)
+  if ! fresh "$base/mysql/.recipe" "$content"; then
+    log "unpacking mysqld of Debian $MYSQL_SUITE into $rootfs"
+    unpack >"$CACHE/log/mysqld.log" 2>&1 || { tail -n 20 "$CACHE/log/mysqld.log" >&2; die "no mysqld for tests"; }
+    wrappers
+    mark "$base/mysql/.recipe" "$content"
+  elif [ "$HACK/mysqld.sh" -nt "$bin/mysqld" ]; then
+    wrappers
+  fi
 }
 
 # A folder of the user's own choice goes before everything.

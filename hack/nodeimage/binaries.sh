@@ -10,8 +10,8 @@ all=(mkimg pause crictl kindnetd kind etcd kube-all coredns local-path-provision
 
 # pinned MODULE VERSION ends the build when versions.env and go.mod disagree.
 pinned() {
-  local found; found=$(cd "$module" && go list -m -f '{{.Version}}' "$1")
-  [ "$found" = "$2" ] || die "hack/nodeimage/go.mod has $1 $found, hack/versions.env says $2"
+  local found; found=$(cd "${3:-$module}" && go list -m -f '{{.Version}}' "$1")
+  [ "$found" = "$2" ] || die "${3:-$module}/go.mod has $1 $found, hack/versions.env says $2"
 }
 
 compile() {
@@ -31,7 +31,8 @@ compile() {
     *) package=./cmd/$program ;;
   esac
   if [ "$program" = kind ]; then
-    GOBIN="$CACHE/bin" GOFLAGS='' CGO_ENABLED=0 go install -trimpath -ldflags "$flags" "sigs.k8s.io/kind@$KIND_VERSION"
+    pinned sigs.k8s.io/kind "$KIND_VERSION" "$HACK/tools"
+    ln -sfn "$(basename "$("$HACK/tools/build.sh" kind)")" "$CACHE/bin/kind"
     return
   fi
   (cd "$module" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -trimpath -ldflags "$flags" -o "$CACHE/bin/$program.new" "$package")
@@ -40,7 +41,7 @@ compile() {
 
 ensure() {
   local program=$1 recipe=("$HACK/versions.env" "$module/binaries.sh") hash
-  [ "$program" = kind ] || recipe+=("$module/go.mod" "$module/go.sum")
+  if [ "$program" = kind ]; then recipe+=("$HACK/tools/go.mod"); else recipe+=("$module/go.mod" "$module/go.sum"); fi
   [ ! -d "$module/cmd/$program" ] || recipe+=("$module/cmd/$program")
   hash="$(recipe_hash "${recipe[@]}")-$(go env GOVERSION)"
   if [ -x "$CACHE/bin/$program" ] && fresh "$CACHE/bin/.$program.recipe" "$hash"; then return; fi

@@ -51,7 +51,7 @@ image_root() {
   local root="$work/images" name
   rm -rf "$root"; mkdir -p "$root/usr/local/bin"
   "$HACK/debs.sh" extract "$NODE_SUITE" "$root" "${proxy_packages[@]}"
-  rm -rf "$root/.packages" "$root/usr/share" "$root/usr/lib/"*/gconv "$root/etc" "$root/usr/lib/"*/perl* "$root/usr/lib/"*/libperl*
+  rm -rf "$root/.packages" "${root:?}/usr/share" "$root/usr/lib/"*/gconv "${root:?}/etc" "$root/usr/lib/"*/perl* "$root/usr/lib/"*/libperl*
   mkdir -p "$root/etc" "$root/tmp" "$root/run" "$root/var/run"
   chmod 1777 "$root/tmp"
   for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do
@@ -164,6 +164,8 @@ forget_machine() {
 node_image() {
   "$CACHE/bin/kind" build node-image --type file --base-image "$base_image" --image "$NODE_IMAGE" "$work/server.tar.gz"
   docker rmi localhost/dbpair-kindbase:import >/dev/null 2>&1 || true
+  # What the tag pointed to before, unless a node still runs it.
+  docker image prune -f --filter label=dbpair.recipe >/dev/null
 }
 
 built_recipe() { docker image inspect -f '{{index .Config.Labels "dbpair.recipe"}}' "$NODE_IMAGE" 2>/dev/null; }
@@ -174,8 +176,8 @@ build() {
   "$HACK/nodeimage/binaries.sh" mkimg crictl kindnetd pause kind etcd kube-all coredns local-path-provisioner
   step base_root
   step runtime
-  step base_image install_tree settle_services oci_spec forget_machine "$CACHE/bin/.kube-all.recipe" "$CACHE/bin/.crictl.recipe"
-  step image_root "$CACHE"/bin/.{kube-all,etcd,coredns,local-path-provisioner,kindnetd,pause}.recipe
+  step base_image install_tree settle_services oci_spec forget_machine "$CACHE/bin/kube-all" "$CACHE/bin/crictl"
+  step image_root "$CACHE"/bin/{kube-all,etcd,coredns,local-path-provisioner,kindnetd,pause}
   step server_tarball "$here/cmd/mkimg"
   step node_image
   rm -rf "$work/tarball"
