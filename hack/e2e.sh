@@ -10,11 +10,13 @@ set -euo pipefail
 
 command=${1:-} cluster=${2:-dbpair-e2e}
 client_image=${E2E_CLIENT_IMAGE:-ghcr.io/dbpair/e2e-client:dev}
+# Our image with failpoints compiled in, under a tag of its own: what users get has none.
+export IMG=${E2E_OPERATOR_IMAGE:-ghcr.io/dbpair/dbpair:e2e}
 
 use_cluster() {
   eval "$("$HACK/cluster.sh" env "$cluster")"
   HELM=$("$HACK/tools/build.sh" helm)
-  export HELM E2E_CLIENT_IMAGE="$client_image" KIND_EXPERIMENTAL_DOCKER_NETWORK="${DBPAIR_NETWORK:-dbpair}"
+  export HELM E2E_CLIENT_IMAGE="$client_image" E2E_OPERATOR_IMAGE="$IMG" KIND_EXPERIMENTAL_DOCKER_NETWORK="${DBPAIR_NETWORK:-dbpair}"
 }
 
 # The client that runs inside the cluster: one static program on an empty file system.
@@ -32,7 +34,7 @@ up() {
   "$HACK/cluster.sh" up "$cluster"
   stage "helm"         "$HACK/tools/build.sh" helm
   stage "MySQL image"  "$HACK/mysqlimage/build.sh"
-  stage "our image"    "$HACK/images.sh"
+  stage "our image"    env GOFLAGS="$(go env GOFLAGS) -tags=failpoints" "$HACK/images.sh"
   stage "client image" client
   "$HACK/cluster.sh" load "$cluster"
   "$HACK/cluster.sh" load "$cluster" "$client_image"
