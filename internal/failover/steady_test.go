@@ -1,0 +1,246 @@
+package failover_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+type decision struct {
+	from func() failover.Observation
+	with func(t *testing.T, o *failover.Observation)
+	rule failover.RuleName
+	kind failover.Kind
+	// steps that the plan has, Together unfolded and changes of the authority by name.
+	steps []failover.StepName
+}
+
+func check(t *testing.T, cases map[string]decision) {
+	t.Helper()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			o := c.from()
+			if c.with != nil {
+				c.with(t, &o)
+			}
+			p := failover.Decide(o)
+			if p.Rule != c.rule || p.Kind != c.kind {
+				t.Errorf("rule %s (%s): %s\nwant %s (%s)", p.Rule, p.Kind, p.Fact, c.rule, c.kind)
+			}
+			if diff := cmp.Diff(c.steps, stepNames(p.Steps)); diff != "" {
+				t.Errorf("steps (-want +got):\n%s", diff)
+			}
+			if p.Fact == "" {
+				t.Error("the plan states no fact")
+			}
+			if p.Kind == failover.Doubts && p.Verb == failover.VerbNone && o.Authority.Record.Epoch > 0 {
+				t.Error("a doubt without a verb")
+			}
+		})
+	}
+}
+
+func steps(names ...failover.StepName) []failover.StepName { return names }
+
+func TestBootstrap(t *testing.T) {
+	named := func(o *failover.Observation) {
+		o.Authority.Record.Data[m0] = "data-shop-0"
+		o.Members[0].State.Phase = agentapi.PhaseClosed
+		running(&o.Members[0], 0, 0)
+	}
+	check(t, map[string]decision{
+		"a new pair gets an authority": {from: newPair, rule: "CreateAuthority", kind: failover.Acts, steps: steps("CreateAuthority")},
+		"a missing authority of a pair whose status has an epoch is doubt": {from: newPair, rule: "AuthorityMissing", kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.History.Epoch = 2 }},
+		"a missing authority of a pair whose agent knows an epoch is doubt": {from: newPair, rule: "AuthorityMissing", kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.KnownEpoch = 2 }},
+		"a blank authority over a volume with data is doubt": {from: fresh, rule: "AuthorityMissing", kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { running(&o.Members[1], 0, 0) }},
+		"two empty volumes let member 0 begin": {from: fresh, rule: "BootstrapMember", kind: failover.Acts, steps: steps("Bootstrap")},
+		"nobody begins while the other volume may hold data": {from: fresh, rule: "AwaitMembers", kind: failover.Waits,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[1].Reach, o.Members[1].State, o.Members[1].MadeForPair = failover.Refused, nil, failover.Unknown
+			}},
+		"the other pod may be late when its volume is new": {from: fresh, rule: "BootstrapMember", kind: failover.Acts, steps: steps("Bootstrap"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[1].Reach, o.Members[1].State = failover.NoPodIP, nil
+			}},
+		"the chosen member is asked to initialise": {from: fresh, rule: "InitialiseMember", kind: failover.Acts, steps: steps("Initialise"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Authority.Record.Bootstrap = &authority.Bootstrap{Member: m0, DataID: "d"}
+			}},
+		"its work is waited for": {from: fresh, rule: "InitialiseMember", kind: failover.Waits,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Authority.Record.Bootstrap = &authority.Bootstrap{Member: m0, DataID: "d"}
+				o.Members[0].State.Phase = agentapi.PhaseInitialising
+			}},
+		"its data gets known": {from: fresh, rule: "NameInitialData", kind: failover.Acts, steps: steps("NameData"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				named(o)
+				delete(o.Authority.Record.Data, m0)
+				o.Authority.Record.Bootstrap = &authority.Bootstrap{Member: m0, DataID: "data-shop-0"}
+			}},
+		"the finalizer comes before the appointment": {from: fresh, rule: "AppointFirst", kind: failover.Acts, steps: steps("AddFinalizer"),
+			with: func(_ *testing.T, o *failover.Observation) { named(o) }},
+		"the member with the first data is appointed": {from: fresh, rule: "AppointFirst", kind: failover.Acts, steps: steps("Appoint"),
+			with: func(_ *testing.T, o *failover.Observation) { named(o); o.Members[0].Pod.Fenced = true }},
+		"the Service leads to a door before anybody is primary": {from: fresh, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Service.Epoch = -1 }},
+	})
+}
+
+func TestAppointFirstMakesARecord(t *testing.T) {
+	o := fresh()
+	o.Authority.Record.Data[m0] = "data-shop-0"
+	o.Members[0].State.Phase, o.Members[0].Pod.Fenced = agentapi.PhaseClosed, true
+	running(&o.Members[0], 0, 0)
+	change := failover.Decide(o).Steps[0].(failover.ChangeAuthority)
+	got, err := change.Change.Apply(change.From)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Epoch != 1 || got.Holder != (pair.Holder{Member: m0, PodUID: p0}) || got.Ledger.State != authority.Solo || got.Ledger.First != m0 {
+		t.Errorf("first appointment made %+v", got)
+	}
+}
+
+func TestSteady(t *testing.T) {
+	empty := func(_ *testing.T, o *failover.Observation) {
+		o.Members[1].State = member(m1, p1, agentapi.PhaseEmpty).State
+		delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+	}
+	closed := func(t *testing.T, o *failover.Observation) { prove(t, *o, fencing.Subject{Member: m1, PodUID: p1}) }
+	joining := func() failover.Observation {
+		o := steady()
+		o.Authority.Record.Ledger = authority.Ledger{Version: 7, State: authority.Joining, First: m0}
+		return o
+	}
+	check(t, map[string]decision{
+		"the best state is settled":    {from: steady, rule: "InSync", kind: failover.Settled},
+		"nothing is done when paused":  {from: steady, rule: "Paused", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) { o.Settings.Paused = true; o.Members[0].Pod.Fenced = false }},
+		"nothing is done when deleted": {from: steady, rule: "Deleting", kind: failover.Waits, with: func(_ *testing.T, o *failover.Observation) { o.Settings.Deleting = true }},
+		"an unreadable authority is waited for": {from: steady, rule: "AuthorityUnreadable", kind: failover.Waits,
+			with: func(_ *testing.T, o *failover.Observation) { o.Authority = failover.Authority{Problem: "timeout"} }},
+		"an agent that knows a higher epoch is doubt": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.KnownEpoch = 9 }},
+		"an agent that answered after the read is no doubt": {from: steady, rule: "LookAgain", kind: failover.Waits,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[1].State.KnownEpoch, o.Members[1].HeardAt = 9, t0.Add(time.Millisecond)
+			}},
+		"a foreign write is doubt": {from: steady, rule: "AuthorityChangedByOthers", kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) {
+				old := o.Authority.Record.Clone()
+				o.Authority.Remembered = &old
+				o.Authority.Record.Holder = pair.Holder{Member: m1, PodUID: p1}
+			}},
+		"an authority of another pair is doubt": {from: steady, rule: "AuthorityMalformed", kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Authority.Record.PairUID = "other" }},
+		"the holder's pod gets the finalizer": {from: steady, rule: "FinalizerOnHolder", kind: failover.Acts, steps: steps("AddFinalizer"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].Pod.Fenced = false }},
+		"the passive's pod loses it": {from: steady, rule: "ReleaseEndedPod", kind: failover.Acts, steps: steps("RemoveFinalizer"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Fenced = true }},
+		"a Service that leads elsewhere is repaired": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Service.PortLeads = failover.LeadsDoor }},
+		"stale labels go": {from: steady, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[failover.EpochLabel(2)] = "open" }},
+		"a holder that is not open is waited for": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
+			}},
+		"a passive found writable is fenced": {from: steady, rule: "PassiveFoundWritable", kind: failover.Acts, steps: steps("Fence"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.Server.SuperReadOnly = false }},
+		"a commit that waits too long makes the primary solo": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.Server.OldestWait = 6 * time.Second }},
+		"with Block it waits on": {from: steady, rule: "WritesBlocked", kind: failover.Holds,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Settings.ContinueAlone = false
+				o.Members[0].State.Server.OldestWait = 6 * time.Second
+			}},
+		"right after an appointment the passive gets time": {from: steady, rule: "InSync", kind: failover.Settled,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.History.HolderSince = t0.Add(-time.Second)
+				o.Members[0].State.Server.OldestWait = 6 * time.Second
+			}},
+		"a passive without its data makes the primary solo": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"), with: empty},
+		"a closed holder whose passive stays away goes on alone": {from: steady, rule: "SoloForClosedHolder", kind: failover.Acts, steps: steps("EnterSolo"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseClosed, 0
+				o.History.LostSince = t0.Add(-time.Minute)
+			}},
+		"an empty passive's entry is forgotten first": {from: solo, rule: "SeedPassive", kind: failover.Acts, steps: steps("ForgetData"), with: empty},
+		"then it is seeded": {from: solo, rule: "SeedPassive", kind: failover.Acts, steps: steps("Seed"), with: func(t *testing.T, o *failover.Observation) {
+			empty(t, o)
+			delete(o.Authority.Record.Data, m1)
+			o.Authority.Record.Intent = &authority.Intent{Operation: authority.IntentSeed, Target: m1, Step: "fresh"}
+		}},
+		"its copying is waited for": {from: solo, rule: "AwaitSeed", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
+			empty(t, o)
+			o.Members[1].State.Phase = agentapi.PhaseSeeding
+		}},
+		"its new data gets known": {from: solo, rule: "NameSeededData", kind: failover.Acts, steps: steps("NameData"), with: func(_ *testing.T, o *failover.Observation) {
+			o.Members[1].State.DataID = "fresh"
+			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+			delete(o.Authority.Record.Data, m1)
+			o.Authority.Record.Intent = &authority.Intent{Operation: authority.IntentSeed, Target: m1, Step: "fresh"}
+		}},
+		"data that nobody asked for is kept": {from: solo, rule: "Diverged", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) {
+			o.Members[1].State.DataID = "strange"
+			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+		}},
+		"before it joins the passive answers that it is closed": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Fence")},
+		"then it is compared and joins":                         {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("BeginJoining"), with: closed},
+		"a joining primary has to wait first": {from: joining, rule: "AwaitWaiting", kind: failover.Acts, steps: steps("Look"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 6 }},
+		"then the passive is shown to have everything": {from: joining, rule: "ConcludeJoining", kind: failover.Acts, steps: steps("ConcludeJoining"), with: closed},
+		"a joining primary alone becomes solo again": {from: joining, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.Server.OldestWait = 6 * time.Second }},
+		"a restarted passive is shown to be in sync anew": {from: steady, rule: "IncarnationChanged", kind: failover.Acts, steps: steps("BeginJoining"),
+			with: func(t *testing.T, o *failover.Observation) {
+				closed(t, o)
+				o.Members[1].State.Mysqld.Incarnation = "next"
+			}},
+		"a passive that does not stream is waited for": {from: solo, rule: "AwaitStreaming", kind: failover.Waits,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[1].State.Server.Receiver.Running = false
+				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+			}},
+		"a passive that does not answer is away": {from: steady, rule: "PassiveAway", kind: failover.Holds,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[1].Reach = failover.TimedOut
+				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+			}},
+		"a clean tail is rewound":                  {from: solo, rule: "RewindTail", kind: failover.Acts, steps: steps("Rewind"), with: held(true, false)},
+		"a tail that a mysqld has touched is kept": {from: solo, rule: "RewindTail", kind: failover.Holds, with: held(true, true)},
+		"a tail after a forced promotion is kept":  {from: solo, rule: "RewindTail", kind: failover.Holds, with: held(false, false)},
+		"errant transactions are kept": {from: solo, rule: "Diverged", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) {
+			o.History.Errant = map[pair.MemberName]failover.Errant{m1: {GTIDs: "u:5", DataID: "data-shop-1", Incarnation: "inc-shop-1"}}
+		}},
+		"a holder that went back in time is doubt": {from: solo, rule: "HolderWentBack", kind: failover.Doubts, with: func(_ *testing.T, o *failover.Observation) {
+			o.History.Errant = map[pair.MemberName]failover.Errant{m1: {GTIDs: "uuid-shop-0:5", DataID: "data-shop-1", Incarnation: "inc-shop-1"}}
+		}},
+		"an older agent is shown":    {from: steady, rule: "AgentOutdated", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) { o.Settings.AgentVersion = "v2" }},
+		"a pending restart is shown": {from: steady, rule: "RestartPending", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) { o.Members[0].Pod.Outdated = "image" }},
+		"lag is shown": {from: steady, rule: "Lagging", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) {
+			o.Members[1].State.Server.LagSeconds = 99
+			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+		}},
+		"in Async nobody waits": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"), with: func(_ *testing.T, o *failover.Observation) { o.Settings.Lossless = false }},
+		"Async settles in solo": {from: solo, rule: "Replicating", kind: failover.Settled, with: func(_ *testing.T, o *failover.Observation) { o.Settings.Lossless = false }},
+	})
+}
+
+func held(clean, touched bool) func(*testing.T, *failover.Observation) {
+	return func(_ *testing.T, o *failover.Observation) {
+		s := o.Members[1].State
+		s.Phase, s.UncleanAt, s.Touched, s.Mysqld, s.Server = agentapi.PhaseHeld, 1, touched, agentapi.Mysqld{}, nil
+		o.Authority.Record.Left = &authority.Left{Member: m1, DataID: "data-shop-1", Epoch: 1, Clean: clean, Proof: fencing.Demoted}
+		delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+	}
+}
