@@ -213,6 +213,8 @@ type View struct {
 	NeedsWord bool
 	// BelowKnown: the Lease was last seen with a lower epoch than is known here.
 	BelowKnown bool
+	// Data: the volume holds data that may be served.
+	Data bool
 	// Ending: asked to end by SIGTERM.
 	Ending bool
 }
@@ -225,7 +227,7 @@ func (m *Machine) View() View {
 		Holder: m.want.Holder, HolderRead: m.want.HolderRead, Record: m.rec,
 		Held:          m.data && m.serving == Stopped && m.want.OpenAt != 0 && !m.mayStart(),
 		TailUncovered: m.serving == Shut && m.tailBlocks(),
-		NeedsWord:     m.isHolder() && !m.serving.mayWrite() && !m.confirm.fresh && !m.confirm.word, BelowKnown: m.below, Ending: m.ending,
+		NeedsWord:     m.isHolder() && !m.serving.mayWrite() && !m.confirm.fresh && !m.confirm.word, BelowKnown: m.below, Ending: m.ending, Data: m.data,
 	}
 	if m.serving.mayWrite() {
 		v.OpenEpoch = m.run.openEpoch

@@ -101,7 +101,7 @@ func (m *Machine) serveShut() {
 	case m.ending:
 		m.serving = Ending
 		m.do(StopMysqld{})
-	case m.fencing():
+	case m.fencing(), !m.data:
 	case m.isHolder():
 		m.tryOpen()
 	default:

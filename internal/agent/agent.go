@@ -1,0 +1,219 @@
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/dbpair/dbpair/internal/agent/door"
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agent/volume"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Agent is one agent process.
+type Agent struct {
+	opt      Options
+	env      Environment
+	version  string
+	self     string // own program
+	log      logr.Logger
+	settings *settings
+	certs    *certs
+	vol      *volume.Volume
+	lease    *leaseReader
+	peer     *peerLink
+	door     *door.Door
+	metrics  *metrics
+	start    pair.AgentStart
+	ops      *mysqlops.Server
+	follow   *replication
+	state    *board
+	failures *failpoints
+
+	events chan authority.Event
+	memory chan memory
+	done   chan struct{} // closed by Exit
+
+	machine *authority.Machine // of the loop only
+	ctx     context.Context    // of Run, for work that outlives a request
+
+	mu       sync.Mutex
+	answers  map[string]chan authority.Action
+	child    child
+	identity volume.Identity
+	busy     *maintenance // a seed, initialisation or rewind under way
+}
+
+// New makes the agent; it reads every file it depends on and fails naming the one that
+// is missing. It starts nothing.
+func New(opt Options, env Environment, version string, log logr.Logger) (*Agent, error) {
+	opt = opt.complete(env)
+	settings, err := readSettings(opt)
+	if err != nil {
+		return nil, err
+	}
+	certs, err := readCerts(opt.TLSDir)
+	if err != nil {
+		return nil, err
+	}
+	lease, err := newLeaseReader(opt, env, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find own program: %w", err)
+	}
+	config := settings.get()
+	a := &Agent{
+		opt: opt, env: env, version: version, self: self, log: log.WithValues("pair", env.PairName, "member", env.PodName),
+		settings: settings, certs: certs, vol: volume.Open(opt.DataDir), lease: lease,
+		door:   door.New(fmt.Sprintf("dbpair: no member of pair %s/%s accepts writes here at the moment, try again", env.Namespace, env.PairName)),
+		start:  pair.AgentStart(random()),
+		events: make(chan authority.Event, 256), memory: make(chan memory, 8), done: make(chan struct{}),
+		answers: map[string]chan authority.Action{},
+	}
+	a.failures = newFailpoints(a.log)
+	a.peer = newPeerLink(opt, env, config, certs)
+	a.door.Reset.Store(config.RefuseWithReset)
+	a.ops = a.handle(func() mysqlops.Secret { return settings.password(agentapi.PasswordFileRoot) })
+	a.follow = newReplication(a)
+	a.state = newBoard(a)
+	a.metrics = newMetrics(a)
+	return a, nil
+}
+
+// handle is a handle on the mysqld of this member, with timeouts that fit into T.
+func (a *Agent) handle(password func() mysqlops.Secret) *mysqlops.Server {
+	return mysqlops.Open(mysqlops.Config{
+		Socket: a.opt.socket(), Password: password,
+		Timeouts: mysqlops.Timeouts{Fence: max(a.settings.get().LeaseDuration/8, 200*time.Millisecond)},
+	})
+}
+
+// Run serves until SIGTERM was obeyed, ctx ends or something makes going on impossible.
+// terminate is what SIGTERM does. mysqld never outlives it.
+func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer a.killChild()
+	a.ctx = ctx
+	failed := make(chan error, 8)
+	if err := a.listen(ctx, failed); err != nil {
+		return err
+	}
+	go a.watchFiles(ctx)
+	found, err := a.awaitVolume(ctx, terminate, failed)
+	if errors.Is(err, errEnded) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.begin(found)
+	for _, part := range []func(context.Context){a.loop, a.writeMemory, a.watchPeer, a.watchServer, a.follow.run, a.upkeep} {
+		go part(ctx)
+	}
+	a.recoverMaintenance()
+	for {
+		select {
+		case <-terminate:
+			grace := process.Now().Add(gracePeriod)
+			a.log.Info("asked to end", "graceUntil", grace)
+			a.post(authority.Terminate{At: process.Now(), Until: grace})
+		case <-a.done:
+			return nil
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// gracePeriod is a little less than the pod's.
+const gracePeriod = 4*time.Minute + 50*time.Second
+
+// errEnded: asked to end before there was anything to end.
+var errEnded = errors.New("ended")
+
+// begin makes the machine from what the volume remembers.
+func (a *Agent) begin(found foundVolume) {
+	config := a.settings.get()
+	a.machine = authority.NewMachine(authority.Config{
+		PairUID: a.env.PairUID, Self: pair.Holder{Member: a.env.PodName, PodUID: a.env.PodUID}, Peer: a.env.Peer,
+		T: config.LeaseDuration, RestartInPlaceAfter: config.RestartInPlaceAfter, Async: !config.Lossless,
+		Seed: uint64(process.Now()) ^ uint64(a.env.Ordinal+1)<<32,
+	}, found.memory.Durable, process.Now())
+	a.state.remember(found)
+	if found.identity.DataID != "" && !found.identity.Void {
+		a.post(authority.DataReady{At: process.Now(), DataID: found.identity.DataID, EpochFile: found.remembered})
+	}
+	a.log.Info("agent begins", "agentStart", a.start, "agentVersion", a.version, "epoch", found.memory.Known,
+		"dataID", found.identity.DataID, "openAt", found.memory.OpenAt, "void", found.identity.Void)
+}
+
+// post hands an event to the loop. It blocks only if the loop is far behind.
+func (a *Agent) post(e authority.Event) {
+	select {
+	case a.events <- e:
+	case <-a.done:
+	}
+}
+
+// random is a random identifier.
+func random() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// watchFiles takes up what the operator changes in files.
+func (a *Agent) watchFiles(ctx context.Context) {
+	a.every(ctx, 2*time.Second, func() {
+		if err := a.settings.reload(); err != nil {
+			a.log.Error(err, "cannot take up the operator's files; what was read before stays in use")
+		} else {
+			config := a.settings.get()
+			a.door.Reset.Store(config.RefuseWithReset)
+			a.post(authority.Reconfigured{At: process.Now(), RestartInPlaceAfter: config.RestartInPlaceAfter, Async: !config.Lossless})
+		}
+		changed, err := a.certs.reload()
+		if err != nil {
+			a.state.problem(agentapi.ProblemCertificate, err.Error())
+			return
+		}
+		a.state.resolve(agentapi.ProblemCertificate)
+		if changed {
+			a.log.Info("certificates changed")
+			a.peer.client.Renew()
+			a.peer.word.Renew()
+			a.state.tlsDue(true)
+		}
+	})
+}
+
+// every runs f now and then every period until ctx ends.
+func (a *Agent) every(ctx context.Context, period time.Duration, f func()) {
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	for {
+		f()
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,366 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// maxLongPoll bounds the wait of one request for a state.
+const maxLongPoll = time.Minute
+
+// refusal is an error with the code of the answer.
+type refusal struct {
+	code agentapi.ErrorCode
+	why  string
+}
+
+// Error implements error.
+func (r refusal) Error() string { return r.why }
+
+func refuse(code agentapi.ErrorCode, format string, args ...any) error {
+	return refusal{code, fmt.Sprintf(format, args...)}
+}
+
+// handler is the agent's API. Everything but state and vouches is the operator's alone.
+func (a *Agent) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+agentapi.PathState, a.serveState)
+	handle(mux, a, agentapi.PathVouch, a.vouch)
+	for path, kind := range map[string]authority.CommandKind{
+		agentapi.PathCease: authority.CommandCease, agentapi.PathFence: authority.CommandFence, agentapi.PathAckFence: authority.CommandAckFence,
+	} {
+		handle(mux, a, path, func(ctx context.Context, c agentapi.Command) (agentapi.FenceReply, error) {
+			return a.fence(ctx, kind, c)
+		})
+	}
+	for path, kind := range map[string]authority.CommandKind{
+		agentapi.PathLook: authority.CommandLook, agentapi.PathRecover: authority.CommandRecover,
+	} {
+		handle(mux, a, path, func(ctx context.Context, c agentapi.Command) (agentapi.Done, error) {
+			answer, err := a.command(ctx, kind, c)
+			return agentapi.Done{RequestID: c.RequestID, Epoch: answer.Epoch}, err
+		})
+	}
+	handle(mux, a, agentapi.PathInitialise, a.orderInitialise)
+	handle(mux, a, agentapi.PathSeed, a.orderSeed)
+	handle(mux, a, agentapi.PathRewind, a.orderRewind)
+	handle(mux, a, agentapi.PathSnapshot, a.snapshot)
+	handle(mux, a, agentapi.PathCovers, a.covers)
+	return mux
+}
+
+// handle serves one POST: who may ask, decode, do, encode.
+func handle[In, Out any](mux *http.ServeMux, a *Agent, path string, do func(context.Context, In) (Out, error)) {
+	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		if !a.mayAsk(r, path) {
+			writeError(w, refuse(agentapi.ErrorForbidden, "this certificate may not ask %s", path))
+			return
+		}
+		var in In
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 8<<20)).Decode(&in); err != nil {
+			writeError(w, refuse(agentapi.ErrorInternal, "decode request: %v", err))
+			return
+		}
+		if !a.state.hasBegun() {
+			writeError(w, refuse(agentapi.ErrorInternal, "the agent has not taken its volume yet"))
+			return
+		}
+		out, err := do(r.Context(), in)
+		if err != nil {
+			a.log.Info("request refused", "path", path, "reason", err.Error())
+			writeError(w, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, out)
+	})
+}
+
+// mayAsk: the common name of the client's certificate decides.
+func (a *Agent) mayAsk(r *http.Request, path string) bool {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return false
+	}
+	switch r.TLS.PeerCertificates[0].Subject.CommonName {
+	case agentapi.RoleOperator:
+		return path != agentapi.PathVouch
+	case agentapi.RolePeerPrefix + string(a.env.Peer):
+		return path == agentapi.PathVouch || path == agentapi.PathState
+	default:
+		return false
+	}
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func writeError(w http.ResponseWriter, err error) {
+	reply := agentapi.ErrorReply{Code: agentapi.ErrorInternal, Message: err.Error()}
+	var r refusal
+	if errors.As(err, &r) {
+		reply.Code = r.code
+	}
+	status := http.StatusConflict
+	switch reply.Code {
+	case agentapi.ErrorForbidden:
+		status = http.StatusForbidden
+	case agentapi.ErrorInternal:
+		status = http.StatusServiceUnavailable
+	case agentapi.ErrorStale, agentapi.ErrorWrongPair, agentapi.ErrorRefused:
+	}
+	writeJSON(w, status, reply)
+}
+
+func (a *Agent) serveState(w http.ResponseWriter, r *http.Request) {
+	if !a.mayAsk(r, agentapi.PathState) {
+		writeError(w, refuse(agentapi.ErrorForbidden, "this certificate may not ask %s", agentapi.PathState))
+		return
+	}
+	q := r.URL.Query()
+	since, _ := strconv.ParseInt(q.Get("since"), 10, 64)
+	if limit, err := time.ParseDuration(q.Get("wait")); err == nil && limit > 0 && since > 0 {
+		a.state.wait(r.Context().Done(), since, min(limit, maxLongPoll))
+	}
+	if q.Get("fresh") != "" && a.isUp() {
+		status, err := a.ops.Status(r.Context())
+		if err != nil {
+			writeError(w, err)
+			return
+		}
+		a.state.saw(status)
+	}
+	writeJSON(w, http.StatusOK, a.state.snapshot())
+}
+
+// vouch asks the machine for this agent's word.
+func (a *Agent) vouch(ctx context.Context, r agentapi.VouchRequest) (agentapi.VouchReply, error) {
+	id := random()
+	answer, forget := a.await(id)
+	defer forget()
+	a.post(authority.VouchAsked{At: process.Now(), PairUID: r.PairUID, Asker: r.Asker, Epoch: r.Epoch, Nonce: id})
+	select {
+	case got := <-answer:
+		v, ok := got.(authority.AnswerVouch)
+		if !ok {
+			return agentapi.VouchReply{}, errors.New("no word")
+		}
+		return agentapi.VouchReply{
+			Nonce: r.Nonce, Voucher: a.env.PodName, VoucherUID: a.env.PodUID, AgentStart: a.start, Epoch: v.Epoch, Given: v.Given,
+			Why: v.Why, KnownEpoch: v.Known, Holder: v.Holder.String(), Open: v.Open, TakesItself: v.TakesItself,
+		}, nil
+	case <-ctx.Done():
+		return agentapi.VouchReply{}, ctx.Err()
+	}
+}
+
+// command hands a command to the machine and waits for what becomes of it.
+func (a *Agent) command(ctx context.Context, kind authority.CommandKind, c agentapi.Command) (authority.Answer, error) {
+	id := random()
+	answer, forget := a.await(id)
+	defer forget()
+	a.log.Info("command", "kind", kind, "epoch", c.Epoch, "ledgerVersion", c.LedgerVersion, "requestID", c.RequestID)
+	a.post(authority.Commanded{
+		At: process.Now(), ID: id, Kind: kind, PairUID: c.PairUID, Epoch: c.Epoch, Ledger: c.LedgerVersion,
+	})
+	select {
+	case got := <-answer:
+		switch v := got.(type) {
+		case authority.Answer:
+			return v, nil
+		case authority.Refuse:
+			code := agentapi.ErrorRefused
+			switch v.Reason {
+			case authority.RefusedStale:
+				code = agentapi.ErrorStale
+			case authority.RefusedWrongPair:
+				code = agentapi.ErrorWrongPair
+			case authority.RefusedFailed:
+			}
+			return authority.Answer{}, refuse(code, "%s", v.Why)
+		default:
+			return authority.Answer{}, errors.New("no answer")
+		}
+	case <-ctx.Done():
+		return authority.Answer{}, ctx.Err()
+	}
+}
+
+func (a *Agent) fence(ctx context.Context, kind authority.CommandKind, c agentapi.Command) (agentapi.FenceReply, error) {
+	answer, err := a.command(ctx, kind, c)
+	if err != nil {
+		return agentapi.FenceReply{}, err
+	}
+	a.log.Info("command done", "kind", kind, "epoch", answer.Epoch, "ceased", answer.Ceased, "processStopped", answer.ProcessStopped,
+		"demoted", answer.Demoted, "receiverStopped", answer.ReceiverStopped, "requestID", c.RequestID)
+	reply := agentapi.FenceReply{
+		RequestID: c.RequestID, Member: a.env.PodName, PodUID: a.env.PodUID, AgentStart: a.start, Epoch: answer.Epoch, Ceased: answer.Ceased,
+		ReceiverStopped: kind == authority.CommandAckFence && answer.ReceiverStopped,
+	}
+	if kind == authority.CommandFence {
+		reply.ProcessStopped, reply.Demoted = answer.ProcessStopped, answer.Demoted
+	}
+	return reply, nil
+}
+
+// head checks what every command that does not go to the machine has in common.
+func (a *Agent) head(c agentapi.Command) error {
+	view := a.state.view()
+	switch {
+	case c.PairUID != a.env.PairUID:
+		return refuse(agentapi.ErrorWrongPair, "this agent serves pair %s", a.env.PairUID)
+	case c.Epoch < view.Known || c.LedgerVersion < view.Durable.Ledger:
+		return refuse(agentapi.ErrorStale, "epoch %d and ledger version %d are known here, the command names %d and %d",
+			view.Known, view.Durable.Ledger, c.Epoch, c.LedgerVersion)
+	}
+	return nil
+}
+
+// ownReading reads the Lease for a command that gives data up or makes it.
+func (a *Agent) ownReading(ctx context.Context) (authority.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	record, outcome, err := a.lease.read(ctx, true)
+	if outcome != authority.ReadFound {
+		return record, refuse(agentapi.ErrorRefused, "this agent cannot read the Lease itself: %v", err)
+	}
+	return record, nil
+}
+
+func (a *Agent) orderInitialise(ctx context.Context, c agentapi.InitialiseCommand) (agentapi.Done, error) {
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
+	if err := a.head(c.Command); err != nil {
+		return done, err
+	}
+	record, err := a.ownReading(ctx)
+	if err != nil {
+		return done, err
+	}
+	b := record.Bootstrap
+	if record.PairUID != a.env.PairUID || b == nil || b.Member != a.env.PodName || b.DataID != c.DataID || c.DataID == "" {
+		if id := a.getIdentity(); id.DataID == c.DataID && c.DataID != "" && !id.Void {
+			return done, nil
+		}
+		return done, refuse(agentapi.ErrorRefused, "the Lease does not allow this member to initialise data %q", c.DataID)
+	}
+	id := a.getIdentity()
+	full, err := a.vol.HasData()
+	if err != nil || id.DataID != c.DataID && (full || id.DataID != "" || id.Void) {
+		return done, refuse(agentapi.ErrorRefused, "the volume is not empty: it holds data %q (%v)", id.DataID, err)
+	}
+	switch err := a.occupy(agentapi.PhaseInitialising, c.DataID); {
+	case errors.Is(err, errSame):
+		return done, nil
+	case err != nil:
+		return done, refuse(agentapi.ErrorRefused, "%v", err)
+	}
+	a.log.Info("initialising", "dataID", c.DataID)
+	a.state.bump()
+	go a.initialise(a.ctx, c.DataID)
+	return done, nil
+}
+
+func (a *Agent) orderSeed(ctx context.Context, c agentapi.SeedCommand) (agentapi.Done, error) {
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
+	if err := a.head(c.Command); err != nil {
+		return done, err
+	}
+	if c.DataID == "" || strings.ContainsAny(string(c.DataID), "/.") {
+		return done, refuse(agentapi.ErrorRefused, "data id %q", c.DataID)
+	}
+	if id := a.getIdentity(); id.DataID == c.DataID && !id.Void {
+		return done, nil
+	}
+	record, err := a.ownReading(ctx)
+	if err != nil {
+		return done, err
+	}
+	if err := a.maySeed(record, c.Command, c.Donor, c.Target); err != nil {
+		return done, refuse(agentapi.ErrorRefused, "%v", err)
+	}
+	switch err := a.occupy(agentapi.PhaseSeeding, c.DataID); {
+	case errors.Is(err, errSame):
+		return done, nil
+	case err != nil:
+		return done, refuse(agentapi.ErrorRefused, "%v", err)
+	}
+	a.log.Info("seeding", "donor", c.Donor, "dataID", c.DataID, "target", c.Target)
+	a.state.bump()
+	go a.seed(a.ctx, c)
+	return done, nil
+}
+
+func (a *Agent) orderRewind(_ context.Context, c agentapi.RewindCommand) (agentapi.Done, error) {
+	if err := a.head(c.Command); err != nil {
+		return agentapi.Done{}, err
+	}
+	return agentapi.Done{}, refuse(agentapi.ErrorRefused, "this agent's version cannot rewind; seed the member anew")
+}
+
+// snapshot is what this binlog holds up to its end, with the facts that say whether the
+// answer is of use.
+func (a *Agent) snapshot(ctx context.Context, c agentapi.Command) (agentapi.SnapshotReply, error) {
+	if err := a.head(c); err != nil {
+		return agentapi.SnapshotReply{}, err
+	}
+	before, acted := a.incarnation(), a.state.view().ActedLedger
+	status, err := a.ops.Status(ctx)
+	if err != nil {
+		return agentapi.SnapshotReply{}, err
+	}
+	a.state.saw(status)
+	if a.incarnation() != before || before == "" {
+		return agentapi.SnapshotReply{}, errors.New("mysqld was restarted meanwhile")
+	}
+	return agentapi.SnapshotReply{
+		RequestID: c.RequestID, LedgerVersion: acted, Incarnation: before, Waiting: status.SemiSync.SourceEnabled,
+		SemiSyncClients: status.SemiSync.Clients, BinlogGTIDs: status.Binlog.String(),
+	}, nil
+}
+
+func (a *Agent) covers(ctx context.Context, c agentapi.CoversRequest) (agentapi.CoversReply, error) {
+	if err := a.head(c.Command); err != nil {
+		return agentapi.CoversReply{}, err
+	}
+	set, err := gtid.Parse(c.GTIDs)
+	if err != nil {
+		return agentapi.CoversReply{}, refuse(agentapi.ErrorRefused, "gtids: %v", err)
+	}
+	before := a.incarnation()
+	status, err := a.ops.Status(ctx)
+	if err != nil {
+		return agentapi.CoversReply{}, err
+	}
+	a.state.saw(status)
+	if a.incarnation() != before || before == "" {
+		return agentapi.CoversReply{}, errors.New("mysqld was restarted meanwhile")
+	}
+	missing := set.Subtract(status.Received)
+	return agentapi.CoversReply{
+		RequestID: c.RequestID, Covers: missing.IsEmpty(), Incarnation: before, Missing: missing.String(),
+		Errant: status.Binlog.Subtract(set).String(),
+	}, nil
+}
+
+// incarnation of the mysqld that is up; empty without one.
+func (a *Agent) incarnation() pair.Incarnation {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.child.up {
+		return ""
+	}
+	return a.child.incarnation
+}

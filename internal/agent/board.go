@@ -1,0 +1,362 @@
+package agent
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// board is what this agent says of itself, and who waits for news of it.
+type board struct {
+	a     *Agent
+	poked chan struct{}
+
+	mu       sync.Mutex
+	revision int64
+	key      string
+	news     chan struct{} // closed at the next revision
+
+	begun    bool
+	seen     authority.View
+	ledger   *agentapi.SeenLedger
+	status   *mysqlops.Status
+	lookedAt authority.Instant
+	phase    agentapi.Phase // before the machine begins; empty after
+	found    *agentapi.FoundVolume
+	problems map[agentapi.ProblemCode]*trouble
+	seed     *agentapi.SeedProgress
+	accounts []string
+	tls      bool
+
+	leaseEpoch   authority.Record
+	leaseAnswer  authority.Instant // newest asking that was answered; 0 for none
+	passwordsRev string
+}
+
+type trouble struct {
+	agentapi.Problem
+	active bool
+}
+
+func newBoard(a *Agent) *board {
+	return &board{
+		a: a, poked: make(chan struct{}, 1), news: make(chan struct{}), phase: agentapi.PhaseStarting,
+		problems: map[agentapi.ProblemCode]*trouble{}, revision: 1,
+	}
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+func (b *board) poke() {
+	select {
+	case b.poked <- struct{}{}:
+	default:
+	}
+}
+
+// remember takes over what the volume knew before this process.
+func (b *board) remember(f foundVolume) {
+	b.mu.Lock()
+	b.begun, b.phase, b.found, b.ledger = true, "", nil, f.memory.Seen
+	b.seen.Durable, b.seen.Known, b.seen.Serving = f.memory.Durable, f.memory.Known, authority.Stopped
+	b.mu.Unlock()
+	b.bump()
+}
+
+// see takes the machine's view.
+func (b *board) see(v authority.View) {
+	b.mu.Lock()
+	b.seen = v
+	if r := v.Record; r != nil {
+		b.ledger = &agentapi.SeenLedger{
+			Epoch: r.Epoch, Version: r.Ledger.Version, State: string(r.Ledger.State), First: r.Ledger.First,
+			Incarnations: r.Ledger.Incarnations, Holder: r.Holder.String(),
+		}
+	}
+	b.mu.Unlock()
+	b.bump()
+}
+
+func (b *board) view() authority.View {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seen
+}
+
+func (b *board) hasBegun() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.begun
+}
+
+func (b *board) seenLedger() *agentapi.SeenLedger {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.ledger
+}
+
+func (b *board) confirmedAt() authority.Instant {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.seen.ConfirmedAt
+}
+
+func (b *board) leaseRead(r authority.Record, outcome authority.ReadOutcome, asked authority.Instant) {
+	if outcome == authority.ReadFailed {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if asked > b.leaseAnswer {
+		b.leaseAnswer, b.leaseEpoch = asked, r
+	}
+}
+
+// leaseAge is how long the API server has not answered.
+func (b *board) leaseAge() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return process.Now().Sub(b.leaseAnswer)
+}
+
+// saw takes what mysqld said.
+func (b *board) saw(s mysqlops.Status) {
+	b.mu.Lock()
+	b.status, b.lookedAt = &s, process.Now()
+	b.mu.Unlock()
+	b.bump()
+}
+
+func (b *board) forgetServer() {
+	b.mu.Lock()
+	b.status = nil
+	b.mu.Unlock()
+}
+
+func (b *board) blocked(phase agentapi.Phase, code agentapi.ProblemCode, message string, found *agentapi.FoundVolume) {
+	b.mu.Lock()
+	b.phase, b.found = phase, found
+	b.mu.Unlock()
+	b.problem(code, message)
+}
+
+func (b *board) unblocked() {
+	for _, code := range []agentapi.ProblemCode{
+		agentapi.ProblemVolumeInUse, agentapi.ProblemForeignVolume, agentapi.ProblemVolumeUnreadable, agentapi.ProblemVolumeFull,
+	} {
+		b.resolve(code)
+	}
+}
+
+// problem raises a problem, or counts it once more.
+func (b *board) problem(code agentapi.ProblemCode, message string) {
+	b.mu.Lock()
+	p := b.problems[code]
+	if p == nil {
+		p = &trouble{Problem: agentapi.Problem{Code: code}}
+		b.problems[code] = p
+	}
+	fresh := !p.active || p.Message != message
+	p.active, p.Message = true, message
+	p.Count++
+	b.mu.Unlock()
+	if fresh {
+		b.a.log.Info("problem", "reason", code, "message", message)
+		b.bump()
+	}
+}
+
+// resolve ends a problem.
+func (b *board) resolve(code agentapi.ProblemCode) {
+	b.mu.Lock()
+	p := b.problems[code]
+	was := p != nil && p.active
+	if was {
+		p.active = false
+	}
+	b.mu.Unlock()
+	if was {
+		b.a.log.Info("problem resolved", "reason", code)
+		b.bump()
+	}
+}
+
+func (b *board) progress(p *agentapi.SeedProgress) {
+	b.mu.Lock()
+	b.seed = p
+	b.mu.Unlock()
+	b.bump()
+}
+
+func (b *board) privileged(list []string) {
+	b.mu.Lock()
+	b.accounts = list
+	b.mu.Unlock()
+	b.bump()
+}
+
+func (b *board) tlsDue(due bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tls = due
+}
+
+func (b *board) isTLSDue() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.tls
+}
+
+func (b *board) hasPasswords(revision string) {
+	b.mu.Lock()
+	b.passwordsRev = revision
+	b.mu.Unlock()
+	b.bump()
+}
+
+// bump makes a new revision if something changed that a reader waits for: not ages and
+// positions, which change all the time.
+func (b *board) bump() {
+	s := b.snapshot()
+	key := keyOf(s, b.a.settings.get())
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if key == b.key {
+		return
+	}
+	b.key = key
+	b.revision++
+	close(b.news)
+	b.news = make(chan struct{})
+}
+
+func keyOf(s agentapi.State, config agentapi.Config) string {
+	key := fmt.Sprint(s.Phase, s.KnownEpoch, s.ActedLedger, s.DataID, s.OpenEpoch, s.ReceiverStoppedAt, s.AppliedAll, s.UncleanAt,
+		s.Touched, s.NeedsWord, s.TailUncovered, s.Ending, s.LeaseEpoch, s.Mysqld, s.PeerSilentFor > config.DeadAfter, s.Found)
+	if r := s.Server; r != nil {
+		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
+			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision)
+	}
+	if s.Seed != nil {
+		key += s.Seed.Stage + string(s.Seed.Donor)
+	}
+	for _, p := range s.Problems {
+		key += string(p.Code) + p.Message
+	}
+	if s.Ledger != nil {
+		key += fmt.Sprint(*s.Ledger)
+	}
+	return key
+}
+
+// snapshot is the state now.
+func (b *board) snapshot() agentapi.State {
+	a := b.a
+	_, silent := a.peer.last()
+	a.mu.Lock()
+	child, identity, busy := a.child, a.identity, a.busy
+	a.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v, now := b.seen, process.Now()
+	s := agentapi.State{
+		Revision: b.revision, PairUID: a.env.PairUID, Member: a.env.PodName, PodUID: a.env.PodUID, AgentStart: a.start,
+		AgentVersion: a.version, KnownEpoch: v.Known, ActedLedger: v.ActedLedger, OpenEpoch: v.OpenEpoch,
+		ReceiverStoppedAt: v.Durable.ReceiverStopped, UncleanAt: uncleanAt(v), Touched: v.Durable.Touched,
+		NeedsWord: v.NeedsWord, TailUncovered: v.TailUncovered, Ending: v.Ending, LeaseReadAge: -1, PeerSilentFor: silent,
+		ConfirmationAge: -1, Seed: b.seed, Ledger: b.ledger, Found: b.found, LeaseEpoch: b.leaseEpoch.Epoch,
+		Mysqld: agentapi.Mysqld{
+			Running: child.proc != nil, Exits: child.exits, LastExit: child.lastExit, Version: child.version,
+		},
+	}
+	if child.proc != nil {
+		s.Mysqld.Incarnation = child.incarnation
+	}
+	if !identity.Void {
+		s.DataID = identity.DataID
+	}
+	if b.leaseAnswer != 0 {
+		s.LeaseReadAge = now.Sub(b.leaseAnswer)
+	}
+	if v.Confirmed {
+		s.ConfirmationAge = now.Sub(v.ConfirmedAt)
+	}
+	if b.status != nil {
+		s.Server = describeServer(*b.status)
+		s.Server.PrivilegedAccounts, s.Server.PasswordsRevision = b.accounts, b.passwordsRev
+		s.ServerAge = now.Sub(b.lookedAt)
+		s.AppliedAll = v.Durable.ReceiverStopped != 0 && b.status.Channel.Receiver != mysqlops.ReceiverStreaming &&
+			b.status.Channel.Receiver != mysqlops.ReceiverConnecting && b.status.Executed.Covers(b.status.Received)
+	}
+	for _, p := range b.problems {
+		if p.active {
+			s.Problems = append(s.Problems, p.Problem)
+		}
+	}
+	slices.SortFunc(s.Problems, func(x, y agentapi.Problem) int { return strings.Compare(string(x.Code), string(y.Code)) })
+	s.Phase = b.phaseOf(v, child, identity.Void, identity.DataID == "", busy)
+	return s
+}
+
+// uncleanAt is the epoch of an unclean end, not of being open now.
+func uncleanAt(v authority.View) pair.Epoch {
+	switch v.Serving {
+	case authority.Stopped:
+		return v.Durable.OpenAt
+	case authority.Booting, authority.Shut, authority.Ending:
+		if v.Durable.Touched {
+			return v.Durable.OpenAt
+		}
+	case authority.Opening, authority.Serves, authority.Closing, authority.Killing:
+	}
+	return 0
+}
+
+func describeServer(s mysqlops.Status) *agentapi.Server {
+	text := func(set gtid.Set) string { return set.String() }
+	c := s.Channel
+	return &agentapi.Server{
+		ServerUUID: string(s.ServerUUID), SuperReadOnly: s.SuperReadOnly, ReadOnly: s.ReadOnly, OfflineMode: s.OfflineMode,
+		GTIDExecuted: text(s.Executed), GTIDReceived: text(s.Received), BinlogGTIDs: text(s.Binlog), ClientSessions: s.Sessions.Clients,
+		Receiver: agentapi.ChannelThread{
+			Running: c.Receiver == mysqlops.ReceiverStreaming, LastErrno: c.ReceiverError.Number, LastError: c.ReceiverError.Message,
+		},
+		Applier: agentapi.ChannelThread{
+			Running: c.ApplierRunning, LastErrno: c.ApplierError.Number, LastError: c.ApplierError.Message,
+		},
+		SourceHost: c.SourceHost, LagSeconds: int64(c.Lag / time.Second), LagTransactions: int64(c.LagTransactions),
+		Waiting: s.SemiSync.SourceEnabled, WaitSessions: s.SemiSync.WaitSessions, OldestWait: s.SemiSync.OldestWait,
+		SemiSyncClients: s.SemiSync.Clients, ReplicaSemiSync: s.SemiSync.ReplicaActive,
+	}
+}
+
+// wait returns once the revision is another than since, or limit is over.
+func (b *board) wait(done <-chan struct{}, since int64, limit time.Duration) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for {
+		b.mu.Lock()
+		news, revision := b.news, b.revision
+		b.mu.Unlock()
+		if revision != since {
+			return
+		}
+		select {
+		case <-news:
+		case <-timer.C:
+			return
+		case <-done:
+			return
+		}
+	}
+}

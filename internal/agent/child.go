@@ -1,0 +1,330 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agent/volume"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/mycnf"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// child is the mysqld of this agent, under Agent.mu.
+type child struct {
+	proc        *process.Mysqld
+	incarnation pair.Incarnation
+	version     string
+	checked     string // option file that mysqld has accepted
+	exits       int
+	lastExit    string
+	deadline    authority.Instant
+	stop        context.CancelFunc // ends a start under way
+	openCancel  context.CancelFunc
+	openDone    chan struct{}
+	up          bool // answers and was read back
+	terminated  bool
+	opened      interval
+}
+
+// interval is one stretch in which this member may have been open.
+type interval struct {
+	epoch    pair.Epoch
+	openedAt authority.Instant
+}
+
+// killChild kills mysqld without looking at anything else.
+func (a *Agent) killChild() {
+	a.mu.Lock()
+	proc, stop := a.child.proc, a.child.stop
+	a.mu.Unlock()
+	if proc != nil {
+		proc.Kill()
+	}
+	if stop != nil {
+		stop()
+	}
+}
+
+func (a *Agent) setDeadline(at authority.Instant) {
+	a.mu.Lock()
+	a.child.deadline = at
+	proc := a.child.proc
+	a.mu.Unlock()
+	if proc != nil {
+		proc.SetDeadline(at)
+	}
+}
+
+// startMysqld starts mysqld closed, waits until it answers and reads it back. It reports
+// MysqldUp, and MysqldExited when it could not be started or has ended.
+func (a *Agent) startMysqld(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	a.mu.Lock()
+	a.child.stop = cancel
+	a.mu.Unlock()
+	proc, incarnation, err := a.launch(ctx, a.vol.DataDir(), true)
+	if err != nil {
+		a.log.Error(err, "cannot start mysqld")
+		a.post(authority.MysqldExited{At: process.Now()})
+		return
+	}
+	go a.awaitExit(proc)
+	if !a.awaitUp(ctx, proc, a.ops) {
+		return
+	}
+	a.mu.Lock()
+	a.child.up = true
+	a.mu.Unlock()
+	a.state.resolve(agentapi.ProblemMysqldExits)
+	a.log.Info("mysqld is up and closed", "incarnation", incarnation)
+	a.post(authority.MysqldUp{At: process.Now(), Incarnation: incarnation})
+	a.state.bump()
+}
+
+// launch renders and validates the option file and starts mysqld on a data directory.
+func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool) (*process.Mysqld, pair.Incarnation, error) {
+	if err := a.checkProgram(ctx); err != nil {
+		return nil, "", err
+	}
+	if err := a.writeOptions(ctx, dataDir); err != nil {
+		a.state.problem(agentapi.ProblemConfigInvalid, err.Error())
+		return nil, "", err
+	}
+	a.state.resolve(agentapi.ProblemConfigInvalid)
+	if err := ctx.Err(); err != nil {
+		return nil, "", err
+	}
+	spec := process.Spec{Program: a.opt.Mysqld, Args: mycnf.Flags(a.opt.optionFile()), Output: os.Stderr}
+	if deadman {
+		spec.Self = a.self
+	}
+	a.failures.at(failBeforeStart)
+	proc, err := process.Start(spec)
+	if err != nil {
+		a.state.problem(agentapi.ProblemMysqldExits, err.Error())
+		return nil, "", err
+	}
+	incarnation := pair.Incarnation(random())
+	a.mu.Lock()
+	a.child.proc, a.child.incarnation, a.child.up, a.child.terminated = proc, incarnation, false, false
+	a.mu.Unlock()
+	a.log.Info("mysqld started", "incarnation", incarnation, "pid", proc.PID())
+	a.state.bump()
+	if ctx.Err() != nil {
+		proc.Kill() // killed between the check above and here
+	}
+	return proc, incarnation, nil
+}
+
+// member is what the option file depends on.
+func (a *Agent) member(dataDir string) mycnf.Member {
+	config := a.settings.get()
+	return mycnf.Member{
+		Ordinal: int(a.env.Ordinal), PodIP: a.env.PodIP, BindAddress: a.opt.BindAddress, Host: config.Host(a.env.PodName),
+		Port: a.opt.MySQLPort, AdminPort: a.opt.AdminPort,
+		DataDir: dataDir, Socket: a.opt.socket(), PIDFile: a.opt.pidFile(), TLSDir: a.opt.TLSDir, TempDir: a.opt.TempDir,
+		BinlogRetention: config.BinlogRetention, CPUs: cpuLimit(), MemoryBytes: memoryLimit(), Settings: config.MySQL,
+	}
+}
+
+func (a *Agent) writeOptions(ctx context.Context, dataDir string) error {
+	text, err := mycnf.Render(a.member(dataDir))
+	if err != nil {
+		return fmt.Errorf("spec.mysql.config: %w", err)
+	}
+	if err := volume.WriteFile(a.opt.optionFile(), []byte(text), 0o600); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	checked := a.child.checked == text
+	a.mu.Unlock()
+	if checked {
+		return nil
+	}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, a.opt.Mysqld, mycnf.ValidateFlags(a.opt.optionFile())...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := process.Run(cmd); err != nil {
+		return fmt.Errorf("mysqld refuses its settings, fix spec.mysql.config: %s", errorLines(out.String(), err))
+	}
+	a.mu.Lock()
+	a.child.checked = text
+	a.mu.Unlock()
+	return nil
+}
+
+// errorLines are the lines of mysqld's log that say what is wrong.
+func errorLines(log string, err error) string {
+	var found []string
+	for line := range strings.SplitSeq(log, "\n") {
+		if _, text, ok := strings.Cut(line, "[ERROR] "); ok && len(found) < 3 {
+			found = append(found, strings.TrimSpace(text))
+		}
+	}
+	if len(found) == 0 {
+		return err.Error()
+	}
+	return strings.Join(found, "; ")
+}
+
+var versionPattern = regexp.MustCompile(`Ver (\d+)\.(\d+)\.(\d+)`)
+
+// checkProgram finds out once which mysqld the image has.
+func (a *Agent) checkProgram(ctx context.Context) error {
+	a.mu.Lock()
+	known := a.child.version != ""
+	a.mu.Unlock()
+	if known {
+		return nil
+	}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, a.opt.Mysqld, "--no-defaults", "--version")
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := process.Run(cmd); err != nil {
+		err = fmt.Errorf("the image has no mysqld that runs (%w); set spec.mysql.image to one with mysqld 8.4 or newer on its PATH", err)
+		a.state.problem(agentapi.ProblemNoMysqld, err.Error())
+		return err
+	}
+	m := versionPattern.FindStringSubmatch(out.String())
+	if m == nil || strings.Contains(out.String(), "MariaDB") {
+		err := fmt.Errorf("the image's mysqld says %q; set spec.mysql.image to one with MySQL 8.4 or newer", strings.TrimSpace(out.String()))
+		a.state.problem(agentapi.ProblemMysqldTooOld, err.Error())
+		return err
+	}
+	major, _ := strconv.Atoi(m[1])
+	minor, _ := strconv.Atoi(m[2])
+	if major < 8 || major == 8 && minor < 4 {
+		err := fmt.Errorf("the image's mysqld is %s.%s.%s; set spec.mysql.image to one with MySQL 8.4 or newer", m[1], m[2], m[3])
+		a.state.problem(agentapi.ProblemMysqldTooOld, err.Error())
+		return err
+	}
+	a.state.resolve(agentapi.ProblemNoMysqld)
+	a.state.resolve(agentapi.ProblemMysqldTooOld)
+	a.mu.Lock()
+	a.child.version = strings.Join(m[1:], ".")
+	a.mu.Unlock()
+	return nil
+}
+
+// awaitUp waits for an answer and until every owned variable is as it should be in a
+// closed member. False: ctx ended or mysqld did.
+func (a *Agent) awaitUp(ctx context.Context, proc *process.Mysqld, ops *mysqlops.Server) bool {
+	expect := mycnf.Expect(a.member(a.vol.DataDir()), mycnf.State{})
+	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		err := ops.Ping(ctx)
+		if err == nil {
+			a.state.resolve(agentapi.ProblemWrongPassword)
+			if err = a.readBack(ctx, ops, expect); err == nil {
+				return true
+			}
+			a.log.Error(err, "mysqld is not as it should be; it stays closed")
+			pause = time.Second
+		} else if errors.Is(err, mysqlops.ErrAccessDenied) {
+			a.state.problem(agentapi.ProblemWrongPassword,
+				"mysqld does not accept root's password of the pair's internal Secret; put the former password back")
+			pause = time.Second
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-proc.Exited():
+			return false
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (a *Agent) readBack(ctx context.Context, ops *mysqlops.Server, expect []mycnf.Expectation) error {
+	differences, err := ops.VerifyOwned(ctx, expect)
+	if err != nil {
+		return err
+	}
+	if len(differences) > 0 {
+		err := &mysqlops.DriftError{Differences: differences}
+		a.state.problem(agentapi.ProblemOwnedVariable, err.Error())
+		return err
+	}
+	a.state.resolve(agentapi.ProblemOwnedVariable)
+	return ops.Warm(ctx)
+}
+
+// awaitExit reports the end of mysqld.
+func (a *Agent) awaitExit(proc *process.Mysqld) {
+	<-proc.Exited()
+	a.mu.Lock()
+	c := &a.child
+	c.proc, c.up, c.deadline = nil, false, 0
+	c.exits++
+	c.lastExit = proc.How()
+	opened := c.opened
+	c.opened = interval{}
+	stop, cancelOpen, orderly := c.stop, c.openCancel, c.terminated
+	a.mu.Unlock()
+	for _, cancel := range []context.CancelFunc{stop, cancelOpen} {
+		if cancel != nil {
+			cancel()
+		}
+	}
+	now := process.Now()
+	a.follow.order(orderNone, 0)
+	a.state.forgetServer()
+	a.post(authority.MysqldExited{At: now})
+	a.logClosed(opened, now, "process ended: "+proc.How())
+	a.log.Info("mysqld ended", "how", proc.How())
+	a.metrics.exits.Inc()
+	if !orderly {
+		a.state.problem(agentapi.ProblemMysqldExits, "mysqld ended with "+proc.How()+"; its log says why")
+	}
+	a.state.bump()
+}
+
+// logClosed is the record that tests compare: no write can have been accepted after
+// closedAt.
+func (a *Agent) logClosed(o interval, at authority.Instant, how string) {
+	if o.openedAt == 0 {
+		return
+	}
+	a.log.Info("member closed", "epoch", o.epoch, "openedAt", int64(o.openedAt), "closedAt", int64(at),
+		"lastConfirmationAskedAt", int64(a.state.confirmedAt()), "how", how)
+}
+
+// cpuLimit and memoryLimit are those of the container; 0 for none.
+func cpuLimit() int {
+	text, err := os.ReadFile("/sys/fs/cgroup/cpu.max")
+	if err != nil {
+		return 0
+	}
+	var quota, period int
+	if n, _ := fmt.Sscanf(string(text), "%d %d", &quota, &period); n != 2 || period == 0 {
+		return 0
+	}
+	return max(quota/period, 1)
+}
+
+func memoryLimit() int64 {
+	text, err := os.ReadFile("/sys/fs/cgroup/memory.max")
+	if err != nil {
+		return 0
+	}
+	bytes, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	var info unix.Sysinfo_t
+	if err != nil || unix.Sysinfo(&info) == nil && uint64(bytes) > info.Totalram*uint64(info.Unit) {
+		return 0
+	}
+	return bytes
+}

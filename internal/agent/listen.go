@@ -1,0 +1,72 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+)
+
+// listen begins to answer on every port. They are up before the volume is taken, so
+// that the agent can say what it waits for and the door turns clients away.
+func (a *Agent) listen(ctx context.Context, failed chan<- error) error {
+	door, err := net.Listen("tcp", a.opt.listen(a.opt.DoorPort))
+	if err != nil {
+		return fmt.Errorf("listen for the door: %w", err)
+	}
+	go func() { failed <- a.door.Serve(door) }()
+	api, err := net.Listen("tcp", a.opt.listen(a.opt.AgentPort))
+	if err != nil {
+		return fmt.Errorf("listen for the agent's API: %w", err)
+	}
+	probes := http.NewServeMux()
+	alive := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
+	probes.HandleFunc("GET /healthz", alive)
+	probes.HandleFunc("GET /startupz", alive)
+	probes.HandleFunc("GET /readyz", a.serveReady)
+	probe, err := net.Listen("tcp", a.opt.listen(a.opt.ProbePort))
+	if err != nil {
+		return fmt.Errorf("listen for probes: %w", err)
+	}
+	figures := http.NewServeMux()
+	figures.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}))
+	metrics, err := net.Listen("tcp", a.opt.listen(a.opt.MetricsPort))
+	if err != nil {
+		return fmt.Errorf("listen for metrics: %w", err)
+	}
+	serve := func(l net.Listener, h http.Handler) *http.Server {
+		s := &http.Server{
+			Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
+			TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
+			ErrorLog:     quiet(),
+		}
+		go func() { failed <- s.Serve(l) }()
+		return s
+	}
+	servers := []*http.Server{serve(tls.NewListener(api, a.certs.server()), a.handler()), serve(probe, probes), serve(metrics, figures)}
+	go func() {
+		<-ctx.Done()
+		_ = door.Close()
+		for _, s := range servers {
+			_ = s.Close()
+		}
+	}()
+	return nil
+}
+
+// serveReady: open, or a passive that serves reads. Nothing is ended for want of it.
+func (a *Agent) serveReady(w http.ResponseWriter, _ *http.Request) {
+	s := a.state.snapshot()
+	readable := s.Phase == agentapi.PhaseClosed && s.Server != nil && !s.Server.OfflineMode && s.Server.SuperReadOnly
+	if s.Phase == agentapi.PhaseOpen || readable {
+		_, _ = w.Write([]byte("ok\n"))
+		return
+	}
+	http.Error(w, string(s.Phase), http.StatusServiceUnavailable)
+}

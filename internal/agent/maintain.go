@@ -1,0 +1,238 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agent/volume"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/mycnf"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// maintenance is an initialisation, a seed or a rewind under way: the machine's mysqld is
+// stopped and stays so meanwhile.
+type maintenance struct {
+	phase agentapi.Phase
+	data  pair.DataID
+}
+
+// errBusy: another maintenance is under way.
+var errBusy = errors.New("the data is being replaced already")
+
+// errSame: the very same maintenance is under way, or done.
+var errSame = errors.New("under way or done already")
+
+// occupy begins a maintenance.
+func (a *Agent) occupy(phase agentapi.Phase, data pair.DataID) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.busy != nil && a.busy.data == data && a.busy.phase == phase:
+		return errSame
+	case a.busy != nil:
+		return errBusy
+	case a.identity.DataID == data && !a.identity.Void:
+		return errSame
+	}
+	a.busy = &maintenance{phase: phase, data: data}
+	return nil
+}
+
+func (a *Agent) vacate() {
+	a.mu.Lock()
+	a.busy = nil
+	a.mu.Unlock()
+	a.state.progress(nil)
+}
+
+// recoverMaintenance finishes or undoes what a crash left half done.
+func (a *Agent) recoverMaintenance() {
+	id := a.getIdentity()
+	if id.Making == "" || id.Void {
+		return // nothing was under way, or a seed that has to be ordered anew
+	}
+	full, err := a.vol.HasData()
+	if err == nil && full && id.DataID == "" {
+		// The crash came between the rename and this.
+		err = a.adopt(id.Making)
+	} else if err == nil {
+		id.Making, id.Donor = "", ""
+		if err = a.vol.DropNew(); err == nil {
+			err = a.vol.WriteIdentity(id)
+			a.setIdentity(id)
+		}
+	}
+	if err != nil {
+		a.log.Error(err, "cannot finish what a crash interrupted")
+		a.state.problem(problemOfVolume(err), err.Error())
+	}
+	a.state.bump()
+}
+
+// adopt makes the data directory that is there the member's data of this name.
+func (a *Agent) adopt(data pair.DataID) error {
+	id := a.getIdentity()
+	id.DataID, id.Making, id.Donor, id.Void = data, "", "", false
+	if err := a.vol.WriteIdentity(id); err != nil {
+		return err
+	}
+	a.setIdentity(id)
+	a.post(authority.DataReady{At: process.Now(), DataID: data, EpochFile: true, Renewed: true})
+	a.state.bump()
+	return nil
+}
+
+// initialise makes data on an empty volume, in a directory of its own that gets its
+// final name when it is complete, so that a crash leaves nothing that looks like data.
+func (a *Agent) initialise(ctx context.Context, data pair.DataID) {
+	started := process.Now()
+	err := a.tryInitialise(ctx, data)
+	a.vacate()
+	if err != nil {
+		a.log.Error(err, "cannot initialise", "dataID", data)
+		a.state.problem(maintenanceProblem(err), "initialise: "+err.Error())
+		return
+	}
+	a.state.resolve(agentapi.ProblemSeedFailed)
+	a.log.Info("initialised", "dataID", data, "took", process.Now().Sub(started))
+}
+
+func (a *Agent) tryInitialise(ctx context.Context, data pair.DataID) error {
+	id := a.getIdentity()
+	id.Making = data
+	if err := a.vol.WriteIdentity(id); err != nil {
+		return err
+	}
+	a.setIdentity(id)
+	a.failures.at(failAfterMark)
+	if err := a.makeNew(ctx); err != nil {
+		return err
+	}
+	a.failures.at(failAfterInit)
+	if err := a.makeAccounts(ctx); err != nil {
+		return err
+	}
+	a.failures.at(failAfterAccounts)
+	if err := a.vol.InstallNew(); err != nil {
+		return err
+	}
+	a.failures.at(failAfterInstall)
+	return a.adopt(data)
+}
+
+// makeNew runs mysqld --initialize on a new directory.
+func (a *Agent) makeNew(ctx context.Context) error {
+	if err := a.checkProgram(ctx); err != nil {
+		return err
+	}
+	if err := a.vol.DropNew(); err != nil {
+		return err
+	}
+	dir := a.vol.NewDataDir()
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return err
+	}
+	text, err := mycnf.Render(a.member(dir))
+	if err != nil {
+		return fmt.Errorf("spec.mysql.config: %w", err)
+	}
+	if err := volume.WriteFile(a.opt.optionFile(), []byte(text), 0o600); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, a.opt.Mysqld, mycnf.InitFlags(a.opt.optionFile())...)
+	log := &tail{}
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := process.Run(cmd); err != nil {
+		_, _ = os.Stderr.Write(log.text)
+		return fmt.Errorf("mysqld --initialize: %s", errorLines(string(log.text), err))
+	}
+	return nil
+}
+
+// makeAccounts starts mysqld on the new directory, makes the pair's accounts and ends it.
+func (a *Agent) makeAccounts(ctx context.Context) error {
+	ops := a.handle(func() mysqlops.Secret { return mysqlops.Secret{} })
+	defer ops.Disconnect()
+	stop, err := a.runPrivately(ctx, a.vol.NewDataDir(), ops)
+	if err != nil {
+		return err
+	}
+	config := a.settings.get()
+	app := mysqlops.AppAccount{User: config.AppUser, Schema: config.AppSchema}
+	if err := ops.CreateAccounts(ctx, a.settings.all(), app); err != nil {
+		_ = stop(false)
+		return err
+	}
+	return stop(true)
+}
+
+// runPrivately starts a mysqld that the machine does not know of, closed like any other.
+// stop ends it, cleanly if asked.
+func (a *Agent) runPrivately(ctx context.Context, dir string, ops *mysqlops.Server) (stop func(clean bool) error, err error) {
+	proc, _, err := a.launch(ctx, dir, true)
+	if err != nil {
+		return nil, err
+	}
+	stop = func(clean bool) error {
+		if clean {
+			proc.Terminate()
+		} else {
+			proc.Kill()
+		}
+		select {
+		case <-proc.Exited():
+		case <-time.After(2 * time.Minute):
+			proc.Kill()
+			<-proc.Exited()
+		}
+		a.mu.Lock()
+		a.child.proc = nil
+		a.mu.Unlock()
+		if clean && proc.ExitCode() != 0 {
+			return fmt.Errorf("mysqld ended with %s", proc.How())
+		}
+		return nil
+	}
+	for {
+		if err = ops.Ping(ctx); err == nil {
+			return stop, nil
+		}
+		select {
+		case <-ctx.Done():
+			_ = stop(false)
+			return nil, ctx.Err()
+		case <-proc.Exited():
+			_ = stop(false)
+			return nil, fmt.Errorf("mysqld ended with %s before it answered", proc.How())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// tail keeps the last part of what is written to it.
+type tail struct{ text []byte }
+
+// Write implements io.Writer.
+func (t *tail) Write(p []byte) (int, error) {
+	const limit = 64 << 10
+	t.text = append(t.text, p...)
+	if len(t.text) > limit {
+		t.text = t.text[len(t.text)-limit:]
+	}
+	return len(p), nil
+}
+
+func maintenanceProblem(err error) agentapi.ProblemCode {
+	if code := problemOfVolume(err); code == agentapi.ProblemVolumeFull {
+		return code
+	}
+	return agentapi.ProblemSeedFailed
+}

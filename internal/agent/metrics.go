@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"io"
+	"log"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+)
+
+// metrics are the agent's figures. docs name them; there is no label with an open set of
+// values.
+type metrics struct {
+	registry     *prometheus.Registry
+	exits        prometheus.Counter
+	corrections  prometheus.Counter
+	openFailures prometheus.Counter
+	vouches      *prometheus.CounterVec
+	leaseReads   *prometheus.CounterVec
+}
+
+func newMetrics(a *Agent) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "dbpair", Subsystem: "agent", Name: name, Help: help})
+	}
+	m := &metrics{
+		registry:     prometheus.NewRegistry(),
+		exits:        counter("mysqld_exits_total", "Ends of mysqld seen."),
+		corrections:  counter("read_only_corrections_total", "Times this closed member was found writable and corrected."),
+		openFailures: counter("open_failures_total", "Attempts to open that failed."),
+		vouches: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "dbpair", Subsystem: "agent", Name: "vouches_asked_total", Help: "Words asked of the peer, by result.",
+		}, []string{"result"}),
+		leaseReads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "dbpair", Subsystem: "agent", Name: "lease_reads_total", Help: "Readings of the Lease, by outcome.",
+		}, []string{"outcome"}),
+	}
+	gauge := func(name, help string, value func(agentapi.State) float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "dbpair", Subsystem: "agent", Name: name, Help: help},
+			func() float64 { return value(a.state.snapshot()) })
+	}
+	server := func(value func(agentapi.Server) float64) func(agentapi.State) float64 {
+		return func(s agentapi.State) float64 {
+			if s.Server == nil {
+				return 0
+			}
+			return value(*s.Server)
+		}
+	}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.exits, m.corrections, m.openFailures, m.vouches, m.leaseReads,
+		gauge("open", "1 while this member is open.", func(s agentapi.State) float64 { return one(s.Phase == agentapi.PhaseOpen) }),
+		gauge("mysqld_up", "1 while mysqld runs.", func(s agentapi.State) float64 { return one(s.Mysqld.Running) }),
+		gauge("known_epoch", "Highest epoch known, on the volume.", func(s agentapi.State) float64 { return float64(s.KnownEpoch) }),
+		gauge("confirmation_age_seconds", "Age of the last confirmation; negative without one.",
+			func(s agentapi.State) float64 { return s.ConfirmationAge.Seconds() }),
+		gauge("peer_silent_seconds", "Time since the peer's agent answered.",
+			func(s agentapi.State) float64 { return s.PeerSilentFor.Seconds() }),
+		gauge("replication_lag_seconds", "Age of the oldest transaction that is received and not applied.",
+			server(func(s agentapi.Server) float64 { return float64(s.LagSeconds) })),
+		gauge("replication_lag_transactions", "Transactions that are received and not applied.",
+			server(func(s agentapi.Server) float64 { return float64(s.LagTransactions) })),
+		gauge("waiting_sessions", "Sessions whose commit waits for the peer.",
+			server(func(s agentapi.Server) float64 { return float64(s.WaitSessions) })),
+		gauge("oldest_wait_seconds", "Age of the oldest commit that waits for the peer.",
+			server(func(s agentapi.Server) float64 { return s.OldestWait.Seconds() })),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: "dbpair", Subsystem: "agent", Name: "door_refused_total", Help: "Clients turned away at the door.",
+		}, func() float64 { return float64(a.door.Refused.Load()) }),
+	)
+	return m
+}
+
+func one(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// quiet swallows what net/http would print about clients that hang up.
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }

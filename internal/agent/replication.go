@@ -1,0 +1,324 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// order is what the channel from the peer is to do.
+type order string
+
+const (
+	orderNone   order = "None"   // what was received is applied; the receiver is left as it is
+	orderFollow order = "Follow" // the peer is the holder
+	orderLead   order = "Lead"   // this member is open; the reverse channel
+	orderFenced order = "Fenced" // ack fence: the receiver stays stopped
+)
+
+// replication carries out the standing order. Its steps, opening, fencing and the
+// correction of read_only exclude each other: turn is held by one of them at a time.
+type replication struct {
+	a    *Agent
+	turn chan struct{}
+	kick chan struct{}
+
+	mu       sync.Mutex
+	standing order
+	epoch    pair.Epoch
+	cancel   context.CancelFunc // of the step under way
+
+	// Of the holder of turn.
+	cleared  string // epoch, runs and order for which the peer's data was compared
+	password string // revision that the channel was configured with
+}
+
+func newReplication(a *Agent) *replication {
+	r := &replication{a: a, turn: make(chan struct{}, 1), kick: make(chan struct{}, 1), standing: orderNone}
+	r.turn <- struct{}{}
+	return r
+}
+
+// order replaces the standing order and ends the step under way.
+func (r *replication) order(o order, epoch pair.Epoch) {
+	r.mu.Lock()
+	r.standing, r.epoch = o, epoch
+	if r.cancel != nil {
+		r.cancel()
+	}
+	r.mu.Unlock()
+	select {
+	case r.kick <- struct{}{}:
+	default:
+	}
+}
+
+// take waits for the turn; giveBack must follow when it returns nil.
+func (r *replication) take(ctx context.Context) error {
+	select {
+	case <-r.turn:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (r *replication) giveBack() { r.turn <- struct{}{} }
+
+// halt stops the receiver and sees that it stands still.
+func (r *replication) halt(ctx context.Context) error {
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer r.giveBack()
+	r.cleared = ""
+	if !r.a.isUp() {
+		return nil // mysqld boots with its receiver stopped
+	}
+	if err := r.a.ops.StopReceiver(ctx); err != nil {
+		return err
+	}
+	status, err := r.a.ops.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if status.Channel.Configured && status.Channel.Receiver != mysqlops.ReceiverStopped {
+		return fmt.Errorf("the receiver is %s after it was stopped", status.Channel.Receiver)
+	}
+	return nil
+}
+
+func (r *replication) run(ctx context.Context) {
+	ticker := time.NewTicker(500 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-r.kick:
+		}
+		if err := r.step(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+			r.a.log.V(1).Info("replication is not as ordered yet", "reason", err.Error())
+		}
+	}
+}
+
+func (r *replication) step(ctx context.Context) error {
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer r.giveBack()
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	r.mu.Lock()
+	r.cancel = cancel
+	o, epoch := r.standing, r.epoch
+	r.mu.Unlock()
+	if !r.a.isUp() {
+		return nil
+	}
+	status, err := r.a.ops.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if o != orderLead && status.IsOpen() {
+		return nil // opening or closing; the watch corrects a passive
+	}
+	if o != orderLead && status.SemiSync.SourceEnabled {
+		// A passive whose source side is on would let its applier wait for ever.
+		if err := r.a.ops.StopWaiting(ctx, 0); err != nil {
+			return err
+		}
+	}
+	switch o {
+	case orderFollow:
+		return r.followPeer(ctx, epoch, status)
+	case orderLead:
+		return r.leadPeer(ctx, epoch, status)
+	case orderNone, orderFenced:
+	}
+	if status.Channel.Configured && !status.Channel.ApplierRunning && status.Channel.ApplierError.Number == 0 {
+		return r.a.ops.StartApplier(ctx)
+	}
+	return nil
+}
+
+// followPeer replicates from the open peer, unless this member has what the peer lacks.
+func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status mysqlops.Status) error {
+	key := r.key(orderFollow, epoch, "")
+	if r.cleared != key || status.Channel.Receiver == mysqlops.ReceiverStopped || !status.Channel.Configured {
+		if err := r.compare(ctx, epoch); err != nil {
+			return err
+		}
+		if err := r.connect(ctx, r.cleared != key); err != nil {
+			return err
+		}
+		r.cleared = key
+		r.a.pokeServer()
+		return nil
+	}
+	if r.password != r.a.settings.passwordsRevision() {
+		return r.connect(ctx, true)
+	}
+	if !status.Channel.ApplierRunning && status.Channel.ApplierError.Number == 0 {
+		if err := r.a.ops.StartApplier(ctx); err != nil {
+			return err
+		}
+	}
+	if status.OfflineMode && status.Channel.Receiver == mysqlops.ReceiverStreaming {
+		r.a.log.Info("serving reads", "epoch", epoch)
+		if err := r.a.ops.OpenReadOnly(ctx); err != nil {
+			return err
+		}
+		r.a.pokeServer()
+	}
+	return nil
+}
+
+// compare refuses to follow while this binlog has what the holder's lacks: this set is
+// read before the peer's, whose waiting commits count (F6).
+func (r *replication) compare(ctx context.Context, epoch pair.Epoch) error {
+	status, err := r.a.ops.Status(ctx)
+	if err != nil {
+		return err
+	}
+	peer, err := r.a.peer.ask(ctx, 3*time.Second, true)
+	if err != nil {
+		return err
+	}
+	if peer.PairUID != r.a.env.PairUID || peer.Server == nil || peer.KnownEpoch > epoch {
+		return errors.New("the peer does not say what it has at this epoch")
+	}
+	theirs, err := gtid.Parse(peer.Server.BinlogGTIDs)
+	if err != nil {
+		return err
+	}
+	if errant := status.Binlog.Union(status.Received).Subtract(theirs); !errant.IsEmpty() {
+		r.a.state.problem(agentapi.ProblemErrant, fmt.Sprintf(
+			"this member has %d transactions that the primary lacks, such as %.200s; it does not replicate until it is rewound or seeded anew",
+			errant.Count(), errant))
+		return errors.New("errant transactions")
+	}
+	r.a.state.resolve(agentapi.ProblemErrant)
+	return nil
+}
+
+// connect points the channel at the peer and starts it.
+func (r *replication) connect(ctx context.Context, rotated bool) error {
+	revision := r.a.settings.passwordsRevision()
+	host, port, err := r.a.peerAdmin()
+	if err != nil {
+		return err
+	}
+	_, err = r.a.ops.ConfigureChannel(ctx, mysqlops.Source{
+		Host: host, Port: port, User: mysqlops.UserReplication,
+		Password: r.a.settings.password(agentapi.PasswordFileReplication), TLS: r.a.certs.files(),
+	}, rotated)
+	if err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{
+		r.a.ops.StartApplier,
+		func(ctx context.Context) error { return r.a.ops.SetReplicaAcknowledges(ctx, true) },
+		func(ctx context.Context) error {
+			r.a.failures.at(failBeforeReceiver)
+			return r.a.ops.StartReceiver(ctx)
+		},
+	} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	r.password = revision
+	r.a.log.Info("receiver started", "source", host)
+	return nil
+}
+
+// leadPeer keeps the reverse channel, which opens only towards a member that is closed
+// at this epoch, has no waiting commit, and has nothing that is not here (4.7).
+func (r *replication) leadPeer(ctx context.Context, epoch pair.Epoch, status mysqlops.Status) error {
+	peer, silent := r.a.peer.last()
+	if peer == nil || silent > 5*time.Second {
+		return nil
+	}
+	key := r.key(orderLead, epoch, peer.Mysqld.Incarnation)
+	running := status.Channel.Receiver != mysqlops.ReceiverStopped && status.Channel.Configured
+	if r.cleared == key && running {
+		return nil
+	}
+	if running {
+		if err := r.a.ops.StopReceiver(ctx); err != nil {
+			return err
+		}
+	}
+	peer, err := r.a.peer.ask(ctx, 3*time.Second, true)
+	if err != nil {
+		return err
+	}
+	if err := r.harmless(ctx, epoch, peer); err != nil {
+		return err
+	}
+	if err := r.connect(ctx, r.cleared != key); err != nil {
+		return err
+	}
+	r.cleared = r.key(orderLead, epoch, peer.Mysqld.Incarnation)
+	return nil
+}
+
+func (r *replication) harmless(ctx context.Context, epoch pair.Epoch, peer *agentapi.State) error {
+	s := peer.Server
+	switch {
+	case peer.PairUID != r.a.env.PairUID || peer.KnownEpoch != epoch || peer.Phase != agentapi.PhaseClosed || s == nil:
+		return errors.New("the peer has not answered closed at this epoch")
+	case !s.SuperReadOnly || s.WaitSessions > 0 || s.Waiting:
+		return errors.New("the peer is not closed for writes, or commits wait there")
+	}
+	theirs, err := gtid.Parse(s.BinlogGTIDs)
+	if err != nil {
+		return err
+	}
+	status, err := r.a.ops.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if !status.Executed.Covers(theirs) {
+		return errors.New("the peer has transactions that are not here")
+	}
+	return nil
+}
+
+func (r *replication) key(o order, epoch pair.Epoch, peer pair.Incarnation) string {
+	r.a.mu.Lock()
+	defer r.a.mu.Unlock()
+	return fmt.Sprintf("%s/%d/%s/%s", o, epoch, r.a.child.incarnation, peer)
+}
+
+// peerAdmin is where the peer's mysqld answers replication and clones.
+func (a *Agent) peerAdmin() (string, int, error) {
+	if a.opt.PeerAdmin == "" {
+		return a.settings.get().Host(a.env.Peer), agentapi.PortAdmin, nil
+	}
+	host, text, err := net.SplitHostPort(a.opt.PeerAdmin)
+	if err != nil {
+		return "", 0, err
+	}
+	port, err := strconv.Atoi(text)
+	return host, port, err
+}
+
+// isUp reports whether mysqld answers and was read back.
+func (a *Agent) isUp() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.child.up
+}

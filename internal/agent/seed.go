@@ -1,0 +1,190 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// seed replaces this member's data by a copy of the donor's. The data is void, on the
+// volume, before anything of it is given up (F8).
+func (a *Agent) seed(ctx context.Context, command agentapi.SeedCommand) {
+	started := process.Now()
+	err := a.trySeed(ctx, command)
+	if err != nil && ctx.Err() == nil {
+		a.log.Error(err, "cannot seed", "donor", command.Donor, "dataID", command.DataID)
+		a.state.problem(maintenanceProblem(err), "seed from "+string(command.Donor)+": "+err.Error())
+	}
+	a.vacate()
+	if id := a.getIdentity(); err != nil && !id.Void && id.DataID != "" {
+		// Nothing was given up: the machine may go on with what is there.
+		a.post(authority.DataReady{At: process.Now(), DataID: id.DataID, EpochFile: true})
+	}
+	if err == nil {
+		a.state.resolve(agentapi.ProblemSeedFailed)
+		a.log.Info("seeded", "donor", command.Donor, "dataID", command.DataID, "took", process.Now().Sub(started))
+	}
+	a.state.bump()
+}
+
+func (a *Agent) trySeed(ctx context.Context, command agentapi.SeedCommand) error {
+	if err := a.emptyHands(ctx); err != nil {
+		return err
+	}
+	old := a.getIdentity()
+	id := old
+	id.Void, id.Making, id.Donor = true, command.DataID, command.Donor
+	if err := a.vol.WriteIdentity(id); err != nil {
+		return err
+	}
+	a.setIdentity(id)
+	a.failures.at(failAfterMark)
+	stage := func(name string) {
+		a.state.progress(&agentapi.SeedProgress{Donor: command.Donor, Stage: name})
+	}
+	stage("quarantine")
+	if files, err := a.vol.Quarantine(old.DataID); err != nil {
+		return err
+	} else if files > 0 {
+		a.log.Info("binary logs kept in quarantine", "dataID", old.DataID, "files", files)
+	}
+	a.failures.at(failAfterQuarantine)
+	if err := a.vol.GiveUpData(); err != nil {
+		return err
+	}
+	stage("initialise")
+	if err := a.makeNew(ctx); err != nil {
+		return err
+	}
+	if err := a.vol.InstallNew(); err != nil {
+		return err
+	}
+	a.failures.at(failAfterInstall)
+	if err := a.clone(ctx, command); err != nil {
+		return err
+	}
+	a.failures.at(failAfterClone)
+	stage("settle")
+	if err := a.settle(ctx); err != nil {
+		return err
+	}
+	return a.adopt(command.DataID)
+}
+
+// emptyHands has the machine give up its mysqld and waits for the end.
+func (a *Agent) emptyHands(ctx context.Context) error {
+	a.post(authority.DataGone{At: process.Now()})
+	a.follow.order(orderNone, 0)
+	for {
+		a.mu.Lock()
+		proc := a.child.proc
+		a.mu.Unlock()
+		view := a.state.view()
+		switch view.Serving {
+		case authority.Stopped:
+			if proc == nil && !view.Data {
+				return nil
+			}
+		case authority.Booting, authority.Shut:
+			if proc != nil {
+				proc.Kill() // its data is given up
+			}
+		case authority.Opening, authority.Serves, authority.Closing, authority.Killing, authority.Ending:
+			return fmt.Errorf("mysqld is %s", view.Serving)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// clone copies the donor into the running, empty mysqld, which ends for it.
+func (a *Agent) clone(ctx context.Context, command agentapi.SeedCommand) error {
+	ops := a.handle(func() mysqlops.Secret { return mysqlops.Secret{} })
+	defer ops.Disconnect()
+	stop, err := a.runPrivately(ctx, a.vol.DataDir(), ops)
+	if err != nil {
+		return err
+	}
+	donor, err := a.donor(command)
+	if err == nil {
+		err = ops.CloneFrom(ctx, donor, func(p mysqlops.CloneProgress) {
+			a.state.progress(&agentapi.SeedProgress{Donor: command.Donor, Stage: p.Stage, Bytes: p.Bytes, Estimated: p.Total})
+		})
+	}
+	if err != nil {
+		_ = stop(false)
+		return err
+	}
+	a.mu.Lock()
+	proc := a.child.proc
+	a.mu.Unlock()
+	select {
+	case <-proc.Exited():
+	case <-time.After(time.Minute):
+		_ = stop(false)
+		return errors.New("mysqld did not end after the copy")
+	}
+	return stop(false)
+}
+
+func (a *Agent) donor(command agentapi.SeedCommand) (mysqlops.Donor, error) {
+	d := mysqlops.Donor{
+		Host: command.DonorHost, Port: agentapi.PortAdmin, User: mysqlops.UserClone,
+		Password: a.settings.password(agentapi.PasswordFileClone), TLS: a.certs.files(),
+	}
+	var err error
+	if a.opt.PeerAdmin != "" {
+		d.Host, d.Port, err = a.peerAdmin()
+	}
+	return d, err
+}
+
+// settle starts mysqld on the copy for the first time and makes it forget the donor's
+// channel, which leads to this member itself.
+func (a *Agent) settle(ctx context.Context) error {
+	ops := a.handle(func() mysqlops.Secret { return a.settings.password(agentapi.PasswordFileRoot) })
+	defer ops.Disconnect()
+	stop, err := a.runPrivately(ctx, a.vol.DataDir(), ops)
+	if err != nil {
+		return err
+	}
+	if err := ops.ResetReplicaAll(ctx, true); err != nil {
+		_ = stop(false)
+		return err
+	}
+	return stop(true)
+}
+
+// maySeed is the agent's own reading of the Lease against a command that gives data up.
+func (a *Agent) maySeed(record authority.Record, head agentapi.Command, donor pair.MemberName, target pair.DataID) error {
+	self := a.env.PodName
+	id := a.getIdentity()
+	switch {
+	case record.PairUID != a.env.PairUID:
+		return errors.New("the Lease is of another pair")
+	case record.Epoch != head.Epoch || record.Ledger.Version != head.LedgerVersion:
+		return fmt.Errorf("the Lease is at epoch %d and ledger version %d, the command names %d and %d",
+			record.Epoch, record.Ledger.Version, head.Epoch, head.LedgerVersion)
+	case record.Holder.Member == self:
+		return errors.New("this member is the holder")
+	case record.Holder.Member != donor || donor != a.env.Peer:
+		return fmt.Errorf("the holder is %q and not the donor %q", record.Holder, donor)
+	case record.Ledger.InSync(self) || record.Ledger.State == authority.Joining:
+		return fmt.Errorf("the ledger is %s: this member's data may be wanted", record.Ledger.State)
+	case record.Data[self] != "":
+		return fmt.Errorf("the Lease still names data %q of this member", record.Data[self])
+	case id.DataID != target && !id.Void:
+		return fmt.Errorf("the volume holds data %q, the command is about %q", id.DataID, target)
+	}
+	return nil
+}

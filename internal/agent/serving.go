@@ -1,0 +1,202 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/mycnf"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+)
+
+// open begins to open mysqld. A Close that comes meanwhile cancels it and waits for its
+// end, so that nothing is opened after it was closed.
+func (a *Agent) open(ctx context.Context, act authority.Open) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	a.mu.Lock()
+	a.child.openCancel, a.child.openDone = cancel, done
+	proc, deadline := a.child.proc, a.child.deadline
+	a.mu.Unlock()
+	go func() {
+		defer cancel()
+		err := a.tryOpen(ctx, act, proc, deadline)
+		if err != nil {
+			a.log.Error(err, "cannot open", "epoch", act.Epoch)
+			a.metrics.openFailures.Inc()
+		}
+		close(done)
+		a.post(authority.Opened{At: process.Now(), OK: err == nil})
+	}()
+}
+
+func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.Mysqld, deadline authority.Instant) error {
+	started := process.Now()
+	if proc == nil {
+		return errors.New("mysqld has ended")
+	}
+	if !proc.Armed(deadline, time.Second) {
+		return errors.New("the deadman does not answer")
+	}
+	a.follow.order(orderNone, 0)
+	if err := a.follow.halt(ctx); err != nil {
+		return fmt.Errorf("stop the receiver: %w", err)
+	}
+	if err := a.awaitApplied(ctx); err != nil {
+		return err
+	}
+	if err := a.follow.take(ctx); err != nil {
+		return err
+	}
+	defer a.follow.giveBack()
+	// Readers go before writers come, and the closed state is what is read back.
+	if err := a.ops.CloseReads(ctx); err != nil {
+		return err
+	}
+	if err := a.ops.Warm(ctx); err != nil {
+		return err
+	}
+	a.failures.at(failBeforeOpen)
+	opened := interval{epoch: act.Epoch, openedAt: process.Now()}
+	a.mu.Lock()
+	a.child.opened = opened
+	a.mu.Unlock()
+	a.log.Info("member opens", "epoch", act.Epoch, "openedAt", int64(opened.openedAt), "waiting", act.Waiting,
+		"ledgerVersion", act.Ledger, "lastConfirmationAskedAt", int64(a.state.confirmedAt()))
+	if err := a.ops.OpenReadWrite(ctx, mycnf.Expect(a.member(a.vol.DataDir()), mycnf.State{}), act.Waiting); err != nil {
+		var drift *mysqlops.DriftError
+		if errors.As(err, &drift) {
+			a.state.problem(agentapi.ProblemOwnedVariable, drift.Error())
+		}
+		return err
+	}
+	a.failures.at(failAfterOpen)
+	a.state.resolve(agentapi.ProblemOwnedVariable)
+	a.follow.order(orderLead, act.Epoch)
+	a.log.Info("member is open", "epoch", act.Epoch, "took", process.Now().Sub(started))
+	return nil
+}
+
+// awaitApplied waits until everything received is applied: a primary that wrote before
+// would write over what it has not seen yet.
+func (a *Agent) awaitApplied(ctx context.Context) error {
+	status, err := a.ops.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if status.Executed.Covers(status.Received) {
+		return nil
+	}
+	if err := a.ops.StartApplier(ctx); err != nil {
+		return err
+	}
+	return a.ops.WaitApplied(ctx, status.Received, max(a.settings.get().ApplyTimeout, time.Second))
+}
+
+// close fences mysqld softly and reports whether that was proven in time.
+func (a *Agent) close(ctx context.Context, act authority.Close) {
+	limit := act.By.Sub(process.Now())
+	a.log.Info("closing", "reason", act.Reason, "limit", limit)
+	ctx, cancel := context.WithTimeout(ctx, max(limit, time.Millisecond))
+	defer cancel()
+	a.mu.Lock()
+	cancelOpen, openDone := a.child.openCancel, a.child.openDone
+	a.mu.Unlock()
+	if cancelOpen != nil {
+		cancelOpen()
+		select {
+		case <-openDone:
+		case <-ctx.Done():
+			a.post(authority.Closed{At: process.Now()})
+			return
+		}
+	}
+	a.follow.order(orderNone, 0)
+	if err := a.follow.take(ctx); err != nil {
+		a.post(authority.Closed{At: process.Now()})
+		return
+	}
+	defer a.follow.giveBack()
+	a.failures.at(failBeforeClose)
+	fenced, err := a.ops.Fence(ctx)
+	proven := err == nil && fenced.Complete()
+	now := process.Now()
+	if proven {
+		a.mu.Lock()
+		opened := a.child.opened
+		a.child.opened = interval{}
+		a.mu.Unlock()
+		a.logClosed(opened, now, "closed softly: "+act.Reason)
+	} else {
+		a.log.Info("the soft fence is not proven", "error", err, "offlineMode", fenced.OfflineMode, "superReadOnly", fenced.SuperReadOnly,
+			"clientSessions", fenced.ClientSessions, "waitingCommits", fenced.WaitingCommits, "reRead", fenced.ReRead)
+	}
+	a.post(authority.Closed{At: now, Proven: proven})
+}
+
+// stopMysqld ends a closed mysqld cleanly.
+func (a *Agent) stopMysqld() {
+	a.mu.Lock()
+	proc := a.child.proc
+	a.child.terminated = true
+	a.mu.Unlock()
+	if proc != nil {
+		a.log.Info("ending mysqld")
+		proc.Terminate()
+	}
+}
+
+// setWaiting follows the ledger.
+func (a *Agent) setWaiting(ctx context.Context, act authority.SetWaiting) {
+	var err error
+	if act.Waiting {
+		err = a.ops.StartWaiting(ctx)
+	} else {
+		err = a.ops.StopWaiting(ctx, uint64(max(act.Version, 1)))
+	}
+	if err != nil {
+		a.log.Error(err, "cannot switch waiting", "waiting", act.Waiting, "ledgerVersion", act.Version)
+	} else {
+		a.log.Info("waiting switched", "waiting", act.Waiting, "ledgerVersion", act.Version)
+	}
+	a.post(authority.WaitingSet{At: process.Now(), Version: act.Version, OK: err == nil})
+	a.pokeServer()
+}
+
+// checkTail compares this binlog with what the peer has received, in this order: what
+// the peer says after our own reading can only be more.
+func (a *Agent) checkTail(ctx context.Context) {
+	a.mu.Lock()
+	incarnation := a.child.incarnation
+	a.mu.Unlock()
+	status, err := a.ops.Status(ctx)
+	if err != nil {
+		return
+	}
+	peer, err := a.peer.ask(ctx, a.settings.get().LeaseDuration/4, true)
+	if err != nil || peer.PairUID != a.env.PairUID || peer.Server == nil || !peer.Mysqld.Running || !peer.Server.Receiver.Running {
+		return
+	}
+	received, err := gtid.Parse(peer.Server.GTIDReceived)
+	if err != nil || !received.Covers(status.Binlog) {
+		return
+	}
+	a.post(authority.TailCovered{At: process.Now(), Incarnation: incarnation})
+}
+
+// stopReceiver is the ack fence's effect.
+func (a *Agent) stopReceiver(ctx context.Context, act authority.StopReceiver) {
+	a.log.Info("stopping the receiver", "epoch", act.Epoch)
+	a.follow.order(orderFenced, act.Epoch)
+	err := a.follow.halt(ctx)
+	if err != nil {
+		a.log.Error(err, "cannot stop the receiver", "epoch", act.Epoch)
+	}
+	a.post(authority.ReceiverIsStopped{At: process.Now(), OK: err == nil})
+	a.pokeServer()
+}

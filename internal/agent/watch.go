@@ -1,0 +1,178 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+)
+
+// watchPeer keeps the newest state of the peer.
+func (a *Agent) watchPeer(ctx context.Context) {
+	period := min(max(a.settings.get().HeartbeatInterval, 200*time.Millisecond), 5*time.Second)
+	a.every(ctx, period, func() {
+		if _, err := a.peer.ask(ctx, period+500*time.Millisecond, false); err != nil {
+			a.log.V(1).Info("the peer does not answer", "reason", err.Error())
+		}
+		a.state.bump()
+	})
+}
+
+// pokeServer has mysqld looked at now.
+func (a *Agent) pokeServer() { a.state.poke() }
+
+// watchServer looks at mysqld all the time and corrects what must not be.
+func (a *Agent) watchServer(ctx context.Context) {
+	period := min(max(a.settings.get().HeartbeatInterval/2, 250*time.Millisecond), time.Second)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	w := &watch{a: a}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-a.state.poked:
+		}
+		if a.isUp() {
+			w.look(ctx)
+		}
+		timer.Reset(period)
+	}
+}
+
+// watch is what has to be remembered from one look to the next.
+type watch struct {
+	a         *Agent
+	dumps     string // the dump threads at the last look
+	mismatch  int    // looks at which waiting was off and should have been on
+	corrected time.Time
+}
+
+func (w *watch) look(ctx context.Context) {
+	a := w.a
+	status, err := a.ops.Status(ctx)
+	if err != nil {
+		a.log.V(1).Info("mysqld does not answer", "reason", err.Error())
+		return
+	}
+	a.state.saw(status)
+	view := a.state.view()
+	switch view.Serving {
+	case authority.Serves:
+		w.keepOpen(ctx, status, view)
+	case authority.Shut:
+		if status.IsOpen() {
+			w.keepReadOnly(ctx)
+		}
+	case authority.Stopped, authority.Booting, authority.Opening, authority.Closing, authority.Killing, authority.Ending:
+	}
+	if time.Since(w.corrected) > time.Minute {
+		a.state.resolve(agentapi.ProblemWritablePassive)
+	}
+	if e := status.Channel.ApplierError; e.Number != 0 && !status.Channel.ApplierRunning {
+		a.state.problem(agentapi.ProblemReplication, "the applier stopped: "+e.Message)
+	} else if e := status.Channel.ReceiverError; e.Number != 0 && status.Channel.Receiver != mysqlops.ReceiverStreaming {
+		a.state.problem(agentapi.ProblemReplication, "the receiver does not stream: "+e.Message)
+	} else {
+		a.state.resolve(agentapi.ProblemReplication)
+	}
+	if err := a.ops.Warm(ctx); err != nil {
+		a.log.V(1).Info("the sessions of the fence path are not all there", "reason", err.Error())
+	}
+}
+
+// keepReadOnly corrects a passive that somebody made writable. It holds the turn, so
+// that it cannot close what is just being opened.
+func (w *watch) keepReadOnly(ctx context.Context) {
+	a := w.a
+	if a.follow.take(ctx) != nil {
+		return
+	}
+	defer a.follow.giveBack()
+	if a.state.view().Serving != authority.Shut {
+		return
+	}
+	found, err := a.ops.KeepReadOnly(ctx)
+	if err != nil {
+		a.log.Error(err, "cannot correct a writable passive")
+		return
+	}
+	if !found.Needed {
+		return
+	}
+	w.corrected = time.Now()
+	a.metrics.corrections.Inc()
+	a.log.Info("passive found writable, corrected", "readOnly", found.ReadOnly, "superReadOnly", found.SuperReadOnly)
+	a.state.problem(agentapi.ProblemWritablePassive, "this closed member was found writable and was corrected; find out who changed read_only")
+}
+
+// keepOpen sees to an open member: only the peer acknowledges, and a commit whose ack
+// was lost is released by another one (F15).
+func (w *watch) keepOpen(ctx context.Context, status mysqlops.Status, view authority.View) {
+	a := w.a
+	if status.ReadOnly || status.SuperReadOnly || status.OfflineMode {
+		a.state.problem(agentapi.ProblemOwnedVariable,
+			"this primary is read-only or offline by somebody else's hand; SET GLOBAL super_read_only=OFF, read_only=OFF, offline_mode=OFF")
+	} else {
+		a.state.resolve(agentapi.ProblemOwnedVariable)
+	}
+	if !view.Waiting {
+		w.mismatch = 0
+		return
+	}
+	if w.mismatch++; status.SemiSync.SourceEnabled {
+		w.mismatch = 0
+	}
+	if w.mismatch >= 3 {
+		a.log.Info("waiting was switched off by somebody else, switching it on")
+		a.state.problem(agentapi.ProblemOwnedVariable, "rpl_semi_sync_source_enabled was OFF on the primary and was corrected")
+		if err := a.ops.StartWaiting(ctx); err != nil {
+			a.log.Error(err, "cannot switch waiting on")
+		}
+	}
+	w.cutForeign(ctx, status)
+	var dumps string
+	for _, d := range status.DumpThreads {
+		dumps += string(d.ReplicaUUID) + "/" + itoa(d.SessionID) + " "
+	}
+	reconnected := dumps != w.dumps && dumps != ""
+	w.dumps = dumps
+	if status.SemiSync.Clients >= 1 && (reconnected || status.SemiSync.OldestWait > time.Second) {
+		go func() {
+			if err := a.ops.CommitHeartbeat(ctx, int(a.env.Ordinal)); err != nil && !errors.Is(err, mysqlops.ErrCommitsWaiting) {
+				a.log.V(1).Info("no heartbeat committed", "reason", err.Error())
+			}
+		}()
+	}
+}
+
+func (w *watch) cutForeign(ctx context.Context, status mysqlops.Status) {
+	a := w.a
+	var uuid gtid.ServerUUID
+	if peer, _ := a.peer.last(); peer != nil && peer.Server != nil && peer.PairUID == a.env.PairUID {
+		uuid = gtid.ServerUUID(peer.Server.ServerUUID)
+	}
+	foreign := false
+	for _, d := range status.DumpThreads {
+		foreign = foreign || d.User != mysqlops.UserReplication || uuid != "" && d.ReplicaUUID != uuid
+	}
+	if !foreign {
+		a.state.resolve(agentapi.ProblemForeignReplica)
+		return
+	}
+	cut, err := a.ops.CutForeignDumpThreads(ctx, mysqlops.UserReplication, uuid)
+	if err != nil {
+		a.log.Error(err, "cannot cut a foreign replica")
+		return
+	}
+	for _, d := range cut {
+		a.log.Info("foreign replica cut", "user", d.User, "host", d.Host, "replicaUUID", d.ReplicaUUID)
+		a.state.problem(agentapi.ProblemForeignReplica, "a foreign replica ("+d.User+" from "+d.Host+
+			") was cut: its acknowledgements would let writes pass that the peer does not have; take its REPLICATION SLAVE right away")
+	}
+}
