@@ -75,7 +75,7 @@ write_config() {
   fi
   # A second daemon would empty the first one's packet rules when it starts. Then ours does without any: the bridge and
   # docker's port proxy are enough for a cluster.
-  if iptables -n -L DOCKER >/dev/null 2>&1 && pgrep -x dockerd >/dev/null; then filter=false; fi
+  if grep -qsx dockerd /proc/[0-9]*/comm; then filter=false; fi
   cat >"$dir/daemon.json" <<C
 {
   $runtimes
