@@ -1,0 +1,203 @@
+package status
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/failover"
+)
+
+// Reconciled says how the parts of the pair that Decide does not look at are doing: the
+// child objects.
+type Reconciled struct {
+	// Done: every child object is as this generation of the spec wants it.
+	Done bool
+	// Fact says what is not, and what to do.
+	Fact string
+}
+
+// Conditions are the pair's conditions after this look. old is not modified; a condition
+// that did not change keeps its transition time.
+func Conditions(o failover.Observation, p failover.Plan, done Reconciled, old []metav1.Condition) []metav1.Condition {
+	out := append([]metav1.Condition{}, old...)
+	for _, c := range judge(o, p, done) {
+		c.ObservedGeneration = o.Settings.Generation
+		c.LastTransitionTime = metav1.NewTime(o.Now)
+		c.Message = clip(c.Message)
+		meta.SetStatusCondition(&out, c)
+	}
+	return out
+}
+
+// maxMessage is what the API server accepts.
+const maxMessage = 32768
+
+func clip(s string) string {
+	if len(s) > maxMessage {
+		return s[:maxMessage]
+	}
+	return s
+}
+
+func judge(o failover.Observation, p failover.Plan, done Reconciled) []metav1.Condition {
+	available := availability(o, p)
+	return []metav1.Condition{
+		readiness(available, p, done, o),
+		available,
+		replicating(o, p),
+		condition(v1alpha1.ConditionFailoverReady, known(p.FailoverReady.Ready), p.FailoverReady.Rule, p.FailoverReady.Fact),
+		progressing(p, done),
+		inDoubt(o, p),
+		agentOutdated(o),
+	}
+}
+
+func known(b bool) metav1.ConditionStatus {
+	if b {
+		return metav1.ConditionTrue
+	}
+	return metav1.ConditionFalse
+}
+
+func condition(kind string, s metav1.ConditionStatus, rule failover.RuleName, message string) metav1.Condition {
+	if rule == "" {
+		rule = failover.RuleLookAgain
+	}
+	return metav1.Condition{Type: kind, Status: s, Reason: string(rule), Message: message}
+}
+
+// said is the plan's fact and, where somebody has to act, the command.
+func said(o failover.Observation, fact string, verb failover.Verb) string {
+	if verb == failover.VerbNone {
+		return fact
+	}
+	return fmt.Sprintf("%s. Command: kubectl dbpair %s %s -n %s", fact, verb, o.Settings.Name, o.Settings.Namespace)
+}
+
+// Holder is the member that the authority names, if it was read.
+func holder(o failover.Observation) *failover.Member {
+	if o.Authority.Reading != failover.Read {
+		return nil
+	}
+	for i := range o.Members {
+		if o.Members[i].Name == o.Authority.Record.Holder.Member && o.Members[i].Name != "" {
+			return &o.Members[i]
+		}
+	}
+	return nil
+}
+
+// opened: the holder's agent says that it is open at the authority's epoch.
+func opened(o failover.Observation, m *failover.Member) bool {
+	return m != nil && m.Heard() && m.State.PodUID == o.Authority.Record.Holder.PodUID &&
+		m.State.OpenEpoch == o.Authority.Record.Epoch && o.Authority.Record.Epoch > 0
+}
+
+func availability(o failover.Observation, p failover.Plan) metav1.Condition {
+	m := holder(o)
+	s := o.Service
+	leads := m != nil && s.Reading == failover.Read && s.Member == m.Name && s.Epoch == o.Authority.Record.Epoch &&
+		s.Leads == failover.LeadsOpen && s.PortLeads == failover.LeadsOpen
+	switch {
+	case o.Authority.Reading == failover.Unread:
+		return condition(v1alpha1.ConditionAvailable, metav1.ConditionUnknown, p.Rule, p.Fact)
+	case m != nil && !m.Heard() && leads && p.Kind != failover.Doubts:
+		return condition(v1alpha1.ConditionAvailable, metav1.ConditionUnknown, failover.RuleHolderUnwell,
+			fmt.Sprintf("the agent of the primary %s does not answer the operator (%s)", m.Name, m.Reach))
+	case opened(o, m) && leads:
+		return condition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, failover.RuleServiceFollows,
+			fmt.Sprintf("%s accepts writes and the Service leads to it", m.Name))
+	case opened(o, m):
+		return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, failover.RuleServiceFollows,
+			fmt.Sprintf("%s accepts writes; the Service does not lead to it yet", m.Name))
+	}
+	return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, p.Rule, said(o, p.Fact, p.Verb))
+}
+
+func readiness(available metav1.Condition, p failover.Plan, done Reconciled, o failover.Observation) metav1.Condition {
+	switch {
+	case available.Status != metav1.ConditionTrue:
+		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: available.Reason, Message: available.Message}
+	case p.Kind == failover.Doubts:
+		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, p.Rule, said(o, p.Fact, p.Verb))
+	case !done.Done:
+		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, p.Rule, done.Fact)
+	}
+	return condition(v1alpha1.ConditionReady, metav1.ConditionTrue, p.Rule, said(o, p.Fact, p.Verb))
+}
+
+func replicating(o failover.Observation, p failover.Plan) metav1.Condition {
+	const kind = v1alpha1.ConditionReplicating
+	primary := holder(o)
+	if primary == nil {
+		return condition(kind, metav1.ConditionFalse, p.Rule, "nobody is the primary")
+	}
+	passive := &o.Members[0]
+	if passive.Name == primary.Name {
+		passive = &o.Members[1]
+	}
+	if !passive.Heard() {
+		return condition(kind, metav1.ConditionUnknown, failover.RulePassiveAway,
+			fmt.Sprintf("the agent of %s does not answer (%s)", passive.Name, passive.Reach))
+	}
+	server := passive.State.Server
+	switch {
+	case server == nil || !passive.State.Mysqld.Running:
+		return condition(kind, metav1.ConditionFalse, failover.RulePassiveAway, fmt.Sprintf("mysqld of %s does not run (%s)", passive.Name, passive.State.Phase))
+	case !server.Receiver.Running:
+		return condition(kind, metav1.ConditionFalse, failover.RuleAwaitStreaming,
+			fmt.Sprintf("%s does not receive from %s %s", passive.Name, primary.Name, server.Receiver.LastError))
+	case !server.Applier.Running || server.Applier.LastErrno != 0:
+		return condition(kind, metav1.ConditionFalse, failover.RuleLagging,
+			fmt.Sprintf("%s does not apply what it receives: %s", passive.Name, server.Applier.LastError))
+	}
+	return condition(kind, metav1.ConditionTrue, failover.RuleReplicating, fmt.Sprintf("%s receives from %s and applies", passive.Name, primary.Name))
+}
+
+func progressing(p failover.Plan, done Reconciled) metav1.Condition {
+	const kind = v1alpha1.ConditionProgressing
+	for _, n := range append([]failover.Note{{Rule: p.Rule, Kind: p.Kind, Fact: p.Fact}}, p.Notes...) {
+		if n.Rule == failover.RuleRestartPending {
+			return condition(kind, metav1.ConditionTrue, n.Rule, n.Fact)
+		}
+	}
+	switch {
+	case p.Kind == failover.Acts || p.Kind == failover.Waits:
+		return condition(kind, metav1.ConditionTrue, p.Rule, p.Fact)
+	case !done.Done:
+		return condition(kind, metav1.ConditionTrue, p.Rule, done.Fact)
+	}
+	return condition(kind, metav1.ConditionFalse, p.Rule, p.Fact)
+}
+
+func inDoubt(o failover.Observation, p failover.Plan) metav1.Condition {
+	const kind = v1alpha1.ConditionInDoubt
+	for _, n := range append([]failover.Note{{Rule: p.Rule, Kind: p.Kind, Fact: p.Fact, Verb: p.Verb}}, p.Notes...) {
+		if n.Kind == failover.Doubts {
+			return condition(kind, metav1.ConditionTrue, n.Rule, said(o, n.Fact, n.Verb))
+		}
+	}
+	return condition(kind, metav1.ConditionFalse, p.Rule, "nothing is in doubt")
+}
+
+func agentOutdated(o failover.Observation) metav1.Condition {
+	const kind = v1alpha1.ConditionAgentOutdated
+	heard := 0
+	for _, m := range o.Members {
+		if !m.Heard() {
+			continue
+		}
+		heard++
+		if o.Settings.AgentVersion != "" && m.State.AgentVersion != o.Settings.AgentVersion {
+			return condition(kind, metav1.ConditionTrue, failover.RuleAgentOutdated,
+				fmt.Sprintf("the agent of %s is %s, the operator's is %s; it is renewed with the next restart of its pod", m.Name, m.State.AgentVersion, o.Settings.AgentVersion))
+		}
+	}
+	if heard == 0 {
+		return condition(kind, metav1.ConditionUnknown, failover.RuleAgentOutdated, "no agent has answered")
+	}
+	return condition(kind, metav1.ConditionFalse, failover.RuleAgentOutdated, "the agents that answered are the operator's version")
+}

@@ -1,0 +1,137 @@
+package status
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/failover"
+)
+
+// unreachable is the state of a member whose agent does not answer.
+const unreachable = "Unreachable"
+
+// Render is the whole status after this look. What the observation does not know stays
+// as it was in old, which is not modified.
+func Render(o failover.Observation, p failover.Plan, done Reconciled, old v1alpha1.DatabasePairStatus) v1alpha1.DatabasePairStatus {
+	out := *old.DeepCopy()
+	out.ObservedGeneration = o.Settings.Generation
+	out.Conditions = Conditions(o, p, done, old.Conditions)
+	out.Members = members(o, old.Members)
+	out.PrivilegedAccounts = privileged(o, old.PrivilegedAccounts)
+	if o.Authority.Reading != failover.Read {
+		return out
+	}
+	rec := o.Authority.Record
+	out.Epoch = max(out.Epoch, int64(rec.Epoch))
+	out.Primary, out.InSync, out.Lag = string(rec.Holder.Member), nil, ""
+	for _, m := range o.Members {
+		if rec.Epoch > 0 && rec.Data[m.Name] != "" && rec.Ledger.InSync(m.Name) {
+			out.InSync = append(out.InSync, string(m.Name))
+		}
+		if m.Name != rec.Holder.Member && rec.Epoch > 0 {
+			out.Lag = lag(m)
+		}
+	}
+	return out
+}
+
+func members(o failover.Observation, old []v1alpha1.MemberStatus) []v1alpha1.MemberStatus {
+	var out []v1alpha1.MemberStatus
+	for i := range o.Members {
+		m := &o.Members[i]
+		row := v1alpha1.MemberStatus{Name: string(m.Name)}
+		if at := slices.IndexFunc(old, func(s v1alpha1.MemberStatus) bool { return s.Name == string(m.Name) }); at >= 0 {
+			row = old[at]
+		}
+		row.Role, row.Problem = role(o, m), problem(m)
+		if m.Pod.Reading == failover.Read {
+			row.PodUID, row.Node = string(m.Pod.UID), m.Pod.Node
+		}
+		if !m.Heard() {
+			row.State, row.LagSeconds = unreachable, nil
+			out = append(out, row)
+			continue
+		}
+		row.State, row.DataID = string(m.State.Phase), string(m.State.DataID)
+		row.AgentVersion = m.State.AgentVersion
+		if v := m.State.Mysqld.Version; v != "" {
+			row.MySQLVersion = v
+		}
+		row.LagSeconds = lagSeconds(row.Role, m)
+		out = append(out, row)
+	}
+	return out
+}
+
+func role(o failover.Observation, m *failover.Member) v1alpha1.MemberRole {
+	rec := o.Authority.Record
+	switch {
+	case o.Authority.Reading != failover.Read || rec.Epoch == 0 || rec.Holder.Nobody():
+		return v1alpha1.RoleUnknown
+	case rec.Holder.Member == m.Name:
+		return v1alpha1.RolePrimary
+	}
+	return v1alpha1.RolePassive
+}
+
+func problem(m *failover.Member) string {
+	switch {
+	case m.Heard() && len(m.State.Problems) > 0:
+		return m.State.Problems[0].Message
+	case m.Pod.Problem != "":
+		return m.Pod.Problem
+	case !m.Heard() && m.Reach != failover.NotTried:
+		return fmt.Sprintf("the agent does not answer (%s)", m.Reach)
+	}
+	return ""
+}
+
+// lagStep is the grain of lag in the status, so that it is not written at every second.
+func lagStep(seconds int64) int64 {
+	switch {
+	case seconds < 10:
+		return seconds
+	case seconds < 60:
+		return seconds / 5 * 5
+	}
+	return seconds / 60 * 60
+}
+
+func lagSeconds(r v1alpha1.MemberRole, m *failover.Member) *int64 {
+	if r != v1alpha1.RolePassive || m.State.Server == nil || m.State.Phase == agentapi.PhaseSeeding || m.State.Server.LagSeconds < 0 {
+		return nil
+	}
+	n := lagStep(m.State.Server.LagSeconds)
+	return &n
+}
+
+func lag(m failover.Member) string {
+	if !m.Heard() || m.State.Server == nil || m.State.Server.LagSeconds < 0 {
+		return ""
+	}
+	return (time.Duration(lagStep(m.State.Server.LagSeconds)) * time.Second).String()
+}
+
+func privileged(o failover.Observation, old []string) []string {
+	const limit = 50
+	var out []string
+	heard := false
+	for _, m := range o.Members {
+		if m.Heard() && m.State.Server != nil {
+			heard = true
+			out = append(out, m.State.Server.PrivilegedAccounts...)
+		}
+	}
+	if !heard {
+		return old
+	}
+	slices.Sort(out)
+	out = slices.Compact(out)
+	if len(out) > limit {
+		out = out[:limit]
+	}
+	return out
+}

@@ -1,0 +1,123 @@
+package status_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/status"
+)
+
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func available() failover.Observation {
+	holder := pair.Holder{Member: "shop-0", PodUID: "p0"}
+	return failover.Observation{
+		Now: now, Settings: failover.Settings{Name: "shop", Namespace: "ns", UID: "u", Generation: 4, AgentVersion: "v1"},
+		Authority: failover.Authority{Reading: failover.Read, Record: authority.Record{
+			PairUID: "u", Epoch: 2, Holder: holder, Ledger: authority.Ledger{State: authority.Solo, First: "shop-0"},
+			Data: map[pair.MemberName]pair.DataID{"shop-0": "d0"},
+		}},
+		Service: failover.Service{Reading: failover.Read, Epoch: 2, Leads: failover.LeadsOpen, PortLeads: failover.LeadsOpen, Member: "shop-0"},
+		Members: [2]failover.Member{
+			{Name: "shop-0", Reach: failover.Answered, State: &agentapi.State{PodUID: "p0", OpenEpoch: 2, Phase: agentapi.PhaseOpen, AgentVersion: "v1"}},
+			{Name: "shop-1"},
+		},
+	}
+}
+
+func statuses(conditions []metav1.Condition) map[string]metav1.ConditionStatus {
+	out := map[string]metav1.ConditionStatus{}
+	for _, c := range conditions {
+		out[c.Type] = c.Status
+	}
+	return out
+}
+
+func TestEveryConditionIsThereFromTheFirstVisit(t *testing.T) {
+	got := status.Conditions(failover.Observation{Now: now}, failover.Decide(failover.Observation{Now: now}), status.Reconciled{}, nil)
+	for _, want := range v1alpha1.ConditionTypes {
+		c := meta.FindStatusCondition(got, want)
+		if c == nil {
+			t.Errorf("condition %s is not there", want)
+			continue
+		}
+		if !slices.Contains(failover.RuleNames, failover.RuleName(c.Reason)) {
+			t.Errorf("the reason %s of %s is no rule", c.Reason, want)
+		}
+	}
+	if len(got) != len(v1alpha1.ConditionTypes) {
+		t.Errorf("%d conditions, want %d", len(got), len(v1alpha1.ConditionTypes))
+	}
+}
+
+func TestConditions(t *testing.T) {
+	yes, no, unknown := metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown
+	settled := failover.Plan{Rule: failover.RuleReplicating, Kind: failover.Settled, Fact: "fine"}
+	doubt := failover.Plan{Rule: failover.RuleNoTrustedCopy, Kind: failover.Doubts, Fact: "lost", Verb: failover.VerbForcePromote}
+	for name, c := range map[string]struct {
+		spoil func(*failover.Observation)
+		plan  failover.Plan
+		done  bool
+		want  map[string]metav1.ConditionStatus
+	}{
+		"an open primary behind its Service": {plan: settled, done: true,
+			want: map[string]metav1.ConditionStatus{"Ready": yes, "Available": yes, "InDoubt": no, "Progressing": no, "Replicating": unknown}},
+		"children that are not done": {plan: settled, want: map[string]metav1.ConditionStatus{"Ready": no, "Available": yes, "Progressing": yes}},
+		"a Service that leads elsewhere": {plan: settled, done: true, spoil: func(o *failover.Observation) { o.Service.PortLeads = failover.LeadsDoor },
+			want: map[string]metav1.ConditionStatus{"Ready": no, "Available": no}},
+		"open at an older epoch": {plan: settled, done: true, spoil: func(o *failover.Observation) { o.Members[0].State.OpenEpoch = 1 },
+			want: map[string]metav1.ConditionStatus{"Ready": no, "Available": no}},
+		"an agent that does not answer is unknown, not down": {plan: settled, done: true, spoil: func(o *failover.Observation) { o.Members[0].Reach = failover.TimedOut },
+			want: map[string]metav1.ConditionStatus{"Ready": no, "Available": unknown}},
+		"a doubt": {plan: doubt, done: true, spoil: func(o *failover.Observation) { o.Authority.Record.Holder = pair.Holder{} },
+			want: map[string]metav1.ConditionStatus{"Ready": no, "Available": no, "InDoubt": yes}},
+	} {
+		o := available()
+		if c.spoil != nil {
+			c.spoil(&o)
+		}
+		got := statuses(status.Conditions(o, c.plan, status.Reconciled{Done: c.done, Fact: "x"}, nil))
+		for kind, want := range c.want {
+			if got[kind] != want {
+				t.Errorf("%s: %s is %s, want %s", name, kind, got[kind], want)
+			}
+		}
+	}
+	o := available()
+	o.Authority.Record.Holder = pair.Holder{}
+	c := meta.FindStatusCondition(status.Conditions(o, doubt, status.Reconciled{}, nil), "InDoubt")
+	if want := "lost. Command: kubectl dbpair force-promote shop -n ns"; c.Message != want || c.Reason != "NoTrustedCopy" {
+		t.Errorf("doubt reads %q (%s), want %q", c.Message, c.Reason, want)
+	}
+}
+
+func TestRenderKeepsWhatIsNotKnown(t *testing.T) {
+	o := available()
+	first := status.Render(o, failover.Plan{Rule: failover.RuleInSync, Kind: failover.Settled}, status.Reconciled{Done: true}, v1alpha1.DatabasePairStatus{})
+	if first.Primary != "shop-0" || first.Epoch != 2 || !slices.Equal(first.InSync, []string{"shop-0"}) {
+		t.Errorf("rendered %+v", first)
+	}
+	if first.Members[1].State != "Unreachable" || first.Members[0].State != "Open" || first.Members[0].Role != v1alpha1.RolePrimary {
+		t.Errorf("members %+v", first.Members)
+	}
+	o.Authority = failover.Authority{}
+	second := status.Render(o, failover.Plan{}, status.Reconciled{}, first)
+	if second.Primary != first.Primary || second.Epoch != first.Epoch || !slices.Equal(second.InSync, first.InSync) {
+		t.Errorf("an unread authority changed the status to %+v", second)
+	}
+	o = available()
+	third := status.Render(o, failover.Plan{Rule: failover.RuleInSync, Kind: failover.Settled}, status.Reconciled{Done: true}, first)
+	if diff := cmp.Diff(first, third); diff != "" {
+		t.Errorf("the same look changed the status (-first +third):\n%s", diff)
+	}
+}

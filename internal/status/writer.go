@@ -1,0 +1,48 @@
+package status
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+)
+
+// Manager owns the status of pairs.
+const Manager = "dbpair-status"
+
+// Quiet is the shortest time between two writes that report nothing but figures, such as
+// the lag.
+const Quiet = 30 * time.Second
+
+// Write is the only writer of a pair's status. It writes nothing when nothing changed,
+// and figures alone only when the last write is Quiet ago. The patch is conditional on
+// the version that was read; a conflict is returned as it is and means: look again.
+func Write(ctx context.Context, c client.Client, p *v1alpha1.DatabasePair, next v1alpha1.DatabasePairStatus, last, now time.Time) (bool, error) {
+	if equality.Semantic.DeepEqual(p.Status, next) {
+		return false, nil
+	}
+	if now.Sub(last) < Quiet && equality.Semantic.DeepEqual(withoutFigures(p.Status), withoutFigures(next)) {
+		return false, nil
+	}
+	after := p.DeepCopy()
+	after.Status = next
+	patch := client.MergeFromWithOptions(p, client.MergeFromWithOptimisticLock{})
+	if err := c.Status().Patch(ctx, after, patch, client.FieldOwner(Manager)); err != nil {
+		return false, fmt.Errorf("write the status of pair %s/%s: %w", p.Namespace, p.Name, err)
+	}
+	return true, nil
+}
+
+// withoutFigures is a status without what changes all the time.
+func withoutFigures(s v1alpha1.DatabasePairStatus) v1alpha1.DatabasePairStatus {
+	out := *s.DeepCopy()
+	out.Lag = ""
+	for i := range out.Members {
+		out.Members[i].LagSeconds = nil
+	}
+	return out
+}
