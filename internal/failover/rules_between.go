@@ -48,7 +48,7 @@ func (l *look) doorTo(m *Member) []Step {
 // then the appointment.
 func (l *look) pursue(c course) Plan {
 	g := l.gather(c)
-	steps := slices.Concat(l.prepare(c), g.steps, l.doorTo(c.to))
+	steps := distinct(slices.Concat(l.prepare(c), g.steps, l.doorTo(c.to)))
 	p := Plan{Kind: Acts, Fact: c.fact, Steps: together(steps), Missing: g.missing, After: g.after, Operation: l.courseNote(c)}
 	if len(g.missing) == 0 && l.prepared(c) {
 		p.Steps = append([]Step{l.appoint(c, g.proofs)}, l.doorTo(c.to)...)
@@ -64,6 +64,29 @@ func (l *look) pursue(c course) Plan {
 		p.Fact = c.fact + l.waitsFor(c, g)
 	}
 	return p
+}
+
+// distinct drops questions that another one among the steps contains: a fence and an ack
+// fence are a cease as well.
+func distinct(steps []Step) []Step {
+	asked := map[fencing.Subject]bool{}
+	for _, step := range steps {
+		switch s := step.(type) {
+		case Fence:
+			asked[s.Subject] = true
+		case AckFence:
+			asked[s.Subject] = true
+		}
+	}
+	return slices.DeleteFunc(steps, func(step Step) bool {
+		s, ok := step.(Cease)
+		if !ok {
+			return false
+		}
+		again := asked[s.Subject]
+		asked[s.Subject] = true
+		return again
+	})
 }
 
 func proofNoted(proofs []fencing.Proof, rec authority.Record) fencing.Kind {

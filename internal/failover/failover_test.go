@@ -1,0 +1,342 @@
+package failover_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+func exited(o *failover.Observation) {
+	s := o.Members[0].State
+	s.Phase, s.OpenEpoch, s.UncleanAt = agentapi.PhaseHeld, 0, 3
+	s.Mysqld = agentapi.Mysqld{LastExit: "signal killed"}
+}
+
+func silent(o *failover.Observation, forOperator, forPeer time.Duration) {
+	o.Members[0].Reach, o.Members[0].SilentSince = failover.TimedOut, t0.Add(-forOperator)
+	o.Members[1].State.PeerSilentFor = forPeer
+}
+
+func op(v failover.Verb, target pair.MemberName, epoch pair.Epoch) failover.Operation {
+	return failover.Operation{Name: "op-1", Verb: v, Target: target, Confirmed: epoch, ConfirmedPair: "shop", Running: true}
+}
+
+func TestRevocation(t *testing.T) {
+	type obs = failover.Observation
+	away := func(o *obs) {
+		o.Members[1].Reach, o.Members[1].SilentSince = failover.TimedOut, t0.Add(-time.Minute)
+		delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+	}
+	check(t, map[string]decision{
+		"a mysqld that ended is failed over at once": {from: steady, rule: "HolderExited", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) { exited(o) }},
+		"not with a peer that was restarted": {from: steady, rule: "NoCandidate", kind: failover.Holds,
+			with: func(_ *testing.T, o *obs) { exited(o); o.Members[1].State.Mysqld.Incarnation = "next" }},
+		"not outside the ledger": {from: solo, rule: "NoCandidate", kind: failover.Holds, with: func(_ *testing.T, o *obs) { exited(o) }},
+		"not in mode Manual": {from: steady, rule: "FailoverDue", kind: failover.Holds,
+			with: func(_ *testing.T, o *obs) { exited(o); o.Settings.AutomaticFailover = false }},
+		"not beyond the budget": {from: steady, rule: "FlapBudgetSpent", kind: failover.Doubts,
+			with: func(_ *testing.T, o *obs) { exited(o); o.History.Failovers = make([]time.Time, 3) }},
+		"not when paused": {from: steady, rule: "Paused", kind: failover.Holds, with: func(_ *testing.T, o *obs) { exited(o); o.Settings.Paused = true }},
+		"a recovery in place is not death": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) {
+				exited(o)
+				o.Members[0].State.Phase, o.Members[0].State.Mysqld.Running = agentapi.PhaseRecovering, true
+			}},
+		"a hung mysqld is failed over": {from: steady, rule: "HolderHung", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) { o.Members[0].State.ServerAge = 6 * time.Second }},
+		"one with commits that wait is not hung": {from: steady, rule: "InSync", kind: failover.Settled,
+			with: func(_ *testing.T, o *obs) {
+				o.Members[0].State.ServerAge, o.Members[0].State.Server.WaitSessions = 6*time.Second, 1
+			}},
+		"silence to operator and peer is failed over": {from: steady, rule: "HolderSilent", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) { silent(o, 6*time.Second, 6*time.Second) }},
+		"silence to the operator alone is a cut link": {from: steady, rule: "HolderUnwell", kind: failover.Holds,
+			with: func(_ *testing.T, o *obs) { silent(o, 6*time.Second, time.Second) }},
+		"silence to the peer alone too": {from: steady, rule: "InSync", kind: failover.Settled,
+			with: func(_ *testing.T, o *obs) { o.Members[1].State.PeerSilentFor = time.Minute }},
+		"a member that has not been tried is not silent": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) {
+				silent(o, 0, time.Minute)
+				o.Members[0].Reach, o.Members[0].SilentSince = failover.NotTried, time.Time{}
+			}},
+		"a new pod may stay silent for initialDelay": {from: steady, rule: "HolderUnwell", kind: failover.Holds,
+			with: func(_ *testing.T, o *obs) {
+				silent(o, 6*time.Second, 6*time.Second)
+				o.Members[0].Pod.CreatedAt, o.History.HolderOpened = t0.Add(-10*time.Second), false
+			}},
+		"a deleted pod is failed over": {from: steady, rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = true }},
+		"a solo holder's pod that ended is revoked for its next pod": {from: solo, rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting, o.Members[0].Pod.Ended.Terminated = true, true }},
+		"a replaced pod is failed over": {from: steady, rule: "HolderReplaced", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) {
+				o.Members[0] = member(m0, "pod-0b", agentapi.PhaseHeld)
+				running(&o.Members[0], 3, 7)
+			}},
+		"a lost volume is failed over": {from: steady, rule: "HolderDataLost", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) { o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State }},
+		"a lost volume of a solo holder is doubt": {from: solo, rule: "NoTrustedCopy", kind: failover.Doubts,
+			with: func(_ *testing.T, o *obs) { o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State }},
+		"a restarted solo holder without its peer's word gets a new epoch": {from: solo, rule: "HolderNeedsWord", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) {
+				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseClosed, 0
+				away(o)
+			}},
+		"a person starts a failover beyond the budget": {from: steady, rule: "FailoverByPerson", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) {
+				o.Operations = []failover.Operation{op(failover.VerbFailover, "", -1)}
+				o.History.Failovers = make([]time.Time, 3)
+			}},
+		"a person fences": {from: steady, rule: "FenceByPerson", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} }},
+		"a person forces a promotion out of the ledger": {from: solo, rule: "ForceByPerson", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 3)} }},
+		"a confirmation of another epoch is refused": {from: solo, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
+			with: func(_ *testing.T, o *obs) {
+				o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 2)}
+				o.Operations[0].Running = false
+			}},
+		"an operation that has done its work is finished": {from: steady, rule: "OperationFinished", kind: failover.Acts, steps: steps("NoteOperation"),
+			with: func(_ *testing.T, o *obs) {
+				f := op(failover.VerbFailover, "", -1)
+				f.ByOperator, f.Epoch, f.From = true, 2, m1
+				o.Operations = []failover.Operation{f}
+			}},
+		"adopting after a rollback starts above what was seen": {from: steady, rule: "AdoptByPerson", kind: failover.Acts, steps: steps("Adopt"),
+			with: func(_ *testing.T, o *obs) {
+				o.Members[1].State.KnownEpoch = 9
+				o.Operations = []failover.Operation{op(failover.VerbAdopt, m1, 3)}
+			}},
+	})
+}
+
+func fenced(o *failover.Observation) {
+	s := o.Members[1].State
+	s.KnownEpoch, s.ReceiverStoppedAt, s.AppliedAll = 4, 4, true
+	s.Server.Receiver.Running = false
+	o.Members[0].Pod.Deleting = true
+	o.Members[1].Pod.Fenced = true
+	o.Members[1].Pod.Labels[failover.EpochLabel(4)] = "door"
+	o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: 4, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m1}
+}
+
+// ceased notes that a member acknowledged the present epoch.
+func ceased(t *testing.T, o failover.Observation, m pair.MemberName, uid pair.PodUID, at time.Time) {
+	t.Helper()
+	req, err := o.Evidence.Ask(fencing.Subject{Member: m, PodUID: uid}, o.Authority.Record.Epoch, "cease", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply := agentapi.FenceReply{RequestID: "cease", Member: m, PodUID: uid, Epoch: o.Authority.Record.Epoch, Ceased: true}
+	if err := o.Evidence.Ceased(req, reply, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestBetween(t *testing.T) {
+	type obs = failover.Observation
+	old := fencing.Subject{Member: m0, PodUID: p0}
+	lost := func(o *obs) { o.Members[1].State.Mysqld.Incarnation = "next" }
+	check(t, map[string]decision{
+		"everything that can go on at once goes on": {from: between, rule: "PromoteCandidate", kind: failover.Acts,
+			steps: steps("AckFence", "DeletePod", "AddFinalizer", "Fence", "PointService")},
+		"with a proof, all applied and the old pod's deletion accepted, the candidate is appointed": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Appoint"),
+			with: func(t *testing.T, o *obs) { fenced(o); ceased(t, *o, m1, p1, t0); prove(t, *o, old) }},
+		"not before it has applied all": {from: between, rule: "PromoteCandidate", kind: failover.Waits,
+			with: func(t *testing.T, o *obs) {
+				fenced(o)
+				ceased(t, *o, m1, p1, t0)
+				prove(t, *o, old)
+				o.Members[1].State.AppliedAll = false
+			}},
+		"not before the deletion is accepted": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("DeletePod"),
+			with: func(t *testing.T, o *obs) {
+				fenced(o)
+				ceased(t, *o, m1, p1, t0)
+				prove(t, *o, old)
+				o.Members[0].Pod.Deleting = false
+			}},
+		"not without a proof": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Fence"),
+			with: func(t *testing.T, o *obs) { fenced(o); ceased(t, *o, m1, p1, t0) }},
+		"an authority that ran out is a proof": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Appoint"),
+			with: func(t *testing.T, o *obs) {
+				fenced(o)
+				ceased(t, *o, m1, p1, t0)
+				o.Now = t0.Add(7001 * time.Millisecond)
+			}},
+		"not a moment too soon": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Fence"),
+			with: func(t *testing.T, o *obs) { fenced(o); ceased(t, *o, m1, p1, t0); o.Now = t0.Add(7 * time.Second) }},
+		"in Async it is none": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Fence"),
+			with: func(t *testing.T, o *obs) {
+				fenced(o)
+				ceased(t, *o, m1, p1, t0)
+				o.Settings.Lossless = false
+				o.Now = t0.Add(time.Minute)
+			}},
+		"a person's word is": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Fence", "ProveWord"),
+			with: func(t *testing.T, o *obs) {
+				fenced(o)
+				ceased(t, *o, m1, p1, t0)
+				o.Settings.Lossless = false
+				o.Now = t0.Add(time.Minute)
+				o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m0, 3)}
+			}},
+		"an ended pod is looked at": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("ProvePod"),
+			with: func(t *testing.T, o *obs) {
+				fenced(o)
+				ceased(t, *o, m1, p1, t0)
+				o.Members[0].Pod.Ended.Terminated = true
+			}},
+		"a candidate that was restarted is given up for the last holder": {from: between, rule: "Abandon", kind: failover.Acts,
+			steps: steps("Cease", "Fence", "PointService"), with: func(_ *testing.T, o *obs) { lost(o) }},
+		"which goes on when its peer answered closed": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint", "PointService"),
+			with: func(t *testing.T, o *obs) {
+				lost(o)
+				ceased(t, *o, m0, p0, t0)
+				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
+			}},
+		"a candidate that is too slow as well": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Cease", "Fence", "PointService"),
+			with: func(_ *testing.T, o *obs) {
+				fenced(o)
+				o.Members[0].Pod.Deleting = false
+				o.Members[1].State.AppliedAll = false
+				o.Now = t0.Add(time.Minute)
+			}},
+		"the last holder's data goes on in a new pod": {from: between, rule: "ReappointHolder", kind: failover.Acts,
+			steps: steps("Cease", "AddFinalizer", "Fence", "PointService"),
+			with: func(_ *testing.T, o *obs) {
+				lost(o)
+				o.Members[0] = member(m0, "pod-0b", agentapi.PhaseHeld)
+				running(&o.Members[0], 3, 7)
+			}},
+		"the end of its old pod is looked at": {from: between, rule: "ReappointHolder", kind: failover.Acts, steps: steps("ProvePod", "Cease"),
+			with: func(_ *testing.T, o *obs) {
+				lost(o)
+				o.Members[0].Pod.Deleting, o.Members[0].Pod.Ended.Terminated = true, true
+			}},
+		"written down": {from: between, rule: "ReappointHolder", kind: failover.Acts, steps: steps("RecordEnd"),
+			with: func(t *testing.T, o *obs) { lost(o); endOf(t, o) }},
+		"and its finalizer taken off": {from: between, rule: "ReappointHolder", kind: failover.Acts, steps: steps("RemoveFinalizer"),
+			with: func(t *testing.T, o *obs) {
+				lost(o)
+				endOf(t, o)
+				o.Authority.Record.LastHolder.Ended = fencing.PodTerminated
+			}},
+		"nobody with every write is doubt": {from: between, rule: "NoTrustedCopy", kind: failover.Doubts, steps: steps("PointService"),
+			with: func(_ *testing.T, o *obs) {
+				lost(o)
+				o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State
+			}},
+		"an applier that failed, and no last holder, is doubt": {from: between, rule: "CandidateStuck", kind: failover.Doubts, steps: steps("PointService"),
+			with: func(_ *testing.T, o *obs) {
+				o.Members[1].State.Server.Applier.LastErrno = 1062
+				o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State
+			}},
+		"a fence holds": {from: between, rule: "FencedByPerson", kind: failover.Doubts, steps: steps("Fence", "Fence", "PointService"),
+			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} }},
+		"until it is released, to the last holder": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Cease", "Fence", "PointService"),
+			with: func(_ *testing.T, o *obs) {
+				o.Authority.Record.Intent.Target = m0
+				o.Operations = []failover.Operation{op(failover.VerbFence, "", -1), {Name: "op-2", Verb: failover.VerbRelease, Confirmed: -1, Running: true}}
+			}},
+		"a forced promotion needs its proof too": {from: between, rule: "ForcePromotion", kind: failover.Acts, steps: steps("Fence"),
+			with: func(t *testing.T, o *obs) {
+				fenced(o)
+				lost(o)
+				ceased(t, *o, m1, p1, t0)
+				o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 3)}
+			}},
+	})
+}
+
+func endOf(t *testing.T, o *failover.Observation) {
+	t.Helper()
+	pod := &o.Members[0].Pod
+	pod.Deleting, pod.Fenced, pod.Ended.Terminated = true, true, true
+	req, err := o.Evidence.Ask(fencing.Subject{Member: m0, PodUID: p0}, 4, "end", t0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof, err := fencing.FromPod(req, fencing.PodFacts{UID: p0, Deleting: true, Terminated: true, ContainerID: "c", KubeletEnded: true}, t0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Evidence.Add(proof)
+}
+
+func TestEveryRuleIsListedOnceAndTested(t *testing.T) {
+	seen := map[failover.RuleName]bool{}
+	for _, r := range failover.RuleNames {
+		if seen[r] {
+			t.Errorf("rule %s is listed twice", r)
+		}
+		seen[r] = true
+	}
+	for _, r := range failover.DoubtRules {
+		if !slices.Contains(failover.RuleNames, r) {
+			t.Errorf("doubt %s is no rule", r)
+		}
+	}
+}
+
+func TestAdoptionOfVolumesTakesTheNewerLedger(t *testing.T) {
+	foreign := func(o *failover.Observation, i int, epoch pair.Epoch, version pair.LedgerVersion, state, first, holder string) {
+		m := &o.Members[i]
+		m.State.Phase = agentapi.PhaseForeign
+		m.State.Found = &agentapi.FoundVolume{
+			PairUID: "old", Namespace: "ns", Pair: "shop", Member: m.Name, DataID: pair.DataID("old-" + string(m.Name)), KnownEpoch: epoch,
+			Ledger: &agentapi.SeenLedger{Epoch: epoch, Version: version, State: state, First: pair.MemberName(first), Holder: holder},
+		}
+	}
+	for name, c := range map[string]struct {
+		set  func(*failover.Observation)
+		want pair.MemberName // empty: doubt
+	}{
+		"solo names the one": {func(o *failover.Observation) {
+			foreign(o, 0, 5, 8, "both", "", "shop-0/x")
+			foreign(o, 1, 5, 9, "solo", "shop-1", "shop-1/y")
+		}, m1},
+		"both: the holder": {func(o *failover.Observation) {
+			foreign(o, 0, 5, 9, "both", "", "shop-0/x")
+			foreign(o, 1, 5, 9, "both", "", "shop-0/x")
+		}, m0},
+		"the one named is not there": {func(o *failover.Observation) { foreign(o, 0, 5, 9, "solo", "shop-1", "shop-1/y") }, ""},
+		"one cannot be asked": {func(o *failover.Observation) {
+			foreign(o, 0, 5, 9, "solo", "shop-0", "shop-0/y")
+			o.Members[1].Reach = failover.TimedOut
+		}, ""},
+		"a volume of a pair of another name": {func(o *failover.Observation) {
+			foreign(o, 0, 5, 9, "solo", "shop-0", "shop-0/y")
+			o.Members[0].State.Found.Pair = "other"
+		}, ""},
+	} {
+		for _, from := range []func() failover.Observation{newPair, fresh} {
+			o := from()
+			c.set(&o)
+			p := failover.Decide(o)
+			if c.want == "" {
+				if slices.Contains(stepNames(p.Steps), "Adopt") || slices.Contains(stepNames(p.Steps), "Bootstrap") {
+					t.Errorf("%s: %s does %v", name, p.Rule, stepNames(p.Steps))
+				}
+				continue
+			}
+			var got authority.Record
+			switch s := p.Steps[0].(type) {
+			case failover.CreateAuthority:
+				got = s.Record
+			case failover.ChangeAuthority:
+				got, _ = s.Change.Apply(s.From)
+			}
+			if p.Rule != "AdoptVolumes" || got.LastHolder == nil || got.LastHolder.Holder.Member != c.want || got.Epoch != 6 {
+				t.Errorf("%s: %s makes %+v", name, p.Rule, got)
+			}
+		}
+	}
+}
