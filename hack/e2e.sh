@@ -10,6 +10,7 @@ set -euo pipefail
 
 command=${1:-} cluster=${2:-dbpair-e2e}
 client_image=${E2E_CLIENT_IMAGE:-ghcr.io/dbpair/e2e-client:dev}
+old_image=${E2E_OLD_MYSQL_IMAGE:-ghcr.io/dbpair/e2e-old-mysql:dev}
 # Our image with failpoints compiled in, under a tag of its own: what users get has none.
 export IMG=${E2E_OPERATOR_IMAGE:-ghcr.io/dbpair/dbpair:e2e}
 
@@ -19,14 +20,16 @@ use_cluster() {
   export HELM E2E_CLIENT_IMAGE="$client_image" E2E_OPERATOR_IMAGE="$IMG" KIND_EXPERIMENTAL_DOCKER_NETWORK="${DBPAIR_NETWORK:-dbpair}"
 }
 
-# The client that runs inside the cluster: one static program on an empty file system.
+# The client that runs inside the cluster: one static program on an empty file system. Called mysqld it tells an old version,
+# for the image that the operator has to refuse.
 client() {
   eval "$("$HACK/engine.sh" env)"
   local root="$CACHE/e2e-client"
   "$HACK/nodeimage/binaries.sh" mkimg
-  mkdir -p "$root"
+  mkdir -p "$root" "$root-old/usr/sbin"
   (cd "$ROOT" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$root/client" ./test/e2e/client)
-  "$CACHE/bin/mkimg" -o "$CACHE/e2e-client.tar" -user 65532:65532 "$client_image=$root,/client"
+  cp "$root/client" "$root-old/usr/sbin/mysqld"
+  "$CACHE/bin/mkimg" -o "$CACHE/e2e-client.tar" -user 65532:65532 "$client_image=$root,/client" "$old_image=$root-old,/usr/sbin/mysqld"
   docker load -q -i "$CACHE/e2e-client.tar"
 }
 
@@ -37,7 +40,7 @@ up() {
   stage "our image"    env GOFLAGS="$(go env GOFLAGS) -tags=failpoints" "$HACK/images.sh"
   stage "client image" client
   "$HACK/cluster.sh" load "$cluster"
-  "$HACK/cluster.sh" load "$cluster" "$client_image"
+  "$HACK/cluster.sh" load "$cluster" "$client_image" "$old_image"
 }
 
 case $command in

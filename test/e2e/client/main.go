@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -36,7 +37,15 @@ type options struct {
 	members  []string
 }
 
+// oldMysqld is what this program answers when it is called mysqld: the tests put it into
+// an image whose mysqld is too old.
+const oldMysqld = "/usr/sbin/mysqld  Ver 8.0.36 for Linux on x86_64 (MySQL Community Server - GPL)"
+
 func main() {
+	if filepath.Base(os.Args[0]) == "mysqld" {
+		fmt.Println(oldMysqld)
+		return
+	}
 	if err := run(); err != nil {
 		log.Fatal(err)
 	}

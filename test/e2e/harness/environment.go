@@ -18,5 +18,10 @@ func ClientImage() string {
 	return cmp.Or(os.Getenv("E2E_CLIENT_IMAGE"), "ghcr.io/dbpair/e2e-client:dev")
 }
 
+// OldMySQLImage holds a mysqld that is too old.
+func OldMySQLImage() string {
+	return cmp.Or(os.Getenv("E2E_OLD_MYSQL_IMAGE"), "ghcr.io/dbpair/e2e-old-mysql:dev")
+}
+
 // Long reports whether the long extras were asked for.
 func Long() bool { return os.Getenv("E2E_LONG") != "" }

@@ -108,6 +108,14 @@ func (c *Cluster) Leader(ctx context.Context) (*corev1.Pod, error) {
 	return &pod, nil
 }
 
+// AwaitLeader waits until one of the operator's pods works.
+func (c *Cluster) AwaitLeader(ctx context.Context, d time.Duration) error {
+	return Eventually(ctx, d, "a leader of the operator", func(ctx context.Context) error {
+		_, err := c.Leader(ctx)
+		return err
+	})
+}
+
 // ChangeOperator patches the operator's Deployment and waits for the rollout and for a
 // leader among its new pods.
 func (c *Cluster) ChangeOperator(ctx context.Context, change func(*appsv1.Deployment)) error {

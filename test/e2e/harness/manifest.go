@@ -63,12 +63,22 @@ func (p *Pair) Apply(ctx context.Context, patches ...string) error {
 	if err != nil {
 		return err
 	}
+	return p.create(ctx, spec)
+}
+
+// ApplyStrict creates a pair and refuses fields that the API does not know, as kubectl
+// does.
+func (p *Pair) ApplyStrict(ctx context.Context, spec Manifest) error {
+	return p.create(ctx, spec, client.FieldValidation("Strict"))
+}
+
+func (p *Pair) create(ctx context.Context, spec Manifest, options ...client.CreateOption) error {
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "dbpair.io/v1alpha1", "kind": "DatabasePair", "spec": map[string]any(spec),
 	}}
 	object.SetNamespace(p.Namespace)
 	object.SetName(p.Name)
-	if err := p.Create(ctx, object); err != nil {
+	if err := p.Create(ctx, object, options...); err != nil {
 		return fmt.Errorf("create pair %s/%s: %w", p.Namespace, p.Name, err)
 	}
 	return nil
