@@ -7,14 +7,20 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+# Before the first "apt-get update" apt knows the mirrors of its configuration, but not what is on them.
 mirror() {
-  apt-get indextargets --format "\$(REPO_URI)" 'Created-By: Packages' 'Label: Debian' 'Component: main' | head -n 1
+  local uri
+  uri=$(apt-get indextargets --format "\$(REPO_URI)" 'Created-By: Packages' 'Label: Debian' 'Component: main' | head -n 1)
+  [ -n "$uri" ] || uri=$(apt-get indextargets --no-release-info --format "\$(REPO_URI)" 'Created-By: Packages' 'Component: main' |
+    grep -v security | head -n 1)
+  printf '%s' "$uri"
 }
 
 source_line() {
-  local keyring uri; keyring=$(dpkg -L debian-archive-keyring | grep '/debian-archive-keyring\.\(gpg\|pgp\)$' | head -n 1)
+  local keyring uri
+  keyring=$(dpkg -L debian-archive-keyring | grep '/debian-archive-keyring\.\(gpg\|pgp\)$' | head -n 1)
   uri=$(mirror)
-  [ -n "$uri" ] || die "apt knows no Debian mirror yet: run apt-get update once as root"
+  [ -n "$uri" ] || die "apt has no Debian mirror configured (see /etc/apt/sources.list.d)"
   printf 'deb [signed-by=%s] %s %s main\n' "$keyring" "$uri" "$1"
 }
 

@@ -13,24 +13,28 @@ log()  { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
 die()  { printf 'error: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# stage NAME COMMAND… runs the command and says how long it took. Its output goes to the log folder unless DBPAIR_VERBOSE
-# is set; when it fails, the last lines of that log are shown.
+# quietly LOG COMMAND… keeps the output in the log file; if the command fails, shows its end and ends the script.
+# Never call it behind "if", "&&" or "||": bash would ignore "set -e" in all that the command does.
+quietly() {
+  local quiet_log=$1 quiet_start=$SECONDS quiet_status=0; shift
+  "$@" >"$quiet_log" 2>&1 &
+  # shellcheck disable=SC2064
+  trap "kill $! 2>/dev/null; exit 130" INT TERM
+  wait $! || quiet_status=$?
+  trap - INT TERM
+  [ $quiet_status != 0 ] || return 0
+  printf 'FAILED after %ss\n' "$((SECONDS - quiet_start))" >&2
+  if [ -f "$quiet_log" ]; then printf 'the end of %s:\n' "$quiet_log" >&2; tail -n 30 "$quiet_log" >&2; fi
+  exit 1
+}
+
+# stage NAME COMMAND… runs the command quietly and says how long it took. With DBPAIR_VERBOSE its output is shown.
 stage() {
-  local stage_name=$1 stage_start=$SECONDS stage_log stage_status=0; shift
+  local stage_name=$1 stage_start=$SECONDS stage_log; shift
   stage_log="$CACHE/log/$(printf '%s' "$stage_name" | tr -c 'a-zA-Z0-9' '-').log"
   [ -z "${DBPAIR_VERBOSE:-}" ] || stage_log=/dev/stderr
   printf '%-34s' "$stage_name" >&2
-  # In the background, because bash ignores "set -e" in whatever is tested by "if" or "||".
-  "$@" >"$stage_log" 2>&1 &
-  # shellcheck disable=SC2064
-  trap "kill $! 2>/dev/null; exit 130" INT TERM
-  wait $! || stage_status=$?
-  trap - INT TERM
-  if [ $stage_status != 0 ]; then
-    printf 'FAILED after %ss\n' "$((SECONDS - stage_start))" >&2
-    if [ -f "$stage_log" ]; then printf 'the end of %s:\n' "$stage_log" >&2; tail -n 30 "$stage_log" >&2; fi
-    exit 1
-  fi
+  quietly "$stage_log" "$@"
   printf '%5ss\n' "$((SECONDS - stage_start))" >&2
 }
 

@@ -83,7 +83,7 @@ ensure() {
   local content; content=$({ printf '%s ' "$MYSQL_SUITE" "${packages[@]}" "${programs[@]}"; declare -f unpack trim; } | sha256sum | cut -c1-16)
   if ! fresh "$base/mysql/.recipe" "$content"; then
     log "unpacking mysqld of Debian $MYSQL_SUITE into $rootfs"
-    unpack >"$CACHE/log/mysqld.log" 2>&1 || { tail -n 20 "$CACHE/log/mysqld.log" >&2; die "no mysqld for tests"; }
+    quietly "$CACHE/log/mysqld.log" unpack
     wrappers
     mark "$base/mysql/.recipe" "$content"
   elif [ "$HACK/mysqld.sh" -nt "$bin/mysqld" ]; then
