@@ -21,6 +21,8 @@ const (
 	LabelReadable = "dbpair.io/readable"
 	// LabelEpochPrefix is followed by an epoch; see Route.
 	LabelEpochPrefix = "epoch.dbpair.io/"
+	// AnnotationSettings of a pod names the mysqld settings it was made with.
+	AnnotationSettings = "dbpair.io/settings"
 	// FinalizerFence keeps the holder's pod object until the end of its process is seen.
 	FinalizerFence = "dbpair.io/fence"
 
@@ -119,4 +121,34 @@ func ParseRouteLabel(key, value string) (r Route, ok bool) {
 		return Route{}, false
 	}
 	return Route{Epoch: pair.Epoch(n), Mode: RouteMode(value)}, true
+}
+
+// Collision names an object that two pairs of these names would both have; empty when
+// there is none.
+func Collision(a, b string) string {
+	theirs := map[string]bool{}
+	for _, o := range objectNames(b) {
+		theirs[o] = true
+	}
+	for _, o := range objectNames(a) {
+		if theirs[o] {
+			return o
+		}
+	}
+	return ""
+}
+
+// objectNames are kind and name of every object of a pair of this name.
+func objectNames(pairName string) []string {
+	n := Names{Pair: pairName}
+	out := []string{
+		"StatefulSet " + n.Pair, "Lease " + n.Pair, "PodDisruptionBudget " + n.Pair, "NetworkPolicy " + n.Pair,
+		"Service " + n.Pair, "Service " + n.Passive(), "Service " + n.Pods(),
+		"ConfigMap " + n.Config(), "ServiceAccount " + n.Agent(), "Role " + n.Agent(), "RoleBinding " + n.Agent(),
+		"Secret " + n.App(), "Secret " + n.Internal(), "Secret " + n.CA(),
+	}
+	for _, o := range []pair.Ordinal{0, 1} {
+		out = append(out, "Pod "+string(o.Member(n.Pair)), "PersistentVolumeClaim "+n.Claim(o), "Secret "+n.TLS(o))
+	}
+	return out
 }

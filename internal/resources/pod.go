@@ -1,7 +1,11 @@
 package resources
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -34,7 +38,10 @@ func podTemplate(p *v1alpha1.DatabasePair, agent Image) *corev1ac.PodTemplateSpe
 		labels = map[string]string{}
 	}
 	maps.Copy(labels, Labels(p.Name))
-	annotations := map[string]string{"kubectl.kubernetes.io/default-container": ContainerMysqld}
+	annotations := map[string]string{
+		"kubectl.kubernetes.io/default-container": ContainerMysqld,
+		AnnotationSettings:                        settingsSum(p),
+	}
 	maps.Copy(annotations, p.Spec.PodTemplate.Metadata.Annotations)
 
 	user := &p.Spec.PodTemplate.Spec
@@ -63,6 +70,16 @@ func podTemplate(p *v1alpha1.DatabasePair, agent Image) *corev1ac.PodTemplateSpe
 		spec.WithPriorityClassName(user.PriorityClassName)
 	}
 	return corev1ac.PodTemplateSpec().WithLabels(labels).WithAnnotations(annotations).WithSpec(spec)
+}
+
+// settingsSum names the mysqld settings, so that a change of them shows as a pending
+// restart: mysqld reads them only when it starts.
+func settingsSum(p *v1alpha1.DatabasePair) string {
+	sum := sha256.New()
+	for _, k := range slices.Sorted(maps.Keys(p.Spec.MySQL.Config)) {
+		fmt.Fprintf(sum, "%q=%q\n", k, p.Spec.MySQL.Config[k])
+	}
+	return hex.EncodeToString(sum.Sum(nil))[:16]
 }
 
 func podSecurity(p *v1alpha1.DatabasePair) *corev1ac.PodSecurityContextApplyConfiguration {

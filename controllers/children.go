@@ -1,0 +1,180 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// phase is one part of what surrounds a pair.
+type phase struct {
+	name string
+	run  func(*PairReconciler, context.Context, *visit) error
+}
+
+// phases are done in this order; each is idempotent and writes nothing when all is well.
+var phases = []phase{
+	{"names", (*PairReconciler).refuseCollisions},
+	{"authority", (*PairReconciler).ensureAuthority},
+	{"passwords", (*PairReconciler).ensurePasswords},
+	{"secrets", (*PairReconciler).ensureSecrets},
+	{"access", (*PairReconciler).ensureAccess},
+	{"configuration", (*PairReconciler).ensureConfiguration},
+	{"services", (*PairReconciler).ensureServices},
+	{"network", (*PairReconciler).ensureNetwork},
+	{"members", (*PairReconciler).ensureMembers},
+	{"volumes", (*PairReconciler).ensureVolumes},
+}
+
+// ensureChildren does all phases. An error of one says which.
+func (r *PairReconciler) ensureChildren(ctx context.Context, v *visit) error {
+	for _, p := range phases {
+		if err := p.run(r, ctx, v); err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	return nil
+}
+
+// refuseCollisions lets the older of two pairs whose derived names meet go on.
+func (r *PairReconciler) refuseCollisions(ctx context.Context, v *visit) error {
+	var all v1alpha1.DatabasePairList
+	if err := r.Client.List(ctx, &all, client.InNamespace(v.pair.Namespace)); err != nil {
+		return fmt.Errorf("list pairs: %w", err)
+	}
+	for i := range all.Items {
+		other := &all.Items[i]
+		if other.UID == v.pair.UID || !older(other, v.pair) {
+			continue
+		}
+		if shared := resources.Collision(v.pair.Name, other.Name); shared != "" {
+			return fmt.Errorf("%s would be an object of this pair and of the older pair %s; give this pair another name: %w", shared, other.Name, cluster.ErrForeign)
+		}
+	}
+	return nil
+}
+
+func older(a, b *v1alpha1.DatabasePair) bool {
+	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	}
+	return a.UID < b.UID
+}
+
+func (r *PairReconciler) ensureAccess(ctx context.Context, v *visit) error {
+	return errors.Join(
+		r.ensure(ctx, v, resources.AgentServiceAccount(v.pair), &corev1.ServiceAccount{}),
+		r.ensure(ctx, v, resources.AgentRole(v.pair), &rbacv1.Role{}),
+		r.ensure(ctx, v, resources.AgentRoleBinding(v.pair), &rbacv1.RoleBinding{}),
+	)
+}
+
+func (r *PairReconciler) ensureConfiguration(ctx context.Context, v *visit) error {
+	wish, err := resources.AgentConfigMap(v.pair)
+	if err != nil {
+		return err
+	}
+	return r.ensure(ctx, v, wish, &corev1.ConfigMap{})
+}
+
+func (r *PairReconciler) ensureServices(ctx context.Context, v *visit) error {
+	if err := r.ensureClientService(ctx, v); err != nil {
+		return err
+	}
+	if err := r.ensure(ctx, v, resources.PodsService(v.pair), &corev1.Service{}); err != nil {
+		return err
+	}
+	if on := v.pair.Spec.Services.Passive.Enabled; on != nil && !*on {
+		return r.Applier.Remove(ctx, v.pair, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Passive()}, &corev1.Service{})
+	}
+	return r.ensure(ctx, v, resources.PassiveService(v.pair), &corev1.Service{})
+}
+
+// ensureClientService makes the read-write Service, at first with the door of member 0
+// behind it. Where it leads afterwards is a step of a plan and nothing else.
+func (r *PairReconciler) ensureClientService(ctx context.Context, v *visit) error {
+	found, err := r.Applier.Find(ctx, v.pair, v.name, &corev1.Service{})
+	if err != nil {
+		return err
+	}
+	if !found {
+		made := resources.NewClientService(v.pair, resources.Route{
+			Member: ordinals[0].Member(v.pair.Name), Mode: resources.RouteDoor,
+		})
+		err := r.Client.Create(ctx, made, client.FieldOwner(cluster.RouteManager))
+		if apierrors.IsAlreadyExists(err) {
+			// The cache did not know it yet; the next look does.
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("create Service %s: %w", v.name, err)
+		}
+	}
+	return r.ensure(ctx, v, resources.ClientService(v.pair), &corev1.Service{})
+}
+
+func (r *PairReconciler) ensureNetwork(ctx context.Context, v *visit) error {
+	return r.ensure(ctx, v, resources.NetworkPolicy(v.pair, r.Namespace), &networkingv1.NetworkPolicy{})
+}
+
+// ensureMembers makes the StatefulSet. What cannot be changed on one that is there stays.
+func (r *PairReconciler) ensureMembers(ctx context.Context, v *visit) error {
+	var live appsv1.StatefulSet
+	found, err := r.Applier.Find(ctx, v.pair, v.name, &live)
+	if err != nil {
+		return err
+	}
+	claim := resources.ClaimOf(v.pair)
+	if found {
+		if had, ok := resources.LiveClaim(&live); ok {
+			claim = had
+		}
+	}
+	return r.ensure(ctx, v, resources.StatefulSet(v.pair, r.Agent, claim), &appsv1.StatefulSet{})
+}
+
+// ensureVolumes grows the volumes to the size of the spec, where their class can.
+func (r *PairReconciler) ensureVolumes(ctx context.Context, v *visit) error {
+	want := v.pair.Spec.Storage.Size
+	for _, o := range ordinals {
+		var claim corev1.PersistentVolumeClaim
+		err := r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Claim(o)}, &claim)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read volume claim of %s: %w", o.Member(v.pair.Name), err)
+		}
+		if has := claim.Spec.Resources.Requests[corev1.ResourceStorage]; has.Cmp(want) >= 0 || claim.Status.Phase != corev1.ClaimBound {
+			continue
+		}
+		base := claim.DeepCopy()
+		claim.Spec.Resources.Requests[corev1.ResourceStorage] = want
+		if err := r.Client.Patch(ctx, &claim, client.MergeFrom(base), client.FieldOwner(cluster.FieldManager)); err != nil {
+			// A class that cannot grow volumes says so; everything else goes on.
+			r.eventOnce(v, warning, "VolumeNotGrown", fmt.Sprintf("volume %s was not grown to %s: %v", claim.Name, want.String(), err))
+			continue
+		}
+		r.event(v.pair, normal, "VolumeGrows", fmt.Sprintf("asked for %s for volume %s", want.String(), claim.Name))
+	}
+	return nil
+}
+
+// ensureBudget lets a member be evicted only while the pair could do without it. It is
+// written before a step that makes the state worse.
+func (r *PairReconciler) ensureBudget(ctx context.Context, v *visit, ready bool) error {
+	return r.ensure(ctx, v, resources.DisruptionBudget(v.pair, ready), &policyv1.PodDisruptionBudget{})
+}

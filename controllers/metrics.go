@@ -1,0 +1,93 @@
+package controllers
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/failover"
+)
+
+// The metrics of the operator. docs/metrics.md describes them.
+var (
+	pairEpoch = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_pair_epoch", Help: "Version of the authority; grows with every change of primary.",
+	}, []string{"namespace", "pair"})
+	pairCondition = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_pair_condition", Help: "1 for the present status of each condition of a pair, 0 for the others.",
+	}, []string{"namespace", "pair", "condition", "status"})
+	memberOpen = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_member_open", Help: "1 while the member's agent says that it accepts clients' writes.",
+	}, []string{"namespace", "pair", "member"})
+	memberReachable = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_member_reachable", Help: "1 while the member's agent answers the operator.",
+	}, []string{"namespace", "pair", "member"})
+	memberLag = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_member_lag_seconds", Help: "How far the member's applier is behind.",
+	}, []string{"namespace", "pair", "member"})
+	readonlyCorrections = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "dbpair_readonly_corrections_total", Help: "How often a passive was found writable and closed again.",
+	}, []string{"namespace", "pair", "member"})
+	operationTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "dbpair_operations_total", Help: "Operations that ended, by type, phase and proof.",
+	}, []string{"namespace", "pair", "type", "phase", "proof"})
+	failoverSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "dbpair_failover_duration_seconds", Help: "From the revocation to the end of a failover, by proof.",
+		Buckets: []float64{0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300},
+	}, []string{"proof"})
+	stepTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "dbpair_steps_total", Help: "Steps executed, by step, rule and outcome.",
+	}, []string{"step", "rule", "outcome"})
+)
+
+func init() {
+	metrics.Registry.MustRegister(pairEpoch, pairCondition, memberOpen, memberReachable, memberLag,
+		readonlyCorrections, operationTotal, failoverSeconds, stepTotal)
+}
+
+func outcomeOf(err error) string {
+	switch {
+	case err == nil:
+		return "done"
+	case quiet(err) == nil:
+		return "conflict"
+	}
+	return "error"
+}
+
+func setMetrics(name types.NamespacedName, o failover.Observation, s v1alpha1.DatabasePairStatus) {
+	labels := []string{name.Namespace, name.Name}
+	pairEpoch.WithLabelValues(labels...).Set(float64(s.Epoch))
+	for _, c := range s.Conditions {
+		for _, value := range []string{"True", "False", "Unknown"} {
+			pairCondition.WithLabelValues(name.Namespace, name.Name, c.Type, value).Set(oneIf(string(c.Status) == value))
+		}
+	}
+	for i := range o.Members {
+		m := &o.Members[i]
+		labels := []string{name.Namespace, name.Name, string(m.Name)}
+		memberReachable.WithLabelValues(labels...).Set(oneIf(m.Heard()))
+		memberOpen.WithLabelValues(labels...).Set(oneIf(m.Heard() && m.State.Phase == agentapi.PhaseOpen))
+		if m.Heard() && m.State.Server != nil && m.State.Server.LagSeconds >= 0 {
+			memberLag.WithLabelValues(labels...).Set(float64(m.State.Server.LagSeconds))
+		}
+	}
+}
+
+func forgetMetrics(name types.NamespacedName) {
+	of := prometheus.Labels{"namespace": name.Namespace, "pair": name.Name}
+	for _, v := range []interface {
+		DeletePartialMatch(prometheus.Labels) int
+	}{pairEpoch, pairCondition, memberOpen, memberReachable, memberLag, readonlyCorrections, operationTotal} {
+		v.DeletePartialMatch(of)
+	}
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

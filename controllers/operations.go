@@ -1,0 +1,93 @@
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// observeOperations are the unfinished operations of the pair, oldest first. What the
+// finished ones say goes into the history; those beyond the limit are deleted.
+func (r *PairReconciler) observeOperations(ctx context.Context, v *visit) ([]failover.Operation, error) {
+	var list v1alpha1.DatabasePairOperationList
+	if err := r.Client.List(ctx, &list, client.InNamespace(v.pair.Namespace), client.MatchingFields{indexPair: v.pair.Name}); err != nil {
+		return nil, fmt.Errorf("list operations: %w", err)
+	}
+	slices.SortFunc(list.Items, func(a, b v1alpha1.DatabasePairOperation) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	})
+	v.operations = list.Items
+	v.session.history.Failovers = nil
+	var out []failover.Operation
+	for i := range list.Items {
+		op := &list.Items[i]
+		if !op.Status.Phase.Terminal() {
+			out = append(out, operationOf(op))
+			continue
+		}
+		if at := op.Status.CompletionTime; at != nil && automaticFailover(op) && r.Now().Sub(at.Time) < time.Hour {
+			v.session.history.Failovers = append(v.session.history.Failovers, at.Time)
+		}
+	}
+	return out, nil
+}
+
+// automaticFailover: one that the operator began and that moved the authority.
+func automaticFailover(op *v1alpha1.DatabasePairOperation) bool {
+	return byOperator(op) && op.Spec.Type == v1alpha1.OperationFailover && op.Status.Phase == v1alpha1.OperationSucceeded
+}
+
+func byOperator(op *v1alpha1.DatabasePairOperation) bool {
+	return op.Labels[cluster.LabelByOperator] == "true"
+}
+
+func operationOf(op *v1alpha1.DatabasePairOperation) failover.Operation {
+	out := failover.Operation{
+		Name: op.Name, Verb: cluster.VerbOf(op.Spec.Type), Target: pair.MemberName(op.Spec.Target),
+		Confirmed: -1, Running: op.Status.Phase == v1alpha1.OperationRunning, ByOperator: byOperator(op),
+		Epoch: pair.Epoch(op.Status.Epoch), From: pair.MemberName(op.Status.From),
+	}
+	if name, epoch, ok := strings.Cut(op.Spec.Confirm, "/"); ok {
+		if n, err := strconv.ParseInt(epoch, 10, 64); err == nil {
+			out.ConfirmedPair, out.Confirmed = name, pair.Epoch(n)
+		}
+	}
+	return out
+}
+
+// pruneOperations deletes the oldest finished operations beyond the limit.
+func (r *PairReconciler) pruneOperations(ctx context.Context, v *visit) error {
+	finished := slices.DeleteFunc(slices.Clone(v.operations), func(op v1alpha1.DatabasePairOperation) bool {
+		return !op.Status.Phase.Terminal()
+	})
+	// The operations of the last hour are the flap budget's memory.
+	for i := 0; i < len(finished)-int(v.pair.Spec.OperationHistoryLimit); i++ {
+		op := &finished[i]
+		if at := op.Status.CompletionTime; at != nil && r.Now().Sub(at.Time) < time.Hour {
+			continue
+		}
+		uid := op.UID
+		if err := client.IgnoreNotFound(r.Client.Delete(ctx, op, client.Preconditions{UID: &uid})); err != nil {
+			return fmt.Errorf("delete operation %s: %w", op.Name, err)
+		}
+	}
+	return nil
+}
+
+// indexPair is the index of operations by their pair.
+const indexPair = "spec.pairRef.name"
+
+func pairOfOperation(o client.Object) []string {
+	return []string{o.(*v1alpha1.DatabasePairOperation).Spec.PairRef.Name}
+}

@@ -1,0 +1,267 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/authority/lease"
+	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/execute"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/resources"
+	"github.com/dbpair/dbpair/internal/status"
+)
+
+type (
+	object = client.Object
+	clock  = func() time.Time
+)
+
+// ordinals of the members.
+var ordinals = [2]pair.Ordinal{0, 1}
+
+// PairReconciler looks at pairs and does what failover.Decide says. Make it with all
+// fields set but the optional ones; Setup makes the rest.
+type PairReconciler struct {
+	Client client.Client
+	// Live reads from the API server.
+	Live client.Reader
+	// Leases are read and written without a cache.
+	Leases  kubernetes.Interface
+	Applier *cluster.Applier
+	Events  recorder.EventRecorder
+	Now     clock
+	// Agent is the image of the agent, Version what such an agent calls itself.
+	Agent   resources.Image
+	Version string
+	// Namespace of the operator.
+	Namespace string
+	// Failpoint is called between effects; an error ends the look there. Optional.
+	Failpoint func(string) error
+
+	Agents   *agents
+	sessions *sessions
+}
+
+// visit is one look at one pair.
+type visit struct {
+	name    types.NamespacedName
+	names   resources.Names
+	pair    *v1alpha1.DatabasePair
+	session *session
+	log     logr.Logger
+
+	pods       [2]*corev1.Pod
+	operations []v1alpha1.DatabasePairOperation
+	copies     map[string][]byte
+	material   material
+}
+
+// The times until the next look when nothing calls for one.
+const (
+	lookAtOnce = time.Millisecond
+	lookSoon   = time.Second
+	lookIdle   = 15 * time.Second
+)
+
+// Reconcile looks at one pair: its surroundings, then its roles, then its status.
+func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	p := &v1alpha1.DatabasePair{}
+	err := r.Client.Get(ctx, req.NamespacedName, p)
+	if apierrors.IsNotFound(err) {
+		return r.gone(ctx, req.NamespacedName)
+	}
+	if err != nil {
+		return ctrl.Result{}, fmt.Errorf("read pair %s: %w", req, err)
+	}
+	v := r.visit(ctx, p)
+	if p.DeletionTimestamp != nil {
+		return r.deleting(ctx, v)
+	}
+	childErr := r.surround(ctx, v)
+	o, err := r.observe(ctx, v)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	r.Agents.watch(ctx, v)
+	plan := failover.Decide(o)
+	if errors.Is(childErr, cluster.ErrForeign) {
+		plan = nameConflict(childErr)
+	}
+	again, actErr := r.act(ctx, v, o, plan)
+	v.session.learned(o.Authority, plan)
+	r.tell(v, o, plan)
+	statusErr := r.writeStatus(ctx, v, o, plan, childErr)
+	if errors.Is(childErr, cluster.ErrForeign) {
+		childErr = nil
+	}
+	return ctrl.Result{RequeueAfter: again}, quiet(errors.Join(childErr, actErr, statusErr, r.pruneOperations(ctx, v)))
+}
+
+func (r *PairReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair) *visit {
+	name := client.ObjectKeyFromObject(p)
+	return &visit{
+		name: name, names: resources.NamesOf(p), pair: p, log: logf.FromContext(ctx),
+		session: r.sessions.of(name, p.UID, func() *session {
+			return newSession(p.UID, &lease.Store{
+				API: r.Leases.CoordinationV1().Leases(p.Namespace), Name: p.Name,
+				Labels: resources.Labels(p.Name), Owners: []metav1.OwnerReference{resources.OwnerReference(p)},
+			}, r.Now())
+		}),
+	}
+}
+
+// surround makes what is around the members. It never stands in the way of the roles: a
+// failover goes on though a Secret cannot be written.
+func (r *PairReconciler) surround(ctx context.Context, v *visit) error {
+	if v.pair.Spec.Paused {
+		return r.trustOnly(ctx, v)
+	}
+	err := r.ensureChildren(ctx, v)
+	if err != nil && !apierrors.IsConflict(err) {
+		v.log.Error(err, "an object of the pair was not made")
+		r.eventOnce(v, warning, reasonOf(err), err.Error())
+	}
+	return err
+}
+
+// trustOnly lets a paused pair's agents be watched without writing anything.
+func (r *PairReconciler) trustOnly(ctx context.Context, v *visit) error {
+	if err := r.ensureAuthority(ctx, v); err != nil {
+		return err
+	}
+	_, err := v.session.trust(v.material.authority, v.material.bundle, r.Now())
+	return err
+}
+
+func reasonOf(err error) string {
+	if errors.Is(err, cluster.ErrForeign) {
+		return RuleNameConflict
+	}
+	return "ObjectNotMade"
+}
+
+// RuleNameConflict is the reason while an object of somebody else has a name that the
+// pair needs. Nothing is done to the pair until one of them gives way.
+const RuleNameConflict = "NameConflict"
+
+func nameConflict(err error) failover.Plan {
+	return failover.Plan{Rule: RuleNameConflict, Kind: failover.Holds, Fact: err.Error(), After: lookIdle}
+}
+
+// act executes the first step of a plan and says when to look again.
+func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observation, plan failover.Plan) (time.Duration, error) {
+	next := plan.After
+	if next == 0 || next > lookIdle {
+		next = lookIdle
+	}
+	if !v.pair.Spec.Paused && plan.Rule != RuleNameConflict {
+		if err := r.ensureBudget(ctx, v, plan.FailoverReady.Ready); err != nil {
+			v.log.Error(err, "the disruption budget was not written")
+		}
+	}
+	if len(plan.Steps) == 0 {
+		return next, nil
+	}
+	step := plan.Steps[0]
+	v.log.Info("acting", "rule", plan.Rule, "step", step.Name(), "epoch", o.Authority.Record.Epoch, "fact", plan.Fact)
+	res, err := r.runner(v).Run(ctx, o, plan, step)
+	stepTotal.WithLabelValues(string(step.Name()), string(plan.Rule), outcomeOf(err)).Inc()
+	for member, errant := range res.Errant {
+		v.session.history.Errant[member] = errant
+	}
+	if res.Wrote != nil {
+		v.session.remembered = res.Wrote
+	}
+	switch {
+	case errors.Is(err, execute.ErrConflict):
+		v.log.V(1).Info("looking again", "step", step.Name(), "why", err.Error())
+		return 50 * time.Millisecond, nil
+	case err != nil:
+		return min(next, lookSoon), err
+	case res.Pending != "":
+		v.log.V(1).Info("the step is pending", "step", step.Name(), "why", res.Pending)
+		return min(next, 250*time.Millisecond), nil
+	case res.Changed:
+		return lookAtOnce, nil
+	}
+	return min(next, lookSoon), nil
+}
+
+// quiet drops errors that only say that something changed meanwhile: the next look is
+// already due.
+func quiet(err error) error {
+	if err == nil || apierrors.IsConflict(err) || errors.Is(err, execute.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// deleting lets go of a pair that is on its way out: nothing of the operator's may hold
+// it up.
+func (r *PairReconciler) deleting(ctx context.Context, v *visit) (ctrl.Result, error) {
+	if err := r.releasePods(ctx, v.name); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: lookSoon}, nil
+}
+
+// gone forgets a pair that is not there any more and lets its pods go.
+func (r *PairReconciler) gone(ctx context.Context, name types.NamespacedName) (ctrl.Result, error) {
+	r.Agents.forget(name)
+	r.sessions.forget(name)
+	r.Applier.Forget(name)
+	forgetMetrics(name)
+	return ctrl.Result{}, r.releasePods(ctx, name)
+}
+
+// releasePods takes the fence finalizer off the pods of a pair that is being deleted or
+// gone, so that they can end.
+func (r *PairReconciler) releasePods(ctx context.Context, name types.NamespacedName) error {
+	var pods corev1.PodList
+	if err := r.Client.List(ctx, &pods, client.InNamespace(name.Namespace), client.MatchingLabels{resources.LabelPair: name.Name}); err != nil {
+		return fmt.Errorf("list the pods of %s: %w", name, err)
+	}
+	var errs []error
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		if !hasFinalizer(pod) {
+			continue
+		}
+		base := pod.DeepCopy()
+		pod.Finalizers = withoutFence(pod.Finalizers)
+		patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+		errs = append(errs, client.IgnoreNotFound(r.Client.Patch(ctx, pod, patch, client.FieldOwner(cluster.FieldManager))))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.Observation, plan failover.Plan, childErr error) error {
+	done := status.Reconciled{Done: childErr == nil && !v.pair.Spec.Paused}
+	if childErr != nil {
+		done.Fact = childErr.Error()
+	}
+	next := status.Render(o, plan, done, v.pair.Status)
+	next.LastFailover = lastFailover(v)
+	setMetrics(v.name, o, next)
+	wrote, err := status.Write(ctx, r.Client, v.pair, next, v.session.lastStatus, o.Now)
+	if wrote {
+		v.session.lastStatus = o.Now
+	}
+	return err
+}

@@ -1,0 +1,88 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+func hasFinalizer(pod *corev1.Pod) bool {
+	return slices.Contains(pod.Finalizers, failover.FenceFinalizer)
+}
+
+// outdated names what differs between a pod and the template it would be made from now.
+func outdated(pod *corev1.Pod, set *appsv1.StatefulSet) string {
+	if set.Status.UpdateRevision == "" || set.Status.ObservedGeneration < set.Generation ||
+		resources.PodRevision(pod) == set.Status.UpdateRevision {
+		return ""
+	}
+	var what []string
+	now, wish := pod.Spec, set.Spec.Template.Spec
+	if imageOf(now.Containers) != imageOf(wish.Containers) {
+		what = append(what, "image")
+	}
+	if imageOf(now.InitContainers) != imageOf(wish.InitContainers) {
+		what = append(what, "agent image")
+	}
+	if pod.Annotations[resources.AnnotationSettings] != set.Spec.Template.Annotations[resources.AnnotationSettings] {
+		what = append(what, "configuration")
+	}
+	if len(what) == 0 {
+		return "pod template"
+	}
+	return strings.Join(what, ", ")
+}
+
+func imageOf(containers []corev1.Container) string {
+	for i := range containers {
+		if containers[i].Name == resources.ContainerMysqld || containers[i].Name == resources.ContainerInstall {
+			return containers[i].Image
+		}
+	}
+	return ""
+}
+
+// podProblem says why a pod does not run and what to do; empty when it does or when it
+// is only beginning to.
+func podProblem(pod *corev1.Pod, claim *corev1.PersistentVolumeClaim) string {
+	for _, c := range pod.Status.Conditions {
+		if c.Type != corev1.PodScheduled || c.Status != corev1.ConditionFalse || c.Reason != corev1.PodReasonUnschedulable {
+			continue
+		}
+		if claim.Name != "" && claim.Status.Phase == corev1.ClaimPending {
+			return fmt.Sprintf("Unschedulable: %s (volume claim %s is not bound; see kubectl describe pvc %s and spec.storage.storageClassName)", c.Message, claim.Name, claim.Name)
+		}
+		return "Unschedulable: " + c.Message
+	}
+	for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
+		if w := c.State.Waiting; w != nil && slices.Contains(stuck, w.Reason) {
+			return fmt.Sprintf("%s: container %s: %s%s", w.Reason, c.Name, w.Message, hint(&c))
+		}
+	}
+	return ""
+}
+
+// stuck are the reasons of a waiting container that do not pass by themselves.
+var stuck = []string{
+	"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",
+	"CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff",
+}
+
+// hint adds how the container ended last, which is why it is in a crash loop.
+func hint(c *corev1.ContainerStatus) string {
+	t := c.LastTerminationState.Terminated
+	if t == nil {
+		return ""
+	}
+	message := strings.TrimSpace(t.Message)
+	if len(message) > 300 {
+		message = "…" + message[len(message)-300:]
+	}
+	return fmt.Sprintf(" (last ended with exit code %d, %s: %s)", t.ExitCode, t.Reason, message)
+}

@@ -1,0 +1,97 @@
+package controllers
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/execute"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+type wallClock struct{ now clock }
+
+func (c wallClock) Now() time.Time { return c.now() }
+
+// runner puts the effects of this visit's pair together.
+func (r *PairReconciler) runner(v *visit) *execute.Runner {
+	asked := cluster.Agents{Client: func(s fencing.Subject) (*agentapi.Client, error) { return r.Agents.command(v, s) }}
+	pods := cluster.Pods{Client: r.Client, Live: r.Live, Namespace: v.pair.Namespace, LastRunning: v.session.lastRunning}
+	return &execute.Runner{
+		Effects: execute.Effects{
+			Authority: v.session.store, Fencers: asked, Copiers: asked, Comparers: asked, Pods: pods, Witnesses: pods,
+			Services:  cluster.Services{Client: r.Client, Name: v.name},
+			Recorder:  cluster.Recorder{Client: r.Client, Live: r.Live, Pair: v.pair, Now: r.Now, Finished: func(op v1alpha1.DatabasePairOperation) { r.finished(v, op) }},
+			DonorHost: func(m pair.MemberName) string { return string(m) + "." + v.names.Domain() },
+		},
+		Clock: wallClock{r.Now}, Book: v.session.book, NewID: func() string { return string(uuid.NewUUID()) },
+		Failpoint: r.Failpoint, Together: sideBySide, Log: v.log,
+	}
+}
+
+// sideBySide runs independent steps at once: one that runs into its deadline must not
+// hold up the others.
+func sideBySide(steps []func() error) error {
+	errs := make([]error, len(steps))
+	var all sync.WaitGroup
+	for i, step := range steps {
+		all.Go(func() { errs[i] = step() })
+	}
+	all.Wait()
+	return errors.Join(errs...)
+}
+
+// finished tells of an operation that has ended.
+func (r *PairReconciler) finished(v *visit, op v1alpha1.DatabasePairOperation) {
+	kind := normal
+	if op.Status.Phase != v1alpha1.OperationSucceeded {
+		kind = warning
+	}
+	r.event(v.pair, kind, string(op.Spec.Type)+string(op.Status.Phase), op.Name+": "+op.Status.Message)
+	v.operations = append(slices.DeleteFunc(v.operations, func(o v1alpha1.DatabasePairOperation) bool { return o.Name == op.Name }), op)
+	operationTotal.WithLabelValues(v.name.Namespace, v.name.Name, string(op.Spec.Type), string(op.Status.Phase), op.Status.Proof).Inc()
+	if op.Status.StartTime == nil || op.Status.CompletionTime == nil {
+		return
+	}
+	took := op.Status.CompletionTime.Sub(op.Status.StartTime.Time)
+	v.log.Info("an operation ended", "operation", op.Name, "type", op.Spec.Type, "phase", op.Status.Phase,
+		"rule", op.Status.Rule, "proof", op.Status.Proof, "from", op.Status.From, "to", op.Status.To, "duration", took)
+	if op.Spec.Type == v1alpha1.OperationFailover && op.Status.Phase == v1alpha1.OperationSucceeded {
+		failoverSeconds.WithLabelValues(op.Status.Proof).Observe(took.Seconds())
+	}
+}
+
+// lastFailover is the newest that moved the authority.
+func lastFailover(v *visit) *v1alpha1.LastFailover {
+	out := v.pair.Status.LastFailover
+	for i := range v.operations {
+		op := &v.operations[i]
+		if op.Spec.Type != v1alpha1.OperationFailover || op.Status.Phase != v1alpha1.OperationSucceeded || op.Status.CompletionTime == nil {
+			continue
+		}
+		at := metav1.NewTime(op.Status.CompletionTime.Truncate(time.Second))
+		if out == nil || out.Time.Before(&at) {
+			out = &v1alpha1.LastFailover{Operation: op.Name, Time: at, Proof: op.Status.Proof}
+		}
+	}
+	return out
+}
+
+func withoutFence(finalizers []string) []string {
+	return slices.DeleteFunc(slices.Clone(finalizers), func(f string) bool { return f == failover.FenceFinalizer })
+}
+
+// kindOf is an object's kind, for messages.
+func kindOf(o object) string {
+	return reflect.TypeOf(o).Elem().Name()
+}

@@ -1,0 +1,204 @@
+package controllers
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"math/big"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/pki"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// The Secret of the authority, which nothing mounts, also keeps a copy of every password,
+// so that a Secret that somebody deletes or empties can be made again as it was: mysqld
+// knows the old passwords, and a new one would lock the pair out.
+const copyPrefix = "password."
+
+// material are the secrets of one pair as they are to be.
+type material struct {
+	authority *pki.Authority
+	bundle    []byte
+	passwords map[string][]byte
+}
+
+// readSecret is the data of a Secret of the pair; empty when there is none.
+func (r *PairReconciler) readSecret(ctx context.Context, v *visit, name string) (map[string][]byte, error) {
+	var s corev1.Secret
+	_, err := r.Applier.Find(ctx, v.pair, types.NamespacedName{Namespace: v.pair.Namespace, Name: name}, &s)
+	return s.Data, err
+}
+
+// ensureAuthority makes the pair's certificate authority, and puts back what was deleted.
+func (r *PairReconciler) ensureAuthority(ctx context.Context, v *visit) error {
+	data, err := r.readSecret(ctx, v, v.names.CA())
+	if err != nil {
+		return err
+	}
+	v.copies = map[string][]byte{}
+	for k, value := range data {
+		if key, ok := bytes.CutPrefix([]byte(k), []byte(copyPrefix)); ok {
+			v.copies[string(key)] = value
+		}
+	}
+	now := r.Now()
+	made, err := pki.ParseAuthority(data[resources.KeyCA], data[resources.KeyCAKey])
+	if err != nil || now.After(pki.RenewAt(made.Cert)) {
+		if len(data[resources.KeyCAKey]) > 0 {
+			r.event(v.pair, warning, "AuthorityReplaced", "replaced the pair's certificate authority: it could not be used any more")
+		}
+		if made, err = pki.NewAuthority(v.pair.Name, now); err != nil {
+			return err
+		}
+	}
+	// The members' certificates are of the old authority until they are made anew, and
+	// the members read them up to a minute later: both are trusted meanwhile.
+	older := bytes.Clone(data[resources.KeyCA])
+	for _, o := range ordinals {
+		leaf, err := r.readSecret(ctx, v, v.names.TLS(o))
+		if err != nil {
+			return err
+		}
+		older = append(older, leaf[resources.KeyCA]...)
+	}
+	v.material.authority, v.material.bundle = made, made.Bundle(older, now)
+	return nil
+}
+
+// ensurePasswords takes the passwords that are there, else their copies, else new ones.
+func (r *PairReconciler) ensurePasswords(ctx context.Context, v *visit) error {
+	internal, err := r.readSecret(ctx, v, v.names.Internal())
+	if err != nil {
+		return err
+	}
+	app, err := r.readSecret(ctx, v, v.names.App())
+	if err != nil {
+		return err
+	}
+	live := map[string][]byte{appCopy: app[resources.KeyPassword]}
+	for _, key := range resources.InternalKeys() {
+		live[key] = internal[key]
+	}
+	v.material.passwords = map[string][]byte{}
+	for key, value := range live {
+		switch {
+		case len(value) > 0 && printable(value):
+		case len(v.copies[key]) > 0:
+			value = v.copies[key]
+			r.event(v.pair, warning, "PasswordRestored", "put back the password "+key+", which was deleted or is not usable")
+		default:
+			if value, err = newPassword(); err != nil {
+				return err
+			}
+		}
+		v.material.passwords[key] = value
+	}
+	return r.ensureCASecret(ctx, v)
+}
+
+// appCopy is the name of the application's password among the copies.
+const appCopy = "app"
+
+// ensureCASecret keeps authority and copies before anything uses them.
+func (r *PairReconciler) ensureCASecret(ctx context.Context, v *visit) error {
+	key, err := v.material.authority.KeyPEM()
+	if err != nil {
+		return err
+	}
+	wish := resources.CASecret(v.pair, v.material.bundle, key)
+	for name, value := range v.material.passwords {
+		wish.WithData(map[string][]byte{copyPrefix + name: value})
+	}
+	return r.ensure(ctx, v, wish, &corev1.Secret{})
+}
+
+// ensureSecrets makes the Secrets that are mounted or handed out.
+func (r *PairReconciler) ensureSecrets(ctx context.Context, v *visit) error {
+	passwords := maps.Clone(v.material.passwords)
+	app := passwords[appCopy]
+	delete(passwords, appCopy)
+	if err := r.ensure(ctx, v, resources.InternalSecret(v.pair, passwords), &corev1.Secret{}); err != nil {
+		return err
+	}
+	if err := r.ensure(ctx, v, resources.AppSecret(v.pair, string(app), v.material.bundle), &corev1.Secret{}); err != nil {
+		return err
+	}
+	for _, o := range ordinals {
+		if err := r.ensureMemberCertificate(ctx, v, o); err != nil {
+			return err
+		}
+	}
+	renewed, err := v.session.trust(v.material.authority, v.material.bundle, r.Now())
+	if renewed {
+		r.Agents.forgetConnections(v.name)
+	}
+	return err
+}
+
+func (r *PairReconciler) ensureMemberCertificate(ctx context.Context, v *visit, o pair.Ordinal) error {
+	data, err := r.readSecret(ctx, v, v.names.TLS(o))
+	if err != nil {
+		return err
+	}
+	leaf := pki.Leaf{CertPEM: data[corev1.TLSCertKey], KeyPEM: data[corev1.TLSPrivateKeyKey]}
+	subject := pki.Member(v.names, o)
+	if why := v.material.authority.Due(leaf, subject, r.Now()); why != "" {
+		if leaf, err = v.material.authority.Issue(subject, r.Now()); err != nil {
+			return err
+		}
+		if len(data) > 0 {
+			r.event(v.pair, normal, "CertificateRenewed", fmt.Sprintf("renewed the certificate of %s: %s", o.Member(v.pair.Name), why))
+		}
+	}
+	return r.ensure(ctx, v, resources.TLSSecret(v.pair, o, v.material.bundle, leaf.CertPEM, leaf.KeyPEM), &corev1.Secret{})
+}
+
+// ensure applies one child and tells of a repair.
+func (r *PairReconciler) ensure(ctx context.Context, v *visit, wish cluster.Configuration, live object) error {
+	did, err := r.Applier.Ensure(ctx, v.pair, wish, live)
+	if err != nil {
+		return err
+	}
+	if did == cluster.Repaired {
+		r.event(v.pair, warning, "ChangeUndone", fmt.Sprintf("put %s %s back as it has to be: somebody changed it", kindOf(live), *wish.GetName()))
+	}
+	if did != cluster.Unchanged {
+		v.log.Info("applied an object", "kind", kindOf(live), "name", *wish.GetName(), "outcome", did)
+	}
+	return nil
+}
+
+const (
+	alphabet       = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	passwordLength = 32
+)
+
+// newPassword is random letters and digits, so that it needs no quoting anywhere.
+func newPassword() ([]byte, error) {
+	out := make([]byte, passwordLength)
+	for i := range out {
+		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(alphabet))))
+		if err != nil {
+			return nil, fmt.Errorf("make a password: %w", err)
+		}
+		out[i] = alphabet[n.Int64()]
+	}
+	return out, nil
+}
+
+// printable passwords can be written into a file, a connection string and a statement.
+func printable(p []byte) bool {
+	for _, c := range p {
+		if !bytes.ContainsRune([]byte(alphabet), rune(c)) {
+			return false
+		}
+	}
+	return len(p) >= 12
+}

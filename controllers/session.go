@@ -1,0 +1,163 @@
+package controllers
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/authority/lease"
+	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/pki"
+)
+
+// session is what this process remembers of one pair between two looks. All of it may be
+// lost: it shortens waits, and no safety rests on it.
+type session struct {
+	uid   types.UID
+	store *lease.Store
+	book  *fencing.Book
+
+	// The fields below belong to the reconcile of this pair, of which there is one at a
+	// time.
+	history    failover.History
+	remembered *authority.Record
+	holder     pair.Holder
+	holderAt   pair.Epoch
+	// problems of members with their counts, and events that were raised once: what has
+	// been told already.
+	problems map[string]int
+	told     map[string]string
+	spoke    failover.RuleName
+	// lastStatus is when the status was last written.
+	lastStatus time.Time
+
+	// containers is read by proofs, which run beside each other.
+	mu         sync.Mutex
+	containers map[pair.PodUID]string
+	credential credential
+}
+
+// credential is what the operator shows the agents of this pair, and whom it trusts.
+type credential struct {
+	cert   tls.Certificate
+	leaf   pki.Leaf
+	roots  *x509.CertPool
+	bundle string
+}
+
+func newSession(uid types.UID, store *lease.Store, now time.Time) *session {
+	return &session{
+		uid: uid, store: store, book: fencing.NewBook(),
+		history:  failover.History{StartedAt: now, Errant: map[pair.MemberName]failover.Errant{}},
+		problems: map[string]int{}, told: map[string]string{},
+		containers: map[pair.PodUID]string{},
+	}
+}
+
+// sessions are those of all pairs.
+type sessions struct {
+	mu  sync.Mutex
+	all map[types.NamespacedName]*session
+}
+
+// of is the session of the pair with this UID; a pair made again under its name gets a
+// new one.
+func (s *sessions) of(name types.NamespacedName, uid types.UID, make func() *session) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if have := s.all[name]; have != nil && have.uid == uid {
+		return have
+	}
+	if s.all == nil {
+		s.all = map[types.NamespacedName]*session{}
+	}
+	s.all[name] = make()
+	return s.all[name]
+}
+
+func (s *sessions) find(name types.NamespacedName) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all[name]
+}
+
+func (s *sessions) forget(name types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, name)
+}
+
+// sawPod keeps which mysqld container was last seen running in a pod.
+func (s *session) sawPod(pod *corev1.Pod) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id := cluster.RunningContainer(pod); id != "" {
+		s.containers[pair.PodUID(pod.UID)] = id
+	}
+}
+
+// keepPods drops what is known of pods that are gone.
+func (s *session) keepPods(alive map[pair.PodUID]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for uid := range s.containers {
+		if !alive[uid] {
+			delete(s.containers, uid)
+		}
+	}
+}
+
+func (s *session) lastRunning(uid pair.PodUID) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.containers[uid]
+}
+
+// errNoCredential is returned until the pair's certificates are made.
+var errNoCredential = errors.New("the certificates of the pair are not made yet")
+
+// trust renews the operator's own certificate for this pair when it is due, and what it
+// trusts when that changed. It reports whether connections have to be made anew.
+func (s *session) trust(a *pki.Authority, bundle []byte, now time.Time) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	why := a.Due(s.credential.leaf, pki.Operator(), now)
+	if why == "" && s.credential.bundle == string(bundle) {
+		return false, nil
+	}
+	leaf, err := a.Issue(pki.Operator(), now)
+	if err != nil {
+		return false, fmt.Errorf("the operator's certificate: %w", err)
+	}
+	cert, err := leaf.KeyPair()
+	if err != nil {
+		return false, fmt.Errorf("the operator's certificate: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(bundle)
+	s.credential = credential{cert: cert, leaf: leaf, roots: roots, bundle: string(bundle)}
+	return true, nil
+}
+
+// clientTLS is how the operator speaks to the agent at this address.
+func (s *session) clientTLS(serverName string) (*tls.Config, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.credential.roots == nil {
+		return nil, errNoCredential
+	}
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, ServerName: serverName,
+		RootCAs: s.credential.roots, Certificates: []tls.Certificate{s.credential.cert},
+	}, nil
+}

@@ -1,0 +1,108 @@
+package controllers
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/failover"
+)
+
+const (
+	normal  = corev1.EventTypeNormal
+	warning = corev1.EventTypeWarning
+	// eventLimit is what the API takes of a note.
+	eventLimit = 1000
+)
+
+// event tells of something about the pair. The reason is a rule's name, a problem's code
+// or the name of what was done.
+func (r *PairReconciler) event(p *v1alpha1.DatabasePair, kind, reason, note string) {
+	if len(note) > eventLimit {
+		note = note[:eventLimit-3] + "..."
+	}
+	r.Events.Eventf(p, nil, kind, reason, reason, "%s", note)
+}
+
+// eventOnce tells of something once for as long as it lasts and its text is the same.
+func (r *PairReconciler) eventOnce(v *visit, kind, reason, note string) {
+	if v.session.told[reason] == note {
+		return
+	}
+	v.session.told[reason] = note
+	r.event(v.pair, kind, reason, note)
+}
+
+// tell raises events for what is new: another rule speaks, or a member has a problem it
+// did not have.
+func (r *PairReconciler) tell(v *visit, o failover.Observation, plan failover.Plan) {
+	if v.session.spoke != plan.Rule {
+		v.session.spoke = plan.Rule
+		if kind := eventKind(plan); kind != "" && plan.Fact != "" {
+			r.event(v.pair, kind, string(plan.Rule), sentence(plan))
+		}
+	}
+	for i := range o.Members {
+		r.tellMember(v, &o.Members[i])
+	}
+}
+
+func eventKind(plan failover.Plan) string {
+	switch plan.Kind {
+	case failover.Doubts, failover.Holds:
+		return warning
+	case failover.Acts:
+		return normal
+	case failover.Waits, failover.Settled:
+	}
+	return ""
+}
+
+func sentence(plan failover.Plan) string {
+	if plan.Verb == failover.VerbNone {
+		return plan.Fact
+	}
+	return fmt.Sprintf("%s (kubectl dbpair %s)", plan.Fact, plan.Verb)
+}
+
+func (r *PairReconciler) tellMember(v *visit, m *failover.Member) {
+	name := string(m.Name)
+	if m.Pod.Problem != "" {
+		reason, _, _ := strings.Cut(m.Pod.Problem, ":")
+		r.eventOnceFor(v, name, reason, m.Pod.Problem)
+	}
+	if m.State == nil {
+		return
+	}
+	seen := map[string]bool{}
+	for _, p := range m.State.Problems {
+		key := name + "/" + string(p.Code) + "/" + string(m.State.AgentStart)
+		seen[key] = true
+		before, had := v.session.problems[key]
+		if had && before == p.Count {
+			continue
+		}
+		v.session.problems[key] = p.Count
+		if p.Code == agentapi.ProblemWritablePassive && p.Count > before {
+			readonlyCorrections.WithLabelValues(v.name.Namespace, v.name.Name, name).Add(float64(p.Count - before))
+		}
+		r.event(v.pair, warning, string(p.Code), name+": "+p.Message)
+	}
+	for key := range v.session.problems {
+		if strings.HasPrefix(key, name+"/") && !seen[key] {
+			delete(v.session.problems, key)
+		}
+	}
+}
+
+func (r *PairReconciler) eventOnceFor(v *visit, member, reason, note string) {
+	key := member + "/" + reason
+	if v.session.told[key] == note {
+		return
+	}
+	v.session.told[key] = note
+	r.event(v.pair, warning, reason, member+": "+note)
+}

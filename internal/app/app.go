@@ -1,0 +1,138 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/controllers"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// Name of the operator in its Lease, its events and its requests.
+const Name = "dbpair-manager"
+
+// Scheme knows every type the operator uses.
+func Scheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(s))
+	utilruntime.Must(v1alpha1.AddToScheme(s))
+	return s
+}
+
+// Run runs the operator until ctx ends. It gives up the lead when it returns, so that
+// another replica takes over at once.
+func Run(ctx context.Context, conf *rest.Config, o Options) error {
+	conf = rest.CopyConfig(conf)
+	conf.QPS, conf.Burst = float32(o.QPS), o.Burst
+	conf.UserAgent = Name + "/" + o.Version
+	mgr, err := ctrl.NewManager(conf, managerOptions(o))
+	if err != nil {
+		return fmt.Errorf("make the manager: %w", err)
+	}
+	if err := AddControllers(ctx, mgr, o); err != nil {
+		return err
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("add the health check: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("add the readiness check: %w", err)
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("run the manager: %w", err)
+	}
+	return nil
+}
+
+// AddControllers adds the operator's controllers to a manager.
+func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
+	leases, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("make the client for Leases: %w", err)
+	}
+	r := &controllers.PairReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Leases: leases,
+		Events: mgr.GetEventRecorder(Name), Now: time.Now,
+		Agent: o.AgentImage, Version: o.Version, Namespace: o.Namespace,
+		Failpoint: failpoint(),
+	}
+	return r.Setup(ctx, mgr, o.Concurrent)
+}
+
+func managerOptions(o Options) manager.Options {
+	out := manager.Options{
+		Scheme: Scheme(),
+		Cache:  cacheOptions(o.WatchNamespaces),
+		Metrics: metricsserver.Options{
+			BindAddress: o.MetricsAddress, SecureServing: true,
+			FilterProvider: filters.WithAuthenticationAndAuthorization,
+			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.MinVersion = tls.VersionTLS12 }},
+		},
+		HealthProbeBindAddress:        o.ProbeAddress,
+		LeaderElection:                o.LeaderElect,
+		LeaderElectionID:              Name,
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &o.LeaseDuration,
+		RenewDeadline:                 &o.RenewDeadline,
+		RetryPeriod:                   &o.RetryPeriod,
+	}
+	return out
+}
+
+// cacheOptions keeps out of memory what is not the operator's: only objects with its
+// label, so that it holds no Secret of anybody else.
+func cacheOptions(namespaces []string) cache.Options {
+	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{resources.LabelManagedBy: resources.Product})}
+	pods := ours
+	pods.Transform = cache.TransformStripManagedFields()
+	out := cache.Options{
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Pod{}: pods, &corev1.Service{}: ours, &corev1.Secret{}: ours, &corev1.ConfigMap{}: ours,
+			&corev1.ServiceAccount{}: ours, &corev1.PersistentVolumeClaim{}: ours, &appsv1.StatefulSet{}: ours,
+			&policyv1.PodDisruptionBudget{}: ours, &networkingv1.NetworkPolicy{}: ours,
+			&rbacv1.Role{}: ours, &rbacv1.RoleBinding{}: ours,
+			&corev1.Node{}: {Transform: slimNode},
+		},
+	}
+	if len(namespaces) > 0 {
+		out.DefaultNamespaces = map[string]cache.Config{}
+		for _, n := range namespaces {
+			out.DefaultNamespaces[n] = cache.Config{}
+		}
+	}
+	return out
+}
+
+// slimNode drops what no decision depends on; a node's images and addresses are most of
+// it.
+func slimNode(o any) (any, error) {
+	if node, ok := o.(*corev1.Node); ok {
+		node.ManagedFields = nil
+		node.Status = corev1.NodeStatus{}
+		node.Annotations = nil
+	}
+	return o, nil
+}

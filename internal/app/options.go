@@ -1,0 +1,115 @@
+package app
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// Options are what the operator is told at its start.
+type Options struct {
+	// Version of this build; also that of the agents it brings.
+	Version string
+
+	MetricsAddress string
+	ProbeAddress   string
+
+	LeaderElect   bool
+	LeaseDuration time.Duration
+	RenewDeadline time.Duration
+	RetryPeriod   time.Duration
+
+	WatchNamespaces []string
+	Concurrent      int
+	QPS             float64
+	Burst           int
+
+	AgentImage resources.Image
+	// Namespace and Pod of the operator itself.
+	Namespace string
+
+	LogLevel string
+}
+
+// ErrHelp is returned when the flags were only asked for.
+var ErrHelp = flag.ErrHelp
+
+// Parse reads flags and environment. What is wrong is named with its flag.
+func Parse(args []string, out io.Writer) (Options, error) {
+	o := Options{Namespace: os.Getenv("POD_NAMESPACE")}
+	set := flag.NewFlagSet("manager", flag.ContinueOnError)
+	set.SetOutput(out)
+	var namespaces, pull string
+	set.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint, served with TLS to whoever may get /metrics; 0 for none")
+	set.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	set.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the operator's own Lease; needed with more than one replica")
+	set.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", 6*time.Second, "how long a standing-by replica waits for a leader that is gone")
+	set.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", 4*time.Second, "how long a leader tries to renew before it ends; shorter than the lease duration")
+	set.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", time.Second, "time between attempts to renew or take the lead; shorter than the renew deadline")
+	set.StringVar(&namespaces, "watch-namespaces", "", "comma-separated namespaces whose pairs are looked after; all when empty")
+	set.IntVar(&o.Concurrent, "max-concurrent-reconciles", 8, "pairs that are worked on at once; an agent that does not answer holds one up for some seconds")
+	set.Float64Var(&o.QPS, "kube-api-qps", 100, "requests per second to the API server, sustained")
+	set.IntVar(&o.Burst, "kube-api-burst", 200, "requests to the API server at once")
+	set.StringVar(&o.AgentImage.Name, "agent-image", os.Getenv("DBPAIR_AGENT_IMAGE"), "image that brings the agent into the members' pods (env DBPAIR_AGENT_IMAGE)")
+	set.StringVar(&pull, "agent-image-pull-policy", string(corev1.PullIfNotPresent), "Always, IfNotPresent or Never")
+	set.StringVar(&o.Namespace, "namespace", o.Namespace, "namespace of the operator (env POD_NAMESPACE)")
+	set.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
+	if err := set.Parse(args); err != nil {
+		return o, err
+	}
+	if set.NArg() > 0 {
+		return o, fmt.Errorf("unexpected argument %q", set.Arg(0))
+	}
+	o.AgentImage.PullPolicy = corev1.PullPolicy(pull)
+	for n := range strings.SplitSeq(namespaces, ",") {
+		if n = strings.TrimSpace(n); n != "" {
+			o.WatchNamespaces = append(o.WatchNamespaces, n)
+		}
+	}
+	return o, o.check()
+}
+
+func (o Options) check() error {
+	var errs []error
+	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if o.AgentImage.Name == "" {
+		add("--agent-image or DBPAIR_AGENT_IMAGE is needed: the image that holds the agent")
+	}
+	if !slices.Contains([]corev1.PullPolicy{corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever}, o.AgentImage.PullPolicy) {
+		add("--agent-image-pull-policy %q: want Always, IfNotPresent or Never", o.AgentImage.PullPolicy)
+	}
+	if o.Namespace == "" {
+		add("--namespace or POD_NAMESPACE is needed: the namespace of the operator")
+	}
+	if o.RenewDeadline >= o.LeaseDuration {
+		add("--leader-elect-renew-deadline %s must be shorter than --leader-elect-lease-duration %s", o.RenewDeadline, o.LeaseDuration)
+	}
+	if o.RetryPeriod*12/10 >= o.RenewDeadline {
+		add("--leader-elect-retry-period %s must be shorter than --leader-elect-renew-deadline %s by more than a fifth", o.RetryPeriod, o.RenewDeadline)
+	}
+	if o.Concurrent < 1 {
+		add("--max-concurrent-reconciles %d: want at least 1", o.Concurrent)
+	}
+	if o.QPS <= 0 || o.Burst < 1 {
+		add("--kube-api-qps and --kube-api-burst must be positive")
+	}
+	for _, n := range o.WatchNamespaces {
+		if why := validation.IsDNS1123Label(n); len(why) > 0 {
+			add("--watch-namespaces: %q is no namespace: %s", n, why[0])
+		}
+	}
+	if _, err := level(o.LogLevel); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
