@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/dbpair/dbpair/internal/agent"
 	"github.com/dbpair/dbpair/internal/agent/process"
@@ -17,7 +19,7 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-const usage = `usage: agent run | deadman | install <dir> | version | failpoints`
+const usage = `usage: agent run | deadman | install <dir> | state | version | failpoints`
 
 func main() {
 	if err := dispatch(os.Args[1:]); err != nil {
@@ -40,6 +42,8 @@ func dispatch(args []string) error {
 			return errors.New(usage)
 		}
 		return agent.Install(args[1])
+	case "state":
+		return state(args[1:])
 	case "version":
 		fmt.Println(version)
 		return nil
@@ -51,6 +55,25 @@ func dispatch(args []string) error {
 	default:
 		return errors.New(usage)
 	}
+}
+
+// state prints what the agent of this container says, as JSON.
+func state(args []string) error {
+	opt, err := agent.ParseOptions(args)
+	if err != nil {
+		return err
+	}
+	env, err := agent.ReadEnvironment(os.Getenv)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	answer, err := agent.AskState(ctx, opt, env)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(answer)
 }
 
 func run(args []string) error {

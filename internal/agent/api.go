@@ -97,6 +97,9 @@ func (a *Agent) mayAsk(r *http.Request, path string) bool {
 		return path != agentapi.PathVouch
 	case agentapi.RolePeerPrefix + string(a.env.Peer):
 		return path == agentapi.PathVouch || path == agentapi.PathState
+	case agentapi.RolePeerPrefix + string(a.env.PodName):
+		// `agent state` in this very container.
+		return path == agentapi.PathState
 	default:
 		return false
 	}
