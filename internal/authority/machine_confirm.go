@@ -164,8 +164,10 @@ func (m *Machine) whyNoVouch(e VouchAsked) string {
 		return "the Lease has not been read since the start"
 	case e.Epoch < m.want.Known:
 		return "a higher epoch is known"
-	case e.Epoch <= m.want.Ceased:
-		return "ceased at this epoch"
+	case e.Epoch < m.want.Ceased:
+		// At the ceased epoch itself the word is good: a passive that was asked to fence
+		// under a standing holder goes on vouching for that holder (F4).
+		return "ceased at a higher epoch"
 	case m.takesItself(), m.serving.mayWrite():
 		return "takes itself for the holder"
 	case e.Epoch == m.want.Known && m.want.HolderRead && m.want.Holder.Member != e.Asker:

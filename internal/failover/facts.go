@@ -86,7 +86,7 @@ func (l *look) hasData(m *Member) bool {
 		agentapi.PhaseOpen, agentapi.PhaseClosing, agentapi.PhaseFailed, agentapi.PhaseStarting:
 		return true
 	case agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseEmpty, agentapi.PhaseInitialising,
-		agentapi.PhaseSeeding, agentapi.PhaseVoid:
+		agentapi.PhaseSeeding, agentapi.PhaseVoid, agentapi.PhaseVolumeLost:
 		return false
 	}
 	return false
@@ -99,7 +99,7 @@ func (l *look) lostData(m *Member) bool {
 		return false
 	}
 	switch m.State.Phase {
-	case agentapi.PhaseEmpty, agentapi.PhaseVoid, agentapi.PhaseForeign:
+	case agentapi.PhaseEmpty, agentapi.PhaseVoid, agentapi.PhaseForeign, agentapi.PhaseVolumeLost:
 		return true
 	case agentapi.PhaseClosed, agentapi.PhaseOpen, agentapi.PhaseHeld:
 		return m.State.DataID != l.rec.Data[m.Name]

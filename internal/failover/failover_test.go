@@ -86,7 +86,7 @@ func TestRevocation(t *testing.T) {
 			with: func(_ *testing.T, o *obs) { o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State }},
 		"a restarted solo holder without its peer's word gets a new epoch": {from: solo, rule: "HolderNeedsWord", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) {
-				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseClosed, 0
+				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch, o.Members[0].State.NeedsWord = agentapi.PhaseClosed, 0, true
 				away(o)
 			}},
 		"a person starts a failover beyond the budget": {from: steady, rule: "FailoverByPerson", kind: failover.Acts, steps: steps("Revoke"),

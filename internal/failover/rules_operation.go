@@ -188,7 +188,7 @@ func adoptVolumes(l *look) (Plan, bool) {
 		switch {
 		case !m.heard():
 			return no()
-		case m.State.Phase == agentapi.PhaseEmpty:
+		case m.State.Phase == agentapi.PhaseEmpty, m.State.Phase == agentapi.PhaseVoid:
 			continue
 		case l.dataOf(m) == "" || m.State.Found == nil || m.State.Found.Ledger == nil:
 			return no()

@@ -17,7 +17,7 @@ func passiveAway(l *look) (Plan, bool) {
 	switch m.State.Phase {
 	case agentapi.PhaseStarting, agentapi.PhaseRecovering, agentapi.PhaseInitialising, agentapi.PhaseClosing:
 		return wait("%s is %s", m.Name, m.State.Phase)
-	case agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseFailed:
+	case agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseFailed, agentapi.PhaseVolumeLost:
 		return hold(VerbNone, "%s is %s: %s", m.Name, m.State.Phase, firstProblem(m))
 	case agentapi.PhaseEmpty, agentapi.PhaseSeeding, agentapi.PhaseVoid, agentapi.PhaseHeld, agentapi.PhaseClosed,
 		agentapi.PhaseOpening, agentapi.PhaseOpen:

@@ -163,7 +163,7 @@ func holderNeedsWord(l *look) (Plan, bool) {
 	if !m.heard() || l.holderGone() != "" || m.Pod.Deleting || !l.hasData(m) || !l.rec.Ledger.InSync(m.Name) {
 		return no()
 	}
-	if m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running || l.rec.Ledger.MustWait(m.Name) && l.Settings.Lossless {
+	if !m.State.NeedsWord || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running || l.rec.Ledger.MustWait(m.Name) && l.Settings.Lossless {
 		return no()
 	}
 	if l.silentFor(l.passive) < l.Settings.DeadAfter || l.sinceHolder() < l.Settings.DeadAfter {
