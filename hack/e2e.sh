@@ -10,6 +10,7 @@ set -euo pipefail
 
 command=${1:-} cluster=${2:-dbpair-e2e}
 client_image=${E2E_CLIENT_IMAGE:-ghcr.io/dbpair/e2e-client:dev}
+failpoint_image=${E2E_FAILPOINT_IMAGE:-ghcr.io/dbpair/dbpair:failpoints}
 old_image=${E2E_OLD_MYSQL_IMAGE:-ghcr.io/dbpair/e2e-old-mysql:dev}
 # Our image with failpoints compiled in, under a tag of its own: what users get has none.
 export IMG=${E2E_OPERATOR_IMAGE:-ghcr.io/dbpair/dbpair:e2e}
@@ -33,14 +34,18 @@ client() {
   docker load -q -i "$CACHE/e2e-client.tar"
 }
 
+# The operator that a test can crash between any two of its effects.
+failpoints() { IMG="$failpoint_image" GOFLAGS="${GOFLAGS:-} -tags=failpoints" "$HACK/images.sh"; }
+
 up() {
   "$HACK/cluster.sh" up "$cluster"
   stage "helm"         "$HACK/tools/build.sh" helm
   stage "MySQL image"  "$HACK/mysqlimage/build.sh"
   stage "our image"    env GOFLAGS="$(go env GOFLAGS) -tags=failpoints" "$HACK/images.sh"
+  stage "image with failpoints" failpoints
   stage "client image" client
   "$HACK/cluster.sh" load "$cluster"
-  "$HACK/cluster.sh" load "$cluster" "$client_image" "$old_image"
+  "$HACK/cluster.sh" load "$cluster" "$failpoint_image" "$client_image" "$old_image"
 }
 
 case $command in

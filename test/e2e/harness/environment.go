@@ -13,6 +13,11 @@ func OperatorImage() string {
 	return cmp.Or(os.Getenv("E2E_OPERATOR_IMAGE"), "ghcr.io/dbpair/dbpair:dev")
 }
 
+// FailpointImage is the operator's image with failpoints compiled in.
+func FailpointImage() string {
+	return cmp.Or(os.Getenv("E2E_FAILPOINT_IMAGE"), "ghcr.io/dbpair/dbpair:failpoints")
+}
+
 // ClientImage holds the program of test/e2e/client.
 func ClientImage() string {
 	return cmp.Or(os.Getenv("E2E_CLIENT_IMAGE"), "ghcr.io/dbpair/e2e-client:dev")

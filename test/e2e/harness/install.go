@@ -119,16 +119,43 @@ func (c *Cluster) AwaitLeader(ctx context.Context, d time.Duration) error {
 // ChangeOperator patches the operator's Deployment and waits for the rollout and for a
 // leader among its new pods.
 func (c *Cluster) ChangeOperator(ctx context.Context, change func(*appsv1.Deployment)) error {
-	var list appsv1.DeploymentList
-	if err := c.List(ctx, &list, client.InNamespace(OperatorNamespace)); err != nil || len(list.Items) != 1 {
-		return fmt.Errorf("change operator: %d deployments, %w", len(list.Items), err)
+	d, err := c.operator(ctx)
+	if err != nil {
+		return err
 	}
-	d := &list.Items[0]
 	before := d.DeepCopy()
 	change(d)
 	if err := c.Patch(ctx, d, client.MergeFrom(before)); err != nil {
 		return fmt.Errorf("change operator: %w", err)
 	}
+	return c.awaitOperator(ctx, d)
+}
+
+// ReplaceOperator puts the spec of the operator's Deployment back and waits likewise.
+func (c *Cluster) ReplaceOperator(ctx context.Context, spec appsv1.DeploymentSpec) error {
+	d, err := c.operator(ctx)
+	if err != nil {
+		return err
+	}
+	d.Spec = spec
+	if err := c.Update(ctx, d); err != nil {
+		return fmt.Errorf("replace operator: %w", err)
+	}
+	return c.awaitOperator(ctx, d)
+}
+
+func (c *Cluster) operator(ctx context.Context) (*appsv1.Deployment, error) {
+	var list appsv1.DeploymentList
+	if err := c.List(ctx, &list, client.InNamespace(OperatorNamespace)); err != nil {
+		return nil, fmt.Errorf("find operator: %w", err)
+	}
+	if len(list.Items) != 1 {
+		return nil, fmt.Errorf("find operator: %d deployments in %s, want one", len(list.Items), OperatorNamespace)
+	}
+	return &list.Items[0], nil
+}
+
+func (c *Cluster) awaitOperator(ctx context.Context, d *appsv1.Deployment) error {
 	return Eventually(ctx, 90*time.Second, "rollout of the operator", func(ctx context.Context) error {
 		if err := c.Get(ctx, client.ObjectKeyFromObject(d), d); err != nil {
 			return err
