@@ -32,7 +32,9 @@ type CloneProgress struct {
 // blocks for as long as that takes, bounded by ctx only, and calls progress
 // about once a second, if it is not nil. nil means that the copy is complete
 // and mysqld is going down to start on it; its supervisor has to start it
-// again. After the start ResetReplicaAll comes first.
+// again. After the start ResetReplicaAll comes first. The member has to be closed
+// and its replication stopped: super_read_only, though not read_only and offline
+// mode, is off while the clone runs.
 //
 // An error wraps ErrClone when the donor or the copy failed; the data of the
 // member may be gone by then.

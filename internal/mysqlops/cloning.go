@@ -21,8 +21,11 @@ func (s *Server) cloneFrom(ctx context.Context, donor Donor, progress func(Clone
 		return wrap(operation, err)
 	}
 	defer conn.Close()
-	if err := execEach(ctx, conn, settings...); err != nil {
-		return wrap(operation, err)
+	// A clone first drops the recipient's schemas, in this session, which
+	// super_read_only refuses. read_only and offline mode stay, and the start
+	// afterwards is closed by its command line.
+	if err := execEach(ctx, conn, append(settings, "SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = ON")...); err != nil {
+		return wrap(operation, errors.Join(err, s.closeAfterClone(ctx)))
 	}
 	if progress != nil {
 		done := make(chan struct{})
@@ -33,7 +36,18 @@ func (s *Server) cloneFrom(ctx context.Context, donor Donor, progress func(Clone
 		}()
 	}
 	_, err = conn.ExecContext(ctx, statement)
-	return wrapSecret(operation, cloneResult(ctx, err))
+	if err = cloneResult(ctx, err); err != nil {
+		return errors.Join(wrap(operation, err), s.closeAfterClone(ctx))
+	}
+	return nil
+}
+
+func (s *Server) closeAfterClone(ctx context.Context) error {
+	err := s.execAll(context.WithoutCancel(ctx), "close after a failed clone", "SET GLOBAL super_read_only = ON")
+	if errors.Is(err, ErrRefused) || errors.Is(err, ErrConnectionLost) {
+		return nil // mysqld is gone and starts closed
+	}
+	return err
 }
 
 // cloneResult tells a finished clone from a failed one: at its end mysqld goes
@@ -45,8 +59,11 @@ func cloneResult(ctx context.Context, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return preferContext(ctx, err)
+	case serverErrors[number] == ErrClone:
+		// The plugin's own errors quote the donor's, never the statement.
+		return fmt.Errorf("%w: %s", ErrClone, err.Error())
 	case number != 0:
-		return errors.Join(ErrClone, err)
+		return fmt.Errorf("%w: %w", ErrClone, wrapSecret("statement", err))
 	case classify(err) == ErrConnectionLost:
 		// The session ends with mysqld. Whether the copy is whole shows after
 		// the restart, in CloneState and by the caller's own checks.

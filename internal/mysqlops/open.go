@@ -61,3 +61,10 @@ func (s *Server) StopWaiting(ctx context.Context, soloVersion uint64) error {
 func (s *Server) CommitHeartbeat(ctx context.Context, ordinal int) error {
 	return s.commitHeartbeat(ctx, ordinal)
 }
+
+// StopEvents switches the event scheduler off, as it must be on a closed member:
+// the fence path leaves it alone, since events cannot write there any more. It is
+// idempotent.
+func (s *Server) StopEvents(ctx context.Context) error {
+	return s.execAll(ctx, "stop the event scheduler", "SET GLOBAL event_scheduler = OFF")
+}

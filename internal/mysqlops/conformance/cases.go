@@ -1,0 +1,319 @@
+package conformance
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/mycnf"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+)
+
+func bootsClosed(t *testing.T, a, b *Member) {
+	for _, m := range []*Member{a, b} {
+		s := status(t, m)
+		if !s.IsClosed() || s.IsReadable() || s.IsOpen() || s.SemiSync.SourceEnabled || s.Channel.Configured || !s.Binlog.IsEmpty() {
+			t.Errorf("booted as %+v", s)
+		}
+		differences, err := m.VerifyOwned(t.Context(), mycnf.Expect(m.Member, mycnf.State{}))
+		must(t, err)
+		if len(differences) > 0 {
+			t.Errorf("differs: %v", differences)
+		}
+		if err := answered(t, m.Commit()); err == nil {
+			t.Error("a closed member commits")
+		}
+	}
+	if status(t, a).ServerUUID == status(t, b).ServerUUID {
+		t.Error("both members have one server UUID")
+	}
+}
+
+func readable(t *testing.T, a, _ *Member) {
+	for range 2 {
+		must(t, a.OpenReadOnly(t.Context()))
+	}
+	if s := status(t, a); !s.IsReadable() || s.IsOpen() {
+		t.Errorf("readable as %+v", s)
+	}
+	if err := answered(t, a.Commit()); err == nil {
+		t.Error("a readable member commits")
+	}
+	open(t, a, false)
+	must(t, answered(t, a.Commit()))
+	found, err := a.KeepReadOnly(t.Context())
+	must(t, err)
+	if !found.Needed || found.ReadOnly || found.SuperReadOnly {
+		t.Errorf("found %+v on an open member", found)
+	}
+	must(t, a.CloseReads(t.Context()))
+	if s := status(t, a); !s.IsClosed() {
+		t.Errorf("closed as %+v", s)
+	}
+	if found, err = a.KeepReadOnly(t.Context()); err != nil || found.Needed {
+		t.Errorf("found %+v, %v on a closed member", found, err)
+	}
+}
+
+func opening(t *testing.T, a, _ *Member) {
+	must(t, a.SetApplierDurability(t.Context(), mysqlops.DurabilityRelaxed))
+	err := a.OpenReadWrite(t.Context(), mycnf.Expect(a.Member, mycnf.State{}), true)
+	wantError(t, "opening with relaxed durability", err, mysqlops.ErrNotAsOwned)
+	var drift *mysqlops.DriftError
+	if !errors.As(err, &drift) || len(drift.Differences) != 2 {
+		t.Errorf("opening with relaxed durability: %v, want two differences", err)
+	}
+	if s := status(t, a); !s.IsClosed() {
+		t.Errorf("after a refused opening %+v", s)
+	}
+	must(t, a.SetApplierDurability(t.Context(), mysqlops.DurabilityFull))
+	open(t, a, true)
+	differences, err := a.VerifyOwned(t.Context(), mycnf.Expect(a.Member, mycnf.State{Open: true, Waiting: true}))
+	if err != nil || len(differences) > 0 {
+		t.Errorf("open member differs: %v, %v", differences, err)
+	}
+	wantError(t, "opening twice", a.OpenReadWrite(t.Context(), mycnf.Expect(a.Member, mycnf.State{}), true), mysqlops.ErrNotClosed)
+	wantError(t, "relaxing an open member", a.SetApplierDurability(t.Context(), mysqlops.DurabilityRelaxed), mysqlops.ErrNotClosed)
+}
+
+func replicates(t *testing.T, a, b *Member) {
+	lead(t, a, b)
+	must(t, answered(t, a.Commit()))
+	s := status(t, a)
+	if s.Executed.Count() == 0 || !s.Executed.Equal(s.Binlog) || len(s.DumpThreads) != 1 || s.DumpThreads[0].User != mysqlops.UserReplication {
+		t.Errorf("primary %+v", s)
+	}
+	must(t, b.WaitApplied(t.Context(), s.Executed, 30*time.Second))
+	p := status(t, b)
+	if !p.Executed.Equal(s.Executed) || p.Channel.SourceUUID != s.ServerUUID || !p.SemiSync.ReplicaActive || p.Channel.LagTransactions != 0 {
+		t.Errorf("passive %+v", p)
+	}
+	if s.DumpThreads[0].ReplicaUUID != p.ServerUUID {
+		t.Errorf("reader %+v, want %s", s.DumpThreads[0], p.ServerUUID)
+	}
+	changed, err := b.ConfigureChannel(t.Context(), a.Source(b), false)
+	if err != nil || changed {
+		t.Errorf("configuring the same channel: changed %t, %v", changed, err)
+	}
+	wantError(t, "a heartbeat of the passive", b.CommitHeartbeat(t.Context(), 1), mysqlops.ErrReadOnly)
+	must(t, a.CommitHeartbeat(t.Context(), 0))
+}
+
+func waits(t *testing.T, a, b *Member) {
+	lead(t, a, b)
+	must(t, b.StopReceiver(t.Context()))
+	before := status(t, a)
+	answer := a.Commit()
+	s := await(t, a, "a commit waits", oneWaits)
+	unanswered(t, answer)
+	if !s.Executed.Equal(before.Executed) || s.Binlog.Subtract(before.Binlog).Count() != 1 || s.SemiSync.OldestWait <= 0 {
+		t.Errorf("with a waiting commit %+v, before %+v", s, before)
+	}
+	if _, err := a.PurgeBinlogs(t.Context(), mysqlops.PurgeLimits{MaxBytes: 1, Received: s.Binlog}); !errors.Is(err, mysqlops.ErrCommitsWaiting) {
+		t.Errorf("purge: %v, want ErrCommitsWaiting", err)
+	}
+	must(t, b.StartReceiver(t.Context()))
+	must(t, answered(t, answer))
+	after := status(t, a)
+	if !after.Executed.Equal(s.Binlog) || after.SemiSync.OldestWait != 0 {
+		t.Errorf("after the acknowledgement %+v", after)
+	}
+	await(t, b, "received", func(p mysqlops.Status) bool { return p.Received.Covers(s.Binlog) })
+}
+
+func solo(t *testing.T, a, b *Member) {
+	lead(t, a, b)
+	must(t, b.StopReceiver(t.Context()))
+	answer := a.Commit()
+	await(t, a, "a commit waits", oneWaits)
+	must(t, a.StopWaiting(t.Context(), 7))
+	must(t, answered(t, answer))
+	must(t, answered(t, a.Commit()))
+	if s := status(t, a); s.SemiSync.SourceEnabled || s.SemiSync.WaitSessions != 0 {
+		t.Errorf("solo %+v", s.SemiSync)
+	}
+	must(t, a.StartWaiting(t.Context()))
+	answer = a.Commit()
+	await(t, a, "a commit waits", oneWaits)
+	must(t, b.StartReceiver(t.Context()))
+	must(t, answered(t, answer))
+}
+
+func stopWaiting(t *testing.T, a, b *Member) {
+	lead(t, a, b)
+	wantError(t, "on an open member", a.StopWaiting(t.Context(), 0), mysqlops.ErrNotClosed)
+	must(t, a.Warm(t.Context()))
+	fenced, err := a.Fence(t.Context())
+	must(t, err)
+	if !fenced.Complete() {
+		t.Fatalf("fenced as %+v", fenced)
+	}
+	for range 2 {
+		must(t, a.StopWaiting(t.Context(), 0))
+	}
+}
+
+func fences(t *testing.T, a, b *Member) {
+	lead(t, a, b)
+	must(t, answered(t, a.Commit()))
+	must(t, a.Warm(t.Context()))
+	for range 2 {
+		fenced, err := a.Fence(t.Context())
+		must(t, err)
+		s := status(t, a)
+		if !fenced.Complete() || !s.IsClosed() || !fenced.Executed.Equal(s.Executed) || !fenced.Binlog.Equal(s.Binlog) {
+			t.Errorf("fenced as %+v, status %+v", fenced, s)
+		}
+	}
+	if err := answered(t, a.Commit()); err == nil {
+		t.Error("a fenced member commits")
+	}
+	if s := status(t, b); s.Channel.Receiver != mysqlops.ReceiverStreaming {
+		t.Errorf("the passive's channel %+v", s.Channel)
+	}
+}
+
+func fenceIncomplete(t *testing.T, a, b *Member) {
+	lead(t, a, b)
+	must(t, a.Warm(t.Context()))
+	must(t, b.StopReceiver(t.Context()))
+	answer := a.Commit()
+	await(t, a, "a commit waits", oneWaits)
+	fenced, err := a.Fence(t.Context())
+	must(t, err)
+	if fenced.Complete() || fenced.SuperReadOnly || !fenced.OfflineMode || !fenced.ReRead || fenced.WaitingCommits == 0 {
+		t.Errorf("fenced as %+v", fenced)
+	}
+	if err := answered(t, answer); err == nil {
+		t.Error("the client of a waiting commit got OK")
+	}
+	found, err := a.KeepReadOnly(t.Context())
+	if err == nil || !found.Needed {
+		t.Errorf("correction with a waiting commit: %+v, %v", found, err)
+	}
+	a.Kill()
+}
+
+func fenceCold(t *testing.T, a, _ *Member) {
+	if a.IsWarm() {
+		t.Error("warm before Warm")
+	}
+	_, err := a.Fence(t.Context())
+	wantError(t, "fence before Warm", err, mysqlops.ErrNotWarm)
+	for range 2 {
+		must(t, a.Warm(t.Context()))
+	}
+	if !a.IsWarm() {
+		t.Error("cold after Warm")
+	}
+	a.Kill()
+	if fenced, err := a.Fence(t.Context()); fenced.Complete() {
+		t.Errorf("a dead mysqld was fenced: %+v, %v", fenced, err)
+	}
+	wantError(t, "ping of a dead mysqld", a.Ping(t.Context()), mysqlops.ErrRefused)
+}
+
+func crash(t *testing.T, a, b *Member) {
+	lead(t, a, b)
+	must(t, answered(t, a.Commit()))
+	must(t, b.StopReceiver(t.Context()))
+	answer := a.Commit()
+	before := await(t, a, "a commit waits", oneWaits)
+	a.Kill()
+	if err := answered(t, answer); err == nil {
+		t.Error("the client of a killed mysqld got OK")
+	}
+	a.Boot()
+	s := status(t, a)
+	if !s.IsClosed() || !s.Executed.Equal(before.Binlog) || s.SemiSync.SourceEnabled || s.SemiSync.WaitSessions != 0 {
+		t.Errorf("after the start %+v, before %+v", s, before)
+	}
+}
+
+func relayLog(t *testing.T, a, b *Member) {
+	lead(t, a, b)
+	must(t, b.StopApplier(t.Context()))
+	must(t, answered(t, a.Commit()))
+	received := status(t, a).Executed
+	s := await(t, b, "received", func(s mysqlops.Status) bool { return s.Received.Covers(received) })
+	if s.Executed.Covers(received) || s.Channel.LagTransactions == 0 {
+		t.Errorf("with a stopped applier %+v", s)
+	}
+	wantError(t, "reset", b.ResetReplicaAll(t.Context(), false), mysqlops.ErrUnapplied)
+	elsewhere := a.Source(b)
+	elsewhere.Port++
+	_, err := b.ConfigureChannel(t.Context(), elsewhere, false)
+	wantError(t, "another source", err, mysqlops.ErrUnapplied)
+	b.Kill()
+	b.Boot()
+	if s := status(t, b); !s.Received.Covers(received) {
+		t.Errorf("a restart lost what was acknowledged: %+v", s)
+	}
+	must(t, b.StartApplier(t.Context()))
+	must(t, b.WaitApplied(t.Context(), received, 30*time.Second))
+	changed, err := b.ConfigureChannel(t.Context(), elsewhere, false)
+	if err != nil || !changed {
+		t.Errorf("another source: changed %t, %v", changed, err)
+	}
+	must(t, b.ResetReplicaAll(t.Context(), false))
+	if s := status(t, b); s.Channel.Configured {
+		t.Errorf("after the reset %+v", s.Channel)
+	}
+}
+
+func ackFence(t *testing.T, a, b *Member) {
+	wantError(t, "starting without a channel", b.StartReceiver(t.Context()), mysqlops.ErrNoChannel)
+	must(t, b.StopReceiver(t.Context()))
+	lead(t, a, b)
+	for range 2 {
+		must(t, b.StopReceiver(t.Context()))
+	}
+	fixed := status(t, b)
+	answer := a.Commit()
+	waiting := await(t, a, "a commit waits", oneWaits)
+	unanswered(t, answer)
+	s := status(t, b)
+	if s.Channel.Receiver != mysqlops.ReceiverStopped || !s.Received.Equal(fixed.Received) {
+		t.Errorf("after the receiver was stopped %+v", s)
+	}
+	wantError(t, "waiting for what was not received", b.WaitApplied(t.Context(), waiting.Binlog, 300*time.Millisecond), mysqlops.ErrDeadline)
+	a.Kill()
+}
+
+func clones(t *testing.T, a, b *Member) {
+	open(t, a, false)
+	must(t, answered(t, a.Commit()))
+	nowhere := a.Donor(b)
+	nowhere.Port++
+	wantError(t, "from nowhere", b.CloneFrom(t.Context(), nowhere, nil), mysqlops.ErrClone)
+	must(t, b.CloneFrom(t.Context(), a.Donor(b), nil))
+	b.Kill() // the supervisor reaps it
+	b.Boot()
+	must(t, b.ResetReplicaAll(t.Context(), true))
+	state, err := b.CloneState(t.Context())
+	if err != nil || state.Failed || state.Stage != "RECOVERY" {
+		t.Errorf("clone ended as %+v, %v", state, err)
+	}
+	source, seeded := status(t, a), status(t, b)
+	if !seeded.Executed.Equal(source.Executed) || !seeded.IsClosed() || seeded.ServerUUID == source.ServerUUID || seeded.Channel.Configured {
+		t.Errorf("seeded %+v, donor %+v", seeded, source)
+	}
+	follow(t, a, b)
+	must(t, answered(t, a.Commit()))
+	must(t, b.WaitApplied(t.Context(), status(t, a).Executed, 30*time.Second))
+}
+
+func history(t *testing.T, a, _ *Member) {
+	secret := mysqlops.NewSecret("x")
+	passwords := mysqlops.Passwords{Root: secret, Replication: secret, Clone: secret, Monitor: secret, App: secret}
+	incomplete := passwords
+	incomplete.App = mysqlops.Secret{}
+	wantError(t, "with an empty password", a.CreateAccounts(t.Context(), incomplete, mysqlops.AppAccount{}), mysqlops.ErrInvalid)
+	account := mysqlops.Account{User: mysqlops.UserMonitor, Host: "%"}
+	wantError(t, "a password on a closed member", a.SetPassword(t.Context(), account, secret), mysqlops.ErrReadOnly)
+	open(t, a, false)
+	must(t, answered(t, a.Commit()))
+	wantError(t, "with history", a.CreateAccounts(t.Context(), passwords, mysqlops.AppAccount{}), mysqlops.ErrHistory)
+	must(t, a.SetPassword(t.Context(), account, secret))
+	must(t, a.DiscardOldPassword(t.Context(), account))
+}
