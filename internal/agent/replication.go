@@ -140,6 +140,11 @@ func (r *replication) step(ctx context.Context) error {
 			return err
 		}
 	}
+	if o != orderLead && status.EventScheduler {
+		if err := r.a.ops.StopEvents(ctx); err != nil {
+			return err
+		}
+	}
 	switch o {
 	case orderFollow:
 		return r.followPeer(ctx, epoch, status)

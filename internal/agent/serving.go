@@ -55,8 +55,10 @@ func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.M
 	}
 	defer a.follow.giveBack()
 	// Readers go before writers come, and the closed state is what is read back.
-	if err := a.ops.CloseReads(ctx); err != nil {
-		return err
+	for _, step := range []func(context.Context) error{a.ops.CloseReads, a.ops.StopEvents} {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
 	if err := a.ops.Warm(ctx); err != nil {
 		return err

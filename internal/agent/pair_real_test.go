@@ -1,0 +1,268 @@
+package agent_test
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// bootstrap plays the operator until both members are in sync, as the bootstrap does.
+func (w *world) bootstrap() {
+	t := w.t
+	t.Helper()
+	a, b := w.members[0], w.members[1]
+	w.write(func(r *authority.Record) { r.Bootstrap = &authority.Bootstrap{Member: a.name, DataID: "data-0"} })
+	a.start()
+	b.start()
+	a.awaitPhase(agentapi.PhaseEmpty, 10*time.Second)
+	if _, err := a.client.Initialise(t.Context(), agentapi.InitialiseCommand{Command: w.head(), DataID: "data-0"}); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitPhase(agentapi.PhaseClosed, 90*time.Second)
+	w.write(func(r *authority.Record) {
+		r.Bootstrap = nil
+		r.Data[a.name] = "data-0"
+		r.Epoch, r.Holder = 1, a.holder()
+		r.Ledger = authority.Ledger{Version: 1, State: authority.Solo, First: a.name}
+	})
+	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitPhase(agentapi.PhaseOpen, 20*time.Second)
+	w.seed(b, a, "data-1")
+	w.join(b, a)
+}
+
+// seed copies the donor to the member and has it follow.
+func (w *world) seed(m, donor *member, data pair.DataID) {
+	t := w.t
+	t.Helper()
+	var target pair.DataID
+	w.write(func(r *authority.Record) {
+		target = r.Data[m.name]
+		delete(r.Data, m.name)
+	})
+	m.awaitState("begun", 10*time.Second, func(s agentapi.State) bool { return s.Phase != agentapi.PhaseStarting })
+	_, err := m.client.Seed(t.Context(), agentapi.SeedCommand{
+		Command: w.head(), Donor: donor.name, DonorHost: "127.0.0.1", Target: target, DataID: data,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.awaitState("seeded", 120*time.Second, func(s agentapi.State) bool { return s.DataID == data && s.Phase == agentapi.PhaseClosed })
+	w.write(func(r *authority.Record) { r.Data[m.name] = data })
+}
+
+// join has the passive stream and the ledger go by joining to both.
+func (w *world) join(m, primary *member) {
+	t := w.t
+	t.Helper()
+	m.awaitState("streams and serves reads", 30*time.Second, func(s agentapi.State) bool {
+		return s.Server != nil && s.Server.Receiver.Running && s.Server.Applier.Running && !s.Server.OfflineMode && s.Server.SuperReadOnly
+	})
+	joining := w.write(func(r *authority.Record) {
+		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Joining, First: primary.name}
+	})
+	if _, err := primary.client.Look(t.Context(), w.head()); err != nil {
+		t.Fatal(err)
+	}
+	primary.awaitState("waits for the peer", 20*time.Second, func(s agentapi.State) bool {
+		return s.ActedLedger == joining.Ledger.Version && s.Server != nil && s.Server.Waiting && s.Server.SemiSyncClients == 1
+	})
+	snapshot, err := primary.client.Snapshot(t.Context(), w.head())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var covers agentapi.CoversReply
+	w.await("the passive covers the primary", 20*time.Second, func() bool {
+		covers, err = m.client.Covers(t.Context(), agentapi.CoversRequest{Command: w.head(), GTIDs: snapshot.BinlogGTIDs})
+		return err == nil && covers.Covers
+	})
+	w.write(func(r *authority.Record) {
+		r.Ledger = authority.Ledger{
+			Version: r.Ledger.Version + 1, State: authority.Both,
+			Incarnations: map[pair.MemberName]pair.Incarnation{primary.name: snapshot.Incarnation, m.name: covers.Incarnation},
+		}
+	})
+	for _, each := range w.members {
+		if _, err := each.client.Look(t.Context(), w.head()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// failover revokes, fences and promotes, as the operator does.
+func (w *world) failover(from, to *member) {
+	t := w.t
+	t.Helper()
+	w.write(func(r *authority.Record) {
+		r.LastHolder = &authority.LastHolder{Holder: r.Holder, DataID: r.Data[from.name], Epoch: r.Epoch}
+		r.Holder = pair.Holder{}
+		r.Epoch++
+	})
+	fenced, err := to.client.AckFence(t.Context(), w.head())
+	if err != nil || !fenced.Ceased || !fenced.ReceiverStopped {
+		t.Fatalf("ack fence: %+v %v", fenced, err)
+	}
+	proof, err := from.client.Fence(t.Context(), w.head())
+	if err != nil || !proof.ProcessStopped && !proof.Demoted || proof.Epoch != w.current().Epoch {
+		t.Fatalf("fence: %+v %v", proof, err)
+	}
+	to.awaitState("applied all", 30*time.Second, func(s agentapi.State) bool { return s.AppliedAll })
+	w.write(func(r *authority.Record) {
+		r.Holder = to.holder()
+		r.Epoch++
+		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Solo, First: to.name}
+		r.Left = &authority.Left{Member: from.name, DataID: r.Data[from.name], Epoch: r.Epoch - 2, Clean: true}
+	})
+	if _, err := to.client.Look(t.Context(), w.head()); err != nil {
+		t.Fatal(err)
+	}
+	to.awaitPhase(agentapi.PhaseOpen, 20*time.Second)
+}
+
+// disjoint compares the stamps of both members: never two open.
+func (w *world) disjoint() {
+	t := w.t
+	t.Helper()
+	for _, x := range w.members[0].intervals() {
+		for _, y := range w.members[1].intervals() {
+			if x.opened < y.closed && y.opened < x.closed {
+				t.Errorf("both members were open: %+v and %+v", x, y)
+			}
+		}
+	}
+}
+
+func TestAPairBootstrapsFailsOverAndComesBack(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, v INT)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.exec(a.db("app"), "INSERT INTO t (v) VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	w.await("the row is on the passive", 10*time.Second, func() bool {
+		var n int
+		return b.db("app").QueryRow("SELECT COUNT(*) FROM t").Scan(&n) == nil && n == 1
+	})
+	if err := b.exec(b.db("app"), "INSERT INTO t (v) VALUES (2)"); err == nil {
+		t.Error("the passive took a write")
+	}
+
+	if err := b.exec(b.db("root"), "SET GLOBAL read_only = OFF"); err != nil {
+		t.Fatal(err)
+	}
+	b.awaitState("corrected", 5*time.Second, func(s agentapi.State) bool {
+		for _, p := range s.Problems {
+			if p.Code == agentapi.ProblemWritablePassive && p.Count > 0 && s.Server != nil && s.Server.SuperReadOnly {
+				return true
+			}
+		}
+		return false
+	})
+
+	w.failover(a, b)
+	if err := b.exec(b.db("app"), "INSERT INTO t (v) VALUES (3)"); err != nil {
+		t.Fatal(err)
+	}
+	// The old primary was closed softly with nothing waiting: it follows.
+	w.join(a, b)
+	w.failover(b, a)
+	if err := a.exec(a.db("app"), "INSERT INTO t (v) VALUES (4)"); err != nil {
+		t.Fatal(err)
+	}
+	w.disjoint()
+}
+
+func TestACutOffPrimaryClosesItself(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+
+	// The API server alone stops nobody: the peer vouches.
+	w.setAPIDown(true)
+	end := time.Now().Add(3 * leaseT)
+	for time.Now().Before(end) {
+		if err := a.exec(a.db("app"), "CREATE TABLE IF NOT EXISTS t (id INT PRIMARY KEY)"); err != nil {
+			t.Fatalf("the primary does not accept writes while its peer vouches: %v", err)
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	// Without the peer too it closes, no later than T after its last confirmation.
+	_ = b.cmd.Process.Signal(syscall.SIGSTOP)
+	w.await("the primary closed itself", 3*leaseT, func() bool { return len(a.intervals()) > 0 })
+	_ = b.cmd.Process.Signal(syscall.SIGCONT)
+	for _, s := range a.intervals() {
+		if s.closed-s.asked > int64(leaseT) {
+			t.Errorf("closed %s after the last confirmation, T is %s", time.Duration(s.closed-s.asked), leaseT)
+		}
+	}
+	// It comes back when the API server does.
+	w.setAPIDown(false)
+	a.awaitPhase(agentapi.PhaseOpen, 30*time.Second)
+}
+
+func TestTheDeadmanKillsWhatAStoppedAgentCannot(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a := w.members[0]
+	pid := a.mysqldPID()
+	if pid == 0 {
+		t.Fatal("no mysqld of the primary")
+	}
+	stopped := time.Now()
+	_ = a.cmd.Process.Signal(syscall.SIGSTOP)
+	w.await("mysqld of the stopped agent is gone", 2*leaseT, func() bool { return a.mysqldPID() == 0 })
+	if took := time.Since(stopped); took > leaseT+200*time.Millisecond {
+		t.Errorf("mysqld outlived its stopped agent by %s, T is %s", took, leaseT)
+	}
+	_ = a.cmd.Process.Signal(syscall.SIGCONT)
+	a.awaitState("the end is seen", 10*time.Second, func(s agentapi.State) bool { return s.Mysqld.Exits > 0 })
+}
+
+func TestMysqldNeverOutlivesItsAgent(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a := w.members[0]
+	_ = a.cmd.Process.Kill()
+	w.await("mysqld of the killed agent is gone", 5*time.Second, func() bool { return a.mysqldPID() == 0 })
+
+	// The end was unclean: nothing is started before it is known who the holder is (R7).
+	w.setAPIDown(true)
+	a.start()
+	a.awaitPhase(agentapi.PhaseHeld, 10*time.Second)
+	if a.mysqldPID() != 0 {
+		t.Error("mysqld was started on an unclean volume before the holder was known")
+	}
+	w.setAPIDown(false)
+	s := a.awaitPhase(agentapi.PhaseOpen, 60*time.Second)
+	if s.OpenEpoch != 1 {
+		t.Errorf("open at epoch %d, want 1", s.OpenEpoch)
+	}
+}
+
+func TestTheDoorAndTheProbesAnswerFromTheBeginning(t *testing.T) {
+	w := newWorld(t)
+	a := w.members[0]
+	a.start()
+	a.awaitPhase(agentapi.PhaseEmpty, 10*time.Second)
+	db := a.db("app")
+	_ = db.Close()
+	if got := httpStatus(t, "http://"+a.addr("probe")+"/healthz"); got != 200 {
+		t.Errorf("healthz answers %d", got)
+	}
+	if got := httpStatus(t, "http://"+a.addr("probe")+"/readyz"); got != 503 {
+		t.Errorf("readyz of an empty member answers %d", got)
+	}
+	if text := httpBody(t, "http://"+a.addr("metrics")+"/metrics"); !strings.Contains(text, "dbpair_agent_open 0") {
+		t.Errorf("no figure dbpair_agent_open in %.300s", text)
+	}
+}
