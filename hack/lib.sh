@@ -6,6 +6,8 @@ ROOT="$(dirname "$HACK")"
 CACHE="${DBPAIR_CACHE:-${XDG_CACHE_HOME:-${HOME:?HOME or DBPAIR_CACHE must be set}/.cache}/dbpair}"
 export HACK ROOT CACHE
 . "$HACK/versions.env"
+# A root shell that was not a login has no folders of the administrator in PATH.
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 mkdir -p "$CACHE/bin" "$CACHE/locks" "$CACHE/log"
 
 # Standard output belongs to what a script answers (a directory, a variable); all talk goes to standard error.

@@ -97,11 +97,16 @@ server_tarball() {
   tar -C "$work/tarball" -c kubernetes | gzip -1 >"$work/server.tar.gz"
 }
 
-kind_folder() { (cd "$here" && GOFLAGS=-mod=mod go mod download -json "sigs.k8s.io/kind@$KIND_VERSION") | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",*/\1/p'; }
+# kind_folder is the source of the pinned kind, checked against hack/tools/go.sum.
+kind_folder() {
+  (cd "$HACK/tools" && go mod download sigs.k8s.io/kind) >&2
+  go list -C "$HACK/tools" -m -f '{{.Dir}}' sigs.k8s.io/kind
+}
 
 # The base image, as kind's own Dockerfile describes it.
 base_image() {
-  local root="$work/root" files; files="$(kind_folder)/images/base/files"
+  local root="$work/root" files
+  files="$(kind_folder)/images/base/files"
   rm -rf "$root"; mkdir -p "$root"
   tar -C "$root" -x --exclude='./dev/*' -f "$work/base.tar"
   install_tree 0755 "$files/usr/local/bin" "$root/usr/local/bin"
@@ -145,7 +150,7 @@ settle_services() {
 oci_spec() {
   local root=$1 status=0
   mount --bind /proc "$root/proc"
-  chroot "$root" sh -c 'ctr oci spec |
+  chroot "$root" env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -c 'ctr oci spec |
     jq ".hooks.createContainer = ((.hooks.createContainer // []) + [{path: \"/kind/bin/mount-product-files.sh\"}]) | del(.process.rlimits)" \
     >/etc/containerd/cri-base.json && test -s /etc/containerd/cri-base.json' || status=$?
   umount "$root/proc"
