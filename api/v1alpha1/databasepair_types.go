@@ -56,12 +56,12 @@ type DatabasePairSpec struct {
 	// authority times how long a primary may accept writes without a new
 	// confirmation that it is the primary.
 	// +optional
-	// +kubebuilder:default={}
+	// +kubebuilder:default={leaseDuration: "6s", safetyMargin: "1s"}
 	Authority AuthoritySpec `json:"authority,omitempty"`
 
 	// failover says when the passive takes over by itself.
 	// +optional
-	// +kubebuilder:default={}
+	// +kubebuilder:default={heartbeatInterval: "1s", warnAfter: "3s", deadAfter: "5s"}
 	Failover FailoverSpec `json:"failover,omitempty"`
 
 	// services are the addresses that clients use.

@@ -103,7 +103,7 @@ type DurabilitySpec struct {
 }
 
 // AuthoritySpec times the primary's right to accept writes.
-// +kubebuilder:validation:XValidation:rule="duration(self.safetyMargin) >= duration('500ms') + duration(string(double(duration(self.leaseDuration).getMilliseconds()) * 0.05) + 'ms')",message="spec.authority.safetyMargin must be at least 5 % of leaseDuration plus 500ms: it covers clock drift and the time a kill takes; raise it"
+// +kubebuilder:validation:XValidation:rule="duration(self.safetyMargin).getMilliseconds() * 20 >= duration(self.leaseDuration).getMilliseconds() + 10000",message="spec.authority.safetyMargin must be at least 5 % of leaseDuration plus 500ms: it covers clock drift and the time a kill takes; raise it"
 type AuthoritySpec struct {
 	// leaseDuration (T) is how long a primary may stay open after the start of its last
 	// confirmed question whether it is still the primary.
