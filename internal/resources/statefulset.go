@@ -55,6 +55,7 @@ func LiveClaim(sts *appsv1.StatefulSet) (Claim, bool) {
 // which may go.
 func StatefulSet(p *v1alpha1.DatabasePair, agent Image, claim Claim) *appsv1ac.StatefulSetApplyConfiguration {
 	pvc := corev1ac.PersistentVolumeClaimSpec().
+		WithVolumeMode(corev1.PersistentVolumeFilesystem).
 		WithAccessModes(claim.AccessMode).
 		WithResources(corev1ac.VolumeResourceRequirements().
 			WithRequests(corev1.ResourceList{corev1.ResourceStorage: claim.Size}))
@@ -66,10 +67,13 @@ func StatefulSet(p *v1alpha1.DatabasePair, agent Image, claim Claim) *appsv1ac.S
 		whenDeleted = appsv1.DeletePersistentVolumeClaimRetentionPolicyType
 	}
 	// The claims keep their labels when the pair is gone, so none of them may depend on
-	// anything but its name.
+	// anything but its name. The list is owned as a whole, so it says what the API server
+	// would add; else it would never look as applied.
 	template := &corev1ac.PersistentVolumeClaimApplyConfiguration{
+		TypeMetaApplyConfiguration:   *metav1ac.TypeMeta().WithAPIVersion("v1").WithKind("PersistentVolumeClaim"),
 		ObjectMetaApplyConfiguration: metav1ac.ObjectMeta().WithName(volumeData).WithLabels(Labels(p.Name)),
 		Spec:                         pvc,
+		Status:                       corev1ac.PersistentVolumeClaimStatus().WithPhase(corev1.ClaimPending),
 	}
 	return appsv1ac.StatefulSet(p.Name, p.Namespace).
 		WithLabels(Labels(p.Name)).
