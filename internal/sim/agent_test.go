@@ -1,0 +1,631 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// agentSim is one run of an agent: the real machine, and a model of what surrounds it.
+type agentSim struct {
+	w         *world
+	m         *memberSim
+	pod       *pod
+	gate      gate // SIGSTOP of the agent alone
+	dead      bool
+	condemned bool
+	machine   *authority.Machine
+	start     pair.AgentStart
+	mysqld    *mysqld
+	busy      agentapi.Phase
+	answers   map[string]func(authority.Action)
+	deadman   int
+	wake      time.Duration
+	heardPeer time.Duration
+	lookedAt  time.Duration
+	server    *agentapi.Server
+	exits     int
+	ledger    *agentapi.SeenLedger
+	leaseAt   pair.Epoch
+	beatAt    time.Duration
+	starts    int
+}
+
+func startAgent(m *memberSim, p *pod) {
+	w := m.w
+	a := &agentSim{w: w, m: m, pod: p, start: pair.AgentStart(w.id("agent")), answers: map[string]func(authority.Action){}, heardPeer: w.now}
+	p.agent = a
+	m.boxes = append(m.boxes, a)
+	w.tracef("%s/%s: agent starts", m.name, p.uid)
+	a.lockVolume()
+}
+
+// lockVolume waits for the volume (R10).
+func (a *agentSim) lockVolume() {
+	if a.dead {
+		return
+	}
+	if a.m.vol.lock != nil || a.m.vol.gate.stopped > 0 {
+		a.later(300*time.Millisecond, a.lockVolume)
+		return
+	}
+	a.m.vol.lock = a
+	v := a.m.vol
+	a.machine = authority.NewMachine(authority.Config{
+		PairUID: pairUID, Self: pair.Holder{Member: a.m.name, PodUID: a.pod.uid}, Peer: a.w.members[1-a.m.index].name,
+		T: a.w.set.lease, RestartInPlaceAfter: a.w.set.restartInPlace, Async: !a.w.set.lossless, Seed: a.w.rng.Uint64(),
+		LeaseEvery: a.w.set.leaseEvery,
+	}, v.durable, a.local())
+	if v.id != "" && !v.void {
+		a.step(authority.DataReady{At: a.local(), DataID: v.id, EpochFile: v.remembered})
+	}
+	a.tick()
+	a.ping()
+}
+
+// local is CLOCK_BOOTTIME of the agent's machine.
+func (a *agentSim) local() authority.Instant { return a.localAt(a.w.now) }
+
+func (a *agentSim) localAt(at time.Duration) authority.Instant {
+	n := a.m.node
+	return authority.Instant(float64(at-n.booted-n.lost)*n.rate) + authority.Instant(time.Hour)
+}
+
+// pass runs f in this process: when neither it nor its machine is stopped, and it lives.
+func (a *agentSim) pass(f func()) {
+	a.m.node.gate.pass(func() {
+		a.gate.pass(func() {
+			if !a.dead {
+				f()
+			}
+		})
+	})
+}
+
+func (a *agentSim) later(d time.Duration, f func()) { a.w.after(d, func() { a.pass(f) }) }
+
+func (a *agentSim) tick() {
+	a.step(authority.Tick{At: a.local()})
+}
+
+// schedule has the next tick come when the machine wants it.
+func (a *agentSim) schedule() {
+	d := time.Duration(float64(a.machine.NextWake()-a.local())/a.m.node.rate) + time.Microsecond
+	at := a.w.now + max(d, 2*time.Millisecond)
+	if a.wake > a.w.now && a.wake <= at {
+		return
+	}
+	a.wake = at
+	a.w.after(at-a.w.now, func() {
+		a.pass(func() {
+			if a.wake <= a.w.now {
+				a.wake = 0
+				a.tick()
+			}
+		})
+	})
+}
+
+func (a *agentSim) step(e authority.Event) {
+	if a.dead || a.machine == nil {
+		return
+	}
+	for _, action := range a.machine.Step(e) {
+		a.effect(action)
+		if a.dead {
+			return
+		}
+	}
+	a.schedule()
+}
+
+func (a *agentSim) effect(action authority.Action) {
+	w := a.w
+	switch act := action.(type) {
+	case authority.ReadLease:
+		a.readLease(act)
+	case authority.AskVouch:
+		a.askVouch(act)
+	case authority.AnswerVouch:
+		a.deliver(act.Nonce, act)
+	case authority.Persist:
+		a.persist(act)
+	case authority.StartMysqld:
+		a.startMysqld()
+	case authority.Open:
+		a.open(act)
+	case authority.Close:
+		a.close(act)
+	case authority.Kill:
+		w.tracef("%s: kills mysqld: %s", a.m.name, act.Reason)
+		a.killMysqld(a.mysqld)
+	case authority.StopMysqld:
+		s := a.mysqld
+		a.later(w.between(20*time.Millisecond, 300*time.Millisecond), func() {
+			if s == nil || s.dead {
+				return
+			}
+			if len(s.queue) > 0 {
+				s.release() // a clean end answers OK to what waits
+			}
+			a.mysqldGone(s)
+		})
+	case authority.SetDeadman:
+		a.setDeadman(act.Deadline)
+	case authority.SetWaiting:
+		a.setWaiting(act)
+	case authority.CheckTail:
+		a.checkTail()
+	case authority.StopReceiver:
+		s := a.mysqld
+		a.later(w.between(time.Millisecond, 10*time.Millisecond), func() {
+			if s != nil && !s.dead {
+				s.stopReceiving()
+			}
+			a.step(authority.ReceiverIsStopped{At: a.local(), OK: true})
+		})
+	case authority.Follow:
+		a.follow(act)
+	case authority.Answer:
+		a.deliver(act.ID, act)
+	case authority.Refuse:
+		a.deliver(act.ID, act)
+	case authority.Exit:
+		a.vanish()
+	}
+}
+
+func (a *agentSim) deliver(id string, action authority.Action) {
+	if f := a.answers[id]; f != nil {
+		delete(a.answers, id)
+		f(action)
+	}
+}
+
+// toAPI asks the API server something; answer runs in this agent unless it came too late.
+func (a *agentSim) toAPI(limit time.Duration, ask func() func(), late func()) {
+	w := a.w
+	done := false
+	w.deliver(a.m.site, siteAPI, func() {
+		w.api.gate.pass(func() {
+			answer := ask()
+			w.deliver(siteAPI, a.m.site, func() {
+				a.pass(func() {
+					if !done {
+						done = true
+						answer()
+					}
+				})
+			})
+		})
+	})
+	// The answer may still come after the limit; the machine has to bear that.
+	_ = late
+	a.later(limit, func() {
+		if !done && !w.chance(0.3) {
+			done = true
+			late()
+		}
+	})
+}
+
+func (a *agentSim) readLease(act authority.ReadLease) {
+	asked := a.local()
+	var outcome authority.ReadOutcome
+	var rec authority.Record
+	a.toAPI(act.Limit, func() func() {
+		outcome = authority.ReadMissing
+		if a.w.api.lease != nil {
+			outcome, rec = authority.ReadFound, a.w.api.lease.Clone()
+		}
+		return func() {
+			if outcome == authority.ReadFound {
+				a.sawLedger(rec)
+			}
+			a.step(authority.LeaseRead{AskedAt: asked, At: a.local(), Outcome: outcome, Record: rec})
+		}
+	}, func() {
+		a.step(authority.LeaseRead{AskedAt: asked, At: a.local(), Outcome: authority.ReadFailed})
+	})
+}
+
+func (a *agentSim) sawLedger(r authority.Record) {
+	a.leaseAt = r.Epoch
+	if a.ledger != nil && (r.Epoch < a.ledger.Epoch || r.Ledger.Version < a.ledger.Version) {
+		return
+	}
+	a.ledger = &agentapi.SeenLedger{
+		Epoch: r.Epoch, Version: r.Ledger.Version, State: string(r.Ledger.State), First: r.Ledger.First,
+		Incarnations: r.Ledger.Incarnations, Holder: r.Holder.String(),
+	}
+}
+
+// toPeer asks the peer's agent something; whichever of its containers has the volume.
+func (a *agentSim) toPeer(ask func(peer *agentSim, answer func(func()))) {
+	w, other := a.w, a.w.members[1-a.m.index]
+	w.deliver(a.m.site, other.site, func() {
+		p := w.api.pods[other.index]
+		if p == nil || p.agent == nil {
+			return
+		}
+		peer := p.agent
+		peer.pass(func() {
+			ask(peer, func(f func()) {
+				w.deliver(other.site, a.m.site, func() {
+					a.pass(func() {
+						a.heardPeer = w.now
+						f()
+					})
+				})
+			})
+		})
+	})
+}
+
+func (a *agentSim) ping() {
+	a.toPeer(func(_ *agentSim, answer func(func())) { answer(func() {}) })
+	a.later(a.w.set.heartbeat, a.ping)
+	a.heartbeat()
+}
+
+func (a *agentSim) askVouch(act authority.AskVouch) {
+	asked, done := a.local(), false
+	nonce := a.w.id("n")
+	a.toPeer(func(peer *agentSim, answer func(func())) {
+		if peer.machine == nil {
+			return
+		}
+		peer.answers[nonce] = func(action authority.Action) {
+			v := action.(authority.AnswerVouch)
+			answer(func() {
+				done = true
+				a.step(authority.VouchAnswered{
+					AskedAt: asked, At: a.local(), Epoch: v.Epoch, Answered: true, Given: v.Given, Known: v.Known, Holder: v.Holder, Open: v.Open, TakesItself: v.TakesItself,
+				})
+			})
+		}
+		peer.step(authority.VouchAsked{At: peer.local(), PairUID: pairUID, Asker: a.m.name, Epoch: act.Epoch, Nonce: nonce})
+	})
+	a.later(act.Limit, func() {
+		if !done {
+			a.step(authority.VouchAnswered{AskedAt: asked, At: a.local(), Epoch: act.Epoch})
+		}
+	})
+}
+
+func (a *agentSim) persist(act authority.Persist) {
+	v := a.m.vol
+	a.w.after(a.w.between(200*time.Microsecond, 8*time.Millisecond), func() {
+		v.gate.pass(func() {
+			if a.dead || a.m.vol != v || v.lock != a {
+				return
+			}
+			v.durable, v.remembered = act.Durable, true
+			a.pass(func() { a.step(authority.Persisted{At: a.local(), Seq: act.Seq, OK: true}) })
+		})
+	})
+}
+
+func (a *agentSim) startMysqld() {
+	v := a.m.vol
+	s := &mysqld{w: a.w, m: a.m, a: a, data: v.data, inc: pair.Incarnation(a.w.id("inc"))}
+	a.mysqld = s
+	s.pass(func() {})
+	s.later(a.w.between(100*time.Millisecond, a.w.set.bootTime), func() {
+		v.gate.pass(func() {
+			if s.dead || a.dead {
+				return
+			}
+			tail := s.data.tail()
+			for _, t := range tail {
+				s.data.committed.add(t) // crash recovery commits what is in the binlog
+			}
+			s.up = true
+			s.startApply()
+			a.w.tracef("%s: mysqld %s is up, recovery committed %d, relay %d", a.m.name, s.inc, len(tail), len(s.data.relay))
+			a.pass(func() { a.step(authority.MysqldUp{At: a.local(), Incarnation: s.inc}) })
+		})
+	})
+}
+
+func (a *agentSim) open(act authority.Open) {
+	s := a.mysqld
+	a.later(a.w.between(2*time.Millisecond, 60*time.Millisecond), func() {
+		if s == nil || s.dead || !s.up || s.gate.stopped > 0 || s != a.mysqld {
+			a.step(authority.Opened{At: a.local(), OK: false})
+			return
+		}
+		if a.machine.View().Serving != authority.Opening {
+			return // a Close has cancelled it
+		}
+		s.stopReceiving()
+		if len(s.data.relay) > 0 {
+			s.startApply()
+			a.step(authority.Opened{At: a.local(), OK: false})
+			return
+		}
+		s.waits = act.Waiting
+		s.open = true
+		a.w.opened(s, act)
+		a.step(authority.Opened{At: a.local(), OK: true})
+	})
+}
+
+func (a *agentSim) close(act authority.Close) {
+	s := a.mysqld
+	a.w.tracef("%s: closes: %s", a.m.name, act.Reason)
+	a.later(a.w.between(time.Millisecond, 40*time.Millisecond), func() {
+		if s == nil || s.dead || s.gate.stopped > 0 {
+			return // does not answer: the machine kills it by the deadline
+		}
+		s.kick()
+		// super_read_only stands behind commits that wait.
+		proven := len(s.queue) == 0
+		if proven {
+			s.waits = false
+		}
+		a.later(a.w.between(time.Millisecond, 20*time.Millisecond), func() {
+			if !s.dead {
+				a.step(authority.Closed{At: a.local(), Proven: proven})
+			}
+		})
+	})
+}
+
+func (a *agentSim) killMysqld(s *mysqld) {
+	if s == nil || s.dead {
+		return
+	}
+	a.m.node.gate.pass(func() {
+		a.w.after(a.w.between(100*time.Microsecond, 3*time.Millisecond), func() { a.mysqldGone(s) })
+	})
+}
+
+// mysqldGone ends the process and lets the agent know.
+func (a *agentSim) mysqldGone(s *mysqld) {
+	if s == nil || s.dead {
+		return
+	}
+	s.die()
+	a.w.tracef("%s: mysqld %s has ended", a.m.name, s.inc)
+	if a.mysqld == s {
+		a.pass(func() {
+			if a.mysqld == s {
+				a.mysqld = nil
+				a.exits++
+				a.server = nil
+				a.step(authority.MysqldExited{At: a.local()})
+			}
+		})
+	}
+}
+
+// setDeadman gives the second process its deadline. It is stopped only with the machine.
+func (a *agentSim) setDeadman(at authority.Instant) {
+	a.deadman++
+	mine, s := a.deadman, a.mysqld
+	if at == 0 || s == nil {
+		return
+	}
+	var due func()
+	due = func() {
+		if a.deadman != mine || s.dead {
+			return
+		}
+		if left := at - a.local(); left > 0 {
+			a.w.after(time.Duration(float64(left)/a.m.node.rate)+time.Microsecond, func() { a.m.node.gate.pass(due) })
+			return
+		}
+		a.w.tracef("%s: the deadman kills mysqld", a.m.name)
+		a.killMysqld(s)
+	}
+	a.m.node.gate.pass(due)
+}
+
+func (a *agentSim) setWaiting(act authority.SetWaiting) {
+	s := a.mysqld
+	a.later(a.w.between(time.Millisecond, 200*time.Millisecond), func() {
+		ok := s != nil && !s.dead && s.gate.stopped == 0 && s.up
+		if ok {
+			s.waits = act.Waiting
+			if !act.Waiting {
+				s.release()
+			}
+			a.w.tracef("%s: waiting is %v by ledger %d", a.m.name, act.Waiting, act.Version)
+		}
+		a.step(authority.WaitingSet{At: a.local(), Version: act.Version, OK: ok})
+	})
+}
+
+// checkTail asks the peer whether its running mysqld has this member's whole binlog, and
+// streams from here.
+func (a *agentSim) checkTail() {
+	s := a.mysqld
+	if s == nil || s.dead || !s.up {
+		return
+	}
+	mine, inc := s.data.inBinlog.clone(), s.inc
+	a.toPeer(func(peer *agentSim, answer func(func())) {
+		p := peer.mysqld
+		if p == nil || p.dead || !p.up || p.gate.stopped > 0 || p.recv == nil || p.recv.src != s {
+			return
+		}
+		if mine.missing(p.data.received()) >= 0 {
+			return
+		}
+		answer(func() { a.step(authority.TailCovered{At: a.local(), Incarnation: inc}) })
+	})
+}
+
+// follow compares with the peer's binlog, waiting commits included, and then receives.
+func (a *agentSim) follow(act authority.Follow) {
+	s := a.mysqld
+	if s == nil || s.dead || !s.up {
+		return
+	}
+	again := func() {
+		a.later(time.Second, func() {
+			v := a.machine.View()
+			if a.mysqld == s && !s.dead && v.Record != nil && v.Record.Epoch == act.Epoch && v.Durable.ReceiverStopped < act.Epoch {
+				a.follow(act)
+			}
+		})
+	}
+	mine, done := s.data.inBinlog.clone(), false
+	a.toPeer(func(peer *agentSim, answer func(func())) {
+		p := peer.mysqld
+		if p == nil || p.dead || !p.up {
+			return
+		}
+		theirs := p.data.inBinlog.clone()
+		answer(func() {
+			v := a.machine.View()
+			if done || a.mysqld != s || s.dead || s.open || v.Durable.ReceiverStopped >= act.Epoch || v.Record == nil || v.Record.Epoch != act.Epoch {
+				return
+			}
+			done = true
+			if mine.missing(theirs) >= 0 {
+				again()
+				return
+			}
+			s.receive()
+		})
+	})
+	a.later(1500*time.Millisecond, func() {
+		if !done {
+			done = true
+			again()
+		}
+	})
+}
+
+// heartbeat commits a row when a commit has waited although a replica is connected (F15),
+// and cuts off a foreign replica.
+func (a *agentSim) heartbeat() {
+	s := a.mysqld
+	if s == nil || s.dead || s.gate.stopped > 0 || !s.open {
+		return
+	}
+	if s.foreign && s.waits && !planted("thirdAcker") {
+		s.foreign = false
+	}
+	if s.oldestWait() > time.Second && s.clients() == 1 && !planted("noHeartbeat") {
+		s.commit(func(bool) {})
+	}
+}
+
+// terminate is SIGTERM with a grace period.
+func (a *agentSim) terminate(grace time.Duration) {
+	if a.dead {
+		return
+	}
+	a.pass(func() {
+		if a.machine == nil {
+			a.vanish()
+			return
+		}
+		a.step(authority.Terminate{At: a.local(), Until: a.local().Add(grace)})
+	})
+	a.w.after(grace, func() { a.m.node.gate.pass(a.vanish) })
+}
+
+// vanish ends all processes of the container.
+func (a *agentSim) vanish() {
+	if a.dead {
+		return
+	}
+	a.dead = true
+	a.w.tracef("%s/%s: the container has ended", a.m.name, a.pod.uid)
+	if a.mysqld != nil {
+		a.mysqld.die()
+	}
+	if a.m.vol.lock == a {
+		a.m.vol.lock = nil
+	}
+	a.gate.held = nil
+	a.m.boxEnded(a)
+}
+
+// state is what the agent says of itself.
+func (a *agentSim) state() *agentapi.State {
+	v := a.m.vol
+	s := &agentapi.State{
+		PairUID: pairUID, Member: a.m.name, PodUID: a.pod.uid, AgentStart: a.start, AgentVersion: "v1", Ledger: a.ledger,
+		PeerSilentFor: a.w.now - a.heardPeer,
+	}
+	if a.machine == nil {
+		s.Phase = agentapi.PhaseVolumeInUse
+		return s
+	}
+	view := a.machine.View()
+	s.KnownEpoch, s.ActedLedger, s.OpenEpoch = view.Known, view.ActedLedger, view.OpenEpoch
+	s.ReceiverStoppedAt, s.Touched, s.NeedsWord, s.TailUncovered = view.Durable.ReceiverStopped, view.Durable.Touched, view.NeedsWord, view.TailUncovered
+	if !v.void {
+		s.DataID = v.id
+	}
+	if view.Serving == authority.Stopped || view.Durable.Touched {
+		s.UncleanAt = view.Durable.OpenAt
+	}
+	a.describeMysqld(s)
+	s.Phase = a.phase(view)
+	return s
+}
+
+func (a *agentSim) phase(view authority.View) agentapi.Phase {
+	v := a.m.vol
+	switch {
+	case a.busy != "":
+		return a.busy
+	case v.void:
+		return agentapi.PhaseVoid
+	case v.id == "":
+		return agentapi.PhaseEmpty
+	}
+	switch view.Serving {
+	case authority.Shut, authority.Ending:
+		return agentapi.PhaseClosed
+	case authority.Opening:
+		return agentapi.PhaseOpening
+	case authority.Serves:
+		return agentapi.PhaseOpen
+	case authority.Closing, authority.Killing:
+		return agentapi.PhaseClosing
+	case authority.Stopped, authority.Booting:
+	}
+	if view.Held {
+		return agentapi.PhaseHeld
+	}
+	return agentapi.PhaseRecovering
+}
+
+func (a *agentSim) describeMysqld(st *agentapi.State) {
+	s := a.mysqld
+	st.Mysqld = agentapi.Mysqld{Exits: a.exits, LastExit: "signal killed"}
+	if s == nil || s.dead {
+		return
+	}
+	st.Mysqld.Running, st.Mysqld.Incarnation = true, s.inc
+	if s.up && s.gate.stopped == 0 {
+		a.lookedAt = a.w.now
+		a.server = &agentapi.Server{
+			ServerUUID: serverUUID(s.data.server), SuperReadOnly: !s.open, ReadOnly: !s.open, OfflineMode: !s.open,
+			Receiver: agentapi.ChannelThread{Running: s.recv != nil && !s.recv.gone && s.recv.broken < 0}, Applier: agentapi.ChannelThread{Running: !s.data.errored},
+			Waiting: s.waits, WaitSessions: len(s.queue), OldestWait: s.oldestWait(), SemiSyncClients: s.clients(), ReplicaSemiSync: s.wants,
+		}
+		if s.data.errored {
+			a.server.Applier.LastErrno = 1062
+		}
+	}
+	if s.up {
+		st.Server, st.ServerAge = a.server, a.w.now-a.lookedAt
+		st.AppliedAll = st.ReceiverStoppedAt != 0 && !s.wants && len(s.data.relay) == 0 && s.gate.stopped == 0
+	}
+}
+
+func (a *agentSim) String() string { return fmt.Sprintf("%s/%s", a.m.name, a.pod.uid) }
+
+var _ = slices.Contains[[]int]

@@ -1,0 +1,259 @@
+package sim
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/execute"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// agentEffects are an operator's commands to agents.
+type agentEffects struct{ o *operator }
+
+var (
+	_ execute.Fencers   = agentEffects{}
+	_ execute.Copiers   = agentEffects{}
+	_ execute.Comparers = agentEffects{}
+)
+
+func (e agentEffects) order(to fencing.Subject, kind authority.CommandKind, c agentapi.Command) (agentapi.FenceReply, error) {
+	got, err := e.o.agent(to, 2*time.Second, func(a *agentSim, reply func(any)) {
+		if a.machine == nil {
+			reply(errRefused)
+			return
+		}
+		a.answers[c.RequestID] = func(action authority.Action) {
+			ans, ok := action.(authority.Answer)
+			if !ok {
+				reply(errStale)
+				return
+			}
+			reply(agentapi.FenceReply{
+				RequestID: c.RequestID, Member: a.m.name, PodUID: a.pod.uid, Epoch: ans.Epoch, Ceased: ans.Ceased,
+				ProcessStopped: ans.ProcessStopped, Demoted: ans.Demoted, ReceiverStopped: ans.ReceiverStopped,
+			})
+		}
+		a.step(authority.Commanded{At: a.local(), ID: c.RequestID, Kind: kind, PairUID: c.PairUID, Epoch: c.Epoch, Ledger: c.LedgerVersion})
+	})
+	if err != nil {
+		return agentapi.FenceReply{}, err
+	}
+	if refusal, ok := got.(error); ok {
+		return agentapi.FenceReply{}, refusal
+	}
+	return got.(agentapi.FenceReply), nil
+}
+
+func (e agentEffects) Cease(_ context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
+	return e.order(to, authority.CommandCease, c)
+}
+
+func (e agentEffects) Fence(_ context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
+	return e.order(to, authority.CommandFence, c)
+}
+
+func (e agentEffects) AckFence(_ context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
+	return e.order(to, authority.CommandAckFence, c)
+}
+
+func (e agentEffects) Look(_ context.Context, to fencing.Subject, c agentapi.Command) error {
+	_, err := e.order(to, authority.CommandLook, c)
+	return err
+}
+
+// own has the agent read the Lease itself and then do something on the volume. It answers
+// the operator when it has accepted.
+func (e agentEffects) own(to fencing.Subject, c agentapi.Command, fits func(*agentSim, authority.Record) bool, act func(*agentSim, authority.Record)) error {
+	got, err := e.o.agent(to, 2*time.Second, func(a *agentSim, reply func(any)) {
+		if a.machine == nil || a.busy != "" {
+			reply(errRefused)
+			return
+		}
+		a.toAPI(time.Second, func() func() {
+			l := e.o.w.api.lease
+			return func() {
+				guarded := l != nil && (planted("lateSeed") || l.Epoch == c.Epoch && l.Ledger.Version == c.LedgerVersion && a.machine.View().Known <= c.Epoch)
+				if !guarded || a.busy != "" || !fits(a, *l) {
+					reply(errRefused)
+					return
+				}
+				act(a, *l)
+				reply(nil)
+			}
+		}, func() { reply(errRefused) })
+	})
+	if err != nil {
+		return err
+	}
+	if refusal, ok := got.(error); ok {
+		return refusal
+	}
+	return nil
+}
+
+func (e agentEffects) Initialise(_ context.Context, to fencing.Subject, c agentapi.InitialiseCommand) error {
+	return e.own(to, c.Command, func(a *agentSim, r authority.Record) bool {
+		return r.Bootstrap != nil && r.Bootstrap.Member == a.m.name && r.Bootstrap.DataID == c.DataID && a.m.vol.id == ""
+	}, func(a *agentSim, _ authority.Record) {
+		a.replaceData(agentapi.PhaseInitialising, c.DataID, func() *dataset { return a.w.newData() })
+	})
+}
+
+func (e agentEffects) Seed(_ context.Context, to fencing.Subject, c agentapi.SeedCommand) error {
+	return e.own(to, c.Command, func(a *agentSim, r authority.Record) bool {
+		if planted("lateSeed") {
+			return true
+		}
+		return r.Holder.Member == c.Donor && !r.Ledger.InSync(a.m.name) && r.Ledger.State == authority.Solo && r.Data[a.m.name] == "" &&
+			(a.m.vol.id == c.Target || a.m.vol.void)
+	}, func(a *agentSim, _ authority.Record) {
+		a.replaceData(agentapi.PhaseSeeding, c.DataID, func() *dataset {
+			donor := a.w.members[1-a.m.index].running()
+			if donor == nil || !donor.up || donor.gate.stopped > 0 || a.w.cut[donor.m.site][a.m.site] > 0 {
+				return nil
+			}
+			return donor.data.copy(a.w.newData().server)
+		})
+	})
+}
+
+// newData is an empty data directory of a new server.
+func (w *world) newData() *dataset {
+	w.ids++
+	return &dataset{server: w.ids}
+}
+
+// replaceData voids the volume, and fills it after a while.
+func (a *agentSim) replaceData(phase agentapi.Phase, id pair.DataID, fill func() *dataset) {
+	w, v := a.w, a.m.vol
+	w.tracef("%s: %s as %s", a.m.name, phase, id)
+	a.busy = phase
+	s := a.mysqld
+	w.lostData(a.m, v.data)
+	v.void, v.data = phase == agentapi.PhaseSeeding, nil
+	a.step(authority.DataGone{At: a.local()})
+	a.mysqldGone(s)
+	a.later(w.between(500*time.Millisecond, 3*time.Second), func() {
+		a.busy = ""
+		d := fill()
+		if a.m.vol != v || v.lock != a {
+			return
+		}
+		if d == nil {
+			return
+		}
+		v.data, v.id, v.void = d, id, false
+		a.step(authority.DataReady{At: a.local(), DataID: id, EpochFile: true, Renewed: true})
+	})
+}
+
+func (e agentEffects) Rewind(_ context.Context, to fencing.Subject, c agentapi.RewindCommand) error {
+	w := e.o.w
+	return e.own(to, c.Command, func(a *agentSim, r authority.Record) bool {
+		return a.mysqld == nil && a.m.vol.id == c.Target && !r.Ledger.InSync(a.m.name) && !r.Holder.Nobody() && r.Holder.Member != a.m.name &&
+			!a.machine.View().Durable.Touched && a.m.vol.data != nil
+	}, func(a *agentSim, _ authority.Record) {
+		a.busy = agentapi.PhaseRecovering
+		a.later(w.between(50*time.Millisecond, 500*time.Millisecond), func() {
+			a.busy = ""
+			d := a.m.vol.data
+			if d == nil {
+				return
+			}
+			var kept []int
+			for _, t := range d.binlog {
+				if !d.committed.has(t) && !w.inText(c.HolderGTIDs, t) {
+					w.tracef("%s: rewinds transaction %d", a.m.name, t)
+					continue
+				}
+				kept = append(kept, t)
+			}
+			cut := d.binlog
+			d.binlog, d.inBinlog = kept, nil
+			for _, t := range kept {
+				d.inBinlog.add(t)
+			}
+			w.checkCut(a.m, cut)
+			a.step(authority.DataReady{At: a.local(), DataID: a.m.vol.id, EpochFile: true, Renewed: true})
+		})
+	})
+}
+
+func (e agentEffects) Snapshot(_ context.Context, to fencing.Subject, c agentapi.Command) (agentapi.SnapshotReply, error) {
+	w := e.o.w
+	got, err := e.o.agent(to, 2*time.Second, func(a *agentSim, reply func(any)) {
+		s := a.mysqld
+		if s == nil || s.dead || !s.up || s.gate.stopped > 0 || a.machine == nil {
+			reply(errRefused)
+			return
+		}
+		set := s.data.inBinlog
+		if planted("executedSnapshot") {
+			set = s.data.committed
+		}
+		reply(agentapi.SnapshotReply{
+			RequestID: c.RequestID, LedgerVersion: a.machine.View().ActedLedger, Incarnation: s.inc, Waiting: s.waits && s.open,
+			SemiSyncClients: s.clients(), BinlogGTIDs: w.gtids(set),
+		})
+	})
+	if err != nil {
+		return agentapi.SnapshotReply{}, err
+	}
+	if refusal, ok := got.(error); ok {
+		return agentapi.SnapshotReply{}, refusal
+	}
+	return got.(agentapi.SnapshotReply), nil
+}
+
+func (e agentEffects) Covers(_ context.Context, to fencing.Subject, c agentapi.CoversRequest) (agentapi.CoversReply, error) {
+	w := e.o.w
+	got, err := e.o.agent(to, 2*time.Second, func(a *agentSim, reply func(any)) {
+		s := a.mysqld
+		if s == nil || s.dead || !s.up || s.gate.stopped > 0 {
+			reply(errRefused)
+			return
+		}
+		wanted := w.parse(c.GTIDs)
+		missing := wanted.missing(s.data.received())
+		errant := bitset{}
+		for _, t := range s.data.binlog {
+			if !wanted.has(t) {
+				errant.add(t)
+			}
+		}
+		reply(agentapi.CoversReply{RequestID: c.RequestID, Covers: missing < 0, Incarnation: s.inc, Errant: w.gtids(errant)})
+	})
+	if err != nil {
+		return agentapi.CoversReply{}, err
+	}
+	if refusal, ok := got.(error); ok {
+		return agentapi.CoversReply{}, refusal
+	}
+	return got.(agentapi.CoversReply), nil
+}
+
+// texts remembers which set a text was written from; a run's texts are its own.
+func (w *world) parse(text string) bitset {
+	var out bitset
+	if text == "" {
+		return out
+	}
+	set := mustParse(text)
+	for t, info := range w.txns {
+		if set.Contains(info.gtid()) {
+			out.add(t)
+		}
+	}
+	return out
+}
+
+func (w *world) inText(text string, t int) bool {
+	return mustParse(text).Contains(w.txns[t].gtid())
+}
+
+var _ = slices.Contains[[]int]

@@ -1,0 +1,180 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+func mustParse(text string) gtid.Set { return gtid.MustParse(text) }
+
+func (t txnInfo) gtid() gtid.GTID {
+	return gtid.GTID{Server: gtid.ServerUUID(serverUUID(t.server)), Number: int64(t.number)}
+}
+
+// serves reports whether a client could be answered by this server right now.
+func serves(s *mysqld) bool {
+	return s != nil && s.open && s.up && !s.dead && s.gate.stopped == 0 && s.m.node.gate.stopped == 0
+}
+
+// excused: a machine that was stopped and resumed may answer for a moment before anything
+// on it runs; nothing it answers then is an acknowledgement.
+func (w *world) excused() bool {
+	if w.vmPaused || w.set.ackFenced && w.set.lossless {
+		return true
+	}
+	for _, m := range w.members {
+		if m.node.gate.stopped > 0 || w.now-m.thawed < 50*time.Millisecond && m.thawed > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// opened checks everything that has to hold when a member begins to accept clients.
+func (w *world) opened(s *mysqld, act authority.Open) {
+	w.tracef("%s: OPEN at epoch %d, waiting %v", s.m.name, act.Epoch, act.Waiting)
+	s.epoch = act.Epoch
+	for _, a := range w.members[1-s.m.index].boxes {
+		if serves(a.mysqld) && !w.excused() {
+			w.violate("two open", "%s opens at epoch %d while %s is open at epoch %d", s.m.name, act.Epoch, a.m.name, a.mysqld.epoch)
+		}
+	}
+	if who, ok := w.openAt[act.Epoch]; ok && who != s.m.name {
+		w.violate("epochs", "%s and %s were open at epoch %d", who, s.m.name, act.Epoch)
+	}
+	w.openAt[act.Epoch] = s.m.name
+	if act.Epoch > w.topEpoch {
+		w.topEpoch, w.topMember = act.Epoch, s.m.index
+	}
+	if !w.set.lossless {
+		return
+	}
+	if s.m.forced {
+		s.m.forced = false
+		w.forgiveAllBut(s.m)
+	}
+	if t := w.must.missing(s.data.committed, w.forgave); t >= 0 {
+		w.violate("lost", "%s opens at epoch %d without transaction %d (%s)", s.m.name, act.Epoch, t, w.txns[t].gtid())
+	}
+	for i, word := range s.data.committed {
+		for len(w.must) <= i {
+			w.must = append(w.must, 0)
+		}
+		w.must[i] |= word
+	}
+}
+
+// visible: a reader of an open server can have seen this transaction.
+func (w *world) visible(_ *mysqld, t int) {
+	if w.set.lossless {
+		w.must.add(t)
+	}
+}
+
+// acked: a client got its answer.
+func (w *world) acked(s *mysqld) {
+	w.acks++
+	w.ackedAt = w.now
+	if w.topMember != s.m.index && s.epoch < w.topEpoch && (w.set.lossless || !w.set.asyncAny) {
+		w.violate("two acknowledge", "%s acknowledges at epoch %d, %s was open at epoch %d", s.m.name, s.epoch, w.members[w.topMember].name, w.topEpoch)
+	}
+}
+
+// checkRouting: no write of the Service leads to mysqld while another one can answer.
+func (w *world) checkRouting(p failover.PointService) {
+	for _, m := range w.members {
+		for _, a := range m.boxes {
+			if serves(a.mysqld) && m.name != p.Member && !w.excused() {
+				w.violate("routing", "the Service leads to %s at epoch %d while %s is open", p.Member, p.Epoch, m.name)
+			}
+		}
+	}
+}
+
+// lostData: a member's data is given up. What must not be lost has to be elsewhere.
+func (w *world) lostData(m *memberSim, d *dataset) {
+	if d == nil || !w.set.lossless {
+		return
+	}
+	other := w.members[1-m.index].vol.data
+	var have bitset
+	if other != nil {
+		have = other.received()
+	}
+	gone := bitset{}
+	for _, t := range d.binlog {
+		if w.must.has(t) && !w.forgave.has(t) && !have.has(t) {
+			gone.add(t)
+		}
+	}
+	if t := gone.missing(); t >= 0 {
+		w.violate("thrown away", "the data of %s is given up, and only it has transaction %d", m.name, t)
+	}
+}
+
+// checkCut: what a rewind cut was acknowledged to nobody.
+func (w *world) checkCut(m *memberSim, before []int) {
+	if !w.set.lossless {
+		return
+	}
+	for _, t := range before {
+		if !m.vol.data.inBinlog.has(t) && w.must.has(t) && !w.forgave.has(t) {
+			w.violate("thrown away", "the rewind of %s cuts transaction %d, which was acknowledged or seen", m.name, t)
+		}
+	}
+}
+
+// watch checks what has to hold at every instant: an open member was confirmed less than
+// T ago, by its own clock.
+func (w *world) watch() {
+	w.after(100*time.Millisecond, w.watch)
+	for _, m := range w.members {
+		for _, a := range m.boxes {
+			s := a.mysqld
+			if !serves(s) || a.machine == nil || w.now-m.thawed < 50*time.Millisecond && m.thawed > 0 {
+				continue
+			}
+			v := a.machine.View()
+			if a.local().Sub(v.ConfirmedAt) > w.set.lease+20*time.Millisecond {
+				w.violate("isolated", "%s is open %s after its last confirmation", m.name, a.local().Sub(v.ConfirmedAt))
+			}
+		}
+	}
+}
+
+// alive: after the faults the pair accepts writes, or says what it doubts.
+func (w *world) alive() {
+	if w.violation != "" || w.now-w.ackedAt < 12*time.Second {
+		return
+	}
+	for _, o := range w.ops {
+		if !o.leads {
+			continue
+		}
+		if o.plan.Kind == failover.Doubts {
+			return
+		}
+		for _, n := range append([]failover.Note{{Rule: o.plan.Rule, Kind: o.plan.Kind}}, o.plan.Notes...) {
+			switch {
+			case n.Kind == failover.Doubts, n.Rule == failover.RuleWritesBlocked, n.Rule == failover.RuleFailoverDue:
+				return
+			}
+		}
+	}
+	var says string
+	for _, o := range w.ops {
+		if o.leads {
+			says += " | " + string(o.plan.Rule) + ": " + o.plan.Fact
+			for _, n := range o.plan.Notes {
+				says += "; " + string(n.Rule) + ": " + n.Fact
+			}
+		}
+	}
+	w.violate("stuck", "no write was acknowledged since %.1fs%s", w.ackedAt.Seconds(), says)
+}
+
+var _ = pair.Epoch(0)

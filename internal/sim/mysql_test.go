@@ -1,0 +1,416 @@
+package sim
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// txnInfo is a transaction: the server that wrote it and its number there.
+type txnInfo struct{ server, number int }
+
+// dataset is a data directory.
+type dataset struct {
+	server    int
+	written   int // last number of this server
+	binlog    []int
+	inBinlog  bitset
+	committed bitset
+	relay     []int // received, not applied
+	errored   bool  // the applier stopped with an error
+}
+
+func (d *dataset) copy(server int) *dataset {
+	c := &dataset{server: server}
+	for _, t := range d.binlog {
+		if d.committed.has(t) {
+			c.binlog = append(c.binlog, t)
+			c.inBinlog.add(t)
+			c.committed.add(t)
+		}
+	}
+	return c
+}
+
+func (d *dataset) received() bitset {
+	s := d.inBinlog.clone()
+	for _, t := range d.relay {
+		s.add(t)
+	}
+	return s
+}
+
+// tail are the transactions that are only prepared.
+func (d *dataset) tail() []int {
+	var out []int
+	for _, t := range d.binlog {
+		if !d.committed.has(t) {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// serverUUID is a server's UUID as text.
+func serverUUID(n int) string {
+	s := strconv.Itoa(n)
+	return "00000000-0000-0000-0000-" + strings.Repeat("0", 12-len(s)) + s
+}
+
+// gtids writes a set as a server does.
+func (w *world) gtids(set bitset) string {
+	byServer := map[int][]int{}
+	for i, word := range set {
+		for bit := 0; word != 0; bit++ {
+			if word&1 != 0 {
+				t := w.txns[i<<6+bit]
+				byServer[t.server] = append(byServer[t.server], t.number)
+			}
+			word >>= 1
+		}
+	}
+	var b strings.Builder
+	for server := 0; len(byServer) > 0; server++ {
+		numbers, ok := byServer[server]
+		if !ok {
+			continue
+		}
+		delete(byServer, server)
+		slices.Sort(numbers)
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(serverUUID(server))
+		for i := 0; i < len(numbers); {
+			j := i
+			for j+1 < len(numbers) && numbers[j+1] == numbers[j]+1 {
+				j++
+			}
+			b.WriteString(":" + strconv.Itoa(numbers[i]) + "-" + strconv.Itoa(numbers[j]))
+			i = j + 1
+		}
+	}
+	return b.String()
+}
+
+// waiting is a commit that waits for an acknowledgement.
+type waiting struct {
+	txn   int
+	since time.Duration
+	ack   func(bool)
+}
+
+// mysqld is one run of a server.
+type mysqld struct {
+	w    *world
+	m    *memberSim
+	a    *agentSim
+	data *dataset
+	inc  pair.Incarnation
+	gate gate // SIGSTOP of mysqld alone
+	dead bool
+	up   bool // recovered, answers
+	open bool
+	// epoch at which it was opened last.
+	epoch pair.Epoch
+	// waits: the source side of semi-sync is on.
+	waits   bool
+	queue   []waiting
+	dumps   []*stream // replicas connected here, as this server sees it
+	recv    *stream   // this server's own receiver
+	wants   bool      // the receiver is started
+	foreign bool      // a foreign semi-sync replica is connected and acknowledges
+	apply   bool      // an apply is scheduled
+}
+
+// pass runs f in this server: when neither it nor its machine is stopped, and it lives.
+func (s *mysqld) pass(f func()) {
+	s.m.node.gate.pass(func() {
+		s.gate.pass(func() {
+			if !s.dead {
+				f()
+			}
+		})
+	})
+}
+
+func (s *mysqld) later(d time.Duration, f func()) { s.w.after(d, func() { s.pass(f) }) }
+
+// write is a client's transaction. ack is called once: acknowledged or not.
+func (s *mysqld) write(ack func(bool)) {
+	if !s.open || !s.up || s.dead {
+		ack(false)
+		return
+	}
+	s.commit(ack)
+}
+
+func (s *mysqld) commit(ack func(bool)) {
+	w, d := s.w, s.data
+	d.written++
+	t := len(w.txns)
+	w.txns = append(w.txns, txnInfo{d.server, d.written})
+	d.binlog = append(d.binlog, t)
+	d.inBinlog.add(t)
+	if s.waits {
+		s.queue = append(s.queue, waiting{t, w.now, ack})
+	} else {
+		s.engineCommit(t)
+		ack(true)
+	}
+	s.pump()
+	if s.foreign {
+		s.later(time.Millisecond, func() {
+			if s.foreign {
+				s.acknowledged(t)
+			}
+		})
+	}
+}
+
+// engineCommit makes a transaction visible to readers of this server.
+func (s *mysqld) engineCommit(t int) {
+	s.data.committed.add(t)
+	if s.open {
+		s.w.visible(s, t)
+	}
+}
+
+// acknowledged is a replica's ack up to a transaction of the binlog.
+func (s *mysqld) acknowledged(t int) {
+	at := slices.Index(s.data.binlog, t)
+	var left []waiting
+	done := s.queue
+	s.queue = nil
+	for _, q := range done {
+		if slices.Index(s.data.binlog, q.txn) <= at {
+			s.engineCommit(q.txn)
+			q.ack(true)
+		} else {
+			left = append(left, q)
+		}
+	}
+	s.queue = append(left, s.queue...)
+}
+
+// release lets everything that waits go on: the waiting was switched off.
+func (s *mysqld) release() {
+	done := s.queue
+	s.queue = nil
+	for _, q := range done {
+		s.engineCommit(q.txn)
+		q.ack(true)
+	}
+}
+
+func (s *mysqld) oldestWait() time.Duration {
+	if len(s.queue) == 0 {
+		return 0
+	}
+	return s.w.now - s.queue[0].since
+}
+
+// clients are the semi-sync replicas this server sees.
+func (s *mysqld) clients() int {
+	n := len(s.dumps)
+	if s.foreign {
+		n++
+	}
+	return n
+}
+
+// die ends the process at once. Commits that wait stay in the binlog, not committed.
+func (s *mysqld) die() {
+	if s.dead {
+		return
+	}
+	s.dead, s.open, s.up = true, false, false
+	for _, q := range s.queue {
+		q.ack(false)
+	}
+	s.queue = nil
+	if s.recv != nil {
+		s.recv.gone = true
+	}
+}
+
+// kick cuts the clients off: they get no answer, what waits goes on waiting.
+func (s *mysqld) kick() {
+	s.open = false
+	for i := range s.queue {
+		ack := s.queue[i].ack
+		s.queue[i].ack = func(bool) {}
+		ack(false)
+	}
+}
+
+// stream is a replication connection: dst receives from src.
+type stream struct {
+	src, dst *mysqld
+	sent     int // index into src's binlog
+	last     time.Duration
+	gone     bool // the receiver's side has ended
+	broken   time.Duration
+	inc      pair.Incarnation
+}
+
+// receive starts the receiver; it connects again and again while wanted.
+func (s *mysqld) receive() {
+	if s.wants {
+		return
+	}
+	s.wants = true
+	s.connect()
+}
+
+func (s *mysqld) stopReceiving() {
+	s.wants = false
+	if s.recv != nil {
+		s.recv.gone = true
+		s.recv = nil
+	}
+}
+
+func (s *mysqld) connect() {
+	if s.dead || !s.wants || s.recv != nil && !s.recv.gone {
+		return
+	}
+	w := s.w
+	retry := func() { s.later(time.Second, s.connect) }
+	peer := w.members[1-s.m.index].running()
+	if peer == nil || !peer.up || peer.dead || peer.m.node.gate.stopped > 0 || peer.gate.stopped > 0 ||
+		w.cut[s.m.site][peer.m.site] > 0 || w.cut[peer.m.site][s.m.site] > 0 {
+		retry()
+		return
+	}
+	st := &stream{src: peer, dst: s, inc: s.inc, broken: -1}
+	// A new connection of the same server ends its former dump thread.
+	peer.dumps = slices.DeleteFunc(peer.dumps, func(o *stream) bool { return o.dst.m == s.m })
+	peer.dumps = append(peer.dumps, st)
+	s.recv = st
+	have := s.data.received()
+	for st.sent < len(peer.data.binlog) && have.has(peer.data.binlog[st.sent]) {
+		st.sent++
+	}
+	st.watch()
+	st.pump()
+}
+
+// watch ends a connection that was silent for the net timeout, at either end.
+func (st *stream) watch() {
+	w := st.src.w
+	w.after(time.Second, func() {
+		if st.gone && slices.Contains(st.src.dumps, st) {
+			w.after(w.between(0, 4*time.Second), st.dropDump)
+			return
+		}
+		down := st.src.dead || w.cut[st.src.m.site][st.dst.m.site] > 0 || w.cut[st.dst.m.site][st.src.m.site] > 0 || st.src.gate.stopped > 0 || st.src.m.node.gate.stopped > 0
+		if !down {
+			st.broken = -1
+		} else if st.broken < 0 {
+			st.broken = w.now
+		}
+		if st.src.dead || st.broken >= 0 && w.now-st.broken > 3*time.Second {
+			st.gone = true
+			if st.dst.recv == st {
+				st.dst.recv = nil
+				st.dst.later(0, st.dst.connect)
+			}
+			w.after(w.between(0, 4*time.Second), st.dropDump)
+			return
+		}
+		st.watch()
+	})
+}
+
+func (st *stream) dropDump() {
+	st.src.dumps = slices.DeleteFunc(st.src.dumps, func(o *stream) bool { return o == st })
+}
+
+func (s *mysqld) pump() {
+	for _, st := range s.dumps {
+		st.pump()
+	}
+}
+
+// pump sends what was not sent, in order.
+func (st *stream) pump() {
+	s, w := st.src, st.src.w
+	have := bitset(nil)
+	for ; st.sent < len(s.data.binlog); st.sent++ {
+		t := s.data.binlog[st.sent]
+		if have == nil {
+			have = st.dst.data.inBinlog
+		}
+		if have.has(t) {
+			continue
+		}
+		at := max(w.now+w.between(300*time.Microsecond, 3*time.Millisecond), st.last+time.Microsecond)
+		st.last = at
+		st.carry(t, at)
+	}
+}
+
+// carry takes one transaction over, again and again while the way is cut, as TCP does.
+func (st *stream) carry(t int, at time.Duration) {
+	w := st.src.w
+	w.after(at-w.now, func() {
+		if st.gone || st.dst.dead {
+			return
+		}
+		if w.cut[st.src.m.site][st.dst.m.site] > 0 {
+			st.last = max(st.last, w.now+300*time.Millisecond)
+			st.carry(t, w.now+300*time.Millisecond)
+			return
+		}
+		st.dst.pass(func() {
+			if !st.gone {
+				st.dst.take(st, t)
+			}
+		})
+	})
+}
+
+// take is the receiver: it writes the relay log and acknowledges.
+func (s *mysqld) take(st *stream, t int) {
+	if !s.data.inBinlog.has(t) && !slices.Contains(s.data.relay, t) {
+		s.data.relay = append(s.data.relay, t)
+		s.startApply()
+	}
+	w := s.w
+	if w.chance(w.set.lostAcks) {
+		return
+	}
+	if w.cut[s.m.site][st.src.m.site] > 0 {
+		return
+	}
+	d := w.between(200*time.Microsecond, 2*time.Millisecond)
+	if w.chance(w.set.lateMessages) {
+		d = w.between(0, 5*time.Second)
+	}
+	w.after(d, func() { st.src.pass(func() { st.src.acknowledged(t) }) })
+}
+
+func (s *mysqld) startApply() {
+	if s.apply || s.data.errored || len(s.data.relay) == 0 {
+		return
+	}
+	s.apply = true
+	s.later(s.w.between(time.Millisecond, s.w.set.applyTime), func() {
+		s.apply = false
+		if s.data.errored || len(s.data.relay) == 0 {
+			return
+		}
+		t := s.data.relay[0]
+		s.data.relay = s.data.relay[1:]
+		if !s.data.inBinlog.has(t) {
+			s.data.binlog = append(s.data.binlog, t)
+			s.data.inBinlog.add(t)
+			s.engineCommit(t)
+		}
+		s.startApply()
+	})
+}

@@ -1,0 +1,478 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/execute"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// operator is one operator: the real Decide and the real Runner, and what a controller
+// does around them.
+type operator struct {
+	w       *world
+	index   int
+	site    site
+	gate    gate
+	leads   bool // believes that it is the leader; two may
+	life    int
+	procs   []*proc
+	book    *fencing.Book
+	runner  *execute.Runner
+	history failover.History
+	last    *authority.Record
+	silent  [2]time.Time
+	plan    failover.Plan
+	seen    failover.Observation
+	looking bool
+}
+
+var (
+	errTimeout = errors.New("no answer in time")
+	errRefused = errors.New("refused")
+	errStale   = errors.New("refused as stale")
+)
+
+// begin starts the operator's process, with nothing in its memory.
+func (o *operator) begin() {
+	o.end()
+	o.leads = true
+	o.book = fencing.NewBook()
+	o.history = failover.History{StartedAt: o.now()}
+	o.last, o.silent = nil, [2]time.Time{}
+	o.runner = &execute.Runner{
+		Effects: execute.Effects{
+			Authority: leaseEffects{o}, Fencers: agentEffects{o}, Copiers: agentEffects{o}, Comparers: agentEffects{o},
+			Pods: podEffects{o}, Witnesses: podEffects{o}, Services: podEffects{o}, Recorder: podEffects{o},
+			DonorHost: func(m pair.MemberName) string { return string(m) },
+		},
+		Clock: clockOf{o}, Book: o.book, NewID: func() string { return o.w.id("r") }, Log: logr.Discard(),
+		Failpoint: func(string) error {
+			if o.w.now < o.w.faultsEnd && o.w.chance(o.w.set.crashAtFailpoint) {
+				return execute.ErrCrash
+			}
+			return nil
+		},
+		Together: o.together,
+	}
+	o.w.tracef("operator %d begins", o.index)
+	o.look(o.life)
+}
+
+// end kills the process wherever it is.
+func (o *operator) end() {
+	o.life++
+	o.leads, o.looking = false, false
+	for _, p := range o.procs {
+		if !p.done && p != o.w.cur {
+			p.stop()
+		}
+	}
+	o.procs = nil
+}
+
+type clockOf struct{ o *operator }
+
+func (c clockOf) Now() time.Time { return c.o.now() }
+
+func (o *operator) now() time.Time { return o.w.wall(o.w.now) }
+
+func (o *operator) spawn(f func()) *proc {
+	p := o.w.spawn(f)
+	o.procs = append(slices.DeleteFunc(o.procs, func(p *proc) bool { return p.done }), p)
+	return p
+}
+
+// look is one visit: observe, decide, one step; and then the next.
+func (o *operator) look(life int) {
+	if life != o.life {
+		return
+	}
+	o.gate.pass(func() {
+		if life != o.life || o.looking {
+			return
+		}
+		o.looking = true
+		p := o.spawn(func() {
+			again := o.visit(life)
+			o.looking = false
+			if again < 0 {
+				o.crash(life)
+				return
+			}
+			o.w.after(again, func() { o.look(life) })
+		})
+		o.w.resume(p)
+	})
+}
+
+func (o *operator) crash(life int) {
+	if life != o.life {
+		return
+	}
+	o.w.tracef("operator %d crashes", o.index)
+	o.end()
+	o.w.after(o.w.between(500*time.Millisecond, 4*time.Second), o.begin)
+}
+
+// visit returns when to look again; negative: it crashed.
+func (o *operator) visit(life int) time.Duration {
+	obs := o.observe()
+	plan := failover.Decide(obs)
+	if life != o.life {
+		return time.Hour
+	}
+	if o.plan.Rule != plan.Rule || o.plan.Kind != plan.Kind {
+		o.w.tracef("operator %d: %s (%s): %s", o.index, plan.Rule, plan.Kind, plan.Fact)
+	}
+	o.plan, o.seen = plan, obs
+	o.w.fired["rule "+string(plan.Rule)]++
+	for _, n := range plan.Notes {
+		o.w.fired["rule "+string(n.Rule)]++
+	}
+	next := 500 * time.Millisecond
+	if plan.After > 0 {
+		next = min(next, plan.After)
+	}
+	if len(plan.Steps) == 0 {
+		return next
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	res, err := o.runner.Run(ctx, obs, plan, plan.Steps[0])
+	o.w.fired["step "+string(plan.Steps[0].Name())]++
+	switch {
+	case errors.Is(err, execute.ErrCrash):
+		return -1
+	case err != nil && !errors.Is(err, execute.ErrConflict):
+		o.w.tracef("operator %d: %v", o.index, err)
+		return 300 * time.Millisecond
+	}
+	o.learned(res, plan)
+	if res.Changed || err != nil {
+		return 5 * time.Millisecond
+	}
+	return min(next, 200*time.Millisecond)
+}
+
+func (o *operator) learned(res execute.Result, plan failover.Plan) {
+	if res.Wrote != nil {
+		o.last = res.Wrote
+		if step, ok := plan.Steps[0].(failover.ChangeAuthority); ok {
+			if a, ok := step.Change.(authority.Appoint); ok {
+				for _, p := range a.Proofs {
+					o.w.fired["proof "+string(p.Kind())]++
+				}
+				if k := step.From.EndProof().Kind(); k != "" {
+					o.w.fired["proof "+string(k)]++
+				}
+			}
+		}
+	}
+	for m, e := range res.Errant {
+		if o.history.Errant == nil {
+			o.history.Errant = map[pair.MemberName]failover.Errant{}
+		}
+		o.history.Errant[m] = e
+	}
+}
+
+// observe reads everything: the agents first and the authority last.
+func (o *operator) observe() failover.Observation {
+	w := o.w
+	obs := failover.Observation{Settings: w.set.settings(), Evidence: o.book, FreshID: w.id("data")}
+	pods := [2]failover.Pod{}
+	o.api(func() any {
+		for i, m := range w.members {
+			pods[i] = w.api.podView(m)
+		}
+		obs.Service = w.api.service
+		obs.Operations = w.api.unfinished()
+		o.history.Epoch = max(o.history.Epoch, w.api.status)
+		return nil
+	})
+	for i, m := range w.members {
+		obs.Members[i] = failover.Member{Name: m.name, Pod: pods[i], MadeForPair: failover.Yes}
+	}
+	o.parallel(func() { o.ask(&obs.Members[0], 0) }, func() { o.ask(&obs.Members[1], 1) })
+	obs.Authority = o.readAuthority()
+	obs.Now = o.now()
+	o.remember(&obs)
+	obs.History = o.history
+	return obs
+}
+
+func (o *operator) ask(m *failover.Member, i int) {
+	if m.Pod.Reading != failover.Read {
+		m.Reach = failover.NotTried
+		if !o.silent[i].IsZero() {
+			m.SilentSince = o.silent[i]
+		}
+		return
+	}
+	if o.silent[i].IsZero() {
+		o.silent[i] = o.now()
+	}
+	got, err := o.agent(fencing.Subject{Member: m.Name, PodUID: m.Pod.UID}, 500*time.Millisecond, func(a *agentSim, reply func(any)) { reply(a.state()) })
+	switch {
+	case errors.Is(err, errTimeout):
+		m.Reach = failover.TimedOut
+	case err != nil:
+		m.Reach = failover.Refused
+	default:
+		m.Reach, m.State, m.HeardAt = failover.Answered, got.(*agentapi.State), o.now()
+		o.silent[i] = o.now()
+	}
+	m.SilentSince = o.silent[i]
+}
+
+func (o *operator) readAuthority() failover.Authority {
+	asked := o.now()
+	got, err := o.api(func() any {
+		out := failover.Authority{Reading: failover.Missing}
+		if r := o.w.api.lease; r != nil {
+			out = failover.Authority{Reading: failover.Read, Record: r.Clone(), Version: o.w.api.leaseRV}
+		}
+		return out
+	})
+	if err != nil {
+		return failover.Authority{Problem: err.Error()}
+	}
+	a := got.(failover.Authority)
+	a.AskedAt, a.Remembered = asked, o.last
+	if a.Reading == failover.Read {
+		o.book.SawEpoch(a.Record.Epoch, o.now())
+	}
+	return a
+}
+
+// remember keeps what the operator's memory holds about the pair.
+func (o *operator) remember(obs *failover.Observation) {
+	h := &o.history
+	a := obs.Authority
+	if a.Reading != failover.Read {
+		return
+	}
+	if o.last == nil || o.last.Holder != a.Record.Holder || o.last.Epoch != a.Record.Epoch {
+		h.HolderSince, h.HolderOpened, h.LostSince = time.Time{}, false, time.Time{}
+	}
+	if o.last == nil || o.last.Follows(a.Record) {
+		r := a.Record.Clone()
+		o.last = &r
+	}
+	if a.Record.Holder.Nobody() {
+		return
+	}
+	if h.HolderSince.IsZero() {
+		h.HolderSince = obs.Now
+	}
+	for i := range obs.Members {
+		m := obs.Members[i]
+		if m.Name == a.Record.Holder.Member {
+			if m.Heard() && m.State.OpenEpoch == a.Record.Epoch {
+				h.HolderOpened = true
+			}
+			continue
+		}
+		streams := m.Heard() && m.State.Server != nil && m.State.Mysqld.Running && m.State.Server.Receiver.Running
+		switch {
+		case streams:
+			h.LostSince = time.Time{}
+		case h.LostSince.IsZero():
+			h.LostSince = obs.Now
+		}
+	}
+}
+
+// rpc sends a question and parks until the answer or the limit.
+func (o *operator) rpc(to site, limit time.Duration, serve func(reply func(any, error))) (any, error) {
+	w, p := o.w, o.w.cur
+	done := false
+	var got any
+	err := errTimeout
+	finish := func(v any, e error) {
+		if done {
+			return
+		}
+		done, got, err = true, v, e
+		life := o.life
+		o.gate.pass(func() {
+			if life == o.life {
+				w.resume(p)
+			}
+		})
+	}
+	w.deliver(o.site, to, func() {
+		serve(func(v any, e error) {
+			w.deliver(to, o.site, func() { finish(v, e) })
+		})
+	})
+	w.after(limit, func() { finish(nil, errTimeout) })
+	w.park()
+	return got, err
+}
+
+func (o *operator) api(f func() any) (any, error) {
+	return o.rpc(siteAPI, 2*time.Second, func(reply func(any, error)) {
+		o.w.api.gate.pass(func() { reply(f(), nil) })
+	})
+}
+
+// agent asks the agent of one pod.
+func (o *operator) agent(s fencing.Subject, limit time.Duration, f func(a *agentSim, reply func(any))) (any, error) {
+	m := o.w.members[0]
+	if o.w.members[1].name == s.Member {
+		m = o.w.members[1]
+	}
+	return o.rpc(m.site, limit, func(reply func(any, error)) {
+		if !m.node.up {
+			return
+		}
+		for _, a := range m.boxes {
+			if a.pod.uid == s.PodUID {
+				a.pass(func() { f(a, func(v any) { reply(v, nil) }) })
+				return
+			}
+		}
+		m.node.gate.pass(func() { reply(nil, errRefused) })
+	})
+}
+
+// parallel runs both and waits for both.
+func (o *operator) parallel(fs ...func()) {
+	w, parent := o.w, o.w.cur
+	left, waits := len(fs), false
+	for _, f := range fs {
+		p := o.spawn(func() {
+			f()
+			left--
+			if left == 0 && waits {
+				w.after(0, func() { w.resume(parent) })
+			}
+		})
+		w.resume(p)
+	}
+	if left > 0 {
+		waits = true
+		w.park()
+	}
+}
+
+func (o *operator) together(steps []func() error) error {
+	errs := make([]error, len(steps))
+	var fs []func()
+	for i, f := range steps {
+		fs = append(fs, func() { errs[i] = f() })
+	}
+	o.w.rng.Shuffle(len(fs), func(i, j int) { fs[i], fs[j] = fs[j], fs[i] })
+	o.parallel(fs...)
+	return errors.Join(errs...)
+}
+
+type leaseEffects struct{ o *operator }
+
+type written struct {
+	version string
+	err     error
+}
+
+func (e leaseEffects) do(f func() (string, error)) (string, error) {
+	got, err := e.o.api(func() any {
+		v, err := f()
+		return written{v, err}
+	})
+	if err != nil {
+		return "", err
+	}
+	return got.(written).version, got.(written).err
+}
+
+func (e leaseEffects) Create(_ context.Context, r authority.Record) (string, error) {
+	return e.do(func() (string, error) { return e.o.w.api.create(r) })
+}
+
+func (e leaseEffects) Write(_ context.Context, r authority.Record, version string) (string, error) {
+	return e.do(func() (string, error) { return e.o.w.api.write(r, version) })
+}
+
+type podEffects struct{ o *operator }
+
+func (e podEffects) do(f func() error) error {
+	got, err := e.o.api(func() any { return written{err: f()} })
+	if err != nil {
+		return err
+	}
+	return got.(written).err
+}
+
+func (e podEffects) Delete(_ context.Context, s fencing.Subject) error {
+	return e.do(func() error { return e.o.w.api.deletePod(s) })
+}
+
+func (e podEffects) AddFinalizer(_ context.Context, s fencing.Subject) error {
+	return e.do(func() error { return e.o.w.api.finalizer(s, true) })
+}
+
+func (e podEffects) RemoveFinalizer(_ context.Context, s fencing.Subject) error {
+	return e.do(func() error { return e.o.w.api.finalizer(s, false) })
+}
+
+func (e podEffects) Label(_ context.Context, s fencing.Subject, set map[string]string, remove []string) error {
+	return e.do(func() error { return e.o.w.api.label(s, set, remove) })
+}
+
+func (e podEffects) Point(_ context.Context, p failover.PointService) error {
+	return e.do(func() error { return e.o.w.api.point(p) })
+}
+
+func (e podEffects) Pod(_ context.Context, s fencing.Subject) (fencing.PodFacts, error) {
+	got, err := e.o.api(func() any {
+		for _, m := range e.o.w.members {
+			if m.name == s.Member {
+				return e.o.w.api.podView(m)
+			}
+		}
+		return failover.Pod{Reading: failover.Missing}
+	})
+	if err != nil {
+		return fencing.PodFacts{}, err
+	}
+	view := got.(failover.Pod)
+	if view.Reading != failover.Read {
+		if planted("forcedDeleteIsProof") {
+			return fencing.PodFacts{UID: s.PodUID, Deleting: true, Terminated: true, ContainerID: "c", KubeletEnded: true}, nil
+		}
+		return fencing.PodFacts{}, errForbidden
+	}
+	return view.Ended, nil
+}
+
+func (e podEffects) Node(_ context.Context, name string) (fencing.NodeFacts, error) {
+	got, err := e.o.api(func() any {
+		for _, m := range e.o.w.members {
+			if m.node.name == name {
+				return fencing.NodeFacts{Name: name, OutOfService: m.node.outOfService}
+			}
+		}
+		return fencing.NodeFacts{}
+	})
+	if err != nil {
+		return fencing.NodeFacts{}, err
+	}
+	return got.(fencing.NodeFacts), nil
+}
+
+func (e podEffects) Operation(_ context.Context, n failover.OperationNote) error {
+	return e.do(func() error { e.o.w.api.operation(n); return nil })
+}
+
+func (e podEffects) Timeline(context.Context, string, execute.TimelineEntry) error { return nil }

@@ -1,0 +1,128 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"runtime"
+	"sort"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	pkgplanted "github.com/dbpair/dbpair/internal/planted"
+)
+
+var (
+	seeds   = flag.Int("seeds", 300, "how many seeds TestSeeds runs")
+	first   = flag.Uint64("first", 1, "the first of them")
+	oneSeed = flag.Uint64("seed", 0, "run this seed alone and print its transcript")
+)
+
+func planted(name string) bool { return pkgplanted.On(name) }
+
+// play is one run from a seed.
+func play(seed uint64, trace bool) *world {
+	w := newWorld(seed, draw(seed))
+	w.trace = trace
+	w.faultsEnd = faultsOver
+	w.tracef("%s", w.set)
+	for _, m := range w.members {
+		w.after(0, m.makePod)
+	}
+	w.after(0, w.ops[0].begin)
+	if w.set.twoOperators {
+		w.after(15*time.Second, w.ops[1].begin)
+	}
+	for _, s := range []site{siteOut, site0, site1} {
+		c := &writer{w: w, site: s}
+		w.writers = append(w.writers, c)
+		w.after(0, c.loop)
+	}
+	for _, f := range w.set.faults {
+		w.after(f.at, func() { w.inflict(f) })
+	}
+	if w.set.person {
+		w.watchDoubts()
+	}
+	w.watch()
+	w.run(runEnds)
+	w.alive()
+	for _, o := range w.ops {
+		o.end()
+	}
+	return w
+}
+
+func TestSeeds(t *testing.T) {
+	if *oneSeed != 0 {
+		w := play(*oneSeed, true)
+		t.Logf("%s", w.transcript())
+		if w.violation != "" {
+			t.Fatalf("seed %d: %s", *oneSeed, w.violation)
+		}
+		return
+	}
+	fired := map[string]int{}
+	var mu sync.Mutex
+	var failed []string
+	acks, begin := 0, time.Now()
+	each(*first, *seeds, func(seed uint64) bool {
+		w := play(seed, false)
+		mu.Lock()
+		defer mu.Unlock()
+		acks += w.acks
+		for k, n := range w.fired {
+			fired[k] += n
+		}
+		if w.violation != "" {
+			failed = append(failed, fmt.Sprintf("seed %d: %s\n  reproduce: go test ./internal/sim -run TestSeeds -seed=%d -v\n  %s", seed, w.violation, seed, w.set))
+		}
+		return len(failed) < 20
+	})
+	t.Logf("%d seeds in %s, %d acknowledged writes", *seeds, time.Since(begin).Round(time.Millisecond), acks)
+	t.Logf("%s", coverage(fired))
+	for _, f := range failed {
+		t.Error(f)
+	}
+}
+
+// each runs seeds on all cores until one says enough.
+func each(from uint64, n int, run func(uint64) bool) {
+	var wg sync.WaitGroup
+	next := make(chan uint64)
+	stop := make(chan struct{})
+	var once sync.Once
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for seed := range next {
+				if !run(seed) {
+					once.Do(func() { close(stop) })
+				}
+			}
+		})
+	}
+feed:
+	for i := range n {
+		select {
+		case next <- from + uint64(i):
+		case <-stop:
+			break feed
+		}
+	}
+	close(next)
+	wg.Wait()
+}
+
+func coverage(fired map[string]int) string {
+	var keys []string
+	for k := range fired {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	var b strings.Builder
+	for _, k := range keys {
+		fmt.Fprintf(&b, "%s %d\n", k, fired[k])
+	}
+	return b.String()
+}

@@ -1,0 +1,270 @@
+package sim
+
+import (
+	"container/heap"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// event is something that will happen at an instant of true time.
+type event struct {
+	at  time.Duration
+	seq uint64
+	f   func()
+}
+
+type eventHeap []event
+
+func (h eventHeap) Len() int { return len(h) }
+func (h eventHeap) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
+}
+func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
+func (h *eventHeap) Pop() any {
+	old := *h
+	e := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return e
+}
+
+// site is an end of the network.
+type site int
+
+const (
+	site0 site = iota
+	site1
+	siteAPI
+	siteOp0
+	siteOp1
+	siteOut // clients that run on no member's node
+	sites
+)
+
+// world is one run.
+type world struct {
+	seed   uint64
+	rng    *rand.Rand
+	now    time.Duration
+	seq    uint64
+	events eventHeap
+	cur    *proc
+	ids    int
+
+	set     scenario
+	cut     [sites][sites]int
+	api     *apiServer
+	members [2]*memberSim
+	ops     [2]*operator
+	writers []*writer
+
+	txns    []txnInfo
+	must    bitset // acknowledged, or seen by a reader: has to be there for ever
+	forgave bitset // a person, or a double fault, gave these up
+	openAt  map[pair.Epoch]pair.MemberName
+	// topEpoch is the highest epoch at which a member was open.
+	topEpoch  pair.Epoch
+	topMember int
+	ackedAt   time.Duration
+	acks      int
+
+	vmPaused  bool // a hypervisor stopped a machine in this run
+	restored  bool // etcd was restored in this run
+	faultsEnd time.Duration
+	violation string
+	trace     bool
+	log       []string
+	fired     map[string]int // coverage
+}
+
+func newWorld(seed uint64, set scenario) *world {
+	w := &world{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x5eed)), set: set, openAt: map[pair.Epoch]pair.MemberName{}, fired: map[string]int{}}
+	w.api = newAPI(w)
+	for i := range w.members {
+		w.members[i] = newMember(w, i)
+	}
+	for i := range w.ops {
+		w.ops[i] = &operator{w: w, index: i, site: siteOp0 + site(i)}
+	}
+	return w
+}
+
+func (w *world) after(d time.Duration, f func()) {
+	w.seq++
+	heap.Push(&w.events, event{at: w.now + max(d, 0), seq: w.seq, f: f})
+}
+
+func (w *world) run(until time.Duration) {
+	for len(w.events) > 0 && w.violation == "" {
+		e := heap.Pop(&w.events).(event)
+		if e.at > until {
+			heap.Push(&w.events, e)
+			break
+		}
+		w.now = e.at
+		e.f()
+	}
+	if w.violation == "" {
+		w.now = until
+	}
+}
+
+func (w *world) id(prefix string) string {
+	w.ids++
+	return fmt.Sprintf("%s%d", prefix, w.ids)
+}
+
+// between is a random duration.
+func (w *world) between(lo, hi time.Duration) time.Duration {
+	if hi <= lo {
+		return lo
+	}
+	return lo + time.Duration(w.rng.Int64N(int64(hi-lo)))
+}
+
+func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
+
+func (w *world) tracef(format string, args ...any) {
+	if w.trace {
+		w.log = append(w.log, fmt.Sprintf("%9.3fs %s", w.now.Seconds(), fmt.Sprintf(format, args...)))
+	}
+}
+
+func (w *world) violate(invariant, format string, args ...any) {
+	if w.violation == "" {
+		w.violation = invariant + ": " + fmt.Sprintf(format, args...)
+		w.tracef("VIOLATION %s", w.violation)
+	}
+}
+
+func (w *world) transcript() string { return strings.Join(w.log, "\n") }
+
+// deliver takes a message over the network: lost when the way is cut at either end of it,
+// late now and then.
+func (w *world) deliver(from, to site, f func()) {
+	if w.cut[from][to] > 0 {
+		return
+	}
+	d := w.between(200*time.Microsecond, 3*time.Millisecond)
+	if w.chance(w.set.lateMessages) {
+		d = w.between(50*time.Millisecond, 12*time.Second)
+	}
+	w.after(d, func() {
+		if w.cut[from][to] == 0 {
+			f()
+		}
+	})
+}
+
+// gate holds up what runs in something that can be stopped and resumed.
+type gate struct {
+	stopped int
+	held    []func()
+}
+
+func (g *gate) pass(f func()) {
+	if g.stopped > 0 {
+		g.held = append(g.held, f)
+		return
+	}
+	f()
+}
+
+func (g *gate) stop() { g.stopped++ }
+
+func (g *gate) resume() {
+	g.stopped--
+	for g.stopped == 0 && len(g.held) > 0 {
+		held := g.held
+		g.held = nil
+		for i, f := range held {
+			if g.stopped > 0 {
+				g.held = append(held[i:], g.held...)
+				return
+			}
+			f()
+		}
+	}
+}
+
+// errKilled unwinds a coroutine whose process has ended.
+var errKilled = errors.New("killed")
+
+// proc is a coroutine.
+type proc struct {
+	next  func() (struct{}, bool)
+	stop  func()
+	yield func(struct{}) bool
+	done  bool
+}
+
+func (w *world) spawn(f func()) *proc {
+	p := &proc{}
+	p.next, p.stop = iter.Pull(func(yield func(struct{}) bool) {
+		defer func() {
+			p.done = true
+			if r := recover(); r != nil && r != any(errKilled) {
+				panic(r)
+			}
+		}()
+		p.yield = yield
+		f()
+	})
+	return p
+}
+
+func (w *world) resume(p *proc) {
+	if p.done {
+		return
+	}
+	former := w.cur
+	w.cur = p
+	p.next()
+	w.cur = former
+}
+
+// park gives the thread back until somebody resumes this coroutine.
+func (w *world) park() {
+	if !w.cur.yield(struct{}{}) {
+		panic(errKilled)
+	}
+}
+
+// bitset is a set of transactions.
+type bitset []uint64
+
+func (b bitset) has(i int) bool { return i>>6 < len(b) && b[i>>6]&(1<<(i&63)) != 0 }
+
+func (b *bitset) add(i int) {
+	for i>>6 >= len(*b) {
+		*b = append(*b, 0)
+	}
+	(*b)[i>>6] |= 1 << (i & 63)
+}
+
+func (b bitset) clone() bitset { return append(bitset(nil), b...) }
+
+// missing is the first member of b that is in none of the others, or -1.
+func (b bitset) missing(others ...bitset) int {
+	for i, word := range b {
+		for _, o := range others {
+			if i < len(o) {
+				word &^= o[i]
+			}
+		}
+		if word != 0 {
+			for bit := range 64 {
+				if word&(1<<bit) != 0 {
+					return i<<6 + bit
+				}
+			}
+		}
+	}
+	return -1
+}
