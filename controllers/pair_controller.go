@@ -190,14 +190,19 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	}
 	switch {
 	case errors.Is(err, execute.ErrConflict):
-		v.log.V(1).Info("looking again", "step", step.Name(), "why", err.Error())
-		return 50 * time.Millisecond, nil
+		// What the step was conditional on is not so, or an agent refuses it: look again,
+		// ever more slowly while that goes on.
+		wait := v.session.refusedAgain(step.Name())
+		v.log.V(1).Info("looking again", "step", step.Name(), "why", err.Error(), "after", wait)
+		return min(next, wait), nil
 	case err != nil:
 		return min(next, lookSoon), err
 	case res.Pending != "":
 		v.log.V(1).Info("the step is pending", "step", step.Name(), "why", res.Pending)
 		return min(next, 250*time.Millisecond), nil
-	case res.Changed:
+	}
+	v.session.refusals = 0
+	if res.Changed {
 		return lookAtOnce, nil
 	}
 	return min(next, lookSoon), nil

@@ -27,11 +27,18 @@ func (c wallClock) Now() time.Time { return c.now() }
 func (r *PairReconciler) runner(v *visit) *execute.Runner {
 	asked := cluster.Agents{Client: func(s fencing.Subject) (*agentapi.Client, error) { return r.Agents.command(v, s) }}
 	pods := cluster.Pods{Client: r.Client, Live: r.Live, Namespace: v.pair.Namespace, LastRunning: v.session.lastRunning}
+	recorder := cluster.LaterRecorder{
+		Recorder: cluster.Recorder{
+			Client: r.Client, Live: r.Live, Pair: v.pair, Now: r.Now,
+			Finished: func(op v1alpha1.DatabasePairOperation) { r.finished(v, op) },
+		},
+		Later: &v.session.records, Log: v.log,
+	}
 	return &execute.Runner{
 		Effects: execute.Effects{
 			Authority: v.session.store, Fencers: asked, Copiers: asked, Comparers: asked, Pods: pods, Witnesses: pods,
 			Services:  cluster.Services{Client: r.Client, Name: v.name},
-			Recorder:  cluster.Recorder{Client: r.Client, Live: r.Live, Pair: v.pair, Now: r.Now, Finished: func(op v1alpha1.DatabasePairOperation) { r.finished(v, op) }},
+			Recorder:  recorder,
 			DonorHost: func(m pair.MemberName) string { return string(m) + "." + v.names.Domain() },
 		},
 		Clock: wallClock{r.Now}, Book: v.session.book, NewID: func() string { return string(uuid.NewUUID()) },
@@ -51,14 +58,13 @@ func sideBySide(steps []func() error) error {
 	return errors.Join(errs...)
 }
 
-// finished tells of an operation that has ended.
+// finished tells of an operation that has ended. It runs beside the reconcile.
 func (r *PairReconciler) finished(v *visit, op v1alpha1.DatabasePairOperation) {
 	kind := normal
 	if op.Status.Phase != v1alpha1.OperationSucceeded {
 		kind = warning
 	}
 	r.event(v.pair, kind, string(op.Spec.Type)+string(op.Status.Phase), op.Name+": "+op.Status.Message)
-	v.operations = append(slices.DeleteFunc(v.operations, func(o v1alpha1.DatabasePairOperation) bool { return o.Name == op.Name }), op)
 	operationTotal.WithLabelValues(v.name.Namespace, v.name.Name, string(op.Spec.Type), string(op.Status.Phase), op.Status.Proof).Inc()
 	if op.Status.StartTime == nil || op.Status.CompletionTime == nil {
 		return

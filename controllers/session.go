@@ -26,6 +26,8 @@ type session struct {
 	uid   types.UID
 	store *lease.Store
 	book  *fencing.Book
+	// records are written down in their order beside the reconcile.
+	records cluster.Later
 
 	// The fields below belong to the reconcile of this pair, of which there is one at a
 	// time.
@@ -38,6 +40,9 @@ type session struct {
 	problems map[string]int
 	told     map[string]string
 	spoke    failover.RuleName
+	// refusals in a row of one step.
+	refusals    int
+	refusedStep failover.StepName
 	// lastStatus is when the status was last written.
 	lastStatus time.Time
 
@@ -160,4 +165,13 @@ func (s *session) clientTLS(serverName string) (*tls.Config, error) {
 		MinVersion: tls.VersionTLS13, ServerName: serverName,
 		RootCAs: s.credential.roots, Certificates: []tls.Certificate{s.credential.cert},
 	}, nil
+}
+
+// refusedAgain is how long to wait after a refusal of a step: longer with each in a row.
+func (s *session) refusedAgain(step failover.StepName) time.Duration {
+	if s.refusedStep != step {
+		s.refusedStep, s.refusals = step, 0
+	}
+	s.refusals = min(s.refusals+1, 8)
+	return 20 * time.Millisecond << s.refusals
 }

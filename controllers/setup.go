@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -46,7 +47,11 @@ func (r *PairReconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrent
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("databasepair").
 		For(&v1alpha1.DatabasePair{}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: concurrent,
+			// An error must not put off a failover for minutes.
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](50*time.Millisecond, 5*time.Second),
+		}).
 		Watches(&v1alpha1.DatabasePairOperation{}, handler.EnqueueRequestsFromMapFunc(pairOfRecord)).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.pairsOfNode), builder.WithPredicates(nodeMatters())).
 		WatchesRawSource(source.TypedChannel(heard, handler.TypedFuncs[types.NamespacedName, reconcile.Request]{
@@ -91,7 +96,7 @@ func pairOfLabel(_ context.Context, o client.Object) []reconcile.Request {
 
 func pairOfRecord(_ context.Context, o client.Object) []reconcile.Request {
 	op, ok := o.(*v1alpha1.DatabasePairOperation)
-	if !ok || op.Status.Phase.Terminal() {
+	if !ok {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: op.Namespace, Name: op.Spec.PairRef.Name}}}

@@ -55,6 +55,9 @@ func eventKind(plan failover.Plan) string {
 	case failover.Doubts, failover.Holds:
 		return warning
 	case failover.Acts:
+		if plan.Rule == failover.RuleLabelsFollow {
+			return ""
+		}
 		return normal
 	case failover.Waits, failover.Settled:
 	}
@@ -86,8 +89,13 @@ func (r *PairReconciler) tellMember(v *visit, m *failover.Member) {
 			continue
 		}
 		v.session.problems[key] = p.Count
-		if p.Code == agentapi.ProblemWritablePassive && p.Count > before {
+		corrected := p.Code == agentapi.ProblemWritablePassive && p.Count > before
+		if corrected {
 			readonlyCorrections.WithLabelValues(v.name.Namespace, v.name.Name, name).Add(float64(p.Count - before))
+		}
+		if had && !corrected {
+			// It goes on; a count that rises is no news.
+			continue
 		}
 		r.event(v.pair, warning, string(p.Code), name+": "+p.Message)
 	}
