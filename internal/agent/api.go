@@ -306,13 +306,6 @@ func (a *Agent) orderSeed(ctx context.Context, c agentapi.SeedCommand) (agentapi
 	return done, nil
 }
 
-func (a *Agent) orderRewind(_ context.Context, c agentapi.RewindCommand) (agentapi.Done, error) {
-	if err := a.head(c.Command); err != nil {
-		return agentapi.Done{}, err
-	}
-	return agentapi.Done{}, refuse(agentapi.ErrorRefused, "this agent's version cannot rewind; seed the member anew")
-}
-
 // snapshot is what this binlog holds up to its end, with the facts that say whether the
 // answer is of use.
 func (a *Agent) snapshot(ctx context.Context, c agentapi.Command) (agentapi.SnapshotReply, error) {

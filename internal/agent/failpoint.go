@@ -13,6 +13,8 @@ const (
 	failAfterInstall    Failpoint = "after-install"    // installed, identity not written
 	failAfterQuarantine Failpoint = "after-quarantine" // void, nothing wiped
 	failAfterClone      Failpoint = "after-clone"      // copied, never started
+	failBeforeRewind    Failpoint = "before-rewind"
+	failAfterRewind     Failpoint = "after-rewind" // cut, the unclean end still noted
 	failBeforePersist   Failpoint = "before-persist"
 	failAfterPersist    Failpoint = "after-persist"
 	failBeforeStart     Failpoint = "before-start"
@@ -26,6 +28,7 @@ const (
 func Failpoints() []Failpoint {
 	return []Failpoint{
 		failAfterMark, failAfterInit, failAfterAccounts, failAfterInstall, failAfterQuarantine, failAfterClone,
+		failBeforeRewind, failAfterRewind,
 		failBeforePersist, failAfterPersist, failBeforeStart, failBeforeReceiver, failBeforeOpen, failAfterOpen, failBeforeClose,
 	}
 }

@@ -39,7 +39,7 @@ func (a *Agent) occupy(phase agentapi.Phase, data pair.DataID) error {
 		return errSame
 	case a.busy != nil:
 		return errBusy
-	case a.identity.DataID == data && !a.identity.Void:
+	case data != "" && a.identity.DataID == data && !a.identity.Void:
 		return errSame
 	}
 	a.busy = &maintenance{phase: phase, data: data}
@@ -171,6 +171,7 @@ func (a *Agent) makeAccounts(ctx context.Context) error {
 		_ = stop(false)
 		return err
 	}
+	ops.Disconnect() // mysqld would wait for the session
 	return stop(true)
 }
 

@@ -1,6 +1,10 @@
 package agent_test
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,8 +15,70 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// bootstrap plays the operator until both members are in sync, as the bootstrap does.
+// bootstrap has both members running, in sync, the first one open at epoch 1. The data
+// is that of a pair that went the whole way once in this process.
 func (w *world) bootstrap() {
+	w.t.Helper()
+	a, b := w.members[0], w.members[1]
+	template := filepath.Join(filepath.Dir(w.program), "template")
+	if _, err := os.Stat(template); err != nil {
+		w.bootstrapFresh()
+		w.keep(template)
+		return
+	}
+	for i, m := range w.members {
+		out, err := exec.Command("cp", "-a", "--sparse=always", filepath.Join(template, strconv.Itoa(i))+"/.", m.path("data")).CombinedOutput()
+		if err != nil {
+			w.t.Fatalf("copy the template: %v %s", err, out)
+		}
+	}
+	w.write(func(r *authority.Record) {
+		r.Data[a.name], r.Data[b.name] = "data-0", "data-1"
+		r.Epoch, r.Holder = 1, a.holder()
+		r.Ledger = authority.Ledger{Version: 10, State: authority.Solo, First: a.name}
+	})
+	b.start()
+	a.start()
+	a.awaitPhase(agentapi.PhaseOpen, 90*time.Second)
+	w.join(b, a)
+}
+
+// keep ends both members cleanly, which SIGTERM does with a primary that is solo, copies
+// their volumes and starts them again.
+func (w *world) keep(template string) {
+	t := w.t
+	t.Helper()
+	a, b := w.members[0], w.members[1]
+	w.write(func(r *authority.Record) {
+		r.Ledger = authority.Ledger{Version: 9, State: authority.Solo, First: a.name}
+	})
+	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range w.members {
+		_ = m.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-m.ended:
+		case <-time.After(60 * time.Second):
+			t.Fatalf("%s does not end on SIGTERM", m.name)
+		}
+		to := filepath.Join(template, strconv.Itoa(i))
+		if err := os.MkdirAll(to, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command("cp", "-a", "--sparse=always", m.path("data")+"/.", to).CombinedOutput(); err != nil {
+			t.Fatalf("keep the volume: %v %s", err, out)
+		}
+	}
+	w.write(func(r *authority.Record) { r.Ledger.Version = 10 })
+	b.start()
+	a.start()
+	a.awaitPhase(agentapi.PhaseOpen, 90*time.Second)
+	w.join(b, a)
+}
+
+// bootstrapFresh plays the operator from two empty volumes on.
+func (w *world) bootstrapFresh() {
 	t := w.t
 	t.Helper()
 	a, b := w.members[0], w.members[1]
@@ -96,15 +162,23 @@ func (w *world) join(m, primary *member) {
 	}
 }
 
+// revoke takes the authority away, if somebody has it.
+func (w *world) revoke() {
+	w.write(func(r *authority.Record) {
+		if r.Holder.Nobody() {
+			return
+		}
+		r.LastHolder = &authority.LastHolder{Holder: r.Holder, DataID: r.Data[r.Holder.Member], Epoch: r.Epoch}
+		r.Holder = pair.Holder{}
+		r.Epoch++
+	})
+}
+
 // failover revokes, fences and promotes, as the operator does.
 func (w *world) failover(from, to *member) {
 	t := w.t
 	t.Helper()
-	w.write(func(r *authority.Record) {
-		r.LastHolder = &authority.LastHolder{Holder: r.Holder, DataID: r.Data[from.name], Epoch: r.Epoch}
-		r.Holder = pair.Holder{}
-		r.Epoch++
-	})
+	w.revoke()
 	fenced, err := to.client.AckFence(t.Context(), w.head())
 	if err != nil || !fenced.Ceased || !fenced.ReceiverStopped {
 		t.Fatalf("ack fence: %+v %v", fenced, err)
@@ -118,7 +192,7 @@ func (w *world) failover(from, to *member) {
 		r.Holder = to.holder()
 		r.Epoch++
 		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Solo, First: to.name}
-		r.Left = &authority.Left{Member: from.name, DataID: r.Data[from.name], Epoch: r.Epoch - 2, Clean: true}
+		r.Left = &authority.Left{Member: from.name, DataID: r.Data[from.name], Epoch: r.LastHolder.Epoch, Clean: true}
 	})
 	if _, err := to.client.Look(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
@@ -141,7 +215,7 @@ func (w *world) disjoint() {
 
 func TestAPairBootstrapsFailsOverAndComesBack(t *testing.T) {
 	w := newWorld(t)
-	w.bootstrap()
+	w.bootstrapFresh()
 	a, b := w.members[0], w.members[1]
 	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, v INT)"); err != nil {
 		t.Fatal(err)

@@ -162,6 +162,7 @@ func (a *Agent) settle(ctx context.Context) error {
 		_ = stop(false)
 		return err
 	}
+	ops.Disconnect() // mysqld would wait for the session
 	return stop(true)
 }
 

@@ -159,6 +159,8 @@ type run struct {
 	asked        pair.LedgerVersion // version of the SetWaiting under way
 	askedWaiting bool
 	closeBy      Instant
+	mild         bool    // the close under way is of a member that was shut before
+	unproven     int     // mild closes in a row that were not proven
 	ended        Instant // when the last run ended, or the process started
 	proved       bool    // closed since the newest fence, re-read after the fact
 	retry        Instant // no Open, Start, CheckTail before

@@ -1,5 +1,7 @@
 package authority
 
+import "github.com/dbpair/dbpair/internal/planted"
+
 // killAt is when an open mysqld has to be killed; 0 for never.
 func (m *Machine) killAt() Instant {
 	if !m.serving.mayWrite() {
@@ -17,7 +19,7 @@ func (m *Machine) softAt() Instant {
 }
 
 func (m *Machine) setDeadman(at Instant) {
-	if m.deadman != at {
+	if m.deadman != at && !planted.On("noDeadman") {
 		m.deadman = at
 		m.do(SetDeadman{Deadline: at})
 	}
@@ -30,6 +32,7 @@ func (m *Machine) kill(reason string) {
 }
 
 func (m *Machine) close(reason string) {
+	m.run.mild = m.serving == Shut
 	m.serving = Closing
 	m.run.proved = false
 	m.run.closeBy = m.now.Add(m.cfg.SoftLead)
@@ -49,15 +52,15 @@ func (m *Machine) enforce() {
 	switch m.serving {
 	case Opening, Serves:
 		switch {
-		case m.now >= m.killAt():
+		case m.now >= m.killAt() && !planted.On("noSelfFence") && !planted.On("noDeadman"):
 			m.kill("no confirmation came in time")
 		case !m.takesItself():
 			m.close("this member is not the holder")
-		case !holds || m.now >= m.softAt():
+		case (!holds || m.now >= m.softAt()) && !planted.On("noSelfFence") && !planted.On("noDeadman"):
 			m.close("no confirmation came in time")
 		}
 	case Closing:
-		if m.now >= m.run.closeBy {
+		if m.now >= m.run.closeBy && !m.forgive() {
 			m.kill("the soft fence took too long")
 		}
 	case Killing:
@@ -128,7 +131,7 @@ func (m *Machine) serveOpen() {
 		return
 	}
 	version := m.rec.Ledger.Version
-	if version > m.run.acted || version == m.run.acted && m.mustWait() != m.run.waiting {
+	if version > m.run.acted || planted.On("noLedgerVersions") && version != m.run.acted || version == m.run.acted && m.mustWait() != m.run.waiting {
 		m.run.asked, m.run.askedWaiting = version, m.mustWait()
 		m.do(SetWaiting{Waiting: m.mustWait(), Version: version})
 	}
@@ -173,7 +176,7 @@ func (m *Machine) startMysqld() {
 
 // tailBlocks reports whether a tail that recovery committed keeps this member closed.
 func (m *Machine) tailBlocks() bool {
-	return m.run.tail && !m.run.tailCovered && !m.cfg.Async && !m.solo()
+	return m.run.tail && !m.run.tailCovered && !m.cfg.Async && !m.solo() && !planted.On("noTailRule")
 }
 
 func (m *Machine) tryOpen() {
@@ -211,7 +214,7 @@ func (m *Machine) mayOpen() bool {
 	if c.fresh {
 		return m.now < m.recAsked.Add(m.cfg.T)
 	}
-	return c.word
+	return c.word || planted.On("F12")
 }
 
 // follow replicates from the holder, unless the ack fence of this epoch says no (F6).

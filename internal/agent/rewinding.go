@@ -1,0 +1,132 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/rewind"
+)
+
+// orderRewind cuts the tail that a former primary holds since its unclean end, before
+// any mysqld touches it. The agent judges by its own reading of the Lease.
+func (a *Agent) orderRewind(ctx context.Context, c agentapi.RewindCommand) (agentapi.Done, error) {
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
+	if err := a.head(c.Command); err != nil {
+		return done, err
+	}
+	keep, err := gtid.Parse(c.HolderGTIDs)
+	if err != nil || keep.IsEmpty() {
+		return done, refuse(agentapi.ErrorRefused, "holderGTIDs %.100q is not what a primary's binlog holds (%v)", c.HolderGTIDs, err)
+	}
+	record, err := a.ownReading(ctx)
+	if err != nil {
+		return done, err
+	}
+	if err := a.mayRewind(record, c); err != nil {
+		return done, refuse(agentapi.ErrorRefused, "%v", err)
+	}
+	switch err := a.occupy(agentapi.PhaseHeld, ""); {
+	case errors.Is(err, errSame):
+		return done, nil
+	case err != nil:
+		return done, refuse(agentapi.ErrorRefused, "%v", err)
+	}
+	a.state.bump()
+	go a.rewind(a.ctx, keep)
+	return done, nil
+}
+
+func (a *Agent) mayRewind(record authority.Record, c agentapi.RewindCommand) error {
+	self, view, id := a.env.PodName, a.state.view(), a.getIdentity()
+	left := record.Left
+	switch {
+	case record.PairUID != a.env.PairUID:
+		return errors.New("the Lease is of another pair")
+	case record.Epoch != c.Epoch || record.Ledger.Version != c.LedgerVersion:
+		return fmt.Errorf("the Lease is at epoch %d and ledger version %d, the command names %d and %d",
+			record.Epoch, record.Ledger.Version, c.Epoch, c.LedgerVersion)
+	case record.Holder.Member != a.env.Peer:
+		return fmt.Errorf("the holder is %q and not the peer", record.Holder)
+	case record.Ledger.InSync(self) || record.Ledger.State == authority.Joining:
+		return fmt.Errorf("the ledger is %s: this member's data may be wanted", record.Ledger.State)
+	case id.Void || id.DataID != c.Target || record.Data[self] != c.Target:
+		return fmt.Errorf("the volume holds data %q, the Lease names %q, the command is about %q", id.DataID, record.Data[self], c.Target)
+	case view.Serving != authority.Stopped || view.Durable.OpenAt == 0:
+		return errors.New("mysqld is not held after an unclean end")
+	case view.Durable.Touched:
+		return errors.New("mysqld was started since the unclean end: the tail is committed")
+	case left == nil || left.Member != self || left.DataID != id.DataID || left.Epoch != view.Durable.OpenAt || !left.Clean:
+		return errors.New("the Lease does not say that what this member left behind was never acknowledged")
+	}
+	return nil
+}
+
+func (a *Agent) rewind(ctx context.Context, keep gtid.Set) {
+	err := a.tryRewind(ctx, keep)
+	a.vacate()
+	a.post(authority.DataReady{At: process.Now(), DataID: a.dataID(), EpochFile: true, Renewed: err == nil})
+	if err != nil {
+		a.log.Error(err, "cannot rewind")
+		a.state.problem(agentapi.ProblemErrant, "the tail cannot be cut, the data is kept as it is: "+err.Error())
+	} else {
+		a.state.resolve(agentapi.ProblemErrant)
+	}
+	a.state.bump()
+}
+
+func (a *Agent) tryRewind(ctx context.Context, keep gtid.Set) error {
+	a.post(authority.DataGone{At: process.Now()})
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for view := a.state.view(); view.Data; view = a.state.view() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	// From here on the machine starts nothing; it may have done so before.
+	a.mu.Lock()
+	proc := a.child.proc
+	a.mu.Unlock()
+	if view := a.state.view(); view.Serving != authority.Stopped || proc != nil || view.Durable.Touched {
+		return errors.New("mysqld was started meanwhile")
+	}
+	uuid, err := serverUUID(a.vol.DataDir())
+	if err != nil {
+		return err
+	}
+	a.failures.at(failBeforeRewind)
+	result, err := rewind.Cut(rewind.Member{
+		DataDir: a.vol.DataDir(), Server: uuid, Keep: keep, Quarantine: a.vol.QuarantineDir(),
+	}, time.Now())
+	if err != nil {
+		return err
+	}
+	a.failures.at(failAfterRewind)
+	a.log.Info("rewound", "transactions", result.Tail.Transactions, "errant", result.Tail.Errant.String(), "saved", result.Saved)
+	return nil
+}
+
+// serverUUID reads the UUID of a data directory whose mysqld is down.
+func serverUUID(dir string) (gtid.ServerUUID, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "auto.cnf"))
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.SplitSeq(string(text), "\n") {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "server-uuid="); ok {
+			return gtid.ParseServerUUID(value)
+		}
+	}
+	return "", fmt.Errorf("%s/auto.cnf names no server-uuid", dir)
+}

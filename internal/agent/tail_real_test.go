@@ -1,0 +1,116 @@
+package agent_test
+
+import (
+	"context"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+)
+
+// TestATailIsRewoundAndTheMemberComesBack kills a primary with a commit that waits for
+// its peer, fails over, and takes the member back without a copy.
+func TestATailIsRewoundAndTheMemberComesBack(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	w.leaveTail(a, b)
+
+	// The former primary waits to hear who the holder is, and is not started.
+	a.awaitPhase(agentapi.PhaseHeld, 10*time.Second)
+	w.failover(a, b)
+	if err := b.exec(b.db("app"), "INSERT INTO t VALUES (2)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(3 * time.Second) // longer than RestartInPlaceAfter: another is named
+	if s := a.awaitPhase(agentapi.PhaseHeld, time.Second); s.Mysqld.Running || s.Touched {
+		t.Fatal("mysqld of a former primary was started though another is the holder")
+	}
+
+	snapshot, err := b.client.Snapshot(t.Context(), w.head())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewind := agentapi.RewindCommand{Command: w.head(), HolderGTIDs: snapshot.BinlogGTIDs, Target: "data-0"}
+	stale := rewind
+	stale.Epoch--
+	if _, err := a.client.Rewind(t.Context(), stale); err == nil {
+		t.Error("a rewind of an older epoch was accepted")
+	}
+	if _, err := a.client.Rewind(t.Context(), rewind); err != nil {
+		t.Fatal(err)
+	}
+	w.join(a, b)
+	var rows, tail int
+	w.await("the new row is there", 10*time.Second, func() bool {
+		err := a.db("app").QueryRow("SELECT COUNT(*), COALESCE(SUM(id = 1), 0) FROM t").Scan(&rows, &tail)
+		return err == nil && rows == 1
+	})
+	if tail != 0 {
+		t.Error("a write that was never acknowledged is on the former primary")
+	}
+	w.disjoint()
+}
+
+// leaveTail kills the primary's mysqld while a commit waits that the peer has not
+// received, and revokes its authority.
+func (w *world) leaveTail(a, b *member) {
+	t := w.t
+	t.Helper()
+	_ = b.cmd.Process.Signal(syscall.SIGSTOP)
+	defer func() { _ = b.cmd.Process.Signal(syscall.SIGCONT) }()
+	if err := b.exec(b.db("root"), "STOP REPLICA IO_THREAD"); err != nil {
+		t.Fatal(err)
+	}
+	refused := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		_, err := a.db("app").ExecContext(ctx, "INSERT INTO t VALUES (1)")
+		refused <- err
+	}()
+	a.awaitState("a commit waits", 10*time.Second, func(s agentapi.State) bool { return s.Server != nil && s.Server.WaitSessions == 1 })
+	if err := syscall.Kill(a.mysqldPID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	w.revoke()
+	if err := <-refused; err == nil {
+		t.Fatal("a commit that nobody acknowledged got an OK")
+	}
+}
+
+func TestASeedReplacesDataOnlyWhenTheLeaseSaysSo(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	command := agentapi.SeedCommand{Command: w.head(), Donor: a.name, DonorHost: "127.0.0.1", Target: "data-1", DataID: "data-2"}
+	if _, err := b.client.Seed(t.Context(), command); err == nil || !strings.Contains(err.Error(), "ledger") {
+		t.Errorf("a member in sync was seeded: %v", err)
+	}
+	holder := command
+	holder.Donor, holder.Target = b.name, "data-0"
+	if _, err := a.client.Seed(t.Context(), holder); err == nil || !strings.Contains(err.Error(), "holder") {
+		t.Errorf("the holder was seeded: %v", err)
+	}
+	w.write(func(r *authority.Record) {
+		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Solo, First: a.name}
+	})
+	command.Command = w.head()
+	if _, err := b.client.Seed(t.Context(), command); err == nil || !strings.Contains(err.Error(), "still names") {
+		t.Errorf("a member whose data the Lease names was seeded: %v", err)
+	}
+	w.seed(b, a, "data-2")
+	if s := b.awaitPhase(agentapi.PhaseClosed, 10*time.Second); s.DataID != "data-2" {
+		t.Errorf("data %q after the seed", s.DataID)
+	}
+	w.join(b, a)
+}
