@@ -27,6 +27,10 @@ type verb struct {
 }
 
 var verbs = []verb{
+	{"failover", v1alpha1.OperationFailover, false,
+		"Make the other member the primary, with the proofs that an automatic failover needs",
+		"A failover of pair %[1]s ends the sessions of its clients and kills the present primary's mysqld. No acknowledged write is lost in\n" +
+			"durability.mode Lossless; in Async, what the passive has not received is lost."},
 	{"adopt", v1alpha1.OperationAdopt, true,
 		"Make one member's data the pair's truth after the authority was lost or rolled back",
 		"Adopting %[2]s makes its data the truth of pair %[1]s. Writes that only the other member has are no longer part of it:\n" +
