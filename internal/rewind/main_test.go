@@ -1,0 +1,10 @@
+package rewind_test
+
+import (
+	"os"
+	"testing"
+
+	"github.com/dbpair/dbpair/internal/mysqldtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(mysqldtest.Main(m)) }
