@@ -167,7 +167,7 @@ func (m *Machine) clockJumped(e ClockJumped) {
 		m.lapse()
 		return
 	}
-	if e.Forward > 0 && m.confirm.at.Add(e.Forward+m.cfg.T) <= m.now {
+	if e.Forward > 0 && m.confirm.at.Add(m.cfg.T-e.Forward) <= m.now {
 		m.kill("the wall clock jumped past the confirmation")
 	} else if m.serving != Killing {
 		m.close("the wall clock jumped")
