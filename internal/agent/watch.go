@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -74,16 +75,30 @@ func (w *watch) look(ctx context.Context) {
 	if time.Since(w.corrected) > time.Minute {
 		a.state.resolve(agentapi.ProblemWritablePassive)
 	}
-	if e := status.Channel.ApplierError; e.Number != 0 && !status.Channel.ApplierRunning {
-		a.state.problem(agentapi.ProblemReplication, "the applier stopped: "+e.Message)
-	} else if e := status.Channel.ReceiverError; e.Number != 0 && status.Channel.Receiver != mysqlops.ReceiverStreaming {
-		a.state.problem(agentapi.ProblemReplication, "the receiver does not stream: "+e.Message)
-	} else {
-		a.state.resolve(agentapi.ProblemReplication)
-	}
+	w.judgeChannel(status, view)
 	if err := a.ops.Warm(ctx); err != nil {
 		a.log.V(1).Info("the sessions of the fence path are not all there", "reason", err.Error())
 	}
+}
+
+// judgeChannel names what is wrong with replication. A primary's reverse channel has
+// nothing to bring; that its peer is away is not its problem.
+func (w *watch) judgeChannel(status mysqlops.Status, view authority.View) {
+	applier, receiver := status.Channel.ApplierError, status.Channel.ReceiverError
+	switch {
+	case view.Serving != authority.Serves && applier.Number != 0 && !status.Channel.ApplierRunning:
+		w.a.state.problem(agentapi.ProblemReplication, "the applier stopped: "+plain(applier.Message))
+	case view.Serving != authority.Serves && receiver.Number != 0 && status.Channel.Receiver != mysqlops.ReceiverStreaming:
+		w.a.state.problem(agentapi.ProblemReplication, "the receiver does not stream: "+plain(receiver.Message))
+	default:
+		w.a.state.resolve(agentapi.ProblemReplication)
+	}
+}
+
+// plain takes away the count of attempts, which would be news every second.
+func plain(message string) string {
+	text, _, _ := strings.Cut(message, " This was attempt")
+	return text
 }
 
 // keepReadOnly corrects a passive that somebody made writable. It holds the turn, so

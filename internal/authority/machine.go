@@ -143,6 +143,8 @@ type Machine struct {
 	following pair.Epoch // epoch of the last Follow
 	deadman   Instant
 	ending    bool
+	endingAt  Instant
+	missing   bool // the Lease, when it was last read
 	until     Instant
 	rng       uint64
 	out       []Action

@@ -1,6 +1,10 @@
 package authority
 
-import "time"
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/planted"
+)
 
 // confirmation is what the right to be open rests on (R2): that this member was the
 // holder at the known epoch at some instant after at.
@@ -29,6 +33,7 @@ type asking struct {
 	leaseNext          Instant
 	answered           Instant // newest AskedAt of a Lease that was read
 	look               bool
+	peerHeard          Instant // newest AskedAt of a vouch that was answered
 	receiverAt         Instant
 	persistAt          Instant
 	tailAt             Instant
@@ -44,7 +49,7 @@ func (m *Machine) takesItself() bool {
 }
 
 func (m *Machine) expire() {
-	if m.confirm.valid && m.now >= m.confirm.at.Add(m.cfg.T) {
+	if m.confirm.valid && m.now >= m.confirm.at.Add(m.cfg.T) && !planted.On("noSelfFence") {
 		m.lapse()
 	}
 }
@@ -75,6 +80,7 @@ func (m *Machine) leaseRead(e LeaseRead) {
 	}
 	if e.Outcome != ReadFailed {
 		m.ask.answered = max(m.ask.answered, e.AskedAt)
+		m.missing = e.Outcome == ReadMissing
 	}
 	if e.Outcome != ReadFound || e.Record.PairUID != m.cfg.PairUID {
 		return
@@ -101,12 +107,15 @@ func (m *Machine) leaseRead(e LeaseRead) {
 		m.want.Holder = rec.Holder
 		m.lapse()
 	}
-	if rec.Ledger.Version >= m.want.Ledger && (m.rec == nil || e.AskedAt >= m.recAsked) {
+	if rec.Ledger.Version >= m.want.Ledger && (m.rec == nil || e.AskedAt >= m.recAsked) || planted.On("noLedgerVersions") {
 		m.want.Ledger = rec.Ledger.Version
 		m.rec, m.recAsked = &rec, e.AskedAt
 	}
 	if m.takesItself() {
 		m.confirm.named = max(m.confirm.named, e.AskedAt)
+		if planted.On("leaseFromReply") {
+			e.AskedAt = m.now
+		}
 		m.confirmed(e.AskedAt)
 	} else {
 		m.confirm.valid = false
@@ -121,6 +130,7 @@ func (m *Machine) vouchAnswered(e VouchAnswered) {
 	if !e.Answered {
 		return
 	}
+	m.ask.peerHeard = max(m.ask.peerHeard, e.AskedAt)
 	if e.Known > m.want.Known {
 		m.raise(e.Known)
 		return
@@ -137,6 +147,9 @@ func (m *Machine) vouchAnswered(e VouchAnswered) {
 	}
 	if e.AskedAt >= m.confirm.lapsed {
 		m.confirm.word = true
+	}
+	if planted.On("vouchFromReply") {
+		e.AskedAt = m.now
 	}
 	m.confirmed(e.AskedAt)
 }

@@ -146,6 +146,18 @@ func TestSIGTERMOnAPrimaryWaitsForTheSwitchover(t *testing.T) {
 	t.Run("alone", func(t *testing.T) {
 		must[Close](t, "at once", end(t, soloOf("shop-0", 1)).log)
 	})
+	t.Run("the Lease is gone", func(t *testing.T) {
+		r := end(t, both(1))
+		must[Close](t, "gone", r.step(LeaseRead{AskedAt: r.now, At: r.now, Outcome: ReadMissing}))
+	})
+	t.Run("the peer is gone", func(t *testing.T) {
+		r := end(t, both(1))
+		for limit := r.now.Add(testT); r.now <= limit; {
+			r.read(record(2, me, both(1)))
+			r.after(100 * time.Millisecond)
+		}
+		must[Close](t, "silent for T", r.log)
+	})
 }
 
 func TestAForwardJumpOfTheWallClockCountsAsTime(t *testing.T) {

@@ -138,8 +138,12 @@ func (m *Machine) serveOpen() {
 }
 
 // awaitSwitchover reports whether an open primary that was asked to end stays open
-// for the operator to switch over (R8).
+// for the operator to switch over (R8): not when the pair is being taken down, which
+// shows in a Lease that is gone or a peer that is.
 func (m *Machine) awaitSwitchover() bool {
+	if m.missing || m.now >= max(m.ask.peerHeard, m.endingAt).Add(m.cfg.T) {
+		return false
+	}
 	return m.rec != nil && m.rec.Ledger.InSync(m.cfg.Peer) && m.now < m.until.Add(-m.cfg.StopTime-m.cfg.SoftLead)
 }
 

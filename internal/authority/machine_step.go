@@ -56,6 +56,9 @@ func (m *Machine) take(event Event) {
 	case ClockJumped:
 		m.clockJumped(e)
 	case Terminate:
+		if !m.ending {
+			m.endingAt = m.now
+		}
 		m.ending, m.until = true, e.Until
 	case Reconfigured:
 		m.cfg.Async = e.Async
