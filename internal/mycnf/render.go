@@ -233,13 +233,10 @@ func (m Member) owned() []line {
 // writeLine writes "name = value" so that mysqld reads the value as it is:
 // quoted, since # begins a comment, and with backslashes doubled.
 func writeLine(b *strings.Builder, name, value string) {
-	b.WriteString(name)
-	if value != "" {
-		mark := `"`
-		if strings.Contains(value, `"`) {
-			mark = `'`
-		}
-		b.WriteString(" = " + mark + strings.ReplaceAll(value, `\`, `\\`) + mark)
+	mark := `"`
+	if strings.Contains(value, `"`) {
+		mark = `'`
 	}
+	b.WriteString(name + " = " + mark + strings.ReplaceAll(value, `\`, `\\`) + mark)
 	b.WriteByte('\n')
 }
