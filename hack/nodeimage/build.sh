@@ -179,6 +179,9 @@ build() {
   have mmdebstrap || die "mmdebstrap is missing: as root, apt-get install mmdebstrap"
   need_root "building the node image"
   "$HACK/nodeimage/binaries.sh" mkimg crictl kindnetd pause kind etcd kube-all coredns local-path-provisioner
+  # Images may have been removed, or belong to another engine than the last time.
+  docker image inspect "$base_image" >/dev/null 2>&1 || rm -f "$work/.base_image.recipe"
+  docker image inspect "$NODE_IMAGE" >/dev/null 2>&1 || rm -f "$work/.node_image.recipe"
   step base_root
   step runtime
   step base_image install_tree settle_services oci_spec forget_machine "$CACHE/bin/kube-all" "$CACHE/bin/crictl"
