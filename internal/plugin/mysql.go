@@ -18,11 +18,12 @@ import (
 
 // shell runs the client of the pod's own image. The password goes from a file of the pod
 // into the client's environment: it is on no command line and never leaves the pod.
+// The application may only log in with TLS, which a client does not use over a socket unless told to.
 // $1 is the socket, $2 the file, $3 the account; what follows is the caller's.
 const shell = `socket=$1 file=$2 account=$3; shift 3
 MYSQL_PWD=$(cat "$file") || exit 1
 export MYSQL_PWD
-exec mysql --no-defaults --socket="$socket" --user="$account" "$@"`
+exec mysql --no-defaults --socket="$socket" --ssl-mode=REQUIRED --user="$account" "$@"`
 
 // socketPath is where mysqld listens inside the pod.
 const socketPath = agentapi.RunDir + "/mysqld.sock"
