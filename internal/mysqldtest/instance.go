@@ -112,9 +112,12 @@ func newInstance(tb testing.TB, binaries Binaries, options Options) *Instance {
 
 // Boot writes the option file and starts mysqld closed, as the agent does, and
 // waits until it answers.
-func (i *Instance) Boot() {
+func (i *Instance) Boot() { i.BootWith() }
+
+// BootWith is Boot with flags added at the end, where they win.
+func (i *Instance) BootWith(flags ...string) {
 	i.tb.Helper()
-	i.launch(mycnf.Flags(i.optionFile())...)
+	i.launch(append(mycnf.Flags(i.optionFile()), flags...)...)
 	if err := i.awaitReady(); err != nil {
 		i.tb.Fatalf("mysqld does not come up: %v\n%s", err, i.Log())
 	}
