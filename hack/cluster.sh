@@ -47,14 +47,16 @@ up() {
 
 load() {
   use_engine
-  local images=("$@") one
+  local images=("$@") one workers
   if [ ${#images[@]} = 0 ]; then
     for one in "$MYSQL_IMAGE" "$image"; do
       if docker image inspect "$one" >/dev/null 2>&1; then images+=("$one"); fi
     done
   fi
   [ ${#images[@]} -gt 0 ] || die "no image to load: run hack/mysqlimage/build.sh and hack/images.sh first"
-  for one in "${images[@]}"; do stage "load $one" kind load docker-image --name "$cluster" "$one"; done
+  # Pods of ours never run on the control plane, so its disk is spared.
+  workers=$(kind get nodes --name "$cluster" | grep -v 'control-plane$' | paste -sd, -)
+  for one in "${images[@]}"; do stage "load $one" kind load docker-image --name "$cluster" --nodes "$workers" "$one"; done
 }
 
 down() {

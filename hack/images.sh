@@ -47,6 +47,7 @@ build() {
   "$CACHE/bin/mkimg" -o "$work/image.tar" -user 65532:65532 -label "dbpair.contents=$label" \
     -label org.opencontainers.image.source=https://github.com/dbpair/dbpair "$image=$work/root,/manager"
   docker load -q -i "$work/image.tar"
+  docker image prune -f --filter label=dbpair.contents >/dev/null
 }
 
 locked image build >&2

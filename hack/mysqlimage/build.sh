@@ -27,6 +27,7 @@ pack() {
   "$CACHE/bin/mkimg" -o "$work/image.tar" -user "$MYSQL_UID:$MYSQL_UID" -label "dbpair.recipe=$1" -env "MYSQL_MAJOR=$MYSQL_SERIES" \
     "$MYSQL_IMAGE=$root,/usr/sbin/mysqld"
   docker load -i "$work/image.tar"
+  docker image prune -f --filter label=dbpair.recipe >/dev/null
   rm -rf "$root" "$work/busybox" "$work/image.tar"
 }
 
