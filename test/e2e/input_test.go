@@ -98,7 +98,7 @@ func TestBadEdits(t *testing.T) {
 			t.Errorf("%s: %v, want %q", fragment, err, want)
 		}
 	}
-	s.awaitComplaint(p, "no-such-class") // the volume that nobody binds
+	s.awaitComplaint(p, "data-shop-0", "storageClassName") // the volume that nobody binds
 	operation := &v1alpha1.DatabasePairOperation{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "adopt"},
 		Spec:       v1alpha1.OperationSpec{PairRef: v1alpha1.PairReference{Name: "shop"}, Type: v1alpha1.OperationAdopt},

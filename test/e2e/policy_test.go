@@ -30,7 +30,9 @@ func TestAdmissionPolicy(t *testing.T) {
 	}))
 	editor, err := cluster.As(user)
 	s.must(err)
-	key := func(name string) types.NamespacedName { return types.NamespacedName{Namespace: s.namespace, Name: name} }
+	key := func(name string) types.NamespacedName {
+		return types.NamespacedName{Namespace: s.namespace, Name: name}
+	}
 
 	// patched reads an object as the admin, changes it, and writes it as the editor.
 	patched := func(object client.Object, name string, change func()) error {

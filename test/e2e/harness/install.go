@@ -20,7 +20,7 @@ import (
 const Release = "dbpair"
 
 // leaderLease is the Lease by which the operator's replicas elect their leader.
-const leaderLease = "dbpair.dbpair.io"
+const leaderLease = "dbpair-manager"
 
 // baseValues make a lost leader replaced within seconds.
 var baseValues = []string{

@@ -2,14 +2,16 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/resources"
 )
 
 // LabelE2E marks what the tests made.
@@ -31,21 +33,24 @@ func (c *Cluster) NewNamespace(ctx context.Context, prefix string) (string, erro
 	return ns.Name, nil
 }
 
-// DeleteNamespace removes a namespace and waits until it is gone, so that what a test
-// leaves behind does not slow the next one.
+// DeleteNamespace removes the pairs of a namespace, waits for the end of their pods, so
+// that what a test leaves behind does not slow the next one, and removes the namespace
+// without waiting for it.
 func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if err := client.IgnoreNotFound(c.Delete(ctx, ns)); err != nil {
-		return fmt.Errorf("delete namespace %s: %w", name, err)
+	if err := c.DeleteAllOf(ctx, &v1alpha1.DatabasePair{}, client.InNamespace(name)); err != nil {
+		return fmt.Errorf("delete the pairs of %s: %w", name, err)
 	}
-	return Eventually(ctx, 90*time.Second, "deletion of namespace "+name, func(ctx context.Context) error {
-		err := c.Get(ctx, types.NamespacedName{Name: name}, ns)
-		if apierrors.IsNotFound(err) {
-			return nil
-		}
-		if err != nil {
+	members := client.MatchingLabels{resources.LabelName: resources.Product}
+	waited := Eventually(ctx, time.Minute, "end of the pods in "+name, func(ctx context.Context) error {
+		var pods corev1.PodList
+		if err := c.List(ctx, &pods, client.InNamespace(name), members); err != nil {
 			return err
 		}
-		return NotYet("still there: %v", ns.Status.Conditions)
+		if len(pods.Items) > 0 {
+			return NotYet("%d are left", len(pods.Items))
+		}
+		return nil
 	})
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	return errors.Join(waited, client.IgnoreNotFound(c.Delete(ctx, ns)))
 }

@@ -116,8 +116,8 @@ func (n *Node) internalIP(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("node %s has no address", n.Name)
 }
 
-// addresses are the node's own address and the block of its pods.
-func (n *Node) addresses(ctx context.Context) ([]string, error) {
+// Addresses are the node's own address and the block of its pods.
+func (n *Node) Addresses(ctx context.Context) ([]string, error) {
 	node, err := n.object(ctx)
 	if err != nil {
 		return nil, err
