@@ -43,11 +43,16 @@ func operationFinished(l *look) (Plan, bool) {
 	for i := range l.Operations {
 		op := &l.Operations[i]
 		phase, why := l.ended(op)
+		if phase == "" && op.Verb == VerbRelease && !op.Running && l.operation(VerbFence, "") != nil {
+			// Noted before the fence ends: a release that was never begun would look as if it
+			// had nothing to release.
+			phase, why = OperationRunning, "ends the fence"
+		}
 		if phase == "" {
 			continue
 		}
 		note := OperationNote{Name: op.Name, Verb: op.Verb, Rule: RuleOperationFinished, Phase: phase, Epoch: l.e, From: op.From, To: l.rec.Holder.Member, Message: why}
-		return act("operation "+op.Name+" has ended", NoteOperation{Note: note})
+		return act("operation "+op.Name+": "+why, NoteOperation{Note: note})
 	}
 	return no()
 }
