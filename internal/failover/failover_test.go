@@ -87,6 +87,7 @@ func TestRevocation(t *testing.T) {
 		"a restarted solo holder without its peer's word gets a new epoch": {from: solo, rule: "HolderNeedsWord", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch, o.Members[0].State.NeedsWord = agentapi.PhaseClosed, 0, true
+				o.Members[0].State.PeerSilentFor = time.Minute
 				away(o)
 			}},
 		"a person starts a failover beyond the budget": {from: steady, rule: "FailoverByPerson", kind: failover.Acts, steps: steps("Revoke"),

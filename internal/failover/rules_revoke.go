@@ -166,10 +166,16 @@ func holderNeedsWord(l *look) (Plan, bool) {
 	if !m.State.NeedsWord || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running || l.rec.Ledger.MustWait(m.Name) && l.Settings.Lossless {
 		return no()
 	}
-	if l.silentFor(l.passive) < l.Settings.DeadAfter || l.sinceHolder() < l.Settings.DeadAfter {
+	mute := m.State.PeerSilentFor >= l.Settings.DeadAfter || l.passive.heard() && l.lacksWord(l.passive)
+	if !mute || l.sinceHolder() < l.Settings.DeadAfter {
 		return no()
 	}
 	return l.revoke(RuleHolderNeedsWord, "", m, fmt.Sprintf("%s is closed, knows this epoch already and cannot get the word of %s", m.Name, l.passive.Name))
+}
+
+// lacksWord: the agent answers and has no data, so that its word is worth nothing.
+func (l *look) lacksWord(m *Member) bool {
+	return l.lostData(m) || needsSeed(m) || m.State.Phase == agentapi.PhaseSeeding || m.State.Phase == agentapi.PhaseVolumeInUse
 }
 
 // due says why a failover would be called for.

@@ -32,7 +32,7 @@ type agentSim struct {
 	ledger    *agentapi.SeenLedger
 	leaseAt   pair.Epoch
 	beatAt    time.Duration
-	starts    int
+	replay    *authority.VouchAnswered
 }
 
 func startAgent(m *memberSim, p *pod) {
@@ -274,6 +274,11 @@ func (a *agentSim) ping() {
 
 func (a *agentSim) askVouch(act authority.AskVouch) {
 	asked, done := a.local(), false
+	if old := a.replay; old != nil && planted("vouchReplayed") {
+		old.AskedAt, old.At = asked, a.local()
+		a.later(time.Millisecond, func() { a.step(*old) })
+		return
+	}
 	nonce := a.w.id("n")
 	a.toPeer(func(peer *agentSim, answer func(func())) {
 		if peer.machine == nil {
@@ -283,9 +288,13 @@ func (a *agentSim) askVouch(act authority.AskVouch) {
 			v := action.(authority.AnswerVouch)
 			answer(func() {
 				done = true
-				a.step(authority.VouchAnswered{
+				e := authority.VouchAnswered{
 					AskedAt: asked, At: a.local(), Epoch: v.Epoch, Answered: true, Given: v.Given, Known: v.Known, Holder: v.Holder, Open: v.Open, TakesItself: v.TakesItself,
-				})
+				}
+				if e.Given && planted("vouchReplayed") {
+					a.replay = &e
+				}
+				a.step(e)
 			})
 		}
 		peer.step(authority.VouchAsked{At: peer.local(), PairUID: pairUID, Asker: a.m.name, Epoch: act.Epoch, Nonce: nonce})
@@ -351,6 +360,9 @@ func (a *agentSim) open(act authority.Open) {
 		s.waits = act.Waiting
 		s.open = true
 		a.w.opened(s, act)
+		if planted("F6") {
+			s.receive() // the reverse channel, before the old member is known to be closed
+		}
 		a.step(authority.Opened{At: a.local(), OK: true})
 	})
 }
@@ -514,7 +526,7 @@ func (a *agentSim) heartbeat() {
 		s.foreign = false
 	}
 	if s.oldestWait() > time.Second && s.clients() == 1 && !planted("noHeartbeat") {
-		s.commit(func(bool) {})
+		s.commit(func(bool, int) {})
 	}
 }
 

@@ -308,13 +308,13 @@ func (c *writer) loop() {
 	c.busy = true
 	answered := false
 	s.later(200*time.Microsecond, func() {
-		s.write(func(ok bool) {
+		s.write(func(ok bool, t int) {
 			if answered {
 				return
 			}
 			answered, c.busy = true, false
 			if ok {
-				c.w.acked(s)
+				c.w.acked(s, t)
 			} else {
 				c.conn = nil
 			}

@@ -76,10 +76,12 @@ func (w *world) visible(_ *mysqld, t int) {
 }
 
 // acked: a client got its answer.
-func (w *world) acked(s *mysqld) {
+func (w *world) acked(s *mysqld, t int) {
 	w.acks++
 	w.ackedAt = w.now
-	if w.topMember != s.m.index && s.epoch < w.topEpoch && (w.set.lossless || !w.set.asyncAny) {
+	// A write that the other one had before it opened may still be answered here.
+	top := w.members[w.topMember].vol.data
+	if w.topMember != s.m.index && s.epoch < w.topEpoch && (w.set.lossless || !w.set.asyncAny) && (top == nil || !top.inBinlog.has(t)) {
 		w.violate("two acknowledge", "%s acknowledges at epoch %d, %s was open at epoch %d", s.m.name, s.epoch, w.members[w.topMember].name, w.topEpoch)
 	}
 }
@@ -121,8 +123,9 @@ func (w *world) checkCut(m *memberSim, before []int) {
 	if !w.set.lossless {
 		return
 	}
+	// What a person's word gave up is kept all the same: nobody was asked for it.
 	for _, t := range before {
-		if !m.vol.data.inBinlog.has(t) && w.must.has(t) && !w.forgave.has(t) {
+		if !m.vol.data.inBinlog.has(t) && w.must.has(t) {
 			w.violate("thrown away", "the rewind of %s cuts transaction %d, which was acknowledged or seen", m.name, t)
 		}
 	}
@@ -155,12 +158,19 @@ func (w *world) alive() {
 		if !o.leads {
 			continue
 		}
+		if o.plan.Rule == failover.RuleAuthorityUnreadable || o.plan.Rule == failover.RuleLookAgain {
+			o.plan = o.former
+		}
 		if o.plan.Kind == failover.Doubts {
+			w.wedged(o.plan)
 			return
 		}
 		for _, n := range append([]failover.Note{{Rule: o.plan.Rule, Kind: o.plan.Kind}}, o.plan.Notes...) {
 			switch {
-			case n.Kind == failover.Doubts, n.Rule == failover.RuleWritesBlocked, n.Rule == failover.RuleFailoverDue:
+			case n.Kind == failover.Doubts:
+				w.wedged(failover.Plan{Rule: n.Rule, Fact: n.Fact})
+				return
+			case n.Rule == failover.RuleWritesBlocked, n.Rule == failover.RuleFailoverDue:
 				return
 			}
 		}
@@ -175,6 +185,27 @@ func (w *world) alive() {
 		}
 	}
 	w.violate("stuck", "no write was acknowledged since %.1fs%s", w.ackedAt.Seconds(), says)
+}
+
+// wedged: a doubt although nothing was lost and everything is back is a dead end of the
+// protocol, not an honest answer.
+func (w *world) wedged(p failover.Plan) {
+	// In Async a forced deletion takes the only proof along that counts there.
+	terminated := !w.set.lossless && !w.set.asyncAny
+	for _, f := range w.set.faults {
+		switch f.kind {
+		case "volumeLost", "nodeGone", "etcdRestored", "leaseDeleted", "leaseRewritten", "applierFailed", "personFences":
+			return
+		case "podForceDeleted":
+			if terminated {
+				return
+			}
+		}
+	}
+	switch p.Rule {
+	case failover.RuleNoTrustedCopy, failover.RuleAwaitingProof, failover.RuleAuthorityRolledBack, failover.RuleAuthorityChangedByOthers, failover.RuleAuthorityMissing:
+		w.violate("wedged", "both members are back, and the pair is in doubt: %s: %s", p.Rule, p.Fact)
+	}
 }
 
 var _ = pair.Epoch(0)

@@ -21,6 +21,24 @@ type dataset struct {
 	committed bitset
 	relay     []int // received, not applied
 	errored   bool  // the applier stopped with an error
+	// recent are commits that InnoDB may not have written to its log yet; the binlog has
+	// them, so that a crash leaves them prepared.
+	recent []commitAt
+}
+
+type commitAt struct {
+	txn int
+	at  time.Duration
+}
+
+// crash takes back what was committed in memory only.
+func (d *dataset) crash(w *world) {
+	for _, c := range d.recent {
+		if w.now-c.at < time.Second && w.chance(0.7) {
+			d.committed.remove(c.txn)
+		}
+	}
+	d.recent = nil
 }
 
 func (d *dataset) copy(server int) *dataset {
@@ -100,7 +118,7 @@ func (w *world) gtids(set bitset) string {
 type waiting struct {
 	txn   int
 	since time.Duration
-	ack   func(bool)
+	ack   func(bool, int)
 }
 
 // mysqld is one run of a server.
@@ -140,15 +158,15 @@ func (s *mysqld) pass(f func()) {
 func (s *mysqld) later(d time.Duration, f func()) { s.w.after(d, func() { s.pass(f) }) }
 
 // write is a client's transaction. ack is called once: acknowledged or not.
-func (s *mysqld) write(ack func(bool)) {
+func (s *mysqld) write(ack func(bool, int)) {
 	if !s.open || !s.up || s.dead {
-		ack(false)
+		ack(false, 0)
 		return
 	}
 	s.commit(ack)
 }
 
-func (s *mysqld) commit(ack func(bool)) {
+func (s *mysqld) commit(ack func(bool, int)) {
 	w, d := s.w, s.data
 	d.written++
 	t := len(w.txns)
@@ -159,7 +177,7 @@ func (s *mysqld) commit(ack func(bool)) {
 		s.queue = append(s.queue, waiting{t, w.now, ack})
 	} else {
 		s.engineCommit(t)
-		ack(true)
+		ack(true, t)
 	}
 	s.pump()
 	if s.foreign {
@@ -174,6 +192,10 @@ func (s *mysqld) commit(ack func(bool)) {
 // engineCommit makes a transaction visible to readers of this server.
 func (s *mysqld) engineCommit(t int) {
 	s.data.committed.add(t)
+	s.data.recent = append(s.data.recent, commitAt{t, s.w.now})
+	if len(s.data.recent) > 40 {
+		s.data.recent = append([]commitAt(nil), s.data.recent[20:]...)
+	}
 	if s.open {
 		s.w.visible(s, t)
 	}
@@ -188,7 +210,7 @@ func (s *mysqld) acknowledged(t int) {
 	for _, q := range done {
 		if slices.Index(s.data.binlog, q.txn) <= at {
 			s.engineCommit(q.txn)
-			q.ack(true)
+			q.ack(true, q.txn)
 		} else {
 			left = append(left, q)
 		}
@@ -202,7 +224,7 @@ func (s *mysqld) release() {
 	s.queue = nil
 	for _, q := range done {
 		s.engineCommit(q.txn)
-		q.ack(true)
+		q.ack(true, q.txn)
 	}
 }
 
@@ -228,8 +250,9 @@ func (s *mysqld) die() {
 		return
 	}
 	s.dead, s.open, s.up = true, false, false
+	s.data.crash(s.w)
 	for _, q := range s.queue {
-		q.ack(false)
+		q.ack(false, q.txn)
 	}
 	s.queue = nil
 	if s.recv != nil {
@@ -242,8 +265,8 @@ func (s *mysqld) kick() {
 	s.open = false
 	for i := range s.queue {
 		ack := s.queue[i].ack
-		s.queue[i].ack = func(bool) {}
-		ack(false)
+		s.queue[i].ack = func(bool, int) {}
+		ack(false, s.queue[i].txn)
 	}
 }
 

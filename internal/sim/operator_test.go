@@ -32,6 +32,7 @@ type operator struct {
 	last    *authority.Record
 	silent  [2]time.Time
 	plan    failover.Plan
+	former  failover.Plan // the last one that was about what was read
 	seen    failover.Observation
 	looking bool
 }
@@ -133,6 +134,9 @@ func (o *operator) visit(life int) time.Duration {
 	}
 	if o.plan.Rule != plan.Rule || o.plan.Kind != plan.Kind {
 		o.w.tracef("operator %d: %s (%s): %s", o.index, plan.Rule, plan.Kind, plan.Fact)
+	}
+	if o.plan.Rule != failover.RuleAuthorityUnreadable && o.plan.Rule != failover.RuleLookAgain {
+		o.former = o.plan
 	}
 	o.plan, o.seen = plan, obs
 	o.w.fired["rule "+string(plan.Rule)]++

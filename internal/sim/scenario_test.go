@@ -68,7 +68,7 @@ func draw(seed uint64) scenario {
 		lease: pick(2*time.Second, 3*time.Second, 6*time.Second), deadAfter: pick(time.Second, 2*time.Second, 4*time.Second),
 		passiveTimeout: pick(time.Second, 2*time.Second, 5*time.Second), applyTimeout: pick(3*time.Second, 20*time.Second),
 		restartInPlace: pick(time.Second, 4*time.Second, 10*time.Second), heartbeat: pick(200*time.Millisecond, time.Second), leaseEvery: pick(2*time.Second, 10*time.Second),
-		drift: 0.05, applyTime: pick(3*time.Millisecond, 3*time.Millisecond, 400*time.Millisecond), bootTime: pick(500*time.Millisecond, 3*time.Second),
+		drift: 0.05, applyTime: pick(3*time.Millisecond, 3*time.Millisecond, 150*time.Millisecond), bootTime: pick(500*time.Millisecond, 3*time.Second),
 		twoOperators: chance(0.15), person: chance(0.5),
 	}
 	s.margin = s.lease/20 + 500*time.Millisecond

@@ -248,6 +248,12 @@ func (b *bitset) add(i int) {
 	(*b)[i>>6] |= 1 << (i & 63)
 }
 
+func (b bitset) remove(i int) {
+	if i>>6 < len(b) {
+		b[i>>6] &^= 1 << (i & 63)
+	}
+}
+
 func (b bitset) clone() bitset { return append(bitset(nil), b...) }
 
 // missing is the first member of b that is in none of the others, or -1.
