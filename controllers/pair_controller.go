@@ -90,7 +90,11 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		return ctrl.Result{}, fmt.Errorf("read pair %s: %w", req, err)
 	}
 	v := r.visit(ctx, p)
-	if p.DeletionTimestamp != nil {
+	ending, err := r.namespaceEnding(ctx, p.Namespace)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if ending || p.DeletionTimestamp != nil {
 		return r.deleting(ctx, v)
 	}
 	childErr := r.surround(ctx, v)
@@ -224,6 +228,21 @@ func (r *PairReconciler) deleting(ctx context.Context, v *visit) (ctrl.Result, e
 		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: lookSoon}, nil
+}
+
+// namespaceEnding: a namespace that is deleted loses its pods before it loses its pairs,
+// and they would wait for each other.
+func (r *PairReconciler) namespaceEnding(ctx context.Context, name string) (bool, error) {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	err := r.Client.Get(ctx, types.NamespacedName{Name: name}, namespace)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("read namespace %s: %w", name, err)
+	}
+	return namespace.DeletionTimestamp != nil, nil
 }
 
 // gone forgets a pair that is not there any more and lets its pods go.

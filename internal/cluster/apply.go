@@ -63,10 +63,14 @@ type key struct {
 	name types.NamespacedName
 }
 
-// known is an object that was found to be as wished.
+// known is what was last wished of an object, and the version that is known to be so.
 type known struct {
+	wish [sha256.Size]byte
+	// version that was found to be as wished; empty after an apply until it is seen.
 	version string
-	wish    [sha256.Size]byte
+	// replaced is the version that was there before the apply. A cache that still has it
+	// has not seen the apply yet.
+	replaced string
 }
 
 // Ensure makes the object's fields what the configuration says, by server-side apply,
@@ -89,8 +93,8 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 	sum := sha256.Sum256(text)
 	before, had := a.recall(k)
 	if found {
-		now := known{version: live.GetResourceVersion(), wish: sum}
-		if had && before == now {
+		version := live.GetResourceVersion()
+		if had && before.wish == sum && (before.version == version || before.replaced == version) {
 			return Unchanged, nil
 		}
 		same, err := ownsAlready(live, text)
@@ -98,13 +102,14 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 			return "", fmt.Errorf("compare %s %s: %w", k.kind, k.name, err)
 		}
 		if same {
-			a.remember(k, now)
+			a.remember(k, known{wish: sum, version: version})
 			return Unchanged, nil
 		}
 	}
 	if err := a.Client.Apply(ctx, wish, client.FieldOwner(FieldManager), client.ForceOwnership); err != nil {
 		return "", fmt.Errorf("apply %s %s: %w", k.kind, k.name, err)
 	}
+	a.remember(k, known{wish: sum, replaced: live.GetResourceVersion()})
 	switch {
 	case !found:
 		return Created, nil

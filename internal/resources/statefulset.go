@@ -70,7 +70,6 @@ func StatefulSet(p *v1alpha1.DatabasePair, agent Image, claim Claim) *appsv1ac.S
 	// anything but its name. The list is owned as a whole, so it says what the API server
 	// would add; else it would never look as applied.
 	template := &corev1ac.PersistentVolumeClaimApplyConfiguration{
-		TypeMetaApplyConfiguration:   *metav1ac.TypeMeta().WithAPIVersion("v1").WithKind("PersistentVolumeClaim"),
 		ObjectMetaApplyConfiguration: metav1ac.ObjectMeta().WithName(volumeData).WithLabels(Labels(p.Name)),
 		Spec:                         pvc,
 		Status:                       corev1ac.PersistentVolumeClaimStatus().WithPhase(corev1.ClaimPending),

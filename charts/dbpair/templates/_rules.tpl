@@ -3,6 +3,7 @@
 - apiGroups:
   - ""
   resources:
+  - namespaces
   - nodes
   verbs:
   - get

@@ -1,0 +1,251 @@
+package controllers_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+const plain = "storage: {size: 1Gi}"
+
+// The operator runs here with its real role, so a right that it lacks shows as an object
+// that is not made.
+func TestAnIdlePairIsCompleteAndCostsNoWrites(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain+"\nnetwork: {allowFrom: [{podSelector: {matchLabels: {app: web}}}]}\nplacement: {zoneAntiAffinity: Required}")
+	s.must(err)
+	s.surrounded("shop")
+	n := resources.NamesOf(p)
+	for _, o := range []struct {
+		object client.Object
+		name   string
+	}{
+		{&appsv1.StatefulSet{}, "shop"}, {&corev1.Service{}, "shop"}, {&corev1.Service{}, n.Passive()},
+		{&corev1.Service{}, n.Pods()}, {&corev1.ConfigMap{}, n.Config()}, {&corev1.ServiceAccount{}, n.Agent()},
+		{&rbacv1.Role{}, n.Agent()}, {&rbacv1.RoleBinding{}, n.Agent()}, {&networkingv1.NetworkPolicy{}, "shop"},
+		{&policyv1.PodDisruptionBudget{}, "shop"}, {&coordinationv1.Lease{}, "shop"},
+	} {
+		s.eventually(fmt.Sprintf("%T %s", o.object, o.name), func() error { return s.Get(s.ctx, s.key(o.name), o.object) })
+		if c := metav1.GetControllerOf(o.object); c == nil || c.UID != p.UID {
+			t.Errorf("%T %s is not controlled by the pair: %v", o.object, o.name, c)
+		}
+	}
+	before, since := env.writes.Load(), time.Now()
+	s.eventually("three seconds without a write", func() error {
+		if now := env.writes.Load(); now != before {
+			before, since = now, time.Now()
+		}
+		if time.Since(since) < 3*time.Second {
+			return errors.New("writing")
+		}
+		return nil
+	})
+	// Looks go on meanwhile: a label of somebody else's on a child calls for one.
+	var set appsv1.StatefulSet
+	s.must(s.Get(s.ctx, s.key("shop"), &set))
+	base := set.DeepCopy()
+	metav1.SetMetaDataLabel(&set.ObjectMeta, "team", "web")
+	s.must(s.Patch(s.ctx, &set, client.MergeFrom(base)))
+	settle := time.Now().Add(5 * time.Second)
+	s.eventually("five seconds", func() error {
+		if time.Now().Before(settle) {
+			return errors.New("waiting")
+		}
+		return nil
+	})
+	if n := env.writes.Load() - before; n != 0 {
+		t.Errorf("the operator wrote %d times for an idle pair, at last: %v", n, env.last.Load())
+	}
+	s.must(s.Get(s.ctx, s.key("shop"), &set))
+	if set.Labels["team"] != "web" {
+		t.Error("a label of somebody else was removed")
+	}
+}
+
+func TestForeignChangesAreUndoneAndTold(t *testing.T) {
+	s := newScene(t)
+	_, err := s.pair("shop", plain)
+	s.must(err)
+	s.surrounded("shop")
+	s.eventually("the StatefulSet", func() error { return s.Get(s.ctx, s.key("shop"), &appsv1.StatefulSet{}) })
+	s.eventually("five replicas were written", func() error {
+		var set appsv1.StatefulSet
+		s.must(s.Get(s.ctx, s.key("shop"), &set))
+		set.Spec.Replicas = ptr.To[int32](5)
+		return s.Update(s.ctx, &set)
+	})
+	s.eventually("two replicas again", func() error {
+		var set appsv1.StatefulSet
+		s.must(s.Get(s.ctx, s.key("shop"), &set))
+		if *set.Spec.Replicas != 2 {
+			return fmt.Errorf("%d replicas", *set.Spec.Replicas)
+		}
+		return nil
+	})
+	s.eventually("an event", func() error { return s.event("ChangeUndone", "StatefulSet shop") })
+}
+
+func (s *scene) event(reason, with string) error {
+	var list eventsv1.EventList
+	s.must(s.List(s.ctx, &list, client.InNamespace(s.namespace)))
+	var seen []string
+	for _, e := range list.Items {
+		if e.Reason == reason && strings.Contains(e.Note, with) {
+			return nil
+		}
+		seen = append(seen, e.Reason+": "+e.Note)
+	}
+	return fmt.Errorf("no event %s with %q among %q", reason, with, seen)
+}
+
+// mysqld knows the old passwords: a new one would lock the pair out.
+func TestDeletedSecretsComeBackAsTheyWere(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain)
+	s.must(err)
+	s.surrounded("shop")
+	n := resources.NamesOf(p)
+	for _, name := range []string{n.Internal(), n.App()} {
+		var before corev1.Secret
+		s.must(s.Get(s.ctx, s.key(name), &before))
+		s.must(s.Delete(s.ctx, before.DeepCopy()))
+		s.eventually(name+" is back", func() error {
+			var after corev1.Secret
+			if err := s.Get(s.ctx, s.key(name), &after); err != nil {
+				return err
+			}
+			if after.UID == before.UID {
+				return errors.New("not deleted yet")
+			}
+			for key, value := range before.Data {
+				if !bytes.Equal(after.Data[key], value) {
+					return fmt.Errorf("key %s is another one", key)
+				}
+			}
+			return nil
+		})
+	}
+	var emptied corev1.Secret
+	s.must(s.Get(s.ctx, s.key(n.Internal()), &emptied))
+	was := emptied.Data["root"]
+	delete(emptied.Data, "root")
+	s.must(s.Update(s.ctx, &emptied))
+	s.eventually("the key is back", func() error {
+		s.must(s.Get(s.ctx, s.key(n.Internal()), &emptied))
+		if !bytes.Equal(emptied.Data["root"], was) {
+			return errors.New("no key root, or another password")
+		}
+		return nil
+	})
+	s.eventually("an event", func() error { return s.event("PasswordRestored", "root") })
+}
+
+func TestADeletedAuthorityIsReplacedAndTheOldOneStillTrusted(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain)
+	s.must(err)
+	s.surrounded("shop")
+	n := resources.NamesOf(p)
+	var ca, leaf corev1.Secret
+	s.must(s.Get(s.ctx, s.key(n.CA()), &ca))
+	old := bytes.Clone(ca.Data[resources.KeyCA])
+	s.must(s.Delete(s.ctx, &ca))
+	s.eventually("the members trust both", func() error {
+		s.must(s.Get(s.ctx, s.key(n.TLS(0)), &leaf))
+		bundle := leaf.Data[resources.KeyCA]
+		if !bytes.Contains(bundle, old) || bytes.Equal(bundle, old) {
+			return errors.New("one authority only")
+		}
+		return nil
+	})
+}
+
+func TestNamesThatAreTaken(t *testing.T) {
+	s := newScene(t)
+	foreign := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: s.namespace},
+		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}, Selector: map[string]string{"app": "web"}},
+	}
+	s.must(s.Create(s.ctx, foreign))
+	_, err := s.pair("shop", plain)
+	s.must(err)
+	s.conflict("shop", "Service shop")
+	var now corev1.Service
+	s.must(s.Get(s.ctx, s.key("shop"), &now))
+	if now.ResourceVersion != foreign.ResourceVersion {
+		t.Error("the Service of somebody else was written")
+	}
+	_, err = s.pair("web", plain)
+	s.must(err)
+	s.surrounded("web")
+	_, err = s.pair("web-passive", plain)
+	s.must(err)
+	s.conflict("web-passive", "Service web-passive")
+	var set appsv1.StatefulSet
+	if err := s.Get(s.ctx, s.key("web-passive"), &set); !apierrors.IsNotFound(err) {
+		t.Errorf("the younger pair was begun: %v", err)
+	}
+}
+
+func (s *scene) conflict(pairName, object string) {
+	s.Helper()
+	s.eventually("the condition of "+pairName, func() error {
+		p := &v1alpha1.DatabasePair{}
+		s.must(s.Get(s.ctx, s.key(pairName), p))
+		c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady)
+		if c == nil || c.Status != metav1.ConditionFalse || !strings.Contains(c.Message, object) {
+			return fmt.Errorf("Ready = %+v", c)
+		}
+		return nil
+	})
+}
+
+// No pod may wait for an operator's finalizer when its pair is gone.
+func TestPodsAreLetGoWithTheirPair(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain)
+	s.must(err)
+	s.surrounded("shop")
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "shop-0", Namespace: s.namespace, Labels: resources.Labels("shop"),
+			Finalizers: []string{failover.FenceFinalizer},
+		},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "mysqld", Image: "none"}}},
+	}
+	s.must(s.Create(s.ctx, pod))
+	s.must(s.Delete(s.ctx, p))
+	s.eventually("the finalizer is off", func() error {
+		var now corev1.Pod
+		if err := s.Get(s.ctx, s.key("shop-0"), &now); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+		if len(now.Finalizers) > 0 {
+			return fmt.Errorf("finalizers %v", now.Finalizers)
+		}
+		return nil
+	})
+	if err := s.Get(s.ctx, s.key("shop"), p); !apierrors.IsNotFound(err) {
+		t.Errorf("the pair is held up: %v, finalizers %v", err, p.Finalizers)
+	}
+}

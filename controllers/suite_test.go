@@ -1,0 +1,246 @@
+package controllers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/app"
+	"github.com/dbpair/dbpair/internal/resources"
+
+	"github.com/go-logr/logr"
+)
+
+// operator is the identity that the operator has in a cluster. In these tests it runs
+// with it, and so with its real role.
+const (
+	operatorNamespace = "dbpair-system"
+	operatorUser      = "system:serviceaccount:dbpair-system:dbpair-manager"
+)
+
+// env is the API server of all tests of this package; nil without its programs.
+var env *world
+
+type world struct {
+	admin client.Client
+	conf  *rest.Config
+	// writes are the operator's requests that change something.
+	writes atomic.Int64
+	last   atomic.Value
+}
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	log.SetLogger(logr.Discard())
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		fmt.Fprintln(os.Stderr, "SKIPPED: no kube-apiserver and etcd; export KUBEBUILDER_ASSETS=$(hack/envtest.sh)")
+		if os.Getenv("DBPAIR_REQUIRE_ENVTEST") == "1" {
+			return 1
+		}
+		return m.Run()
+	}
+	server := &envtest.Environment{
+		CRDDirectoryPaths: []string{"../config/crd/bases"}, ErrorIfCRDPathMissing: true,
+		ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute,
+	}
+	conf, err := server.Start()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "start the API server:", err)
+		return 1
+	}
+	defer func() { _ = server.Stop() }()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if env, err = newWorld(ctx, conf); err != nil {
+		fmt.Fprintln(os.Stderr, "set up the tests:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+func newWorld(ctx context.Context, conf *rest.Config) (*world, error) {
+	conf.QPS, conf.Burst = 500, 1000
+	admin, err := client.New(conf, client.Options{Scheme: app.Scheme()})
+	if err != nil {
+		return nil, err
+	}
+	w := &world{admin: admin, conf: conf}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}}
+	if err := admin.Create(ctx, namespace); err != nil {
+		return nil, err
+	}
+	for _, pattern := range []string{"../config/rbac/role.yaml", "../config/rbac/role_binding.yaml", "../config/admission/*.yaml"} {
+		if err := w.applyFiles(ctx, pattern); err != nil {
+			return nil, err
+		}
+	}
+	return w, w.startOperator(ctx)
+}
+
+func (w *world) applyFiles(ctx context.Context, pattern string) error {
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		return fmt.Errorf("no files %s: %w", pattern, err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return err
+		}
+		decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(string(text)), 4096)
+		for {
+			var o unstructured.Unstructured
+			if err := decoder.Decode(&o); err != nil {
+				break
+			}
+			if o.GetKind() == "" {
+				continue
+			}
+			if err := w.admin.Create(ctx, &o); err != nil {
+				return fmt.Errorf("%s: %w", f, err)
+			}
+		}
+	}
+	return nil
+}
+
+// startOperator runs the operator's controllers as the operator's ServiceAccount.
+func (w *world) startOperator(ctx context.Context) error {
+	conf := w.as(operatorUser, "system:serviceaccounts", "system:serviceaccounts:"+operatorNamespace)
+	conf.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/events") {
+				w.writes.Add(1)
+				w.last.Store(r.Method + " " + r.URL.Path)
+			}
+			return next.RoundTrip(r)
+		})
+	}
+	options, err := app.Parse([]string{"--agent-image=example.test/dbpair:1", "--namespace=" + operatorNamespace}, os.Stderr)
+	if err != nil {
+		return err
+	}
+	options.Version, options.MetricsAddress, options.ProbeAddress = "1", "0", "0"
+	failed := make(chan error, 1)
+	go func() { failed <- app.Run(ctx, conf, options) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("the operator ended: %w", err)
+	case <-time.After(300 * time.Millisecond):
+		return nil
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// as is a configuration with which requests are another user's.
+func (w *world) as(user string, groups ...string) *rest.Config {
+	conf := rest.CopyConfig(w.conf)
+	conf.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: append(groups, "system:authenticated")}
+	return conf
+}
+
+// scene is one test's namespace.
+type scene struct {
+	*testing.T
+	ctx       context.Context
+	namespace string
+	client.Client
+}
+
+// newScene skips, loudly, without an API server.
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	if env == nil {
+		t.Skip("SKIPPED: no kube-apiserver and etcd; export KUBEBUILDER_ASSETS=$(hack/envtest.sh)")
+	}
+	fmt.Println("TIER envtest:", t.Name())
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "t-"}}
+	if err := env.admin.Create(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	return &scene{T: t, ctx: t.Context(), namespace: namespace.Name, Client: env.admin}
+}
+
+func (s *scene) key(name string) client.ObjectKey {
+	return client.ObjectKey{Namespace: s.namespace, Name: name}
+}
+
+func (s *scene) must(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// pair makes a pair as a person would, from YAML.
+func (s *scene) pair(name, spec string) (*v1alpha1.DatabasePair, error) {
+	s.Helper()
+	o := &unstructured.Unstructured{}
+	text := "apiVersion: dbpair.io/v1alpha1\nkind: DatabasePair\nmetadata: {name: \"" + name + "\", namespace: " + s.namespace + "}\nspec:\n" + indent(spec)
+	if err := yaml.Unmarshal([]byte(text), &o.Object); err != nil {
+		s.Fatalf("%v in\n%s", err, text)
+	}
+	if err := s.Create(s.ctx, o); err != nil {
+		return nil, err
+	}
+	p := &v1alpha1.DatabasePair{}
+	return p, s.Get(s.ctx, s.key(name), p)
+}
+
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") + "\n"
+}
+
+// surrounded waits until the last of a pair's objects is there.
+func (s *scene) surrounded(name string) {
+	s.Helper()
+	n := resources.Names{Pair: name, Namespace: s.namespace}
+	s.eventually("the objects of "+name, func() error {
+		for _, secret := range []string{n.CA(), n.Internal(), n.App(), n.TLS(0), n.TLS(1)} {
+			if err := s.Get(s.ctx, s.key(secret), &corev1.Secret{}); err != nil {
+				return err
+			}
+		}
+		p := &v1alpha1.DatabasePair{}
+		if err := s.Get(s.ctx, s.key(name), p); err != nil {
+			return err
+		}
+		if len(p.Status.Conditions) == 0 {
+			return errors.New("no conditions yet")
+		}
+		return nil
+	})
+}
+
+// eventually polls until ok returns nothing.
+func (s *scene) eventually(what string, ok func() error) {
+	s.Helper()
+	var last error
+	for end := time.Now().Add(60 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if last = ok(); last == nil {
+			return
+		}
+	}
+	s.Fatalf("%s: %v", what, last)
+}
