@@ -3,6 +3,7 @@ package mysqlops
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -48,7 +49,7 @@ func channelIs(ctx context.Context, conn *sql.Conn, source Source) (bool, error)
 		AND CONNECTION_RETRY_COUNT = ?
 		FROM performance_schema.replication_connection_configuration WHERE CHANNEL_NAME = ''`,
 		source.Host, source.Port, source.User, source.TLS.CA, source.TLS.Cert, source.TLS.Key, retries).Scan(&same)
-	if err == sql.ErrNoRows {
+	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
 	return same, err
@@ -84,7 +85,7 @@ func changeSource(source Source, first bool) (string, error) {
 
 func (s *Server) stopThread(ctx context.Context, operation, statement string) error {
 	err := s.execAll(ctx, operation, statement)
-	if classify(err) == ErrNoChannel {
+	if errors.Is(classify(err), ErrNoChannel) {
 		return nil
 	}
 	return err

@@ -59,12 +59,12 @@ func cloneResult(ctx context.Context, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return preferContext(ctx, err)
-	case serverErrors[number] == ErrClone:
+	case errors.Is(serverErrors[number], ErrClone):
 		// The plugin's own errors quote the donor's, never the statement.
 		return fmt.Errorf("%w: %s", ErrClone, err.Error())
 	case number != 0:
 		return fmt.Errorf("%w: %w", ErrClone, wrapSecret("statement", err))
-	case classify(err) == ErrConnectionLost:
+	case errors.Is(classify(err), ErrConnectionLost):
 		// The session ends with mysqld. Whether the copy is whole shows after
 		// the restart, in CloneState and by the caller's own checks.
 		return nil

@@ -48,9 +48,10 @@ func (f Fenced) Complete() bool {
 // and never logs in; without one it fails with ErrNotWarm. Each statement has
 // its own deadline and the path goes on after a missed one, so that the
 // evidence says exactly what was reached; the error is nil when the path was
-// walked, whatever it reached.
+// walked, whatever it reached. The waiting for acknowledgements stays as it is:
+// StopWaiting comes afterwards, if the evidence is complete.
 //
-// It blocks for at most about four times Timeouts.Fence. With commits waiting
+// It blocks for at most about five times Timeouts.Fence. With commits waiting
 // for an acknowledgement it cannot reach super_read_only, and no statement
 // can: that mysqld has to be killed.
 func (s *Server) Fence(ctx context.Context) (Fenced, error) {

@@ -3,6 +3,7 @@ package mysqlops
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/gtid"
@@ -26,6 +27,9 @@ func (s *Server) walkFence(ctx context.Context) (Fenced, error) {
 	w.step(ctx, "super_read_only", statement("SET GLOBAL super_read_only = ON"))
 	w.step(ctx, "sessions", w.cutSessions)
 	w.step(ctx, "read back", w.readBack)
+	// Events can not write any more; this only keeps them from trying, and
+	// brings the setting to what a closed member has.
+	w.step(ctx, "event_scheduler", statement("SET GLOBAL event_scheduler = OFF"))
 	return w.result, nil
 }
 
@@ -48,7 +52,7 @@ func (w *walk) step(ctx context.Context, name string, fn func(context.Context, *
 		err = preferContext(one, fn(one, conn))
 		missed := one.Err() != nil
 		cancel()
-		lost := classify(err) == ErrConnectionLost
+		lost := errors.Is(classify(err), ErrConnectionLost)
 		if missed || lost {
 			w.conns = w.conns[1:]
 			_ = conn.Close()

@@ -3,6 +3,7 @@ package mysqlops
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -115,7 +116,7 @@ func observeReceiver(ctx context.Context, conn *sql.Conn, status *Status) error 
 		Scan(&channel.SourceHost, &channel.SourcePort, &channel.SourceUser, &service, &uuid, &received,
 			&channel.ReceiverError.Number, &channel.ReceiverError.Message, nullTime{&failed},
 			&channel.Heartbeats, nullTime{&heartbeat})
-	if err == sql.ErrNoRows || err == nil && channel.SourceHost == "" {
+	if errors.Is(err, sql.ErrNoRows) || err == nil && channel.SourceHost == "" {
 		*channel = ChannelStatus{Receiver: ReceiverStopped}
 		return nil
 	}

@@ -174,7 +174,7 @@ func scan(path string) (content, error) {
 		if err != nil {
 			return content{}, err
 		}
-		switch e.kind { //nolint:exhaustive // the others are part of a transaction
+		switch e.kind {
 		case replication.FORMAT_DESCRIPTION_EVENT:
 			found.inUse = e.flags&replication.LOG_EVENT_BINLOG_IN_USE_F != 0
 			found.head = append(found.head[:len(found.head):len(found.head)], e.raw...)

@@ -151,6 +151,11 @@ func stopWaiting(t *testing.T, a, b *Member) {
 	for range 2 {
 		must(t, a.StopWaiting(t.Context(), 0))
 	}
+	differences, err := a.VerifyOwned(t.Context(), mycnf.Expect(a.Member, mycnf.State{}))
+	if err != nil || len(differences) > 0 {
+		t.Errorf("a fenced member that does not wait differs from a closed one: %v, %v", differences, err)
+	}
+	open(t, a, false)
 }
 
 func fences(t *testing.T, a, b *Member) {

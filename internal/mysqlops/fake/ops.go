@@ -166,6 +166,8 @@ func (m *Mysqld) Fence(ctx context.Context) (mysqlops.Fenced, error) {
 	f.ClientSessions, f.WaitingCommits = s.Sessions.Clients, s.SemiSync.WaitSessions
 	f.Executed, f.Binlog = s.Executed, s.Binlog
 	step("read back", nil)
+	m.events = false
+	step("event_scheduler", nil)
 	return f, nil
 }
 
