@@ -53,7 +53,7 @@ func (r *Run) Close() {
 		r.endpoints = nil
 	}
 	if r.routes != nil {
-		r.routes.Stop()
+		_ = r.routes.Stop()
 		r.routes = nil
 	}
 }

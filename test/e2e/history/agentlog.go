@@ -11,20 +11,24 @@ import (
 
 // The messages of an agent's log that the checker reads.
 const (
-	MessageOpened  = "opened"
-	MessageClosed  = "closed"
-	MessageStarted = "agent started"
+	MessageOpened = "member opens"
+	MessageClosed = "member closed"
 )
 
 // AgentEvent is one line of an agent's log that speaks of open and closed.
 type AgentEvent struct {
-	Message     string `json:"msg"`
-	Member      string `json:"member"`
-	Epoch       int64  `json:"epoch"`
-	Boottime    Stamp  `json:"boottime"`
-	ConfirmedAt Stamp  `json:"confirmedAt"`
-	Why         string `json:"why"`
+	Message string `json:"msg"`
+	Member  string `json:"member"`
+	Epoch   int64  `json:"epoch"`
+	// OpenedAt is stamped before the first client can be let in.
+	OpenedAt Stamp `json:"openedAt"`
+	// ClosedAt is stamped after the last client could have been served.
+	ClosedAt    Stamp  `json:"closedAt"`
+	ConfirmedAt Stamp  `json:"lastConfirmationAskedAt"`
+	How         string `json:"how"`
 }
+
+func (e AgentEvent) at() Stamp { return max(e.OpenedAt, e.ClosedAt) }
 
 // ReadAgentLog picks the events out of a container's log. Lines may be raw or carry the
 // container runtime's prefix; lines of other origin (mysqld's) are passed over.
@@ -43,12 +47,12 @@ func ReadAgentLog(member string, log io.Reader) ([]AgentEvent, error) {
 			continue
 		}
 		switch e.Message {
-		case MessageOpened, MessageClosed, MessageStarted:
+		case MessageOpened, MessageClosed:
 		default:
 			continue
 		}
-		if e.Boottime == 0 {
-			return nil, fmt.Errorf("read agent log of %s: line without boottime: %s", member, line)
+		if e.OpenedAt == 0 || (e.Message == MessageClosed && e.ClosedAt == 0) {
+			return nil, fmt.Errorf("read agent log of %s: line without its stamps: %s", member, line)
 		}
 		if e.Member == "" {
 			e.Member = member
@@ -58,13 +62,12 @@ func ReadAgentLog(member string, log io.Reader) ([]AgentEvent, error) {
 	return events, lines.Err()
 }
 
-// Intervals pairs the stamps of one member. An opening that is followed by a start of
-// the agent without a closing between them ended no later than that start, since the
-// mysqld of the former agent is gone by then; its Why says so. The last one may have no
-// end.
+// Intervals pairs the stamps of one member. An opening without a closing is ended by the
+// next opening: the mysqld of the former agent is gone by then. The last one may have no
+// end. The caller may know better ends, from the exits of the processes.
 func Intervals(events []AgentEvent) []Interval {
 	events = slices.Clone(events)
-	slices.SortStableFunc(events, func(a, b AgentEvent) int { return int(a.Boottime - b.Boottime) })
+	slices.SortStableFunc(events, func(a, b AgentEvent) int { return int(a.at() - b.at()) })
 	var list []Interval
 	var open *Interval
 	end := func(at, confirmed Stamp, why string) {
@@ -78,15 +81,10 @@ func Intervals(events []AgentEvent) []Interval {
 	for _, e := range events {
 		switch e.Message {
 		case MessageOpened:
-			if open != nil && open.Epoch == e.Epoch {
-				continue // said again
-			}
-			end(e.Boottime, 0, "opened anew without a closing")
-			open = &Interval{Member: e.Member, Epoch: e.Epoch, From: e.Boottime}
+			end(e.OpenedAt, 0, "no closing stamp; ended by the next opening")
+			open = &Interval{Member: e.Member, Epoch: e.Epoch, From: e.OpenedAt}
 		case MessageClosed:
-			end(e.Boottime, e.ConfirmedAt, e.Why)
-		case MessageStarted:
-			end(e.Boottime, 0, "no closing stamp; ended by the next start of the agent")
+			end(e.ClosedAt, e.ConfirmedAt, e.How)
 		}
 	}
 	if open != nil {

@@ -88,15 +88,13 @@ func TestWritableSpans(t *testing.T) {
 
 func TestReadAgentLogAndIntervals(t *testing.T) {
 	log := strings.Join([]string{
-		`2026-11-21T10:00:00Z stdout F {"msg":"agent started","member":"shop-0","boottime":5}`,
+		`2026-11-21T10:00:00Z stdout F {"msg":"agent begins","member":"shop-0"}`,
 		`2026-11-21T10:00:00Z stdout F 2026-11-21 [System] mysqld: ready for connections {not json`,
-		`{"msg":"opened","member":"shop-0","epoch":1,"boottime":10}`,
-		`{"msg":"opened","member":"shop-0","epoch":1,"boottime":11}`,
-		`{"msg":"closed","member":"shop-0","epoch":1,"boottime":20,"confirmedAt":15,"why":"revoked"}`,
-		`{"msg":"closed","member":"shop-0","epoch":1,"boottime":21,"why":"deadman"}`,
-		`{"msg":"opened","member":"shop-0","epoch":3,"boottime":30}`,
-		`{"msg":"agent started","member":"shop-0","boottime":40}`,
-		`{"msg":"opened","member":"shop-0","epoch":5,"boottime":50}`,
+		`{"msg":"member opens","member":"shop-0","epoch":1,"openedAt":10}`,
+		`{"msg":"member closed","member":"shop-0","epoch":1,"openedAt":10,"closedAt":20,"lastConfirmationAskedAt":15,"how":"revoked"}`,
+		`{"msg":"member closed","member":"shop-0","epoch":1,"openedAt":10,"closedAt":21,"how":"deadman"}`,
+		`{"msg":"member opens","member":"shop-0","epoch":3,"openedAt":30}`,
+		`{"msg":"member opens","member":"shop-0","epoch":5,"openedAt":50}`,
 	}, "\n")
 	events, err := ReadAgentLog("shop-0", strings.NewReader(log))
 	if err != nil {
@@ -104,7 +102,7 @@ func TestReadAgentLogAndIntervals(t *testing.T) {
 	}
 	want := []Interval{
 		{Member: "shop-0", Epoch: 1, From: 10, To: 20, ConfirmedAt: 15, Why: "revoked"},
-		{Member: "shop-0", Epoch: 3, From: 30, To: 40, Why: "no closing stamp; ended by the next start of the agent"},
+		{Member: "shop-0", Epoch: 3, From: 30, To: 50, Why: "no closing stamp; ended by the next opening"},
 		{Member: "shop-0", Epoch: 5, From: 50},
 	}
 	if diff := cmp.Diff(want, Intervals(events)); diff != "" {
@@ -116,8 +114,8 @@ func TestReadAgentLogAndIntervals(t *testing.T) {
 	if late := ClosedLate(want, 5); len(late) != 0 {
 		t.Errorf("closed late: %v, want none", late)
 	}
-	if _, err := ReadAgentLog("shop-0", strings.NewReader(`{"msg":"opened","epoch":1}`)); err == nil {
-		t.Error("a stamp without boottime was taken")
+	if _, err := ReadAgentLog("shop-0", strings.NewReader(`{"msg":"member opens","epoch":1}`)); err == nil {
+		t.Error("a line without its stamp was taken")
 	}
 }
 
