@@ -90,7 +90,7 @@ func run(args []string) error {
 	stop := make(chan struct{})
 	defer close(stop)
 	process.ReapOrphans(stop)
-	a, err := agent.New(opt, env, version, agent.NewLog(os.Stderr))
+	a, err := agent.New(opt, env, version, agent.NewLog(os.Stdout))
 	if err != nil {
 		return err
 	}

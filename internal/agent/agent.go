@@ -125,7 +125,6 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 	for _, part := range []func(context.Context){a.loop, a.writeMemory, a.watchPeer, a.watchServer, a.follow.run, a.upkeep} {
 		go part(ctx)
 	}
-	a.recoverMaintenance()
 	for {
 		select {
 		case <-terminate:
@@ -158,7 +157,9 @@ func (a *Agent) begin(found foundVolume) {
 	}, found.memory.Durable, process.Now())
 	a.state.remember(found)
 	if found.identity.DataID != "" && !found.identity.Void {
-		a.post(authority.DataReady{At: process.Now(), DataID: found.identity.DataID, EpochFile: found.remembered})
+		a.post(authority.DataReady{
+			At: process.Now(), DataID: found.identity.DataID, EpochFile: found.remembered, Renewed: found.renewed,
+		})
 	}
 	a.log.Info("agent begins", "agentStart", a.start, "agentVersion", a.version, "epoch", found.memory.Known,
 		"dataID", found.identity.DataID, "openAt", found.memory.OpenAt, "void", found.identity.Void)

@@ -87,6 +87,12 @@ func (a *Agent) startMysqld(ctx context.Context) {
 	if !a.awaitUp(ctx, proc, a.ops) {
 		return
 	}
+	if err := a.settle(ctx); err != nil {
+		// Half settled is not up; the next start tries again.
+		a.log.Error(err, "cannot make the copy forget its donor's channel")
+		proc.Kill()
+		return
+	}
 	a.mu.Lock()
 	a.child.up = true
 	a.mu.Unlock()

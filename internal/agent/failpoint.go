@@ -13,6 +13,7 @@ const (
 	failAfterInstall    Failpoint = "after-install"    // installed, identity not written
 	failAfterQuarantine Failpoint = "after-quarantine" // void, nothing wiped
 	failAfterClone      Failpoint = "after-clone"      // copied, never started
+	failAfterReset      Failpoint = "after-reset"      // donor's channel forgotten, not noted
 	failBeforeRewind    Failpoint = "before-rewind"
 	failAfterRewind     Failpoint = "after-rewind" // cut, the unclean end still noted
 	failBeforePersist   Failpoint = "before-persist"
@@ -27,7 +28,7 @@ const (
 // Failpoints lists all of them.
 func Failpoints() []Failpoint {
 	return []Failpoint{
-		failAfterMark, failAfterInit, failAfterAccounts, failAfterInstall, failAfterQuarantine, failAfterClone,
+		failAfterMark, failAfterInit, failAfterAccounts, failAfterInstall, failAfterQuarantine, failAfterClone, failAfterReset,
 		failBeforeRewind, failAfterRewind,
 		failBeforePersist, failAfterPersist, failBeforeStart, failBeforeReceiver, failBeforeOpen, failAfterOpen, failBeforeClose,
 	}

@@ -19,6 +19,7 @@ type foundVolume struct {
 	identity   volume.Identity
 	memory     volume.Memory
 	remembered bool // the epoch file was there and belongs to the data, or there is no data
+	renewed    bool // the data was completed just now
 }
 
 // awaitVolume locks the volume and reads it, however long that takes (R10). A volume of
@@ -84,6 +85,10 @@ func (a *Agent) lookAtVolume(ctx context.Context) (foundVolume, bool) {
 		}
 	}
 	a.setIdentity(found.identity)
+	if found, err = a.recoverMaintenance(found); err != nil {
+		a.state.blocked(agentapi.PhaseVolumeLost, problemOfVolume(err), err.Error(), nil)
+		return found, false
+	}
 	a.state.unblocked()
 	return found, true
 }

@@ -103,7 +103,7 @@ func newWorld(t *testing.T) *world {
 		for _, m := range w.members {
 			m.kill()
 			if t.Failed() {
-				t.Logf("log of %s:\n%s", m.name, m.log())
+				t.Logf("log of %s:\n%s\n%s", m.name, m.log("log"), m.log("mysqld.log"))
 			}
 		}
 	})
@@ -285,6 +285,41 @@ func writeFile(t *testing.T, path, text string) {
 	}
 }
 
+// keepAlive starts the agent again whenever it ends, as a kubelet does, until the test
+// ends, and counts the ends.
+func (m *member) keepAlive(environment ...string) (ends func() int) {
+	var mu sync.Mutex
+	var count int
+	m.start(environment...)
+	go func() {
+		for {
+			mu.Lock()
+			ended := m.ended
+			mu.Unlock()
+			select {
+			case <-ended:
+			case <-m.w.t.Context().Done():
+				return
+			}
+			if m.w.t.Context().Err() != nil {
+				return
+			}
+			mu.Lock()
+			count++
+			for m.mysqldPID() != 0 { // the container's processes end with its first
+				time.Sleep(10 * time.Millisecond)
+			}
+			m.start(environment...)
+			mu.Unlock()
+		}
+	}()
+	return func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return count
+	}
+}
+
 // start starts the agent process with further environment.
 func (m *member) start(environment ...string) {
 	t := m.w.t
@@ -304,7 +339,12 @@ func (m *member) start(environment ...string) {
 	}
 	defer log.Close()
 	m.cmd = exec.Command(m.w.program, args...)
-	m.cmd.Stdout, m.cmd.Stderr = log, log
+	mysqlLog, err := os.OpenFile(m.path("mysqld.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mysqlLog.Close()
+	m.cmd.Stdout, m.cmd.Stderr = log, mysqlLog
 	m.cmd.Env = append(os.Environ(), append([]string{
 		"POD_NAME=" + string(m.name), "POD_NAMESPACE=ns", "POD_UID=" + string(m.uid), "POD_IP=127.0.0.1", "PAIR_NAME=shop",
 		"PAIR_UID=" + string(m.pairUID), "DBPAIR_LOG=debug", "DBPAIR_FAILPOINTS_DIR=" + m.path("tmp"),
@@ -346,10 +386,10 @@ func (m *member) awaitNoMysqld() {
 	m.w.await("mysqld of "+string(m.name)+" is gone", 10*time.Second, func() bool { return m.mysqldPID() == 0 })
 }
 
-func (m *member) log() string {
-	text, _ := os.ReadFile(m.path("log"))
-	if len(text) > 30_000 {
-		text = text[len(text)-30_000:]
+func (m *member) log(name string) string {
+	text, _ := os.ReadFile(m.path(name))
+	if len(text) > 20_000 {
+		text = text[len(text)-20_000:]
 	}
 	return string(text)
 }

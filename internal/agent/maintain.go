@@ -53,33 +53,36 @@ func (a *Agent) vacate() {
 	a.state.progress(nil)
 }
 
-// recoverMaintenance finishes or undoes what a crash left half done.
-func (a *Agent) recoverMaintenance() {
-	id := a.getIdentity()
+// recoverMaintenance finishes or undoes what a crash left half done. It runs before any
+// command is taken.
+func (a *Agent) recoverMaintenance(found foundVolume) (foundVolume, error) {
+	id := found.identity
 	if id.Making == "" || id.Void {
-		return // nothing was under way, or a seed that has to be ordered anew
+		return found, nil // nothing was under way, or a seed that has to be ordered anew
 	}
 	full, err := a.vol.HasData()
-	if err == nil && full && id.DataID == "" {
-		// The crash came between the rename and this.
-		err = a.adopt(id.Making)
-	} else if err == nil {
-		id.Making, id.Donor = "", ""
-		if err = a.vol.DropNew(); err == nil {
-			err = a.vol.WriteIdentity(id)
-			a.setIdentity(id)
-		}
-	}
 	if err != nil {
-		a.log.Error(err, "cannot finish what a crash interrupted")
-		a.state.problem(problemOfVolume(err), err.Error())
+		return found, err
 	}
-	a.state.bump()
+	if full && id.DataID == "" {
+		// The crash came between the rename and the name.
+		id.DataID, found.remembered, found.renewed = id.Making, true, true
+	} else if err := a.vol.DropNew(); err != nil {
+		return found, err
+	}
+	id.Making, id.Donor = "", ""
+	if err := a.vol.WriteIdentity(id); err != nil {
+		return found, err
+	}
+	found.identity = id
+	a.setIdentity(id)
+	return found, nil
 }
 
 // adopt makes the data directory that is there the member's data of this name.
 func (a *Agent) adopt(data pair.DataID) error {
 	id := a.getIdentity()
+	id.Copied = id.Donor != ""
 	id.DataID, id.Making, id.Donor, id.Void = data, "", "", false
 	if err := a.vol.WriteIdentity(id); err != nil {
 		return err

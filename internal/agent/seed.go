@@ -71,10 +71,6 @@ func (a *Agent) trySeed(ctx context.Context, command agentapi.SeedCommand) error
 		return err
 	}
 	a.failures.at(failAfterClone)
-	stage("settle")
-	if err := a.settle(ctx); err != nil {
-		return err
-	}
 	return a.adopt(command.DataID)
 }
 
@@ -149,21 +145,23 @@ func (a *Agent) donor(command agentapi.SeedCommand) (mysqlops.Donor, error) {
 	return d, err
 }
 
-// settle starts mysqld on the copy for the first time and makes it forget the donor's
-// channel, which leads to this member itself.
+// settle has the first mysqld on a copy forget the donor's channel, which leads to this
+// member itself, before anything else is done with it.
 func (a *Agent) settle(ctx context.Context) error {
-	ops := a.handle(func() mysqlops.Secret { return a.settings.password(agentapi.PasswordFileRoot) })
-	defer ops.Disconnect()
-	stop, err := a.runPrivately(ctx, a.vol.DataDir(), ops)
-	if err != nil {
+	id := a.getIdentity()
+	if !id.Copied {
+		return nil
+	}
+	if err := a.ops.ResetReplicaAll(ctx, true); err != nil {
 		return err
 	}
-	if err := ops.ResetReplicaAll(ctx, true); err != nil {
-		_ = stop(false)
+	a.failures.at(failAfterReset)
+	id.Copied = false
+	if err := a.vol.WriteIdentity(id); err != nil {
 		return err
 	}
-	ops.Disconnect() // mysqld would wait for the session
-	return stop(true)
+	a.setIdentity(id)
+	return nil
 }
 
 // maySeed is the agent's own reading of the Lease against a command that gives data up.

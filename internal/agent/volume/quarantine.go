@@ -1,6 +1,7 @@
 package volume
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -37,8 +38,11 @@ func (v *Volume) Quarantine(data pair.DataID) (files int, err error) {
 // GiveUpData removes a data directory that the identity calls void.
 func (v *Volume) GiveUpData() error {
 	id, found, err := v.ReadIdentity()
-	if err != nil || !found || !id.Void {
-		return fmt.Errorf("give up data: the identity does not call it void (%v)", err)
+	if err != nil {
+		return fmt.Errorf("give up data: %w", err)
+	}
+	if !found || !id.Void {
+		return errors.New("give up data: the identity does not call it void")
 	}
 	if err := os.RemoveAll(v.DataDir()); err != nil {
 		return fmt.Errorf("give up data: %w", err)

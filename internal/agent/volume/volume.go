@@ -45,6 +45,8 @@ type Identity struct {
 	Making pair.DataID `json:"making,omitempty"`
 	// Donor of a seed under way; empty for an initialisation.
 	Donor pair.MemberName `json:"donor,omitempty"`
+	// Copied: no mysqld has been started on the copy and settled yet.
+	Copied bool `json:"copied,omitempty"`
 }
 
 // Memory is the content of the epoch file.
@@ -63,8 +65,10 @@ type Volume struct {
 // Open returns the volume mounted at root. It touches nothing.
 func Open(root string) *Volume { return &Volume{root: root} }
 
-// DataDir is where mysqld's data directory is, NewDataDir where one is made.
-func (v *Volume) DataDir() string    { return filepath.Join(v.root, "mysql") }
+// DataDir is where mysqld's data directory is.
+func (v *Volume) DataDir() string { return filepath.Join(v.root, "mysql") }
+
+// NewDataDir is where a data directory is made before it takes that place.
 func (v *Volume) NewDataDir() string { return filepath.Join(v.root, "mysql.new") }
 
 // QuarantineDir is where what a seed replaces is kept.
@@ -169,8 +173,12 @@ func (v *Volume) DropNew() error { return os.RemoveAll(v.NewDataDir()) }
 // InstallNew makes the finished new data directory the data directory. There must be
 // none: data is never overwritten.
 func (v *Volume) InstallNew() error {
-	if full, err := v.HasData(); err != nil || full {
-		return fmt.Errorf("install new data directory: %s is not empty (%v)", v.DataDir(), err)
+	full, err := v.HasData()
+	if err != nil {
+		return fmt.Errorf("install new data directory: %w", err)
+	}
+	if full {
+		return fmt.Errorf("install new data directory: %s is not empty", v.DataDir())
 	}
 	if err := os.Remove(v.DataDir()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("install new data directory: %w", err)
