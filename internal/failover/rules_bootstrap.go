@@ -104,7 +104,7 @@ func nameInitialData(l *look) (Plan, bool) {
 		return act(string(m.Name)+" has initialised its volume", l.change(authority.NameData{Member: m.Name, DataID: b.DataID}))
 	case agentapi.PhaseStarting, agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseEmpty,
 		agentapi.PhaseInitialising, agentapi.PhaseSeeding, agentapi.PhaseVoid, agentapi.PhaseOpening,
-		agentapi.PhaseOpen, agentapi.PhaseClosing, agentapi.PhaseFailed:
+		agentapi.PhaseOpen, agentapi.PhaseClosing, agentapi.PhaseFailed, agentapi.PhaseVolumeLost:
 	}
 	return no()
 }

@@ -115,7 +115,7 @@ func (l *look) exited() string {
 		return fmt.Sprintf("mysqld of %s has ended (%s)", m.Name, m.State.Mysqld.LastExit)
 	case agentapi.PhaseStarting, agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseEmpty,
 		agentapi.PhaseInitialising, agentapi.PhaseSeeding, agentapi.PhaseVoid, agentapi.PhaseRecovering,
-		agentapi.PhaseClosed, agentapi.PhaseOpening, agentapi.PhaseOpen:
+		agentapi.PhaseClosed, agentapi.PhaseOpening, agentapi.PhaseOpen, agentapi.PhaseVolumeLost:
 	}
 	return ""
 }
