@@ -136,11 +136,12 @@ func classify(err error) error {
 		return serverErrors[number]
 	}
 	var network net.Error
+	var dial *net.OpError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return ErrDeadline
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
-		return ErrRefused
+	case errors.As(err, &dial) && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ENOENT)):
+		return ErrRefused // the port or the socket; a missing file elsewhere is something else
 	case errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, driver.ErrBadConn),
 		errors.Is(err, sql.ErrConnDone), errors.Is(err, net.ErrClosed), errors.Is(err, syscall.ECONNRESET),
 		errors.Is(err, syscall.EPIPE):
