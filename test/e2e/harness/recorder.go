@@ -190,15 +190,15 @@ func (r *Recorder) Intervals() ([]history.Interval, error) {
 	return all, nil
 }
 
-// endByExit shortens an interval without a closing stamp to the first exit of its
-// member's mysqld in it.
+// whyExited marks the intervals that the kernel's stamp ended.
+const whyExited = "mysqld exited"
+
+// endByExit shortens an interval to the first exit of its member's mysqld in it: an agent
+// that was killed stamps nothing, and one that was stopped stamps late.
 func (r *Recorder) endByExit(i *history.Interval) {
-	if i.Ended() && i.ConfirmedAt != 0 {
-		return
-	}
 	for _, e := range r.exits {
 		if e.member == i.Member && e.at > i.From && (!i.Ended() || e.at < i.To) {
-			i.To, i.ConfirmedAt, i.Why = e.at, 0, "mysqld exited"
+			i.To, i.Why = e.at, whyExited
 		}
 	}
 }

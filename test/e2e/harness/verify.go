@@ -20,8 +20,8 @@ type Run struct {
 	Recorder *Recorder
 	// Frozen are the times in which a member's machine stood still, which the cases add.
 	Frozen []history.Frozen
-	// LeaseDuration of the pair.
-	LeaseDuration time.Duration
+	// LeaseDuration and SafetyMargin of the pair.
+	LeaseDuration, SafetyMargin time.Duration
 
 	endpoints *EndpointsWatch
 	routes    *RouteWatch
@@ -34,7 +34,8 @@ func (p *Pair) NewRun(ctx context.Context) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	run := &Run{Pair: p, LeaseDuration: object.Spec.Authority.LeaseDuration.Duration}
+	authority := object.Spec.Authority
+	run := &Run{Pair: p, LeaseDuration: authority.LeaseDuration.Duration, SafetyMargin: authority.SafetyMargin.Duration}
 	if run.Recorder, err = p.Record(ctx); err != nil {
 		return nil, err
 	}
@@ -148,11 +149,12 @@ func (r *Run) checkOpen(intervals []history.Interval) error {
 		errs = append(errs, fmt.Errorf("two members were OPEN: %w", o))
 	}
 	for _, i := range history.ClosedLate(intervals, r.LeaseDuration) {
-		if r.frozenIn(i) {
-			continue // the machine stood still past the end
+		took := i.To.Sub(i.ConfirmedAt)
+		if r.frozenIn(i) || (i.Why == whyExited && took <= r.LeaseDuration+r.SafetyMargin) {
+			continue // the machine stood still past the end; the margin is for what a kill takes
 		}
 		errs = append(errs, fmt.Errorf("%s closed %s after its last confirmation, allowed %s (%s)",
-			i.Member, i.To.Sub(i.ConfirmedAt), r.LeaseDuration, i.Why))
+			i.Member, took, r.LeaseDuration, i.Why))
 	}
 	return errors.Join(errs...)
 }
