@@ -148,12 +148,12 @@ func TestDeletedSecretsComeBackAsTheyWere(t *testing.T) {
 	var emptied corev1.Secret
 	s.must(s.Get(s.ctx, s.key(n.Internal()), &emptied))
 	was := emptied.Data["root"]
-	delete(emptied.Data, "root")
+	emptied.Data["root"] = []byte("changedbyhand123")
 	s.must(s.Update(s.ctx, &emptied))
-	s.eventually("the key is back", func() error {
+	s.eventually("the password is back", func() error {
 		s.must(s.Get(s.ctx, s.key(n.Internal()), &emptied))
 		if !bytes.Equal(emptied.Data["root"], was) {
-			return errors.New("no key root, or another password")
+			return errors.New("another password")
 		}
 		return nil
 	})
@@ -218,6 +218,43 @@ func (s *scene) conflict(pairName, object string) {
 		}
 		return nil
 	})
+}
+
+// The volumes that stay know the old passwords, so those stay too.
+func TestANewPairOfTheNameGetsTheOldPasswords(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain)
+	s.must(err)
+	s.surrounded("shop")
+	n := resources.NamesOf(p)
+	var before, after corev1.Secret
+	s.must(s.Get(s.ctx, s.key(n.Internal()), &before))
+	s.must(s.Get(s.ctx, s.key(n.CA()), &after))
+	if c := metav1.GetControllerOf(&after); c != nil {
+		t.Errorf("the copies would be collected with the pair: %v", c)
+	}
+	s.must(s.Delete(s.ctx, p))
+	// No garbage collector runs here.
+	for _, name := range []string{n.Internal(), n.App(), n.TLS(0), n.TLS(1)} {
+		s.must(s.Delete(s.ctx, &corev1.Secret{ObjectMeta: s.meta(name, nil)}))
+	}
+	for _, o := range []client.Object{
+		&appsv1.StatefulSet{ObjectMeta: s.meta("shop", nil)}, &corev1.Service{ObjectMeta: s.meta("shop", nil)},
+		&corev1.Service{ObjectMeta: s.meta(n.Pods(), nil)}, &corev1.Service{ObjectMeta: s.meta(n.Passive(), nil)},
+		&corev1.ConfigMap{ObjectMeta: s.meta(n.Config(), nil)}, &corev1.ServiceAccount{ObjectMeta: s.meta(n.Agent(), nil)},
+		&rbacv1.Role{ObjectMeta: s.meta(n.Agent(), nil)}, &rbacv1.RoleBinding{ObjectMeta: s.meta(n.Agent(), nil)},
+		&networkingv1.NetworkPolicy{ObjectMeta: s.meta("shop", nil)}, &policyv1.PodDisruptionBudget{ObjectMeta: s.meta("shop", nil)},
+		&coordinationv1.Lease{ObjectMeta: s.meta("shop", nil)},
+	} {
+		s.must(client.IgnoreNotFound(s.Delete(s.ctx, o)))
+	}
+	_, err = s.pair("shop", plain)
+	s.must(err)
+	s.surrounded("shop")
+	s.must(s.Get(s.ctx, s.key(n.Internal()), &after))
+	if !bytes.Equal(after.Data["root"], before.Data["root"]) {
+		t.Error("the new pair has another password than the volumes that stayed")
+	}
 }
 
 // No pod may wait for an operator's finalizer when its pair is gone.

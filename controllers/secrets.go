@@ -19,7 +19,8 @@ import (
 
 // The Secret of the authority, which nothing mounts, also keeps a copy of every password,
 // so that a Secret that somebody deletes or empties can be made again as it was: mysqld
-// knows the old passwords, and a new one would lock the pair out.
+// knows the old passwords, and a new one would lock the pair out. It stays as long as the
+// volumes do, so that a new pair of the name can take them up.
 const copyPrefix = "password."
 
 // material are the secrets of one pair as they are to be.
@@ -72,7 +73,9 @@ func (r *PairReconciler) ensureAuthority(ctx context.Context, v *visit) error {
 	return nil
 }
 
-// ensurePasswords takes the passwords that are there, else their copies, else new ones.
+// ensurePasswords takes the passwords that mysqld knows: for the pair's own accounts the
+// copies, which nobody edits by mistake; for the application's, which its owner may
+// change in mysqld and in the Secret, what the Secret says. New ones come last.
 func (r *PairReconciler) ensurePasswords(ctx context.Context, v *visit) error {
 	internal, err := r.readSecret(ctx, v, v.names.Internal())
 	if err != nil {
@@ -82,25 +85,30 @@ func (r *PairReconciler) ensurePasswords(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
-	live := map[string][]byte{appCopy: app[resources.KeyPassword]}
-	for _, key := range resources.InternalKeys() {
-		live[key] = internal[key]
-	}
 	v.material.passwords = map[string][]byte{}
-	for key, value := range live {
-		switch {
-		case len(value) > 0 && printable(value):
-		case len(v.copies[key]) > 0:
-			value = v.copies[key]
-			r.event(v.pair, warning, "PasswordRestored", "put back the password "+key+", which was deleted or is not usable")
-		default:
-			if value, err = newPassword(); err != nil {
-				return err
-			}
+	for _, key := range resources.InternalKeys() {
+		live, kept := internal[key], v.copies[key]
+		if len(kept) > 0 && len(internal) > 0 && !bytes.Equal(live, kept) {
+			r.event(v.pair, warning, "PasswordRestored", "put back the password "+key+" of Secret "+v.names.Internal()+": mysqld knows the former one")
 		}
-		v.material.passwords[key] = value
+		if v.material.passwords[key], err = firstUsable(kept, live); err != nil {
+			return err
+		}
+	}
+	if v.material.passwords[appCopy], err = firstUsable(app[resources.KeyPassword], v.copies[appCopy]); err != nil {
+		return err
 	}
 	return r.ensureCASecret(ctx, v)
+}
+
+// firstUsable is the first password that can be used, or a new one.
+func firstUsable(candidates ...[]byte) ([]byte, error) {
+	for _, c := range candidates {
+		if printable(c) {
+			return c, nil
+		}
+	}
+	return newPassword()
 }
 
 // appCopy is the name of the application's password among the copies.

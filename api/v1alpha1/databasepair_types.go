@@ -39,6 +39,8 @@ type DatabasePairList struct {
 }
 
 // DatabasePairSpec is the pair that is wished for.
+// +kubebuilder:validation:XValidation:rule="self.failover.promoteOn != 'AckFenced' || self.durability.mode == 'Lossless'",message="spec.failover.promoteOn AckFenced needs durability.mode Lossless: in Async writes are acknowledged without the passive, so its silence fences nothing; use Fenced"
+// +kubebuilder:validation:XValidation:rule="duration(self.authority.leaseDuration) >= duration(self.failover.heartbeatInterval) + duration(self.failover.heartbeatInterval) + duration(self.failover.heartbeatInterval) + duration(self.failover.heartbeatInterval)",message="spec.authority.leaseDuration must be at least four times spec.failover.heartbeatInterval; raise it or lower the interval"
 type DatabasePairSpec struct {
 	// mysql says which mysqld runs and with which settings.
 	// +optional

@@ -24,6 +24,7 @@ type DatabasePairOperation struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec of an operation cannot be changed: it is a record; make a new operation"
 	Spec OperationSpec `json:"spec"`
 	// status is how it goes.
+	// +kubebuilder:validation:XValidation:rule="!has(oldSelf.phase) || !(oldSelf.phase in ['Succeeded','Failed','Abandoned']) || self == oldSelf",message="status of a finished operation never changes: it is a record; make a new operation"
 	Status OperationStatus `json:"status,omitempty"`
 }
 

@@ -40,9 +40,14 @@ func InternalSecret(p *v1alpha1.DatabasePair, passwords map[string][]byte) *core
 	return secret(p, NamesOf(p).Internal(), corev1.SecretTypeOpaque, passwords)
 }
 
-// CASecret holds the pair's certificate authority; nothing mounts it.
+// CASecret holds the pair's certificate authority; nothing mounts it. It goes with the
+// pair only if the volumes do.
 func CASecret(p *v1alpha1.DatabasePair, certPEM, keyPEM []byte) *corev1ac.SecretApplyConfiguration {
-	return secret(p, NamesOf(p).CA(), corev1.SecretTypeOpaque, map[string][]byte{KeyCA: certPEM, KeyCAKey: keyPEM})
+	s := secret(p, NamesOf(p).CA(), corev1.SecretTypeOpaque, map[string][]byte{KeyCA: certPEM, KeyCAKey: keyPEM})
+	if p.Spec.Storage.PersistentVolumeClaimRetentionPolicy.WhenDeleted != v1alpha1.DeleteVolumes {
+		s.OwnerReferences = nil
+	}
+	return s
 }
 
 // TLSSecret holds a member's certificate.

@@ -1,0 +1,158 @@
+package controllers_test
+
+import (
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+)
+
+func TestEachWrongFieldGetsItsMessage(t *testing.T) {
+	s := newScene(t)
+	for name, tc := range map[string]struct{ name, spec, says string }{
+		"no storage":                         {"a", "mysql: {}", "spec.storage"},
+		"a name too long":                    {strings.Repeat("a", 41), plain, "metadata.name must be at most 40 characters"},
+		"a name that begins with a digit":    {"1a", plain, "must start with a lower-case letter"},
+		"a name with a dot":                  {"a.b", plain, "lower-case letters, digits and '-'"},
+		"a volume too small":                 {"a", "storage: {size: 1Mi}", "spec.storage.size must be at least 1Gi"},
+		"a size that is no size":             {"a", "storage: {size: much}", "spec.storage.size"},
+		"an access mode of shared volumes":   {"a", "storage: {size: 1Gi, accessMode: ReadWriteMany}", "ReadWriteOncePod"},
+		"an empty image":                     {"a", plain + "\nmysql: {image: \"\"}", "spec.mysql.image"},
+		"an owned option":                    {"a", plain + "\nmysql: {config: {super_read_only: \"OFF\"}}", "owned by the operator"},
+		"an owned option with dashes":        {"a", plain + "\nmysql: {config: {Super-Read-Only: \"OFF\"}}", "owned by the operator"},
+		"an owned option behind loose_":      {"a", plain + "\nmysql: {config: {loose_rpl_semi_sync_source_timeout: \"1\"}}", "owned by the operator"},
+		"an owned option behind skip-":       {"a", plain + "\nmysql: {config: {skip-grant-tables: \"\"}}", "owned by the operator"},
+		"an option name with a space":        {"a", plain + "\nmysql: {config: {\"a b\": \"1\"}}", "option name holds only letters"},
+		"an option of two lines":             {"a", plain + "\nmysql: {config: {sql_mode: \"a\\nskip-grant-tables\"}}", "spec.mysql.config"},
+		"a retention too short":              {"a", plain + "\nmysql: {binlogRetention: 1m}", "at least 10m"},
+		"a share above all":                  {"a", plain + "\nmysql: {binlogMaxSize: 95%}", "spec.mysql.binlogMaxSize"},
+		"a mode of another product":          {"a", plain + "\ndurability: {mode: Sync}", "spec.durability.mode"},
+		"a timeout too short":                {"a", plain + "\ndurability: {passiveTimeout: 10ms}", "spec.durability.passiveTimeout"},
+		"a lease too short":                  {"a", plain + "\nauthority: {leaseDuration: 1s}", "spec.authority.leaseDuration must be from 2s to 5m"},
+		"a margin too small":                 {"a", plain + "\nauthority: {leaseDuration: 60s, safetyMargin: 1s}", "spec.authority.safetyMargin must be at least 5 %"},
+		"a warning after death":              {"a", plain + "\nfailover: {warnAfter: 9s}", "warnAfter must not exceed deadAfter"},
+		"a slow heartbeat":                   {"a", plain + "\nfailover: {heartbeatInterval: 4s}", "heartbeatInterval must not exceed warnAfter"},
+		"a duration that is none":            {"a", plain + "\nfailover: {deadAfter: soon}", "spec.failover.deadAfter"},
+		"AckFenced without waiting":          {"a", plain + "\ndurability: {mode: Async}\nfailover: {promoteOn: AckFenced}", "needs durability.mode Lossless"},
+		"a heartbeat too slow for the lease": {"b", plain + "\nauthority: {leaseDuration: 3s}", "leaseDuration must be at least four times"},
+		"a source that is nothing":           {"a", plain + "\nnetwork: {allowFrom: [{}]}", "needs podSelector, namespaceSelector or cidr"},
+		"a source that is two things":        {"a", plain + "\nnetwork: {allowFrom: [{cidr: 10.0.0.0/8, podSelector: {}}]}", "takes no selector"},
+		"a source that is no block":          {"a", plain + "\nnetwork: {allowFrom: [{cidr: 10.0.0.300/8}]}", "must be a block of addresses"},
+		"a label of the operator's":          {"a", plain + "\npodTemplate: {metadata: {labels: {dbpair.io/role: primary}}}", "belong to the operator"},
+		"history of none":                    {"a", plain + "\noperationHistoryLimit: 0", "spec.operationHistoryLimit"},
+		"an unknown field":                   {"unknown", plain + "\nreplicas: 3", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := s.pair(tc.name, tc.spec)
+			if tc.says == "" {
+				// Unknown fields are pruned, with a warning; kubectl refuses them by itself.
+				if err != nil {
+					t.Errorf("refused: %v", err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("got %v, want %q", err, tc.says)
+			}
+		})
+	}
+}
+
+func TestDefaultsAreThoseOfTheDocs(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain)
+	s.must(err)
+	for what, ok := range map[string]bool{
+		"mysql.image":                p.Spec.MySQL.Image == "mysql:9.7",
+		"durability.mode":            p.Spec.Durability.Mode == v1alpha1.Lossless,
+		"authority.leaseDuration":    p.Spec.Authority.LeaseDuration.Duration.String() == "6s",
+		"failover.deadAfter":         p.Spec.Failover.DeadAfter.Duration.String() == "5s",
+		"failover.async.proof":       p.Spec.Failover.Async.Proof == v1alpha1.AsyncProofTerminated,
+		"services.passive.enabled":   p.Spec.Services.Passive.Enabled != nil && *p.Spec.Services.Passive.Enabled,
+		"placement.hostAntiAffinity": p.Spec.Placement.HostAntiAffinity == v1alpha1.AntiAffinityRequired,
+		"network.keepalive.probes":   p.Spec.Network.Keepalive.Probes == 3,
+		"whenDeleted":                p.Spec.Storage.PersistentVolumeClaimRetentionPolicy.WhenDeleted == v1alpha1.RetainVolumes,
+		"operationHistoryLimit":      p.Spec.OperationHistoryLimit == 20,
+	} {
+		if !ok {
+			t.Errorf("%s has another default: %+v", what, p.Spec)
+		}
+	}
+}
+
+func TestWhatCannotBeChanged(t *testing.T) {
+	s := newScene(t)
+	_, err := s.pair("shop", "storage: {size: 10Gi, storageClassName: fast}")
+	s.must(err)
+	for name, tc := range map[string]struct {
+		change func(*v1alpha1.DatabasePair)
+		says   string
+	}{
+		"a volume that shrinks": {func(p *v1alpha1.DatabasePair) { p.Spec.Storage.Size.Set(5 << 30) }, "cannot shrink"},
+		"another class":         {func(p *v1alpha1.DatabasePair) { *p.Spec.Storage.StorageClassName = "slow" }, "storageClassName cannot be changed"},
+		"no class":              {func(p *v1alpha1.DatabasePair) { p.Spec.Storage.StorageClassName = nil }, "storageClassName cannot be changed"},
+		"another access mode":   {func(p *v1alpha1.DatabasePair) { p.Spec.Storage.AccessMode = "ReadWriteOncePod" }, "accessMode cannot be changed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &v1alpha1.DatabasePair{}
+			s.must(s.Get(s.ctx, s.key("shop"), p))
+			tc.change(p)
+			if err := s.Update(s.ctx, p, client.DryRunAll); err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("got %v, want %q", err, tc.says)
+			}
+		})
+	}
+	p := &v1alpha1.DatabasePair{}
+	s.must(s.Get(s.ctx, s.key("shop"), p))
+	p.Spec.Storage.Size.Set(20 << 30)
+	if err := s.Update(s.ctx, p, client.DryRunAll); err != nil {
+		t.Errorf("a volume may not grow: %v", err)
+	}
+}
+
+func TestOperationsAreRecords(t *testing.T) {
+	s := newScene(t)
+	operation := func(name string, spec v1alpha1.OperationSpec) *v1alpha1.DatabasePairOperation {
+		spec.PairRef.Name = "none"
+		return &v1alpha1.DatabasePairOperation{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: s.namespace}, Spec: spec}
+	}
+	for name, tc := range map[string]struct {
+		spec v1alpha1.OperationSpec
+		says string
+	}{
+		"an unknown verb":              {v1alpha1.OperationSpec{Type: "Dance"}, "spec.type"},
+		"a promotion of nobody":        {v1alpha1.OperationSpec{Type: v1alpha1.OperationForcePromote, Confirm: "none/1"}, "spec.target is required"},
+		"a promotion without a word":   {v1alpha1.OperationSpec{Type: v1alpha1.OperationForcePromote, Target: "none-0"}, "spec.confirm is required"},
+		"a confirmation without epoch": {v1alpha1.OperationSpec{Type: v1alpha1.OperationAdopt, Target: "none-0", Confirm: "yes"}, "spec.confirm"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := s.Create(s.ctx, operation("x", tc.spec)); err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("got %v, want %q", err, tc.says)
+			}
+		})
+	}
+	op := operation("record", v1alpha1.OperationSpec{Type: v1alpha1.OperationForcePromote, Target: "none-0", Confirm: "none/3"})
+	s.must(s.Create(s.ctx, op))
+	op.Spec.Confirm = "none/4"
+	if err := s.Update(s.ctx, op); err == nil || !strings.Contains(err.Error(), "make a new operation") {
+		t.Errorf("a record was changed: %v", err)
+	}
+}
+
+func TestATerminalPhaseNeverChanges(t *testing.T) {
+	s := newScene(t)
+	op := &v1alpha1.DatabasePairOperation{
+		ObjectMeta: metav1.ObjectMeta{Name: "done", Namespace: s.namespace},
+		Spec:       v1alpha1.OperationSpec{PairRef: v1alpha1.PairReference{Name: "none"}, Type: v1alpha1.OperationFailover},
+	}
+	s.must(s.Create(s.ctx, op))
+	op.Status.Phase = v1alpha1.OperationSucceeded
+	s.must(s.Status().Update(s.ctx, op))
+	op.Status.Phase = v1alpha1.OperationFailed
+	if err := s.Status().Update(s.ctx, op); err == nil || !strings.Contains(err.Error(), "never changes") {
+		t.Errorf("a finished operation was changed: %v", err)
+	}
+}

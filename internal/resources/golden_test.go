@@ -1,0 +1,86 @@
+package resources
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func loadPair(t *testing.T, name string) *v1alpha1.DatabasePair {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name, "pair.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &v1alpha1.DatabasePair{}
+	if err := yaml.UnmarshalStrict(text, p); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// What is built for a pair must change only when somebody means it to: a changed pod
+// template asks for a restart of every mysqld after an upgrade of the operator.
+func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
+	for _, name := range []string{"plain", "rich"} {
+		p := loadPair(t, name)
+		config, err := AgentConfigMap(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		passwords := map[string][]byte{}
+		for _, key := range InternalKeys() {
+			passwords[key] = []byte("password-of-" + key)
+		}
+		for file, object := range map[string]any{
+			"statefulset":     StatefulSet(p, Image{Name: "registry.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}, ClaimOf(p)),
+			"service":         ClientService(p),
+			"service-new":     NewClientService(p, Route{Member: "shop-0", Mode: RouteDoor}),
+			"service-passive": PassiveService(p),
+			"service-pods":    PodsService(p),
+			"configmap":       config,
+			"serviceaccount":  AgentServiceAccount(p),
+			"role":            AgentRole(p),
+			"rolebinding":     AgentRoleBinding(p),
+			"pdb-ready":       DisruptionBudget(p, true),
+			"pdb-not-ready":   DisruptionBudget(p, false),
+			"networkpolicy":   NetworkPolicy(p, "dbpair-system"),
+			"secret-app":      AppSecret(p, "Password1234", []byte("certificate")),
+			"secret-internal": InternalSecret(p, passwords),
+			"secret-ca":       CASecret(p, []byte("certificate"), []byte("key")),
+			"secret-tls-1":    TLSSecret(p, 1, []byte("authority"), []byte("certificate"), []byte("key")),
+		} {
+			t.Run(name+"/"+file, func(t *testing.T) { golden(t, filepath.Join("testdata", name, file+".yaml"), object) })
+		}
+	}
+}
+
+func golden(t *testing.T, path string, object any) {
+	t.Helper()
+	got, err := yaml.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s (-want +got; go test ./internal/resources -update writes it anew):\n%s", path, diff)
+	}
+}
