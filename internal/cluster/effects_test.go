@@ -1,0 +1,219 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/execute"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+func newClient(t *testing.T, objects ...client.Object) client.Client {
+	t.Helper()
+	s := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(s), v1alpha1.AddToScheme(s)); err != nil {
+		t.Fatal(err)
+	}
+	return fake.NewClientBuilder().WithScheme(s).WithObjects(objects...).
+		WithStatusSubresource(&v1alpha1.DatabasePairOperation{}).Build()
+}
+
+var shop0 = fencing.Subject{Member: "shop-0", PodUID: "u1"}
+
+func member(finalizers ...string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "shop-0", Namespace: "db", UID: "u1", Finalizers: finalizers}}
+}
+
+func podsOf(c client.Client) Pods {
+	return Pods{Client: c, Live: c, Namespace: "db", LastRunning: func(pair.PodUID) string { return "" }}
+}
+
+func readPod(t *testing.T, c client.Client) *corev1.Pod {
+	t.Helper()
+	pod := &corev1.Pod{}
+	if err := c.Get(t.Context(), types.NamespacedName{Namespace: "db", Name: "shop-0"}, pod); err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+func TestPodsAreChangedByTheirUID(t *testing.T) {
+	c := newClient(t, member("other/one"))
+	pods := podsOf(c)
+	for range 2 { // everything is idempotent
+		if err := pods.AddFinalizer(t.Context(), shop0); err != nil {
+			t.Fatal(err)
+		}
+		if err := pods.Label(t.Context(), shop0, map[string]string{"a": "b"}, []string{"c"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pod := readPod(t, c)
+	if !slices.Equal(pod.Finalizers, []string{"other/one", failover.FenceFinalizer}) || pod.Labels["a"] != "b" {
+		t.Errorf("finalizers %v, labels %v", pod.Finalizers, pod.Labels)
+	}
+	version := pod.ResourceVersion
+	if err := pods.Label(t.Context(), shop0, map[string]string{"a": "b"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if now := readPod(t, c).ResourceVersion; now != version {
+		t.Error("a label that was there already was written")
+	}
+	stranger := fencing.Subject{Member: "shop-0", PodUID: "u2"}
+	for name, do := range map[string]func() error{
+		"AddFinalizer":    func() error { return pods.AddFinalizer(t.Context(), stranger) },
+		"RemoveFinalizer": func() error { return pods.RemoveFinalizer(t.Context(), stranger) },
+		"Label":           func() error { return pods.Label(t.Context(), stranger, map[string]string{"x": "y"}, nil) },
+	} {
+		if err := do(); !errors.Is(err, execute.ErrConflict) {
+			t.Errorf("%s of another pod: %v", name, err)
+		}
+	}
+	if err := pods.RemoveFinalizer(t.Context(), shop0); err != nil {
+		t.Fatal(err)
+	}
+	if got := readPod(t, c).Finalizers; !slices.Equal(got, []string{"other/one"}) {
+		t.Errorf("finalizers %v", got)
+	}
+	if err := pods.RemoveFinalizer(t.Context(), fencing.Subject{Member: "shop-9", PodUID: "u9"}); err != nil {
+		t.Errorf("a pod that is gone: %v", err)
+	}
+}
+
+func TestServiceIsPointedOnlyFromWhatWasObserved(t *testing.T) {
+	p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "db", UID: "p1"}}
+	c := newClient(t, resources.NewClientService(p, resources.Route{Member: "shop-0", Mode: resources.RouteDoor}))
+	name := types.NamespacedName{Namespace: "db", Name: "shop"}
+	s := Services{Client: c, Name: name}
+	read := func() failover.Service {
+		svc := &corev1.Service{}
+		if err := c.Get(t.Context(), name, svc); err != nil {
+			t.Fatal(err)
+		}
+		return ObserveService(svc)
+	}
+	before := read()
+	step := failover.PointService{Version: before.Version, Epoch: 3, Leads: failover.LeadsOpen, Member: "shop-1"}
+	if err := s.Point(t.Context(), step); err != nil {
+		t.Fatal(err)
+	}
+	want := failover.Service{
+		Reading: failover.Read, Version: read().Version, Epoch: 3, Leads: failover.LeadsOpen, Member: "shop-1", PortLeads: failover.LeadsOpen,
+	}
+	if diff := cmp.Diff(want, read()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	step.Leads = failover.LeadsDoor
+	if err := s.Point(t.Context(), step); !errors.Is(err, execute.ErrConflict) {
+		t.Errorf("pointed from a version that is gone: %v", err)
+	}
+	svc := &corev1.Service{}
+	if err := c.Get(t.Context(), name, svc); err != nil {
+		t.Fatal(err)
+	}
+	svc.Spec.Selector["app"] = "mine"
+	if got := ObserveService(svc); got.Epoch != -1 {
+		t.Errorf("a selector written by hand is observed as %+v", got)
+	}
+}
+
+func TestPodFactsSayNothingThatTheKubeletDidNot(t *testing.T) {
+	asked := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	deleting := func(pod *corev1.Pod) {
+		pod.DeletionTimestamp = ptr.To(metav1.NewTime(asked.Add(30 * time.Second)))
+		pod.DeletionGracePeriodSeconds = ptr.To[int64](30)
+	}
+	terminated := func(pod *corev1.Pod) {
+		pod.Status.ContainerStatuses = []corev1.ContainerStatus{
+			{Name: "sidecar", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}},
+			{Name: resources.ContainerMysqld, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				ContainerID: "c1", Reason: "Completed", FinishedAt: metav1.NewTime(asked.Add(time.Second)),
+			}}},
+		}
+	}
+	failed := func(pod *corev1.Pod) { pod.Status.Phase = corev1.PodFailed }
+	collected := func(pod *corev1.Pod) {
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByPodGC"}}
+	}
+	for name, tc := range map[string]struct {
+		change []func(*corev1.Pod)
+		want   fencing.PodFacts
+	}{
+		"a pod that runs": {nil, fencing.PodFacts{UID: "u1"}},
+		"deleted and ended": {
+			[]func(*corev1.Pod){deleting, terminated},
+			fencing.PodFacts{UID: "u1", Deleting: true, DeletionAsked: asked, Terminated: true, ContainerID: "c1", Reason: "Completed", FinishedAt: asked.Add(time.Second)},
+		},
+		"ended by the kubelet":             {[]func(*corev1.Pod){failed}, fencing.PodFacts{UID: "u1", KubeletEnded: true}},
+		"called failed by a pod collector": {[]func(*corev1.Pod){failed, collected}, fencing.PodFacts{UID: "u1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pod := member()
+			for _, f := range tc.change {
+				f(pod)
+			}
+			if diff := cmp.Diff(tc.want, PodFacts(pod, "")); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRecorderKeepsOneRecordAndNeverChangesAFinishedOne(t *testing.T) {
+	c := newClient(t)
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var mu sync.Mutex
+	finished := 0
+	p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "db", UID: "p1"}}
+	later := &Later{}
+	r := LaterRecorder{Later: later, Log: logr.Discard(), Recorder: Recorder{
+		Client: c, Live: c, Pair: p, Now: func() time.Time { return now },
+		Finished: func(v1alpha1.DatabasePairOperation) { mu.Lock(); finished++; mu.Unlock() },
+	}}
+	note := failover.OperationNote{Name: "shop-failover-2", Verb: failover.VerbFailover, Rule: "HolderExited", Phase: failover.OperationRunning, Epoch: 2, From: "shop-0"}
+	done := note
+	done.Phase, done.To, done.Proof = failover.OperationSucceeded, "shop-1", fencing.Demoted
+	for _, n := range []failover.OperationNote{note, note, done, note} {
+		if err := r.Operation(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Timeline(t.Context(), n.Name, execute.TimelineEntry{Step: "Revoke", At: now, Took: time.Millisecond}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later.Wait(context.Background())
+	op := &v1alpha1.DatabasePairOperation{}
+	if err := c.Get(t.Context(), types.NamespacedName{Namespace: "db", Name: note.Name}, op); err != nil {
+		t.Fatal(err)
+	}
+	if op.Status.Phase != v1alpha1.OperationSucceeded || op.Status.Proof != "Demoted" || op.Status.From != "shop-0" || len(op.Status.Timeline) != 1 {
+		t.Errorf("status = %+v", op.Status)
+	}
+	if VerbOf(op.Spec.Type) != failover.VerbFailover || op.Labels[LabelByOperator] != "true" {
+		t.Errorf("spec = %+v, labels %v", op.Spec, op.Labels)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if finished != 1 {
+		t.Errorf("told %d times that it ended", finished)
+	}
+}
