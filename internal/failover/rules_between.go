@@ -236,8 +236,8 @@ func forcePromotion(l *look) (Plan, bool) {
 		return no()
 	}
 	to := l.member(op.Target)
-	if why := l.cannotForce(to); why != "" {
-		return hold(VerbNone, "operation %s asks to promote %s, but %s", op.Name, op.Target, why)
+	if l.cannotForce(to) != "" {
+		return no()
 	}
 	// An applier that stopped with an error never finishes; a person took that on.
 	stuck := to.State.Server != nil && to.State.Server.Applier.LastErrno != 0

@@ -139,6 +139,10 @@ func authorityMalformed(l *look) (Plan, bool) {
 		return doubt(VerbAdopt, "the Lease belongs to pair %s, this one is %s", l.rec.PairUID, l.Settings.UID)
 	case l.Authority.Reading == Read && !l.rec.Holder.Nobody() && l.holder == nil:
 		return doubt(VerbAdopt, "the Lease names %s, who is no member", l.rec.Holder)
+	case l.Authority.Reading == Read && !l.rec.Holder.Nobody() && l.rec.Data[l.rec.Holder.Member] == "":
+		return doubt(VerbAdopt, "the Lease names %s and no data of it", l.rec.Holder)
+	case l.Authority.Reading == Read && !l.rec.Holder.Nobody() && !l.rec.Ledger.InSync(l.rec.Holder.Member):
+		return doubt(VerbAdopt, "the Lease names %s as holder, and a ledger %s(%s) without it", l.rec.Holder, l.rec.Ledger.State, l.rec.Ledger.First)
 	case l.Authority.Reading == Read && l.rec.LastHolder != nil && l.member(l.rec.LastHolder.Holder.Member) == nil:
 		return doubt(VerbAdopt, "the Lease names %s as last holder, who is no member", l.rec.LastHolder.Holder)
 	case l.Authority.Reading == Read && l.e > 0 && l.holder == nil && l.last == nil:

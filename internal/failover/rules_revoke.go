@@ -163,6 +163,10 @@ func holderNeedsWord(l *look) (Plan, bool) {
 	if !m.heard() || l.holderGone() != "" || m.Pod.Deleting || !l.hasData(m) || !l.rec.Ledger.InSync(m.Name) {
 		return no()
 	}
+	if !l.History.HolderOpened && l.sinceHolder() >= 2*(l.rec.LeaseDuration+l.Settings.DeadAfter) && m.State.Phase == agentapi.PhaseClosed &&
+		m.State.Mysqld.Running && !m.State.TailUncovered && m.State.KnownEpoch == l.e {
+		return l.revoke(RuleHolderNeedsWord, "", m, fmt.Sprintf("%s has not opened at epoch %d for %s and gives no reason", m.Name, l.e, l.sinceHolder().Round(time.Second)))
+	}
 	if !m.State.NeedsWord || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running || l.rec.Ledger.MustWait(m.Name) && l.Settings.Lossless {
 		return no()
 	}

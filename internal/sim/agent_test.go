@@ -193,6 +193,11 @@ func (a *agentSim) toAPI(limit time.Duration, ask func() func(), late func()) {
 	w.deliver(a.m.site, siteAPI, func() {
 		w.api.gate.pass(func() {
 			answer := ask()
+			if w.now < w.faultsEnd && w.chance(w.set.lateReads) {
+				late := w.between(0, 4*time.Second)
+				w.after(late, func() { w.deliver(siteAPI, a.m.site, func() { a.pass(answer) }) })
+				return
+			}
 			w.deliver(siteAPI, a.m.site, func() {
 				a.pass(func() {
 					if !done {
@@ -335,6 +340,9 @@ func (a *agentSim) startMysqld() {
 			}
 			s.up = true
 			s.startApply()
+			if a.w.role(thePassive) == a.m.index {
+				a.w.happens(onPassiveUp)
+			}
 			a.w.tracef("%s: mysqld %s is up, recovery committed %d, relay %d", a.m.name, s.inc, len(tail), len(s.data.relay))
 			a.pass(func() { a.step(authority.MysqldUp{At: a.local(), Incarnation: s.inc}) })
 		})

@@ -96,10 +96,28 @@ func (a *apiServer) write(r authority.Record, version string) (string, error) {
 
 func (a *apiServer) put(r authority.Record) string {
 	c := r.Clone()
+	old := a.lease
+	defer func() { a.tell(old, r) }()
 	a.lease, a.leaseRV, a.ever = &c, a.bump(), true
 	a.status = max(a.status, r.Epoch)
 	a.w.tracef("Lease: epoch %d holder %q ledger %d %s(%s) %v data %v", r.Epoch, r.Holder, r.Ledger.Version, r.Ledger.State, r.Ledger.First, r.Ledger.Incarnations, r.Data)
 	return a.leaseRV
+}
+
+// tell has the faults come that wait for this change.
+func (a *apiServer) tell(old *authority.Record, r authority.Record) {
+	if old == nil {
+		return
+	}
+	if old.Ledger.State != r.Ledger.State && r.Epoch > 0 {
+		a.w.happens(trigger(r.Ledger.State))
+	}
+	if !old.Holder.Nobody() && r.Holder.Nobody() {
+		a.w.happens(onRevoked)
+	}
+	if old.Holder.Nobody() && !r.Holder.Nobody() {
+		a.w.happens(onAppointed)
+	}
 }
 
 func (a *apiServer) podOf(s fencing.Subject) *pod {

@@ -12,6 +12,9 @@ import (
 
 // inflict makes one fault happen, and end.
 func (w *world) inflict(f fault) {
+	if f.member < 0 {
+		f.member = w.role(f.member)
+	}
 	m := w.members[f.member]
 	w.tracef("fault %s member %d for %s", f.kind, f.member, f.lasts)
 	w.fired["fault "+f.kind]++
@@ -89,6 +92,8 @@ func (w *world) inflict(f fault) {
 		})
 	case "cutWhole":
 		both(other, siteAPI, siteOp0, siteOp1, siteOut)
+	case "cutAllButPeer":
+		both(siteAPI, siteOp0, siteOp1)
 	case "cutAPI":
 		both(siteAPI)
 	case "cutPeer":
@@ -102,6 +107,50 @@ func (w *world) inflict(f fault) {
 	default:
 		w.inflictElsewhere(f, m, gated)
 	}
+}
+
+// role is the ordinal of the holder or of the other member, now.
+func (w *world) role(r int) int {
+	holder := 0
+	if l := w.api.lease; l != nil {
+		name := l.Holder.Member
+		if l.Holder.Nobody() && l.LastHolder != nil {
+			name = l.LastHolder.Holder.Member
+		}
+		if w.members[1].name == name {
+			holder = 1
+		}
+	}
+	if r == theHolder {
+		return holder
+	}
+	return 1 - holder
+}
+
+// arm has a fault come at its time, or after what it waits for.
+func (w *world) arm(f fault) {
+	w.after(f.at, func() {
+		if f.after == "" {
+			w.inflict(f)
+			return
+		}
+		w.armed = append(w.armed, f)
+	})
+}
+
+// happens lets the faults come that waited for this.
+func (w *world) happens(t trigger) {
+	var left []fault
+	for _, f := range w.armed {
+		switch {
+		case f.after != t:
+			left = append(left, f)
+		case w.now < faultsOver-f.lasts-f.delay:
+			f.lasts = min(f.lasts, faultsOver-w.now)
+			w.after(f.delay, func() { w.inflict(f) })
+		}
+	}
+	w.armed = left
 }
 
 // thaw resumes a machine; what was held up runs in any order of its processes, mysqld
@@ -168,6 +217,12 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 		w.person(failover.VerbFailover, "")
 	case "personFences":
 		w.person(failover.VerbFence, "")
+	case "personForces":
+		m.forced = true
+		w.person(failover.VerbForcePromote, m.name)
+	case "lateCommands":
+		w.lateCommands++
+		w.after(f.lasts, func() { w.lateCommands-- })
 	case "personReleases":
 		w.person(failover.VerbRelease, "")
 	default:

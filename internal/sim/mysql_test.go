@@ -371,7 +371,7 @@ func (st *stream) pump() {
 		if have.has(t) {
 			continue
 		}
-		at := max(w.now+w.between(300*time.Microsecond, 3*time.Millisecond), st.last+time.Microsecond)
+		at := max(w.now+w.between(300*time.Microsecond, 3*time.Millisecond+w.set.slowStream), st.last+time.Microsecond)
 		st.last = at
 		st.carry(t, at)
 	}
@@ -411,8 +411,8 @@ func (s *mysqld) take(st *stream, t int) {
 		return
 	}
 	d := w.between(200*time.Microsecond, 2*time.Millisecond)
-	if w.chance(w.set.lateMessages) {
-		d = w.between(0, 5*time.Second)
+	if w.chance(w.set.lateMessages) || w.set.lateAcks > 0 && w.chance(0.3) {
+		d = w.between(0, w.set.lateAcks+time.Second)
 	}
 	w.after(d, func() { st.src.pass(func() { st.src.acknowledged(t) }) })
 }

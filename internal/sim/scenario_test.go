@@ -17,15 +17,18 @@ type scenario struct {
 	applyTimeout, restartInPlace       time.Duration
 	heartbeat, leaseEvery              time.Duration
 
-	drift            float64
-	lateMessages     float64
-	lostAcks         float64
-	crashAtFailpoint float64
-	applyTime        time.Duration
-	bootTime         time.Duration
-	twoOperators     bool
-	person           bool
-	faults           []fault
+	drift        float64
+	lateMessages float64
+	lostAcks     float64
+	// lateAcks and slowStream make replication slow in one way or the other.
+	lateAcks, slowStream time.Duration
+	lateReads            float64
+	crashAtFailpoint     float64
+	applyTime            time.Duration
+	bootTime             time.Duration
+	twoOperators         bool
+	person               bool
+	faults               []fault
 }
 
 func (s scenario) settings() failover.Settings {
@@ -40,17 +43,42 @@ func (s scenario) settings() failover.Settings {
 
 const (
 	faultsBegin = 12 * time.Second
-	faultsOver  = 45 * time.Second
+	faultsOver  = 40 * time.Second
 	runEnds     = 110 * time.Second
 )
 
-// fault is one thing that goes wrong at an instant.
+// fault is one thing that goes wrong at an instant, or so long after something happened.
 type fault struct {
-	kind   string
-	at     time.Duration
-	lasts  time.Duration
+	kind  string
+	at    time.Duration
+	lasts time.Duration
+	// member by ordinal, or by what it is when the fault comes.
 	member int
+	// after is what the fault waits for, from at on; at once when empty.
+	after trigger
+	delay time.Duration
 }
+
+// The members by what they are: the holder, or the last one; and the other.
+const (
+	theHolder  = -1
+	thePassive = -2
+)
+
+// trigger is something that happens to the pair.
+type trigger string
+
+const (
+	onJoining   trigger = "joining"
+	onBoth      trigger = "both"
+	onSolo      trigger = "solo"
+	onRevoked   trigger = "revoked"
+	onAppointed trigger = "appointed"
+	onCommand   trigger = "command" // a member was asked to copy or rewind its data
+	onPassiveUp trigger = "passiveUp"
+)
+
+var triggers = []trigger{onJoining, onBoth, onSolo, onRevoked, onRevoked, onAppointed, onPassiveUp}
 
 // faultKinds are drawn from with equal weight.
 var faultKinds = []string{
@@ -78,19 +106,32 @@ func draw(seed uint64) scenario {
 	if chance(0.25) {
 		s.lostAcks = 0.05
 	}
+	if chance(0.15) {
+		s.slowStream = 400 * time.Millisecond
+	}
+	if chance(0.15) {
+		s.lateAcks = 3 * time.Second
+	}
+	if chance(0.2) {
+		s.lateReads = 0.3
+	}
 	if chance(0.3) {
 		s.crashAtFailpoint = 0.02 + 0.1*r.Float64()
 	}
-	s.faults = drawFaults(r)
+	s.faults = drawFaults(r, &s)
 	return s
 }
 
 // drawFaults: mostly several, sometimes one of the kind that no other may accompany.
-func drawFaults(r *rand.Rand) []fault {
+func drawFaults(r *rand.Rand, s *scenario) []fault {
 	at := func() time.Duration {
 		return faultsBegin + time.Duration(r.Int64N(int64(faultsOver-faultsBegin-6*time.Second)))
 	}
-	switch p := r.Float64(); {
+	p := r.Float64()
+	if *oneStory >= 0 {
+		p = 0.5
+	}
+	switch {
 	case p < 0.05:
 		return nil
 	case p < 0.12:
@@ -105,7 +146,9 @@ func drawFaults(r *rand.Rand) []fault {
 		return []fault{{kind: "personFails", at: at()}}
 	case p < 0.28:
 		return []fault{{kind: "personFences", at: at()}, {kind: "personReleases", at: faultsOver}}
-	case p < 0.31:
+	case p < 0.56 || *oneStory >= 0:
+		return drawStory(r, s)
+	case p < 0.59:
 		return []fault{{kind: "nodeGone", at: at(), member: r.IntN(2)}}
 	}
 	var out []fault
@@ -116,11 +159,95 @@ func drawFaults(r *rand.Rand) []fault {
 			// Close together: that is where it hurts.
 			f.at = min(out[len(out)-1].at+time.Duration(r.Int64N(int64(3*time.Second))), faultsOver-time.Second)
 		}
+		if r.IntN(3) == 0 {
+			f.after, f.delay = triggers[r.IntN(len(triggers))], time.Duration(r.Int64N(int64(time.Second)))
+			f.delay /= time.Duration(1 + r.IntN(20))
+		}
+		if r.IntN(2) == 0 {
+			f.member = theHolder - r.IntN(2)
+		}
 		f.lasts = time.Duration(r.Int64N(int64(12 * time.Second)))
 		f.lasts = min(f.lasts, faultsOver-f.at)
 		out = append(out, f)
 	}
 	return out
+}
+
+// drawStory is one of the courses of events in which bugs of this kind of protocol have
+// been seen, with random times. What happens in one may happen without it; it is rare.
+func drawStory(r *rand.Rand, s *scenario) []fault {
+	in := func(lo, hi time.Duration) time.Duration { return lo + time.Duration(r.Int64N(int64(hi-lo))) }
+	at := in(faultsBegin, faultsBegin+4*time.Second)
+	ms, sec := time.Millisecond, time.Second
+	crash := []string{"mysqldKilled", "nodeCrashed", "podForceDeleted"}[r.IntN(3)]
+	story := r.IntN(8)
+	if *oneStory >= 0 {
+		story = *oneStory
+	}
+	switch story {
+	case 0: // the passive comes back, and just then both links and primary go
+		s.lossless, s.lateReads = true, 0.3
+		return []fault{
+			{kind: "cutPeer", at: at, lasts: s.passiveTimeout + in(2*sec, 4*sec)},
+			{kind: "cutPeer", at: at + sec, member: theHolder, after: onBoth, delay: in(0, 600*ms), lasts: in(2*sec, 8*sec)},
+			{kind: crash, at: at + sec, member: theHolder, after: onBoth, delay: in(300*ms, 2*sec), lasts: 3 * sec},
+		}
+	case 1: // the passive loses what it had received, and then the primary goes
+		s.lossless, s.slowStream = true, 400*ms
+		if r.IntN(2) == 0 {
+			s.lateAcks = 3 * sec
+		}
+		return []fault{
+			{kind: "nodeCrashed", at: at, member: thePassive, lasts: in(200*ms, 1500*ms)},
+			{kind: crash, at: at, member: theHolder, after: []trigger{onPassiveUp, onBoth}[r.IntN(2)], delay: in(0, 300*ms), lasts: 3 * sec},
+		}
+	case 2: // a person fails over while the primary hears nobody but its peer
+		s.lossless, s.ackFenced, s.lateReads = true, r.IntN(2) == 0, 0.2
+		long := in(4*sec, 14*sec)
+		out := []fault{
+			{kind: "cutAllButPeer", at: at + 2*sec, member: theHolder, lasts: long},
+			{kind: "personFails", at: at},
+		}
+		out[0].at, out[0].after, out[0].delay = at, onRevoked, -1
+		if r.IntN(2) == 0 {
+			out = append(out, fault{kind: "agentKilled", at: at, member: thePassive, after: onRevoked, delay: in(50*ms, 3*sec)})
+		}
+		return out
+	case 3: // the primary is left with a tail, recovers in place, and goes
+		s.lossless, s.continueAlone, s.automatic = true, false, false
+		return []fault{
+			{kind: "cutPeer", at: at, lasts: in(6*sec, 9*sec)},
+			{kind: "mysqldKilled", at: at + in(300*ms, 1500*ms), member: theHolder},
+			{kind: "nodeCrashed", at: at + in(5*sec, 8*sec), member: theHolder, lasts: 4 * sec},
+			{kind: "personFails", at: at + 9*sec},
+		}
+	case 4: // a person forces the member that lacks writes, and the other comes back
+		s.lossless, s.continueAlone = true, true
+		return []fault{
+			{kind: "cutPeer", at: at, lasts: s.passiveTimeout + 8*sec},
+			{kind: "nodeCrashed", at: at + s.passiveTimeout + 3*sec, member: theHolder, lasts: 12 * sec},
+			{kind: "personForces", at: at + s.passiveTimeout + 5*sec, member: thePassive},
+		}
+	case 5: // a stale operator has a member copied that has come back meanwhile
+		s.lossless, s.twoOperators = true, true
+		return []fault{
+			{kind: "volumeLost", at: at, member: thePassive},
+			{kind: "lateCommands", at: at, lasts: 20 * sec},
+			{kind: crash, at: at, member: theHolder, after: onBoth, delay: in(0, 4*sec), lasts: 3 * sec},
+		}
+	case 6: // the candidate is lost between revocation and promotion
+		s.lossless = true
+		return []fault{
+			{kind: []string{"mysqldKilled", "cutWhole", "podDeleted"}[r.IntN(3)], at: at, member: theHolder, lasts: 6 * sec},
+			{kind: []string{"mysqldKilled", "agentKilled", "nodeCrashed"}[r.IntN(3)], at: at, member: thePassive, after: onRevoked, delay: in(0, 300*ms), lasts: 2 * sec},
+		}
+	}
+	// The primary's agent is stopped, or a machine, and its clock is what counts.
+	s.drift = 0.05
+	return []fault{
+		{kind: []string{"agentStopped", "nodeFrozen", "cutWhole", "machinePaused"}[r.IntN(4)], at: at, member: theHolder, lasts: in(5*sec, 14*sec)},
+		{kind: "personFails", at: at + in(0, sec)},
+	}
 }
 
 func (s scenario) String() string {

@@ -4,19 +4,22 @@ import (
 	"flag"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sort"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/failover"
 	pkgplanted "github.com/dbpair/dbpair/internal/planted"
 )
 
 var (
-	seeds   = flag.Int("seeds", 300, "how many seeds TestSeeds runs")
-	first   = flag.Uint64("first", 1, "the first of them")
-	oneSeed = flag.Uint64("seed", 0, "run this seed alone and print its transcript")
+	seeds    = flag.Int("seeds", 300, "how many seeds TestSeeds runs")
+	first    = flag.Uint64("first", 1, "the first of them")
+	oneStory = flag.Int("story", -1, "draw this story for every seed")
+	oneSeed  = flag.Uint64("seed", 0, "run this seed alone and print its transcript")
 )
 
 func planted(name string) bool { return pkgplanted.On(name) }
@@ -40,13 +43,18 @@ func play(seed uint64, trace bool) *world {
 		w.after(0, c.loop)
 	}
 	for _, f := range w.set.faults {
-		w.after(f.at, func() { w.inflict(f) })
+		w.arm(f)
 	}
 	if w.set.person {
 		w.watchDoubts()
 	}
 	w.watch()
-	w.run(runEnds)
+	for w.now < runEnds && w.violation == "" {
+		w.run(max(w.now+2*time.Second, w.faultsEnd+6*time.Second))
+		if w.settled() {
+			break
+		}
+	}
 	w.alive()
 	for _, o := range w.ops {
 		o.end()
@@ -63,6 +71,7 @@ func TestSeeds(t *testing.T) {
 		}
 		return
 	}
+	debug.SetGCPercent(600)
 	fired := map[string]int{}
 	var mu sync.Mutex
 	var failed []string
@@ -85,6 +94,16 @@ func TestSeeds(t *testing.T) {
 	for _, f := range failed {
 		t.Error(f)
 	}
+}
+
+// settled: there is nothing more to see.
+func (w *world) settled() bool {
+	for _, o := range w.ops {
+		if o.leads && (o.plan.Kind != failover.Settled || o.plan.Rule == failover.RuleDeleting) {
+			return false
+		}
+	}
+	return w.now-w.ackedAt < time.Second
 }
 
 // each runs seeds on all cores until one says enough.

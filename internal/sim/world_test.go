@@ -74,6 +74,9 @@ type world struct {
 	ackedAt   time.Duration
 	acks      int
 
+	armed        []fault
+	lateCommands int
+
 	vmPaused  bool // a hypervisor stopped a machine in this run
 	restored  bool // etcd was restored in this run
 	faultsEnd time.Duration
