@@ -37,9 +37,9 @@ type replication struct {
 	epoch    pair.Epoch
 	cancel   context.CancelFunc // of the step under way
 
-	// Of the holder of turn.
-	cleared  string // epoch, runs and order for which the peer's data was compared
 	password string // revision that the channel was configured with
+
+	cleared string // of the holder of turn: what the peer's data was compared for
 }
 
 func newReplication(a *Agent) *replication {
@@ -100,6 +100,7 @@ func (r *replication) halt(ctx context.Context) error {
 func (r *replication) run(ctx context.Context) {
 	ticker := time.NewTicker(500 * time.Millisecond)
 	defer ticker.Stop()
+	said := "" // a reason is told once, not twice a second
 	for {
 		select {
 		case <-ctx.Done():
@@ -107,8 +108,13 @@ func (r *replication) run(ctx context.Context) {
 		case <-ticker.C:
 		case <-r.kick:
 		}
-		if err := r.step(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) {
-			r.a.log.V(1).Info("replication is not as ordered yet", "reason", err.Error())
+		err := r.step(ctx)
+		if err == nil {
+			said = ""
+		}
+		if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) && said != err.Error() {
+			said = err.Error()
+			r.a.log.Info("replication is not as ordered yet", "reason", said)
 		}
 	}
 }
@@ -172,7 +178,7 @@ func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status m
 		r.a.pokeServer()
 		return nil
 	}
-	if r.password != r.a.settings.passwordsRevision() {
+	if r.worksWith() != r.a.settings.passwordsRevision() {
 		return r.connect(ctx, true)
 	}
 	if !status.Channel.ApplierRunning && status.Channel.ApplierError.Number == 0 {
@@ -244,7 +250,9 @@ func (r *replication) connect(ctx context.Context, rotated bool) error {
 			return err
 		}
 	}
+	r.mu.Lock()
 	r.password = revision
+	r.mu.Unlock()
 	r.a.log.Info("receiver started", "source", host)
 	return nil
 }
@@ -258,7 +266,7 @@ func (r *replication) leadPeer(ctx context.Context, epoch pair.Epoch, status mys
 	}
 	key := r.key(orderLead, epoch, peer.Mysqld.Incarnation)
 	running := status.Channel.Receiver != mysqlops.ReceiverStopped && status.Channel.Configured
-	if r.cleared == key && running {
+	if r.cleared == key && running && r.worksWith() == r.a.settings.passwordsRevision() {
 		return nil
 	}
 	if running {
@@ -273,7 +281,7 @@ func (r *replication) leadPeer(ctx context.Context, epoch pair.Epoch, status mys
 	if err := r.harmless(ctx, epoch, peer); err != nil {
 		return err
 	}
-	if err := r.connect(ctx, r.cleared != key); err != nil {
+	if err := r.connect(ctx, true); err != nil {
 		return err
 	}
 	r.cleared = r.key(orderLead, epoch, peer.Mysqld.Incarnation)
@@ -300,6 +308,13 @@ func (r *replication) harmless(ctx context.Context, epoch pair.Epoch, peer *agen
 		return errors.New("the peer has transactions that are not here")
 	}
 	return nil
+}
+
+// worksWith is the revision of the passwords that the channel logs in with.
+func (r *replication) worksWith() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.password
 }
 
 func (r *replication) key(o order, epoch pair.Epoch, peer pair.Incarnation) string {
