@@ -5,35 +5,44 @@ package app
 import (
 	"fmt"
 	"os"
+	"path"
+	"path/filepath"
 	"strings"
-	"sync"
+	"syscall"
 )
 
-// failpoint ends the operator at the point that DBPAIR_FAILPOINT names, the way a crash
-// would. "list" prints each point once, when it is first passed. A name with "@file"
-// crashes only as long as the file does not exist, and makes it: one crash, not a loop.
+// failpoint crashes the operator at each point that matches one of the globs in
+// DBPAIR_FAILPOINTS ("*", "BeforePromote,After*"), once: the folder
+// DBPAIR_FAILPOINT_DIR remembers the points that were passed. The crash is an exec of
+// itself: nothing deferred runs and no lease is given back, but the kubelet's back-off
+// does not stand between two crashes.
 func failpoint() func(string) error {
-	want, once, _ := strings.Cut(os.Getenv("DBPAIR_FAILPOINT"), "@")
-	if want == "" {
+	globs, dir := os.Getenv("DBPAIR_FAILPOINTS"), os.Getenv("DBPAIR_FAILPOINT_DIR")
+	if globs == "" || dir == "" {
 		return nil
 	}
-	var seen sync.Map
 	return func(point string) error {
-		if _, before := seen.LoadOrStore(point, true); !before && want == "list" {
-			fmt.Fprintln(os.Stderr, "failpoint", point)
-		}
-		if point != want {
+		if !matches(globs, point) {
 			return nil
 		}
-		if once != "" {
-			f, err := os.OpenFile(once, os.O_CREATE|os.O_EXCL, 0o600)
-			if err != nil {
-				return nil
-			}
-			_ = f.Close()
+		marker, err := os.OpenFile(filepath.Join(dir, point), os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return nil // passed before
 		}
+		_ = marker.Close()
 		fmt.Fprintln(os.Stderr, "crashing at failpoint", point)
+		err = syscall.Exec("/proc/self/exe", os.Args, os.Environ())
+		fmt.Fprintln(os.Stderr, "exec:", err)
 		os.Exit(137)
 		return nil
 	}
+}
+
+func matches(globs, point string) bool {
+	for glob := range strings.SplitSeq(globs, ",") {
+		if ok, _ := path.Match(glob, point); ok {
+			return true
+		}
+	}
+	return false
 }
