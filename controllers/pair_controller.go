@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -18,10 +19,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/execute"
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/resources"
 	"github.com/dbpair/dbpair/internal/status"
@@ -110,7 +114,11 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	again, actErr := r.act(ctx, v, o, plan)
 	v.session.learned(o.Authority, plan)
 	r.tell(v, o, plan)
-	statusErr := r.writeStatus(ctx, v, o, plan, childErr)
+	var statusErr error
+	if again > lookAtOnce || r.Now().Sub(v.session.lastStatus) > lookSoon {
+		// In the middle of a failover the next step is worth more than a report of the last.
+		statusErr = r.writeStatus(ctx, v, o, plan, childErr)
+	}
 	if errors.Is(childErr, cluster.ErrForeign) {
 		childErr = nil
 	}
@@ -133,6 +141,18 @@ func (r *PairReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair) *v
 // surround makes what is around the members. It never stands in the way of the roles: a
 // failover goes on though a Secret cannot be written.
 func (r *PairReconciler) surround(ctx context.Context, v *visit) error {
+	s := v.session
+	if s.surrounded == v.pair.Generation && s.childErr == nil && r.Now().Sub(s.surroundedAt) < lookSoon {
+		// Steps that follow each other within milliseconds do not wait for it.
+		s.surroundDue = true
+		return nil
+	}
+	s.surrounded, s.surroundedAt, s.surroundDue = v.pair.Generation, r.Now(), false
+	s.childErr = r.makeSurroundings(ctx, v)
+	return s.childErr
+}
+
+func (r *PairReconciler) makeSurroundings(ctx context.Context, v *visit) error {
 	if v.pair.Spec.Paused {
 		return r.trustOnly(ctx, v)
 	}
@@ -174,6 +194,9 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	if next == 0 || next > lookIdle {
 		next = lookIdle
 	}
+	if v.session.surroundDue {
+		next = min(next, lookSoon)
+	}
 	if !v.pair.Spec.Paused && plan.Rule != RuleNameConflict {
 		if err := r.ensureBudget(ctx, v, plan.FailoverReady.Ready); err != nil {
 			v.log.Error(err, "the disruption budget was not written")
@@ -191,6 +214,7 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	}
 	if res.Wrote != nil {
 		v.session.remembered = res.Wrote
+		r.nudge(ctx, v, *res.Wrote)
 	}
 	switch {
 	case errors.Is(err, execute.ErrConflict):
@@ -211,6 +235,34 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	}
 	return min(next, lookSoon), nil
 }
+
+// nudge has the agents read the authority that was just written, rather than at their
+// next turn. It waits for nothing, and nothing depends on it.
+func (r *PairReconciler) nudge(ctx context.Context, v *visit, rec authority.Record) {
+	ctx = context.WithoutCancel(ctx)
+	for i, pod := range v.pods {
+		if pod == nil {
+			continue
+		}
+		to := fencing.Subject{Member: ordinals[i].Member(v.pair.Name), PodUID: pair.PodUID(pod.UID)}
+		agent, err := r.Agents.command(v, to)
+		if err != nil {
+			continue
+		}
+		go func() {
+			ctx, cancel := context.WithTimeout(ctx, nudgeTimeout)
+			defer cancel()
+			_, err := agent.Look(ctx, agentapi.Command{
+				PairUID: rec.PairUID, Epoch: rec.Epoch, LedgerVersion: rec.Ledger.Version, RequestID: string(uuid.NewUUID()),
+			})
+			if err != nil {
+				v.log.V(1).Info("an agent was not told of the change", "member", to.Member, "why", err.Error())
+			}
+		}()
+	}
+}
+
+const nudgeTimeout = 2 * time.Second
 
 // quiet drops errors that only say that something changed meanwhile: the next look is
 // already due.

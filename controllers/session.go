@@ -43,6 +43,12 @@ type session struct {
 	// refusals in a row of one step.
 	refusals    int
 	refusedStep failover.StepName
+	// surrounded is the generation whose surroundings were made, and when; surroundDue
+	// says that a look left them out since.
+	surrounded   int64
+	surroundedAt time.Time
+	surroundDue  bool
+	childErr     error
 	// lastStatus is when the status was last written.
 	lastStatus time.Time
 

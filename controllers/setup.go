@@ -49,6 +49,7 @@ func (r *PairReconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrent
 		For(&v1alpha1.DatabasePair{}).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrent,
+			ReconciliationTimeout:   visitTimeout,
 			// An error must not put off a failover for minutes.
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](50*time.Millisecond, 5*time.Second),
 		}).
@@ -71,6 +72,10 @@ func (r *PairReconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrent
 	}
 	return nil
 }
+
+// visitTimeout ends a look that hangs, so that the next one is made over connections
+// that live.
+const visitTimeout = 20 * time.Second
 
 // heardBuffer is how many reports of agents may wait to be queued.
 const heardBuffer = 1024
