@@ -49,7 +49,11 @@ e2e-down: ## Remove the cluster of e2e
 
 .PHONY: sim
 sim: ## The protocol's simulator over SEEDS=n histories (default 20000)
-	@DBPAIR_SIM_SEEDS=$(SEEDS) go test -count=1 -timeout 60m -v -run 'TestSeeds|TestSim' ./internal/sim/...
+	@go test -count=1 -timeout 60m -v -run 'TestSeeds' ./internal/sim -seeds=$(SEEDS)
+
+.PHONY: sim-bugs
+sim-bugs: ## Does the simulator find every planted bug?
+	@go test -count=1 -timeout 60m -v -tags plantedbugs -run TestPlantedBugsAreFound ./internal/sim
 
 ##@ Check it
 
@@ -62,9 +66,9 @@ check-fmt: ## Is every Go file formatted?
 	[ -z "$$files" ] || { echo "not formatted (make fmt): $$files"; exit 1; }
 
 .PHONY: vet
-vet: ## go vet, the e2e tests included
+vet: ## go vet, with every build tag
 	@go vet ./...
-	@go vet -tags e2e ./test/...
+	@go vet -tags e2e,failpoints,plantedbugs ./...
 
 .PHONY: lint
 lint: ## golangci-lint: import rules, sizes, docs of exported names, errors
