@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/remotecommand"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 )
@@ -47,6 +49,7 @@ func Connect() (*Cluster, error) {
 }
 
 func connect(config *rest.Config) (*Cluster, error) {
+	ctrllog.SetLogger(logr.Discard()) // else it complains, with a stack, that nobody did
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("connect: %w", err)

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/test/e2e/harness"
+)
+
+// settle is how long the operator's needs are watched.
+const settle = 30 * time.Second
+
+func bootstrap(ctx context.Context, b *bench) error {
+	values := map[string]series{}
+	const available, ready = "apply → Available", "apply → FailoverReady"
+	for run := range b.runs {
+		namespace, err := b.namespace(ctx)
+		if err != nil {
+			return err
+		}
+		pair := b.Pair(namespace, "shop")
+		begin := time.Now()
+		if err := pair.Apply(ctx); err != nil {
+			return err
+		}
+		if err := pair.Await(ctx, 5*time.Minute, harness.True(v1alpha1.ConditionAvailable)...); err != nil {
+			return err
+		}
+		values[available] = append(values[available], time.Since(begin))
+		if err := pair.AwaitReady(ctx, 5*time.Minute); err != nil {
+			return err
+		}
+		values[ready] = append(values[ready], time.Since(begin))
+		if run == b.runs-1 {
+			break // the operator is measured with this one
+		}
+		b.cleanUp()
+	}
+	printSeries([]string{available, ready}, values)
+
+	fmt.Println("| pairs | memory of the operator | processor time per second |")
+	fmt.Println("| --- | --- | --- |")
+	if err := b.operatorNeeds(ctx, 1); err != nil || b.pairs == 1 {
+		return err
+	}
+	namespace, err := b.namespace(ctx)
+	if err != nil {
+		return err
+	}
+	for i := 1; i < b.pairs; i++ {
+		pair := b.Pair(namespace, fmt.Sprintf("p%d", i))
+		if err := pair.Apply(ctx); err != nil {
+			return err
+		}
+		if err := pair.AwaitReady(ctx, 10*time.Minute); err != nil {
+			return err
+		}
+	}
+	return b.operatorNeeds(ctx, b.pairs)
+}
+
+// operatorNeeds reads the leader's process from this machine's own tables, as a kind
+// node's processes are visible here.
+func (b *bench) operatorNeeds(ctx context.Context, pairs int) error {
+	leader, err := b.Leader(ctx)
+	if err != nil {
+		return err
+	}
+	pid, err := harness.MainProcess(leader.UID)
+	if err != nil {
+		return err
+	}
+	before, err := harness.ReadUsage(pid)
+	if err != nil {
+		return err
+	}
+	began := harness.Now()
+	timer := time.NewTimer(settle)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	after, err := harness.ReadUsage(pid)
+	if err != nil {
+		return err
+	}
+	seconds := harness.Now().Sub(began).Seconds()
+	fmt.Printf("| %d | %d MiB | %.0f ms |\n", pairs, after.Resident>>20,
+		(after.Processor-before.Processor).Seconds()*1000/seconds)
+	return nil
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/test/e2e/harness"
+	"github.com/dbpair/dbpair/test/e2e/history"
+)
+
+const (
+	benchWriters = 8
+	benchPause   = 5 * time.Millisecond
+	benchSpec    = "failover: {maxPerHour: 60, initialDelay: 5s}"
+	inPlaceSpec  = "failover: {mode: Manual, restartInPlaceAfter: 1s}"
+)
+
+// measurement is one fault and what it is measured by.
+type measurement struct {
+	name   string
+	runs   int
+	spec   string
+	inject func(context.Context, *harness.Pair, string) (heal func(context.Context) error, err error)
+	// sameServer: the first write is that of the same member, restarted in place.
+	sameServer bool
+}
+
+func failover(ctx context.Context, b *bench) error {
+	list := []measurement{
+		{name: "mysqld killed → first acknowledged write", runs: b.runs, spec: benchSpec, inject: killMysqld},
+		{name: "the same mysqld restarted in place (failover Manual) → first acknowledged write", runs: min(b.runs, 5), spec: inPlaceSpec, inject: killMysqld, sameServer: true},
+		{name: "node cut off → first acknowledged write", runs: min(b.runs, 5), spec: benchSpec, inject: cutNode},
+	}
+	values := map[string]series{}
+	var names []string
+	for _, m := range list {
+		gaps, err := b.measure(ctx, m)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+		values[m.name] = gaps
+		names = append(names, m.name)
+		b.cleanUp()
+	}
+	fmt.Printf("\n%d writers, a pause of %s each.\n\n", benchWriters, benchPause)
+	printSeries(names, values)
+	return nil
+}
+
+func (b *bench) measure(ctx context.Context, m measurement) (series, error) {
+	namespace, err := b.namespace(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pair := b.Pair(namespace, "shop")
+	if err := pair.Apply(ctx, m.spec); err != nil {
+		return nil, err
+	}
+	if err := pair.AwaitReady(ctx, 5*time.Minute); err != nil {
+		return nil, err
+	}
+	run, err := pair.NewRun(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer run.Close()
+	var gaps series
+	for n := range m.runs {
+		gap, err := b.once(ctx, m, pair, run)
+		if err != nil {
+			return nil, fmt.Errorf("run %d: %w", n+1, err)
+		}
+		fmt.Printf("%s, run %d: %s\n", m.name, n+1, gap.Round(time.Millisecond))
+		gaps = append(gaps, gap)
+	}
+	return gaps, b.printTimeline(ctx, pair)
+}
+
+// once is one fault: from its stamp to the first write that was acknowledged after it.
+// Every run is verified like an end-to-end case: a figure of a run that lost a write
+// would be worth nothing.
+func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run *harness.Run) (time.Duration, error) {
+	if err := run.Load(ctx, benchWriters, benchPause); err != nil {
+		return 0, err
+	}
+	primary, err := pair.Primary(ctx)
+	if err != nil {
+		return 0, err
+	}
+	stats, err := run.Clients.Stats(ctx)
+	if err != nil {
+		return 0, err
+	}
+	former := stats.LastServer
+	at := harness.Now()
+	heal, err := m.inject(ctx, pair, primary)
+	if err != nil {
+		return 0, err
+	}
+	down := harness.Now()
+	if err := run.Clients.AwaitAcks(ctx, 2*time.Minute, 200); err != nil {
+		return 0, err
+	}
+	if heal != nil {
+		if err := heal(ctx); err != nil {
+			return 0, err
+		}
+	}
+	if err := pair.AwaitReady(ctx, 4*time.Minute); err != nil {
+		return 0, err
+	}
+	result, err := run.Verify(ctx)
+	if err != nil {
+		return 0, err
+	}
+	first, ok := history.FirstAckOf(result.Report.Attempts, at, former)
+	if m.sameServer {
+		first, ok = firstSentAfter(result.Report.Attempts, down), true
+	}
+	if !ok || first.Done == 0 {
+		return 0, fmt.Errorf("no write was acknowledged after the fault by the server it is measured by")
+	}
+	return first.Done.Sub(at), nil
+}
+
+// firstSentAfter is the first acknowledged write that was begun after a moment.
+func firstSentAfter(attempts []history.Attempt, moment history.Stamp) history.Attempt {
+	var first history.Attempt
+	for _, a := range attempts {
+		if a.Acknowledged() && a.Sent > moment && (first.Done == 0 || a.Done < first.Done) {
+			first = a
+		}
+	}
+	return first
+}
+
+func killMysqld(ctx context.Context, pair *harness.Pair, primary string) (func(context.Context) error, error) {
+	return nil, pair.Signal(ctx, primary, unix.SIGKILL, harness.RoleMysqld)
+}
+
+func cutNode(ctx context.Context, pair *harness.Pair, primary string) (func(context.Context) error, error) {
+	pod, err := pair.Pod(ctx, primary)
+	if err != nil {
+		return nil, err
+	}
+	node := pair.Node(pod.Spec.NodeName)
+	heal := func(ctx context.Context) error {
+		if err := node.Reconnect(ctx); err != nil {
+			return err
+		}
+		return node.AwaitReady(ctx, 90*time.Second)
+	}
+	return heal, node.Disconnect(ctx)
+}
+
+// printTimeline shows where the time of the last failover went.
+func (b *bench) printTimeline(ctx context.Context, pair *harness.Pair) error {
+	operations, err := pair.Operations(ctx)
+	if err != nil {
+		return err
+	}
+	operations = slices.DeleteFunc(operations, func(o v1alpha1.DatabasePairOperation) bool {
+		return o.Spec.Type != v1alpha1.OperationFailover || o.Status.StartTime == nil
+	})
+	if len(operations) == 0 {
+		return nil
+	}
+	last := slices.MaxFunc(operations, func(a, b v1alpha1.DatabasePairOperation) int {
+		return a.Status.StartTime.Compare(b.Status.StartTime.Time)
+	})
+	fmt.Printf("\nThe last failover (proof %s), from its start:\n\n| step | after |\n| --- | --- |\n", last.Status.Proof)
+	for _, e := range last.Status.Timeline {
+		fmt.Printf("| %s | %s |\n", e.Step, e.Time.Sub(last.Status.StartTime.Time).Round(time.Millisecond))
+	}
+	fmt.Println()
+	return nil
+}

@@ -1,0 +1,124 @@
+// Command bench measures what docs/benchmarks.md states, on the cluster that KUBECONFIG
+// names, and prints it as tables in Markdown:
+//
+//	bench bootstrap    from apply to Available; what the operator needs
+//	bench failover     how long writes stop, by fault
+//
+// BENCH_RUNS is how often each is measured (10), BENCH_PAIRS with how many pairs the
+// operator's needs are measured (20; less on a small machine). It installs the chart
+// and removes what it made.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/dbpair/dbpair/test/e2e/harness"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	what := map[string]func(context.Context, *bench) error{"bootstrap": bootstrap, "failover": failover}
+	if len(args) != 1 || what[args[0]] == nil {
+		return errors.New("usage: bench bootstrap|failover")
+	}
+	runs, errRuns := number("BENCH_RUNS", 10)
+	pairs, errPairs := number("BENCH_PAIRS", 20)
+	cluster, errConnect := harness.Connect()
+	if err := errors.Join(errRuns, errPairs, errConnect); err != nil {
+		return err
+	}
+	if err := cluster.Install(ctx); err != nil {
+		return err
+	}
+	if err := cluster.AwaitLeader(ctx, time.Minute); err != nil {
+		return err
+	}
+	b := &bench{Cluster: cluster, runs: runs, pairs: pairs}
+	defer b.cleanUp()
+	return what[args[0]](ctx, b)
+}
+
+func number(name string, fallback int) (int, error) {
+	text := os.Getenv(name)
+	if text == "" {
+		return fallback, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("%s=%q: want a number from 1", name, text)
+	}
+	return n, nil
+}
+
+// bench is one set of measurements.
+type bench struct {
+	*harness.Cluster
+	runs, pairs int
+	namespaces  []string
+}
+
+func (b *bench) namespace(ctx context.Context) (string, error) {
+	name, err := b.NewNamespace(ctx, "bench")
+	if err == nil {
+		b.namespaces = append(b.namespaces, name)
+	}
+	return name, err
+}
+
+func (b *bench) cleanUp() {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	for _, name := range b.namespaces {
+		if err := b.DeleteNamespace(ctx, name); err != nil {
+			fmt.Fprintln(os.Stderr, "clean up:", err)
+		}
+	}
+	b.namespaces = nil
+}
+
+// series are the measurements of one quantity.
+type series []time.Duration
+
+func (s series) median() time.Duration {
+	sorted := slices.Sorted(slices.Values(s))
+	if len(sorted) == 0 {
+		return 0
+	}
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}
+
+func (s series) worst() time.Duration {
+	if len(s) == 0 {
+		return 0
+	}
+	return slices.Max(s)
+}
+
+func printSeries(rows []string, values map[string]series) {
+	fmt.Println("| what | runs | median | worst |")
+	fmt.Println("| --- | --- | --- | --- |")
+	for _, row := range rows {
+		v := values[row]
+		fmt.Printf("| %s | %d | %s | %s |\n", row, len(v), v.median().Round(time.Millisecond), v.worst().Round(time.Millisecond))
+	}
+	fmt.Println()
+}
