@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -197,11 +198,8 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	if v.session.surroundDue {
 		next = min(next, lookSoon)
 	}
-	if !v.pair.Spec.Paused && plan.Rule != RuleNameConflict {
-		if err := r.ensureBudget(ctx, v, plan.FailoverReady.Ready); err != nil {
-			v.log.Error(err, "the disruption budget was not written")
-		}
-	}
+	budget := r.budget(ctx, v, plan)
+	defer budget.Wait()
 	if len(plan.Steps) == 0 {
 		return next, nil
 	}
@@ -234,6 +232,21 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 		return lookAtOnce, nil
 	}
 	return min(next, lookSoon), nil
+}
+
+// budget writes the disruption budget that the plan's readiness allows. It does so beside
+// the step: the budget guards against evictions, and a failover does not wait for it.
+func (r *PairReconciler) budget(ctx context.Context, v *visit, plan failover.Plan) *sync.WaitGroup {
+	done := &sync.WaitGroup{}
+	if v.pair.Spec.Paused || plan.Rule == RuleNameConflict {
+		return done
+	}
+	done.Go(func() {
+		if err := r.ensureBudget(ctx, v, plan.FailoverReady.Ready); err != nil && !apierrors.IsConflict(err) {
+			v.log.Error(err, "the disruption budget was not written")
+		}
+	})
+	return done
 }
 
 // nudge has the agents read the authority that was just written, rather than at their
