@@ -81,7 +81,7 @@ func (c Appoint) Missing(r Record) []fencing.Subject {
 }
 
 func (c Appoint) proven(r Record, s fencing.Subject) bool {
-	if planted.On("promoteBeforeProof") || planted.On("abandonWithoutProof") && c.Grounds == GroundsReturn {
+	if planted.On("promoteBeforeProof") {
 		return true
 	}
 	if r.EndProof().Closes(s, r.Epoch) {

@@ -177,6 +177,8 @@ func awaitOpening(l *look) (Plan, bool) {
 		return no()
 	case !m.heard():
 		return wait("the agent of the primary %s does not answer (%s) %s", m.Name, m.Reach, m.Pod.Problem)
+	case l.hasData(m) && m.State.KnownEpoch < l.e && l.holderGone() == "":
+		return act(fmt.Sprintf("%s may be open at epoch %d and has not read that", m.Name, l.e), Look{Member: m.Name})
 	}
 	return wait("%s may be open at epoch %d and is %s", m.Name, l.e, m.State.Phase)
 }

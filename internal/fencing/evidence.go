@@ -141,11 +141,8 @@ type Expiry struct {
 func (b *Book) Expired(x Expiry, now time.Time) (p Proof, remaining time.Duration) {
 	from, seen := b.Since(x.Epoch)
 	acked, ceased := b.CeasedAt(x.Voucher, x.Epoch)
-	if planted.On("marginZero") {
-		x.Margin = 0
-	}
-	if planted.On("noCease") {
-		acked, ceased = from, true
+	if planted.On("expiryTooSoon") {
+		x.Lease, x.Margin = x.Lease/2, 0
 	}
 	if !seen || !ceased || x.Subject.PodUID == "" || x.Lease <= 0 {
 		return Proof{}, -1

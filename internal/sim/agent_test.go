@@ -195,7 +195,7 @@ func (a *agentSim) toAPI(limit time.Duration, ask func() func(), late func()) {
 			answer := ask()
 			if w.now < w.faultsEnd && w.chance(w.set.lateReads) {
 				late := w.between(0, 4*time.Second)
-				w.after(late, func() { w.deliver(siteAPI, a.m.site, func() { a.pass(answer) }) })
+				w.after(late, func() { a.pass(answer) })
 				return
 			}
 			w.deliver(siteAPI, a.m.site, func() {

@@ -292,6 +292,7 @@ type memberSim struct {
 	made  int
 	// thawed is when its machine was resumed last; forced: a person chose this member.
 	thawed time.Duration
+	knows  *pod
 	forced bool
 }
 
@@ -337,9 +338,14 @@ func (m *memberSim) sync() {
 		return
 	}
 	if w.cut[m.site][siteAPI] > 0 || w.cut[siteAPI][m.site] > 0 || w.api.gate.stopped > 0 || m.node.gate.stopped > 0 {
+		// A kubelet restarts what it knows without asking anybody.
+		if p := m.knows; p != nil && p.agent == nil && !p.noted && !p.ended && m.node.gate.stopped == 0 && p == w.api.pods[m.index] && !p.deleting {
+			startAgent(m, p)
+		}
 		w.after(500*time.Millisecond, m.sync)
 		return
 	}
+	m.knows = w.api.pods[m.index]
 	p := w.api.pods[m.index]
 	m.killForgotten(p)
 	switch {

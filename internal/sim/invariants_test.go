@@ -37,7 +37,7 @@ func (w *world) excused() bool {
 // opened checks everything that has to hold when a member begins to accept clients.
 func (w *world) opened(s *mysqld, act authority.Open) {
 	w.tracef("%s: OPEN at epoch %d, waiting %v", s.m.name, act.Epoch, act.Waiting)
-	s.epoch = act.Epoch
+	s.epoch, s.had = act.Epoch, s.data.inBinlog.clone()
 	for _, a := range w.members[1-s.m.index].boxes {
 		if serves(a.mysqld) && !w.excused() {
 			w.violate("two open", "%s opens at epoch %d while %s is open at epoch %d", s.m.name, act.Epoch, a.m.name, a.mysqld.epoch)
@@ -48,7 +48,7 @@ func (w *world) opened(s *mysqld, act authority.Open) {
 	}
 	w.openAt[act.Epoch] = s.m.name
 	if act.Epoch > w.topEpoch {
-		w.topEpoch, w.topMember = act.Epoch, s.m.index
+		w.topEpoch, w.topMember, w.topHad = act.Epoch, s.m.index, s.had
 	}
 	if !w.set.lossless {
 		return
@@ -80,8 +80,7 @@ func (w *world) acked(s *mysqld, t int) {
 	w.acks++
 	w.ackedAt = w.now
 	// A write that the other one had before it opened may still be answered here.
-	top := w.members[w.topMember].vol.data
-	if w.topMember != s.m.index && s.epoch < w.topEpoch && (w.set.lossless || !w.set.asyncAny) && (top == nil || !top.inBinlog.has(t)) {
+	if w.topMember != s.m.index && s.epoch < w.topEpoch && (w.set.lossless || !w.set.asyncAny) && !w.topHad.has(t) {
 		w.violate("two acknowledge", "%s acknowledges at epoch %d, %s was open at epoch %d", s.m.name, s.epoch, w.members[w.topMember].name, w.topEpoch)
 	}
 }

@@ -132,6 +132,8 @@ type mysqld struct {
 	dead bool
 	up   bool // recovered, answers
 	open bool
+	// had is what it had when it was opened last.
+	had bitset
 	// epoch at which it was opened last.
 	epoch pair.Epoch
 	// waits: the source side of semi-sync is on.

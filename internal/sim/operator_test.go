@@ -31,6 +31,7 @@ type operator struct {
 	history failover.History
 	last    *authority.Record
 	silent  [2]time.Time
+	missed  [2]bool
 	plan    failover.Plan
 	former  failover.Plan // the last one that was about what was read
 	seen    failover.Observation
@@ -226,7 +227,13 @@ func (o *operator) ask(m *failover.Member, i int) {
 	if o.silent[i].IsZero() {
 		o.silent[i] = o.now()
 	}
-	got, err := o.agent(fencing.Subject{Member: m.Name, PodUID: m.Pod.UID}, 500*time.Millisecond, func(a *agentSim, reply func(any)) { reply(a.state()) })
+	// A watch that has failed does not hold the look up.
+	limit := 300 * time.Millisecond
+	if o.missed[i] {
+		limit = 50 * time.Millisecond
+	}
+	got, err := o.agent(fencing.Subject{Member: m.Name, PodUID: m.Pod.UID}, limit, func(a *agentSim, reply func(any)) { reply(a.state()) })
+	o.missed[i] = err != nil
 	switch {
 	case errors.Is(err, errTimeout):
 		m.Reach = failover.TimedOut

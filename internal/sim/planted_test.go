@@ -44,6 +44,8 @@ var bugs = []struct{ name, breaks string }{
 	{"promoteOutsideLedger", "only a member in sync is promoted"},
 }
 
+func init() { plant = func() { pkgplanted.Active = *oneBug } }
+
 func TestPlantedBugsAreFound(t *testing.T) {
 	for _, bug := range bugs {
 		if *oneBug != "" && bug.name != *oneBug {

@@ -23,6 +23,7 @@ type scenario struct {
 	// lateAcks and slowStream make replication slow in one way or the other.
 	lateAcks, slowStream time.Duration
 	lateReads            float64
+	lateBy               time.Duration
 	crashAtFailpoint     float64
 	applyTime            time.Duration
 	bootTime             time.Duration
@@ -96,7 +97,7 @@ func draw(seed uint64) scenario {
 		lease: pick(2*time.Second, 3*time.Second, 6*time.Second), deadAfter: pick(time.Second, 2*time.Second, 4*time.Second),
 		passiveTimeout: pick(time.Second, 2*time.Second, 5*time.Second), applyTimeout: pick(3*time.Second, 20*time.Second),
 		restartInPlace: pick(time.Second, 4*time.Second, 10*time.Second), heartbeat: pick(200*time.Millisecond, time.Second), leaseEvery: pick(2*time.Second, 10*time.Second),
-		drift: 0.05, applyTime: pick(3*time.Millisecond, 3*time.Millisecond, 150*time.Millisecond), bootTime: pick(500*time.Millisecond, 3*time.Second),
+		lateBy: 12 * time.Second, drift: 0.05, applyTime: pick(3*time.Millisecond, 3*time.Millisecond, 150*time.Millisecond), bootTime: pick(500*time.Millisecond, 3*time.Second),
 		twoOperators: chance(0.15), person: chance(0.5),
 	}
 	s.margin = s.lease/20 + 500*time.Millisecond
@@ -193,25 +194,31 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 			{kind: crash, at: at + sec, member: theHolder, after: onBoth, delay: in(300*ms, 2*sec), lasts: 3 * sec},
 		}
 	case 1: // the passive loses what it had received, and then the primary goes
-		s.lossless, s.slowStream = true, 400*ms
+		s.lossless, s.slowStream, s.applyTime, s.passiveTimeout = true, 400*ms, 150*ms, 5*sec
 		if r.IntN(2) == 0 {
-			s.lateAcks = 3 * sec
+			s.lateAcks, s.slowStream = 4*sec, in(400*ms, 3*sec)
 		}
 		return []fault{
 			{kind: "nodeCrashed", at: at, member: thePassive, lasts: in(200*ms, 1500*ms)},
-			{kind: crash, at: at, member: theHolder, after: []trigger{onPassiveUp, onBoth}[r.IntN(2)], delay: in(0, 300*ms), lasts: 3 * sec},
+			{kind: crash, at: at, member: theHolder, after: []trigger{onPassiveUp, onBoth, ""}[r.IntN(3)], delay: in(0, 300*ms), lasts: 3 * sec},
 		}
 	case 2: // a person fails over while the primary hears nobody but its peer
 		s.lossless, s.ackFenced, s.lateReads = true, r.IntN(2) == 0, 0.2
-		long := in(4*sec, 14*sec)
 		out := []fault{
-			{kind: "cutAllButPeer", at: at + 2*sec, member: theHolder, lasts: long},
+			{kind: "cutAllButPeer", at: at, member: theHolder, after: onRevoked, delay: -1, lasts: in(6*sec, 16*sec)},
 			{kind: "personFails", at: at},
 		}
-		out[0].at, out[0].after, out[0].delay = at, onRevoked, -1
-		if r.IntN(2) == 0 {
-			out = append(out, fault{kind: "agentKilled", at: at, member: thePassive, after: onRevoked, delay: in(50*ms, 3*sec)})
+		switch r.IntN(4) {
+		case 0:
+			out[0].kind, s.lateMessages, s.lateBy = "cutWhole", 0.3, s.lease
+		case 2:
+			s.lateReads = 0.5
+			out = append(out, fault{kind: "cutPeer", at: at - 2*sec, member: theHolder, lasts: 14 * sec})
+		case 1:
+			out = append(out, fault{kind: "agentKilled", at: at, member: thePassive, after: onRevoked, delay: in(20*ms, 400*ms)},
+				fault{kind: "cutAPI", at: at, member: thePassive, after: onRevoked, lasts: s.lease + in(0, 2*sec)})
 		}
+		s.crashAtFailpoint = 0
 		return out
 	case 3: // the primary is left with a tail, recovers in place, and goes
 		s.lossless, s.continueAlone, s.automatic = true, false, false

@@ -71,6 +71,7 @@ type world struct {
 	// topEpoch is the highest epoch at which a member was open.
 	topEpoch  pair.Epoch
 	topMember int
+	topHad    bitset
 	ackedAt   time.Duration
 	acks      int
 
@@ -155,8 +156,10 @@ func (w *world) deliver(from, to site, f func()) {
 		return
 	}
 	d := w.between(200*time.Microsecond, 3*time.Millisecond)
-	if w.chance(w.set.lateMessages) {
-		d = w.between(50*time.Millisecond, 12*time.Second)
+	if w.now < w.faultsEnd && w.chance(w.set.lateMessages) {
+		// It comes late, and through: what was on its way when the way was cut.
+		w.after(w.between(50*time.Millisecond, w.set.lateBy), f)
+		return
 	}
 	w.after(d, func() {
 		if w.cut[from][to] == 0 {
