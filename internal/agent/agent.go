@@ -87,7 +87,7 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	a.failures = newFailpoints(a.log)
 	a.peer = newPeerLink(opt, env, config, certs)
 	a.door.Reset.Store(config.RefuseWithReset)
-	a.ops = a.handle(func() mysqlops.Secret { return settings.password(agentapi.PasswordFileRoot) })
+	a.ops = a.handle(settings.root)
 	a.follow = newReplication(a)
 	a.state = newBoard(a)
 	a.metrics = newMetrics(a)

@@ -217,6 +217,13 @@ func (b *board) isTLSDue() bool {
 	return b.tls
 }
 
+// passwords is the revision that mysqld's accounts have, as far as this agent knows.
+func (b *board) passwords() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.passwordsRev
+}
+
 func (b *board) hasPasswords(revision string) {
 	b.mu.Lock()
 	b.passwordsRev = revision

@@ -241,6 +241,7 @@ func (a *Agent) awaitUp(ctx context.Context, proc *process.Mysqld, ops *mysqlops
 			a.log.Error(err, "mysqld is not as it should be; it stays closed")
 			pause = time.Second
 		} else if errors.Is(err, mysqlops.ErrAccessDenied) {
+			a.settings.otherRoot()
 			a.state.problem(agentapi.ProblemWrongPassword,
 				"mysqld does not accept root's password of the pair's internal Secret; put the former password back")
 			pause = time.Second

@@ -84,6 +84,10 @@ func (a *Agent) adopt(data pair.DataID) error {
 	id := a.getIdentity()
 	id.Copied = id.Donor != ""
 	id.DataID, id.Making, id.Donor, id.Void = data, "", "", false
+	// Whatever passwords the former data had, these are those of the new.
+	if err := a.vol.WritePasswords(volume.Passwords{Applied: a.settings.fingerprints()}); err != nil {
+		return err
+	}
 	if err := a.vol.WriteIdentity(id); err != nil {
 		return err
 	}

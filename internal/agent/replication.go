@@ -178,7 +178,7 @@ func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status m
 		r.a.pokeServer()
 		return nil
 	}
-	if r.worksWith() != r.a.settings.passwordsRevision() {
+	if r.passwordIsDue(status) {
 		return r.connect(ctx, true)
 	}
 	if !status.Channel.ApplierRunning && status.Channel.ApplierError.Number == 0 {
@@ -224,6 +224,20 @@ func (r *replication) compare(ctx context.Context, epoch pair.Epoch) error {
 	return nil
 }
 
+// passwordIsDue: the channel logs in with a former password, and the primary has the new
+// one already. Not earlier: a receiver that is turned away acknowledges nothing, and the
+// change of the password would wait for it, which blocks every login meanwhile.
+func (r *replication) passwordIsDue(status mysqlops.Status) bool {
+	revision := r.a.settings.passwordsRevision()
+	if r.worksWith() == revision {
+		return false
+	}
+	const accessDenied = 1045
+	peer, _ := r.a.peer.last()
+	return status.Channel.ReceiverError.Number == accessDenied ||
+		peer != nil && peer.Server != nil && peer.Server.PasswordsRevision == revision
+}
+
 // connect points the channel at the peer and starts it.
 func (r *replication) connect(ctx context.Context, rotated bool) error {
 	revision := r.a.settings.passwordsRevision()
@@ -266,7 +280,8 @@ func (r *replication) leadPeer(ctx context.Context, epoch pair.Epoch, status mys
 	}
 	key := r.key(orderLead, epoch, peer.Mysqld.Incarnation)
 	running := status.Channel.Receiver != mysqlops.ReceiverStopped && status.Channel.Configured
-	if r.cleared == key && running && r.worksWith() == r.a.settings.passwordsRevision() {
+	due := r.worksWith() != r.a.settings.passwordsRevision() && r.a.state.passwords() == r.a.settings.passwordsRevision()
+	if r.cleared == key && running && !due {
 		return nil
 	}
 	if running {

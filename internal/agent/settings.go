@@ -25,6 +25,10 @@ type settings struct {
 	config    agentapi.Config
 	passwords map[string]string
 	revision  string // of the passwords
+	// rootBefore is root's password before the last change. Until it is known that
+	// mysqld has the new one, either may be the right one.
+	rootBefore string
+	useBefore  bool
 }
 
 func readSettings(opt Options) (*settings, error) {
@@ -55,6 +59,9 @@ func (s *settings) reload() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if before := s.passwords[agentapi.PasswordFileRoot]; before != "" && before != passwords[agentapi.PasswordFileRoot] {
+		s.rootBefore, s.useBefore = before, true
+	}
 	s.config, s.passwords = config, passwords
 	s.revision = hex.EncodeToString(hash.Sum(nil))[:12]
 	return nil
@@ -91,6 +98,30 @@ func (s *settings) password(name string) mysqlops.Secret {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return mysqlops.NewSecret(s.passwords[name])
+}
+
+// root is the password to log in with.
+func (s *settings) root() mysqlops.Secret {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.useBefore && s.rootBefore != "" {
+		return mysqlops.NewSecret(s.rootBefore)
+	}
+	return mysqlops.NewSecret(s.passwords[agentapi.PasswordFileRoot])
+}
+
+// otherRoot has the next login use the other one of root's passwords, if there are two.
+func (s *settings) otherRoot() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.useBefore = !s.useBefore && s.rootBefore != ""
+}
+
+// rootChanged: mysqld has the new password.
+func (s *settings) rootChanged() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.useBefore = false
 }
 
 func (s *settings) passwordsRevision() string {

@@ -17,6 +17,7 @@ import (
 // upkeep is what can wait: certificates, accounts, binary logs.
 func (a *Agent) upkeep(ctx context.Context) {
 	var round int
+	passwords := &rotation{a: a}
 	a.every(ctx, 5*time.Second, func() {
 		if !a.isUp() {
 			return
@@ -30,6 +31,7 @@ func (a *Agent) upkeep(ctx context.Context) {
 			}
 		}
 		a.checkSpace()
+		passwords.tend(ctx)
 		if round%6 == 0 {
 			a.listPrivileged(ctx)
 			a.purge(ctx)

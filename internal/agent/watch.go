@@ -57,6 +57,9 @@ type watch struct {
 func (w *watch) look(ctx context.Context) {
 	a := w.a
 	status, err := a.ops.Status(ctx)
+	if errors.Is(err, mysqlops.ErrAccessDenied) {
+		a.settings.otherRoot()
+	}
 	if err != nil {
 		a.log.V(1).Info("mysqld does not answer", "reason", err.Error())
 		return

@@ -1,0 +1,189 @@
+package agent_test
+
+import (
+	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+func problem(s agentapi.State, code agentapi.ProblemCode) string {
+	for _, p := range s.Problems {
+		if p.Code == code {
+			return p.Message
+		}
+	}
+	return ""
+}
+
+func (m *member) awaitProblem(code agentapi.ProblemCode, limit time.Duration, says string) agentapi.State {
+	m.w.t.Helper()
+	return m.awaitState("problem "+string(code)+" that says "+says, limit, func(s agentapi.State) bool {
+		return strings.Contains(problem(s, code), says)
+	})
+}
+
+func TestAVolumeOfSomebodyElseIsNotTouched(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.members[0], w.members[1]
+	a.start()
+	a.awaitPhase(agentapi.PhaseEmpty, 10*time.Second)
+
+	// A second process on the same volume waits for the first.
+	b.dir, b.name, b.uid = a.dir, a.name, "uid-0-b"
+	b.start()
+	b.awaitProblem(agentapi.ProblemVolumeInUse, 10*time.Second, "another process")
+	b.kill()
+	a.kill()
+
+	// Content that nobody explains is foreign.
+	writeFile(t, a.path("data", "mysql", "ibdata1"), "somebody's")
+	chown(t, a.path("data"))
+	if err := os.Remove(a.path("data", "dbpair", "identity.json")); err != nil {
+		t.Fatal(err)
+	}
+	a.start()
+	s := a.awaitProblem(agentapi.ProblemForeignVolume, 10*time.Second, "has content")
+	if s.Phase != agentapi.PhaseForeign {
+		t.Errorf("phase %s", s.Phase)
+	}
+	a.kill()
+
+	// So is a volume of another pair.
+	writeFile(t, a.path("data", "dbpair", "identity.json"),
+		`{"namespace":"other","pair":"shop","member":"shop-0","pairUID":"x","dataID":"d"}`)
+	chown(t, a.path("data"))
+	a.start()
+	s = a.awaitProblem(agentapi.ProblemForeignVolume, 10*time.Second, "other/shop")
+	if s.Found == nil || s.Found.Namespace != "other" || s.Found.DataID != "d" {
+		t.Errorf("found %+v", s.Found)
+	}
+	if text, _ := os.ReadFile(filepath.Join(a.path("data", "mysql"), "ibdata1")); string(text) != "somebody's" {
+		t.Errorf("the foreign data is %q now", text)
+	}
+}
+
+func TestANewPairOfTheNameTakesTheVolumesUp(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	if err := a.exec(a.db("app"), "CREATE TABLE kept (id INT PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	known := w.current()
+	for _, m := range w.members {
+		m.kill()
+		m.pairUID, m.uid = "pair-uid-2", m.uid+"-new"
+		m.configure(func(*agentapi.Config) {})
+	}
+	w.mu.Lock()
+	w.record = nil
+	w.mu.Unlock()
+	a.start()
+	b.start()
+	s := a.awaitProblem(agentapi.ProblemForeignVolume, 20*time.Second, "earlier pair")
+	if s.Found == nil || s.Found.DataID != "data-0" || s.Found.KnownEpoch != known.Epoch || s.Found.UncleanAt != known.Epoch ||
+		s.Found.Ledger == nil || s.Found.Ledger.Version != known.Ledger.Version {
+		t.Errorf("found %+v", s.Found)
+	}
+	// A Lease of the new pair that does not start above what the volume knows is not enough.
+	w.write(func(r *authority.Record) {
+		r.PairUID = "pair-uid-2"
+		r.Data = map[pair.MemberName]pair.DataID{a.name: "data-0", b.name: "data-1"}
+		r.Epoch, r.Holder = known.Epoch, a.holder()
+		r.Ledger = authority.Ledger{Version: known.Ledger.Version + 1, State: authority.Solo, First: a.name}
+	})
+	time.Sleep(3 * time.Second)
+	a.awaitPhase(agentapi.PhaseForeign, time.Second)
+	w.write(func(r *authority.Record) { r.Epoch++ })
+	a.awaitPhase(agentapi.PhaseOpen, 60*time.Second)
+	if err := a.exec(a.db("app"), "INSERT INTO kept VALUES (1)"); err != nil {
+		t.Errorf("the data of the earlier pair is not there: %v", err)
+	}
+	w.join(b, a)
+}
+
+func TestBadInputIsNamed(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	b := w.members[1]
+	b.kill()
+	b.configure(func(c *agentapi.Config) { c.MySQL["innodb_buffer_pool_sizes"] = "1G" })
+	b.start()
+	s := b.awaitProblem(agentapi.ProblemConfigInvalid, 20*time.Second, "innodb_buffer_pool_sizes")
+	if s.Phase != agentapi.PhaseFailed {
+		t.Errorf("phase %s", s.Phase)
+	}
+	b.kill()
+	b.configure(func(*agentapi.Config) {})
+	good := w.bins.Mysqld
+	w.bins.Mysqld = "/nonexistent/mysqld"
+	b.start()
+	b.awaitProblem(agentapi.ProblemNoMysqld, 20*time.Second, "spec.mysql.image")
+	b.kill()
+	old := b.path("tmp", "old-mysqld")
+	writeFile(t, old, "#!/bin/sh\necho '/usr/sbin/mysqld  Ver 8.0.36 for Linux on x86_64 (MySQL Community Server - GPL)'\n")
+	if err := os.Chmod(old, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.bins.Mysqld = old
+	b.start()
+	b.awaitProblem(agentapi.ProblemMysqldTooOld, 20*time.Second, "8.0.36")
+	b.kill()
+	w.bins.Mysqld = good
+	b.start()
+	b.awaitState("is well again", 60*time.Second, func(s agentapi.State) bool {
+		return s.Phase == agentapi.PhaseClosed && s.Server != nil && s.Server.Receiver.Running && len(s.Problems) == 0
+	})
+}
+
+func TestChangedPasswordsReachMysqld(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	for _, m := range w.members {
+		for _, name := range []string{"root", "replication", "clone", "monitor", "app"} {
+			writeFile(t, m.path("internal", name), name+"-changed")
+		}
+	}
+	login := func(m *member) error {
+		cfg := mysql.NewConfig()
+		cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = "app", "app-changed", "tcp", m.addr("mysql")
+		cfg.DBName, cfg.TLSConfig, cfg.Timeout, cfg.Logger = "app", "skip-verify", 3*time.Second, &mysql.NopLogger{}
+		connector, err := mysql.NewConnector(cfg)
+		if err != nil {
+			return err
+		}
+		db := sql.OpenDB(connector)
+		defer db.Close()
+		return db.PingContext(t.Context())
+	}
+	for _, m := range w.members {
+		w.await("the application logs in with the new password at "+string(m.name), 30*time.Second, func() bool { return login(m) == nil })
+	}
+	revision := ""
+	for _, m := range w.members {
+		s := m.awaitState("says that it works with the new passwords", 30*time.Second, func(s agentapi.State) bool {
+			return s.Server != nil && s.Server.PasswordsRevision != "" && s.Server.Receiver.Running
+		})
+		if revision != "" && s.Server.PasswordsRevision != revision {
+			t.Errorf("the members work with passwords of %s and %s", revision, s.Server.PasswordsRevision)
+		}
+		revision = s.Server.PasswordsRevision
+	}
+	// A restarted agent logs in with the new one.
+	b.kill()
+	b.start()
+	b.awaitState("streams again", 60*time.Second, func(s agentapi.State) bool {
+		return s.Phase == agentapi.PhaseClosed && s.Server != nil && s.Server.Receiver.Running
+	})
+	a.awaitPhase(agentapi.PhaseOpen, time.Second)
+}

@@ -1,0 +1,149 @@
+package agent
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+)
+
+// rotation carries changed passwords of the Secrets into mysqld's accounts. Only the
+// open primary does that, and replication brings it to the peer. The former passwords
+// stay valid until the peer's agent works with the new ones.
+type rotation struct {
+	a       *Agent
+	applied time.Time // of the last change, on this process's clock
+}
+
+// fingerprints name the passwords without telling them.
+func (s *settings) fingerprints() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	prints := map[string]string{}
+	for name, text := range s.passwords {
+		sum := sha256.Sum256([]byte("dbpair\x00" + name + "\x00" + text))
+		prints[name] = hex.EncodeToString(sum[:6])
+	}
+	return prints
+}
+
+// account of a password file.
+func (a *Agent) account(name string) mysqlops.Account {
+	switch name {
+	case agentapi.PasswordFileRoot:
+		return mysqlops.Account{User: mysqlops.UserRoot, Host: "localhost"}
+	case agentapi.PasswordFileReplication:
+		return mysqlops.Account{User: mysqlops.UserReplication, Host: "%"}
+	case agentapi.PasswordFileClone:
+		return mysqlops.Account{User: mysqlops.UserClone, Host: "%"}
+	case agentapi.PasswordFileMonitor:
+		return mysqlops.Account{User: mysqlops.UserMonitor, Host: "%"}
+	default:
+		return mysqlops.Account{User: a.settings.get().AppUser, Host: "%"}
+	}
+}
+
+// passwordFiles in the order in which they are changed: root last, so that a failure in
+// between leaves the agent able to log in with either.
+var passwordFiles = []string{
+	agentapi.PasswordFileReplication, agentapi.PasswordFileClone, agentapi.PasswordFileMonitor,
+	agentapi.PasswordFileApp, agentapi.PasswordFileRoot,
+}
+
+// tend is one look. It is cheap while nothing changes.
+func (r *rotation) tend(ctx context.Context) {
+	a := r.a
+	known, err := a.vol.ReadPasswords()
+	if err != nil {
+		a.log.Error(err, "cannot read which passwords are in use")
+		return
+	}
+	prints, revision := a.settings.fingerprints(), a.settings.passwordsRevision()
+	if len(known.Applied) == 0 {
+		// The first look at this data: it was made or copied with what is there now.
+		known.Applied = prints
+		if err := a.vol.WritePasswords(known); err != nil {
+			a.log.Error(err, "cannot note which passwords are in use")
+			return
+		}
+	}
+	if a.state.view().Serving != authority.Serves {
+		r.tendPassive(known.Applied, prints, revision)
+		return
+	}
+	for _, name := range passwordFiles {
+		if known.Applied[name] == prints[name] {
+			continue
+		}
+		if !a.wouldNotHang(ctx) {
+			return
+		}
+		if err := a.ops.SetPassword(ctx, a.account(name), a.settings.password(name)); err != nil {
+			a.log.Error(err, "cannot change a password", "account", a.account(name).User)
+			return
+		}
+		a.log.Info("password changed", "account", a.account(name).User)
+		known.Applied[name] = prints[name]
+		known.Old = append(known.Old, name)
+		if err := a.vol.WritePasswords(known); err != nil {
+			a.log.Error(err, "cannot note which passwords are in use")
+			return
+		}
+		r.applied = time.Now()
+	}
+	a.settings.rootChanged()
+	a.state.hasPasswords(revision)
+	peer, silent := a.peer.last()
+	if len(known.Old) == 0 || time.Since(r.applied) < time.Minute || peer == nil || peer.Server == nil || silent > 5*time.Second ||
+		peer.Server.PasswordsRevision != revision {
+		return
+	}
+	for len(known.Old) > 0 {
+		if err := a.ops.DiscardOldPassword(ctx, a.account(known.Old[0])); err != nil {
+			a.log.Error(err, "cannot discard a former password", "account", a.account(known.Old[0]).User)
+			return
+		}
+		known.Old = known.Old[1:]
+	}
+	if err := a.vol.WritePasswords(known); err == nil {
+		a.log.Info("former passwords discarded")
+	}
+}
+
+// wouldNotHang: a change of an account that waits for an acknowledgement blocks every
+// login, so it is made only when nothing waits and the peer is there to acknowledge.
+func (a *Agent) wouldNotHang(ctx context.Context) bool {
+	status, err := a.ops.Status(ctx)
+	if err != nil {
+		return false
+	}
+	s := status.SemiSync
+	return s.WaitSessions == 0 && (!s.SourceEnabled || s.Clients > 0)
+}
+
+// tendPassive reports the revision this member works with: its own files are new, and
+// its channel logs in with them.
+func (r *rotation) tendPassive(applied, prints map[string]string, revision string) {
+	if r.a.follow.worksWith() != revision {
+		return
+	}
+	r.a.state.hasPasswords(revision)
+	for name, print := range prints {
+		if applied[name] == print {
+			continue
+		}
+		known, err := r.a.vol.ReadPasswords()
+		if err == nil {
+			known.Applied, known.Old = prints, nil
+			err = r.a.vol.WritePasswords(known)
+		}
+		if err != nil {
+			r.a.log.Error(err, "cannot note which passwords are in use")
+		}
+		return
+	}
+}
