@@ -286,60 +286,6 @@ func quiet(err error) error {
 	return err
 }
 
-// deleting lets go of a pair that is on its way out: nothing of the operator's may hold
-// it up.
-func (r *PairReconciler) deleting(ctx context.Context, v *visit) (ctrl.Result, error) {
-	if err := r.releasePods(ctx, v.name); err != nil {
-		return ctrl.Result{}, err
-	}
-	return ctrl.Result{RequeueAfter: lookSoon}, nil
-}
-
-// namespaceEnding: a namespace that is deleted loses its pods before it loses its pairs,
-// and they would wait for each other.
-func (r *PairReconciler) namespaceEnding(ctx context.Context, name string) (bool, error) {
-	namespace := &metav1.PartialObjectMetadata{}
-	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	err := r.Client.Get(ctx, types.NamespacedName{Name: name}, namespace)
-	if apierrors.IsNotFound(err) {
-		return true, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("read namespace %s: %w", name, err)
-	}
-	return namespace.DeletionTimestamp != nil, nil
-}
-
-// gone forgets a pair that is not there any more and lets its pods go.
-func (r *PairReconciler) gone(ctx context.Context, name types.NamespacedName) (ctrl.Result, error) {
-	r.Agents.forget(name)
-	r.sessions.forget(name)
-	r.Applier.Forget(name)
-	forgetMetrics(name)
-	return ctrl.Result{}, r.releasePods(ctx, name)
-}
-
-// releasePods takes the fence finalizer off the pods of a pair that is being deleted or
-// gone, so that they can end.
-func (r *PairReconciler) releasePods(ctx context.Context, name types.NamespacedName) error {
-	var pods corev1.PodList
-	if err := r.Client.List(ctx, &pods, client.InNamespace(name.Namespace), client.MatchingLabels{resources.LabelPair: name.Name}); err != nil {
-		return fmt.Errorf("list the pods of %s: %w", name, err)
-	}
-	var errs []error
-	for i := range pods.Items {
-		pod := &pods.Items[i]
-		if !hasFinalizer(pod) {
-			continue
-		}
-		base := pod.DeepCopy()
-		pod.Finalizers = withoutFence(pod.Finalizers)
-		patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
-		errs = append(errs, client.IgnoreNotFound(r.Client.Patch(ctx, pod, patch, client.FieldOwner(cluster.FieldManager))))
-	}
-	return errors.Join(errs...)
-}
-
 func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.Observation, plan failover.Plan, childErr error) error {
 	done := status.Reconciled{Done: childErr == nil && !v.pair.Spec.Paused}
 	if childErr != nil {

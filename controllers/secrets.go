@@ -175,7 +175,7 @@ func (r *PairReconciler) ensure(ctx context.Context, v *visit, wish cluster.Conf
 		return err
 	}
 	if did == cluster.Repaired {
-		r.event(v.pair, warning, "ChangeUndone", fmt.Sprintf("put %s %s back as it has to be: somebody changed it", kindOf(live), *wish.GetName()))
+		r.event(v.pair, warning, "ChangeUndone", fmt.Sprintf("put %s %s back as it has to be: somebody changed or removed it", kindOf(live), *wish.GetName()))
 	}
 	if did != cluster.Unchanged {
 		v.log.Info("applied an object", "kind", kindOf(live), "name", *wish.GetName(), "outcome", did)

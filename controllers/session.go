@@ -49,6 +49,10 @@ type session struct {
 	surroundedAt time.Time
 	surroundDue  bool
 	childErr     error
+	// goneSince is when the pair was first seen gone; toldToEnd are the pods that were
+	// told so.
+	goneSince time.Time
+	toldToEnd map[pair.PodUID]bool
 	// lastStatus is when the status was last written.
 	lastStatus time.Time
 

@@ -42,7 +42,8 @@ const (
 	Unchanged Outcome = "Unchanged"
 	Created   Outcome = "Created"
 	Updated   Outcome = "Updated"
-	// Repaired: what was wished for did not change, so somebody else changed the object.
+	// Repaired: what was wished for did not change, so somebody else changed the object or
+	// removed it.
 	Repaired Outcome = "Repaired"
 )
 
@@ -111,10 +112,10 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 	}
 	a.remember(k, known{wish: sum, replaced: live.GetResourceVersion()})
 	switch {
-	case !found:
-		return Created, nil
 	case had && before.wish == sum:
 		return Repaired, nil
+	case !found:
+		return Created, nil
 	}
 	return Updated, nil
 }
