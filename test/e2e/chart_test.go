@@ -15,6 +15,9 @@ import (
 // TestChart: the operator comes, changes and goes while the database serves. It does not
 // run beside others, since it takes the operator away.
 func TestChart(t *testing.T) {
+	if !harness.Long() {
+		return
+	}
 	s := newScene(t, "chart")
 	p := s.readyPair("shop")
 	clients, err := p.StartClients(s.ctx)

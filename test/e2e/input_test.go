@@ -108,8 +108,9 @@ func TestBadEdits(t *testing.T) {
 	}
 	operation.Spec.Target, operation.Spec.Confirm = "shop-0", "shop/7"
 	s.must(cluster.Create(s.ctx, operation))
+	before := operation.DeepCopy()
 	operation.Spec.Target = "shop-1"
-	if err := cluster.Update(s.ctx, operation); err == nil || !strings.Contains(err.Error(), "cannot be changed") {
+	if err := cluster.Patch(s.ctx, operation, client.MergeFrom(before)); err == nil || !strings.Contains(err.Error(), "cannot be changed") {
 		t.Errorf("a changed operation: %v", err)
 	}
 }
@@ -122,21 +123,24 @@ func TestBadPairs(t *testing.T) {
 	cases := map[string]struct {
 		patch string
 		want  []string
+		long  bool
 	}{
-		"nomysqld": {fmt.Sprintf("mysql: {image: %q}", harness.ClientImage()), []string{"mysqld", "spec.mysql.image"}},
-		"tooold":   {fmt.Sprintf("mysql: {image: %q}", harness.OldMySQLImage()), []string{"8.0.36", "8.4"}},
-		"noimage":  {`mysql: {image: "localhost/no-such-image:1", imagePullPolicy: Never}`, []string{"image"}},
-		"nooption": {`mysql: {config: {no_such_option: "1"}}`, []string{"no_such_option"}},
-		"badvalue": {`mysql: {config: {innodb_buffer_pool_size: "plenty"}}`, []string{"innodb_buffer_pool_size"}},
+		"nomysqld": {fmt.Sprintf("mysql: {image: %q}", harness.ClientImage()), []string{"mysqld", "spec.mysql.image"}, false},
+		"tooold":   {fmt.Sprintf("mysql: {image: %q}", harness.OldMySQLImage()), []string{"8.0.36", "8.4"}, true},
+		"noimage":  {`mysql: {image: "localhost/no-such-image:1", imagePullPolicy: Never}`, []string{"image"}, false},
+		"nooption": {`mysql: {config: {no_such_option: "1"}}`, []string{"no_such_option"}, true},
 	}
 	for name, c := range cases {
+		if c.long && !harness.Long() {
+			continue
+		}
 		p := s.pair(name, c.patch)
 		t.Run(name, func(t *testing.T) {
 			s := s.sub(t)
 			s.awaitComplaint(p, c.want...)
 			object, err := p.Object(s.ctx)
 			s.must(err)
-			if object.Status.Primary != "" && name != "badvalue" {
+			if object.Status.Primary != "" {
 				t.Errorf("a primary was appointed: %s", object.Status.Primary)
 			}
 		})
