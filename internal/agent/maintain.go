@@ -53,6 +53,19 @@ func (a *Agent) vacate() {
 	a.state.progress(nil)
 }
 
+// restAfterFailure is how long a failed initialisation or seed stays the member's business:
+// the operator orders it anew as soon as it is not, many times a second.
+const restAfterFailure = 3 * time.Second
+
+func rest(ctx context.Context) {
+	timer := time.NewTimer(restAfterFailure)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
 // recoverMaintenance finishes or undoes what a crash left half done. It runs before any
 // command is taken.
 func (a *Agent) recoverMaintenance(found foundVolume) (foundVolume, error) {
@@ -102,10 +115,13 @@ func (a *Agent) adopt(data pair.DataID) error {
 func (a *Agent) initialise(ctx context.Context, data pair.DataID) {
 	started := process.Now()
 	err := a.tryInitialise(ctx, data)
-	a.vacate()
 	if err != nil {
 		a.log.Error(err, "cannot initialise", "dataID", data)
 		a.state.problem(maintenanceProblem(err), "initialise: "+err.Error())
+		rest(ctx)
+	}
+	a.vacate()
+	if err != nil {
 		return
 	}
 	a.state.resolve(agentapi.ProblemSeedFailed)

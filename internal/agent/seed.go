@@ -21,6 +21,7 @@ func (a *Agent) seed(ctx context.Context, command agentapi.SeedCommand) {
 	if err != nil && ctx.Err() == nil {
 		a.log.Error(err, "cannot seed", "donor", command.Donor, "dataID", command.DataID)
 		a.state.problem(maintenanceProblem(err), "seed from "+string(command.Donor)+": "+err.Error())
+		rest(ctx)
 	}
 	a.vacate()
 	if id := a.getIdentity(); err != nil && !id.Void && id.DataID != "" {
