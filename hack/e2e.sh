@@ -12,13 +12,13 @@ command=${1:-} cluster=${2:-dbpair-e2e}
 client_image=${E2E_CLIENT_IMAGE:-ghcr.io/dbpair/e2e-client:dev}
 failpoint_image=${E2E_FAILPOINT_IMAGE:-ghcr.io/dbpair/dbpair:failpoints}
 old_image=${E2E_OLD_MYSQL_IMAGE:-ghcr.io/dbpair/e2e-old-mysql:dev}
-# Our image with failpoints compiled in, under a tag of its own: what users get has none.
-export IMG=${E2E_OPERATOR_IMAGE:-ghcr.io/dbpair/dbpair:e2e}
+export IMG=${E2E_OPERATOR_IMAGE:-ghcr.io/dbpair/dbpair:dev}
 
 use_cluster() {
   eval "$("$HACK/cluster.sh" env "$cluster")"
   HELM=$("$HACK/tools/build.sh" helm)
-  export HELM E2E_CLIENT_IMAGE="$client_image" E2E_OPERATOR_IMAGE="$IMG" KIND_EXPERIMENTAL_DOCKER_NETWORK="${DBPAIR_NETWORK:-dbpair}"
+  export HELM E2E_CLIENT_IMAGE="$client_image" E2E_OPERATOR_IMAGE="$IMG" E2E_FAILPOINT_IMAGE="$failpoint_image" E2E_OLD_MYSQL_IMAGE="$old_image"
+  export KIND_EXPERIMENTAL_DOCKER_NETWORK="${DBPAIR_NETWORK:-dbpair}"
 }
 
 # The client that runs inside the cluster: one static program on an empty file system. Called mysqld it tells an old version,
@@ -34,14 +34,14 @@ client() {
   docker load -q -i "$CACHE/e2e-client.tar"
 }
 
-# The operator that a test can crash between any two of its effects.
-failpoints() { IMG="$failpoint_image" GOFLAGS="${GOFLAGS:-} -tags=failpoints" "$HACK/images.sh"; }
+# The operator that a test can crash between any two of its effects; what users get has no failpoints.
+failpoints() { IMG="$failpoint_image" GOFLAGS="$(go env GOFLAGS) -tags=failpoints" "$HACK/images.sh"; }
 
 up() {
   "$HACK/cluster.sh" up "$cluster"
   stage "helm"         "$HACK/tools/build.sh" helm
   stage "MySQL image"  "$HACK/mysqlimage/build.sh"
-  stage "our image"    env GOFLAGS="$(go env GOFLAGS) -tags=failpoints" "$HACK/images.sh"
+  stage "our image"    "$HACK/images.sh"
   stage "image with failpoints" failpoints
   stage "client image" client
   "$HACK/cluster.sh" load "$cluster"
