@@ -2,6 +2,7 @@ package status
 
 import (
 	"fmt"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -114,13 +115,33 @@ func availability(o failover.Observation, p failover.Plan) metav1.Condition {
 		return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, failover.RuleServiceFollows,
 			fmt.Sprintf("%s accepts writes; the Service does not lead to it yet", m.Name))
 	}
-	return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, p.Rule, said(o, p.Fact, p.Verb))
+	return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, p.Rule, said(o, p.Fact, p.Verb)+problemsOf(o, p))
+}
+
+// problemsOf are the members' problems while the pair waits: what it waits for may never
+// come before somebody does something about them.
+func problemsOf(o failover.Observation, p failover.Plan) string {
+	if p.Kind != failover.Waits {
+		return ""
+	}
+	var out strings.Builder
+	for i := range o.Members {
+		m := &o.Members[i]
+		if what := problem(m); what != "" && !strings.Contains(p.Fact, what) {
+			fmt.Fprintf(&out, "; %s: %s", m.Name, what)
+		}
+	}
+	return out.String()
 }
 
 func readiness(available metav1.Condition, p failover.Plan, done Reconciled, o failover.Observation) metav1.Condition {
 	switch {
 	case available.Status != metav1.ConditionTrue:
-		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: available.Reason, Message: available.Message}
+		message := available.Message
+		if done.Fact != "" && !strings.Contains(message, done.Fact) {
+			message += "; " + done.Fact
+		}
+		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: available.Reason, Message: message}
 	case p.Kind == failover.Doubts:
 		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, p.Rule, said(o, p.Fact, p.Verb))
 	case !done.Done:
