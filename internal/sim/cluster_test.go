@@ -249,6 +249,17 @@ func (a *apiServer) operation(n failover.OperationNote) {
 	a.opsList = append(a.opsList, &operationObject{OperationNote: n, operator: true, confirmed: -1})
 }
 
+// failovers are the ends of those that the operator made by itself.
+func (a *apiServer) failovers() []time.Time {
+	var out []time.Time
+	for _, o := range a.opsList {
+		if o.operator && o.Verb == failover.VerbFailover && o.Phase == failover.OperationSucceeded {
+			out = append(out, a.w.wall(o.finished))
+		}
+	}
+	return out
+}
+
 func (a *apiServer) unfinished() []failover.Operation {
 	var out []failover.Operation
 	for _, o := range a.opsList {

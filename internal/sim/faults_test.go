@@ -192,6 +192,12 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 			s.foreign = true
 			w.after(f.lasts, func() { s.foreign = false })
 		}
+	case "volumeEmptied":
+		m.emptyVolume()
+	case "personReplays":
+		// A manifest that was kept: its confirmation is of an epoch long gone.
+		w.person(failover.VerbForcePromote, m.name)
+		w.api.opsList[len(w.api.opsList)-1].confirmed = 0
 	case "volumeLost":
 		m.loseVolume()
 	case "backupTaken":
@@ -263,6 +269,17 @@ func (m *memberSim) loseVolume() {
 	}
 }
 
+// emptyVolume takes the data away under a pod that stays.
+func (m *memberSim) emptyVolume() {
+	for _, a := range slices.Clone(m.boxes) {
+		a.vanish()
+	}
+	if l := m.w.api.lease; l == nil || l.Ledger.State != authority.Both {
+		m.w.forgiveAllBut(m.w.members[1-m.index])
+	}
+	m.vol = &volume{}
+}
+
 // forgiveAllBut gives up what is not on this member's volume.
 func (w *world) forgiveAllBut(m *memberSim) {
 	var have bitset
@@ -297,7 +314,8 @@ func (w *world) person(v failover.Verb, target pair.MemberName) {
 func (w *world) watchDoubts() {
 	w.after(5*time.Second, func() {
 		w.watchDoubts()
-		if w.now < w.faultsEnd+12*time.Second || len(w.api.unfinished()) > 0 {
+		asked := slices.ContainsFunc(w.api.unfinished(), func(o failover.Operation) bool { return !o.ByOperator && o.Verb != failover.VerbFence })
+		if w.now < w.faultsEnd+12*time.Second || asked {
 			return
 		}
 		for _, o := range w.ops {

@@ -193,7 +193,7 @@ func (w *world) wedged(p failover.Plan) {
 	terminated := !w.set.lossless && !w.set.asyncAny
 	for _, f := range w.set.faults {
 		switch f.kind {
-		case "volumeLost", "nodeGone", "etcdRestored", "leaseDeleted", "leaseRewritten", "applierFailed", "personFences":
+		case "volumeLost", "volumeEmptied", "nodeGone", "etcdRestored", "leaseDeleted", "leaseRewritten", "applierFailed", "personFences":
 			return
 		case "podForceDeleted":
 			if terminated {

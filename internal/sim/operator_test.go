@@ -203,6 +203,7 @@ func (o *operator) observe() failover.Observation {
 		obs.Service = w.api.service
 		obs.Operations = w.api.unfinished()
 		o.history.Epoch = max(o.history.Epoch, w.api.status)
+		o.history.Failovers = w.api.failovers()
 		return nil
 	})
 	for i, m := range w.members {

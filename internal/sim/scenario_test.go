@@ -28,6 +28,7 @@ type scenario struct {
 	applyTime            time.Duration
 	bootTime             time.Duration
 	twoOperators         bool
+	maxPerHour           int
 	person               bool
 	faults               []fault
 }
@@ -37,7 +38,7 @@ func (s scenario) settings() failover.Settings {
 		Namespace: "ns", Name: "shop", UID: pairUID, Generation: 1, Lossless: s.lossless, ContinueAlone: s.continueAlone,
 		PassiveTimeout: s.passiveTimeout, LeaseDuration: s.lease, SafetyMargin: s.margin, AutomaticFailover: s.automatic,
 		WarnAfter: s.deadAfter / 2, DeadAfter: s.deadAfter, InitialDelay: 8 * time.Second, ApplyTimeout: s.applyTimeout,
-		RestartInPlaceAfter: s.restartInPlace, MaxPerHour: 20, PromoteOnAckFenced: s.ackFenced, AsyncAnyProof: s.asyncAny,
+		RestartInPlaceAfter: s.restartInPlace, MaxPerHour: s.maxPerHour, PromoteOnAckFenced: s.ackFenced, AsyncAnyProof: s.asyncAny,
 		AsyncMaxLag: 10 * time.Second, PassiveMaxLag: 10 * time.Second, AgentVersion: "v1",
 	}
 }
@@ -98,7 +99,10 @@ func draw(seed uint64) scenario {
 		passiveTimeout: pick(time.Second, 2*time.Second, 5*time.Second), applyTimeout: pick(3*time.Second, 20*time.Second),
 		restartInPlace: pick(time.Second, 4*time.Second, 10*time.Second), heartbeat: pick(200*time.Millisecond, time.Second), leaseEvery: pick(2*time.Second, 10*time.Second),
 		lateBy: 12 * time.Second, drift: 0.05, applyTime: pick(3*time.Millisecond, 3*time.Millisecond, 150*time.Millisecond), bootTime: pick(500*time.Millisecond, 3*time.Second),
-		twoOperators: chance(0.15), person: chance(0.5),
+		twoOperators: chance(0.15), person: chance(0.5), maxPerHour: 20,
+	}
+	if chance(0.05) {
+		s.maxPerHour = 1
 	}
 	s.margin = s.lease/20 + 500*time.Millisecond
 	if chance(0.2) {
@@ -136,7 +140,7 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 	case p < 0.05:
 		return nil
 	case p < 0.12:
-		return []fault{{kind: "volumeLost", at: at(), member: r.IntN(2)}}
+		return []fault{{kind: []string{"volumeLost", "volumeEmptied"}[r.IntN(2)], at: at(), member: theHolder - r.IntN(2)}}
 	case p < 0.16:
 		return []fault{{kind: "backupTaken", at: at() / 2}, {kind: "mysqldKilled", at: at(), member: r.IntN(2)}, {kind: "etcdRestored", at: faultsOver - 2*time.Second}}
 	case p < 0.19:
@@ -144,7 +148,7 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 	case p < 0.22:
 		return []fault{{kind: "leaseRewritten", at: at()}}
 	case p < 0.25:
-		return []fault{{kind: "personFails", at: at()}}
+		return []fault{{kind: "personFails", at: at()}, {kind: "personReplays", at: at(), member: r.IntN(2)}}
 	case p < 0.28:
 		return []fault{{kind: "personFences", at: at()}, {kind: "personReleases", at: faultsOver}}
 	case p < 0.56 || *oneStory >= 0:
