@@ -249,7 +249,8 @@ func (b *board) bump() {
 
 func keyOf(s agentapi.State, config agentapi.Config) string {
 	key := fmt.Sprint(s.Phase, s.KnownEpoch, s.ActedLedger, s.DataID, s.OpenEpoch, s.ReceiverStoppedAt, s.AppliedAll, s.UncleanAt,
-		s.Touched, s.NeedsWord, s.TailUncovered, s.Ending, s.LeaseEpoch, s.Mysqld, s.PeerSilentFor > config.DeadAfter, s.Found)
+		s.Touched, s.NeedsWord, s.TailUncovered, s.Ending, s.LeaseEpoch, s.Mysqld, s.PeerSilentFor > config.DeadAfter,
+		s.ServerAge > config.DeadAfter, s.Found)
 	if r := s.Server; r != nil {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
 			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision)

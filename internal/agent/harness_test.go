@@ -349,7 +349,7 @@ func (m *member) start(environment ...string) {
 		"POD_NAME=" + string(m.name), "POD_NAMESPACE=ns", "POD_UID=" + string(m.uid), "POD_IP=127.0.0.1", "PAIR_NAME=shop",
 		"PAIR_UID=" + string(m.pairUID), "DBPAIR_LOG=debug", "DBPAIR_FAILPOINTS_DIR=" + m.path("tmp"),
 	}, environment...)...)
-	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if os.Getuid() == 0 {
 		m.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody, NoSetGroups: true}
 	}

@@ -83,7 +83,7 @@ func (d *deadman) read() {
 			continue
 		}
 		if err != nil || n != len(message) {
-			return
+			break
 		}
 		d.mu.Lock()
 		d.echoed = authority.Instant(binary.LittleEndian.Uint64(message[:]))
@@ -93,6 +93,12 @@ func (d *deadman) read() {
 		default:
 		}
 	}
+	// The reader alone closes the socket: closed by another it could read from whatever
+	// gets the number next.
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed = true
+	_ = unix.Close(d.socket)
 }
 
 func (d *deadman) set(at authority.Instant) {
@@ -131,10 +137,7 @@ func (d *deadman) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.closed {
-		d.closed = true
-		// A shutdown wakes the reader; closing alone would not.
-		_ = unix.Shutdown(d.socket, unix.SHUT_RDWR)
-		_ = unix.Close(d.socket)
+		_ = unix.Shutdown(d.socket, unix.SHUT_RDWR) // wakes the reader, which closes it
 	}
 }
 

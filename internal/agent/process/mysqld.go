@@ -64,13 +64,16 @@ func Start(spec Spec) (*Mysqld, error) {
 		_ = m.cmd.Wait()
 		return nil, errors.New("start mysqld: this kernel gives no pidfd; Linux 5.4 or newer is needed")
 	}
-	go m.wait()
 	if spec.Self != "" {
-		if m.deadman, err = startDeadman(spec.Self, m.pidfd); err != nil {
-			m.Kill()
-			<-m.exited
-			return nil, err
-		}
+		m.deadman, err = startDeadman(spec.Self, m.pidfd)
+	}
+	go m.wait()
+	if err != nil {
+		m.Kill()
+		<-m.exited
+		return nil, err
+	}
+	if m.deadman != nil {
 		go func() {
 			select {
 			case <-m.deadman.exited:

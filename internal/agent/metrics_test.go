@@ -1,0 +1,67 @@
+package agent
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+
+	"github.com/dbpair/dbpair/internal/agent/door"
+	"github.com/dbpair/dbpair/internal/agentapi"
+)
+
+// TestEveryFigureIsDocumented keeps docs/metrics.md and the registry together.
+func TestEveryFigureIsDocumented(t *testing.T) {
+	docs, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &Agent{log: logr.Discard(), settings: &settings{}, door: door.New("no"), peer: &peerLink{}}
+	a.state = newBoard(a)
+	m := newMetrics(a)
+	m.vouches.WithLabelValues("given").Inc()
+	m.leaseReads.WithLabelValues("Found").Inc()
+	families, err := m.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, family := range families {
+		if !strings.HasPrefix(family.GetName(), "dbpair_") {
+			continue
+		}
+		seen++
+		if !strings.Contains(string(docs), "`"+family.GetName()+"`") {
+			t.Errorf("docs/metrics.md does not name %s", family.GetName())
+		}
+	}
+	if seen < 10 {
+		t.Errorf("only %d figures", seen)
+	}
+}
+
+// TestARevisionIsNewsOnly: ages and positions change all the time and wake nobody.
+func TestARevisionIsNewsOnly(t *testing.T) {
+	a := &Agent{log: logr.Discard(), settings: &settings{}, door: door.New("no"), peer: &peerLink{}}
+	a.state = newBoard(a)
+	a.state.bump()
+	before := a.state.snapshot().Revision
+	a.state.bump()
+	if got := a.state.snapshot().Revision; got != before {
+		t.Errorf("revision %d after nothing happened, was %d", got, before)
+	}
+	a.state.problem(agentapi.ProblemVolumeFull, "full")
+	raised := a.state.snapshot().Revision
+	if raised == before {
+		t.Error("a problem is no news")
+	}
+	a.state.problem(agentapi.ProblemVolumeFull, "full")
+	if got := a.state.snapshot().Revision; got != raised {
+		t.Error("the same problem again is news")
+	}
+	a.state.resolve(agentapi.ProblemVolumeFull)
+	if got := a.state.snapshot().Revision; got == raised {
+		t.Error("its end is no news")
+	}
+}
