@@ -116,6 +116,11 @@ func (d *deadman) armed(at authority.Instant, limit time.Duration) bool {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	for {
+		select {
+		case <-d.exited:
+			return false
+		default:
+		}
 		d.mu.Lock()
 		fine := d.echoed >= at && at != 0
 		d.mu.Unlock()
