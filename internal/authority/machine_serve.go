@@ -57,7 +57,7 @@ func (m *Machine) enforce() {
 		switch {
 		case m.now >= m.killAt() && !planted.On("noSelfFence") && !planted.On("noDeadman"):
 			m.kill("no confirmation came in time")
-		case !m.takesItself() && !planted.On("F7"):
+		case !m.takesItself():
 			m.close("this member is not the holder")
 		case (!holds || m.now >= m.softAt()) && !planted.On("noSelfFence") && !planted.On("noDeadman"):
 			m.close("no confirmation came in time")
@@ -116,9 +116,6 @@ func (m *Machine) serveShut() {
 }
 
 func (m *Machine) serveOpen() {
-	if planted.On("F7") && !m.takesItself() {
-		m.follow()
-	}
 	if m.run.openEpoch != m.want.Known && m.isHolder() {
 		// Revoked and appointed again without this member having been asked to
 		// close: it goes on at the new epoch.

@@ -9,7 +9,6 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/fencing"
 
-	"github.com/dbpair/dbpair/internal/planted"
 )
 
 // holderRules keep a pair with a holder as it should be.
@@ -316,9 +315,6 @@ func agentOutdated(l *look) (Plan, bool) {
 
 // closedProof: the passive answered "closed" to a question about the present epoch.
 func (l *look) closedProof(m *Member) bool {
-	if planted.On("F7") {
-		return true
-	}
 	for _, p := range l.Evidence.Proofs(m.subject(), l.e) {
 		if p.Kind() == fencing.Demoted || p.Kind() == fencing.ProcessStopped {
 			return true

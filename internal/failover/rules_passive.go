@@ -203,7 +203,7 @@ func awaitWaiting(l *look) (Plan, bool) {
 // acts: the open holder acts on the present ledger version, and waits.
 func (l *look) acts() bool {
 	s := l.holder.State
-	return s != nil && s.ActedLedger == l.rec.Ledger.Version && s.Server != nil && s.Server.Waiting
+	return s != nil && s.ActedLedger == l.rec.Ledger.Version && s.Server != nil && (s.Server.Waiting || planted.On("F1"))
 }
 
 func concludeJoining(l *look) (Plan, bool) {

@@ -291,7 +291,11 @@ func (a *agentSim) askVouch(act authority.AskVouch) {
 		}
 		peer.answers[nonce] = func(action authority.Action) {
 			v := action.(authority.AnswerVouch)
-			answer(func() {
+			late := func(f func()) { answer(f) }
+			if w := a.w; w.now < w.faultsEnd && w.chance(w.set.lateWords) {
+				late = func(f func()) { w.after(w.between(50*time.Millisecond, w.set.lease), func() { a.pass(f) }) }
+			}
+			late(func() {
 				done = true
 				e := authority.VouchAnswered{
 					AskedAt: asked, At: a.local(), Epoch: v.Epoch, Answered: true, Given: v.Given, Known: v.Known, Holder: v.Holder, Open: v.Open, TakesItself: v.TakesItself,

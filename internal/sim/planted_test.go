@@ -22,7 +22,6 @@ var bugs = []struct{ name, breaks string }{
 	{"F4", "ceasing is an epoch on the volume"},
 	{"F5", "after a forced promotion nothing is rewound"},
 	{"F6", "the reverse channel opens only when the old member is known to be closed"},
-	{"F7", "a member joins only after it answered closed at this epoch"},
 	{"lateSeed", "F8: a late re-seed is refused by the agent's own reading"},
 	{"F10", "a failover whose candidate is lost is abandoned"},
 	{"F12", "an epoch known before needs the peer's word; a rolled back authority is doubt"},

@@ -21,16 +21,16 @@ type scenario struct {
 	lateMessages float64
 	lostAcks     float64
 	// lateAcks and slowStream make replication slow in one way or the other.
-	lateAcks, slowStream time.Duration
-	lateReads            float64
-	lateBy               time.Duration
-	crashAtFailpoint     float64
-	applyTime            time.Duration
-	bootTime             time.Duration
-	twoOperators         bool
-	maxPerHour           int
-	person               bool
-	faults               []fault
+	lateAcks, slowStream           time.Duration
+	lateReads, lateWords, lateAckP float64
+	lateBy                         time.Duration
+	crashAtFailpoint               float64
+	applyTime                      time.Duration
+	bootTime                       time.Duration
+	twoOperators                   bool
+	maxPerHour                     int
+	person                         bool
+	faults                         []fault
 }
 
 func (s scenario) settings() failover.Settings {
@@ -115,7 +115,7 @@ func draw(seed uint64) scenario {
 		s.slowStream = 400 * time.Millisecond
 	}
 	if chance(0.15) {
-		s.lateAcks = 3 * time.Second
+		s.lateAcks, s.lateAckP = 3*time.Second, 0.3
 	}
 	if chance(0.2) {
 		s.lateReads = 0.3
@@ -151,9 +151,9 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 		return []fault{{kind: "personFails", at: at()}, {kind: "personReplays", at: at(), member: r.IntN(2)}}
 	case p < 0.28:
 		return []fault{{kind: "personFences", at: at()}, {kind: "personReleases", at: faultsOver}}
-	case p < 0.56 || *oneStory >= 0:
+	case p < 0.70 || *oneStory >= 0:
 		return drawStory(r, s)
-	case p < 0.59:
+	case p < 0.72:
 		return []fault{{kind: "nodeGone", at: at(), member: r.IntN(2)}}
 	}
 	var out []fault
@@ -185,7 +185,7 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 	at := in(faultsBegin, faultsBegin+4*time.Second)
 	ms, sec := time.Millisecond, time.Second
 	crash := []string{"mysqldKilled", "nodeCrashed", "podForceDeleted"}[r.IntN(3)]
-	story := r.IntN(8)
+	story := r.IntN(9)
 	if *oneStory >= 0 {
 		story = *oneStory
 	}
@@ -200,7 +200,7 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 	case 1: // the passive loses what it had received, and then the primary goes
 		s.lossless, s.slowStream, s.applyTime, s.passiveTimeout = true, 400*ms, 150*ms, 5*sec
 		if r.IntN(2) == 0 {
-			s.lateAcks, s.slowStream = 4*sec, in(400*ms, 3*sec)
+			s.lateAcks, s.lateAckP, s.slowStream = 4*sec, 0.3, in(400*ms, 3*sec)
 		}
 		return []fault{
 			{kind: "nodeCrashed", at: at, member: thePassive, lasts: in(200*ms, 1500*ms)},
@@ -213,12 +213,13 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 			{kind: "personFails", at: at},
 		}
 		switch r.IntN(4) {
-		case 0:
-			out[0].kind, s.lateMessages, s.lateBy = "cutWhole", 0.3, s.lease
-		case 2:
-			s.lateReads = 0.5
-			out = append(out, fault{kind: "cutPeer", at: at - 2*sec, member: theHolder, lasts: 14 * sec})
-		case 1:
+		case 0: // words of the peer that were given before it ceased come late
+			out[0].kind, s.lateWords = "cutWhole", 0.5
+		case 2: // and readings of the authority from before it was revoked
+			s.lateReads, s.passiveTimeout = 0.4, 5*sec
+			out = append(out, fault{kind: "cutPeer", at: at - sec, member: theHolder, lasts: 14 * sec})
+		case 1: // the candidate forgets that it ceased
+			s.lossless, s.asyncAny = false, true
 			out = append(out, fault{kind: "agentKilled", at: at, member: thePassive, after: onRevoked, delay: in(20*ms, 400*ms)},
 				fault{kind: "cutAPI", at: at, member: thePassive, after: onRevoked, lasts: s.lease + in(0, 2*sec)})
 		}
@@ -251,6 +252,13 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 		return []fault{
 			{kind: []string{"mysqldKilled", "cutWhole", "podDeleted"}[r.IntN(3)], at: at, member: theHolder, lasts: 6 * sec},
 			{kind: []string{"mysqldKilled", "agentKilled", "nodeCrashed"}[r.IntN(3)], at: at, member: thePassive, after: onRevoked, delay: in(0, 300*ms), lasts: 2 * sec},
+		}
+	case 8: // an acknowledgement of the passive's former run arrives after its new run was compared
+		s.lossless, s.slowStream, s.lateAcks, s.lateAckP, s.passiveTimeout = true, 4*sec, 4*sec, 0.9, 8*sec
+		s.applyTime, s.bootTime, s.crashAtFailpoint, s.lateMessages = 3*sec, 500*ms, 0, 0
+		return []fault{
+			{kind: "nodeCrashed", at: at + 4*sec, member: thePassive, lasts: 200 * ms},
+			{kind: "mysqldKilled", at: at + 4*sec, member: theHolder, after: onBoth, delay: in(0, 2*sec)},
 		}
 	}
 	// The primary's agent is stopped, or a machine, and its clock is what counts.
