@@ -260,16 +260,13 @@ func TestProcessFaults(t *testing.T) {
 // TestNodeFaults: what happens to the primary's node, to the links, to the API server
 // and to the operator. Nothing else runs beside it.
 func TestNodeFaults(t *testing.T) {
-	if !harness.Long() {
-		return
-	}
 	runFaults(t, "node", []fault{
 		{name: "node cut off the network", want: failsOver, inject: disconnect},
 		{name: "node killed", want: failsOver, inject: killNode},
 		{name: "node frozen", want: failsOver, inject: pauseNode},
-		{name: "primary cut off the passive", want: either, inject: cutPeer(true), healFirst: false},
+		{name: "primary cut off the passive", want: either, inject: cutPeer(true), long: true},
 		{name: "passive does not hear the primary", want: either, inject: cutPeer(false), long: true},
-		{name: "primary's node cut off the API server", want: staysPut, inject: cutAPI, long: true},
+		{name: "primary's node cut off the API server", want: staysPut, inject: cutAPI},
 		{name: "API server away for three minutes", want: staysPut, inject: stopAPI, maxGap: 10 * time.Second, long: true},
 	})
 }
