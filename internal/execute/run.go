@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -54,7 +55,9 @@ func (r *Runner) Run(ctx context.Context, o failover.Observation, p failover.Pla
 	if err := r.point("Before" + string(step.Name())); err != nil {
 		return Result{}, err
 	}
-	res, err := r.dispatch(ctx, o, step)
+	bounded, cancel := within(ctx, p, step)
+	defer cancel()
+	res, err := r.dispatch(bounded, o, step)
 	if err != nil {
 		return res, fmt.Errorf("step %s of %s: %w", step.Name(), o.Settings.Name, err)
 	}
@@ -63,6 +66,27 @@ func (r *Runner) Run(ctx context.Context, o failover.Observation, p failover.Pla
 	}
 	r.record(ctx, p, step, res, begin)
 	return res, nil
+}
+
+type patienceKey struct{}
+
+// Patience is how long the questions of this step may take at most; false without a
+// bound. The context has the same deadline.
+func Patience(ctx context.Context) (time.Duration, bool) {
+	d, ok := ctx.Value(patienceKey{}).(time.Duration)
+	return d, ok
+}
+
+// within bounds questions to agents by the instant at which the plan expects something
+// else: an agent that does not answer must not hold up an expiry that comes meanwhile.
+func within(ctx context.Context, p failover.Plan, step failover.Step) (context.Context, context.CancelFunc) {
+	const least = 100 * time.Millisecond
+	asks := []failover.StepName{failover.StepTogether, failover.StepFence, failover.StepCease}
+	if p.After <= 0 || !slices.Contains(asks, step.Name()) {
+		return ctx, func() {}
+	}
+	d := max(p.After, least)
+	return context.WithTimeout(context.WithValue(ctx, patienceKey{}, d), d)
 }
 
 func (r *Runner) point(name string) error {

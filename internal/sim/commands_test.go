@@ -21,8 +21,12 @@ var (
 	_ execute.Comparers = agentEffects{}
 )
 
-func (e agentEffects) order(to fencing.Subject, kind authority.CommandKind, c agentapi.Command) (agentapi.FenceReply, error) {
-	got, err := e.o.agent(to, 2*time.Second, func(a *agentSim, reply func(any)) {
+func (e agentEffects) order(ctx context.Context, to fencing.Subject, kind authority.CommandKind, c agentapi.Command) (agentapi.FenceReply, error) {
+	limit := 2 * time.Second
+	if d, ok := execute.Patience(ctx); ok {
+		limit = min(limit, d)
+	}
+	got, err := e.o.agent(to, limit, func(a *agentSim, reply func(any)) {
 		if a.machine == nil {
 			reply(errRefused)
 			return
@@ -49,20 +53,20 @@ func (e agentEffects) order(to fencing.Subject, kind authority.CommandKind, c ag
 	return got.(agentapi.FenceReply), nil
 }
 
-func (e agentEffects) Cease(_ context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
-	return e.order(to, authority.CommandCease, c)
+func (e agentEffects) Cease(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
+	return e.order(ctx, to, authority.CommandCease, c)
 }
 
-func (e agentEffects) Fence(_ context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
-	return e.order(to, authority.CommandFence, c)
+func (e agentEffects) Fence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
+	return e.order(ctx, to, authority.CommandFence, c)
 }
 
-func (e agentEffects) AckFence(_ context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
-	return e.order(to, authority.CommandAckFence, c)
+func (e agentEffects) AckFence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
+	return e.order(ctx, to, authority.CommandAckFence, c)
 }
 
-func (e agentEffects) Look(_ context.Context, to fencing.Subject, c agentapi.Command) error {
-	_, err := e.order(to, authority.CommandLook, c)
+func (e agentEffects) Look(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
+	_, err := e.order(ctx, to, authority.CommandLook, c)
 	return err
 }
 

@@ -364,6 +364,10 @@ func (s *mysqld) pump() {
 // pump sends what was not sent, in order.
 func (st *stream) pump() {
 	s, w := st.src, st.src.w
+	slow := w.set.slowStream
+	if w.now > w.faultsEnd {
+		slow = 0
+	}
 	have := bitset(nil)
 	for ; st.sent < len(s.data.binlog); st.sent++ {
 		t := s.data.binlog[st.sent]
@@ -373,7 +377,7 @@ func (st *stream) pump() {
 		if have.has(t) {
 			continue
 		}
-		at := max(w.now+w.between(300*time.Microsecond, 3*time.Millisecond+w.set.slowStream), st.last+time.Microsecond)
+		at := max(w.now+w.between(300*time.Microsecond, 3*time.Millisecond+slow), st.last+time.Microsecond)
 		st.last = at
 		st.carry(t, at)
 	}
@@ -424,7 +428,11 @@ func (s *mysqld) startApply() {
 		return
 	}
 	s.apply = true
-	s.later(s.w.between(time.Millisecond, s.w.set.applyTime), func() {
+	slowest := s.w.set.applyTime
+	if s.w.now > s.w.faultsEnd {
+		slowest = 3 * time.Millisecond
+	}
+	s.later(s.w.between(time.Millisecond, slowest), func() {
 		s.apply = false
 		if s.data.errored || len(s.data.relay) == 0 {
 			return

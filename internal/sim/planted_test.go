@@ -4,6 +4,7 @@ package sim
 
 import (
 	"flag"
+	"strings"
 	"sync"
 	"testing"
 
@@ -15,6 +16,8 @@ var oneBug = flag.String("bug", "", "plant this bug alone")
 var plantedSeeds = flag.Int("plantedseeds", 3000, "how many seeds each planted bug gets")
 
 // bugs are the planted bugs, each with the rule of the protocol that it breaks.
+// F10 is a dead end, the others break safety: for them a run that is merely stuck does not
+// count.
 var bugs = []struct{ name, breaks string }{
 	{"F1", "a joining primary waits"},
 	{"executedSnapshot", "F2: what is covered is the binlog, waiting commits included"},
@@ -60,7 +63,8 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				mu.Lock()
 				defer mu.Unlock()
 				tried++
-				if w.violation != "" && found == "" {
+				stuck := strings.HasPrefix(w.violation, "stuck") || strings.HasPrefix(w.violation, "wedged")
+				if w.violation != "" && found == "" && (!stuck || bug.name == "F10") {
 					found = w.violation
 					t.Logf("%-22s found by seed %d, the %d. tried: %s", bug.name, seed, tried, found)
 				}
