@@ -211,7 +211,7 @@ func (a *agentSim) toAPI(limit time.Duration, ask func() func(), late func()) {
 	// The answer may still come after the limit; the machine has to bear that.
 	_ = late
 	a.later(limit, func() {
-		if !done && !w.chance(0.3) {
+		if !done && !w.chance(0.3+w.set.lateReads) {
 			done = true
 			late()
 		}

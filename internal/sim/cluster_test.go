@@ -88,8 +88,8 @@ func (a *apiServer) write(r authority.Record, version string) (string, error) {
 	if a.lease == nil || a.leaseRV != version && !planted("blindWrite") {
 		return "", execute.ErrConflict
 	}
-	if r.Epoch < a.lease.Epoch && !planted("blindWrite") {
-		a.w.violate("epochs", "the Lease went from epoch %d to %d", a.lease.Epoch, r.Epoch)
+	if r.Epoch < a.lease.Epoch || r.Epoch == a.lease.Epoch && r.Ledger.Version < a.lease.Ledger.Version {
+		a.w.violate("epochs", "the Lease went from epoch %d and ledger %d back to %d and %d", a.lease.Epoch, a.lease.Ledger.Version, r.Epoch, r.Ledger.Version)
 	}
 	return a.put(r), nil
 }

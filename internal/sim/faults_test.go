@@ -213,6 +213,11 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 			w.api.lease, w.api.leaseRV, w.api.status = b.lease, w.api.bump(), b.status
 			w.api.service = b.service
 			w.api.service.Version = w.api.bump()
+			for _, p := range w.api.pods {
+				if p != nil && !p.ended {
+					p.deleting, p.noted = false, false
+				}
+			}
 			w.tracef("etcd restored: epoch %d holder %s", b.lease.Epoch, b.lease.Holder)
 		}
 	case "leaseDeleted":

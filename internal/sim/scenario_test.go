@@ -142,7 +142,12 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 	case p < 0.12:
 		return []fault{{kind: []string{"volumeLost", "volumeEmptied"}[r.IntN(2)], at: at(), member: theHolder - r.IntN(2)}}
 	case p < 0.16:
-		return []fault{{kind: "backupTaken", at: at() / 2}, {kind: "mysqldKilled", at: at(), member: r.IntN(2)}, {kind: "etcdRestored", at: faultsOver - 2*time.Second}}
+		t := at()
+		down := fault{kind: "mysqldKilled", at: t, member: theHolder}
+		if r.IntN(2) == 0 {
+			down.kind, down.lasts = "nodeCrashed", faultsOver-time.Second-t
+		}
+		return []fault{{kind: "backupTaken", at: faultsBegin}, down, {kind: "etcdRestored", at: faultsOver - 2*time.Second}}
 	case p < 0.19:
 		return []fault{{kind: "leaseDeleted", at: at()}}
 	case p < 0.22:
@@ -192,6 +197,13 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 	switch story {
 	case 0: // the passive comes back, and just then both links and primary go
 		s.lossless, s.lateReads = true, 0.3
+		if r.IntN(3) == 0 {
+			return []fault{
+				{kind: "foreignReplica", at: at, member: theHolder, lasts: 20 * sec},
+				{kind: "cutPeer", at: at + sec, member: theHolder, lasts: in(sec, 4*sec)},
+				{kind: crash, at: at + 2*sec, member: theHolder, lasts: 3 * sec},
+			}
+		}
 		return []fault{
 			{kind: "cutPeer", at: at, lasts: s.passiveTimeout + in(2*sec, 4*sec)},
 			{kind: "cutPeer", at: at + sec, member: theHolder, after: onBoth, delay: in(0, 600*ms), lasts: in(2*sec, 8*sec)},
@@ -214,9 +226,10 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 		}
 		switch r.IntN(4) {
 		case 0: // words of the peer that were given before it ceased come late
-			out[0].kind, s.lateWords = "cutWhole", 0.5
+			out[0].kind, s.lateWords, s.ackFenced = "cutWhole", 0.5, false
 		case 2: // and readings of the authority from before it was revoked
-			s.lateReads, s.passiveTimeout = 0.4, 5*sec
+			s.lateReads, s.passiveTimeout, s.ackFenced = 0.4, 5*sec, false
+			s.lease, s.margin = 6*sec, 800*ms
 			out = append(out, fault{kind: "cutPeer", at: at - sec, member: theHolder, lasts: 14 * sec})
 		case 1: // the candidate forgets that it ceased
 			s.lossless, s.asyncAny = false, true
@@ -261,8 +274,15 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 			{kind: "mysqldKilled", at: at + 4*sec, member: theHolder, after: onBoth, delay: in(0, 2*sec)},
 		}
 	}
-	// The primary's agent is stopped, or a machine, and its clock is what counts.
+	// The primary's agent is stopped, or a machine, and its clock is what counts; or its pod
+	// is deleted by force while nobody hears of it.
 	s.drift = 0.05
+	if r.IntN(4) == 0 {
+		return []fault{
+			{kind: "cutAllButPeer", at: at, member: theHolder, lasts: in(5*sec, 14*sec)},
+			{kind: "podForceDeleted", at: at + in(0, sec), member: theHolder},
+		}
+	}
 	return []fault{
 		{kind: []string{"agentStopped", "nodeFrozen", "cutWhole", "machinePaused"}[r.IntN(4)], at: at, member: theHolder, lasts: in(5*sec, 14*sec)},
 		{kind: "personFails", at: at + in(0, sec)},
