@@ -1,0 +1,173 @@
+package controllers
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+func TestPodProblemsSayWhatToDo(t *testing.T) {
+	waiting := func(reason, message string) corev1.PodStatus {
+		return corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+			Name:  resources.ContainerMysqld,
+			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason, Message: message}},
+			LastTerminationState: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+				ExitCode: 1, Reason: "Error", Message: "agent: no peer\n",
+			}},
+		}}}
+	}
+	unschedulable := corev1.PodStatus{Conditions: []corev1.PodCondition{{
+		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available",
+	}}}
+	unbound := corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data-shop-0"}}
+	unbound.Status.Phase = corev1.ClaimPending
+	bound := unbound
+	bound.Status.Phase = corev1.ClaimBound
+	for name, tc := range map[string]struct {
+		status corev1.PodStatus
+		claim  corev1.PersistentVolumeClaim
+		want   []string
+	}{
+		"a pod that runs":              {corev1.PodStatus{Phase: corev1.PodRunning}, bound, nil},
+		"a container that is made now": {waiting("ContainerCreating", ""), bound, nil},
+		"no node":                      {unschedulable, bound, []string{"Unschedulable", "0/3 nodes"}},
+		"no volume":                    {unschedulable, unbound, []string{"data-shop-0 is not bound", "spec.storage.storageClassName"}},
+		"no image":                     {waiting("ImagePullBackOff", "no such image"), bound, []string{"ImagePullBackOff", "no such image", resources.ContainerMysqld}},
+		"a crash loop":                 {waiting("CrashLoopBackOff", "back-off"), bound, []string{"exit code 1", "agent: no peer"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := podProblem(&corev1.Pod{Status: tc.status}, &tc.claim)
+			if (got == "") != (tc.want == nil) {
+				t.Fatalf("problem = %q", got)
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("problem = %q, want %q in it", got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestOutdatedNamesWhatWaitsForARestart(t *testing.T) {
+	set := &appsv1.StatefulSet{}
+	set.Status.UpdateRevision = "shop-2"
+	set.Spec.Template.Annotations = map[string]string{resources.AnnotationSettings: "b"}
+	set.Spec.Template.Spec.Containers = []corev1.Container{{Name: resources.ContainerMysqld, Image: "mysql:9.8"}}
+	set.Spec.Template.Spec.InitContainers = []corev1.Container{{Name: resources.ContainerInstall, Image: "dbpair:2"}}
+	pod := func(revision, image, agent, settings string) *corev1.Pod {
+		p := &corev1.Pod{}
+		p.Labels = map[string]string{"controller-revision-hash": revision}
+		p.Annotations = map[string]string{resources.AnnotationSettings: settings}
+		p.Spec.Containers = []corev1.Container{{Name: resources.ContainerMysqld, Image: image}}
+		p.Spec.InitContainers = []corev1.Container{{Name: resources.ContainerInstall, Image: agent}}
+		return p
+	}
+	for want, p := range map[string]*corev1.Pod{
+		"":                     pod("shop-2", "mysql:9.8", "dbpair:2", "b"),
+		"image":                pod("shop-1", "mysql:9.7", "dbpair:2", "b"),
+		"agent image":          pod("shop-1", "mysql:9.8", "dbpair:1", "b"),
+		"image, configuration": pod("shop-1", "mysql:9.7", "dbpair:2", "a"),
+		"pod template":         pod("shop-1", "mysql:9.8", "dbpair:2", "b"),
+	} {
+		if got := outdated(p, set); got != want {
+			t.Errorf("outdated = %q, want %q", got, want)
+		}
+	}
+	set.Generation, set.Status.ObservedGeneration = 3, 2
+	if got := outdated(pod("shop-1", "x", "y", "z"), set); got != "" {
+		t.Errorf("%q is outdated though the StatefulSet has not been looked at", got)
+	}
+}
+
+// looked is a look at which shop-0 is the holder at this epoch.
+func looked(at time.Time, e pair.Epoch, streams, open bool) *failover.Observation {
+	o := &failover.Observation{Now: at}
+	o.Authority = failover.Authority{Reading: failover.Read, AskedAt: at.Add(-time.Second), Record: authority.Record{
+		Epoch: e, Holder: pair.Holder{Member: "shop-0", PodUID: "p0"},
+	}}
+	holder := &agentapi.State{}
+	if open {
+		holder.OpenEpoch = e
+	}
+	o.Members[0] = failover.Member{Name: "shop-0", Reach: failover.Answered, State: holder}
+	o.Members[1] = failover.Member{Name: "shop-1", Reach: failover.Answered, State: &agentapi.State{
+		Server: &agentapi.Server{Receiver: agentapi.ChannelThread{Running: streams}},
+	}}
+	return o
+}
+
+func TestMemoryBeginsAnewWithEachEpoch(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s, p := newSession("u", nil, start), &v1alpha1.DatabasePair{}
+	h := s.remember(p, looked(start, 3, true, true))
+	if !h.HolderOpened || !h.HolderSince.Equal(start) || !h.LostSince.IsZero() {
+		t.Fatalf("history = %+v", h)
+	}
+	// The epoch counts as seen when the read was over, not when it was begun: a wait that
+	// is counted from here must not be too short.
+	if since, ok := s.book.Since(3); !ok || !since.Equal(start) {
+		t.Errorf("epoch 3 seen at %s (%v)", since, ok)
+	}
+	later := start.Add(time.Minute)
+	if h = s.remember(p, looked(later, 3, false, false)); !h.LostSince.Equal(later) || !h.HolderOpened || !h.HolderSince.Equal(start) {
+		t.Errorf("history = %+v", h)
+	}
+	if h = s.remember(p, looked(later.Add(time.Minute), 3, false, true)); !h.LostSince.Equal(later) {
+		t.Errorf("the beginning of the loss moved to %s", h.LostSince)
+	}
+	next := later.Add(2 * time.Minute)
+	if h = s.remember(p, looked(next, 4, true, false)); h.HolderOpened || !h.HolderSince.Equal(next) || !h.LostSince.IsZero() {
+		t.Errorf("history at a new epoch = %+v", h)
+	}
+	unread := looked(next, 4, true, true)
+	unread.Authority.Reading = failover.Unread
+	if h = s.remember(p, unread); h.HolderOpened {
+		t.Error("something was learned from an authority that was not read")
+	}
+}
+
+func TestRefusalsAreAskedAgainEverMoreSlowly(t *testing.T) {
+	s := newSession("u", nil, time.Time{})
+	last := time.Duration(0)
+	for range 8 {
+		got := s.refusedAgain(failover.StepSeed)
+		if got <= last {
+			t.Errorf("%s after %s", got, last)
+		}
+		last = got
+	}
+	if got := s.refusedAgain(failover.StepSeed); got != last || got > 10*time.Second {
+		t.Errorf("the wait grows to %s", got)
+	}
+	if got := s.refusedAgain(failover.StepFence); got >= last {
+		t.Errorf("another step waits %s for the refusals of the first", got)
+	}
+}
+
+func TestConfirmationsAreReadExactly(t *testing.T) {
+	for confirm, want := range map[string]failover.Operation{
+		"":                         {Confirmed: -1},
+		"shop/12":                  {Confirmed: 12, ConfirmedPair: "shop"},
+		"shop/":                    {Confirmed: -1},
+		"shop/12/13":               {Confirmed: -1},
+		"shop/9999999999999999999": {Confirmed: -1},
+	} {
+		op := &v1alpha1.DatabasePairOperation{Spec: v1alpha1.OperationSpec{Confirm: confirm}}
+		got := operationOf(op)
+		if got.Confirmed != want.Confirmed || got.ConfirmedPair != want.ConfirmedPair {
+			t.Errorf("%q is read as %s/%d", confirm, got.ConfirmedPair, got.Confirmed)
+		}
+	}
+}

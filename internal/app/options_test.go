@@ -1,0 +1,58 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestParseNamesTheFlagThatIsWrong(t *testing.T) {
+	t.Setenv("POD_NAMESPACE", "dbpair-system")
+	t.Setenv("DBPAIR_AGENT_IMAGE", "example.test/dbpair:1")
+	for name, tc := range map[string]struct{ args, says string }{
+		"nothing":                     {"", ""},
+		"what the chart says":         {"--leader-elect --metrics-bind-address=:8443 --watch-namespaces=a,b", ""},
+		"a namespace that is none":    {"--watch-namespaces=a,B!", "--watch-namespaces"},
+		"a deadline above the lease":  {"--leader-elect-renew-deadline=10s", "--leader-elect-renew-deadline"},
+		"a retry above the deadline":  {"--leader-elect-retry-period=4s", "--leader-elect-retry-period"},
+		"a pull policy of nobody":     {"--agent-image-pull-policy=Sometimes", "--agent-image-pull-policy"},
+		"no image":                    {"--agent-image=", "--agent-image"},
+		"no namespace":                {"--namespace=", "--namespace"},
+		"no workers":                  {"--max-concurrent-reconciles=0", "--max-concurrent-reconciles"},
+		"no requests":                 {"--kube-api-qps=0", "--kube-api-qps"},
+		"a level of another logger":   {"--log-level=trace", "--log-level"},
+		"an argument that is no flag": {"run", "run"},
+		"a flag that does not exist":  {"--sync-period=1s", "sync-period"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse(strings.Fields(tc.args), &bytes.Buffer{})
+			switch {
+			case tc.says == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case tc.says != "" && (err == nil || !strings.Contains(err.Error(), tc.says)):
+				t.Errorf("got %v, want %q", err, tc.says)
+			}
+		})
+	}
+	if _, err := Parse([]string{"--help"}, &bytes.Buffer{}); !errors.Is(err, ErrHelp) {
+		t.Errorf("--help gives %v", err)
+	}
+}
+
+func TestOnlyLabelledSecretsAreCached(t *testing.T) {
+	o := cacheOptions([]string{"a"})
+	if len(o.DefaultNamespaces) != 1 {
+		t.Errorf("namespaces %v", o.DefaultNamespaces)
+	}
+	for object, by := range o.ByObject {
+		kind := fmt.Sprintf("%T", object)
+		if kind == "*v1.Node" {
+			continue
+		}
+		if by.Label == nil || by.Label.Empty() {
+			t.Errorf("%s is cached without a label", kind)
+		}
+	}
+}
