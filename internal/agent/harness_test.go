@@ -102,6 +102,9 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(func() {
 		for _, m := range w.members {
 			m.kill()
+			if text, _ := os.ReadFile(m.path("mysqld.log")); strings.Contains(string(text), "DATA RACE") {
+				t.Errorf("a data race in the agent of %s: %s", m.name, text[strings.Index(string(text), "WARNING: DATA RACE"):])
+			}
 			if t.Failed() {
 				t.Logf("log of %s:\n%s\n%s", m.name, m.log("log"), m.log("mysqld.log"))
 			}
@@ -125,8 +128,13 @@ func buildAgent(t *testing.T) string {
 			return
 		}
 		build.path = filepath.Join(dir, "agent")
-		cmd := exec.Command("go", "build", "-tags", "failpoints", "-o", build.path, "github.com/dbpair/dbpair/cmd/agent")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		args := []string{"build", "-tags", "failpoints", "-o", build.path}
+		environment := append(os.Environ(), "CGO_ENABLED=0")
+		if raceEnabled {
+			args, environment = append(args, "-race"), os.Environ()
+		}
+		cmd := exec.Command("go", append(args, "github.com/dbpair/dbpair/cmd/agent")...)
+		cmd.Env = environment
 		if out, err := cmd.CombinedOutput(); err != nil {
 			build.err = fmt.Errorf("%w: %s", err, out)
 			return

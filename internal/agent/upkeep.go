@@ -108,5 +108,8 @@ func (a *Agent) checkSpace() {
 		a.state.problem(agentapi.ProblemVolumeFull, "less than 64Mi are free on the volume; raise spec.storage.size or remove data")
 	} else {
 		a.state.resolve(agentapi.ProblemVolumeFull)
+		if err := a.vol.KeepReserve(); err != nil {
+			a.log.V(1).Info("no reserve on the volume", "reason", err.Error())
+		}
 	}
 }

@@ -216,8 +216,41 @@ func (v *Volume) writeJSON(path string, from any) error {
 	if err != nil {
 		return err
 	}
-	if err := WriteFile(path, append(text, '\n'), 0o600); err != nil {
+	err = WriteFile(path, append(text, '\n'), 0o600)
+	if errors.Is(err, unix.ENOSPC) && os.Remove(v.reserveFile()) == nil {
+		err = WriteFile(path, append(text, '\n'), 0o600)
+	}
+	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// reserve is what is kept free on the volume for this package's own files: a member whose
+// volume is full must still be able to give up its authority for good.
+const reserve = 256 << 10
+
+func (v *Volume) reserveFile() string { return v.file("reserve") }
+
+// KeepReserve sets the reserve aside, if there is room. Idempotent.
+func (v *Volume) KeepReserve() error {
+	if info, err := os.Stat(v.reserveFile()); err == nil && info.Size() == reserve {
+		return nil
+	}
+	f, err := os.OpenFile(v.reserveFile(), os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("keep a reserve: %w", err)
+	}
+	err = unix.Fallocate(int(f.Fd()), 0, 0, reserve)
+	if errors.Is(err, unix.EOPNOTSUPP) {
+		_, err = f.Write(make([]byte, reserve))
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		_ = os.Remove(v.reserveFile())
+		return fmt.Errorf("keep a reserve: %w", err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/dbpair/dbpair/internal/authority"
 )
@@ -91,6 +92,31 @@ func TestWhatIsWrittenIsReadBack(t *testing.T) {
 	}
 	if diff := cmp.Diff(id, gotID) + cmp.Diff(m, gotM); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAFullVolumeStillTakesTheEpoch(t *testing.T) {
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("SKIPPED: a small file system for this test takes the right to mount: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	v := Open(dir)
+	if err := v.WriteMemory(Memory{Durable: authority.Durable{Known: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.KeepReserve(); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.WriteFile(filepath.Join(dir, "binlog"), make([]byte, 2<<20), 0o600) // takes all there is
+	if err := WriteFile(filepath.Join(dir, "more"), make([]byte, 4096), 0o600); !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("the volume is not full: %v", err)
+	}
+	if err := v.WriteMemory(Memory{Durable: authority.Durable{Known: 2}}); err != nil {
+		t.Fatalf("a full volume does not take the epoch: %v", err)
+	}
+	if m, _, err := v.ReadMemory(); err != nil || m.Known != 2 {
+		t.Errorf("known epoch %d, %v", m.Known, err)
 	}
 }
 

@@ -1,0 +1,57 @@
+package agent_test
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+)
+
+// TestAHungMysqldIsKnownAndFenced stops mysqld of the primary: its agent goes on saying
+// how long it has not answered, and a fence ends it all the same.
+func TestAHungMysqldIsKnownAndFenced(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	if err := syscall.Kill(a.mysqldPID(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitState("says that mysqld does not answer", 15*time.Second, func(s agentapi.State) bool {
+		return s.Phase == agentapi.PhaseOpen && s.ServerAge > 3*time.Second
+	})
+	started := time.Now()
+	w.failover(a, b)
+	if took := time.Since(started); took > 15*time.Second {
+		t.Errorf("the failover took %s", took)
+	}
+	a.awaitState("mysqld is gone", 5*time.Second, func(s agentapi.State) bool { return !s.Mysqld.Running })
+	w.disjoint()
+}
+
+// TestASwitchoverEndsTheWaitOfATerminatedPrimary: SIGTERM on a primary whose peer is in
+// sync waits for the operator, and ends as soon as the authority is taken away (R8).
+func TestASwitchoverEndsTheWaitOfATerminatedPrimary(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	_ = a.cmd.Process.Signal(syscall.SIGTERM)
+	a.awaitState("says that it is to end", 5*time.Second, func(s agentapi.State) bool { return s.Ending && s.Phase == agentapi.PhaseOpen })
+	select {
+	case <-a.ended:
+		t.Fatal("the primary ended though its peer is in sync and could take over")
+	case <-time.After(2 * leaseT):
+	}
+	w.revoke()
+	if _, err := b.client.AckFence(t.Context(), w.head()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-a.ended:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the primary did not end when its authority was taken away")
+	}
+	if list := a.intervals(); len(list) != 1 {
+		t.Errorf("intervals %+v", list)
+	}
+}
