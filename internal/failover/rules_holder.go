@@ -8,7 +8,6 @@ import (
 
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/fencing"
-
 )
 
 // holderRules keep a pair with a holder as it should be.
