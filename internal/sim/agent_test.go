@@ -31,7 +31,6 @@ type agentSim struct {
 	exits     int
 	ledger    *agentapi.SeenLedger
 	leaseAt   pair.Epoch
-	beatAt    time.Duration
 	replay    *authority.VouchAnswered
 }
 

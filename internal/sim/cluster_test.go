@@ -287,7 +287,6 @@ type node struct {
 	outOfService bool
 	booted       time.Duration
 	lost         time.Duration // time that BOOTTIME did not count: a hypervisor stopped it
-	pausedAt     time.Duration
 	rate         float64
 }
 
@@ -426,5 +425,4 @@ type volume struct {
 	durable    authority.Durable
 	remembered bool
 	lock       *agentSim
-	seen       *authority.Record
 }

@@ -228,7 +228,7 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 		case 0: // words of the peer that were given before it ceased come late
 			out[0].kind, s.lateWords, s.ackFenced = "cutWhole", 0.5, false
 		case 2: // and readings of the authority from before it was revoked
-			s.lateReads, s.passiveTimeout, s.ackFenced = 0.4, 5*sec, false
+			s.lateReads, s.passiveTimeout, s.ackFenced = 0.8, 5*sec, false
 			s.lease, s.margin = 6*sec, 800*ms
 			out = append(out, fault{kind: "cutPeer", at: at - sec, member: theHolder, lasts: 14 * sec})
 		case 1: // the candidate forgets that it ceased
