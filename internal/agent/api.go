@@ -139,12 +139,13 @@ func (a *Agent) serveState(w http.ResponseWriter, r *http.Request) {
 		a.state.wait(r.Context().Done(), since, min(limit, maxLongPoll))
 	}
 	if q.Get("fresh") != "" && a.isUp() {
+		asked := process.Now()
 		status, err := a.ops.Status(r.Context())
 		if err != nil {
 			writeError(w, err)
 			return
 		}
-		a.state.saw(status)
+		a.state.saw(status, asked)
 	}
 	writeJSON(w, http.StatusOK, a.state.snapshot())
 }
@@ -313,11 +314,12 @@ func (a *Agent) snapshot(ctx context.Context, c agentapi.Command) (agentapi.Snap
 		return agentapi.SnapshotReply{}, err
 	}
 	before, acted := a.incarnation(), a.state.view().ActedLedger
+	asked := process.Now()
 	status, err := a.ops.Status(ctx)
 	if err != nil {
 		return agentapi.SnapshotReply{}, err
 	}
-	a.state.saw(status)
+	a.state.saw(status, asked)
 	if a.incarnation() != before || before == "" {
 		return agentapi.SnapshotReply{}, errors.New("mysqld was restarted meanwhile")
 	}
@@ -336,11 +338,12 @@ func (a *Agent) covers(ctx context.Context, c agentapi.CoversRequest) (agentapi.
 		return agentapi.CoversReply{}, refuse(agentapi.ErrorRefused, "gtids: %v", err)
 	}
 	before := a.incarnation()
+	asked := process.Now()
 	status, err := a.ops.Status(ctx)
 	if err != nil {
 		return agentapi.CoversReply{}, err
 	}
-	a.state.saw(status)
+	a.state.saw(status, asked)
 	if a.incarnation() != before || before == "" {
 		return agentapi.CoversReply{}, errors.New("mysqld was restarted meanwhile")
 	}

@@ -31,12 +31,14 @@ type board struct {
 	ledger   *agentapi.SeenLedger
 	status   *mysqlops.Status
 	lookedAt authority.Instant
-	phase    agentapi.Phase // before the machine begins; empty after
-	found    *agentapi.FoundVolume
-	problems map[agentapi.ProblemCode]*trouble
-	seed     *agentapi.SeedProgress
-	accounts []string
-	tls      bool
+	// stoppedAt is when an ack fence found the receiver standing still.
+	stoppedAt authority.Instant
+	phase     agentapi.Phase // before the machine begins; empty after
+	found     *agentapi.FoundVolume
+	problems  map[agentapi.ProblemCode]*trouble
+	seed      *agentapi.SeedProgress
+	accounts  []string
+	tls       bool
 
 	leaseEpoch   authority.Record
 	leaseAnswer  authority.Instant // newest asking that was answered; 0 for none
@@ -129,12 +131,23 @@ func (b *board) leaseAge() time.Duration {
 	return process.Now().Sub(b.leaseAnswer)
 }
 
-// saw takes what mysqld said.
-func (b *board) saw(s mysqlops.Status) {
+// saw takes what mysqld said to a question asked at this instant. An answer to an older
+// question does not replace a newer one.
+func (b *board) saw(s mysqlops.Status, asked authority.Instant) {
 	b.mu.Lock()
-	b.status, b.lookedAt = &s, process.Now()
+	if b.status == nil || asked >= b.lookedAt {
+		b.status, b.lookedAt = &s, asked
+	}
 	b.mu.Unlock()
 	b.bump()
+}
+
+// receiverStopped: at this instant it was seen that nothing is received any more. Only
+// what mysqld says to a later question shows that everything received is applied.
+func (b *board) receiverStopped(at authority.Instant) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stoppedAt = at
 }
 
 func (b *board) forgetServer() {
@@ -303,7 +316,7 @@ func (b *board) snapshot() agentapi.State {
 		s.Server = describeServer(*b.status)
 		s.Server.PrivilegedAccounts, s.Server.PasswordsRevision = b.accounts, b.passwordsRev
 		s.ServerAge = now.Sub(b.lookedAt)
-		s.AppliedAll = v.Durable.ReceiverStopped != 0 && b.status.Channel.Receiver != mysqlops.ReceiverStreaming &&
+		s.AppliedAll = v.Durable.ReceiverStopped != 0 && b.lookedAt >= b.stoppedAt && b.status.Channel.Receiver != mysqlops.ReceiverStreaming &&
 			b.status.Channel.Receiver != mysqlops.ReceiverConnecting && b.status.Executed.Covers(b.status.Received)
 	}
 	for _, p := range b.problems {

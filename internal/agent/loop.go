@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"math"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agent/process"
@@ -45,6 +46,8 @@ func (a *Agent) step(ctx context.Context, event authority.Event) {
 			a.killChild()
 		case authority.SetDeadman:
 			a.setDeadline(act.Deadline)
+		case authority.StopReceiver:
+			a.state.receiverStopped(math.MaxInt64) // not yet
 		}
 	}
 	a.state.see(a.machine.View())

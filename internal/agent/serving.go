@@ -199,6 +199,10 @@ func (a *Agent) stopReceiver(ctx context.Context, act authority.StopReceiver) {
 	if err != nil {
 		a.log.Error(err, "cannot stop the receiver", "epoch", act.Epoch)
 	}
-	a.post(authority.ReceiverIsStopped{At: process.Now(), OK: err == nil})
+	now := process.Now()
+	if err == nil {
+		a.state.receiverStopped(now)
+	}
+	a.post(authority.ReceiverIsStopped{At: now, OK: err == nil})
 	a.pokeServer()
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/gtid"
@@ -56,6 +57,7 @@ type watch struct {
 
 func (w *watch) look(ctx context.Context) {
 	a := w.a
+	asked := process.Now()
 	status, err := a.ops.Status(ctx)
 	if errors.Is(err, mysqlops.ErrAccessDenied) {
 		a.settings.otherRoot()
@@ -64,7 +66,7 @@ func (w *watch) look(ctx context.Context) {
 		a.log.V(1).Info("mysqld does not answer", "reason", err.Error())
 		return
 	}
-	a.state.saw(status)
+	a.state.saw(status, asked)
 	view := a.state.view()
 	switch view.Serving {
 	case authority.Serves:
