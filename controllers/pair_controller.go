@@ -227,7 +227,12 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 		v.log.V(1).Info("the step is pending", "step", step.Name(), "why", res.Pending)
 		return min(next, 250*time.Millisecond), nil
 	}
-	v.session.refusals = 0
+	if v.session.acted == (acted{plan.Rule, step.Name(), o.Authority.Version}) {
+		// Done before over the same authority, and not seen to have helped yet: an agent
+		// that changes says so by itself.
+		return min(next, v.session.refusedAgain(step.Name())), nil
+	}
+	v.session.acted, v.session.refusals = acted{plan.Rule, step.Name(), o.Authority.Version}, 0
 	if res.Changed {
 		return lookAtOnce, nil
 	}

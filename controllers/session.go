@@ -43,6 +43,7 @@ type session struct {
 	// refusals in a row of one step.
 	refusals    int
 	refusedStep failover.StepName
+	acted       acted
 	// surrounded is the generation whose surroundings were made, and when; surroundDue
 	// says that a look left them out since.
 	surrounded   int64
@@ -60,6 +61,13 @@ type session struct {
 	mu         sync.Mutex
 	containers map[pair.PodUID]string
 	credential credential
+}
+
+// acted is a step that was done, for a rule, over one version of the authority.
+type acted struct {
+	rule    failover.RuleName
+	step    failover.StepName
+	version string
 }
 
 // credential is what the operator shows the agents of this pair, and whom it trusts.
