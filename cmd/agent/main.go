@@ -3,14 +3,9 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
-	"time"
 
 	"github.com/dbpair/dbpair/internal/agent"
 	"github.com/dbpair/dbpair/internal/agent/process"
@@ -34,7 +29,7 @@ func dispatch(args []string) error {
 	}
 	switch args[0] {
 	case "run":
-		return run(args[1:])
+		return agent.RunInContainer(args[1:], version)
 	case "deadman":
 		return process.RunDeadman()
 	case "install":
@@ -43,7 +38,7 @@ func dispatch(args []string) error {
 		}
 		return agent.Install(args[1])
 	case "state":
-		return state(args[1:])
+		return agent.PrintState(args[1:], os.Stdout)
 	case "version":
 		fmt.Println(version)
 		return nil
@@ -55,44 +50,4 @@ func dispatch(args []string) error {
 	default:
 		return errors.New(usage)
 	}
-}
-
-// state prints what the agent of this container says, as JSON.
-func state(args []string) error {
-	opt, err := agent.ParseOptions(args)
-	if err != nil {
-		return err
-	}
-	env, err := agent.ReadEnvironment(os.Getenv)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-	defer cancel()
-	answer, err := agent.AskState(ctx, opt, env)
-	if err != nil {
-		return err
-	}
-	return json.NewEncoder(os.Stdout).Encode(answer)
-}
-
-func run(args []string) error {
-	opt, err := agent.ParseOptions(args)
-	if err != nil {
-		return err
-	}
-	env, err := agent.ReadEnvironment(os.Getenv)
-	if err != nil {
-		return err
-	}
-	terminate := make(chan os.Signal, 4)
-	signal.Notify(terminate, syscall.SIGTERM, syscall.SIGINT)
-	stop := make(chan struct{})
-	defer close(stop)
-	process.ReapOrphans(stop)
-	a, err := agent.New(opt, env, version, agent.NewLog(os.Stdout))
-	if err != nil {
-		return err
-	}
-	return a.Run(context.Background(), terminate)
 }
