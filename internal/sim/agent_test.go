@@ -193,7 +193,7 @@ func (a *agentSim) toAPI(limit time.Duration, ask func() func(), late func()) {
 		w.api.gate.pass(func() {
 			answer := ask()
 			if w.now < w.faultsEnd && w.chance(w.set.lateReads) {
-				late := w.between(0, 4*time.Second)
+				late := w.between(0, max(4*time.Second, w.set.lease-300*time.Millisecond))
 				w.after(late, func() { a.pass(answer) })
 				return
 			}

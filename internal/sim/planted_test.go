@@ -13,7 +13,7 @@ import (
 
 var oneBug = flag.String("bug", "", "plant this bug alone")
 
-var plantedSeeds = flag.Int("plantedseeds", 3000, "how many seeds each planted bug gets")
+var plantedSeeds = flag.Int("plantedseeds", 8000, "how many seeds each planted bug gets")
 
 // bugs are the planted bugs, each with the rule of the protocol that it breaks.
 // F10 is a dead end, the others break safety: for them a run that is merely stuck does not

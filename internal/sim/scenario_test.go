@@ -101,7 +101,7 @@ func draw(seed uint64) scenario {
 		lateBy: 12 * time.Second, drift: 0.05, applyTime: pick(3*time.Millisecond, 3*time.Millisecond, 150*time.Millisecond), bootTime: pick(500*time.Millisecond, 3*time.Second),
 		twoOperators: chance(0.15), person: chance(0.5), maxPerHour: 20,
 	}
-	if chance(0.05) {
+	if chance(0.2) {
 		s.maxPerHour = 1
 	}
 	s.margin = s.lease/20 + 500*time.Millisecond
@@ -227,10 +227,11 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 		switch r.IntN(4) {
 		case 0: // words of the peer that were given before it ceased come late
 			out[0].kind, s.lateWords, s.ackFenced = "cutWhole", 0.5, false
-		case 2: // and readings of the authority from before it was revoked
-			s.lateReads, s.passiveTimeout, s.ackFenced = 0.8, 5*sec, false
+		case 2, 3: // and readings of the authority from before it was revoked
+			s.lateReads, s.passiveTimeout, s.ackFenced = 0.8, 8*sec, false
 			s.lease, s.margin = 6*sec, 800*ms
-			out = append(out, fault{kind: "cutPeer", at: at - sec, member: theHolder, lasts: 14 * sec})
+			out[1].at = at + 4*sec
+			out = append(out, fault{kind: "cutPeer", at: at, member: theHolder, lasts: 14 * sec})
 		case 1: // the candidate forgets that it ceased
 			s.lossless, s.asyncAny = false, true
 			out = append(out, fault{kind: "agentKilled", at: at, member: thePassive, after: onRevoked, delay: in(20*ms, 400*ms)},

@@ -108,7 +108,7 @@ func TestSeeds(t *testing.T) {
 // elsewhere are the rules that the simulator has no cause for; unit tests have.
 var elsewhere = []failover.RuleName{
 	failover.RuleDeleting, failover.RulePaused, failover.RuleAdoptVolumes, failover.RuleMemberProblem, failover.RuleAgentOutdated,
-	failover.RuleRestartPending, failover.RuleHolderWentBack,
+	failover.RuleRestartPending, failover.RuleHolderWentBack, failover.RuleLookAgain,
 }
 
 // checkCoverage: every rule fired and every proof was used.
