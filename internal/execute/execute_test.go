@@ -1,0 +1,382 @@
+package execute_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/execute"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+var (
+	t0      = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	primary = fencing.Subject{Member: "shop-0", PodUID: "p0"}
+	passive = fencing.Subject{Member: "shop-1", PodUID: "p1"}
+	errDown = errors.New("connection refused")
+)
+
+const (
+	uuidA = "00000000-0000-0000-0000-00000000000a"
+	uuidB = "00000000-0000-0000-0000-00000000000b"
+)
+
+// cluster records what was done to it, in order, and answers what a test wants.
+type cluster struct {
+	did      []string
+	commands []agentapi.Command
+	conflict bool
+	silent   bool
+	wrote    *authority.Record
+	snapshot agentapi.SnapshotReply
+	covers   []agentapi.CoversReply
+	reply    func(agentapi.Command, fencing.Subject) agentapi.FenceReply
+	pod      fencing.PodFacts
+}
+
+func (c *cluster) do(what string) { c.did = append(c.did, what) }
+
+func (c *cluster) Create(_ context.Context, r authority.Record) (string, error) {
+	c.do("create")
+	return c.keep(r)
+}
+
+func (c *cluster) Write(_ context.Context, r authority.Record, version string) (string, error) {
+	c.do("write over " + version)
+	return c.keep(r)
+}
+
+func (c *cluster) keep(r authority.Record) (string, error) {
+	if c.conflict {
+		return "", execute.ErrConflict
+	}
+	c.wrote = &r
+	return "next", nil
+}
+
+func (c *cluster) fence(what string, to fencing.Subject, cmd agentapi.Command) (agentapi.FenceReply, error) {
+	c.do(what + " " + string(to.Member))
+	c.commands = append(c.commands, cmd)
+	if c.silent {
+		return agentapi.FenceReply{}, errDown
+	}
+	return c.reply(cmd, to), nil
+}
+
+func (c *cluster) Cease(_ context.Context, to fencing.Subject, cmd agentapi.Command) (agentapi.FenceReply, error) {
+	return c.fence("cease", to, cmd)
+}
+
+func (c *cluster) Fence(_ context.Context, to fencing.Subject, cmd agentapi.Command) (agentapi.FenceReply, error) {
+	return c.fence("fence", to, cmd)
+}
+
+func (c *cluster) AckFence(_ context.Context, to fencing.Subject, cmd agentapi.Command) (agentapi.FenceReply, error) {
+	return c.fence("ack fence", to, cmd)
+}
+
+func (c *cluster) Look(_ context.Context, to fencing.Subject, _ agentapi.Command) error {
+	c.do("look " + string(to.Member))
+	return nil
+}
+
+func (c *cluster) Initialise(_ context.Context, to fencing.Subject, _ agentapi.InitialiseCommand) error {
+	c.do("initialise " + string(to.Member))
+	return nil
+}
+
+func (c *cluster) Seed(_ context.Context, to fencing.Subject, cmd agentapi.SeedCommand) error {
+	c.do("seed " + string(to.Member) + " from " + cmd.DonorHost)
+	return nil
+}
+
+func (c *cluster) Rewind(_ context.Context, to fencing.Subject, cmd agentapi.RewindCommand) error {
+	c.do("rewind " + string(to.Member) + " to " + cmd.HolderGTIDs)
+	return nil
+}
+
+func (c *cluster) Snapshot(_ context.Context, to fencing.Subject, _ agentapi.Command) (agentapi.SnapshotReply, error) {
+	c.do("snapshot " + string(to.Member))
+	return c.snapshot, nil
+}
+
+func (c *cluster) Covers(_ context.Context, to fencing.Subject, _ agentapi.CoversRequest) (agentapi.CoversReply, error) {
+	c.do("covers " + string(to.Member))
+	r := c.covers[0]
+	c.covers = c.covers[1:]
+	return r, nil
+}
+
+func (c *cluster) Delete(_ context.Context, s fencing.Subject) error {
+	c.do("delete " + s.String())
+	return nil
+}
+
+func (c *cluster) AddFinalizer(_ context.Context, s fencing.Subject) error {
+	c.do("finalizer on " + s.String())
+	return nil
+}
+
+func (c *cluster) RemoveFinalizer(_ context.Context, s fencing.Subject) error {
+	c.do("finalizer off " + s.String())
+	return nil
+}
+
+func (c *cluster) Label(_ context.Context, s fencing.Subject, _ map[string]string, _ []string) error {
+	c.do("label " + s.String())
+	return nil
+}
+
+func (c *cluster) Pod(context.Context, fencing.Subject) (fencing.PodFacts, error) {
+	c.do("read pod")
+	return c.pod, nil
+}
+
+func (c *cluster) Node(_ context.Context, name string) (fencing.NodeFacts, error) {
+	c.do("read node")
+	return fencing.NodeFacts{Name: name}, nil
+}
+
+func (c *cluster) Point(context.Context, failover.PointService) error {
+	c.do("point")
+	return nil
+}
+
+func (c *cluster) Operation(_ context.Context, n failover.OperationNote) error {
+	c.do("note " + n.Name)
+	return nil
+}
+
+func (c *cluster) Timeline(_ context.Context, _ string, e execute.TimelineEntry) error {
+	c.do("timeline " + string(e.Step))
+	return nil
+}
+
+type stopped struct{}
+
+func (stopped) Now() time.Time { return t0 }
+
+func setup(c *cluster) (*execute.Runner, failover.Observation) {
+	rec := authority.Record{
+		PairUID: "u", Epoch: 4, Holder: pair.Holder(primary), LeaseDuration: 6 * time.Second,
+		Ledger: authority.Ledger{Version: 7, State: authority.Joining, First: primary.Member},
+		Data:   map[pair.MemberName]pair.DataID{"shop-0": "d0", "shop-1": "d1"},
+	}
+	book := fencing.NewBook()
+	book.SawEpoch(4, t0)
+	r := &execute.Runner{
+		Effects: execute.Effects{
+			Authority: c, Fencers: c, Copiers: c, Comparers: c, Pods: c, Witnesses: c, Services: c, Recorder: c,
+			DonorHost: func(m pair.MemberName) string { return string(m) + ".host" },
+		},
+		Clock: stopped{}, Book: book, NewID: func() string { return "r1" }, Log: logr.Discard(),
+	}
+	o := failover.Observation{
+		Settings: failover.Settings{Name: "shop", UID: "u"}, Evidence: book,
+		Authority: failover.Authority{Reading: failover.Read, Record: rec, Version: "10"},
+	}
+	o.Members[0] = failover.Member{Name: "shop-0", Pod: failover.Pod{UID: "p0"}}
+	o.Members[1] = failover.Member{Name: "shop-1", Pod: failover.Pod{UID: "p1"}}
+	return r, o
+}
+
+func demoted(c agentapi.Command, s fencing.Subject) agentapi.FenceReply {
+	return agentapi.FenceReply{RequestID: c.RequestID, Member: s.Member, PodUID: s.PodUID, Epoch: c.Epoch, Ceased: true, Demoted: true}
+}
+
+func TestAChangeThatLostTheRaceDoesNothing(t *testing.T) {
+	c := &cluster{conflict: true}
+	r, o := setup(c)
+	step := failover.ChangeAuthority{From: o.Authority.Record, Version: "10", Change: authority.EnterSolo{Member: "shop-0"}}
+	res, err := r.Run(t.Context(), o, failover.Plan{}, step)
+	if !errors.Is(err, execute.ErrConflict) || res.Changed || res.Wrote != nil {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if diff := cmp.Diff([]string{"write over 10"}, c.did); diff != "" {
+		t.Errorf("effects (-want +got):\n%s", diff)
+	}
+}
+
+func TestAFenceIsAskedAtThePresentEpochAndKeptAsAProof(t *testing.T) {
+	c := &cluster{reply: demoted}
+	r, o := setup(c)
+	if _, err := r.Run(t.Context(), o, failover.Plan{}, failover.Fence{Subject: passive}); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.commands[0]; got.Epoch != 4 || got.LedgerVersion != 7 || got.PairUID != "u" || got.RequestID != "r1" {
+		t.Errorf("command %+v", got)
+	}
+	if p := r.Book.Proofs(passive, 4); len(p) != 1 || p[0].Kind() != fencing.Demoted {
+		t.Errorf("proofs %v", p)
+	}
+}
+
+func TestAnAgentThatDoesNotAnswerProvesNothing(t *testing.T) {
+	c := &cluster{silent: true}
+	r, o := setup(c)
+	res, err := r.Run(t.Context(), o, failover.Plan{}, failover.Fence{Subject: passive})
+	if err != nil || res.Pending == "" || res.Changed || len(r.Book.Proofs(passive, 4)) != 0 {
+		t.Errorf("%+v, %v", res, err)
+	}
+	c.silent, c.reply = false, func(cmd agentapi.Command, s fencing.Subject) agentapi.FenceReply {
+		answer := demoted(cmd, s)
+		answer.RequestID = "r0"
+		return answer
+	}
+	if res, err = r.Run(t.Context(), o, failover.Plan{}, failover.Fence{Subject: passive}); err != nil || res.Pending == "" || len(r.Book.Proofs(passive, 4)) != 0 {
+		t.Errorf("an answer to another request: %+v, %v", res, err)
+	}
+}
+
+func joined() *cluster {
+	return &cluster{
+		snapshot: agentapi.SnapshotReply{LedgerVersion: 7, Incarnation: "ia", Waiting: true, SemiSyncClients: 1, BinlogGTIDs: uuidA + ":1-5"},
+		covers:   []agentapi.CoversReply{{Incarnation: "ib"}, {Incarnation: "ib", Covers: true}},
+	}
+}
+
+func TestBothIsWrittenOnlyAfterTheWholeCheck(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(*cluster)
+		both  bool
+	}{
+		"all is well":                         {func(*cluster) {}, true},
+		"the primary acts on an older ledger": {func(c *cluster) { c.snapshot.LedgerVersion = 6 }, false},
+		"the primary does not wait":           {func(c *cluster) { c.snapshot.Waiting = false }, false},
+		"a third replica acknowledges":        {func(c *cluster) { c.snapshot.SemiSyncClients = 2 }, false},
+		"nobody acknowledges":                 {func(c *cluster) { c.snapshot.SemiSyncClients = 0 }, false},
+		"the passive lacks something":         {func(c *cluster) { c.covers[1].Covers = false }, false},
+		"the passive was restarted between":   {func(c *cluster) { c.covers[1].Incarnation = "ic" }, false},
+	} {
+		world := joined()
+		c.spoil(world)
+		r, o := setup(world)
+		step := failover.ConcludeJoining{From: o.Authority.Record, Version: "10", Primary: primary, Passive: passive}
+		res, err := r.Run(t.Context(), o, failover.Plan{}, step)
+		if err != nil || (world.wrote != nil) != c.both || (res.Pending == "") != c.both {
+			t.Errorf("%s: %+v, %v", name, res, err)
+		}
+		if c.both && (world.wrote.Ledger.State != authority.Both || world.wrote.Ledger.Incarnations["shop-1"] != "ib") {
+			t.Errorf("%s: wrote %+v", name, world.wrote.Ledger)
+		}
+	}
+}
+
+func TestJoiningComparesThePassiveFirst(t *testing.T) {
+	c := joined()
+	c.covers = []agentapi.CoversReply{{Incarnation: "ib", Errant: uuidA + ":1-3," + uuidB + ":1"}}
+	r, o := setup(c)
+	o.Authority.Record.Ledger.State = authority.Solo
+	step := failover.BeginJoining{From: o.Authority.Record, Version: "10", Primary: primary, Passive: passive}
+	res, err := r.Run(t.Context(), o, failover.Plan{}, step)
+	if err != nil || c.wrote != nil {
+		t.Fatalf("an errant passive joined: %v", err)
+	}
+	want := map[pair.MemberName]failover.Errant{"shop-1": {GTIDs: uuidB + ":1", DataID: "d1", Incarnation: "ib"}}
+	if diff := cmp.Diff(want, res.Errant); diff != "" {
+		t.Errorf("errant (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"covers shop-1", "snapshot shop-0"}, c.did); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheServiceFollowsTheLabel(t *testing.T) {
+	c := &cluster{}
+	r, o := setup(c)
+	if _, err := r.Run(t.Context(), o, failover.Plan{}, failover.PointService{Epoch: 4, Leads: failover.LeadsDoor, Member: "shop-0", PodUID: "p0"}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"label shop-0/p0", "point"}, c.did); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+// Every step of the closed set runs, and has a failpoint before and after it; a crash
+// there lets nothing of what follows happen.
+func TestEveryStepHasItsFailpoints(t *testing.T) {
+	all := map[failover.StepName]failover.Step{}
+	_, o := setup(&cluster{})
+	for _, s := range []failover.Step{
+		failover.CreateAuthority{Record: authority.Fresh("u", time.Second)},
+		failover.ChangeAuthority{From: o.Authority.Record, Change: authority.EnterSolo{Member: "shop-0"}},
+		failover.Initialise{Member: "shop-0"}, failover.Seed{Member: "shop-1", Donor: "shop-0"},
+		failover.Rewind{Member: "shop-1", Holder: "shop-0"}, failover.Look{Member: "shop-0"},
+		failover.Fence{Subject: passive}, failover.Cease{Subject: passive}, failover.AckFence{Subject: passive},
+		failover.ProvePod{Subject: passive}, failover.ProveNode{Subject: passive}, failover.ProveWord{Subject: passive},
+		failover.BeginJoining{From: o.Authority.Record, Primary: primary, Passive: passive},
+		failover.ConcludeJoining{From: o.Authority.Record, Primary: primary, Passive: passive},
+		failover.DeletePod{Subject: primary}, failover.AddFinalizer{Subject: primary}, failover.RemoveFinalizer{Subject: primary},
+		failover.LabelPod{Subject: primary}, failover.PointService{Member: "shop-0", PodUID: "p0"},
+		failover.NoteOperation{Note: failover.OperationNote{Name: "op"}},
+		failover.Together{Steps: []failover.Step{failover.DeletePod{Subject: primary}}},
+	} {
+		all[s.Name()] = s
+	}
+	for _, name := range failover.StepNames {
+		step, ok := all[name]
+		if !ok {
+			t.Errorf("step %s has no type, or this test does not know it", name)
+			continue
+		}
+		c := joined()
+		c.reply = demoted
+		r, o := setup(c)
+		var points []string
+		r.Failpoint = func(p string) error { points = append(points, p); return nil }
+		if _, err := r.Run(t.Context(), o, failover.Plan{}, step); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if points[0] != "Before"+string(name) || !slices.Contains(points, "After"+string(name)) {
+			t.Errorf("%s has failpoints %v", name, points)
+		}
+		t.Logf("%s: %v", name, points)
+		for _, at := range points {
+			crashAt(t, step, at)
+		}
+	}
+}
+
+func crashAt(t *testing.T, step failover.Step, at string) {
+	t.Helper()
+	c := joined()
+	c.reply = demoted
+	r, o := setup(c)
+	crashed := 0
+	r.Failpoint = func(p string) error {
+		if p == at {
+			crashed = len(c.did)
+			return execute.ErrCrash
+		}
+		return nil
+	}
+	_, err := r.Run(t.Context(), o, failover.Plan{}, step)
+	if !errors.Is(err, execute.ErrCrash) {
+		t.Errorf("%s: a crash at %s ended as %v", step.Name(), at, err)
+	}
+	if len(c.did) != crashed {
+		t.Errorf("%s: after the crash at %s: %v", step.Name(), at, c.did[crashed:])
+	}
+}
+
+func TestTheReportComesAfterTheEffect(t *testing.T) {
+	c := &cluster{}
+	r, o := setup(c)
+	plan := failover.Plan{Operation: &failover.OperationNote{Name: "op"}}
+	step := failover.ChangeAuthority{From: o.Authority.Record, Version: "10", Change: authority.EnterSolo{Member: "shop-0"}}
+	if _, err := r.Run(t.Context(), o, plan, step); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"write over 10", "note op", "timeline EnterSolo"}, c.did); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
