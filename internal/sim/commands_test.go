@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -259,5 +258,3 @@ func (w *world) parse(text string) bitset {
 func (w *world) inText(text string, t int) bool {
 	return mustParse(text).Contains(w.txns[t].gtid())
 }
-
-var _ = slices.Contains[[]int]

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -404,5 +403,3 @@ func (c *writer) loop() {
 		}
 	})
 }
-
-var _ = fmt.Sprint

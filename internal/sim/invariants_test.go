@@ -6,7 +6,6 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/gtid"
-	"github.com/dbpair/dbpair/internal/pair"
 )
 
 func mustParse(text string) gtid.Set { return gtid.MustParse(text) }
@@ -206,5 +205,3 @@ func (w *world) wedged(p failover.Plan) {
 		w.violate("wedged", "both members are back, and the pair is in doubt: %s: %s", p.Rule, p.Fact)
 	}
 }
-
-var _ = pair.Epoch(0)

@@ -1,0 +1,137 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+)
+
+// toAPI asks the API server something; answer runs in this agent unless it came too late.
+func (a *agentSim) toAPI(limit time.Duration, ask func() func(), late func()) {
+	w := a.w
+	done := false
+	w.deliver(a.m.site, siteAPI, func() {
+		w.api.gate.pass(func() {
+			answer := ask()
+			if w.now < w.faultsEnd && w.chance(w.set.lateReads) {
+				late := w.between(0, max(4*time.Second, w.set.lease-300*time.Millisecond))
+				w.after(late, func() { a.pass(answer) })
+				return
+			}
+			w.deliver(siteAPI, a.m.site, func() {
+				a.pass(func() {
+					if !done {
+						done = true
+						answer()
+					}
+				})
+			})
+		})
+	})
+	// The answer may still come after the limit; the machine has to bear that.
+	_ = late
+	a.later(limit, func() {
+		if !done && !w.chance(0.3+w.set.lateReads) {
+			done = true
+			late()
+		}
+	})
+}
+
+func (a *agentSim) readLease(act authority.ReadLease) {
+	asked := a.local()
+	var outcome authority.ReadOutcome
+	var rec authority.Record
+	a.toAPI(act.Limit, func() func() {
+		outcome = authority.ReadMissing
+		if a.w.api.lease != nil {
+			outcome, rec = authority.ReadFound, a.w.api.lease.Clone()
+		}
+		return func() {
+			if outcome == authority.ReadFound {
+				a.sawLedger(rec)
+			}
+			a.step(authority.LeaseRead{AskedAt: asked, At: a.local(), Outcome: outcome, Record: rec})
+		}
+	}, func() {
+		a.step(authority.LeaseRead{AskedAt: asked, At: a.local(), Outcome: authority.ReadFailed})
+	})
+}
+
+func (a *agentSim) sawLedger(r authority.Record) {
+	a.leaseAt = r.Epoch
+	if a.ledger != nil && (r.Epoch < a.ledger.Epoch || r.Ledger.Version < a.ledger.Version) {
+		return
+	}
+	a.ledger = &agentapi.SeenLedger{
+		Epoch: r.Epoch, Version: r.Ledger.Version, State: string(r.Ledger.State), First: r.Ledger.First,
+		Incarnations: r.Ledger.Incarnations, Holder: r.Holder.String(),
+	}
+}
+
+// toPeer asks the peer's agent something; whichever of its containers has the volume.
+func (a *agentSim) toPeer(ask func(peer *agentSim, answer func(func()))) {
+	w, other := a.w, a.w.members[1-a.m.index]
+	w.deliver(a.m.site, other.site, func() {
+		p := w.api.pods[other.index]
+		if p == nil || p.agent == nil {
+			return
+		}
+		peer := p.agent
+		peer.pass(func() {
+			ask(peer, func(f func()) {
+				w.deliver(other.site, a.m.site, func() {
+					a.pass(func() {
+						a.heardPeer = w.now
+						f()
+					})
+				})
+			})
+		})
+	})
+}
+
+func (a *agentSim) ping() {
+	a.toPeer(func(_ *agentSim, answer func(func())) { answer(func() {}) })
+	a.later(a.w.set.heartbeat, a.ping)
+	a.heartbeat()
+}
+
+func (a *agentSim) askVouch(act authority.AskVouch) {
+	asked, done := a.local(), false
+	if old := a.replay; old != nil && planted("vouchReplayed") {
+		old.AskedAt, old.At = asked, a.local()
+		a.later(time.Millisecond, func() { a.step(*old) })
+		return
+	}
+	nonce := a.w.id("n")
+	a.toPeer(func(peer *agentSim, answer func(func())) {
+		if peer.machine == nil {
+			return
+		}
+		peer.answers[nonce] = func(action authority.Action) {
+			v := action.(authority.AnswerVouch)
+			late := func(f func()) { answer(f) }
+			if w := a.w; w.now < w.faultsEnd && w.chance(w.set.lateWords) {
+				late = func(f func()) { w.after(w.between(50*time.Millisecond, w.set.lease), func() { a.pass(f) }) }
+			}
+			late(func() {
+				done = true
+				e := authority.VouchAnswered{
+					AskedAt: asked, At: a.local(), Epoch: v.Epoch, Answered: true, Given: v.Given, Known: v.Known, Holder: v.Holder, Open: v.Open, TakesItself: v.TakesItself,
+				}
+				if e.Given && planted("vouchReplayed") {
+					a.replay = &e
+				}
+				a.step(e)
+			})
+		}
+		peer.step(authority.VouchAsked{At: peer.local(), PairUID: pairUID, Asker: a.m.name, Epoch: act.Epoch, Nonce: nonce})
+	})
+	a.later(act.Limit, func() {
+		if !done {
+			a.step(authority.VouchAnswered{AskedAt: asked, At: a.local(), Epoch: act.Epoch})
+		}
+	})
+}

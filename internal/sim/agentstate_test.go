@@ -1,0 +1,86 @@
+package sim
+
+import (
+	"fmt"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+)
+
+// state is what the agent says of itself.
+func (a *agentSim) state() *agentapi.State {
+	v := a.m.vol
+	s := &agentapi.State{
+		PairUID: pairUID, Member: a.m.name, PodUID: a.pod.uid, AgentStart: a.start, AgentVersion: "v1", Ledger: a.ledger,
+		PeerSilentFor: a.w.now - a.heardPeer,
+	}
+	if a.machine == nil {
+		s.Phase = agentapi.PhaseVolumeInUse
+		return s
+	}
+	view := a.machine.View()
+	s.KnownEpoch, s.ActedLedger, s.OpenEpoch = view.Known, view.ActedLedger, view.OpenEpoch
+	s.ReceiverStoppedAt, s.Touched, s.NeedsWord, s.TailUncovered = view.Durable.ReceiverStopped, view.Durable.Touched, view.NeedsWord, view.TailUncovered
+	if !v.void {
+		s.DataID = v.id
+	}
+	if view.Serving == authority.Stopped || view.Durable.Touched {
+		s.UncleanAt = view.Durable.OpenAt
+	}
+	a.describeMysqld(s)
+	s.Phase = a.phase(view)
+	return s
+}
+
+func (a *agentSim) phase(view authority.View) agentapi.Phase {
+	v := a.m.vol
+	switch {
+	case a.busy != "":
+		return a.busy
+	case v.void:
+		return agentapi.PhaseVoid
+	case v.id == "":
+		return agentapi.PhaseEmpty
+	}
+	switch view.Serving {
+	case authority.Shut, authority.Ending:
+		return agentapi.PhaseClosed
+	case authority.Opening:
+		return agentapi.PhaseOpening
+	case authority.Serves:
+		return agentapi.PhaseOpen
+	case authority.Closing, authority.Killing:
+		return agentapi.PhaseClosing
+	case authority.Stopped, authority.Booting:
+	}
+	if view.Held {
+		return agentapi.PhaseHeld
+	}
+	return agentapi.PhaseRecovering
+}
+
+func (a *agentSim) describeMysqld(st *agentapi.State) {
+	s := a.mysqld
+	st.Mysqld = agentapi.Mysqld{Exits: a.exits, LastExit: "signal killed"}
+	if s == nil || s.dead {
+		return
+	}
+	st.Mysqld.Running, st.Mysqld.Incarnation = true, s.inc
+	if s.up && s.gate.stopped == 0 {
+		a.lookedAt = a.w.now
+		a.server = &agentapi.Server{
+			ServerUUID: serverUUID(s.data.server), SuperReadOnly: !s.open, ReadOnly: !s.open, OfflineMode: !s.open,
+			Receiver: agentapi.ChannelThread{Running: s.recv != nil && !s.recv.gone && s.recv.broken < 0}, Applier: agentapi.ChannelThread{Running: !s.data.errored},
+			Waiting: s.waits, WaitSessions: len(s.queue), OldestWait: s.oldestWait(), SemiSyncClients: s.clients(), ReplicaSemiSync: s.wants,
+		}
+		if s.data.errored {
+			a.server.Applier.LastErrno = 1062
+		}
+	}
+	if s.up {
+		st.Server, st.ServerAge = a.server, a.w.now-a.lookedAt
+		st.AppliedAll = st.ReceiverStoppedAt != 0 && !s.wants && len(s.data.relay) == 0 && s.gate.stopped == 0
+	}
+}
+
+func (a *agentSim) String() string { return fmt.Sprintf("%s/%s", a.m.name, a.pod.uid) }
