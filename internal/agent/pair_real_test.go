@@ -270,13 +270,15 @@ func TestACutOffPrimaryClosesItself(t *testing.T) {
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
-	// Without the peer too it closes, no later than T after its last confirmation.
+	// Without the peer too it closes, T after its last confirmation at the latest.
 	_ = b.cmd.Process.Signal(syscall.SIGSTOP)
 	w.await("the primary closed itself", 3*leaseT, func() bool { return len(a.intervals()) > 0 })
 	_ = b.cmd.Process.Signal(syscall.SIGCONT)
+	// The margin is for the kill and for late timers; nobody is promoted before it is over.
+	const margin = time.Second
 	for _, s := range a.intervals() {
-		if s.closed-s.asked > int64(leaseT) {
-			t.Errorf("closed %s after the last confirmation, T is %s", time.Duration(s.closed-s.asked), leaseT)
+		if s.closed-s.asked > int64(leaseT+margin) {
+			t.Errorf("closed %s after the last confirmation, T is %s and the margin %s", time.Duration(s.closed-s.asked), leaseT, margin)
 		}
 	}
 	// It comes back when the API server does.

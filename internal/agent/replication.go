@@ -158,10 +158,15 @@ func (r *replication) step(ctx context.Context) error {
 		return r.leadPeer(ctx, epoch, status)
 	case orderNone, orderFenced:
 	}
-	if status.Channel.Configured && !status.Channel.ApplierRunning && status.Channel.ApplierError.Number == 0 {
-		return r.a.ops.StartApplier(ctx)
+	return r.startApplier(ctx, status)
+}
+
+// startApplier starts an applier that stands still without an error.
+func (r *replication) startApplier(ctx context.Context, status mysqlops.Status) error {
+	if !status.Channel.Configured || status.Channel.ApplierRunning || status.Channel.ApplierError.Number != 0 {
+		return nil
 	}
-	return nil
+	return r.a.ops.StartApplier(ctx)
 }
 
 // followPeer replicates from the open peer, unless this member has what the peer lacks.
@@ -169,6 +174,11 @@ func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status m
 	key := r.key(orderFollow, epoch, "")
 	if r.cleared != key || status.Channel.Receiver == mysqlops.ReceiverStopped || !status.Channel.Configured {
 		if err := r.compare(ctx, epoch); err != nil {
+			return err
+		}
+		// What a former run received and did not apply is in the relay log, which a new
+		// source would take away: it is applied while the channel is led elsewhere.
+		if err := r.startApplier(ctx, status); err != nil {
 			return err
 		}
 		if err := r.connect(ctx, r.cleared != key); err != nil {
@@ -181,10 +191,8 @@ func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status m
 	if r.passwordIsDue(status) {
 		return r.connect(ctx, true)
 	}
-	if !status.Channel.ApplierRunning && status.Channel.ApplierError.Number == 0 {
-		if err := r.a.ops.StartApplier(ctx); err != nil {
-			return err
-		}
+	if err := r.startApplier(ctx, status); err != nil {
+		return err
 	}
 	if status.OfflineMode && status.Channel.Receiver == mysqlops.ReceiverStreaming {
 		r.a.log.Info("serving reads", "epoch", epoch)
