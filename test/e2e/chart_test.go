@@ -15,9 +15,7 @@ import (
 // TestChart: the operator comes, changes and goes while the database serves. It does not
 // run beside others, since it takes the operator away.
 func TestChart(t *testing.T) {
-	if !harness.Long() {
-		return
-	}
+	harness.NeedsLong(t)
 	s := newScene(t, "chart")
 	p := s.readyPair("shop")
 	clients, err := p.StartClients(s.ctx)

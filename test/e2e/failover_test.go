@@ -83,10 +83,10 @@ func runFaults(t *testing.T, name string, faults []fault) {
 	s := newScene(t, name)
 	st := newStage(s, s.readyPair("shop", faultSpec))
 	for _, f := range faults {
-		if f.long && !harness.Long() {
-			continue
-		}
 		t.Run(f.name, func(t *testing.T) {
+			if f.long {
+				harness.NeedsLong(t)
+			}
 			st.on(t).play(f)
 		})
 		if t.Failed() {

@@ -131,20 +131,20 @@ func TestBadPairs(t *testing.T) {
 		"nooption": {`mysql: {config: {no_such_option: "1"}}`, []string{"no_such_option"}, true},
 	}
 	for name, c := range cases {
-		if c.long && !harness.Long() {
-			continue
-		}
-		p := s.pair(name, c.patch)
 		t.Run(name, func(t *testing.T) {
+			if c.long {
+				harness.NeedsLong(t)
+			}
 			s := s.sub(t)
+			p := s.pair(name, c.patch)
 			s.awaitComplaint(p, c.want...)
 			object, err := p.Object(s.ctx)
 			s.must(err)
 			if object.Status.Primary != "" {
 				t.Errorf("a primary was appointed: %s", object.Status.Primary)
 			}
+			s.must(p.Remove(s.ctx)) // the machine is small
 		})
-		s.must(p.Remove(s.ctx)) // the machine is small
 	}
 }
 

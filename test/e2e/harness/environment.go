@@ -3,6 +3,7 @@ package harness
 import (
 	"cmp"
 	"os"
+	"testing"
 )
 
 // MySQLImage under test.
@@ -28,5 +29,10 @@ func OldMySQLImage() string {
 	return cmp.Or(os.Getenv("E2E_OLD_MYSQL_IMAGE"), "ghcr.io/dbpair/e2e-old-mysql:dev")
 }
 
-// Long reports whether the long extras were asked for.
-func Long() bool { return os.Getenv("E2E_LONG") != "" }
+// NeedsLong skips a test that runs with E2E_LONG=1 only. CI lists what was left out so.
+func NeedsLong(t *testing.T) {
+	t.Helper()
+	if os.Getenv("E2E_LONG") == "" {
+		t.Skip("left out without E2E_LONG=1")
+	}
+}
