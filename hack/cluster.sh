@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A kind cluster of one control plane and three workers:
 #   hack/cluster.sh up NAME           engine, network with egress guard, node image, cluster, images; safe to repeat
-#   hack/cluster.sh load NAME [IMAGE…]   copies images into the nodes (without a name: MySQL and our own)
+#   hack/cluster.sh load NAME [IMAGE…]   copies images into all nodes (without a name: MySQL and our own, into the workers)
 #   hack/cluster.sh kubeconfig NAME   prints the path of its kubeconfig
 #   hack/cluster.sh env NAME          prints the exports a shell needs (KUBECONFIG, DOCKER_HOST, PATH)
 #   hack/cluster.sh down NAME         removes the cluster, and the network if nobody else uses it
@@ -47,16 +47,18 @@ up() {
 
 load() {
   use_engine
-  local images=("$@") one workers
+  local images=("$@") one nodes
+  nodes=$(kind get nodes --name "$cluster")
   if [ ${#images[@]} = 0 ]; then
+    # Pods of MySQL and of the operator never run on the control plane, so its disk is spared.
+    nodes=$(grep -v 'control-plane$' <<<"$nodes")
     for one in "$MYSQL_IMAGE" "$image"; do
       if docker image inspect "$one" >/dev/null 2>&1; then images+=("$one"); fi
     done
   fi
   [ ${#images[@]} -gt 0 ] || die "no image to load: run hack/mysqlimage/build.sh and hack/images.sh first"
-  # Pods of ours never run on the control plane, so its disk is spared.
-  workers=$(kind get nodes --name "$cluster" | grep -v 'control-plane$' | paste -sd, -)
-  for one in "${images[@]}"; do stage "load $one" kind load docker-image --name "$cluster" --nodes "$workers" "$one"; done
+  nodes=$(paste -sd, <<<"$nodes")
+  for one in "${images[@]}"; do stage "load $one" kind load docker-image --name "$cluster" --nodes "$nodes" "$one"; done
 }
 
 down() {
