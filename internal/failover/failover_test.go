@@ -51,9 +51,15 @@ func TestRevocation(t *testing.T) {
 			}},
 		"a hung mysqld is failed over": {from: steady, rule: "HolderHung", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) { o.Members[0].State.ServerAge = 6 * time.Second }},
-		"one with commits that wait is not hung": {from: steady, rule: "InSync", kind: failover.Settled,
+		"one with a commit that waits in vain is not hung": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(_ *testing.T, o *obs) {
-				o.Members[0].State.ServerAge, o.Members[0].State.Server.WaitSessions = 6*time.Second, 1
+				o.Members[0].State.ServerAge = 6 * time.Second
+				o.Members[0].State.Server.WaitSessions, o.Members[0].State.Server.OldestWait = 1, 2*time.Second
+			}},
+		"one that stopped in the middle of ordinary commits is hung": {from: steady, rule: "HolderHung", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) {
+				o.Members[0].State.ServerAge = 6 * time.Second
+				o.Members[0].State.Server.WaitSessions, o.Members[0].State.Server.OldestWait = 8, 3*time.Millisecond
 			}},
 		"silence to operator and peer is failed over": {from: steady, rule: "HolderSilent", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) { silent(o, 6*time.Second, 6*time.Second) }},

@@ -122,14 +122,18 @@ func (l *look) exited() string {
 
 func holderExited(l *look) (Plan, bool) { return l.failOver(RuleHolderExited, l.exited()) }
 
+// longWait is how old a waiting commit is when it is no part of ordinary traffic any
+// more: some commit waits at every moment of a busy Lossless pair.
+const longWait = time.Second
+
 // hung says that the open mysqld has not answered for too long, although nothing that
-// makes an answer slow is known: a recovery, or commits that wait.
+// makes an answer slow is known: a recovery, or a commit that waits in vain.
 func (l *look) hung() string {
 	m := l.holder
 	if !l.open(m) || m.State.Server == nil || m.State.ServerAge < l.Settings.DeadAfter {
 		return ""
 	}
-	if m.State.Server.WaitSessions > 0 || m.State.Server.OldestWait > 0 {
+	if m.State.Server.OldestWait >= longWait {
 		return ""
 	}
 	return fmt.Sprintf("mysqld of %s runs and has not answered for %s", m.Name, m.State.ServerAge.Round(time.Millisecond))
