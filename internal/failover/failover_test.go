@@ -246,6 +246,8 @@ func TestBetween(t *testing.T) {
 				o.Members[1].State.Server.Applier.LastErrno = 1062
 				o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State
 			}},
+		"a candidate's pod that is deleted before its appointment is let go": {from: between, rule: "ReleaseEndedPod", kind: failover.Acts, steps: steps("RemoveFinalizer"),
+			with: func(_ *testing.T, o *obs) { fenced(o); o.Members[1].Pod.Deleting = true }},
 		"a fence holds": {from: between, rule: "FencedByPerson", kind: failover.Doubts, steps: steps("Fence", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} }},
 		"until it is released, to the last holder": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Cease", "Fence", "PointService"),

@@ -16,6 +16,7 @@ import (
 // PromoteCandidate, Abandon, ReappointHolder and NoTrustedCopy goes on, judged anew at
 // every look.
 var betweenRules = []rule{
+	{name: RuleReleaseEndedPod, apply: releaseStrayPod},
 	{name: RuleFencedByPerson, apply: fencedByPerson, ends: true},
 	{name: RuleForcePromotion, apply: forcePromotion, ends: true},
 	{name: RulePromoteCandidate, apply: promoteCandidate, ends: true},

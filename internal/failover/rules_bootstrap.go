@@ -9,6 +9,7 @@ import (
 
 // bootstrapRules make a new pair's first primary: epoch 0.
 var bootstrapRules = []rule{
+	{name: RuleReleaseEndedPod, apply: releaseStrayPod},
 	{name: RuleServiceFollows, apply: serviceFollows},
 	{name: RuleNameInitialData, apply: nameInitialData},
 	{name: RuleInitialiseMember, apply: initialiseMember, ends: true},
@@ -122,7 +123,7 @@ func appointFirst(l *look) (Plan, bool) {
 	switch {
 	case m == nil:
 		return doubt(VerbNone, "the Lease names data of a stranger: delete the pair and make it anew")
-	case !m.heard() || !l.hasData(m) || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running:
+	case m.Pod.Deleting || !m.heard() || !l.hasData(m) || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running:
 		return wait("%s has its data and is not ready to open", m.Name)
 	case !m.Pod.Fenced:
 		return act(string(m.Name)+" is about to be the primary", AddFinalizer{Subject: m.subject()})

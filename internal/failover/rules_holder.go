@@ -105,7 +105,22 @@ func releaseEndedPod(l *look) (Plan, bool) {
 	if pod.Reading == Read && pod.Fenced {
 		return act(fmt.Sprintf("the pod of %s is not the primary's any more", l.passive.Name), RemoveFinalizer{Subject: l.passive.subject()})
 	}
-	// The holder's own member may have an older pod only until the new one is there.
+	return releaseStrayPod(l)
+}
+
+// releaseStrayPod: a pod that got the finalizer because it was about to be appointed, was
+// not, and is being deleted. Nobody waits for its end, and its next pod waits for it.
+func releaseStrayPod(l *look) (Plan, bool) {
+	for i := range l.Members {
+		m := &l.Members[i]
+		held := m.Pod.UID == l.rec.Holder.PodUID
+		if l.rec.Holder.Nobody() {
+			held = l.rec.LastHolder != nil && m.Pod.UID == l.rec.LastHolder.Holder.PodUID
+		}
+		if m.Pod.Reading == Read && m.Pod.Fenced && m.Pod.Deleting && !held {
+			return act(fmt.Sprintf("the pod of %s is being deleted and was never appointed", m.Name), RemoveFinalizer{Subject: m.subject()})
+		}
+	}
 	return no()
 }
 

@@ -91,6 +91,11 @@ func TestBootstrap(t *testing.T) {
 			with: func(_ *testing.T, o *failover.Observation) { named(o) }},
 		"the member with the first data is appointed": {from: fresh, rule: "AppointFirst", kind: failover.Acts, steps: steps("Appoint"),
 			with: func(_ *testing.T, o *failover.Observation) { named(o); o.Members[0].Pod.Fenced = true }},
+		"a pod that was to be appointed and is deleted is let go": {from: fresh, rule: "ReleaseEndedPod", kind: failover.Acts, steps: steps("RemoveFinalizer"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				named(o)
+				o.Members[0].Pod.Fenced, o.Members[0].Pod.Deleting = true, true
+			}},
 		"the Service leads to a door before anybody is primary": {from: fresh, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Service.Epoch = -1 }},
 	})
