@@ -123,6 +123,10 @@ func appointFirst(l *look) (Plan, bool) {
 	switch {
 	case m == nil:
 		return doubt(VerbNone, "the Lease names data of a stranger: delete the pair and make it anew")
+	case l.lostData(m):
+		p, ok := doubt(VerbNone, "the first data of the pair was on %s and is gone (%s) before anybody wrote to it: delete the pair and make it anew", m.Name, m.State.Phase)
+		p.Rule = RuleNoTrustedCopy
+		return p, ok
 	case m.Pod.Deleting || !m.heard() || !l.hasData(m) || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running:
 		return wait("%s has its data and is not ready to open", m.Name)
 	case !m.Pod.Fenced:

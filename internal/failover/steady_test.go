@@ -96,6 +96,11 @@ func TestBootstrap(t *testing.T) {
 				named(o)
 				o.Members[0].Pod.Fenced, o.Members[0].Pod.Deleting = true, true
 			}},
+		"first data that is lost before the appointment is doubt": {from: fresh, rule: "NoTrustedCopy", kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) {
+				named(o)
+				o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State
+			}},
 		"the Service leads to a door before anybody is primary": {from: fresh, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Service.Epoch = -1 }},
 	})

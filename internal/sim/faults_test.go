@@ -188,7 +188,7 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 		}
 	case "foreignReplica":
 		if s := m.running(); s != nil && s.open {
-			s.foreign = true
+			s.foreign, s.foreignSince = true, w.now
 			w.after(f.lasts, func() { s.foreign = false })
 		}
 	case "volumeEmptied":

@@ -137,13 +137,15 @@ type mysqld struct {
 	// epoch at which it was opened last.
 	epoch pair.Epoch
 	// waits: the source side of semi-sync is on.
-	waits   bool
-	queue   []waiting
-	dumps   []*stream // replicas connected here, as this server sees it
-	recv    *stream   // this server's own receiver
-	wants   bool      // the receiver is started
-	foreign bool      // a foreign semi-sync replica is connected and acknowledges
-	apply   bool      // an apply is scheduled
+	waits bool
+	queue []waiting
+	dumps []*stream // replicas connected here, as this server sees it
+	recv  *stream   // this server's own receiver
+	wants bool      // the receiver is started
+	// foreignSince is when that replica connected.
+	foreignSince time.Duration
+	foreign      bool // a foreign semi-sync replica is connected and acknowledges
+	apply        bool // an apply is scheduled
 }
 
 // pass runs f in this server: when neither it nor its machine is stopped, and it lives.
@@ -185,6 +187,12 @@ func (s *mysqld) commit(ack func(bool, int)) {
 	if s.foreign {
 		s.later(time.Millisecond, func() {
 			if s.foreign {
+				if w.now-s.foreignSince < w.set.heartbeat+50*time.Millisecond {
+					// The agent had no time to see it; docs/failover.md says so.
+					for _, q := range s.queue {
+						w.forgave.add(q.txn)
+					}
+				}
 				s.acknowledged(t)
 			}
 		})
