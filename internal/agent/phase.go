@@ -17,19 +17,8 @@ func (b *board) phaseOf(v authority.View, c child, void, empty bool, busy *maint
 	case empty:
 		return agentapi.PhaseEmpty
 	}
-	switch v.Serving {
-	case authority.Shut, authority.Ending:
-		return agentapi.PhaseClosed
-	case authority.Opening:
-		return agentapi.PhaseOpening
-	case authority.Serves:
-		return agentapi.PhaseOpen
-	case authority.Closing, authority.Killing:
-		return agentapi.PhaseClosing
-	case authority.Stopped, authority.Booting:
-	}
-	if v.Held {
-		return agentapi.PhaseHeld
+	if phase := v.Phase(); phase != agentapi.PhaseRecovering {
+		return phase
 	}
 	for _, code := range []agentapi.ProblemCode{
 		agentapi.ProblemConfigInvalid, agentapi.ProblemNoMysqld, agentapi.ProblemMysqldTooOld, agentapi.ProblemOwnedVariable,

@@ -42,21 +42,7 @@ func (a *agentSim) phase(view authority.View) agentapi.Phase {
 	case v.id == "":
 		return agentapi.PhaseEmpty
 	}
-	switch view.Serving {
-	case authority.Shut, authority.Ending:
-		return agentapi.PhaseClosed
-	case authority.Opening:
-		return agentapi.PhaseOpening
-	case authority.Serves:
-		return agentapi.PhaseOpen
-	case authority.Closing, authority.Killing:
-		return agentapi.PhaseClosing
-	case authority.Stopped, authority.Booting:
-	}
-	if view.Held {
-		return agentapi.PhaseHeld
-	}
-	return agentapi.PhaseRecovering
+	return view.Phase()
 }
 
 func (a *agentSim) describeMysqld(st *agentapi.State) {
