@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dbpair/dbpair/internal/agent/process"
-	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/mycnf"
@@ -29,6 +28,7 @@ type child struct {
 	incarnation pair.Incarnation
 	version     string
 	checked     string // option file that mysqld has accepted
+	complaints  []string
 	exits       int
 	lastExit    string
 	deadline    authority.Instant
@@ -87,6 +87,7 @@ func (a *Agent) startMysqld(ctx context.Context) {
 	if !a.awaitUp(ctx, proc, a.ops) {
 		return
 	}
+	a.readBackSettings(ctx, a.ops)
 	if err := a.settle(ctx); err != nil {
 		// Half settled is not up; the next start tries again.
 		a.log.Error(err, "cannot make the copy forget its donor's channel")
@@ -107,11 +108,13 @@ func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool) (*proc
 	if err := a.checkProgram(ctx); err != nil {
 		return nil, "", err
 	}
-	if err := a.writeOptions(ctx, dataDir); err != nil {
+	complaints, err := a.writeOptions(ctx, dataDir)
+	if err != nil {
 		a.state.problem(agentapi.ProblemConfigInvalid, err.Error())
 		return nil, "", err
 	}
 	a.state.resolve(agentapi.ProblemConfigInvalid)
+	a.tellSettings(complaints)
 	if err := ctx.Err(); err != nil {
 		return nil, "", err
 	}
@@ -146,46 +149,6 @@ func (a *Agent) member(dataDir string) mycnf.Member {
 		DataDir: dataDir, Socket: a.opt.socket(), PIDFile: a.opt.pidFile(), TLSDir: a.opt.TLSDir, TempDir: a.opt.TempDir,
 		BinlogRetention: config.BinlogRetention, CPUs: cpuLimit(), MemoryBytes: memoryLimit(), Settings: config.MySQL,
 	}
-}
-
-func (a *Agent) writeOptions(ctx context.Context, dataDir string) error {
-	text, err := mycnf.Render(a.member(dataDir))
-	if err != nil {
-		return fmt.Errorf("spec.mysql.config: %w", err)
-	}
-	if err := volume.WriteFile(a.opt.optionFile(), []byte(text), 0o600); err != nil {
-		return err
-	}
-	a.mu.Lock()
-	checked := a.child.checked == text
-	a.mu.Unlock()
-	if checked {
-		return nil
-	}
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, a.opt.Mysqld, mycnf.ValidateFlags(a.opt.optionFile())...)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := process.Run(cmd); err != nil {
-		return fmt.Errorf("mysqld refuses its settings, fix spec.mysql.config: %s", errorLines(out.String(), err))
-	}
-	a.mu.Lock()
-	a.child.checked = text
-	a.mu.Unlock()
-	return nil
-}
-
-// errorLines are the lines of mysqld's log that say what is wrong.
-func errorLines(log string, err error) string {
-	var found []string
-	for line := range strings.SplitSeq(log, "\n") {
-		if _, text, ok := strings.Cut(line, "[ERROR] "); ok && len(found) < 3 {
-			found = append(found, strings.TrimSpace(text))
-		}
-	}
-	if len(found) == 0 {
-		return err.Error()
-	}
-	return strings.Join(found, "; ")
 }
 
 var versionPattern = regexp.MustCompile(`Ver (\d+)\.(\d+)\.(\d+)`)

@@ -123,6 +123,18 @@ func TestBadInputIsNamed(t *testing.T) {
 		t.Errorf("phase %s", s.Phase)
 	}
 	b.kill()
+	// A member with data runs with what mysqld makes of a value, and says so.
+	b.configure(func(c *agentapi.Config) { c.MySQL["innodb_buffer_pool_size"] = "plenty" })
+	b.start()
+	b.awaitProblem(agentapi.ProblemSettingChanged, 20*time.Second, `innodb_buffer_pool_size: "plenty": signed value 0 adjusted to`)
+	b.awaitState("runs all the same", 60*time.Second, func(s agentapi.State) bool {
+		return s.Phase == agentapi.PhaseClosed && s.Server != nil && s.Server.Receiver.Running
+	})
+	b.kill()
+	b.configure(func(c *agentapi.Config) { c.MySQL["table_open_cache"] = "500000" })
+	b.start()
+	b.awaitProblem(agentapi.ProblemSettingChanged, 20*time.Second, `table_open_cache: "500000" is asked for`)
+	b.kill()
 	b.configure(func(*agentapi.Config) {})
 	good := w.bins.Mysqld
 	w.bins.Mysqld = "/nonexistent/mysqld"
@@ -143,6 +155,33 @@ func TestBadInputIsNamed(t *testing.T) {
 	b.awaitState("is well again", 60*time.Second, func(s agentapi.State) bool {
 		return s.Phase == agentapi.PhaseClosed && s.Server != nil && s.Server.Receiver.Running && len(s.Problems) == 0
 	})
+}
+
+func TestNoDataIsMadeWithASettingThatIsNotTaken(t *testing.T) {
+	w := newWorld(t)
+	a := w.members[0]
+	a.configure(func(c *agentapi.Config) { c.MySQL["innodb_buffer_pool_size"] = "plenty" })
+	w.write(func(r *authority.Record) { r.Bootstrap = &authority.Bootstrap{Member: a.name, DataID: "data-0"} })
+	a.start()
+	a.awaitPhase(agentapi.PhaseEmpty, 10*time.Second)
+	initialise := func() {
+		if _, err := a.client.Initialise(t.Context(), agentapi.InitialiseCommand{Command: w.head(), DataID: "data-0"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	initialise()
+	a.awaitProblem(agentapi.ProblemConfigInvalid, 20*time.Second, `innodb_buffer_pool_size: "plenty"`)
+	s := a.awaitPhase(agentapi.PhaseEmpty, 20*time.Second)
+	if s.DataID != "" {
+		t.Errorf("data %q was made", s.DataID)
+	}
+	a.configure(func(*agentapi.Config) {})
+	w.await("the corrected setting is taken", 60*time.Second, func() bool {
+		initialise()
+		s := a.awaitState("answers", 10*time.Second, func(agentapi.State) bool { return true })
+		return s.DataID == "data-0"
+	})
+	a.awaitState("has no problem any more", 30*time.Second, func(s agentapi.State) bool { return len(s.Problems) == 0 })
 }
 
 func TestChangedPasswordsReachMysqld(t *testing.T) {

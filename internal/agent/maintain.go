@@ -163,12 +163,12 @@ func (a *Agent) makeNew(ctx context.Context) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
-	text, err := mycnf.Render(a.member(dir))
-	if err != nil {
-		return fmt.Errorf("spec.mysql.config: %w", err)
+	complaints, err := a.writeOptions(ctx, dir)
+	if err == nil && len(complaints) > 0 {
+		err = errors.New(settingsMessage(complaints))
 	}
-	if err := volume.WriteFile(a.opt.optionFile(), []byte(text), 0o600); err != nil {
-		return err
+	if err != nil {
+		return configError{err}
 	}
 	cmd := exec.CommandContext(ctx, a.opt.Mysqld, mycnf.InitFlags(a.opt.optionFile())...)
 	log := &tail{}
@@ -255,6 +255,10 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 func maintenanceProblem(err error) agentapi.ProblemCode {
+	var config configError
+	if errors.As(err, &config) {
+		return agentapi.ProblemConfigInvalid
+	}
 	if code := problemOfVolume(err); code == agentapi.ProblemVolumeFull {
 		return code
 	}

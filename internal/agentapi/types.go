@@ -341,6 +341,7 @@ const (
 	ProblemVolumeUnreadable ProblemCode = "VolumeUnreadable"
 	ProblemVolumeFull       ProblemCode = "VolumeFull"
 	ProblemConfigInvalid    ProblemCode = "ConfigInvalid"
+	ProblemSettingChanged   ProblemCode = "SettingChanged"
 	ProblemNoMysqld         ProblemCode = "NoMysqld"
 	ProblemMysqldTooOld     ProblemCode = "MysqldTooOld"
 	ProblemMysqldExits      ProblemCode = "MysqldExits"

@@ -76,6 +76,8 @@ func TestSettingsAreRefused(t *testing.T) {
 		"a value with NUL":                          {"sql_mode", "ANSI\x00", mycnf.ErrMalformed},
 		"a value that is not UTF-8":                 {"sql_mode", "\xff", mycnf.ErrMalformed},
 		"a value longer than a line":                {"sql_mode", strings.Repeat("x", 5000), mycnf.ErrMalformed},
+		"too few connections for the agent":         {"max_connections", "15", mycnf.ErrMalformed},
+		"a number of connections that is none":      {"max-connections", "many", mycnf.ErrMalformed},
 		"a value with both kinds of quotation mark": {"sql_mode", `"'`, mycnf.ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,7 +99,7 @@ func TestSettingsAreRefused(t *testing.T) {
 
 func TestSettingsAreAccepted(t *testing.T) {
 	for key, value := range map[string]string{
-		"max_connections": "900", "max-allowed-packet": "64M", "skip-show-database": "", "loose_max_connections": "9",
+		"max_connections": "900", "max-allowed-packet": "64M", "skip-show-database": "", "loose_max_connections": "90",
 		"loose_plugin_of_mine": "ON", "sql_mode": "ANSI_QUOTES,STRICT_ALL_TABLES", "innodb_buffer_pool_size": "1G",
 		"general_log_file": "/data/it's", "binlog_format": "ROW", "replica_parallel_workers": "32", "local_infile": "ON",
 	} {
@@ -105,7 +107,7 @@ func TestSettingsAreAccepted(t *testing.T) {
 			t.Errorf("%s=%q: %v", key, value, err)
 		}
 	}
-	err := mycnf.ValidateSettings(map[string]string{"max_connections": "1", "max-connections": "2", "loose_max_connections": "3"})
+	err := mycnf.ValidateSettings(map[string]string{"max_connections": "100", "max-connections": "200", "loose_max_connections": "300"})
 	if !errors.Is(err, mycnf.ErrTwice) {
 		t.Errorf("one option under three names: %v, want ErrTwice", err)
 	}

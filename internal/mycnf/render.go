@@ -110,9 +110,10 @@ func InitFlags(optionFile string) []string {
 }
 
 // ValidateFlags returns the command line with which mysqld checks the option
-// file and ends: status 0 means that it would start with it.
+// file and ends: status 0 means that it would start with it, though maybe with
+// another value than it was given, which Complaints reads from the log.
 func ValidateFlags(optionFile string) []string {
-	return append(Flags(optionFile), "--validate-config")
+	return append(Flags(optionFile), "--log-error-verbosity=2", "--validate-config")
 }
 
 type line struct{ name, value string }

@@ -25,6 +25,10 @@ var (
 // two, 4096 bytes, which would make its rest a line of its own.
 const maxValueLength = 1024
 
+// minConnections leaves room for clients beside the agent's sessions. With
+// fewer mysqld turns the agent itself away, and so can not be opened or fenced.
+const minConnections = 16
+
 //go:embed catalogue.txt
 var catalogueText string
 
@@ -87,6 +91,10 @@ func parseSetting(key, value string) (setting, error) {
 	}
 	if err := checkValue(key, value); err != nil {
 		return setting{}, err
+	}
+	if limit, ok := number(value); base == "max_connections" && (!ok || limit < minConnections) {
+		return setting{}, fmt.Errorf("%w %q: %q: want a number of at least %d, since the agent's own sessions count too",
+			ErrMalformed, key, clip(value), minConnections)
 	}
 	return setting{name: name, base: base, value: value}, nil
 }

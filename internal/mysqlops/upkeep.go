@@ -2,6 +2,7 @@ package mysqlops
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/gtid"
@@ -13,6 +14,17 @@ import (
 // final slash compare as mysqld means them.
 func (s *Server) VerifyOwned(ctx context.Context, want []mycnf.Expectation) ([]Difference, error) {
 	return s.verifyOwned(ctx, want)
+}
+
+// Globals returns the global variables of these names as text; a NULL is empty.
+// A name that mysqld has no variable of is left out.
+func (s *Server) Globals(ctx context.Context, names []string) (map[string]string, error) {
+	var values map[string]string
+	err := s.read(ctx, func(ctx context.Context, conn *sql.Conn) (err error) {
+		values, err = readVariables(ctx, conn, names)
+		return err
+	})
+	return values, wrap("read global variables", err)
 }
 
 // DriftError is the error of owned settings that differ. It is ErrNotAsOwned.

@@ -38,11 +38,11 @@ func (d Difference) String() string {
 }
 
 func (s *Server) verifyOwned(ctx context.Context, want []mycnf.Expectation) ([]Difference, error) {
-	var values map[string]string
-	err := s.read(ctx, func(ctx context.Context, conn *sql.Conn) (err error) {
-		values, err = readVariables(ctx, conn, want)
-		return err
-	})
+	names := make([]string, len(want))
+	for i, one := range want {
+		names[i] = one.Variable
+	}
+	values, err := s.Globals(ctx, names)
 	if err != nil {
 		return nil, wrap("verify owned settings", err)
 	}
@@ -52,20 +52,20 @@ func (s *Server) verifyOwned(ctx context.Context, want []mycnf.Expectation) ([]D
 // readVariables asks for each by name: the table of all variables does not
 // answer in every state (see observeCounters). One that the server does not
 // know is left out.
-func readVariables(ctx context.Context, conn *sql.Conn, want []mycnf.Expectation) (map[string]string, error) {
-	values := make(map[string]string, len(want))
-	for _, one := range want {
-		if !isVariable(one.Variable) {
-			return nil, fmt.Errorf("%w: variable %q", ErrInvalid, one.Variable)
+func readVariables(ctx context.Context, conn *sql.Conn, names []string) (map[string]string, error) {
+	values := make(map[string]string, len(names))
+	for _, name := range names {
+		if !isVariable(name) {
+			return nil, fmt.Errorf("%w: variable %q", ErrInvalid, name)
 		}
 		var value sql.NullString
-		err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL."+one.Variable).Scan(&value)
+		err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL."+name).Scan(&value)
 		switch {
 		case errorNumber(err) == errUnknownVariable:
 		case err != nil:
 			return nil, err
 		default:
-			values[one.Variable] = value.String
+			values[name] = value.String
 		}
 	}
 	return values, nil

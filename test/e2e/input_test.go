@@ -120,21 +120,29 @@ func TestBadEdits(t *testing.T) {
 func TestBadPairs(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "badpairs")
+	small, err := cluster.SmallVolumes(s.ctx, s.namespace, 48<<20)
+	s.must(err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
+		defer cancel()
+		if err := small.Remove(ctx); err != nil {
+			t.Error(err)
+		}
+	})
 	cases := map[string]struct {
 		patch string
 		want  []string
-		long  bool
 	}{
-		"nomysqld": {fmt.Sprintf("mysql: {image: %q}", harness.ClientImage()), []string{"mysqld", "spec.mysql.image"}, false},
-		"tooold":   {fmt.Sprintf("mysql: {image: %q}", harness.OldMySQLImage()), []string{"8.0.36", "8.4"}, true},
-		"noimage":  {`mysql: {image: "localhost/no-such-image:1", imagePullPolicy: Never}`, []string{"image"}, false},
-		"nooption": {`mysql: {config: {no_such_option: "1"}}`, []string{"no_such_option"}, true},
+		"nomysqld": {fmt.Sprintf("mysql: {image: %q}", harness.ClientImage()), []string{"mysqld", "spec.mysql.image"}},
+		"tooold":   {fmt.Sprintf("mysql: {image: %q}", harness.OldMySQLImage()), []string{"8.0.36", "8.4"}},
+		"noimage":  {`mysql: {image: "localhost/no-such-image:1", imagePullPolicy: Never}`, []string{"image"}},
+		"nooption": {`mysql: {config: {no_such_option: "1"}}`, []string{"no_such_option"}},
+		"badvalue": {`mysql: {config: {innodb_buffer_pool_size: plenty}}`, []string{"innodb_buffer_pool_size", "plenty", "spec.mysql.config"}},
+		"unbound":  {`storage: {storageClassName: no-such-class}`, []string{"data-unbound-0", "no-such-class"}},
+		"fulldisk": {fmt.Sprintf("storage: {storageClassName: %s}", small.Class), []string{"full", "fulldisk-0"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			if c.long {
-				harness.NeedsLong(t)
-			}
 			s := s.sub(t)
 			p := s.pair(name, c.patch)
 			s.awaitComplaint(p, c.want...)

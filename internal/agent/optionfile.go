@@ -1,0 +1,98 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agent/volume"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/mycnf"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+)
+
+// writeOptions renders the option file and has mysqld check it. Complaints are the
+// settings that mysqld would start with, but not as they are given.
+func (a *Agent) writeOptions(ctx context.Context, dataDir string) (complaints []string, err error) {
+	member := a.member(dataDir)
+	text, err := mycnf.Render(member)
+	if err != nil {
+		return nil, fmt.Errorf("spec.mysql.config: %w", err)
+	}
+	if err := volume.WriteFile(a.opt.optionFile(), []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	checked, complaints := a.child.checked == text, a.child.complaints
+	a.mu.Unlock()
+	if checked {
+		return complaints, nil
+	}
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, a.opt.Mysqld, mycnf.ValidateFlags(a.opt.optionFile())...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := process.Run(cmd); err != nil {
+		return nil, fmt.Errorf("mysqld refuses its settings, fix spec.mysql.config: %s", errorLines(out.String(), err))
+	}
+	complaints = mycnf.Complaints(out.String(), member.Settings)
+	a.mu.Lock()
+	a.child.checked, a.child.complaints = text, complaints
+	a.mu.Unlock()
+	return complaints, nil
+}
+
+// configError says that spec.mysql.config has to be corrected before there is data.
+type configError struct{ error }
+
+func settingsMessage(complaints []string) string {
+	const most = 3
+	text := strings.Join(complaints[:min(len(complaints), most)], "; ")
+	if more := len(complaints) - most; more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	return "mysqld does not take a setting as it is given, correct spec.mysql.config: " + text
+}
+
+// tellSettings names what mysqld made of the user's settings. A member that has data
+// runs all the same: its settings may have been good enough for years.
+func (a *Agent) tellSettings(complaints []string) {
+	if len(complaints) == 0 {
+		a.state.resolve(agentapi.ProblemSettingChanged)
+		return
+	}
+	a.state.problem(agentapi.ProblemSettingChanged, settingsMessage(complaints))
+}
+
+// readBackSettings compares what mysqld runs with to what the user asked for: some
+// values are changed only when mysqld sees the machine it runs on.
+func (a *Agent) readBackSettings(ctx context.Context, ops *mysqlops.Server) {
+	settings := a.member(a.vol.DataDir()).Settings
+	values, err := ops.Globals(ctx, mycnf.Variables(settings))
+	if err != nil {
+		a.log.Error(err, "cannot read the user's settings back")
+		return
+	}
+	a.mu.Lock()
+	complaints := a.child.complaints
+	a.mu.Unlock()
+	if len(complaints) == 0 {
+		a.tellSettings(mycnf.Taken(settings, values))
+	}
+}
+
+// errorLines are the lines of mysqld's log that say what is wrong.
+func errorLines(log string, err error) string {
+	var found []string
+	for line := range strings.SplitSeq(log, "\n") {
+		if _, text, ok := strings.Cut(line, "[ERROR] "); ok && len(found) < 3 {
+			found = append(found, strings.TrimSpace(text))
+		}
+	}
+	if len(found) == 0 {
+		return err.Error()
+	}
+	return strings.Join(found, "; ")
+}
