@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
-	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -163,7 +163,7 @@ func (a *Agent) vouch(ctx context.Context, r agentapi.VouchRequest) (agentapi.Vo
 			return agentapi.VouchReply{}, errors.New("no word")
 		}
 		return agentapi.VouchReply{
-			Nonce: r.Nonce, Voucher: a.env.PodName, VoucherUID: a.env.PodUID, AgentStart: a.start, Epoch: v.Epoch, Given: v.Given,
+			Nonce: r.Nonce, Voucher: a.env.PodName, VoucherData: v.Data, AgentStart: a.start, Epoch: v.Epoch, Given: v.Given,
 			Why: v.Why, KnownEpoch: v.Known, Holder: v.Holder.String(), Open: v.Open, TakesItself: v.TakesItself,
 		}, nil
 	case <-ctx.Done():
@@ -223,12 +223,11 @@ func (a *Agent) fence(ctx context.Context, kind authority.CommandKind, c agentap
 // head checks what every command that does not go to the machine has in common.
 func (a *Agent) head(c agentapi.Command) error {
 	view := a.state.view()
-	switch {
-	case c.PairUID != a.env.PairUID:
+	if c.PairUID != a.env.PairUID {
 		return refuse(agentapi.ErrorWrongPair, "this agent serves pair %s", a.env.PairUID)
-	case c.Epoch < view.Known || c.LedgerVersion < view.Durable.Ledger:
-		return refuse(agentapi.ErrorStale, "epoch %d and ledger version %d are known here, the command names %d and %d",
-			view.Known, view.Durable.Ledger, c.Epoch, c.LedgerVersion)
+	}
+	if err := judge.Stale(c, view); err != nil {
+		return refuse(agentapi.ErrorStale, "%v", err)
 	}
 	return nil
 }
@@ -242,6 +241,15 @@ func (a *Agent) ownReading(ctx context.Context) (authority.Record, error) {
 		return record, refuse(agentapi.ErrorRefused, "this agent cannot read the Lease itself: %v", err)
 	}
 	return record, nil
+}
+
+// giving is this member as it is judged by when it is to give data up.
+func (a *Agent) giving(record authority.Record) judge.Giving {
+	id := a.getIdentity()
+	return judge.Giving{
+		PairUID: a.env.PairUID, Self: a.env.PodName, Peer: a.env.Peer, DataID: id.DataID, Void: id.Void,
+		View: a.state.view(), Record: record,
+	}
 }
 
 func (a *Agent) orderInitialise(ctx context.Context, c agentapi.InitialiseCommand) (agentapi.Done, error) {
@@ -292,7 +300,7 @@ func (a *Agent) orderSeed(ctx context.Context, c agentapi.SeedCommand) (agentapi
 	if err != nil {
 		return done, err
 	}
-	if err := a.maySeed(record, c.Command, c.Donor, c.Target); err != nil {
+	if err := a.giving(record).MaySeed(c); err != nil {
 		return done, refuse(agentapi.ErrorRefused, "%v", err)
 	}
 	switch err := a.occupy(agentapi.PhaseSeeding, c.DataID); {
@@ -323,19 +331,12 @@ func (a *Agent) snapshot(ctx context.Context, c agentapi.Command) (agentapi.Snap
 	if a.incarnation() != before || before == "" {
 		return agentapi.SnapshotReply{}, errors.New("mysqld was restarted meanwhile")
 	}
-	return agentapi.SnapshotReply{
-		RequestID: c.RequestID, LedgerVersion: acted, Incarnation: before, Waiting: status.SemiSync.SourceEnabled,
-		SemiSyncClients: status.SemiSync.Clients, BinlogGTIDs: status.Binlog.String(),
-	}, nil
+	return judge.Snapshot(c, status, before, acted), nil
 }
 
 func (a *Agent) covers(ctx context.Context, c agentapi.CoversRequest) (agentapi.CoversReply, error) {
 	if err := a.head(c.Command); err != nil {
 		return agentapi.CoversReply{}, err
-	}
-	set, err := gtid.Parse(c.GTIDs)
-	if err != nil {
-		return agentapi.CoversReply{}, refuse(agentapi.ErrorRefused, "gtids: %v", err)
 	}
 	before := a.incarnation()
 	asked := process.Now()
@@ -347,11 +348,11 @@ func (a *Agent) covers(ctx context.Context, c agentapi.CoversRequest) (agentapi.
 	if a.incarnation() != before || before == "" {
 		return agentapi.CoversReply{}, errors.New("mysqld was restarted meanwhile")
 	}
-	missing := set.Subtract(status.Received)
-	return agentapi.CoversReply{
-		RequestID: c.RequestID, Covers: missing.IsEmpty(), Incarnation: before, Missing: missing.String(),
-		Errant: status.Binlog.Subtract(set).String(),
-	}, nil
+	reply, err := judge.Covers(c, status, before)
+	if err != nil {
+		return reply, refuse(agentapi.ErrorRefused, "%v", err)
+	}
+	return reply, nil
 }
 
 // incarnation of the mysqld that is up; empty without one.

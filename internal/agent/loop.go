@@ -141,7 +141,7 @@ func (a *Agent) askVouch(ctx context.Context, act authority.AskVouch) {
 	ctx, cancel := context.WithTimeout(ctx, act.Limit)
 	defer cancel()
 	answer := a.peer.vouch(ctx, agentapi.VouchRequest{
-		PairUID: a.env.PairUID, Asker: a.env.PodName, Epoch: act.Epoch, Nonce: random(),
+		PairUID: a.env.PairUID, Asker: a.env.PodName, Epoch: act.Epoch, Nonce: act.Nonce,
 	}, act.Fresh)
 	result := "unanswered"
 	if answer.Answered {

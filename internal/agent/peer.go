@@ -69,12 +69,14 @@ func (p *peerLink) vouch(ctx context.Context, request agentapi.VouchRequest, fre
 	if fresh {
 		p.word.Renew()
 	}
-	out := authority.VouchAnswered{AskedAt: process.Now(), Epoch: request.Epoch}
+	asked := process.Now()
+	out := authority.VouchAnswered{Epoch: request.Epoch, Nonce: request.Nonce}
 	reply, err := p.word.Vouch(ctx, request)
 	out.At = process.Now()
-	if err != nil || reply.Nonce != request.Nonce || reply.Voucher == request.Asker || reply.Epoch != request.Epoch {
+	if err != nil || reply.Voucher == request.Asker || reply.Epoch != request.Epoch {
 		return out
 	}
+	out.Nonce, out.Data = reply.Nonce, reply.VoucherData
 	out.Answered, out.Given = true, reply.Given
 	out.Known, out.Open, out.TakesItself = reply.KnownEpoch, reply.Open, reply.TakesItself
 	holder, err := pair.ParseHolder(reply.Holder)
@@ -83,7 +85,7 @@ func (p *peerLink) vouch(ctx context.Context, request agentapi.VouchRequest, fre
 	}
 	out.Holder = holder
 	p.mu.Lock()
-	p.heardAt = max(p.heardAt, out.AskedAt)
+	p.heardAt = max(p.heardAt, asked)
 	p.mu.Unlock()
 	return out
 }

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agentapi"
-	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/pair"
 )
@@ -215,14 +215,11 @@ func (r *replication) compare(ctx context.Context, epoch pair.Epoch) error {
 	if err != nil {
 		return err
 	}
-	if peer.PairUID != r.a.env.PairUID || peer.Server == nil || peer.KnownEpoch > epoch {
-		return errors.New("the peer does not say what it has at this epoch")
-	}
-	theirs, err := gtid.Parse(peer.Server.BinlogGTIDs)
+	errant, err := judge.Errant(status, peer, r.a.env.PairUID, epoch)
 	if err != nil {
 		return err
 	}
-	if errant := status.Binlog.Union(status.Received).Subtract(theirs); !errant.IsEmpty() {
+	if !errant.IsEmpty() {
 		r.a.state.problem(agentapi.ProblemErrant, fmt.Sprintf(
 			"this member has %d transactions that the primary lacks, such as %.200s; it does not replicate until it is rewound or seeded anew",
 			errant.Count(), errant))
@@ -301,35 +298,17 @@ func (r *replication) leadPeer(ctx context.Context, epoch pair.Epoch, status mys
 	if err != nil {
 		return err
 	}
-	if err := r.harmless(ctx, epoch, peer); err != nil {
+	status, err = r.a.ops.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if err := (judge.Reverse{PairUID: r.a.env.PairUID, Epoch: epoch, Peer: peer}).MayOpen(status); err != nil {
 		return err
 	}
 	if err := r.connect(ctx, true); err != nil {
 		return err
 	}
 	r.cleared = r.key(orderLead, epoch, peer.Mysqld.Incarnation)
-	return nil
-}
-
-func (r *replication) harmless(ctx context.Context, epoch pair.Epoch, peer *agentapi.State) error {
-	s := peer.Server
-	switch {
-	case peer.PairUID != r.a.env.PairUID || peer.KnownEpoch != epoch || peer.Phase != agentapi.PhaseClosed || s == nil:
-		return errors.New("the peer has not answered closed at this epoch")
-	case !s.SuperReadOnly || s.WaitSessions > 0 || s.Waiting:
-		return errors.New("the peer is not closed for writes, or commits wait there")
-	}
-	theirs, err := gtid.Parse(s.BinlogGTIDs)
-	if err != nil {
-		return err
-	}
-	status, err := r.a.ops.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if !status.Executed.Covers(theirs) {
-		return errors.New("the peer has transactions that are not here")
-	}
 	return nil
 }
 

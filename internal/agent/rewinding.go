@@ -31,7 +31,7 @@ func (a *Agent) orderRewind(ctx context.Context, c agentapi.RewindCommand) (agen
 	if err != nil {
 		return done, err
 	}
-	if err := a.mayRewind(record, c); err != nil {
+	if err := a.giving(record).MayRewind(c); err != nil {
 		return done, refuse(agentapi.ErrorRefused, "%v", err)
 	}
 	switch err := a.occupy(agentapi.PhaseHeld, ""); {
@@ -43,31 +43,6 @@ func (a *Agent) orderRewind(ctx context.Context, c agentapi.RewindCommand) (agen
 	a.state.bump()
 	go a.rewind(a.ctx, keep)
 	return done, nil
-}
-
-func (a *Agent) mayRewind(record authority.Record, c agentapi.RewindCommand) error {
-	self, view, id := a.env.PodName, a.state.view(), a.getIdentity()
-	left := record.Left
-	switch {
-	case record.PairUID != a.env.PairUID:
-		return errors.New("the Lease is of another pair")
-	case record.Epoch != c.Epoch || record.Ledger.Version != c.LedgerVersion:
-		return fmt.Errorf("the Lease is at epoch %d and ledger version %d, the command names %d and %d",
-			record.Epoch, record.Ledger.Version, c.Epoch, c.LedgerVersion)
-	case record.Holder.Member != a.env.Peer:
-		return fmt.Errorf("the holder is %q and not the peer", record.Holder)
-	case record.Ledger.InSync(self) || record.Ledger.State == authority.Joining:
-		return fmt.Errorf("the ledger is %s: this member's data may be wanted", record.Ledger.State)
-	case id.Void || id.DataID != c.Target || record.Data[self] != c.Target:
-		return fmt.Errorf("the volume holds data %q, the Lease names %q, the command is about %q", id.DataID, record.Data[self], c.Target)
-	case view.Serving != authority.Stopped || view.Durable.OpenAt == 0:
-		return errors.New("mysqld is not held after an unclean end")
-	case view.Durable.Touched:
-		return errors.New("mysqld was started since the unclean end: the tail is committed")
-	case left == nil || left.Member != self || left.DataID != id.DataID || left.Epoch != view.Durable.OpenAt || !left.Clean:
-		return errors.New("the Lease does not say that what this member left behind was never acknowledged")
-	}
-	return nil
 }
 
 func (a *Agent) rewind(ctx context.Context, keep gtid.Set) {

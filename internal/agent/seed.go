@@ -10,7 +10,6 @@ import (
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/mysqlops"
-	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // seed replaces this member's data by a copy of the donor's. The data is void, on the
@@ -162,29 +161,5 @@ func (a *Agent) settle(ctx context.Context) error {
 		return err
 	}
 	a.setIdentity(id)
-	return nil
-}
-
-// maySeed is the agent's own reading of the Lease against a command that gives data up.
-func (a *Agent) maySeed(record authority.Record, head agentapi.Command, donor pair.MemberName, target pair.DataID) error {
-	self := a.env.PodName
-	id := a.getIdentity()
-	switch {
-	case record.PairUID != a.env.PairUID:
-		return errors.New("the Lease is of another pair")
-	case record.Epoch != head.Epoch || record.Ledger.Version != head.LedgerVersion:
-		return fmt.Errorf("the Lease is at epoch %d and ledger version %d, the command names %d and %d",
-			record.Epoch, record.Ledger.Version, head.Epoch, head.LedgerVersion)
-	case record.Holder.Member == self:
-		return errors.New("this member is the holder")
-	case record.Holder.Member != donor || donor != a.env.Peer:
-		return fmt.Errorf("the holder is %q and not the donor %q", record.Holder, donor)
-	case record.Ledger.InSync(self) || record.Ledger.State == authority.Joining:
-		return fmt.Errorf("the ledger is %s: this member's data may be wanted", record.Ledger.State)
-	case record.Data[self] != "":
-		return fmt.Errorf("the Lease still names data %q of this member", record.Data[self])
-	case id.DataID != target && !id.Void:
-		return fmt.Errorf("the volume holds data %q, the command is about %q", id.DataID, target)
-	}
 	return nil
 }

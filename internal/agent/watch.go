@@ -179,7 +179,7 @@ func (w *watch) cutForeign(ctx context.Context, status mysqlops.Status) {
 	}
 	foreign := false
 	for _, d := range status.DumpThreads {
-		foreign = foreign || d.User != mysqlops.UserReplication || uuid != "" && d.ReplicaUUID != uuid
+		foreign = foreign || d.IsForeign(mysqlops.UserReplication, uuid)
 	}
 	if !foreign {
 		a.state.resolve(agentapi.ProblemForeignReplica)

@@ -86,7 +86,7 @@ type VouchRequest struct {
 type VouchReply struct {
 	Nonce       string          `json:"nonce"`
 	Voucher     pair.MemberName `json:"voucher"`
-	VoucherUID  pair.PodUID     `json:"voucherUID"`
+	VoucherData pair.DataID     `json:"voucherData"` // the data it speaks for
 	AgentStart  pair.AgentStart `json:"agentStart"`
 	Epoch       pair.Epoch      `json:"epoch"`
 	Given       bool            `json:"given"`

@@ -5,7 +5,6 @@ import (
 
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
-	"github.com/dbpair/dbpair/internal/planted"
 )
 
 // Grounds says by what right a member is appointed.
@@ -81,9 +80,6 @@ func (c Appoint) Missing(r Record) []fencing.Subject {
 }
 
 func (c Appoint) proven(r Record, s fencing.Subject) bool {
-	if planted.On("promoteBeforeProof") {
-		return true
-	}
 	if r.EndProof().Closes(s, r.Epoch) {
 		return true
 	}
@@ -144,7 +140,7 @@ func (c Appoint) check(r Record) error {
 		_, err = refuse(c.Name(), "%s at epoch 0", c.Grounds)
 	case c.Grounds == GroundsReturn && (r.LastHolder == nil || r.LastHolder.Holder.Member != c.To.Member || r.LastHolder.DataID != data || !r.Ledger.InSync(c.To.Member)):
 		_, err = refuse(c.Name(), "%s is not the last holder with its data, in sync", c.To)
-	case c.Grounds == GroundsPromote && !planted.On("noIncarnation") && !planted.On("promoteOutsideLedger") && (r.Ledger.State != Both || c.Incarnation == "" || r.Ledger.Incarnations[c.To.Member] != c.Incarnation):
+	case c.Grounds == GroundsPromote && (r.Ledger.State != Both || c.Incarnation == "" || r.Ledger.Incarnations[c.To.Member] != c.Incarnation):
 		_, err = refuse(c.Name(), "%s is not in sync in its present incarnation", c.To)
 	}
 	return err

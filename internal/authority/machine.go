@@ -43,6 +43,8 @@ type Config struct {
 	Async bool
 	// Seed of the variation of LeaseEvery.
 	Seed uint64
+	// Start names this process; no other of the pair has the same.
+	Start pair.AgentStart
 }
 
 func (c Config) withDefaults() Config {

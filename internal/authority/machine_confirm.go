@@ -1,9 +1,11 @@
 package authority
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
-	"github.com/dbpair/dbpair/internal/planted"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // confirmation is what the right to be open rests on (R2): that this member was the
@@ -25,6 +27,8 @@ type confirmation struct {
 // asking is the state of the questions under way.
 type asking struct {
 	vouchAt, leaseAt   Instant
+	vouches            []question // asked less than T ago and not answered
+	count              int        // of questions to the peer
 	vouchOut, leaseOut bool
 	asked              bool // a vouch was ever asked
 	leaseEver          bool
@@ -39,6 +43,12 @@ type asking struct {
 	tailAt             Instant
 }
 
+// question is one put to the peer.
+type question struct {
+	nonce string
+	at    Instant // before it was sent
+}
+
 // isHolder reports whether this process has read that this member is the holder at the
 // highest epoch known.
 func (m *Machine) isHolder() bool { return m.rec != nil && m.takesItself() }
@@ -49,7 +59,7 @@ func (m *Machine) takesItself() bool {
 }
 
 func (m *Machine) expire() {
-	if m.confirm.valid && m.now >= m.confirm.at.Add(m.cfg.T) && !planted.On("noSelfFence") {
+	if m.confirm.valid && m.now >= m.confirm.at.Add(m.cfg.T) {
 		m.lapse()
 	}
 }
@@ -107,35 +117,51 @@ func (m *Machine) leaseRead(e LeaseRead) {
 		m.want.Holder = rec.Holder
 		m.lapse()
 	}
-	if rec.Ledger.Version >= m.want.Ledger && (m.rec == nil || e.AskedAt >= m.recAsked) || planted.On("noLedgerVersions") {
+	if rec.Ledger.Version >= m.want.Ledger && (m.rec == nil || e.AskedAt >= m.recAsked) {
 		m.want.Ledger = rec.Ledger.Version
 		m.rec, m.recAsked = &rec, e.AskedAt
 	}
 	if m.takesItself() {
 		m.confirm.named = max(m.confirm.named, e.AskedAt)
-		if planted.On("leaseFromReply") {
-			e.AskedAt = m.now
-		}
 		m.confirmed(e.AskedAt)
 	} else {
 		m.confirm.valid = false
 	}
 }
 
-func (m *Machine) vouchAnswered(e VouchAnswered) {
-	if e.AskedAt >= m.ask.vouchAt {
-		m.ask.vouchOut = false
-		m.ask.vouchMissed = !e.Answered || !e.Given
+// answered is when the question with this nonce was put; false when none was, or it has
+// been answered: an answer counts once, and from before its own question (R3).
+func (m *Machine) answered(nonce string) (at Instant, ok bool) {
+	i := slices.IndexFunc(m.ask.vouches, func(q question) bool { return q.nonce == nonce })
+	if i < 0 {
+		return 0, false
 	}
+	at = m.ask.vouches[i].at
+	m.ask.vouches = slices.Delete(m.ask.vouches, i, i+1)
+	return at, true
+}
+
+func (m *Machine) vouchAnswered(e VouchAnswered) {
 	if !e.Answered {
+		if n := len(m.ask.vouches); n > 0 && m.ask.vouches[n-1].nonce == e.Nonce {
+			m.ask.vouchOut, m.ask.vouchMissed = false, true
+		}
 		return
 	}
-	m.ask.peerHeard = max(m.ask.peerHeard, e.AskedAt)
+	asked, ok := m.answered(e.Nonce)
+	if !ok {
+		return
+	}
+	given := e.Given && m.speaksForPeer(e.Data)
+	if asked >= m.ask.vouchAt {
+		m.ask.vouchOut, m.ask.vouchMissed = false, !given
+	}
+	m.ask.peerHeard = max(m.ask.peerHeard, asked)
 	if e.Known > m.want.Known {
 		m.raise(e.Known)
 		return
 	}
-	if !e.Given || e.Epoch != m.want.Known || !m.takesItself() || e.Open || e.TakesItself {
+	if !given || e.Epoch != m.want.Known || !m.takesItself() || e.Open || e.TakesItself {
 		return
 	}
 	names := e.Known == m.want.Known && !e.Holder.Nobody()
@@ -143,22 +169,27 @@ func (m *Machine) vouchAnswered(e VouchAnswered) {
 		return
 	}
 	if names {
-		m.confirm.named = max(m.confirm.named, e.AskedAt)
+		m.confirm.named = max(m.confirm.named, asked)
 	}
-	if e.AskedAt >= m.confirm.lapsed {
+	if asked >= m.confirm.lapsed && m.rec != nil {
 		m.confirm.word = true
 	}
-	if planted.On("vouchFromReply") {
-		e.AskedAt = m.now
-	}
-	m.confirmed(e.AskedAt)
+	m.confirmed(asked)
+}
+
+// speaksForPeer reports whether the voucher's data is what the Lease knows the peer by. A
+// process of the peer that was given up with its volume and lives on somewhere knows of no
+// revocation, and nobody asks it to cease. Before the first reading there is nothing to
+// compare with, and nothing opens.
+func (m *Machine) speaksForPeer(data pair.DataID) bool {
+	return m.rec == nil || data != "" && m.rec.Data[m.cfg.Peer] == data
 }
 
 // vouchAsked gives or refuses the word (R5, F4).
 func (m *Machine) vouchAsked(e VouchAsked) {
 	why := m.whyNoVouch(e)
 	m.do(AnswerVouch{
-		Nonce: e.Nonce, Epoch: e.Epoch, Given: why == "", Why: why, Known: m.want.Known, Holder: m.want.Holder,
+		Nonce: e.Nonce, Epoch: e.Epoch, Given: why == "", Why: why, Data: m.want.DataID, Known: m.want.Known, Holder: m.want.Holder,
 		Open: m.serving.mayWrite(), TakesItself: m.takesItself(),
 	})
 }
@@ -173,7 +204,7 @@ func (m *Machine) whyNoVouch(e VouchAsked) string {
 		return "no data, or void data"
 	case !m.epochFile:
 		return "the epoch file was not readable at the start"
-	case !m.readEver && !planted.On("F4"):
+	case !m.readEver:
 		return "the Lease has not been read since the start"
 	case e.Epoch < m.want.Known:
 		return "a higher epoch is known"
@@ -204,7 +235,7 @@ func (m *Machine) questions() {
 		m.ask.leaseOut, m.ask.leaseMissed = false, true
 	}
 	if confirm && !m.ask.vouchOut && (!m.ask.asked || m.now >= m.ask.vouchAt.Add(pace)) {
-		m.do(AskVouch{Epoch: m.want.Known, Limit: pace, Fresh: m.ask.vouchMissed})
+		m.do(AskVouch{Nonce: m.put(), Epoch: m.want.Known, Limit: pace, Fresh: m.ask.vouchMissed})
 		m.ask.vouchAt, m.ask.vouchOut, m.ask.asked = m.now, true, true
 	}
 	if m.ask.look || !m.ask.leaseOut && m.leaseDue(confirm) {
@@ -212,6 +243,15 @@ func (m *Machine) questions() {
 		m.ask.leaseAt, m.ask.leaseOut, m.ask.leaseEver, m.ask.look = m.now, true, true, false
 		m.ask.leaseNext = m.now.Add(m.cfg.LeaseEvery + m.vary())
 	}
+}
+
+// put notes a question to the peer, put now, and names it.
+func (m *Machine) put() (nonce string) {
+	m.ask.vouches = slices.DeleteFunc(m.ask.vouches, func(q question) bool { return q.at.Add(m.cfg.T) <= m.now })
+	m.ask.count++
+	nonce = fmt.Sprintf("%s/%d", m.cfg.Start, m.ask.count)
+	m.ask.vouches = append(m.ask.vouches, question{nonce, m.now})
+	return nonce
 }
 
 func (m *Machine) leaseDue(confirm bool) bool {

@@ -29,16 +29,19 @@ type LeaseRead struct {
 	Record      Record
 }
 
-// VouchAnswered is the end of an AskVouch. The caller has checked that the nonce is that
-// of the request.
+// VouchAnswered is the end of an AskVouch.
 type VouchAnswered struct {
-	AskedAt, At Instant
+	At Instant
+	// Nonce that came with the answer; that of the request when none came.
+	Nonce string
 	// Epoch that was asked for.
 	Epoch pair.Epoch
 	// Answered is false when no answer came in time.
 	Answered bool
 	// Given, and what the voucher knows.
-	Given       bool
+	Given bool
+	// Data that the voucher speaks for.
+	Data        pair.DataID
 	Known       pair.Epoch
 	Holder      pair.Holder
 	Open        bool
@@ -190,6 +193,8 @@ type ReadLease struct {
 
 // AskVouch asks the peer's agent for its word, within Limit. Answer: VouchAnswered.
 type AskVouch struct {
+	// Nonce the answer has to carry.
+	Nonce string
 	Epoch pair.Epoch
 	Limit time.Duration
 	Fresh bool
@@ -197,10 +202,12 @@ type AskVouch struct {
 
 // AnswerVouch is the word that was asked for.
 type AnswerVouch struct {
-	Nonce       string
-	Epoch       pair.Epoch
-	Given       bool
-	Why         string
+	Nonce string
+	Epoch pair.Epoch
+	Given bool
+	Why   string
+	// Data that is spoken for.
+	Data        pair.DataID
 	Known       pair.Epoch
 	Holder      pair.Holder
 	Open        bool

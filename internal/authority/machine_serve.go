@@ -1,7 +1,5 @@
 package authority
 
-import "github.com/dbpair/dbpair/internal/planted"
-
 // killAt is when an open mysqld has to be killed; 0 for never.
 func (m *Machine) killAt() Instant {
 	if !m.serving.mayWrite() {
@@ -19,11 +17,8 @@ func (m *Machine) softAt() Instant {
 }
 
 func (m *Machine) setDeadman(at Instant) {
-	if m.deadman != at && !planted.On("noDeadman") {
+	if m.deadman != at {
 		m.deadman = at
-		if planted.On("noSelfFence") {
-			at = 0
-		}
 		m.do(SetDeadman{Deadline: at})
 	}
 }
@@ -55,11 +50,11 @@ func (m *Machine) enforce() {
 	switch m.serving {
 	case Opening, Serves:
 		switch {
-		case m.now >= m.killAt() && !planted.On("noSelfFence") && !planted.On("noDeadman"):
+		case m.now >= m.killAt():
 			m.kill("no confirmation came in time")
 		case !m.takesItself():
 			m.close("this member is not the holder")
-		case (!holds || m.now >= m.softAt()) && !planted.On("noSelfFence") && !planted.On("noDeadman"):
+		case !holds || m.now >= m.softAt():
 			m.close("no confirmation came in time")
 		}
 	case Closing:
@@ -134,7 +129,7 @@ func (m *Machine) serveOpen() {
 		return
 	}
 	version := m.rec.Ledger.Version
-	if version > m.run.acted || planted.On("noLedgerVersions") && version != m.run.acted || version == m.run.acted && m.mustWait() != m.run.waiting {
+	if version > m.run.acted || version == m.run.acted && m.mustWait() != m.run.waiting {
 		m.run.asked, m.run.askedWaiting = version, m.mustWait()
 		m.do(SetWaiting{Waiting: m.mustWait(), Version: version})
 	}
@@ -183,7 +178,7 @@ func (m *Machine) startMysqld() {
 
 // tailBlocks reports whether a tail that recovery committed keeps this member closed.
 func (m *Machine) tailBlocks() bool {
-	return m.run.tail && !m.run.tailCovered && !m.cfg.Async && !m.solo() && !planted.On("noTailRule")
+	return m.run.tail && !m.run.tailCovered && !m.cfg.Async && !m.solo()
 }
 
 func (m *Machine) tryOpen() {
@@ -221,7 +216,7 @@ func (m *Machine) mayOpen() bool {
 	if c.fresh {
 		return m.now < m.recAsked.Add(m.cfg.T)
 	}
-	return c.word || planted.On("F12")
+	return c.word
 }
 
 // follow replicates from the holder, unless the ack fence of this epoch says no (F6).

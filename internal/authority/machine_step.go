@@ -2,7 +2,6 @@ package authority
 
 import (
 	"github.com/dbpair/dbpair/internal/pair"
-	"github.com/dbpair/dbpair/internal/planted"
 )
 
 // Step takes one event and returns what is to be done, in order.
@@ -198,11 +197,7 @@ func (m *Machine) write() {
 	m.persist++
 	m.persisted = false
 	m.inFlight = m.want
-	d := m.want
-	if planted.On("F4") {
-		d.Known, d.Ceased, d.Holder, d.HolderRead = 0, 0, pair.Holder{}, false
-	}
-	m.do(Persist{Seq: m.persist, Durable: d})
+	m.do(Persist{Seq: m.persist, Durable: m.want})
 }
 
 // raise learns an epoch above all known ones: what was confirmed is confirmed no more.

@@ -60,8 +60,19 @@ func (r *rig) read(rec Record) []Action {
 	return r.step(LeaseRead{AskedAt: r.now, At: r.now, Outcome: ReadFound, Record: rec})
 }
 
-func (r *rig) word(e pair.Epoch) []Action {
-	return r.step(VouchAnswered{AskedAt: r.now, At: r.now, Epoch: e, Answered: true, Given: true, Known: e, Holder: me})
+// word answers the newest question to the peer, or the next one.
+func (r *rig) word(e pair.Epoch) []Action { return r.step(r.answer(e, "data-1")) }
+
+func (r *rig) answer(e pair.Epoch, data pair.DataID) VouchAnswered {
+	r.t.Helper()
+	for range 20 {
+		if n := len(r.m.ask.vouches); n > 0 {
+			return VouchAnswered{At: r.now, Nonce: r.m.ask.vouches[n-1].nonce, Epoch: e, Answered: true, Given: true, Data: data, Known: e, Holder: me}
+		}
+		r.after(testT / 16)
+	}
+	r.t.Fatal("the peer is not asked")
+	return VouchAnswered{}
 }
 
 func (r *rig) order(kind CommandKind, e pair.Epoch, v pair.LedgerVersion) []Action {
@@ -232,12 +243,69 @@ func TestWithoutConfirmationItClosesSoftlyAndIsKilledByT(t *testing.T) {
 
 func TestAConfirmationCountsFromBeforeItWasAskedFor(t *testing.T) {
 	r := opened(t, both(1))
+	r.after(testT / 4)
+	answer := r.answer(2, "data-1")
 	asked := r.now
-	r.now = r.now.Add(time.Second)
-	out := r.step(VouchAnswered{AskedAt: asked.Add(500 * time.Millisecond), At: r.now, Epoch: 2, Answered: true, Given: true, Known: 2, Holder: me})
-	d := must[SetDeadman](t, "a new confirmation", out)
-	if want := asked.Add(500*time.Millisecond + testT); d.Deadline >= want {
+	r.now = r.now.Add(500 * time.Millisecond)
+	d := must[SetDeadman](t, "a new confirmation", r.step(answer))
+	if d.Deadline >= asked.Add(testT) {
 		t.Errorf("deadman at %s, counted from the answer", d.Deadline.Sub(asked))
+	}
+}
+
+func TestAVouchThatDoesNotCount(t *testing.T) {
+	cases := map[string]func(*rig, VouchAnswered) VouchAnswered{
+		"the answer to another question": func(_ *rig, v VouchAnswered) VouchAnswered {
+			v.Nonce += "0"
+			return v
+		},
+		"the same answer a second time": func(r *rig, v VouchAnswered) VouchAnswered {
+			r.step(v)
+			r.after(testT / 4)
+			return v
+		},
+		"the answer to a question put longer than T ago": func(r *rig, v VouchAnswered) VouchAnswered {
+			r.now = r.now.Add(testT)
+			return v
+		},
+		"by a process whose data the Lease does not know": func(_ *rig, v VouchAnswered) VouchAnswered {
+			v.Data = "data-of-a-volume-given-up"
+			return v
+		},
+		"by a process without data": func(_ *rig, v VouchAnswered) VouchAnswered {
+			v.Data = ""
+			return v
+		},
+	}
+	for name, change := range cases {
+		t.Run(name, func(t *testing.T) {
+			r := opened(t, both(1))
+			r.after(testT / 4)
+			v := change(r, r.answer(2, "data-1"))
+			before := r.m.View().ConfirmedAt
+			r.now = r.now.Add(time.Millisecond)
+			v.At = r.now
+			mustNot[SetDeadman](t, name, r.step(v))
+			if at := r.m.View().ConfirmedAt; at != before {
+				t.Errorf("confirmed at %s, before at %s", at.Sub(0), before.Sub(0))
+			}
+		})
+	}
+}
+
+func TestAQuestionToThePeerIsNamedOnce(t *testing.T) {
+	seen := map[string]bool{}
+	for _, start := range []pair.AgentStart{"a", "b"} {
+		cfg := testConfig()
+		cfg.Start = start
+		m := NewMachine(cfg, Durable{}, 0)
+		for range 50 {
+			if n := m.put(); seen[n] {
+				t.Fatalf("nonce %q twice", n)
+			} else {
+				seen[n] = true
+			}
+		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
-	"github.com/dbpair/dbpair/internal/planted"
 )
 
 // LedgerState says which members hold every acknowledged write, and whether the primary
@@ -43,9 +42,6 @@ func (l Ledger) InSync(m pair.MemberName) bool {
 // MustWait reports whether an open member may acknowledge a write only after its peer
 // has it. Unknown states wait.
 func (l Ledger) MustWait(m pair.MemberName) bool {
-	if planted.On("F1") && l.State == Joining {
-		return false
-	}
 	return l.State != Solo || l.First != m
 }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/pair"
-	"github.com/dbpair/dbpair/internal/planted"
 )
 
 // beginJoining compares the passive's binlog with the primary's, in this order: what the
@@ -71,7 +70,7 @@ func (r *Runner) concludeJoining(ctx context.Context, o failover.Observation, s 
 		return Result{}, fmt.Errorf("received by %s: %w", s.Passive, err)
 	}
 	switch {
-	case after.Incarnation == "" || after.Incarnation != before.Incarnation && !planted.On("noIncarnation"):
+	case after.Incarnation == "" || after.Incarnation != before.Incarnation:
 		return Result{Pending: fmt.Sprintf("mysqld of %s was restarted meanwhile", s.Passive.Member)}, nil
 	case !after.Covers:
 		return Result{Pending: fmt.Sprintf("%s has not received %s yet", s.Passive.Member, after.Missing)}, nil
@@ -93,9 +92,9 @@ func unfit(snap agentapi.SnapshotReply, version pair.LedgerVersion) string {
 	switch {
 	case snap.LedgerVersion != version:
 		return fmt.Sprintf("the primary acts on ledger version %d, not %d", snap.LedgerVersion, version)
-	case !snap.Waiting && !planted.On("F1"):
+	case !snap.Waiting:
 		return "the primary does not wait for acknowledgements yet"
-	case snap.SemiSyncClients != 1 && !planted.On("thirdAcker"):
+	case snap.SemiSyncClients != 1:
 		return fmt.Sprintf("%d semi-sync clients are connected to the primary, not one", snap.SemiSyncClients)
 	case snap.Incarnation == "":
 		return "the primary's mysqld does not run"

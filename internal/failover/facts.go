@@ -9,7 +9,6 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
-	"github.com/dbpair/dbpair/internal/planted"
 )
 
 // EpochLabel is the key by which the client Service finds its one pod at an epoch.
@@ -137,7 +136,7 @@ func not(lasting bool, format string, args ...any) candidacy {
 // candidacyOf judges a member as the one to take over from the other.
 func (l *look) candidacyOf(m *Member) candidacy {
 	switch {
-	case l.Settings.Lossless && l.rec.Ledger.State != authority.Both && !planted.On("promoteOutsideLedger"):
+	case l.Settings.Lossless && l.rec.Ledger.State != authority.Both:
 		return not(true, "the ledger is %s(%s): %s may lack acknowledged writes", l.rec.Ledger.State, l.rec.Ledger.First, m.Name)
 	case l.rec.Data[m.Name] == "":
 		return not(true, "nobody vouches for the data of %s", m.Name)
@@ -155,7 +154,7 @@ func (l *look) candidacyOf(m *Member) candidacy {
 		return not(true, "%s has transactions that are not the pair's", m.Name)
 	}
 	if l.Settings.Lossless {
-		if entered := l.rec.Ledger.Incarnations[m.Name]; m.State.Mysqld.Incarnation != entered && !planted.On("noIncarnation") && !planted.On("promoteOutsideLedger") {
+		if entered := l.rec.Ledger.Incarnations[m.Name]; m.State.Mysqld.Incarnation != entered {
 			return not(true, "mysqld of %s was restarted since it was last in sync", m.Name)
 		}
 		return candidacy{ok: true}

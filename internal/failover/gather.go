@@ -6,7 +6,6 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
-	"github.com/dbpair/dbpair/internal/planted"
 )
 
 // gathered is what is known about the pods that must be closed, and how to learn more.
@@ -51,7 +50,7 @@ func (l *look) gather(c course) gathered {
 // expired: the authority of a pod has run out. In Async that counts only if opted in,
 // since a machine that a hypervisor stopped would go on acknowledging.
 func (l *look) expired(s fencing.Subject) (fencing.Proof, time.Duration) {
-	if !l.Settings.Lossless && !l.Settings.AsyncAnyProof && !planted.On("F13") {
+	if !l.Settings.Lossless && !l.Settings.AsyncAnyProof {
 		return fencing.Proof{}, 0
 	}
 	return l.Evidence.Expired(fencing.Expiry{
@@ -72,7 +71,7 @@ func (l *look) evidenceSteps(s fencing.Subject) []Step {
 	if present && m.Pod.IP != "" && !m.Pod.Ended.Terminated {
 		steps = append(steps, Fence{Subject: s})
 	}
-	if present && m.Pod.Deleting && m.Pod.Ended.Terminated || planted.On("forcedDeleteIsProof") && !present {
+	if present && m.Pod.Deleting && m.Pod.Ended.Terminated {
 		steps = append(steps, ProvePod{Subject: s})
 	}
 	waited := l.sinceEpoch() > l.rec.LeaseDuration+l.Settings.SafetyMargin

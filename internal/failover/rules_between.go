@@ -9,7 +9,6 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
-	"github.com/dbpair/dbpair/internal/planted"
 )
 
 // betweenRules apply while nobody is the holder. Exactly one of ForcePromotion,
@@ -40,11 +39,6 @@ type course struct {
 // opening are the steps that every course begins with: the Service to the door of the
 // member that is meant.
 func (l *look) doorTo(m *Member) []Step {
-	if planted.On("serviceEarly") {
-		if step, ok := l.pointTo(m, LeadsOpen); ok {
-			return []Step{step}
-		}
-	}
 	if step, ok := l.pointTo(m, LeadsDoor); ok {
 		return []Step{step}
 	}
@@ -302,9 +296,6 @@ func (l *look) returns(replaced bool, fact string) (Plan, bool) {
 
 // abandon: no candidate; the last holder goes on in the same pod, at a new epoch.
 func abandon(l *look) (Plan, bool) {
-	if planted.On("F10") {
-		return no()
-	}
 	return l.returns(false, "nobody can take over in its place: %s goes on")
 }
 

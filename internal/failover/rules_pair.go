@@ -6,7 +6,6 @@ import (
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/pair"
-	"github.com/dbpair/dbpair/internal/planted"
 )
 
 // pairRules come first, whatever the authority says.
@@ -152,7 +151,7 @@ func authorityMalformed(l *look) (Plan, bool) {
 }
 
 func authorityRolledBack(l *look) (Plan, bool) {
-	if l.Authority.Reading != Read || planted.On("F12") {
+	if l.Authority.Reading != Read {
 		return no()
 	}
 	for i := range l.Members {
@@ -168,7 +167,7 @@ func authorityRolledBack(l *look) (Plan, bool) {
 }
 
 func authorityChangedByOthers(l *look) (Plan, bool) {
-	if l.Authority.Reading != Read || l.Authority.Remembered == nil || planted.On("F12") || l.Authority.Remembered.Follows(l.rec) {
+	if l.Authority.Reading != Read || l.Authority.Remembered == nil || l.Authority.Remembered.Follows(l.rec) {
 		return no()
 	}
 	return doubt(VerbAdopt, "the Lease was changed by somebody else: epoch %d and ledger %d came after epoch %d and ledger %d. Name the member whose data is the truth",

@@ -7,7 +7,6 @@ import (
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/pair"
-	"github.com/dbpair/dbpair/internal/planted"
 )
 
 func passiveAway(l *look) (Plan, bool) {
@@ -100,7 +99,7 @@ func rewindTail(l *look) (Plan, bool) {
 		return act(fmt.Sprintf("%s waits to hear who is the primary", m.Name), Look{Member: m.Name})
 	case left == nil || left.Member != m.Name || left.DataID != m.State.DataID || left.Epoch != m.State.UncleanAt:
 		return hold(VerbNone, "%s ended uncleanly at epoch %d and the authority does not say that its tail holds nothing acknowledged: its data is kept as it is. To copy it anew, delete its volume claim and pod", m.Name, m.State.UncleanAt)
-	case !left.Clean && !planted.On("F5"):
+	case !left.Clean:
 		return hold(VerbNone, "%s lost the authority without it being certain that its tail holds nothing acknowledged (%s): its data is kept as it is. To copy it anew, delete its volume claim and pod", m.Name, left.Proof)
 	case m.State.Touched:
 		return hold(VerbNone, "mysqld of %s was started after its unclean end: its tail cannot be cut any more and is kept. To copy it anew, delete its volume claim and pod", m.Name)
@@ -168,7 +167,7 @@ func incarnationChanged(l *look) (Plan, bool) {
 	if !l.Settings.Lossless || l.rec.Ledger.State != authority.Both || !m.heard() || m.State.Mysqld.Incarnation == "" {
 		return no()
 	}
-	if m.State.Mysqld.Incarnation == l.rec.Ledger.Incarnations[m.Name] || planted.On("noIncarnation") {
+	if m.State.Mysqld.Incarnation == l.rec.Ledger.Incarnations[m.Name] {
 		return no()
 	}
 	step, ok := l.subjectsForJoining()
@@ -203,7 +202,7 @@ func awaitWaiting(l *look) (Plan, bool) {
 // acts: the open holder acts on the present ledger version, and waits.
 func (l *look) acts() bool {
 	s := l.holder.State
-	return s != nil && s.ActedLedger == l.rec.Ledger.Version && s.Server != nil && (s.Server.Waiting || planted.On("F1"))
+	return s != nil && s.ActedLedger == l.rec.Ledger.Version && s.Server != nil && s.Server.Waiting
 }
 
 func concludeJoining(l *look) (Plan, bool) {

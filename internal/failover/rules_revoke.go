@@ -181,9 +181,10 @@ func holderNeedsWord(l *look) (Plan, bool) {
 	return l.revoke(RuleHolderNeedsWord, "", m, fmt.Sprintf("%s is closed, knows this epoch already and cannot get the word of %s", m.Name, l.passive.Name))
 }
 
-// lacksWord: the agent answers and has no data, so that its word is worth nothing.
+// lacksWord: the agent answers and does not have the data that the authority knows the
+// member by, so that its word is worth nothing.
 func (l *look) lacksWord(m *Member) bool {
-	return l.lostData(m) || needsSeed(m) || m.State.Phase == agentapi.PhaseSeeding || m.State.Phase == agentapi.PhaseVolumeInUse
+	return m.State.DataID != l.rec.Data[m.Name] || l.lostData(m) || needsSeed(m) || m.State.Phase == agentapi.PhaseSeeding || m.State.Phase == agentapi.PhaseVolumeInUse
 }
 
 // due says why a failover would be called for.

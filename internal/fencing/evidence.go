@@ -6,7 +6,6 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/pair"
-	"github.com/dbpair/dbpair/internal/planted"
 )
 
 // matches refuses an answer that is not the one to this request, or that does not say
@@ -141,9 +140,6 @@ type Expiry struct {
 func (b *Book) Expired(x Expiry, now time.Time) (p Proof, remaining time.Duration) {
 	from, seen := b.Since(x.Epoch)
 	acked, ceased := b.CeasedAt(x.Voucher, x.Epoch)
-	if planted.On("expiryTooSoon") {
-		x.Lease, x.Margin = x.Lease/2, 0
-	}
 	if !seen || !ceased || x.Subject.PodUID == "" || x.Lease <= 0 {
 		return Proof{}, -1
 	}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/dbpair/dbpair/internal/pair"
-	"github.com/dbpair/dbpair/internal/planted"
 )
 
 // ErrNoProof is wrapped by every error that says why evidence is not a proof.
@@ -56,9 +55,6 @@ func (p Proof) At() time.Time { return p.at }
 func (p Proof) Closes(s Subject, e pair.Epoch) bool {
 	if p.kind == "" || p.subject != s {
 		return false
-	}
-	if planted.On("F3") {
-		return p.epoch <= e
 	}
 	return p.epoch == e || p.kind == PodTerminated && p.epoch < e
 }

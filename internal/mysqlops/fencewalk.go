@@ -174,7 +174,7 @@ func (s *Server) cutForeignDumpThreads(ctx context.Context, account string, peer
 			return err
 		}
 		foreign := choose(all, func(one session) bool {
-			return one.isDump() && (one.user != account || peer != "" && one.dumpThread().ReplicaUUID != peer)
+			return one.isDump() && one.dumpThread().IsForeign(account, peer)
 		})
 		for _, one := range foreign {
 			cut = append(cut, one.dumpThread())

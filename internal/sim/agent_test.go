@@ -3,8 +3,10 @@ package sim
 import (
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -29,7 +31,7 @@ type agentSim struct {
 	exits     int
 	ledger    *agentapi.SeenLedger
 	leaseAt   pair.Epoch
-	replay    *authority.VouchAnswered
+	heard     *authority.VouchAnswered // the newest word that came
 }
 
 func startAgent(m *memberSim, p *pod) {
@@ -55,7 +57,7 @@ func (a *agentSim) lockVolume() {
 	a.machine = authority.NewMachine(authority.Config{
 		PairUID: pairUID, Self: pair.Holder{Member: a.m.name, PodUID: a.pod.uid}, Peer: a.w.members[1-a.m.index].name,
 		T: a.w.set.lease, RestartInPlaceAfter: a.w.set.restartInPlace, Async: !a.w.set.lossless, Seed: a.w.rng.Uint64(),
-		LeaseEvery: a.w.set.leaseEvery,
+		LeaseEvery: a.w.set.leaseEvery, Start: a.start,
 	}, v.durable, a.local())
 	if v.id != "" && !v.void {
 		a.step(authority.DataReady{At: a.local(), DataID: v.id, EpochFile: v.remembered})
@@ -240,10 +242,8 @@ func (a *agentSim) open(act authority.Open) {
 		s.waits = act.Waiting
 		s.open = true
 		a.w.opened(s, act)
-		if planted("F6") {
-			s.receive() // the reverse channel, before the old member is known to be closed
-		}
 		a.step(authority.Opened{At: a.local(), OK: true})
+		a.lead(s)
 	})
 }
 
@@ -367,30 +367,42 @@ func (a *agentSim) follow(act authority.Follow) {
 			}
 		})
 	}
-	mine, done := s.data.inBinlog.clone(), false
-	a.toPeer(func(peer *agentSim, answer func(func())) {
-		p := peer.mysqld
-		if p == nil || p.dead || !p.up {
+	mine, done := s.status(), false
+	a.askState(func(peer *agentapi.State) {
+		v := a.machine.View()
+		if done || a.mysqld != s || s.dead || s.open || v.Durable.ReceiverStopped >= act.Epoch || v.Record == nil || v.Record.Epoch != act.Epoch {
 			return
 		}
-		theirs := p.data.inBinlog.clone()
-		answer(func() {
-			v := a.machine.View()
-			if done || a.mysqld != s || s.dead || s.open || v.Durable.ReceiverStopped >= act.Epoch || v.Record == nil || v.Record.Epoch != act.Epoch {
-				return
-			}
-			done = true
-			if mine.missing(theirs) >= 0 {
-				again()
-				return
-			}
-			s.receive()
-		})
+		done = true
+		if errant, err := judge.Errant(mine, peer, pairUID, act.Epoch); err != nil || !errant.IsEmpty() {
+			again()
+			return
+		}
+		s.receive()
 	})
 	a.later(1500*time.Millisecond, func() {
 		if !done {
 			done = true
 			again()
+		}
+	})
+}
+
+// lead looks after the reverse channel of an open member.
+func (a *agentSim) lead(s *mysqld) {
+	due := func() bool { return a.mysqld == s && !s.dead && s.open && s.recv == nil }
+	if !due() {
+		return
+	}
+	epoch := s.epoch
+	a.askState(func(peer *agentapi.State) {
+		if due() && s.epoch == epoch && (judge.Reverse{PairUID: pairUID, Epoch: epoch, Peer: peer}).MayOpen(s.status()) == nil {
+			s.receive()
+		}
+	})
+	a.later(time.Second, func() {
+		if s.epoch == epoch {
+			a.lead(s)
 		}
 	})
 }
@@ -402,10 +414,10 @@ func (a *agentSim) heartbeat() {
 	if s == nil || s.dead || s.gate.stopped > 0 || !s.open {
 		return
 	}
-	if s.foreign && s.waits && !planted("thirdAcker") {
+	if reader := (mysqlops.DumpThread{User: "somebody"}); s.foreign && s.waits && reader.IsForeign(mysqlops.UserReplication, "") {
 		s.foreign = false
 	}
-	if s.oldestWait() > time.Second && s.clients() == 1 && !planted("noHeartbeat") {
+	if s.oldestWait() > time.Second && s.clients() == 1 {
 		s.commit(func(bool, int) {})
 	}
 }

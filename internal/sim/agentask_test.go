@@ -92,17 +92,68 @@ func (a *agentSim) toPeer(ask func(peer *agentSim, answer func(func()))) {
 	})
 }
 
+// askState asks the peer's agent for its state, as it is now.
+func (a *agentSim) askState(got func(*agentapi.State)) {
+	a.toPeer(func(peer *agentSim, answer func(func())) {
+		st := peer.state()
+		if s := peer.mysqld; st.Server != nil && s != nil && !s.dead && s.up {
+			server := *st.Server
+			server.BinlogGTIDs = a.w.gtids(s.data.inBinlog)
+			st.Server = &server
+		}
+		answer(func() { got(st) })
+	})
+}
+
 func (a *agentSim) ping() {
 	a.toPeer(func(_ *agentSim, answer func(func())) { answer(func() {}) })
 	a.later(a.w.set.heartbeat, a.ping)
 	a.heartbeat()
 }
 
+// stray is a process of the passive that lives on, with its volume, after both were given
+// up: the connection that the holder's agent kept leads to it. It hears nothing else.
+type stray struct {
+	lost  *agentSim
+	asker *agentSim
+}
+
+// strayAnswers: the question went to that process. A new connection leads to the new pod.
+func (a *agentSim) strayAnswers(act authority.AskVouch) bool {
+	w := a.w
+	if w.stray == nil || w.stray.asker != a {
+		return false
+	}
+	if act.Fresh {
+		w.stray = nil
+		return false
+	}
+	lost := w.stray.lost
+	asked := authority.VouchAsked{At: lost.local(), PairUID: pairUID, Asker: a.m.name, Epoch: act.Epoch}
+	for _, action := range lost.machine.Step(asked) {
+		v, ok := action.(authority.AnswerVouch)
+		if !ok {
+			continue
+		}
+		a.later(w.between(time.Millisecond, 5*time.Millisecond), func() {
+			a.step(authority.VouchAnswered{
+				At: a.local(), Nonce: act.Nonce, Epoch: v.Epoch, Answered: true, Given: v.Given, Data: v.Data, Known: v.Known, Holder: v.Holder, Open: v.Open, TakesItself: v.TakesItself,
+			})
+		})
+	}
+	return true
+}
+
 func (a *agentSim) askVouch(act authority.AskVouch) {
-	asked, done := a.local(), false
-	if old := a.replay; old != nil && planted("vouchReplayed") {
-		old.AskedAt, old.At = asked, a.local()
-		a.later(time.Millisecond, func() { a.step(*old) })
+	done := false
+	if old := a.heard; old != nil && a.w.now < a.w.faultsEnd && a.w.chance(a.w.set.replayedWords) {
+		// A former answer comes in the place of the one to this question.
+		again := *old
+		again.At = a.local()
+		a.later(time.Millisecond, func() { a.step(again) })
+		return
+	}
+	if a.strayAnswers(act) {
 		return
 	}
 	nonce := a.w.id("n")
@@ -119,11 +170,9 @@ func (a *agentSim) askVouch(act authority.AskVouch) {
 			late(func() {
 				done = true
 				e := authority.VouchAnswered{
-					AskedAt: asked, At: a.local(), Epoch: v.Epoch, Answered: true, Given: v.Given, Known: v.Known, Holder: v.Holder, Open: v.Open, TakesItself: v.TakesItself,
+					At: a.local(), Nonce: act.Nonce, Epoch: v.Epoch, Answered: true, Given: v.Given, Data: v.Data, Known: v.Known, Holder: v.Holder, Open: v.Open, TakesItself: v.TakesItself,
 				}
-				if e.Given && planted("vouchReplayed") {
-					a.replay = &e
-				}
+				a.heard = &e
 				a.step(e)
 			})
 		}
@@ -131,7 +180,7 @@ func (a *agentSim) askVouch(act authority.AskVouch) {
 	})
 	a.later(act.Limit, func() {
 		if !done {
-			a.step(authority.VouchAnswered{AskedAt: asked, At: a.local(), Epoch: act.Epoch})
+			a.step(authority.VouchAnswered{At: a.local(), Nonce: act.Nonce, Epoch: act.Epoch})
 		}
 	})
 }

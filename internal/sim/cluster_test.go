@@ -84,8 +84,9 @@ func (a *apiServer) create(r authority.Record) (string, error) {
 	return a.put(r), nil
 }
 
+// write is conditional on the version; without one it is not, as with a real API server.
 func (a *apiServer) write(r authority.Record, version string) (string, error) {
-	if a.lease == nil || a.leaseRV != version && !planted("blindWrite") {
+	if a.lease == nil || version != "" && a.leaseRV != version {
 		return "", execute.ErrConflict
 	}
 	if r.Epoch < a.lease.Epoch || r.Epoch == a.lease.Epoch && r.Ledger.Version < a.lease.Ledger.Version {
@@ -110,6 +111,7 @@ func (a *apiServer) tell(old *authority.Record, r authority.Record) {
 		return
 	}
 	if old.Ledger.State != r.Ledger.State && r.Epoch > 0 {
+		a.w.checkLedger(r)
 		a.w.happens(trigger(r.Ledger.State))
 	}
 	if !old.Holder.Nobody() && r.Holder.Nobody() {

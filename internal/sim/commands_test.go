@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/execute"
@@ -80,8 +81,7 @@ func (e agentEffects) own(to fencing.Subject, c agentapi.Command, fits func(*age
 		a.toAPI(time.Second, func() func() {
 			l := e.o.w.api.lease
 			return func() {
-				guarded := l != nil && (planted("lateSeed") || l.Epoch == c.Epoch && l.Ledger.Version == c.LedgerVersion && a.machine.View().Known <= c.Epoch)
-				if !guarded || a.busy != "" || !fits(a, *l) {
+				if l == nil || judge.Stale(c, a.machine.View()) != nil || a.busy != "" || !fits(a, *l) {
 					reply(errRefused)
 					return
 				}
@@ -109,11 +109,7 @@ func (e agentEffects) Initialise(_ context.Context, to fencing.Subject, c agenta
 
 func (e agentEffects) Seed(_ context.Context, to fencing.Subject, c agentapi.SeedCommand) error {
 	return e.own(to, c.Command, func(a *agentSim, r authority.Record) bool {
-		if planted("lateSeed") {
-			return true
-		}
-		return r.Holder.Member == c.Donor && !r.Ledger.InSync(a.m.name) && r.Ledger.State == authority.Solo && r.Data[a.m.name] == "" &&
-			(a.m.vol.id == c.Target || a.m.vol.void)
+		return a.giving(r).MaySeed(c) == nil
 	}, func(a *agentSim, _ authority.Record) {
 		a.replaceData(agentapi.PhaseSeeding, c.DataID, func() *dataset {
 			donor := a.w.members[1-a.m.index].running()
@@ -158,8 +154,7 @@ func (a *agentSim) replaceData(phase agentapi.Phase, id pair.DataID, fill func()
 func (e agentEffects) Rewind(_ context.Context, to fencing.Subject, c agentapi.RewindCommand) error {
 	w := e.o.w
 	return e.own(to, c.Command, func(a *agentSim, r authority.Record) bool {
-		return a.mysqld == nil && a.m.vol.id == c.Target && !r.Ledger.InSync(a.m.name) && !r.Holder.Nobody() && r.Holder.Member != a.m.name &&
-			!a.machine.View().Durable.Touched && a.m.vol.data != nil
+		return a.giving(r).MayRewind(c) == nil && a.mysqld == nil && a.m.vol.data != nil
 	}, func(a *agentSim, _ authority.Record) {
 		a.busy = agentapi.PhaseRecovering
 		a.later(w.between(50*time.Millisecond, 500*time.Millisecond), func() {
@@ -188,21 +183,13 @@ func (e agentEffects) Rewind(_ context.Context, to fencing.Subject, c agentapi.R
 }
 
 func (e agentEffects) Snapshot(_ context.Context, to fencing.Subject, c agentapi.Command) (agentapi.SnapshotReply, error) {
-	w := e.o.w
 	got, err := e.o.agent(to, 2*time.Second, func(a *agentSim, reply func(any)) {
 		s := a.mysqld
 		if s == nil || s.dead || !s.up || s.gate.stopped > 0 || a.machine == nil {
 			reply(errRefused)
 			return
 		}
-		set := s.data.inBinlog
-		if planted("executedSnapshot") {
-			set = s.data.committed
-		}
-		reply(agentapi.SnapshotReply{
-			RequestID: c.RequestID, LedgerVersion: a.machine.View().ActedLedger, Incarnation: s.inc, Waiting: s.waits && s.open,
-			SemiSyncClients: s.clients(), BinlogGTIDs: w.gtids(set),
-		})
+		reply(judge.Snapshot(c, s.status(), s.inc, a.machine.View().ActedLedger))
 	})
 	if err != nil {
 		return agentapi.SnapshotReply{}, err
@@ -214,22 +201,18 @@ func (e agentEffects) Snapshot(_ context.Context, to fencing.Subject, c agentapi
 }
 
 func (e agentEffects) Covers(_ context.Context, to fencing.Subject, c agentapi.CoversRequest) (agentapi.CoversReply, error) {
-	w := e.o.w
 	got, err := e.o.agent(to, 2*time.Second, func(a *agentSim, reply func(any)) {
 		s := a.mysqld
 		if s == nil || s.dead || !s.up || s.gate.stopped > 0 {
 			reply(errRefused)
 			return
 		}
-		wanted := w.parse(c.GTIDs)
-		missing := wanted.missing(s.data.received())
-		errant := bitset{}
-		for _, t := range s.data.binlog {
-			if !wanted.has(t) {
-				errant.add(t)
-			}
+		r, err := judge.Covers(c, s.status(), s.inc)
+		if err != nil {
+			reply(err)
+			return
 		}
-		reply(agentapi.CoversReply{RequestID: c.RequestID, Covers: missing < 0, Incarnation: s.inc, Errant: w.gtids(errant)})
+		reply(r)
 	})
 	if err != nil {
 		return agentapi.CoversReply{}, err
@@ -240,19 +223,12 @@ func (e agentEffects) Covers(_ context.Context, to fencing.Subject, c agentapi.C
 	return got.(agentapi.CoversReply), nil
 }
 
-// texts remembers which set a text was written from; a run's texts are its own.
-func (w *world) parse(text string) bitset {
-	var out bitset
-	if text == "" {
-		return out
+// giving is the member as its agent judges by when it is to give data up.
+func (a *agentSim) giving(r authority.Record) judge.Giving {
+	return judge.Giving{
+		PairUID: pairUID, Self: a.m.name, Peer: a.w.members[1-a.m.index].name, DataID: a.m.vol.id, Void: a.m.vol.void,
+		View: a.machine.View(), Record: r,
 	}
-	set := mustParse(text)
-	for t, info := range w.txns {
-		if set.Contains(info.gtid()) {
-			out.add(t)
-		}
-	}
-	return out
 }
 
 func (w *world) inText(text string, t int) bool {

@@ -1,6 +1,7 @@
-// Package sim runs the real Decide, the real executor and the real agent machine against
-// models of the API server, the network, the kubelet, clocks and MySQL, deterministically
-// from a seed, and checks what docs/failover.md promises. It is test code only.
+// Package sim runs the real Decide, the real executor, the real agent machine and what an
+// agent judges by rule against models of the API server, the network, the kubelet, clocks
+// and MySQL, deterministically from a seed, and checks what docs/failover.md promises. It is
+// test code only.
 //
 // Time is virtual and everything runs on one thread: a heap of events, and coroutines for
 // the operators, which call their effects as if they blocked.

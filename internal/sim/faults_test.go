@@ -199,6 +199,12 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 		w.api.opsList[len(w.api.opsList)-1].confirmed = 0
 	case "volumeLost":
 		m.loseVolume()
+	case "strayLeft":
+		holder := w.api.pods[1-m.index]
+		if p := w.api.pods[m.index]; p != nil && p.agent != nil && p.agent.machine != nil && holder != nil && holder.agent != nil {
+			w.stray = &stray{lost: p.agent, asker: holder.agent}
+			m.loseVolume()
+		}
 	case "backupTaken":
 		b := &backup{service: w.api.service, status: w.api.status}
 		if w.api.lease != nil {

@@ -95,6 +95,30 @@ func (w *world) checkRouting(p failover.PointService) {
 	}
 }
 
+// checkLedger: a member that is about to count as in sync is closed, and has nothing that
+// the primary's binlog has not.
+func (w *world) checkLedger(r authority.Record) {
+	if r.Ledger.State == authority.Solo || !w.set.lossless || w.restored {
+		return
+	}
+	for i, m := range w.members {
+		primary := w.members[1-i].vol.data
+		if m.name == r.Holder.Member || w.members[1-i].name != r.Holder.Member || primary == nil {
+			continue
+		}
+		for _, a := range m.boxes {
+			if serves(a.mysqld) {
+				w.violate("joined open", "the ledger becomes %s at epoch %d while %s is open at epoch %d", r.Ledger.State, r.Epoch, m.name, a.mysqld.epoch)
+			}
+		}
+		if d := m.vol.data; d != nil && r.Ledger.State == authority.Both {
+			if t := d.received().missing(primary.inBinlog); t >= 0 {
+				w.violate("joined errant", "%s counts as in sync and has transaction %d, which the primary has not", m.name, t)
+			}
+		}
+	}
+}
+
 // lostData: a member's data is given up. What must not be lost has to be elsewhere.
 func (w *world) lostData(m *memberSim, d *dataset) {
 	if d == nil || !w.set.lossless {
@@ -192,7 +216,7 @@ func (w *world) wedged(p failover.Plan) {
 	terminated := !w.set.lossless && !w.set.asyncAny
 	for _, f := range w.set.faults {
 		switch f.kind {
-		case "volumeLost", "volumeEmptied", "nodeGone", "etcdRestored", "leaseDeleted", "leaseRewritten", "applierFailed", "personFences":
+		case "volumeLost", "strayLeft", "volumeEmptied", "nodeGone", "etcdRestored", "leaseDeleted", "leaseRewritten", "applierFailed", "personFences":
 			return
 		case "podForceDeleted":
 			if terminated {

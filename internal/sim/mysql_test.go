@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -243,6 +245,16 @@ func (s *mysqld) oldestWait() time.Duration {
 		return 0
 	}
 	return s.w.now - s.queue[0].since
+}
+
+// status is what mysqld says of itself, as far as somebody judges by it.
+func (s *mysqld) status() mysqlops.Status {
+	set := func(b bitset) gtid.Set { return mustParse(s.w.gtids(b)) }
+	return mysqlops.Status{
+		ReadOnly: !s.open, SuperReadOnly: !s.open, OfflineMode: !s.open,
+		Executed: set(s.data.committed), Binlog: set(s.data.inBinlog), Received: set(s.data.received()),
+		SemiSync: mysqlops.SemiSync{SourceEnabled: s.waits && s.open, Clients: s.clients(), WaitSessions: len(s.queue), OldestWait: s.oldestWait()},
+	}
 }
 
 // clients are the semi-sync replicas this server sees.

@@ -464,9 +464,6 @@ func (e podEffects) Pod(_ context.Context, s fencing.Subject) (fencing.PodFacts,
 	}
 	view := got.(failover.Pod)
 	if view.Reading != failover.Read {
-		if planted("forcedDeleteIsProof") {
-			return fencing.PodFacts{UID: s.PodUID, Deleting: true, Terminated: true, ContainerID: "c", KubeletEnded: true}, nil
-		}
 		return fencing.PodFacts{}, errForbidden
 	}
 	return view.Ended, nil

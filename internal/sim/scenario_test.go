@@ -23,14 +23,16 @@ type scenario struct {
 	// lateAcks and slowStream make replication slow in one way or the other.
 	lateAcks, slowStream           time.Duration
 	lateReads, lateWords, lateAckP float64
-	lateBy                         time.Duration
-	crashAtFailpoint               float64
-	applyTime                      time.Duration
-	bootTime                       time.Duration
-	twoOperators                   bool
-	maxPerHour                     int
-	person                         bool
-	faults                         []fault
+	// replayedWords: a former word of the peer comes as the answer to a new question.
+	replayedWords    float64
+	lateBy           time.Duration
+	crashAtFailpoint float64
+	applyTime        time.Duration
+	bootTime         time.Duration
+	twoOperators     bool
+	maxPerHour       int
+	person           bool
+	faults           []fault
 }
 
 func (s scenario) settings() failover.Settings {
@@ -120,6 +122,9 @@ func draw(seed uint64) scenario {
 	if chance(0.2) {
 		s.lateReads = 0.3
 	}
+	if chance(0.1) {
+		s.replayedWords = 0.5
+	}
 	if chance(0.3) {
 		s.crashAtFailpoint = 0.02 + 0.1*r.Float64()
 	}
@@ -190,7 +195,7 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 	at := in(faultsBegin, faultsBegin+4*time.Second)
 	ms, sec := time.Millisecond, time.Second
 	crash := []string{"mysqldKilled", "nodeCrashed", "podForceDeleted"}[r.IntN(3)]
-	story := r.IntN(9)
+	story := r.IntN(10)
 	if *oneStory >= 0 {
 		story = *oneStory
 	}
@@ -226,7 +231,7 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 		}
 		switch r.IntN(4) {
 		case 0: // words of the peer that were given before it ceased come late
-			out[0].kind, s.lateWords, s.ackFenced = "cutWhole", 0.5, false
+			out[0].kind, s.lateWords, s.ackFenced, s.replayedWords = "cutWhole", 0.5, false, 0.5*float64(r.IntN(2))
 		case 2, 3: // and readings of the authority from before it was revoked
 			s.lateReads, s.passiveTimeout, s.ackFenced = 0.8, 8*sec, false
 			s.lease, s.margin = 6*sec, 800*ms
@@ -266,6 +271,12 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 		return []fault{
 			{kind: []string{"mysqldKilled", "cutWhole", "podDeleted"}[r.IntN(3)], at: at, member: theHolder, lasts: 6 * sec},
 			{kind: []string{"mysqldKilled", "agentKilled", "nodeCrashed"}[r.IntN(3)], at: at, member: thePassive, after: onRevoked, delay: in(0, 300*ms), lasts: 2 * sec},
+		}
+	case 9: // the passive's pod and volume are given up, and its former process lives on beside the primary
+		s.lossless, s.automatic, s.crashAtFailpoint = true, true, 0
+		return []fault{
+			{kind: "strayLeft", at: at, member: thePassive},
+			{kind: "cutWhole", at: at, member: theHolder, after: onBoth, delay: in(0, 2*sec), lasts: 10 * sec},
 		}
 	case 8: // an acknowledgement of the passive's former run arrives after its new run was compared
 		s.lossless, s.slowStream, s.lateAcks, s.lateAckP, s.passiveTimeout = true, 4*sec, 4*sec, 0.9, 8*sec

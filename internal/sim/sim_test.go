@@ -14,17 +14,16 @@ import (
 
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
-	pkgplanted "github.com/dbpair/dbpair/internal/planted"
 )
 
 var (
 	seeds    = flag.Int("seeds", 300, "how many seeds TestSeeds runs")
 	first    = flag.Uint64("first", 1, "the first of them")
 	oneStory = flag.Int("story", -1, "draw this story for every seed")
+	hunt     = flag.Bool("hunt", false, "stop at the first seed that finds something, and fail when none does")
+	stuckToo = flag.Bool("stuck", false, "with -hunt: a run that is merely stuck counts")
 	oneSeed  = flag.Uint64("seed", 0, "run this seed alone and print its transcript")
 )
-
-func planted(name string) bool { return pkgplanted.On(name) }
 
 // play is one run from a seed.
 func play(seed uint64, trace bool) *world {
@@ -64,11 +63,7 @@ func play(seed uint64, trace bool) *world {
 	return w
 }
 
-// plant switches the bug of flag -bug on; only under the build tag plantedbugs.
-var plant = func() {}
-
 func TestSeeds(t *testing.T) {
-	plant()
 	if *oneSeed != 0 {
 		w := play(*oneSeed, true)
 		t.Logf("%s", w.transcript())
@@ -78,6 +73,10 @@ func TestSeeds(t *testing.T) {
 		return
 	}
 	debug.SetGCPercent(600)
+	if *hunt {
+		huntSeeds(t)
+		return
+	}
 	fired := map[string]int{}
 	var mu sync.Mutex
 	var failed []string
@@ -102,6 +101,31 @@ func TestSeeds(t *testing.T) {
 	}
 	if *seeds >= 3000 {
 		checkCoverage(t, fired)
+	}
+}
+
+// huntSeeds is TestSeeds over code with a planted bug: the bug has to be found. A bug that
+// breaks safety is not found by a run that is merely stuck.
+func huntSeeds(t *testing.T) {
+	var mu sync.Mutex
+	tried, found := 0, false
+	each(*first, *seeds, func(seed uint64) bool {
+		w := play(seed, false)
+		mu.Lock()
+		defer mu.Unlock()
+		if found {
+			return false
+		}
+		tried++
+		stuck := strings.HasPrefix(w.violation, "stuck") || strings.HasPrefix(w.violation, "wedged")
+		if w.violation != "" && (!stuck || *stuckToo) {
+			found = true
+			t.Logf("HUNT found %d seed %d: %s", tried, seed, w.violation)
+		}
+		return !found
+	})
+	if !found {
+		t.Errorf("%d seeds found nothing", tried)
 	}
 }
 

@@ -75,6 +75,7 @@ type world struct {
 	ackedAt   time.Duration
 	acks      int
 
+	stray        *stray
 	armed        []fault
 	lateCommands int
 

@@ -1,0 +1,84 @@
+package judge
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Snapshot is what this member's binlog holds up to its end, waiting commits included,
+// with the facts that say whether the answer is of use (F2).
+func Snapshot(c agentapi.Command, s mysqlops.Status, run pair.Incarnation, acted pair.LedgerVersion) agentapi.SnapshotReply {
+	return agentapi.SnapshotReply{
+		RequestID: c.RequestID, LedgerVersion: acted, Incarnation: run, Waiting: s.SemiSync.SourceEnabled,
+		SemiSyncClients: s.SemiSync.Clients, BinlogGTIDs: s.Binlog.String(),
+	}
+}
+
+// Covers says whether this member has received what is asked about.
+func Covers(c agentapi.CoversRequest, s mysqlops.Status, run pair.Incarnation) (agentapi.CoversReply, error) {
+	set, err := gtid.Parse(c.GTIDs)
+	if err != nil {
+		return agentapi.CoversReply{}, fmt.Errorf("gtids: %w", err)
+	}
+	missing := set.Subtract(s.Received)
+	return agentapi.CoversReply{
+		RequestID: c.RequestID, Covers: missing.IsEmpty(), Incarnation: run, Missing: missing.String(),
+		Errant: s.Binlog.Subtract(set).String(),
+	}, nil
+}
+
+// Errant is what this member has and the holder has not, by the holder's binlog as it is
+// after this member's was read: commits that wait there count (F6).
+func Errant(s mysqlops.Status, holder *agentapi.State, uid pair.UID, e pair.Epoch) (gtid.Set, error) {
+	if holder.PairUID != uid || holder.Server == nil || holder.KnownEpoch > e {
+		return gtid.Set{}, errors.New("the peer does not say what it has at this epoch")
+	}
+	theirs, err := gtid.Parse(holder.Server.BinlogGTIDs)
+	if err != nil {
+		return gtid.Set{}, err
+	}
+	return s.Binlog.Union(s.Received).Subtract(theirs), nil
+}
+
+// Reverse is the state of the pair as an open member sees it before it opens the channel
+// from its peer.
+type Reverse struct {
+	PairUID pair.UID
+	Epoch   pair.Epoch
+	// Peer as it answered now.
+	Peer *agentapi.State
+}
+
+// closed says why the peer does not count as closed at this epoch, with no commit that
+// waits; nil when it does.
+func (r Reverse) closed() error {
+	s := r.Peer.Server
+	switch {
+	case r.Peer.PairUID != r.PairUID || r.Peer.KnownEpoch != r.Epoch || r.Peer.Phase != agentapi.PhaseClosed || s == nil:
+		return errors.New("the peer has not answered closed at this epoch")
+	case !s.SuperReadOnly || s.WaitSessions > 0 || s.Waiting:
+		return errors.New("the peer is not closed for writes, or commits wait there")
+	}
+	return nil
+}
+
+// MayOpen says why the channel from the peer stays shut; nil when it may be opened.
+// mine is read after the peer's answer.
+func (r Reverse) MayOpen(mine mysqlops.Status) error {
+	if err := r.closed(); err != nil {
+		return err
+	}
+	theirs, err := gtid.Parse(r.Peer.Server.BinlogGTIDs)
+	if err != nil {
+		return err
+	}
+	if !mine.Executed.Covers(theirs) {
+		return errors.New("the peer has transactions that are not here")
+	}
+	return nil
+}
