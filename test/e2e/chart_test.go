@@ -7,15 +7,17 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/test/e2e/harness"
-	corev1 "k8s.io/api/core/v1"
 )
 
 // TestChart: the operator comes, changes and goes while the database serves. It does not
 // run beside others, since it takes the operator away.
 func TestChart(t *testing.T) {
-	harness.NeedsLong(t)
 	s := newScene(t, "chart")
 	p := s.readyPair("shop")
 	clients, err := p.StartClients(s.ctx)
@@ -33,13 +35,7 @@ func TestChart(t *testing.T) {
 	t.Run("uninstall deletes no pair, and the pair serves on", func(t *testing.T) {
 		s := s.sub(t)
 		s.must(cluster.Uninstall(s.ctx))
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
-			defer cancel()
-			if err := cluster.Install(ctx); err != nil {
-				t.Error(err)
-			}
-		})
+		s.reinstallAfter()
 		s.must(harness.Consistently(s.ctx, 12*time.Second, "writes without an operator", func(ctx context.Context) error {
 			return clients.AwaitAcks(ctx, 5*time.Second, 5)
 		}))
@@ -62,6 +58,62 @@ func TestChart(t *testing.T) {
 			break
 		}
 	}
+}
+
+// TestWatchNamespaces: an operator with a list looks after those namespaces with Roles
+// in them, and after no other.
+func TestWatchNamespaces(t *testing.T) {
+	s, other := newScene(t, "watched"), newScene(t, "unwatched")
+	s.reinstallAfter()
+	s.must(cluster.Install(s.ctx, "watchNamespaces[0]="+s.namespace))
+	s.must(cluster.AwaitLeader(s.ctx, time.Minute))
+	ignored := other.pair("shop")
+	s.readyPair("shop")
+	var roles rbacv1.RoleList
+	s.must(cluster.List(s.ctx, &roles, client.InNamespace(s.namespace)))
+	if len(roles.Items) < 2 {
+		t.Errorf("the operator has no Role in %s: %d roles", s.namespace, len(roles.Items))
+	}
+	object, err := ignored.Object(s.ctx)
+	s.must(err)
+	if len(object.Status.Conditions) > 0 {
+		t.Errorf("a pair of another namespace was looked after: %s", harness.Conditions(object))
+	}
+	s.must(cluster.Install(s.ctx, "watchNamespaces=null"))
+	s.must(cluster.AwaitLeader(s.ctx, time.Minute))
+	s.must(ignored.AwaitReady(s.ctx, readyWithin))
+}
+
+// TestKustomize: config/default is an operator too.
+func TestKustomize(t *testing.T) {
+	s := newScene(t, "kustomize")
+	s.reinstallAfter()
+	s.must(cluster.Uninstall(s.ctx))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
+		defer cancel()
+		if err := cluster.Unkustomize(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	s.must(cluster.Kustomize(s.ctx))
+	s.must(cluster.AwaitLeader(s.ctx, time.Minute))
+	p := s.readyPair("shop")
+	s.must(p.Remove(s.ctx))
+}
+
+// reinstallAfter brings the chart back as the other tests want it.
+func (s *scene) reinstallAfter() {
+	s.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
+		defer cancel()
+		if err := cluster.Install(ctx); err != nil {
+			s.Error(err)
+		}
+		if err := cluster.AwaitLeader(ctx, time.Minute); err != nil {
+			s.Error(err)
+		}
+	})
 }
 
 func (s *scene) pods(p *harness.Pair) []*corev1.Pod {

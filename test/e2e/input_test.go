@@ -138,8 +138,8 @@ func TestBadPairs(t *testing.T) {
 		"noimage":  {`mysql: {image: "localhost/no-such-image:1", imagePullPolicy: Never}`, []string{"image"}},
 		"nooption": {`mysql: {config: {no_such_option: "1"}}`, []string{"no_such_option"}},
 		"badvalue": {`mysql: {config: {innodb_buffer_pool_size: plenty}}`, []string{"innodb_buffer_pool_size", "plenty", "spec.mysql.config"}},
-		"unbound":  {`storage: {storageClassName: no-such-class}`, []string{"data-unbound-0", "no-such-class"}},
-		"fulldisk": {fmt.Sprintf("storage: {storageClassName: %s}", small.Class), []string{"full", "fulldisk-0"}},
+		"unbound":  {`storage: {storageClassName: no-such-class}`, []string{"data-unbound-0", "spec.storage.storageClassName"}},
+		"fulldisk": {fmt.Sprintf("storage: {storageClassName: %s, accessMode: ReadWriteOnce}", small.Class), []string{"full", "fulldisk-0"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

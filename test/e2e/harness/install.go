@@ -177,3 +177,32 @@ func (c *Cluster) awaitOperator(ctx context.Context, d *appsv1.Deployment) error
 func (c *Cluster) ScaleOperator(ctx context.Context, replicas int32) error {
 	return c.ChangeOperator(ctx, func(d *appsv1.Deployment) { d.Spec.Replicas = &replicas })
 }
+
+// kustomized are the folders of config/default that hold the operator; the CRDs stay,
+// since taking them away takes every pair.
+var kustomized = []string{"config/admission", "config/manager", "config/rbac"}
+
+// Kustomize installs the operator from config/default, as users without Helm do.
+func (c *Cluster) Kustomize(ctx context.Context) error {
+	return kubectlKustomize(ctx, "config/default", "apply", "--server-side", "--force-conflicts")
+}
+
+// Unkustomize removes what Kustomize installed, but for the CRDs.
+func (c *Cluster) Unkustomize(ctx context.Context) error {
+	for _, folder := range kustomized {
+		if err := kubectlKustomize(ctx, folder, "delete", "--ignore-not-found", "--timeout=90s"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func kubectlKustomize(ctx context.Context, folder string, args ...string) error {
+	chart, err := chartDir()
+	if err != nil {
+		return fmt.Errorf("kustomize: %w", err)
+	}
+	root := filepath.Dir(filepath.Dir(chart))
+	_, err = command(ctx, "kubectl", append(args, "-k", filepath.Join(root, folder))...)
+	return err
+}
