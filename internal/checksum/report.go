@@ -83,9 +83,11 @@ type Report struct {
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished,omitzero"`
 	// PrimaryUUID and PassiveUUID are the servers that were compared.
-	PrimaryUUID string        `json:"primaryUUID"`
-	PassiveUUID string        `json:"passiveUUID"`
-	Tables      []TableReport `json:"tables"`
+	PrimaryUUID string `json:"primaryUUID"`
+	PassiveUUID string `json:"passiveUUID"`
+	// Tables has at most 200 of each state, the largest; Folded sums up the others.
+	Tables []TableReport `json:"tables"`
+	Folded Totals        `json:"folded"`
 	// SchemaDrift has at most 200 entries; SchemaDriftCount is the true number.
 	SchemaDrift      []SchemaDrift `json:"schemaDrift,omitempty"`
 	SchemaDriftCount int           `json:"schemaDriftCount"`
@@ -97,30 +99,39 @@ type Report struct {
 	Resumed int `json:"resumed,omitempty"`
 }
 
-// Totals are sums over the tables.
+// Totals are sums over tables.
 type Totals struct {
-	Tables, Consistent, Different, Skipped int
-	Rows, Bytes, DifferingRows             int64
-	LongestLock                            time.Duration
+	Tables        int           `json:"tables"`
+	Consistent    int           `json:"consistent"`
+	Different     int           `json:"different"`
+	Skipped       int           `json:"skipped"`
+	Rows          int64         `json:"rows"`
+	Bytes         int64         `json:"bytes"`
+	DifferingRows int64         `json:"differingRows"`
+	LongestLock   time.Duration `json:"longestLock"`
 }
 
-// Totals sums up.
+func (t *Totals) add(one TableReport) {
+	t.Tables++
+	switch one.State {
+	case Consistent:
+		t.Consistent++
+	case Different:
+		t.Different++
+	case Skipped:
+		t.Skipped++
+	}
+	t.Rows += one.Rows
+	t.Bytes += one.Bytes
+	t.DifferingRows += one.DifferingRows()
+	t.LongestLock = max(t.LongestLock, one.LongestLock)
+}
+
+// Totals sums up all tables, folded ones included.
 func (r Report) Totals() Totals {
-	var t Totals
+	t := r.Folded
 	for _, one := range r.Tables {
-		t.Tables++
-		switch one.State {
-		case Consistent:
-			t.Consistent++
-		case Different:
-			t.Different++
-		case Skipped:
-			t.Skipped++
-		}
-		t.Rows += one.Rows
-		t.Bytes += one.Bytes
-		t.DifferingRows += one.DifferingRows()
-		t.LongestLock = max(t.LongestLock, one.LongestLock)
+		t.add(one)
 	}
 	return t
 }
@@ -132,6 +143,8 @@ type State struct {
 	Report Report `json:"report"`
 	// Current are the tables that are being scanned.
 	Current []Position `json:"current,omitempty"`
+	// SchemasCompared is true once the drift of definitions is in Report.
+	SchemasCompared bool `json:"schemasCompared"`
 	// TablesTotal, RowsTotal and BytesTotal are what there is to do, rows by
 	// InnoDB's estimate.
 	TablesTotal int   `json:"tablesTotal"`

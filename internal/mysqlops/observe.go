@@ -56,7 +56,7 @@ func observeGlobals(ctx context.Context, conn *sql.Conn, status *Status) error {
 	if status.Purged, err = gtid.Parse(purged); err != nil {
 		return err
 	}
-	inFlight, err := parseOwned(owned)
+	inFlight, err := ParseOwned(owned)
 	if err != nil {
 		return err
 	}

@@ -107,9 +107,9 @@ func choose(all []session, keep func(session) bool) []session {
 	return slices.DeleteFunc(slices.Clone(all), func(one session) bool { return !keep(one) })
 }
 
-// parseOwned reads gtid_owned, "uuid:1#17:2#18:tag:5#19,…", where the number
+// ParseOwned reads gtid_owned, "uuid:1#17:2#18:tag:5#19,…", where the number
 // after # is the session that holds the transaction.
-func parseOwned(text string) (gtid.Set, error) {
+func ParseOwned(text string) (gtid.Set, error) {
 	var b strings.Builder
 	skip := false
 	for _, c := range text {

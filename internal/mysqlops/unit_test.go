@@ -58,7 +58,7 @@ func TestOwnedTransactionsAreParsed(t *testing.T) {
 		a + ":t:5#8":                 a + ":t:5",
 		a + ":1#2,\n" + a + ":x:3#4": a + ":1:x:3",
 	} {
-		got, err := parseOwned(text)
+		got, err := ParseOwned(text)
 		if err != nil || got.String() != want {
 			t.Errorf("%q is %v, %v, want %s", text, got, err, want)
 		}

@@ -1,0 +1,227 @@
+package checksum
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dbpair/dbpair/internal/tablesql"
+)
+
+const (
+	// maxRestarts bounds how often ALTERs may make a table begin anew.
+	maxRestarts = 10
+	// restartPause lets an ALTER reach the passive.
+	restartPause = 200 * time.Millisecond
+)
+
+// skipError ends one table without a verdict.
+type skipError struct{ reason string }
+
+func (e skipError) Error() string { return e.reason }
+
+func skip(format string, args ...any) error { return skipError{fmt.Sprintf(format, args...)} }
+
+// tableRun is the comparison of one table.
+type tableRun struct {
+	*run
+	size tablesql.Size
+	// lanes hold the snapshots; desk is for everything else.
+	lanes   []lane
+	desk    lane
+	began   time.Time
+	table   *tablesql.Table
+	aligned bool
+	// definition is the signature that an earlier run compared with.
+	definition string
+	// snapshotAt is when the snapshots were taken.
+	snapshotAt time.Time
+
+	mu sync.Mutex
+	// report counts the chunks up to after, in their order; ready holds those
+	// that were finished before an earlier one.
+	report TableReport
+	after  []string
+	ready  map[int]chunk
+	// handed is the number of chunks given to workers, merged that of those
+	// in report, cursor where the next begins.
+	handed, merged int
+	cursor         []string
+	exhausted      bool
+	// renew is set when the snapshots are too old for another chunk.
+	renew bool
+	// unverified counts rows that seemed to differ and could not be read under a lock.
+	unverified int64
+}
+
+func newTableRun(r *run, size tablesql.Size, lanes int) *tableRun {
+	t := &tableRun{run: r, size: size, lanes: make([]lane, lanes), began: r.Now()}
+	t.report = TableReport{Table: size.TableName, Bytes: size.Bytes, Aligned: true}
+	return t
+}
+
+// compareTable compares the table until there is a verdict. It fails only when the
+// whole run has to end.
+func (t *tableRun) compareTable(ctx context.Context) error {
+	if t.size.Engine != "InnoDB" {
+		return t.finish(skip("engine %s has no snapshots", t.size.Engine))
+	}
+	defer func() {
+		t.desk.close()
+		for _, l := range t.lanes {
+			l.close()
+		}
+	}()
+	var err error
+	if t.desk.pairOf, err = t.sessions(ctx); err != nil {
+		return err
+	}
+	for i := range t.lanes {
+		sessions, err := t.sessions(ctx)
+		t.lanes[i] = lane{sessions}
+		if err != nil {
+			return err
+		}
+	}
+	t.takeUp()
+	for {
+		err := t.pass(ctx)
+		var skipped skipError
+		switch {
+		case err == nil && !t.renew:
+			return t.finish(nil)
+		case err == nil:
+			// Snapshots are renewed and the scan goes on where it was.
+		case errors.As(err, &skipped):
+			return t.finish(err)
+		case errors.Is(err, tablesql.ErrTableChanged):
+			if t.report.Restarts >= maxRestarts {
+				return t.finish(skip("its definition changed %d times: %v", maxRestarts, err))
+			}
+			t.restart()
+			if err := sleep(ctx, restartPause); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("table %s: %w", t.size.TableName, err)
+		}
+	}
+}
+
+// pass scans with one set of snapshots.
+func (t *tableRun) pass(ctx context.Context) error {
+	leave, err := t.gate.enter(ctx)
+	if err != nil {
+		return err
+	}
+	leave()
+	t.renew = false
+	if err := t.align(ctx); err != nil {
+		return err
+	}
+	if err := t.load(ctx); err != nil {
+		return err
+	}
+	if t.table.Key == nil {
+		return t.compareKeyless(ctx)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, l := range t.lanes {
+		group.Go(func() error { return t.scan(ctx, l) })
+	}
+	return group.Wait()
+}
+
+// load reads the definition on both members, which must agree.
+func (t *tableRun) load(ctx context.Context) error {
+	var found pairOf[*tablesql.Table]
+	name := t.size.TableName
+	var errs pairOf[error]
+	_ = atOnce(
+		func() error { found.primary, errs.primary = tablesql.Load(ctx, t.desk.primary, name); return nil },
+		func() error { found.passive, errs.passive = tablesql.Load(ctx, t.desk.passive, name); return nil },
+	)
+	last := t.report.Restarts >= maxRestarts/2
+	switch {
+	case errors.Is(errs.primary, tablesql.ErrTableChanged):
+		return skip("it was dropped while the run went on")
+	case errors.Is(errs.passive, tablesql.ErrTableChanged) && last:
+		return skip("it is not on the passive")
+	case errs != (pairOf[error]{}):
+		return errors.Join(errs.primary, errs.passive)
+	case found.primary.Signature() != found.passive.Signature() && last:
+		return skip("its columns or its key are not the same on the passive")
+	case found.primary.Signature() != found.passive.Signature():
+		return fmt.Errorf("%w: an ALTER has reached one member only", tablesql.ErrTableChanged)
+	}
+	if t.table != nil && t.table.Signature() != found.primary.Signature() || t.table == nil && t.definition != "" && t.definition != found.primary.Signature() {
+		t.table, t.definition = nil, ""
+		return fmt.Errorf("%w: altered between two snapshots", tablesql.ErrTableChanged)
+	}
+	t.table = found.primary
+	if _, err := t.table.ChunkDigest("TRUE"); err != nil {
+		return skip("%v", err)
+	}
+	return nil
+}
+
+// takeUp continues where an earlier run was.
+func (t *tableRun) takeUp() {
+	position, found := t.book.takeUp(t.size.TableName)
+	if !found || len(position.After) == 0 {
+		t.book.drop(position.Partial.Differing)
+		return
+	}
+	t.report, t.definition = position.Partial, position.Definition
+	t.after, t.cursor = position.After, position.After
+	t.began = t.began.Add(-time.Duration(position.Partial.Seconds * float64(time.Second)))
+}
+
+// restart throws away what was compared under another definition.
+func (t *tableRun) restart() {
+	t.book.drop(t.report.Differing)
+	t.report = TableReport{
+		Table: t.report.Table, Bytes: t.report.Bytes, Aligned: true,
+		LongestLock: t.report.LongestLock, Restarts: t.report.Restarts + 1,
+	}
+	t.table, t.definition = nil, ""
+	t.after, t.cursor, t.ready = nil, nil, nil
+	t.handed, t.merged, t.exhausted, t.unverified = 0, 0, false, 0
+}
+
+// finish notes the verdict; reason is nil when the table was compared to its
+// end.
+func (t *tableRun) finish(reason error) error {
+	r := &t.report
+	r.Seconds = t.Now().Sub(t.began).Seconds()
+	switch {
+	case reason != nil:
+		r.State, r.Reason = Skipped, reason.Error()
+	case r.DifferingRows() > 0:
+		r.State = Different
+	case t.unverified > 0:
+		r.State, r.Reason = Skipped, fmt.Sprintf("%d rows were written to all the time and could not be compared", t.unverified)
+	default:
+		r.State = Consistent
+	}
+	t.book.finishTable(*r)
+	t.Log.Info("table compared", "table", r.Table.String(), "state", r.State, "reason", r.Reason, "rows", r.Rows,
+		"differing", r.DifferingRows(), "duration", r.Seconds, "longestLock", r.LongestLock, "aligned", r.Aligned)
+	return nil
+}
+
+// sleep waits or returns the error of ctx.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,82 @@
+package tablesql
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// Executed returns the transactions that are visible on the member, in the
+// server's notation.
+func (s *Session) Executed(ctx context.Context) (string, error) {
+	row, err := s.Row(ctx, "SELECT @@GLOBAL.gtid_executed")
+	if err != nil {
+		return "", err
+	}
+	return row[0], nil
+}
+
+// AwaitExecuted waits until the member has executed set, and reports whether
+// it did within limit.
+func (s *Session) AwaitExecuted(ctx context.Context, set string, limit time.Duration) (bool, error) {
+	row, err := s.Row(ctx, fmt.Sprintf("SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %.6f)", Text(set), max(limit, time.Millisecond).Seconds()))
+	if err != nil {
+		return false, err
+	}
+	return row[0] == "0", nil
+}
+
+// Role is what a member says of itself.
+type Role struct {
+	UUID string
+	// ReadOnly is super_read_only.
+	ReadOnly bool
+	// Source is the server it replicates from, empty without a channel.
+	Source string
+	// Applying is whether its applier runs.
+	Applying bool
+}
+
+// Role looks at the member.
+func (s *Session) Role(ctx context.Context) (Role, error) {
+	row, err := s.Row(ctx, `SELECT @@GLOBAL.server_uuid, @@GLOBAL.super_read_only,
+		(SELECT MAX(SOURCE_UUID) FROM performance_schema.replication_connection_status WHERE CHANNEL_NAME = ''),
+		(SELECT MAX(SERVICE_STATE) FROM performance_schema.replication_applier_status WHERE CHANNEL_NAME = '')`)
+	if err != nil {
+		return Role{}, err
+	}
+	return Role{UUID: row[0], ReadOnly: row[1] == "1", Source: row[2], Applying: row[3] == "ON"}, nil
+}
+
+// Pressure is how busy a member is.
+type Pressure struct {
+	// Lag is the age of the oldest received transaction that is not applied.
+	Lag time.Duration
+	// Running counts sessions of others that are in a statement.
+	Running int
+	// History is the length of InnoDB's history list.
+	History int64
+}
+
+// Pressure looks at the member.
+func (s *Session) Pressure(ctx context.Context) (Pressure, error) {
+	row, err := s.Row(ctx, `SELECT
+		(SELECT IF(GTID_SUBTRACT(MAX(RECEIVED_TRANSACTION_SET), @@GLOBAL.gtid_executed) = '', 0,
+			GREATEST(0, COALESCE((SELECT TIMESTAMPDIFF(MICROSECOND, MIN(NULLIF(APPLYING_TRANSACTION_ORIGINAL_COMMIT_TIMESTAMP, 0)), NOW(6))
+				FROM performance_schema.replication_applier_status_by_worker WHERE CHANNEL_NAME = ''), 0)))
+			FROM performance_schema.replication_connection_status WHERE CHANNEL_NAME = ''),
+		(SELECT COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_COMMAND NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+			AND CONNECTION_TYPE IS NOT NULL AND PROCESSLIST_USER <> `+Text(s.member.User)+`),
+		(SELECT COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len')`)
+	if err != nil {
+		return Pressure{}, err
+	}
+	lag, _ := strconv.ParseInt(row[0], 10, 64) // NULL without a channel
+	running, err := strconv.Atoi(row[1])
+	if err != nil {
+		return Pressure{}, fmt.Errorf("read threads of %s: %w", s.member.Member, err)
+	}
+	history, _ := strconv.ParseInt(row[2], 10, 64) // no row where the metric is switched off
+	return Pressure{Lag: time.Duration(lag) * time.Microsecond, Running: running, History: history}, nil
+}

@@ -1,0 +1,220 @@
+package tablesql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+const (
+	connectLimit = 5 * time.Second
+	// killLimit bounds the ending of sessions, which happens when the caller
+	// has gone already.
+	killLimit = 3 * time.Second
+)
+
+// settings make a row look the same on every member. collation_connection is
+// binary so that a string of any character set is taken as its bytes;
+// character_set_results NULL sends it so. ALLOW_INVALID_DATES lets any date
+// that is stored stand in a condition.
+var settings = map[string]string{
+	"sql_mode":                 "'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'",
+	"time_zone":                "'+00:00'",
+	"character_set_connection": "binary",
+	"character_set_results":    "NULL",
+	"autocommit":               "1",
+	"lock_wait_timeout":        "1",
+	"innodb_lock_wait_timeout": "1",
+	"wait_timeout":             "3600",
+	"transaction_isolation":    "'REPEATABLE-READ'",
+	"show_gipk_in_create_table_and_information_schema": "ON",
+}
+
+// Member is a handle on one member. It is safe for concurrent use.
+type Member struct {
+	Endpoint
+	db *sql.DB
+
+	mu   sync.Mutex
+	live map[int64]struct{}
+}
+
+// Session is one session, used by one goroutine at a time.
+type Session struct {
+	*sql.Conn
+	// ID is what KILL takes.
+	ID int64
+
+	member *Member
+}
+
+// Connect returns a handle; it does not log in. program names the sessions in
+// the member's process list.
+func Connect(e Endpoint, program string) (*Member, error) {
+	if err := e.Validate(); err != nil {
+		return nil, err
+	}
+	cfg := mysql.NewConfig()
+	cfg.User, cfg.Net, cfg.Addr, cfg.TLS = e.User, "tcp", e.Addr, e.TLS
+	cfg.Timeout = connectLimit
+	cfg.Logger = &mysql.NopLogger{}
+	cfg.ConnectionAttributes = "program_name:" + program
+	cfg.Params = maps.Clone(settings)
+	err := cfg.Apply(mysql.BeforeConnect(func(_ context.Context, cfg *mysql.Config) error {
+		if e.Password != nil {
+			cfg.Passwd = e.Password().Reveal()
+		}
+		return nil
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", e.Member, err)
+	}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", e.Member, err)
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxIdleConns(0) // a session is closed, never handed on with its state
+	return &Member{Endpoint: e, db: db, live: make(map[int64]struct{})}, nil
+}
+
+// Session logs in. Close it with Close.
+func (m *Member) Session(ctx context.Context) (*Session, error) {
+	ctx, cancel := context.WithTimeout(ctx, connectLimit)
+	defer cancel()
+	conn, err := m.db.Conn(ctx)
+	if err != nil {
+		return nil, m.fail("log in", err)
+	}
+	var id int64
+	if err := conn.QueryRowContext(ctx, "SELECT CONNECTION_ID()").Scan(&id); err != nil {
+		_ = conn.Close()
+		return nil, m.fail("log in", err)
+	}
+	m.mu.Lock()
+	m.live[id] = struct{}{}
+	m.mu.Unlock()
+	return &Session{Conn: conn, ID: id, member: m}, nil
+}
+
+// Close ends the session. It is idempotent.
+func (s *Session) Close() {
+	s.member.mu.Lock()
+	delete(s.member.live, s.ID)
+	s.member.mu.Unlock()
+	_ = s.Conn.Close()
+}
+
+// Exec runs statements in order.
+func (s *Session) Exec(ctx context.Context, statements ...string) error {
+	for _, statement := range statements {
+		if _, err := s.ExecContext(ctx, statement); err != nil {
+			return s.member.fail("execute", err)
+		}
+	}
+	return nil
+}
+
+// Rows runs a query and hands every row to scan as bytes, nil for NULL. The
+// bytes are valid during the call only.
+func (s *Session) Rows(ctx context.Context, query string, scan func([]sql.RawBytes) error) error {
+	rows, err := s.QueryContext(ctx, query)
+	if err != nil {
+		return s.member.fail("read", err)
+	}
+	defer rows.Close()
+	names, err := rows.Columns()
+	if err != nil {
+		return s.member.fail("read", err)
+	}
+	values := make([]sql.RawBytes, len(names))
+	into := make([]any, len(names))
+	for i := range values {
+		into[i] = &values[i]
+	}
+	for rows.Next() {
+		if err := rows.Scan(into...); err != nil {
+			return s.member.fail("read", err)
+		}
+		if err := scan(values); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return s.member.fail("read", err)
+	}
+	return nil
+}
+
+// Row runs a query for one row and returns it as text, NULL as "". The error is
+// sql.ErrNoRows when there is none.
+func (s *Session) Row(ctx context.Context, query string) ([]string, error) {
+	var row []string
+	err := s.Rows(ctx, query, func(values []sql.RawBytes) error {
+		if row == nil {
+			row = Texts(values)
+		}
+		return nil
+	})
+	if err == nil && row == nil {
+		err = s.member.fail("read", sql.ErrNoRows)
+	}
+	return row, err
+}
+
+// Texts copies a row, NULL as "".
+func Texts(values []sql.RawBytes) []string {
+	out := make([]string, len(values))
+	for i, value := range values {
+		out[i] = string(value)
+	}
+	return out
+}
+
+// Kill ends a session of the same account, from a new session, within seconds
+// whatever becomes of the caller's context. A session that has gone is success.
+func (m *Member) Kill(ids ...int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), killLimit)
+	defer cancel()
+	killer, err := m.Session(ctx)
+	if err != nil {
+		return err
+	}
+	defer killer.Close()
+	var failed []error
+	for _, id := range ids {
+		if err := killer.Kill(ctx, id); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// Kill ends another session of the same account; one that has gone is success.
+func (s *Session) Kill(ctx context.Context, id int64) error {
+	err := s.Exec(ctx, fmt.Sprintf("KILL CONNECTION %d", id))
+	if errors.Is(err, ErrNoSuchThread) {
+		return nil
+	}
+	return err
+}
+
+// Close ends all sessions, running statements included: a statement whose
+// client has gone would otherwise run to its end.
+func (m *Member) Close() {
+	m.mu.Lock()
+	ids := slices.Collect(maps.Keys(m.live))
+	m.mu.Unlock()
+	_ = m.Kill(ids...) // what cannot be reached ends with its connection
+	_ = m.db.Close()
+}
