@@ -52,7 +52,7 @@ type Options struct {
 	// MaxLockTime bounds how long a lock on the primary is held.
 	MaxLockTime time.Duration
 	// LockAttempts is how often the table lock is tried, each time for a
-	// moment, before the table is compared without it.
+	// moment, before the table is compared without it; negative means never.
 	LockAttempts int
 	// MaxSnapshotAge is the age at which snapshots are renewed.
 	MaxSnapshotAge time.Duration

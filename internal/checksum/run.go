@@ -152,15 +152,15 @@ func (r *run) listTables(ctx context.Context) ([]tablesql.Size, error) {
 // that a large table is scanned by all and small ones beside each other.
 func (r *run) compareTables(ctx context.Context, tables []tablesql.Size) error {
 	lanes := semaphore.NewWeighted(int64(r.Parallelism))
-	group, ctx := errgroup.WithContext(ctx)
+	group, inner := errgroup.WithContext(ctx)
 	for _, table := range tables {
 		weight := min(max(table.Rows/int64(r.ChunkRows), 1), int64(r.Parallelism))
-		if err := lanes.Acquire(ctx, weight); err != nil {
+		if err := lanes.Acquire(inner, weight); err != nil {
 			break // a table failed, or the caller gave up; Wait says which
 		}
 		group.Go(func() error {
 			defer lanes.Release(weight)
-			return newTableRun(r, table, int(weight)).compareTable(ctx)
+			return newTableRun(r, table, int(weight)).compareTable(inner)
 		})
 	}
 	if err := group.Wait(); err != nil {

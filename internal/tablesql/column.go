@@ -39,6 +39,10 @@ func (c Column) isSpatial() bool {
 	return false
 }
 
+// isHashed: always hashed by itself. The text of JSON is made anew at each use,
+// and MySQL joins no VECTOR to anything else.
+func (c Column) isHashed() bool { return c.Type == "json" || c.Type == "vector" }
+
 // isBytes: its text may hold any byte, so that it needs its length beside it.
 func (c Column) isBytes() bool {
 	switch c.Type {

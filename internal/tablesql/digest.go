@@ -16,7 +16,7 @@ func (t *Table) largeLimit() (int64, error) {
 	const perColumn = 90 // 65 digits of a DECIMAL, sign, point, length, separators
 	fixed, large := rowLimit+perColumn*int64(len(t.Columns)), int64(0)
 	for _, c := range t.Columns {
-		if c.isLarge() || !c.isKnown() && !c.isOrdered() && c.Type != "json" {
+		if c.isLarge() || !c.isKnown() && !c.isOrdered() && !c.isHashed() {
 			large++
 		}
 	}
@@ -43,10 +43,11 @@ func (t *Table) rowText() (string, error) {
 	var first, lengths, last []string
 	open := 0 // columns whose end is told by a length or by the end of the text
 	for _, c := range t.Columns {
-		if c.isBytes() && c.Type != "json" {
+		if c.isBytes() && !c.isHashed() {
 			open++
 		}
 	}
+	mixed := t.mixesCollations()
 	for _, c := range t.Columns {
 		name := Name(c.Name)
 		orNull := func(expression string) string {
@@ -56,14 +57,16 @@ func (t *Table) rowText() (string, error) {
 			return expression
 		}
 		switch {
-		case c.Type == "json":
-			// Its text is made anew at each use; hash it once.
+		case c.isHashed():
 			first = append(first, orNull("SHA2("+name+",224)"))
 		case !c.isBytes():
 			first = append(first, orNull(c.Source()))
 		default:
 			if open--; open > 0 || c.Nullable || c.isLarge() {
 				lengths = append(lengths, orNull("LENGTH("+name+")"))
+			}
+			if mixed && c.isCharacter() {
+				name = "CAST(" + name + " AS BINARY)"
 			}
 			if c.isLarge() || !c.isOrdered() {
 				name = "IF(LENGTH(" + name + ")<=" + strconv.FormatInt(limit, 10) + "," + name + ",SHA2(" + name + ",256))"
@@ -73,6 +76,23 @@ func (t *Table) rowText() (string, error) {
 	}
 	all := append(append(first, lengths...), last...)
 	return "CONCAT_WS('#'," + strings.Join(all, ",") + ")", nil
+}
+
+// mixesCollations reports whether MySQL would refuse to join the columns'
+// texts, or convert them. Taking their bytes costs a copy, so that it is done
+// only then.
+func (t *Table) mixesCollations() bool {
+	first := ""
+	for _, c := range t.Columns {
+		switch {
+		case !c.isCharacter():
+		case first == "":
+			first = c.Collation
+		case first != c.Collation:
+			return true
+		}
+	}
+	return false
 }
 
 // ChunkDigest is the query for the number of rows that fulfil where and the

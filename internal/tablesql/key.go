@@ -149,6 +149,9 @@ func (k *Key) Within(low, high []string) string {
 
 // In is the condition that the key is one of values.
 func (k *Key) In(values [][]string) string {
+	if slices.ContainsFunc(k.Columns, func(c Column) bool { return c.Type == "enum" || c.Type == "set" }) {
+		return k.anyOf(values)
+	}
 	out := make([]string, len(values))
 	for i, value := range values {
 		out[i] = strings.Join(value, ", ")
@@ -161,6 +164,20 @@ func (k *Key) In(values [][]string) string {
 		left = "(" + left + ")"
 	}
 	return left + " IN (" + strings.Join(out, ", ") + ")"
+}
+
+// anyOf is In without row constructors: with more than one of them MySQL finds
+// no member of an ENUM or a SET by its number.
+func (k *Key) anyOf(values [][]string) string {
+	out := make([]string, len(values))
+	for i, value := range values {
+		equal := make([]string, len(value))
+		for j, c := range k.Columns {
+			equal[j] = Name(c.Name) + " = " + value[j]
+		}
+		out[i] = "(" + strings.Join(equal, " AND ") + ")"
+	}
+	return "(" + strings.Join(out, " OR ") + ")"
 }
 
 // Boundary is the query for the key n rows after low.

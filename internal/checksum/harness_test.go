@@ -1,0 +1,144 @@
+package checksum
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql"
+	"fmt"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/testr"
+
+	"github.com/dbpair/dbpair/internal/mysqldtest"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+func TestMain(m *testing.M) { os.Exit(mysqldtest.Main(m)) }
+
+const checksumUser = "dbpair_checksum"
+
+var checksumPassword = mysqlops.NewSecret("checksum-pass")
+
+// world is a replicating pair: A is the open primary, B the passive.
+type world struct {
+	*testing.T
+	a, b *mysqldtest.Instance
+	// onA and onB are root.
+	onA, onB *sql.DB
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	members := mysqldtest.StartPair(t)
+	w := &world{T: t, a: members.A, b: members.B, onA: members.A.Root(), onB: members.B.Root()}
+	w.a.Open(true)
+	if err := w.b.Ops.OpenReadOnly(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.exec("CREATE USER "+checksumUser+" IDENTIFIED BY '"+checksumPassword.Reveal()+"' REQUIRE X509",
+		"GRANT SELECT, LOCK TABLES, SHOW VIEW, TRIGGER, EVENT, SHOW_ROUTINE, PROCESS, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.* TO "+checksumUser)
+	return w
+}
+
+// exec runs statements as root on one session of the primary.
+func (w *world) exec(statements ...string) {
+	w.Helper()
+	conn, err := w.onA.Conn(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer conn.Close()
+	w.run(conn, statements)
+}
+
+// plant writes on the passive alone, without a trace in its binlog.
+func (w *world) plant(statements ...string) {
+	w.Helper()
+	w.sync()
+	conn, err := w.onB.Conn(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer conn.Close()
+	w.run(conn, []string{"SET GLOBAL super_read_only = OFF", "SET SESSION sql_log_bin = OFF", "SET SESSION sql_mode = ''"})
+	w.run(conn, statements)
+	w.run(conn, []string{"SET SESSION sql_log_bin = ON", "SET SESSION sql_mode = DEFAULT", "SET GLOBAL super_read_only = ON"})
+}
+
+func (w *world) run(conn *sql.Conn, statements []string) {
+	w.Helper()
+	for _, statement := range statements {
+		if _, err := conn.ExecContext(w.Context(), statement); err != nil {
+			w.Fatalf("%s: %v", clip(statement), err)
+		}
+	}
+}
+
+// sync waits until B has executed what A has.
+func (w *world) sync() {
+	w.Helper()
+	var set string
+	if err := w.onA.QueryRow("SELECT @@GLOBAL.gtid_executed").Scan(&set); err != nil {
+		w.Fatal(err)
+	}
+	var late bool
+	if err := w.onB.QueryRow("SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 30)", set).Scan(&late); err != nil || late {
+		w.Fatalf("B did not follow: %v %v", late, err)
+	}
+}
+
+func endpoint(t testing.TB, i *mysqldtest.Instance, name, user string, password mysqlops.Secret) Endpoint {
+	t.Helper()
+	files := i.TLSFiles()
+	pool := x509.NewCertPool()
+	ca, err := os.ReadFile(files.CA)
+	if err != nil || !pool.AppendCertsFromPEM(ca) {
+		t.Fatalf("read CA: %v", err)
+	}
+	cert, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Endpoint{
+		Member: pair.MemberName(name), Addr: net.JoinHostPort("127.0.0.1", fmt.Sprint(i.Member.AdminPort)),
+		User: user, Password: func() mysqlops.Secret { return password },
+		TLS: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}, ServerName: "localhost", MinVersion: tls.VersionTLS12},
+	}
+}
+
+// options compares everything but the heartbeat, never giving way.
+func (w *world) options() Options {
+	return Options{
+		Primary:  endpoint(w, w.a, "shop-0", checksumUser, checksumPassword),
+		Passive:  endpoint(w, w.b, "shop-1", checksumUser, checksumPassword),
+		Throttle: Throttle{MaxThreadsRunning: -1},
+		Log:      testr.NewWithOptions(w.T, testr.Options{Verbosity: 0}),
+		Values:   true,
+	}
+}
+
+// compare runs to the end and fails the test when that is not possible.
+func (w *world) compare(options Options) Report {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.Context(), 2*time.Minute)
+	defer cancel()
+	report, err := Run(ctx, options)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return report
+}
+
+func (r Report) table(name string) TableReport {
+	for _, one := range r.Tables {
+		if one.Table.String() == name {
+			return one
+		}
+	}
+	return TableReport{Reason: "not in the report"}
+}
