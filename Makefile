@@ -97,7 +97,7 @@ build: ## The operator, the agent and the kubectl plugin, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: images
-images: ## Our image and MySQL's, for the cluster
+images: ## Our image, for the cluster
 	@hack/images.sh
 
 .PHONY: generate

@@ -26,9 +26,7 @@ func (a *Agent) listen(ctx context.Context, failed chan<- error) error {
 		return fmt.Errorf("listen for the agent's API: %w", err)
 	}
 	probes := http.NewServeMux()
-	alive := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }
-	probes.HandleFunc("GET /healthz", alive)
-	probes.HandleFunc("GET /startupz", alive)
+	probes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	probes.HandleFunc("GET /readyz", a.serveReady)
 	probe, err := net.Listen("tcp", a.opt.listen(a.opt.ProbePort))
 	if err != nil {

@@ -42,74 +42,67 @@ func refused(err error) error {
 	return err
 }
 
-func call[T any](ctx context.Context, a Agents, to fencing.Subject, d time.Duration, f func(context.Context, *agentapi.Client) (T, error)) (T, error) {
-	var zero T
+// call sends one request, a method of the client, to the agent of a member.
+func call[Request, Reply any](
+	ctx context.Context, a Agents, to fencing.Subject, d time.Duration,
+	method func(*agentapi.Client, context.Context, Request) (Reply, error), r Request,
+) (Reply, error) {
+	var zero Reply
 	c, err := a.Client(to)
 	if err != nil {
 		return zero, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	out, err := f(ctx, c)
+	out, err := method(c, ctx, r)
 	return out, refused(err)
 }
 
 // Cease implements execute.Fencers.
 func (a Agents) Cease(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
-	return call(ctx, a, to, fenceTimeout, func(ctx context.Context, cl *agentapi.Client) (agentapi.FenceReply, error) {
-		return cl.Cease(ctx, c)
-	})
+	return call(ctx, a, to, fenceTimeout, (*agentapi.Client).Cease, c)
 }
 
 // Fence implements execute.Fencers.
 func (a Agents) Fence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
-	return call(ctx, a, to, fenceTimeout, func(ctx context.Context, cl *agentapi.Client) (agentapi.FenceReply, error) {
-		return cl.Fence(ctx, c)
-	})
+	return call(ctx, a, to, fenceTimeout, (*agentapi.Client).Fence, c)
 }
 
 // AckFence implements execute.Fencers.
 func (a Agents) AckFence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
-	return call(ctx, a, to, fenceTimeout, func(ctx context.Context, cl *agentapi.Client) (agentapi.FenceReply, error) {
-		return cl.AckFence(ctx, c)
-	})
+	return call(ctx, a, to, fenceTimeout, (*agentapi.Client).AckFence, c)
 }
 
 // Look implements execute.Fencers.
 func (a Agents) Look(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
-	return a.done(ctx, to, func(ctx context.Context, cl *agentapi.Client) (agentapi.Done, error) { return cl.Look(ctx, c) })
+	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Look, c)
+	return err
 }
 
 // Initialise implements execute.Copiers.
 func (a Agents) Initialise(ctx context.Context, to fencing.Subject, c agentapi.InitialiseCommand) error {
-	return a.done(ctx, to, func(ctx context.Context, cl *agentapi.Client) (agentapi.Done, error) { return cl.Initialise(ctx, c) })
+	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Initialise, c)
+	return err
 }
 
 // Seed implements execute.Copiers.
 func (a Agents) Seed(ctx context.Context, to fencing.Subject, c agentapi.SeedCommand) error {
-	return a.done(ctx, to, func(ctx context.Context, cl *agentapi.Client) (agentapi.Done, error) { return cl.Seed(ctx, c) })
+	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Seed, c)
+	return err
 }
 
 // Rewind implements execute.Copiers.
 func (a Agents) Rewind(ctx context.Context, to fencing.Subject, c agentapi.RewindCommand) error {
-	return a.done(ctx, to, func(ctx context.Context, cl *agentapi.Client) (agentapi.Done, error) { return cl.Rewind(ctx, c) })
-}
-
-func (a Agents) done(ctx context.Context, to fencing.Subject, f func(context.Context, *agentapi.Client) (agentapi.Done, error)) error {
-	_, err := call(ctx, a, to, commandTimeout, f)
+	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Rewind, c)
 	return err
 }
 
 // Snapshot implements execute.Comparers.
 func (a Agents) Snapshot(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.SnapshotReply, error) {
-	return call(ctx, a, to, compareTimeout, func(ctx context.Context, cl *agentapi.Client) (agentapi.SnapshotReply, error) {
-		return cl.Snapshot(ctx, c)
-	})
+	return call(ctx, a, to, compareTimeout, (*agentapi.Client).Snapshot, c)
 }
 
 // Covers implements execute.Comparers.
 func (a Agents) Covers(ctx context.Context, to fencing.Subject, r agentapi.CoversRequest) (agentapi.CoversReply, error) {
-	return call(ctx, a, to, compareTimeout, func(ctx context.Context, cl *agentapi.Client) (agentapi.CoversReply, error) {
-		return cl.Covers(ctx, r)
-	})
+	return call(ctx, a, to, compareTimeout, (*agentapi.Client).Covers, r)
 }

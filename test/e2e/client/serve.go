@@ -64,35 +64,19 @@ func reply(w http.ResponseWriter, value any, err error) {
 	}
 }
 
-// Report is everything the witnesses wrote down.
-type Report struct {
-	Attempts []history.Attempt `json:"attempts"`
-	Samples  []history.Sample  `json:"samples"`
-}
-
 // take hands the record out and forgets it.
-func (c *clients) take() Report {
+func (c *clients) take() history.Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := Report{Attempts: c.attempts, Samples: c.samples}
+	r := history.Report{Attempts: c.attempts, Samples: c.samples}
 	c.attempts, c.samples = nil, nil
 	return r
 }
 
-// Stats is a short view of a run.
-type Stats struct {
-	Acknowledged int           `json:"acknowledged"`
-	Failed       int           `json:"failed"`
-	LastAck      history.Stamp `json:"lastAck"`
-	LastServer   string        `json:"lastServer"`
-	LastError    string        `json:"lastError"`
-	Now          history.Stamp `json:"now"`
-}
-
-func (c *clients) stats() Stats {
+func (c *clients) stats() history.Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Stats{Now: now()}
+	s := history.Stats{Now: now()}
 	for _, a := range c.attempts {
 		if !a.Acknowledged() {
 			s.Failed++
@@ -147,18 +131,11 @@ func (c *clients) count(ctx context.Context, host string) (int, error) {
 	return n, err
 }
 
-// Dialled is what a TCP connect ended in.
-type Dialled struct {
-	Connected bool          `json:"connected"`
-	Error     string        `json:"error,omitempty"`
-	Took      time.Duration `json:"took"`
-}
-
-func tryDial(ctx context.Context, address string) Dialled {
+func tryDial(ctx context.Context, address string) history.Dialled {
 	begin := time.Now()
 	dialer := net.Dialer{Timeout: dialTimeout}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
-	d := Dialled{Took: time.Since(begin), Connected: err == nil}
+	d := history.Dialled{Took: time.Since(begin), Connected: err == nil}
 	if err != nil {
 		d.Error = err.Error()
 		return d

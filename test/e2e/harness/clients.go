@@ -26,22 +26,6 @@ type Clients struct {
 	pod  string
 }
 
-// Report is what the clients wrote down.
-type Report struct {
-	Attempts []history.Attempt `json:"attempts"`
-	Samples  []history.Sample  `json:"samples"`
-}
-
-// Stats is a short view of it.
-type Stats struct {
-	Acknowledged int           `json:"acknowledged"`
-	Failed       int           `json:"failed"`
-	LastAck      history.Stamp `json:"lastAck"`
-	LastServer   string        `json:"lastServer"`
-	LastError    string        `json:"lastError"`
-	Now          history.Stamp `json:"now"`
-}
-
 // StartClients makes the pod and waits until it answers.
 func (p *Pair) StartClients(ctx context.Context) (*Clients, error) {
 	c := &Clients{pair: p, pod: p.Name + "-clients"}
@@ -99,8 +83,8 @@ func (c *Clients) Write(ctx context.Context, writers int, pause time.Duration) e
 }
 
 // Stop ends the run and returns the record.
-func (c *Clients) Stop(ctx context.Context) (Report, error) {
-	var r Report
+func (c *Clients) Stop(ctx context.Context) (history.Report, error) {
+	var r history.Report
 	err := c.call(ctx, "POST", "stop", nil, &r)
 	for i := range r.Samples {
 		r.Samples[i].Member, _, _ = strings.Cut(r.Samples[i].Member, ".")
@@ -109,8 +93,8 @@ func (c *Clients) Stop(ctx context.Context) (Report, error) {
 }
 
 // Stats of the run so far.
-func (c *Clients) Stats(ctx context.Context) (Stats, error) {
-	var s Stats
+func (c *Clients) Stats(ctx context.Context) (history.Stats, error) {
+	var s history.Stats
 	err := c.call(ctx, "GET", "stats", nil, &s)
 	return s, err
 }
@@ -135,16 +119,9 @@ func (c *Clients) Count(ctx context.Context, o pair.Ordinal) (int, error) {
 	return n, err
 }
 
-// Dialled is what a TCP connect from inside the cluster ended in.
-type Dialled struct {
-	Connected bool          `json:"connected"`
-	Error     string        `json:"error"`
-	Took      time.Duration `json:"took"`
-}
-
 // Dial tries a TCP connect from the clients' pod.
-func (c *Clients) Dial(ctx context.Context, address string) (Dialled, error) {
-	var d Dialled
+func (c *Clients) Dial(ctx context.Context, address string) (history.Dialled, error) {
+	var d history.Dialled
 	err := c.call(ctx, "GET", "dial", map[string]string{"address": address}, &d)
 	return d, err
 }

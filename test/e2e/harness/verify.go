@@ -25,7 +25,7 @@ type Run struct {
 
 	endpoints *EndpointsWatch
 	routes    *RouteWatch
-	all       Report
+	all       history.Report
 }
 
 // NewRun starts the witnesses of a pair that is ready. Close must be called.
@@ -78,7 +78,7 @@ func (r *Run) Load(ctx context.Context, writers int, pause time.Duration) error 
 // Result is what a load showed.
 type Result struct {
 	// Report of this load.
-	Report Report
+	Report history.Report
 	// Acknowledged writes of this load.
 	Acknowledged int
 	// Gap is the longest time without an acknowledged write in this load.
