@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -88,7 +89,10 @@ func TestWatchNamespaces(t *testing.T) {
 func TestKustomize(t *testing.T) {
 	s := newScene(t, "kustomize")
 	s.reinstallAfter()
+	former := s.readyPair("former")
+	holder := s.primary(former)
 	s.must(cluster.Uninstall(s.ctx))
+	s.deletedWithoutOperator(former, holder)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
 		defer cancel()
@@ -98,8 +102,40 @@ func TestKustomize(t *testing.T) {
 	})
 	s.must(cluster.Kustomize(s.ctx))
 	s.must(cluster.AwaitLeader(s.ctx, time.Minute))
-	p := s.readyPair("shop")
+	s.must(s.gone(former, holder)) // the operator that came lets the pod go
+	s.readyPair("shop")
+}
+
+// deletedWithoutOperator deletes a pair while no operator runs: nothing holds the pair,
+// and of its pods only the holder's stays, without a process, for an operator to see.
+func (s *scene) deletedWithoutOperator(p *harness.Pair, holder string) {
+	s.Helper()
 	s.must(p.Remove(s.ctx))
+	s.must(harness.Eventually(s.ctx, 90*time.Second, "end of the pair's processes", func(ctx context.Context) error {
+		if _, err := p.Object(ctx); !apierrors.IsNotFound(err) {
+			return harness.NotYet("the pair is still there: %v", err)
+		}
+		for _, member := range p.Members() {
+			pod, err := p.Pod(ctx, member)
+			switch {
+			case apierrors.IsNotFound(err) && member != holder:
+			case err != nil:
+				return err
+			case pod.Status.ContainerStatuses[0].State.Terminated == nil:
+				return harness.NotYet("%s still runs", member)
+			}
+		}
+		return nil
+	}))
+}
+
+func (s *scene) gone(p *harness.Pair, member string) error {
+	return harness.Eventually(s.ctx, 60*time.Second, "removal of "+member, func(ctx context.Context) error {
+		if _, err := p.Pod(ctx, member); !apierrors.IsNotFound(err) {
+			return harness.NotYet("still there: %v", err)
+		}
+		return nil
+	})
 }
 
 // reinstallAfter brings the chart back as the other tests want it.
