@@ -152,7 +152,7 @@ func (a *Agent) begin(found foundVolume) {
 	config := a.settings.get()
 	a.machine = authority.NewMachine(authority.Config{
 		PairUID: a.env.PairUID, Self: pair.Holder{Member: a.env.PodName, PodUID: a.env.PodUID}, Peer: a.env.Peer,
-		T: config.LeaseDuration, RestartInPlaceAfter: config.RestartInPlaceAfter, Async: !config.Lossless,
+		T: config.LeaseDuration, Margin: config.SafetyMargin, RestartInPlaceAfter: config.RestartInPlaceAfter, Async: !config.Lossless,
 		Seed: uint64(process.Now()) ^ uint64(a.env.Ordinal+1)<<32, Start: a.start,
 	}, found.memory.Durable, process.Now())
 	a.state.remember(found)

@@ -195,6 +195,10 @@ func (w *world) write(change func(*authority.Record)) authority.Record {
 		r = authority.Fresh(pairUID, leaseT)
 	}
 	change(&r)
+	r.Appointed = nil
+	if !r.Holder.Nobody() {
+		r.Appointed = &authority.Appointed{Holder: r.Holder, Epoch: r.Epoch}
+	}
 	w.record = &r
 	return r
 }

@@ -105,6 +105,7 @@ func (c Appoint) Apply(r Record) (Record, error) {
 	n := r.Clone()
 	n.Epoch++
 	n.Holder = c.To
+	n.Appointed = &Appointed{Holder: c.To, Epoch: n.Epoch, Proofs: c.used(r)}
 	n.Intent = nil
 	if c.Lease > 0 {
 		n.LeaseDuration = wholeSeconds(c.Lease)
@@ -120,6 +121,17 @@ func (c Appoint) Apply(r Record) (Record, error) {
 		n.Left = &Left{Member: last.Holder.Member, DataID: last.DataID, Epoch: last.Epoch, Clean: c.clean(r), Proof: c.proofOf(r)}
 	}
 	return n, nil
+}
+
+// used are the proofs that are written down: the strongest about each pod.
+func (c Appoint) used(r Record) []Used {
+	var out []Used
+	for _, s := range r.Subjects(c.To, c.Others) {
+		if p := c.best(r, s); p.Kind() != "" {
+			out = append(out, Used{s.String(), p.Kind(), p.RequestID()})
+		}
+	}
+	return out
 }
 
 func (c Appoint) check(r Record) error {
@@ -156,11 +168,15 @@ func (c Appoint) proofOf(r Record) fencing.Kind {
 	if r.LastHolder == nil {
 		return fencing.NeverHeld
 	}
-	s := fencing.SubjectOf(r.LastHolder.Holder)
-	best := fencing.Kind("")
+	return c.best(r, fencing.SubjectOf(r.LastHolder.Holder)).Kind()
+}
+
+// best is the strongest proof about a pod; the zero value without one.
+func (c Appoint) best(r Record, s fencing.Subject) fencing.Proof {
+	var best fencing.Proof
 	for _, p := range append([]fencing.Proof{r.EndProof()}, c.Proofs...) {
-		if p.Closes(s, r.Epoch) && (best == "" || rank(p.Kind()) < rank(best)) {
-			best = p.Kind()
+		if p.Closes(s, r.Epoch) && (best.Kind() == "" || rank(p.Kind()) < rank(best.Kind())) {
+			best = p
 		}
 	}
 	return best

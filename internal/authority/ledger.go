@@ -127,7 +127,7 @@ func (c Adopt) Apply(r Record) (Record, error) {
 	n.PairUID = c.PairUID
 	n.Epoch = max(r.Epoch, c.AboveEpoch) + 1
 	n.Holder = pair.Holder{}
-	n.Bootstrap, n.Left, n.Intent = nil, nil, nil
+	n.Bootstrap, n.Appointed, n.Left, n.Intent = nil, nil, nil, nil
 	n.Data = maps.Clone(c.Data)
 	// The pod is not the one that held: nothing is known of that one, so its place is
 	// taken by the present pod and the other member's proof has to do.
@@ -145,7 +145,8 @@ func (r Record) Follows(next Record) bool {
 	switch {
 	case next.PairUID != r.PairUID || next.Epoch < r.Epoch || next.Ledger.Version < r.Ledger.Version:
 		return false
-	case next.Epoch == r.Epoch && next.Holder != r.Holder:
+	case next.Epoch == r.Epoch && next.Holder != r.Holder, next.Epoch == r.Epoch+1 && !next.Holder.Nobody() && !r.Holder.Nobody():
+		// Between two holders there is an epoch of nobody.
 		return false
 	case next.Ledger.Version == r.Ledger.Version && (next.Ledger.State != r.Ledger.State || next.Ledger.First != r.Ledger.First):
 		return false

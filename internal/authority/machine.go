@@ -26,6 +26,8 @@ type Config struct {
 	Peer pair.MemberName
 	// T is how long a confirmation counts, from before it was asked for.
 	T time.Duration
+	// Margin is what a holder that nobody appointed waits beyond T.
+	Margin time.Duration
 	// SoftLead is how long before the end of T the soft fence begins. Default T/5.
 	SoftLead time.Duration
 	// KillLead is how long before the end of T mysqld is killed, by agent and deadman
@@ -137,6 +139,8 @@ type Machine struct {
 	below     bool // the Lease was last seen below Known
 	firstSeen pair.Epoch
 	knownAt   Instant // when Known was learned
+	namedAt   Instant // when this process first read that it is the holder at Known
+	vouchedAt Instant // when it gave its word last
 	confirm   confirmation
 	ask       asking
 	serving   Serving

@@ -122,6 +122,9 @@ func (m *Machine) leaseRead(e LeaseRead) {
 		m.rec, m.recAsked = &rec, e.AskedAt
 	}
 	if m.takesItself() {
+		if m.namedAt == 0 {
+			m.namedAt = m.now
+		}
 		m.confirm.named = max(m.confirm.named, e.AskedAt)
 		m.confirmed(e.AskedAt)
 	} else {
@@ -188,6 +191,9 @@ func (m *Machine) speaksForPeer(data pair.DataID) bool {
 // vouchAsked gives or refuses the word (R5, F4).
 func (m *Machine) vouchAsked(e VouchAsked) {
 	why := m.whyNoVouch(e)
+	if why == "" {
+		m.vouchedAt = m.now
+	}
 	m.do(AnswerVouch{
 		Nonce: e.Nonce, Epoch: e.Epoch, Given: why == "", Why: why, Data: m.want.DataID, Known: m.want.Known, Holder: m.want.Holder,
 		Open: m.serving.mayWrite(), TakesItself: m.takesItself(),

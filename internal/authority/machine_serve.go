@@ -213,10 +213,29 @@ func (m *Machine) mayOpen() bool {
 	if m.rec.Data[m.cfg.Self.Member] != m.want.DataID || m.want.DataID == "" {
 		return false
 	}
+	if !m.appointed() {
+		return false
+	}
 	if c.fresh {
 		return m.now < m.recAsked.Add(m.cfg.T)
 	}
 	return c.word
+}
+
+// appointed reports whether the holder's appointment had its proofs. One that was written
+// by somebody else had none: whoever held the authority before may be open until T after
+// this member first read that it is the holder, and after its own last word; and it opens
+// only with every acknowledged write.
+func (m *Machine) appointed() bool {
+	if m.rec.Proven() {
+		return true
+	}
+	l := m.rec.Ledger
+	entered := l.State == Both && m.run.incarnation != "" && l.Incarnations[m.cfg.Self.Member] == m.run.incarnation
+	if !m.cfg.Async && l.First != m.cfg.Self.Member && !entered {
+		return false
+	}
+	return m.now >= max(m.namedAt, m.vouchedAt).Add(max(m.cfg.T, m.rec.LeaseDuration)+m.cfg.Margin)
 }
 
 // follow replicates from the holder, unless the ack fence of this epoch says no (F6).

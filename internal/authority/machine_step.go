@@ -205,6 +205,6 @@ func (m *Machine) raise(e pair.Epoch) {
 	m.want.Known = e
 	m.want.Holder, m.want.HolderRead = pair.Holder{}, false
 	m.rec = nil
-	m.knownAt = m.now
+	m.knownAt, m.namedAt = m.now, 0
 	m.confirm.valid, m.confirm.word, m.confirm.fresh = false, false, false
 }

@@ -123,7 +123,7 @@ func mustNot[A Action](t *testing.T, why string, actions []Action) {
 
 func record(e pair.Epoch, h pair.Holder, l Ledger) Record {
 	return Record{
-		PairUID: "pair", Epoch: e, Holder: h, LeaseDuration: testT, Ledger: l,
+		PairUID: "pair", Epoch: e, Holder: h, LeaseDuration: testT, Ledger: l, Appointed: &Appointed{Holder: h, Epoch: e},
 		Data: map[pair.MemberName]pair.DataID{"shop-0": "data-0", "shop-1": "data-1"},
 	}
 }
@@ -288,6 +288,54 @@ func TestAVouchThatDoesNotCount(t *testing.T) {
 			mustNot[SetDeadman](t, name, r.step(v))
 			if at := r.m.View().ConfirmedAt; at != before {
 				t.Errorf("confirmed at %s, before at %s", at.Sub(0), before.Sub(0))
+			}
+		})
+	}
+}
+
+func TestAHolderThatNobodyAppointedWaits(t *testing.T) {
+	const margin = time.Second
+	edited := func(l Ledger) Record {
+		rec := record(3, me, l)
+		rec.Appointed = &Appointed{Holder: them, Epoch: 2}
+		return rec
+	}
+	entered := Ledger{Version: 1, State: Both, Incarnations: map[pair.MemberName]pair.Incarnation{"shop-0": "inc-1", "shop-1": "inc-x"}}
+	// opensAfter is how long after it was first named it opens; -1 for not within 4 T.
+	opensAfter := func(t *testing.T, rec Record, before func(*rig)) time.Duration {
+		r := newRig(t, Durable{DataID: "data-0", Known: 1})
+		r.m.cfg.Margin = margin
+		r.boot()
+		r.read(record(2, them, rec.Ledger))
+		before(r)
+		named := r.now
+		for r.now < named.Add(4*testT) {
+			if _, ok := has[Open](r.read(rec)); ok {
+				return r.now.Sub(named)
+			}
+			if _, ok := has[Open](r.after(10 * time.Millisecond)); ok {
+				return r.now.Sub(named)
+			}
+		}
+		return -1
+	}
+	none := func(*rig) {}
+	cases := map[string]struct {
+		rec      Record
+		from, to time.Duration
+	}{
+		"appointed, at once":                       {record(3, me, entered), 0, 50 * time.Millisecond},
+		"written by somebody else, T and a margin": {edited(entered), testT + margin, testT + margin + testT/2},
+		"alone in the ledger, the same":            {edited(soloOf("shop-0", 1)), testT + margin, testT + margin + testT/2},
+		"without every acknowledged write, never":  {edited(soloOf("shop-1", 1)), -1, -1},
+		"in another run than entered, never": {edited(Ledger{
+			Version: 1, State: Both, Incarnations: map[pair.MemberName]pair.Incarnation{"shop-0": "inc-old", "shop-1": "inc-x"},
+		}), -1, -1},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := opensAfter(t, c.rec, none); got < c.from || got > c.to {
+				t.Errorf("opens after %s, want %s to %s", got, c.from, c.to)
 			}
 		})
 	}

@@ -56,6 +56,30 @@ type LastHolder struct {
 	EndedBy string
 }
 
+// Appointed is written by the change that appoints a holder, and by no other: a holder
+// that it does not name was written by somebody else.
+type Appointed struct {
+	Holder pair.Holder
+	Epoch  pair.Epoch
+	// Proofs that the appointment rested on, one for each pod that had to be closed.
+	Proofs []Used
+}
+
+// Used is a proof that an appointment rested on.
+type Used struct {
+	// Subject is "<member>/<pod UID>".
+	Subject string
+	Kind    fencing.Kind
+	// Request that was answered.
+	Request string
+}
+
+// Proven reports whether the holder was appointed at this epoch by a change that had its
+// proofs.
+func (r Record) Proven() bool {
+	return r.Appointed != nil && r.Appointed.Holder == r.Holder && r.Appointed.Epoch == r.Epoch
+}
+
 // Left records how a member lost the authority. It is written by the promoting change
 // and stays until that member is in sync again: without it nobody could tell later
 // whether the member's tail may be cut off.
@@ -99,6 +123,8 @@ type Record struct {
 	Bootstrap *Bootstrap
 	// LastHolder is set while nobody is the holder, and kept until the next revocation.
 	LastHolder *LastHolder
+	// Appointed is set while somebody is the holder.
+	Appointed *Appointed
 	// Left is set from a promotion until the former holder is in sync again.
 	Left *Left
 	// Intent is what is under way.

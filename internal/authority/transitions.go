@@ -52,6 +52,7 @@ func (r Record) Clone() Record {
 	r.Data = maps.Clone(r.Data)
 	r.Bootstrap = clonePtr(r.Bootstrap)
 	r.LastHolder = clonePtr(r.LastHolder)
+	r.Appointed = clonePtr(r.Appointed)
 	r.Left = clonePtr(r.Left)
 	r.Intent = clonePtr(r.Intent)
 	return r
@@ -184,7 +185,7 @@ func (c Revoke) Apply(r Record) (Record, error) {
 	}
 	n := r.Clone()
 	n.LastHolder = &LastHolder{Holder: r.Holder, DataID: r.Data[r.Holder.Member], Epoch: r.Epoch}
-	n.Holder = pair.Holder{}
+	n.Holder, n.Appointed = pair.Holder{}, nil
 	n.Epoch++
 	n.Intent = &c.Intent
 	return n, nil

@@ -167,6 +167,9 @@ func authorityRolledBack(l *look) (Plan, bool) {
 }
 
 func authorityChangedByOthers(l *look) (Plan, bool) {
+	if l.Authority.Reading == Read && l.holder != nil && !l.rec.Proven() {
+		return doubt(VerbAdopt, "the Lease names %s at epoch %d, and no appointment wrote that: somebody else did. Name the member whose data is the truth", l.rec.Holder, l.e)
+	}
 	if l.Authority.Reading != Read || l.Authority.Remembered == nil || l.Authority.Remembered.Follows(l.rec) {
 		return no()
 	}

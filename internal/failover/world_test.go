@@ -67,8 +67,9 @@ func steady() failover.Observation {
 		Now: t0, Settings: settings(), Members: [2]failover.Member{a, b}, Evidence: book, FreshID: "fresh",
 		Authority: failover.Authority{Reading: failover.Read, Version: "10", AskedAt: t0, Record: authority.Record{
 			PairUID: "pair-1", Epoch: 3, Holder: pair.Holder{Member: m0, PodUID: p0}, LeaseDuration: 6 * time.Second,
-			Ledger: authority.Ledger{Version: 7, State: authority.Both, Incarnations: map[pair.MemberName]pair.Incarnation{m0: "inc-shop-0", m1: "inc-shop-1"}},
-			Data:   map[pair.MemberName]pair.DataID{m0: "data-shop-0", m1: "data-shop-1"},
+			Appointed: &authority.Appointed{Holder: pair.Holder{Member: m0, PodUID: p0}, Epoch: 3},
+			Ledger:    authority.Ledger{Version: 7, State: authority.Both, Incarnations: map[pair.MemberName]pair.Incarnation{m0: "inc-shop-0", m1: "inc-shop-1"}},
+			Data:      map[pair.MemberName]pair.DataID{m0: "data-shop-0", m1: "data-shop-1"},
 		}},
 		Service: failover.Service{Reading: failover.Read, Version: "5", Epoch: 3, Leads: failover.LeadsOpen, PortLeads: failover.LeadsOpen, Member: m0},
 		History: failover.History{Epoch: 3, StartedAt: t0.Add(-time.Hour), HolderSince: t0.Add(-time.Hour), HolderOpened: true},
@@ -89,7 +90,7 @@ func between() failover.Observation {
 	o := steady()
 	rec := &o.Authority.Record
 	rec.LastHolder = &authority.LastHolder{Holder: rec.Holder, DataID: "data-shop-0", Epoch: 3}
-	rec.Holder, rec.Epoch = pair.Holder{}, 4
+	rec.Holder, rec.Appointed, rec.Epoch = pair.Holder{}, nil, 4
 	rec.Intent = &authority.Intent{Operation: "shop-failover-4", Target: m1, Step: "HolderExited"}
 	o.Evidence.SawEpoch(4, t0.Add(-time.Second))
 	o.History.HolderSince = time.Time{}

@@ -72,6 +72,12 @@ func (w *world) inflict(f fault) {
 			p.deleting, p.asked = true, w.now
 			m.kubelet()
 		}
+	case "finalizerTaken":
+		// Somebody edits the pod.
+		if p := w.api.pods[m.index]; p != nil {
+			p.fenced = false
+			w.api.collect(p)
+		}
 	case "podForceDeleted":
 		if p := w.api.pods[m.index]; p != nil {
 			w.api.remove(p)
@@ -229,6 +235,8 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 		w.api.lease = nil
 	case "leaseRewritten":
 		w.rewriteLease()
+	case "leaseEdited":
+		w.editLease()
 	case "personFails":
 		w.person(failover.VerbFailover, "")
 	case "personFences":
@@ -261,6 +269,23 @@ func (w *world) rewriteLease() {
 	w.api.lease, w.api.leaseRV = &r, w.api.bump()
 	w.restored = true
 	w.tracef("a foreign hand makes %s the holder", r.Holder)
+}
+
+// editLease is a foreign hand that makes the other member the holder at the next epoch, as
+// if it had been appointed.
+func (w *world) editLease() {
+	if w.api.lease == nil || w.api.lease.Holder.Nobody() {
+		return
+	}
+	r := w.api.lease.Clone()
+	for i, m := range w.members {
+		if p := w.api.pods[i]; m.name != w.api.lease.Holder.Member && p != nil {
+			r.Holder, r.Epoch = pair.Holder{Member: m.name, PodUID: p.uid}, r.Epoch+1
+		}
+	}
+	w.api.lease, w.api.leaseRV = &r, w.api.bump()
+	w.restored = true
+	w.tracef("a foreign hand makes %s the holder at epoch %d", r.Holder, r.Epoch)
 }
 
 // loseVolume takes a member's data away while its machine is down.

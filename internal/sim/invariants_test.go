@@ -216,7 +216,7 @@ func (w *world) wedged(p failover.Plan) {
 	terminated := !w.set.lossless && !w.set.asyncAny
 	for _, f := range w.set.faults {
 		switch f.kind {
-		case "volumeLost", "strayLeft", "volumeEmptied", "nodeGone", "etcdRestored", "leaseDeleted", "leaseRewritten", "applierFailed", "personFences":
+		case "volumeLost", "strayLeft", "volumeEmptied", "nodeGone", "etcdRestored", "leaseDeleted", "leaseRewritten", "leaseEdited", "applierFailed", "personFences":
 			return
 		case "podForceDeleted":
 			if terminated {

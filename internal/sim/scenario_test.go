@@ -88,7 +88,7 @@ var triggers = []trigger{onJoining, onBoth, onSolo, onRevoked, onRevoked, onAppo
 var faultKinds = []string{
 	"mysqldKilled", "mysqldKilled", "mysqldStopped", "agentKilled", "agentStopped", "volumeHung", "podDeleted", "podForceDeleted", "nodeCrashed",
 	"nodeFrozen", "machinePaused", "cutWhole", "cutAPI", "cutPeer", "cutOperator", "cutOneWay", "operatorCrashed", "operatorFrozen",
-	"apiStopped", "applierFailed", "foreignReplica", "peerRestarted",
+	"apiStopped", "applierFailed", "foreignReplica", "peerRestarted", "finalizerTaken",
 }
 
 func draw(seed uint64) scenario {
@@ -156,7 +156,11 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 	case p < 0.19:
 		return []fault{{kind: "leaseDeleted", at: at()}}
 	case p < 0.22:
-		return []fault{{kind: "leaseRewritten", at: at()}}
+		edit := []fault{{kind: []string{"leaseRewritten", "leaseEdited"}[r.IntN(2)], at: at()}}
+		if r.IntN(2) == 0 {
+			edit = append(edit, fault{kind: []string{"cutAPI", "cutPeer", "cutWhole", "agentStopped"}[r.IntN(4)], at: edit[0].at - time.Duration(r.Int64N(int64(time.Second))), member: theHolder, lasts: 8 * time.Second})
+		}
+		return edit
 	case p < 0.25:
 		return []fault{{kind: "personFails", at: at()}, {kind: "personReplays", at: at(), member: r.IntN(2)}}
 	case p < 0.28:

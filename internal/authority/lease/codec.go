@@ -24,6 +24,7 @@ const (
 	AnnotationLedger     = "dbpair.io/ledger"
 	AnnotationData       = "dbpair.io/data"
 	AnnotationLastHolder = "dbpair.io/last-holder"
+	AnnotationAppointed  = "dbpair.io/appointed"
 	AnnotationLeft       = "dbpair.io/left"
 	AnnotationIntent     = "dbpair.io/intent"
 	AnnotationBootstrap  = "dbpair.io/bootstrap"
@@ -32,7 +33,7 @@ const (
 // Keys lists every annotation the codec owns.
 var Keys = []string{
 	AnnotationPairUID, AnnotationLedger, AnnotationData, AnnotationLastHolder,
-	AnnotationLeft, AnnotationIntent, AnnotationBootstrap,
+	AnnotationAppointed, AnnotationLeft, AnnotationIntent, AnnotationBootstrap,
 }
 
 type ledgerJSON struct {
@@ -48,6 +49,18 @@ type lastHolderJSON struct {
 	Epoch   pair.Epoch   `json:"epoch"`
 	Ended   fencing.Kind `json:"ended,omitempty"`
 	EndedBy string       `json:"endedBy,omitempty"`
+}
+
+type appointedJSON struct {
+	Holder string     `json:"holder"`
+	Epoch  pair.Epoch `json:"epoch"`
+	Proofs []usedJSON `json:"proofs,omitempty"`
+}
+
+type usedJSON struct {
+	Subject string       `json:"subject"`
+	Kind    fencing.Kind `json:"kind"`
+	Request string       `json:"request"`
 }
 
 type leftJSON struct {
@@ -92,6 +105,13 @@ func Render(r authority.Record, into *coordinationv1.Lease) error {
 	}
 	if h := r.LastHolder; h != nil {
 		values[AnnotationLastHolder] = lastHolderJSON{h.Holder.String(), h.DataID, h.Epoch, h.Ended, h.EndedBy}
+	}
+	if a := r.Appointed; a != nil {
+		text := appointedJSON{Holder: a.Holder.String(), Epoch: a.Epoch}
+		for _, u := range a.Proofs {
+			text.Proofs = append(text.Proofs, usedJSON(u))
+		}
+		values[AnnotationAppointed] = text
 	}
 	if r.Left != nil {
 		values[AnnotationLeft] = leftJSON(*r.Left)
@@ -167,12 +187,14 @@ func parse(l *coordinationv1.Lease) (authority.Record, error) {
 func optionalParts(l *coordinationv1.Lease, r *authority.Record) error {
 	var (
 		last   *lastHolderJSON
+		made   *appointedJSON
 		left   *leftJSON
 		intent *intentJSON
 		boot   *bootstrapJSON
 	)
 	err := errors.Join(
-		part(l, AnnotationLastHolder, false, &last), part(l, AnnotationLeft, false, &left),
+		part(l, AnnotationLastHolder, false, &last), part(l, AnnotationAppointed, false, &made),
+		part(l, AnnotationLeft, false, &left),
 		part(l, AnnotationIntent, false, &intent), part(l, AnnotationBootstrap, false, &boot),
 	)
 	if err != nil {
@@ -185,6 +207,16 @@ func optionalParts(l *coordinationv1.Lease, r *authority.Record) error {
 		}
 		r.LastHolder = &authority.LastHolder{
 			Holder: holder, DataID: last.DataID, Epoch: last.Epoch, Ended: last.Ended, EndedBy: last.EndedBy,
+		}
+	}
+	if made != nil {
+		holder, err := pair.ParseHolder(made.Holder)
+		if err != nil {
+			return fmt.Errorf("annotation %s: holder %q", AnnotationAppointed, made.Holder)
+		}
+		r.Appointed = &authority.Appointed{Holder: holder, Epoch: made.Epoch}
+		for _, u := range made.Proofs {
+			r.Appointed.Proofs = append(r.Appointed.Proofs, authority.Used(u))
 		}
 	}
 	r.Left = (*authority.Left)(left)

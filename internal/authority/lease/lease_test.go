@@ -30,6 +30,10 @@ func full() authority.Record {
 		LastHolder: &authority.LastHolder{
 			Holder: pair.Holder{Member: "shop-0", PodUID: "p-0"}, DataID: "d0", Epoch: 5, Ended: fencing.PodTerminated, EndedBy: "r9",
 		},
+		Appointed: &authority.Appointed{
+			Holder: pair.Holder{Member: "shop-1", PodUID: "p-1"}, Epoch: 7,
+			Proofs: []authority.Used{{Subject: "shop-0/p-0", Kind: fencing.PodTerminated, Request: "r9"}},
+		},
 		Left:      &authority.Left{Member: "shop-0", DataID: "d0", Epoch: 5, Clean: true, Proof: fencing.Demoted},
 		Intent:    &authority.Intent{Operation: "shop-f-6", Target: "shop-1", Step: "Revoke"},
 		Bootstrap: &authority.Bootstrap{Member: "shop-0", DataID: "d9"},
@@ -72,8 +76,11 @@ func TestParseRefusesWhatNoChangeMakes(t *testing.T) {
 		"no pair":                   func(l *coordinationv1.Lease) { delete(l.Annotations, lease.AnnotationPairUID) },
 		"no epoch":                  func(l *coordinationv1.Lease) { l.Spec.LeaseTransitions = nil },
 		"a negative epoch":          func(l *coordinationv1.Lease) { n := int32(-1); l.Spec.LeaseTransitions = &n },
-		"a holder that is no pod":   func(l *coordinationv1.Lease) { s := "shop-0"; l.Spec.HolderIdentity = &s },
-		"a holder without data":     func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationData] = `{"shop-0":"d0"}` },
+		"an appointment of nobody": func(l *coordinationv1.Lease) {
+			l.Annotations[lease.AnnotationAppointed] = `{"holder":"shop-0","epoch":7}`
+		},
+		"a holder that is no pod": func(l *coordinationv1.Lease) { s := "shop-0"; l.Spec.HolderIdentity = &s },
+		"a holder without data":   func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationData] = `{"shop-0":"d0"}` },
 		"nobody, and no last holder": func(l *coordinationv1.Lease) {
 			l.Spec.HolderIdentity = nil
 			delete(l.Annotations, lease.AnnotationLastHolder)
