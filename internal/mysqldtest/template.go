@@ -21,6 +21,8 @@ var Passwords = mysqlops.Passwords{
 	Replication: mysqlops.NewSecret("repl-pass"),
 	Clone:       mysqlops.NewSecret("clone-pass"),
 	Monitor:     mysqlops.NewSecret("monitor-pass"),
+	Checksum:    mysqlops.NewSecret("checksum-pass"),
+	Repair:      mysqlops.NewSecret("repair-pass"),
 	App:         mysqlops.NewSecret("app-pass"),
 }
 

@@ -8,6 +8,8 @@ const (
 	UserReplication = "dbpair_repl"
 	UserClone       = "dbpair_clone"
 	UserMonitor     = "dbpair_monitor"
+	UserChecksum    = "dbpair_checksum"
+	UserRepair      = "dbpair_repair"
 	// UserApp and SchemaApp are the defaults for the application's account.
 	UserApp   = "app"
 	SchemaApp = "app"
@@ -17,7 +19,7 @@ const (
 
 // Passwords are the secrets of a pair's accounts; none may be empty.
 type Passwords struct {
-	Root, Replication, Clone, Monitor, App Secret
+	Root, Replication, Clone, Monitor, Checksum, Repair, App Secret
 }
 
 // AppAccount names the application's account and schema; zero fields take
@@ -25,6 +27,16 @@ type Passwords struct {
 type AppAccount struct {
 	User   string
 	Schema string
+}
+
+func (a AppAccount) withDefaults() AppAccount {
+	if a.User == "" {
+		a.User = UserApp
+	}
+	if a.Schema == "" {
+		a.Schema = SchemaApp
+	}
+	return a
 }
 
 // Account is one account of dbpair by user and host.

@@ -33,7 +33,7 @@ func TestAccountsAreMadeWithoutHistory(t *testing.T) {
 	member.Kill()
 	member.Boot()
 	got := accountsOf(t, member.Root())
-	want := []string{"app@%", "dbpair_clone@%", "dbpair_monitor@%", "dbpair_repl@%", "root@localhost"}
+	want := []string{"app@%", "dbpair_checksum@%", "dbpair_clone@%", "dbpair_monitor@%", "dbpair_repair@%", "dbpair_repl@%", "root@localhost"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("accounts (-want +got):\n%s", diff)
 	}
@@ -98,6 +98,21 @@ func TestAccountsMayDoWhatTheyAreForAndNothingElse(t *testing.T) {
 			user: mysqlops.UserClone, password: pass.Clone, admin: true,
 			may: []string{"LOCK INSTANCE FOR BACKUP", "UNLOCK INSTANCE"},
 			not: []string{"SELECT * FROM other.t", "SET GLOBAL super_read_only = ON", "SHOW REPLICAS", "CREATE DATABASE x", "SHUTDOWN"},
+		},
+		"a comparison reads everything and writes nothing": {
+			user: mysqlops.UserChecksum, password: pass.Checksum, admin: true,
+			may: []string{"LOCK TABLES other.t READ", "UNLOCK TABLES", "SELECT * FROM other.t", "SELECT * FROM mysql.user",
+				"SHOW CREATE TABLE other.t", "SHOW TRIGGERS FROM other", "SHOW EVENTS FROM other", "SHOW PROCESSLIST",
+				"SELECT COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'", "SHOW REPLICA STATUS",
+				"START TRANSACTION WITH CONSISTENT SNAPSHOT", "ROLLBACK"},
+			not: []string{"INSERT INTO other.t VALUES (1)", "DELETE FROM other.t", "CREATE DATABASE x", "CREATE TABLE other.u (id INT)",
+				"DROP TABLE other.t", "CREATE USER x", "SET GLOBAL super_read_only = OFF", "SET SESSION sql_log_bin = OFF", "STOP REPLICA", "SHUTDOWN"},
+		},
+		"a repair writes nothing before it is let": {
+			user: mysqlops.UserRepair, password: pass.Repair, admin: true,
+			may: []string{"SELECT * FROM other.t", "CREATE TEMPORARY TABLE other.tmp (id INT)", "SHOW REPLICA STATUS"},
+			not: []string{"INSERT INTO other.t VALUES (7)", "DELETE FROM other.t", "CREATE TABLE other.u (id INT)", "ALTER TABLE other.t ADD x INT",
+				"DROP TABLE other.t", "CREATE USER x", "SET GLOBAL replica_exec_mode = IDEMPOTENT", "SET SESSION sql_log_bin = OFF", "SHUTDOWN"},
 		},
 		"the application owns its schema only": {
 			user: mysqlops.UserApp, password: pass.App, admin: false,

@@ -19,6 +19,13 @@ type accountSpec struct {
 	grants []string
 }
 
+// compareRights: without TRIGGER, EVENT, SHOW_ROUTINE and SHOW VIEW the definitions are
+// not shown; without PROCESS the figures that the throttle goes by are not.
+const compareRights = "SELECT, LOCK TABLES, SHOW VIEW, TRIGGER, EVENT, SHOW_ROUTINE, PROCESS, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN"
+
+// errEmptyPassword: an account without a password is never made.
+var errEmptyPassword = fmt.Errorf("%w: empty password", ErrInvalid)
+
 // accountSpecs is the table: each right is here because the named use fails
 // without it, and a test tries what must not work.
 func accountSpecs(passwords Passwords, app AppAccount) ([]accountSpec, error) {
@@ -45,6 +52,17 @@ func accountSpecs(passwords Passwords, app AppAccount) ([]accountSpec, error) {
 			grants: []string{"PROCESS, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.*", "SELECT ON performance_schema.*"},
 		},
 		{
+			// Reads every table and definition on both members, over the admin port.
+			account: Account{UserChecksum, "%"}, password: passwords.Checksum, require: "X509",
+			grants: []string{compareRights + " ON *.*"},
+		},
+		{
+			// Writes the rows of one table while GrantRepair says so: with INSERT on
+			// everything it could write mysql.user.
+			account: Account{UserRepair, "%"}, password: passwords.Repair, require: "X509",
+			grants: []string{"SELECT, CREATE TEMPORARY TABLES, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.*"},
+		},
+		{
 			account: Account{app.User, "%"}, password: passwords.App, require: "SSL",
 			grants: []string{"ALL ON " + schema + ".*"},
 		},
@@ -53,20 +71,18 @@ func accountSpecs(passwords Passwords, app AppAccount) ([]accountSpec, error) {
 
 func (s *Server) createAccounts(ctx context.Context, passwords Passwords, app AppAccount) error {
 	const operation = "create accounts"
-	if app.User == "" {
-		app.User = UserApp
-	}
-	if app.Schema == "" {
-		app.Schema = SchemaApp
-	}
-	for _, secret := range []Secret{passwords.Root, passwords.Replication, passwords.Clone, passwords.Monitor, passwords.App} {
-		if secret.IsZero() {
-			return wrap(operation, fmt.Errorf("%w: empty password", ErrInvalid))
-		}
+	app = app.withDefaults()
+	if passwords.Root.IsZero() {
+		return wrap(operation, errEmptyPassword)
 	}
 	specs, err := accountSpecs(passwords, app)
 	if err != nil {
 		return wrap(operation, err)
+	}
+	for _, spec := range specs {
+		if spec.password.IsZero() {
+			return wrap(operation, errEmptyPassword)
+		}
 	}
 	return wrapSecret(operation, s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
 		var executed string

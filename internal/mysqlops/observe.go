@@ -202,6 +202,9 @@ func (s *Server) observeSessions(ctx context.Context, conn *sql.Conn, status *St
 			if one.busy {
 				status.Sessions.InTransaction++
 			}
+			if one.isJob() {
+				status.Sessions.Jobs++
+			}
 		}
 		return nil
 	})

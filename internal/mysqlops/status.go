@@ -121,7 +121,9 @@ type Sessions struct {
 	Clients int
 	// InTransaction counts clients with an open transaction or a running
 	// statement.
-	InTransaction  int
+	InTransaction int
+	// Jobs counts the clients that are Jobs of dbpair, which compare and repair.
+	Jobs           int
 	ThreadsRunning int
 }
 

@@ -310,7 +310,7 @@ func clones(t *testing.T, a, b *Member) {
 
 func history(t *testing.T, a, _ *Member) {
 	secret := mysqlops.NewSecret("x")
-	passwords := mysqlops.Passwords{Root: secret, Replication: secret, Clone: secret, Monitor: secret, App: secret}
+	passwords := mysqlops.Passwords{Root: secret, Replication: secret, Clone: secret, Monitor: secret, Checksum: secret, Repair: secret, App: secret}
 	incomplete := passwords
 	incomplete.App = mysqlops.Secret{}
 	wantError(t, "with an empty password", a.CreateAccounts(t.Context(), incomplete, mysqlops.AppAccount{}), mysqlops.ErrInvalid)
