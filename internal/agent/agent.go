@@ -38,6 +38,8 @@ type Agent struct {
 	start    pair.AgentStart
 	ops      *mysqlops.Server
 	follow   *replication
+	forcing  *forcing
+	rights   *repairRights
 	state    *board
 	failures *failpoints
 
@@ -89,6 +91,7 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	a.door.Reset.Store(config.RefuseWithReset)
 	a.ops = a.handle(settings.root)
 	a.follow = newReplication(a)
+	a.forcing, a.rights = &forcing{a: a}, &repairRights{a: a}
 	a.state = newBoard(a)
 	a.metrics = newMetrics(a)
 	return a, nil
@@ -122,7 +125,7 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 		return err
 	}
 	a.begin(found)
-	for _, part := range []func(context.Context){a.loop, a.writeMemory, a.watchPeer, a.watchServer, a.follow.run, a.upkeep} {
+	for _, part := range []func(context.Context){a.loop, a.writeMemory, a.watchPeer, a.watchServer, a.follow.run, a.upkeep, a.guardJobs, a.forcing.run} {
 		go part(ctx)
 	}
 	for {

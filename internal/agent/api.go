@@ -33,7 +33,8 @@ func refuse(code agentapi.ErrorCode, format string, args ...any) error {
 	return refusal{code, fmt.Sprintf(format, args...)}
 }
 
-// handler is the agent's API. Everything but state and vouches is the operator's alone.
+// handler is the agent's API. Everything but state, vouches and what a repair needs is the
+// operator's alone.
 func (a *Agent) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+agentapi.PathState, a.serveState)
@@ -58,6 +59,9 @@ func (a *Agent) handler() http.Handler {
 	handle(mux, a, agentapi.PathRewind, a.orderRewind)
 	handle(mux, a, agentapi.PathSnapshot, a.snapshot)
 	handle(mux, a, agentapi.PathCovers, a.covers)
+	handle(mux, a, agentapi.PathRepairLease, a.orderRepairLease)
+	handle(mux, a, agentapi.PathRepairRights, a.orderRepairRights)
+	handle(mux, a, agentapi.PathSaveRows, a.orderSaveRows)
 	return mux
 }
 
@@ -97,6 +101,8 @@ func (a *Agent) mayAsk(r *http.Request, path string) bool {
 		return path != agentapi.PathVouch
 	case agentapi.RolePeerPrefix + string(a.env.Peer):
 		return path == agentapi.PathVouch || path == agentapi.PathState
+	case agentapi.RoleJob:
+		return path == agentapi.PathRepairLease || path == agentapi.PathRepairRights || path == agentapi.PathSaveRows
 	case agentapi.RolePeerPrefix + string(a.env.PodName):
 		// `agent state` in this very container.
 		return path == agentapi.PathState

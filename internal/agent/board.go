@@ -263,7 +263,7 @@ func (b *board) bump() {
 func keyOf(s agentapi.State, config agentapi.Config) string {
 	key := fmt.Sprint(s.Phase, s.KnownEpoch, s.ActedLedger, s.DataID, s.OpenEpoch, s.ReceiverStoppedAt, s.AppliedAll, s.UncleanAt,
 		s.Touched, s.NeedsWord, s.TailUncovered, s.Ending, s.LeaseEpoch, s.Mysqld, s.PeerSilentFor > config.DeadAfter,
-		s.ServerAge > config.DeadAfter, s.Found)
+		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor)
 	if r := s.Server; r != nil {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
 			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision)
@@ -296,6 +296,7 @@ func (b *board) snapshot() agentapi.State {
 		ReceiverStoppedAt: v.Durable.ReceiverStopped, UncleanAt: uncleanAt(v), Touched: v.Durable.Touched,
 		NeedsWord: v.NeedsWord, TailUncovered: v.TailUncovered, Ending: v.Ending, LeaseReadAge: -1, PeerSilentFor: silent,
 		ConfirmationAge: -1, Seed: b.seed, Ledger: b.ledger, Found: b.found, LeaseEpoch: b.leaseEpoch.Epoch,
+		ForcesRowsFor: a.forcing.holder(),
 		Mysqld: agentapi.Mysqld{
 			Running: child.proc != nil, Exits: child.exits, LastExit: child.lastExit, Version: child.version,
 		},

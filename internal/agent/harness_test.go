@@ -254,7 +254,7 @@ func (m *member) writeFiles(o pair.Ordinal) {
 	files := map[string]string{
 		"tls/ca.crt": string(m.w.ca.CertPEM), "tls/tls.crt": string(leaf.CertPEM), "tls/tls.key": string(leaf.KeyPEM),
 	}
-	for _, name := range []string{"root", "replication", "clone", "monitor", "app"} {
+	for _, name := range []string{"root", "replication", "clone", "monitor", "checksum", "repair", "app"} {
 		files["internal/"+name] = name + "-secret"
 	}
 	for path, text := range files {

@@ -17,6 +17,7 @@ type metrics struct {
 	exits        prometheus.Counter
 	corrections  prometheus.Counter
 	openFailures prometheus.Counter
+	locksEnded   prometheus.Counter
 	vouches      *prometheus.CounterVec
 	leaseReads   *prometheus.CounterVec
 }
@@ -29,6 +30,7 @@ func newMetrics(a *Agent) *metrics {
 		registry:     prometheus.NewRegistry(),
 		exits:        counter("mysqld_exits_total", "Ends of mysqld seen."),
 		corrections:  counter("read_only_corrections_total", "Times this closed member was found writable and corrected."),
+		locksEnded:   counter("job_locks_ended_total", "Sessions of Jobs that were ended because they held a lock too long."),
 		openFailures: counter("open_failures_total", "Attempts to open that failed."),
 		vouches: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "dbpair", Subsystem: "agent", Name: "vouches_asked_total", Help: "Words asked of the peer, by result.",
@@ -51,7 +53,7 @@ func newMetrics(a *Agent) *metrics {
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.exits, m.corrections, m.openFailures, m.vouches, m.leaseReads,
+		m.exits, m.corrections, m.openFailures, m.locksEnded, m.vouches, m.leaseReads,
 		gauge("open", "1 while this member is open.", func(s agentapi.State) float64 { return one(s.Phase == agentapi.PhaseOpen) }),
 		gauge("mysqld_up", "1 while mysqld runs.", func(s agentapi.State) float64 { return one(s.Mysqld.Running) }),
 		gauge("known_epoch", "Highest epoch known, on the volume.", func(s agentapi.State) float64 { return float64(s.KnownEpoch) }),
@@ -63,6 +65,8 @@ func newMetrics(a *Agent) *metrics {
 			server(func(s agentapi.Server) float64 { return float64(s.LagSeconds) })),
 		gauge("replication_lag_transactions", "Transactions that are received and not applied.",
 			server(func(s agentapi.Server) float64 { return float64(s.LagTransactions) })),
+		gauge("forces_rows", "1 while the applier forces rows through, for a repair.",
+			func(s agentapi.State) float64 { return one(s.ForcesRowsFor != "") }),
 		gauge("waiting_sessions", "Sessions whose commit waits for the peer.",
 			server(func(s agentapi.Server) float64 { return float64(s.WaitSessions) })),
 		gauge("oldest_wait_seconds", "Age of the oldest commit that waits for the peer.",

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/mysqlops"
@@ -17,6 +19,8 @@ import (
 type rotation struct {
 	a       *Agent
 	applied time.Time // of the last change, on this process's clock
+	// complete: no account was missing when this process, serving, looked.
+	complete bool
 }
 
 // fingerprints name the passwords without telling them.
@@ -42,6 +46,10 @@ func (a *Agent) account(name string) mysqlops.Account {
 		return mysqlops.Account{User: mysqlops.UserClone, Host: "%"}
 	case agentapi.PasswordFileMonitor:
 		return mysqlops.Account{User: mysqlops.UserMonitor, Host: "%"}
+	case agentapi.PasswordFileChecksum:
+		return mysqlops.Account{User: mysqlops.UserChecksum, Host: "%"}
+	case agentapi.PasswordFileRepair:
+		return mysqlops.Account{User: mysqlops.UserRepair, Host: "%"}
 	default:
 		return mysqlops.Account{User: a.settings.get().AppUser, Host: "%"}
 	}
@@ -51,7 +59,7 @@ func (a *Agent) account(name string) mysqlops.Account {
 // between leaves the agent able to log in with either.
 var passwordFiles = []string{
 	agentapi.PasswordFileReplication, agentapi.PasswordFileClone, agentapi.PasswordFileMonitor,
-	agentapi.PasswordFileApp, agentapi.PasswordFileRoot,
+	agentapi.PasswordFileChecksum, agentapi.PasswordFileRepair, agentapi.PasswordFileApp, agentapi.PasswordFileRoot,
 }
 
 // tend is one look. It is cheap while nothing changes.
@@ -73,6 +81,9 @@ func (r *rotation) tend(ctx context.Context) {
 	}
 	if a.state.view().Serving != authority.Serves {
 		r.tendPassive(known.Applied, prints, revision)
+		return
+	}
+	if !r.makeMissing(ctx, &known, prints) {
 		return
 	}
 	for _, name := range passwordFiles {
@@ -112,6 +123,38 @@ func (r *rotation) tend(ctx context.Context) {
 	if err := a.vol.WritePasswords(known); err == nil {
 		a.log.Info("former passwords discarded")
 	}
+}
+
+// makeMissing makes accounts that an earlier version of the agent did not know, with the
+// password that is in the file now. It reports whether there is nothing left to make.
+func (r *rotation) makeMissing(ctx context.Context, known *volume.Passwords, prints map[string]string) bool {
+	a := r.a
+	if r.complete {
+		return true
+	}
+	if !a.wouldNotHang(ctx) {
+		return false
+	}
+	config := a.settings.get()
+	made, err := a.ops.EnsureAccounts(ctx, a.settings.all(), mysqlops.AppAccount{User: config.AppUser, Schema: config.AppSchema})
+	if err != nil {
+		a.log.Error(err, "cannot make the accounts that are missing")
+		return false
+	}
+	for _, name := range passwordFiles {
+		if slices.Contains(made, a.account(name).User) {
+			known.Applied[name] = prints[name]
+		}
+	}
+	if len(made) > 0 {
+		a.log.Info("accounts made", "accounts", made)
+		if err := a.vol.WritePasswords(*known); err != nil {
+			a.log.Error(err, "cannot note which passwords are in use")
+			return false
+		}
+	}
+	r.complete = true
+	return true
 }
 
 // wouldNotHang: a change of an account that waits for an acknowledgement blocks every

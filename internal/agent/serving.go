@@ -44,11 +44,15 @@ func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.M
 		return errors.New("the deadman does not answer")
 	}
 	a.follow.order(orderNone, 0)
+	a.endJobs(ctx, "the member opens")
 	if err := a.follow.halt(ctx); err != nil {
 		return fmt.Errorf("stop the receiver: %w", err)
 	}
 	if err := a.awaitApplied(ctx); err != nil {
 		return err
+	}
+	if err := a.forcing.end(ctx, "the member opens", ""); err != nil {
+		return fmt.Errorf("make the applier strict: %w", err)
 	}
 	if err := a.follow.take(ctx); err != nil {
 		return err
@@ -119,6 +123,8 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 		}
 	}
 	a.follow.order(orderNone, 0)
+	// Beside the fence, which ends them too and waits for nobody.
+	go a.endJobs(context.WithoutCancel(ctx), "the member closes")
 	if err := a.follow.take(ctx); err != nil {
 		a.post(authority.Closed{At: process.Now()})
 		return
@@ -195,6 +201,8 @@ func (a *Agent) checkTail(ctx context.Context) {
 func (a *Agent) stopReceiver(ctx context.Context, act authority.StopReceiver) {
 	a.log.Info("stopping the receiver", "epoch", act.Epoch)
 	a.follow.order(orderFenced, act.Epoch)
+	// One that reads a table holds up a definition that the applier is about to change.
+	go a.endJobs(ctx, "the receiver stops")
 	err := a.follow.halt(ctx)
 	if err != nil {
 		a.log.Error(err, "cannot stop the receiver", "epoch", act.Epoch)

@@ -46,7 +46,7 @@ func (s *settings) reload() error {
 	hash := sha256.New()
 	for _, name := range []string{
 		agentapi.PasswordFileRoot, agentapi.PasswordFileReplication, agentapi.PasswordFileClone,
-		agentapi.PasswordFileMonitor, agentapi.PasswordFileApp,
+		agentapi.PasswordFileMonitor, agentapi.PasswordFileChecksum, agentapi.PasswordFileRepair, agentapi.PasswordFileApp,
 	} {
 		text, err := os.ReadFile(filepath.Join(s.opt.InternalDir, name))
 		if err != nil {
@@ -134,6 +134,7 @@ func (s *settings) all() mysqlops.Passwords {
 	return mysqlops.Passwords{
 		Root: s.password(agentapi.PasswordFileRoot), Replication: s.password(agentapi.PasswordFileReplication),
 		Clone: s.password(agentapi.PasswordFileClone), Monitor: s.password(agentapi.PasswordFileMonitor),
+		Checksum: s.password(agentapi.PasswordFileChecksum), Repair: s.password(agentapi.PasswordFileRepair),
 		App: s.password(agentapi.PasswordFileApp),
 	}
 }

@@ -32,6 +32,7 @@ func (a *Agent) upkeep(ctx context.Context) {
 		}
 		a.checkSpace()
 		passwords.tend(ctx)
+		a.rights.look(ctx)
 		if round%6 == 0 {
 			a.listPrivileged(ctx)
 			a.purge(ctx)

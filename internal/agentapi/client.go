@@ -127,6 +127,23 @@ func (c *Client) Rewind(ctx context.Context, r RewindCommand) (Done, error) {
 	return c.done(ctx, PathRewind, r)
 }
 
+// RepairLease grants, renews or ends the lease under which the passive's applier forces
+// rows through; idempotent for one operation.
+func (c *Client) RepairLease(ctx context.Context, r RepairLeaseCommand) (Done, error) {
+	return c.done(ctx, PathRepairLease, r)
+}
+
+// RepairRights gives, renews or takes back the right to write one table of the primary;
+// idempotent for one operation.
+func (c *Client) RepairRights(ctx context.Context, r RepairRightsCommand) (Done, error) {
+	return c.done(ctx, PathRepairRights, r)
+}
+
+// SaveRows appends rows to the operation's file in the quarantine of the passive.
+func (c *Client) SaveRows(ctx context.Context, r SaveRowsCommand) (Done, error) {
+	return c.done(ctx, PathSaveRows, r)
+}
+
 func (c *Client) done(ctx context.Context, path string, r any) (Done, error) {
 	var out Done
 	return out, c.call(ctx, http.MethodPost, path, r, &out)

@@ -30,6 +30,8 @@ const (
 	PasswordFileReplication = "replication"
 	PasswordFileClone       = "clone"
 	PasswordFileMonitor     = "monitor"
+	PasswordFileChecksum    = "checksum"
+	PasswordFileRepair      = "repair"
 	PasswordFileApp         = "app"
 )
 
@@ -43,6 +45,9 @@ const (
 	EnvPairName     = "PAIR_NAME"
 	EnvPairUID      = "PAIR_UID"
 )
+
+// DefaultMaxLockTime is that of a pair that says nothing about it.
+const DefaultMaxLockTime = 250 * time.Millisecond
 
 // Config is what the operator tells both agents of a pair. Durations are nanoseconds in
 // JSON. Fields are only ever added.
@@ -73,6 +78,10 @@ type Config struct {
 
 	// RefuseWithReset makes the door answer with a TCP reset instead of a MySQL error.
 	RefuseWithReset bool `json:"refuseWithReset,omitempty"`
+
+	// MaxLockTime is how long a Job that compares may lock a table; the agent ends one that
+	// locks it longer. 0 stands for DefaultMaxLockTime.
+	MaxLockTime time.Duration `json:"maxLockTime,omitempty"`
 
 	// AppUser and AppSchema are the application's account and its schema.
 	AppUser   string `json:"appUser"`

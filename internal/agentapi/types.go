@@ -30,6 +30,10 @@ const (
 	PathSnapshot   = "/v1/snapshot"   // POST Command: GTIDs of the binlog up to its end, waiting commits included
 	PathCovers     = "/v1/covers"     // POST CoversRequest: is this set received here?
 	PathRecover    = "/v1/recover"    // POST Command: start a held mysqld in place without waiting any longer
+
+	PathRepairLease  = "/v1/repair-lease"  // POST RepairLeaseCommand to the passive (a repair's Job, or the operator)
+	PathRepairRights = "/v1/repair-rights" // POST RepairRightsCommand to the primary (likewise)
+	PathSaveRows     = "/v1/save-rows"     // POST SaveRowsCommand to the passive (likewise)
 )
 
 // Command is the head of every command. The agent refuses it with ErrorStale when it
@@ -71,6 +75,40 @@ type RewindCommand struct {
 	// Holder's binlog contents; what is not in it is errant.
 	HolderGTIDs string      `json:"holderGTIDs"`
 	Target      pair.DataID `json:"target"`
+}
+
+// RepairLeaseCommand lets the passive's applier force rows through for a while, which a
+// repair needs, or ends that. The agent ends it by itself when For has passed and what was
+// received by then is applied. Refused unless the member follows the primary of Epoch.
+type RepairLeaseCommand struct {
+	Command
+	// Operation that repairs; the lease is of one at a time.
+	Operation string `json:"operation"`
+	// For is how long from now on; 0 ends the lease of Operation.
+	For time.Duration `json:"for"`
+}
+
+// RepairRightsCommand lets the repair account write the rows of one table of the primary
+// for a while, or ends that. The agent ends it by itself when For has passed and when the
+// roles change.
+type RepairRightsCommand struct {
+	Command
+	// Operation that repairs; the rights are of one at a time.
+	Operation string `json:"operation"`
+	Schema    string `json:"schema"`
+	Table     string `json:"table"`
+	// For is how long from now on; 0 takes back what Operation was given.
+	For time.Duration `json:"for"`
+}
+
+// SaveRowsCommand keeps rows in the quarantine on the passive's volume before a repair
+// writes over them. The answer comes when they are on the disk.
+type SaveRowsCommand struct {
+	Command
+	// Operation that repairs; it names the file.
+	Operation string `json:"operation"`
+	// Lines are appended to the file, one JSON value each.
+	Lines []string `json:"lines"`
 }
 
 // VouchRequest asks the peer for its word.
@@ -233,6 +271,9 @@ type State struct {
 	// Seed is the progress of a CLONE.
 	Seed *SeedProgress `json:"seed,omitempty"`
 
+	// ForcesRowsFor is the repair for which the applier forces rows through now.
+	ForcesRowsFor string `json:"forcesRowsFor,omitempty"`
+
 	Problems []Problem `json:"problems,omitempty"`
 
 	// Ledger is the newest ledger this agent has read, kept on its volume; nil when it
@@ -387,4 +428,6 @@ const (
 	RoleOperator = "dbpair-operator"
 	// RolePeerPrefix is followed by the member's name.
 	RolePeerPrefix = "dbpair-member:"
+	// RoleJob is that of the Jobs that compare and repair.
+	RoleJob = "dbpair-job"
 )

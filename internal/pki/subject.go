@@ -32,6 +32,11 @@ func Operator() Subject {
 	return Subject{CommonName: agentapi.RoleOperator, Life: OperatorLife}
 }
 
+// Job is the subject of the client certificate of the Jobs that compare and repair.
+func Job() Subject {
+	return Subject{CommonName: agentapi.RoleJob, Life: MemberLife}
+}
+
 // forms are the names under which DNS answers for a name of a namespace.
 func forms(name, namespace string) []string {
 	return []string{

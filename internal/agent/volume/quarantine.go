@@ -35,6 +35,30 @@ func (v *Volume) Quarantine(data pair.DataID) (files int, err error) {
 	return files, syncDir(dir)
 }
 
+// SaveLines appends lines to the operation's file among the repairs in the quarantine, and
+// returns when they are on the disk. After an error some may be there.
+func (v *Volume) SaveLines(operation string, lines []string) error {
+	if operation == "" || strings.ContainsAny(operation, "/\\") || strings.HasPrefix(operation, ".") {
+		return fmt.Errorf("save rows: operation %q cannot name a file", operation)
+	}
+	dir := filepath.Join(v.QuarantineDir(), "repairs")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("save rows of %s: %w", operation, err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, operation+".jsonl"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("save rows of %s: %w", operation, err)
+	}
+	_, err = f.WriteString(strings.Join(lines, "\n") + "\n")
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("save rows of %s: %w", operation, err)
+	}
+	return errors.Join(syncDir(dir), syncDir(v.QuarantineDir()))
+}
+
 // GiveUpData removes a data directory that the identity calls void.
 func (v *Volume) GiveUpData() error {
 	id, found, err := v.ReadIdentity()

@@ -1,0 +1,203 @@
+package agent_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pki"
+)
+
+// jobTLS is how a Job shows itself.
+func (w *world) jobTLS() *tls.Config {
+	leaf, err := w.ca.Issue(pki.Job(), time.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cert, err := leaf.KeyPair()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(w.ca.Cert)
+	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}, ServerName: "localhost", MinVersion: tls.VersionTLS13}
+}
+
+// job is one session of a Job's account over the admin port.
+func (m *member) job(account, password string) *sql.Conn {
+	m.w.t.Helper()
+	cfg := mysql.NewConfig()
+	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = account, password, "tcp", m.addr("admin")
+	cfg.TLS, cfg.Timeout, cfg.Logger = m.w.jobTLS(), 5*time.Second, &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(cfg)
+	if err != nil {
+		m.w.t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
+	m.w.t.Cleanup(func() { _ = db.Close() })
+	conn, err := db.Conn(m.w.t.Context())
+	if err != nil {
+		m.w.t.Fatal(err)
+	}
+	return conn
+}
+
+func (m *member) asJob() *agentapi.Client {
+	conf := m.w.jobTLS()
+	conf.ServerName = string(m.name)
+	return &agentapi.Client{Address: m.addr("agent"), Timeout: 10 * time.Second, TLS: func() (*tls.Config, error) { return conf, nil }}
+}
+
+// The Job's process does nothing here: it is as dead as a stopped one.
+func TestALockOfAJobIsEndedInTime(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	const limit = 400 * time.Millisecond
+	for _, m := range w.members {
+		m.configure(func(c *agentapi.Config) { c.MaxLockTime = limit })
+	}
+	if err := a.exec(a.db("root"), "CREATE TABLE app.t (id INT PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2500 * time.Millisecond) // the agent reads its files every two seconds
+	reader := a.job(mysqlops.UserChecksum, "checksum-secret")
+	locker := a.job(mysqlops.UserChecksum, "checksum-secret")
+	time.Sleep(time.Second) // as long as a look takes to notice sessions
+	if _, err := locker.ExecContext(t.Context(), "LOCK TABLES app.t READ"); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := a.exec(a.db("app"), "INSERT INTO t VALUES (1)"); err != nil {
+		t.Fatalf("a write beside a lock that is never let go: %v", err)
+	}
+	if took := time.Since(began); took < limit/2 || took > 2*limit+200*time.Millisecond {
+		t.Errorf("the write waited %s, want about %s", took, limit)
+	}
+	if err := reader.PingContext(t.Context()); err != nil {
+		t.Errorf("a session without a lock was ended: %v", err)
+	}
+	passive := b.job(mysqlops.UserChecksum, "checksum-secret")
+	w.failover(a, b)
+	for name, conn := range map[string]*sql.Conn{"old primary": reader, "new primary": passive} {
+		if err := conn.PingContext(t.Context()); err == nil {
+			t.Errorf("a job's session outlived the failover on the %s", name)
+		}
+	}
+}
+
+func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	ctx := t.Context()
+	roots := map[*member]*sql.DB{}
+	mode := func(m *member) string {
+		var got string
+		if roots[m] == nil {
+			roots[m] = m.db("root")
+		}
+		if err := roots[m].QueryRowContext(ctx, "SELECT @@GLOBAL.replica_exec_mode").Scan(&got); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	ask := func(m *member, operation string, limit time.Duration) error {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		_, err := m.asJob().RepairLease(ctx, agentapi.RepairLeaseCommand{Command: w.head(), Operation: operation, For: limit})
+		return err
+	}
+	refused := func(err error, says string) {
+		t.Helper()
+		if !errors.Is(err, agentapi.ErrRefused) || !strings.Contains(err.Error(), says) {
+			t.Errorf("got %v, want a refusal that says %q", err, says)
+		}
+	}
+	refused(ask(a, "shop-repair-1", time.Second), "does not follow")
+	refused(ask(b, "shop-repair-1", time.Hour), "too long")
+	if _, err := b.asJob().Fence(ctx, w.head()); !errors.Is(err, agentapi.ErrRefused) {
+		t.Errorf("a job may fence: %v", err)
+	}
+	if err := ask(b, "shop-repair-1", 2*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if got := mode(b); got != "IDEMPOTENT" {
+		t.Errorf("with the lease the mode is %s", got)
+	}
+	refused(ask(b, "shop-repair-2", time.Second), "shop-repair-1")
+	b.awaitState("tells of the lease", time.Second, func(s agentapi.State) bool { return s.ForcesRowsFor == "shop-repair-1" })
+	w.await("it runs out", 5*time.Second, func() bool { return mode(b) == "STRICT" })
+
+	// The right to write: on the primary, of one table, taken back when it runs out.
+	write := func(m *member, table string, limit time.Duration) error {
+		_, err := m.asJob().RepairRights(ctx, agentapi.RepairRightsCommand{
+			Command: w.head(), Operation: "shop-repair-1", Schema: "app", Table: table, For: limit,
+		})
+		return err
+	}
+	if err := a.exec(a.db("root"), "CREATE TABLE app.r (id INT PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	refused(write(b, "r", time.Second), "not open")
+	refused(write(a, "none", time.Second), "no such object")
+	if err := write(a, "r", time.Second); err != nil {
+		t.Fatal(err)
+	}
+	repair := a.job(mysqlops.UserRepair, "repair-secret")
+	if _, err := repair.ExecContext(ctx, "INSERT INTO app.r VALUES (1)"); err != nil {
+		t.Errorf("writing with the right to: %v", err)
+	}
+	w.await("the right is taken back", 15*time.Second, func() bool {
+		_, err := repair.ExecContext(ctx, "DELETE FROM app.r WHERE id = 2")
+		return err != nil
+	})
+
+	// Let go.
+	if err := ask(b, "shop-repair-1", 20*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(b, "shop-repair-1", 0); err != nil || mode(b) != "STRICT" {
+		t.Errorf("let go: %v, the mode is %s", err, mode(b))
+	}
+
+	// Somebody else's hand.
+	if err := b.exec(b.db("root"), "SET GLOBAL replica_exec_mode = IDEMPOTENT"); err != nil {
+		t.Fatal(err)
+	}
+	w.await("it is corrected", 10*time.Second, func() bool { return mode(b) == "STRICT" })
+
+	// Another start of the agent, and of mysqld with it.
+	if err := ask(b, "shop-repair-3", 20*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	b.kill()
+	b.start()
+	b.awaitPhase(agentapi.PhaseClosed, 30*time.Second)
+	if got := mode(b); got != "STRICT" {
+		t.Errorf("after a restart the mode is %s", got)
+	}
+	w.join(b, a)
+
+	// A change of roles: what was received under the lease is applied under it.
+	if err := a.exec(a.db("root"), "CREATE TABLE app.t (id INT PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(b, "shop-repair-4", 20*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	w.failover(a, b)
+	if got := mode(b); got != "STRICT" {
+		t.Errorf("the new primary's mode is %s", got)
+	}
+	refused(ask(b, "shop-repair-4", time.Second), "")
+}

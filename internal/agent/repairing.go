@@ -1,0 +1,127 @@
+package agent
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+)
+
+// repairRights are what the repair account may write on this open primary: the rows of
+// one table, for a while. What is left of them, by a Job that died or from before a
+// change of roles, the primary's agent takes back.
+type repairRights struct {
+	a *Agent
+
+	mu            sync.Mutex // held while rights change
+	operation     string
+	schema, table string
+	until         authority.Instant
+}
+
+// maxRepairRights is the longest time rights are given for; they are renewed while the
+// repair goes on.
+const maxRepairRights = 5 * time.Minute
+
+// orderRepairRights gives, renews or takes back the right to write one table.
+func (a *Agent) orderRepairRights(ctx context.Context, c agentapi.RepairRightsCommand) (agentapi.Done, error) {
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
+	r := a.rights
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.For <= 0 {
+		if r.operation == c.Operation {
+			r.operation = ""
+		}
+		r.tend(ctx)
+		return done, nil
+	}
+	if err := a.head(c.Command); err != nil {
+		return done, err
+	}
+	switch {
+	case c.Epoch != done.Epoch || a.state.view().Serving != authority.Serves:
+		return done, refuse(agentapi.ErrorRefused, "this member is not open at epoch %d", c.Epoch)
+	case c.Operation == "":
+		return done, refuse(agentapi.ErrorRefused, "operation is empty: name the one that repairs")
+	case c.For > maxRepairRights:
+		return done, refuse(agentapi.ErrorRefused, "%s is too long: ask for at most %s and renew it", c.For, maxRepairRights)
+	case r.alive() && r.operation != c.Operation:
+		return done, refuse(agentapi.ErrorRefused, "operation %s repairs now", r.operation)
+	}
+	if !r.alive() || r.schema != c.Schema || r.table != c.Table {
+		if !a.wouldNotHang(ctx) {
+			return done, refuse(agentapi.ErrorRefused, "commits wait for the passive: an account is not changed now, try again")
+		}
+		if err := a.ops.GrantRepair(ctx, c.Schema, c.Table); err != nil {
+			return done, refuse(agentapi.ErrorRefused, "%v", err)
+		}
+		a.log.Info("a repair may write a table", "operation", c.Operation, "schema", c.Schema, "table", c.Table)
+	}
+	r.operation, r.schema, r.table, r.until = c.Operation, c.Schema, c.Table, process.Now().Add(c.For)
+	return done, nil
+}
+
+func (r *repairRights) alive() bool { return r.operation != "" && process.Now() < r.until }
+
+// look takes back what nobody is entitled to any more.
+func (r *repairRights) look(ctx context.Context) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tend(ctx)
+}
+
+// tend is called with mu held.
+func (r *repairRights) tend(ctx context.Context) {
+	a := r.a
+	if a.state.view().Serving != authority.Serves {
+		r.operation = ""
+		return
+	}
+	schema, table := "", ""
+	if r.alive() {
+		schema, table = r.schema, r.table
+	}
+	if !a.wouldNotHang(ctx) {
+		return
+	}
+	had, err := a.ops.RevokeRepair(ctx, schema, table)
+	if err != nil {
+		a.log.Error(err, "cannot take a repair's rights back")
+	} else if had {
+		a.log.Info("rights of a repair taken back", "operation", r.operation)
+	}
+}
+
+// orderSaveRows keeps rows that a repair is about to write over.
+func (a *Agent) orderSaveRows(_ context.Context, c agentapi.SaveRowsCommand) (agentapi.Done, error) {
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
+	if err := a.head(c.Command); err != nil {
+		return done, err
+	}
+	var size int64
+	for _, line := range c.Lines {
+		if strings.ContainsAny(line, "\r\n") {
+			return done, refuse(agentapi.ErrorRefused, "a line holds a line break")
+		}
+		size += int64(len(line)) + 1
+	}
+	var fs unix.Statfs_t
+	if err := unix.Statfs(a.vol.Root(), &fs); err != nil {
+		return done, err
+	}
+	if free := int64(fs.Bavail) * fs.Bsize; free-size < 2*fullBelow {
+		return done, refuse(agentapi.ErrorRefused, "the volume has no room to keep the rows that are written over: %d bytes are free; raise spec.storage.size", free)
+	}
+	if err := a.vol.SaveLines(c.Operation, c.Lines); err != nil {
+		return done, refuse(agentapi.ErrorRefused, "%v", err)
+	}
+	a.log.Info("rows saved before a repair", "operation", c.Operation, "rows", len(c.Lines), "bytes", size)
+	return done, nil
+}
