@@ -14,6 +14,7 @@ import (
 // +kubebuilder:printcolumn:name="Epoch",type=integer,JSONPath=`.status.epoch`,description="Version of the authority; grows with every change of primary"
 // +kubebuilder:printcolumn:name="Available",type=string,JSONPath=`.status.conditions[?(@.type=="Available")].status`,description="Does the primary accept writes?"
 // +kubebuilder:printcolumn:name="Failover-Ready",type=string,JSONPath=`.status.conditions[?(@.type=="FailoverReady")].status`,description="Could the pair fail over now without loss?"
+// +kubebuilder:printcolumn:name="Consistent",type=string,JSONPath=`.status.conditions[?(@.type=="Consistent")].status`,description="Did the last comparison find the members equal?"
 // +kubebuilder:printcolumn:name="Lag",type=string,JSONPath=`.status.lag`,description="How far the passive is behind"
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why the pair is or is not ready"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -65,6 +66,11 @@ type DatabasePairSpec struct {
 	// +optional
 	// +kubebuilder:default={heartbeatInterval: "1s", warnAfter: "3s", deadAfter: "5s"}
 	Failover FailoverSpec `json:"failover,omitempty"`
+
+	// checksum says when and how the members' tables are compared.
+	// +optional
+	// +kubebuilder:default={}
+	Checksum ChecksumSpec `json:"checksum,omitempty"`
 
 	// services are the addresses that clients use.
 	// +optional

@@ -38,7 +38,7 @@ type DatabasePairOperationList struct {
 }
 
 // OperationType is what kind of thing is done.
-// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release
+// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release;Checksum;Repair
 type OperationType string
 
 // The operation types.
@@ -57,11 +57,22 @@ const (
 	OperationForcePromote OperationType = "ForcePromote"
 	// OperationRelease ends a fence.
 	OperationRelease OperationType = "Release"
+	// OperationChecksum compares the members' tables. A person makes it, or the schedule.
+	OperationChecksum OperationType = "Checksum"
+	// OperationRepair writes the differing rows of one table again through replication.
+	OperationRepair OperationType = "Repair"
 )
+
+// ByJob reports whether a Job does the operation, beside the pair's roles.
+func (t OperationType) ByJob() bool { return t == OperationChecksum || t == OperationRepair }
 
 // OperationSpec is what is to be done.
 // +kubebuilder:validation:XValidation:rule="self.type in ['Adopt','ConfirmDead','ForcePromote'] ? has(self.target) : true",message="spec.target is required for this type: name the member"
 // +kubebuilder:validation:XValidation:rule="self.type in ['Adopt','ConfirmDead','ForcePromote'] ? has(self.confirm) : true",message="spec.confirm is required for this type: <pair>/<epoch>, as kubectl dbpair status shows them; it keeps an old manifest from being replayed"
+// +kubebuilder:validation:XValidation:rule="has(self.checksum) ? self.type == 'Checksum' : true",message="spec.checksum is for type Checksum only: remove it"
+// +kubebuilder:validation:XValidation:rule="has(self.repair) == (self.type == 'Repair')",message="spec.repair belongs to type Repair: name the table there, and nowhere else"
+// +kubebuilder:validation:XValidation:rule="has(self.repair) && !(has(self.repair.dryRun) && self.repair.dryRun) ? has(self.confirm) : true",message="spec.confirm is required for a repair that writes: <pair>/<epoch>, as kubectl dbpair status shows them; or set spec.repair.dryRun"
+// +kubebuilder:validation:XValidation:rule="has(self.deadline) ? self.type in ['Checksum','Repair'] : true",message="spec.deadline is for the types Checksum and Repair: remove it"
 type OperationSpec struct {
 	// pairRef is the pair, in the same namespace.
 	PairRef PairReference `json:"pairRef"`
@@ -80,6 +91,16 @@ type OperationSpec struct {
 	// +kubebuilder:validation:Pattern=`^[a-z][-a-z0-9]*/[0-9]+$`
 	// +kubebuilder:validation:MaxLength=64
 	Confirm string `json:"confirm,omitempty"`
+	// deadline ends a comparison or a repair that is not done by then; 24h when absent.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('720h')",message="spec.deadline must be from 1m to 720h"
+	Deadline *metav1.Duration `json:"deadline,omitempty"`
+	// checksum are the parameters of type Checksum.
+	// +optional
+	Checksum *ChecksumParameters `json:"checksum,omitempty"`
+	// repair are the parameters of type Repair.
+	// +optional
+	Repair *RepairParameters `json:"repair,omitempty"`
 }
 
 // PairReference names a pair in the same namespace.
@@ -137,6 +158,12 @@ type OperationStatus struct {
 	// completionTime of the operation.
 	// +optional
 	CompletionTime *metav1.MicroTime `json:"completionTime,omitempty"`
+	// progress of a comparison or a repair.
+	// +optional
+	Progress *OperationProgress `json:"progress,omitempty"`
+	// result of a comparison or a repair.
+	// +optional
+	Result *OperationResult `json:"result,omitempty"`
 	// timeline of the steps.
 	// +optional
 	// +listType=atomic

@@ -16,6 +16,8 @@ const (
 	ConditionReplicating = "Replicating"
 	// ConditionFailoverReady: the pair could fail over now without loss.
 	ConditionFailoverReady = "FailoverReady"
+	// ConditionConsistent: the last comparison found the members' tables equal.
+	ConditionConsistent = "Consistent"
 	// ConditionProgressing: something is under way or pending.
 	ConditionProgressing = "Progressing"
 	// ConditionInDoubt: nothing may be done without a missing proof or a person's word.
@@ -28,7 +30,7 @@ const (
 // ConditionTypes lists every condition type, in the order of the status.
 var ConditionTypes = []string{
 	ConditionReady, ConditionAvailable, ConditionReplicating, ConditionFailoverReady,
-	ConditionProgressing, ConditionInDoubt, ConditionAgentOutdated,
+	ConditionConsistent, ConditionProgressing, ConditionInDoubt, ConditionAgentOutdated,
 }
 
 // DatabasePairStatus is what the operator last saw and did.
@@ -64,6 +66,9 @@ type DatabasePairStatus struct {
 	// lastFailover is the last failover of this pair.
 	// +optional
 	LastFailover *LastFailover `json:"lastFailover,omitempty"`
+	// checksum is what comparisons of the members' tables found.
+	// +optional
+	Checksum *ChecksumStatus `json:"checksum,omitempty"`
 	// conditions of the pair.
 	// +optional
 	// +listType=map

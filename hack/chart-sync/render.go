@@ -59,7 +59,7 @@ var (
 	clusterScoped = []string{"nodes", "namespaces", "persistentvolumes", "storageclasses", "volumeattachments", "csidrivers",
 		"tokenreviews", "subjectaccessreviews"}
 	namespaced = []string{"pods", "pods/status", "services", "secrets", "configmaps", "events", "serviceaccounts", "endpoints",
-		"persistentvolumeclaims", "statefulsets", "statefulsets/status", "poddisruptionbudgets", "networkpolicies",
+		"persistentvolumeclaims", "statefulsets", "statefulsets/status", "jobs", "poddisruptionbudgets", "networkpolicies",
 		"roles", "rolebindings", "leases", "endpointslices", "resourcequotas", "limitranges", "controllerrevisions",
 		"databasepairs", "databasepairs/status", "databasepairs/finalizers",
 		"databasepairoperations", "databasepairoperations/status", "databasepairoperations/finalizers"}

@@ -33,6 +33,7 @@ func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 		PassiveTimeout:      spec.Durability.PassiveTimeout.Duration,
 		BinlogRetention:     spec.MySQL.BinlogRetention.Duration,
 		BinlogMaxSize:       spec.MySQL.BinlogMaxSize,
+		MaxLockTime:         spec.Checksum.MaxLockTime.Duration,
 		RefuseWithReset:     spec.Services.Primary.RefuseWith == v1alpha1.RefuseWithReset,
 		AppUser:             AppUser,
 		AppSchema:           AppSchema,

@@ -5,9 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -37,27 +39,38 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		checksum := &v1alpha1.DatabasePairOperation{
+			ObjectMeta: metav1.ObjectMeta{Name: "shop-checksum-1", Namespace: p.Namespace, UID: "op-uid"},
+			Spec:       v1alpha1.OperationSpec{Type: v1alpha1.OperationChecksum},
+		}
+		repair := checksum.DeepCopy()
+		repair.Spec.Type = v1alpha1.OperationRepair
+		image := Image{Name: "registry.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}
 		passwords := map[string][]byte{}
 		for _, key := range InternalKeys() {
 			passwords[key] = []byte("password-of-" + key)
 		}
 		for file, object := range map[string]any{
-			"statefulset":     StatefulSet(p, Image{Name: "registry.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}, ClaimOf(p)),
-			"service":         ClientService(p),
-			"service-new":     NewClientService(p, Route{Member: "shop-0", Mode: RouteDoor}),
-			"service-passive": PassiveService(p),
-			"service-pods":    PodsService(p),
-			"configmap":       config,
-			"serviceaccount":  AgentServiceAccount(p),
-			"role":            AgentRole(p),
-			"rolebinding":     AgentRoleBinding(p),
-			"pdb-ready":       DisruptionBudget(p, true),
-			"pdb-not-ready":   DisruptionBudget(p, false),
-			"networkpolicy":   NetworkPolicy(p, "dbpair-system"),
-			"secret-app":      AppSecret(p, "Password1234", []byte("certificate")),
-			"secret-internal": InternalSecret(p, passwords),
-			"secret-ca":       CASecret(p, []byte("certificate"), []byte("key")),
-			"secret-tls-1":    TLSSecret(p, 1, []byte("authority"), []byte("certificate"), []byte("key")),
+			"statefulset":        StatefulSet(p, Image{Name: "registry.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}, ClaimOf(p)),
+			"service":            ClientService(p),
+			"service-new":        NewClientService(p, Route{Member: "shop-0", Mode: RouteDoor}),
+			"service-passive":    PassiveService(p),
+			"service-pods":       PodsService(p),
+			"configmap":          config,
+			"serviceaccount":     AgentServiceAccount(p),
+			"role":               AgentRole(p),
+			"rolebinding":        AgentRoleBinding(p),
+			"pdb-ready":          DisruptionBudget(p, true),
+			"pdb-not-ready":      DisruptionBudget(p, false),
+			"networkpolicy":      NetworkPolicy(p, "dbpair-system"),
+			"secret-app":         AppSecret(p, "Password1234", []byte("certificate")),
+			"secret-internal":    InternalSecret(p, passwords),
+			"secret-ca":          CASecret(p, []byte("certificate"), []byte("key")),
+			"secret-tls-1":       TLSSecret(p, 1, []byte("authority"), []byte("certificate"), []byte("key")),
+			"job-serviceaccount": JobServiceAccount(p), "job-role": JobRole(p, "shop-job-1"), "job-role-idle": JobRole(p, ""),
+			"job-rolebinding": JobRoleBinding(p), "job-configmap": JobConfigMap(p, checksum, []byte("{}")),
+			"job-secret-tls": JobTLSSecret(p, []byte("authority"), []byte("certificate"), []byte("key")),
+			"job-checksum":   Job(p, checksum, image, 24*time.Hour), "job-repair": Job(p, repair, image, time.Hour),
 		} {
 			t.Run(name+"/"+file, func(t *testing.T) { golden(t, filepath.Join("testdata", name, file+".yaml"), object) })
 		}

@@ -146,6 +146,7 @@ func objectNames(pairName string) []string {
 		"Service " + n.Pair, "Service " + n.Passive(), "Service " + n.Pods(),
 		"ConfigMap " + n.Config(), "ServiceAccount " + n.Agent(), "Role " + n.Agent(), "RoleBinding " + n.Agent(),
 		"Secret " + n.App(), "Secret " + n.Internal(), "Secret " + n.CA(),
+		"ServiceAccount " + n.Job(), "Role " + n.Job(), "RoleBinding " + n.Job(), "Secret " + n.JobTLS(),
 	}
 	for _, o := range []pair.Ordinal{0, 1} {
 		out = append(out, "Pod "+string(o.Member(n.Pair)), "PersistentVolumeClaim "+n.Claim(o), "Secret "+n.TLS(o))

@@ -57,7 +57,12 @@ func NetworkPolicy(p *v1alpha1.DatabasePair, operatorNamespace string) *networki
 			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(memberSelector(p.Name))).
 			WithIngress(clients, networkingv1ac.NetworkPolicyIngressRule().
 				WithPorts(policyPort(portNameAdmin), policyPort(portNameAgent), policyPort(portNameMetrics)).
-				WithFrom(members(), operator)))
+				WithFrom(members(), operator),
+				// Jobs that compare and repair.
+				networkingv1ac.NetworkPolicyIngressRule().
+					WithPorts(policyPort(portNameAdmin), policyPort(portNameAgent)).
+					WithFrom(networkingv1ac.NetworkPolicyPeer().
+						WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(jobSelector(p.Name))))))
 }
 
 func policyPort(name string) *networkingv1ac.NetworkPolicyPortApplyConfiguration {

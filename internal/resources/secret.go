@@ -31,6 +31,7 @@ func InternalKeys() []string {
 	return []string{
 		agentapi.PasswordFileRoot, agentapi.PasswordFileReplication,
 		agentapi.PasswordFileClone, agentapi.PasswordFileMonitor,
+		agentapi.PasswordFileChecksum, agentapi.PasswordFileRepair,
 	}
 }
 

@@ -1,0 +1,31 @@
+package job
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/go-logr/logr"
+	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/jobapi"
+)
+
+// RunInPod is the process of a Job's pod; see Run.
+func RunInPod(ctx context.Context, log logr.Logger) error {
+	namespace, name := os.Getenv(agentapi.EnvPodNamespace), os.Getenv(jobapi.EnvConfigMap)
+	if namespace == "" || name == "" {
+		return fmt.Errorf("%w: %s and %s must be set, as the operator's Jobs have them", ErrForGood, agentapi.EnvPodNamespace, jobapi.EnvConfigMap)
+	}
+	conf, err := rest.InClusterConfig()
+	if err != nil {
+		return fmt.Errorf("find the API server: %w", err)
+	}
+	core, err := typedv1.NewForConfig(conf)
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	return Run(ctx, Options{ConfigMaps: core.ConfigMaps(namespace), Name: name, Log: log})
+}

@@ -1,0 +1,145 @@
+package jobapi
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Keys of a Job's ConfigMap. A name that ends in .gz stands in its binary data.
+const (
+	// KeyRequest is a Request, written by the operator when the Job is made.
+	KeyRequest = "request.json"
+	// KeyProgress is a Progress, written by the Job every few seconds.
+	KeyProgress = "progress.json"
+	// KeyResult is a Result. With it the Job is done.
+	KeyResult = "result.json"
+	// KeyReport is the report for people and programs.
+	KeyReport = "report.json"
+	// KeyReportCompressed takes the place of KeyReport when that would be too large.
+	KeyReportCompressed = "report.json.gz"
+	// KeyState is where a Job whose pod was lost goes on.
+	KeyState = "state.json.gz"
+)
+
+const (
+	// EnvConfigMap names the Job's ConfigMap in its environment.
+	EnvConfigMap = "DBPAIR_CONFIGMAP"
+	// TLSDir holds ca.crt, tls.crt and tls.key in a Job's pod.
+	TLSDir = "/etc/dbpair/tls"
+	// ExitForGood is the exit code of a Job that would fail again; any other but 0 asks
+	// for another pod.
+	ExitForGood = 3
+)
+
+// Kind is what a Job does.
+type Kind string
+
+// The kinds.
+const (
+	Checksum Kind = "Checksum"
+	Repair   Kind = "Repair"
+)
+
+// Table names a table.
+type Table struct {
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
+}
+
+// String is the name for people.
+func (t Table) String() string { return t.Schema + "." + t.Name }
+
+// Request is what a Job is asked to do. Durations are nanoseconds.
+type Request struct {
+	Operation string `json:"operation"`
+	Kind      Kind   `json:"kind"`
+
+	Pair      string   `json:"pair"`
+	Namespace string   `json:"namespace"`
+	PairUID   pair.UID `json:"pairUID"`
+	// Epoch and Ledger at which the request is good: at others the roles may be others.
+	Epoch  pair.Epoch         `json:"epoch"`
+	Ledger pair.LedgerVersion `json:"ledger"`
+	// Primary and Passive at that epoch; Domain follows their names in their addresses.
+	Primary pair.MemberName `json:"primary"`
+	Passive pair.MemberName `json:"passive"`
+	Domain  string          `json:"domain"`
+
+	// Table is the only one, if given; else Include and Exclude choose.
+	Table   *Table   `json:"table,omitempty"`
+	Include []string `json:"include,omitempty"`
+	Exclude []string `json:"exclude,omitempty"`
+
+	WithValues  bool          `json:"withValues,omitempty"`
+	DryRun      bool          `json:"dryRun,omitempty"`
+	Parallelism int           `json:"parallelism"`
+	MaxLockTime time.Duration `json:"maxLockTime"`
+	MaxLag      time.Duration `json:"maxLag"`
+}
+
+// Host is the address of a member, without a port.
+func (r Request) Host(m pair.MemberName) string { return string(m) + "." + r.Domain }
+
+// Progress is how far a Job is.
+type Progress struct {
+	// Attempt counts the pods that have worked on it, from 1.
+	Attempt int32 `json:"attempt"`
+	// Beat grows with every write, so that a Job that stands still is told from one that
+	// is stopped.
+	Beat          int64         `json:"beat"`
+	Table         string        `json:"table,omitempty"`
+	TablesDone    int64         `json:"tablesDone"`
+	TablesTotal   int64         `json:"tablesTotal"`
+	Rows          int64         `json:"rows"`
+	RowsTotal     int64         `json:"rowsTotal"`
+	RowsPerSecond int64         `json:"rowsPerSecond"`
+	Remaining     time.Duration `json:"remaining"`
+	DifferingRows int64         `json:"differingRows"`
+	// Note says what it waits for, or why it begins again.
+	Note string `json:"note,omitempty"`
+}
+
+// Outcome is how a Job ended.
+type Outcome string
+
+// The outcomes.
+const (
+	// Done: it came to a result, whatever that is.
+	Done Outcome = "Done"
+	// Refused: it will not do what was asked; Message says why.
+	Refused Outcome = "Refused"
+	// RolesChanged: the members are not what they were.
+	RolesChanged Outcome = "RolesChanged"
+	// Failed: it cannot be done; Message says why.
+	Failed Outcome = "Failed"
+)
+
+// Result is what a Job found.
+type Result struct {
+	Outcome Outcome `json:"outcome"`
+	Message string  `json:"message"`
+
+	Tables            int64         `json:"tables"`
+	TablesSkipped     int64         `json:"tablesSkipped"`
+	Rows              int64         `json:"rows"`
+	Bytes             int64         `json:"bytes"`
+	Took              time.Duration `json:"took"`
+	LongestLock       time.Duration `json:"longestLock"`
+	DifferingRows     int64         `json:"differingRows"`
+	SchemaDifferences int64         `json:"schemaDifferences"`
+	RepairedRows      int64         `json:"repairedRows"`
+	// Differing are the tables whose rows differ, the worst first, at most MaxDiffering.
+	Differing []TableDrift `json:"differing,omitempty"`
+	// Skipped are tables that were not compared, "<table>: <reason>", at most MaxDiffering.
+	Skipped []string `json:"skipped,omitempty"`
+}
+
+// MaxDiffering bounds the lists of a Result.
+const MaxDiffering = 50
+
+// TableDrift is a table whose rows differ.
+type TableDrift struct {
+	Table string `json:"table"`
+	Rows  int64  `json:"rows"`
+}
