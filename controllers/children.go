@@ -75,10 +75,19 @@ func older(a, b *v1alpha1.DatabasePair) bool {
 }
 
 func (r *PairReconciler) ensureAccess(ctx context.Context, v *visit) error {
+	// A binding can be made only to a Role that is there. What the Role of the Jobs allows
+	// is written by their controller.
+	found, err := r.Applier.Find(ctx, v.pair, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Job()}, &rbacv1.Role{})
+	if err == nil && !found {
+		err = r.ensure(ctx, v, resources.JobRole(v.pair, ""), &rbacv1.Role{})
+	}
 	return errors.Join(
+		err,
 		r.ensure(ctx, v, resources.AgentServiceAccount(v.pair), &corev1.ServiceAccount{}),
 		r.ensure(ctx, v, resources.AgentRole(v.pair), &rbacv1.Role{}),
 		r.ensure(ctx, v, resources.AgentRoleBinding(v.pair), &rbacv1.RoleBinding{}),
+		r.ensure(ctx, v, resources.JobServiceAccount(v.pair), &corev1.ServiceAccount{}),
+		r.ensure(ctx, v, resources.JobRoleBinding(v.pair), &rbacv1.RoleBinding{}),
 	)
 }
 

@@ -37,6 +37,24 @@ var (
 		Name: "dbpair_failover_duration_seconds", Help: "From the revocation to the end of a failover, by proof.",
 		Buckets: []float64{0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300},
 	}, []string{"proof"})
+	checksumTime = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_checksum_last_success_timestamp_seconds", Help: "When the last comparison of all tables came to a result, in Unix time.",
+	}, []string{"namespace", "pair"})
+	checksumSeconds = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_checksum_duration_seconds", Help: "How long the last comparison of all tables took.",
+	}, []string{"namespace", "pair"})
+	checksumRows = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_checksum_rows", Help: "Rows that the last comparison of all tables compared.",
+	}, []string{"namespace", "pair"})
+	checksumLock = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_checksum_longest_lock_seconds", Help: "The longest time that the last comparison of all tables locked one of them for writes.",
+	}, []string{"namespace", "pair"})
+	driftRows = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_drift_rows", Help: "Rows that differ between the members, as last compared.",
+	}, []string{"namespace", "pair"})
+	driftDefinitions = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_drift_definitions", Help: "Definitions and accounts that differ between the members, as last compared.",
+	}, []string{"namespace", "pair"})
 	stepTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "dbpair_steps_total", Help: "Steps executed, by step, rule and outcome.",
 	}, []string{"step", "rule", "outcome"})
@@ -44,7 +62,8 @@ var (
 
 func init() {
 	metrics.Registry.MustRegister(pairEpoch, pairCondition, memberOpen, memberReachable, memberLag,
-		readonlyCorrections, operationTotal, failoverSeconds, stepTotal)
+		readonlyCorrections, operationTotal, failoverSeconds, stepTotal,
+		checksumTime, checksumSeconds, checksumRows, checksumLock, driftRows, driftDefinitions)
 }
 
 func outcomeOf(err error) string {
@@ -65,6 +84,7 @@ func setMetrics(name types.NamespacedName, o failover.Observation, s v1alpha1.Da
 			pairCondition.WithLabelValues(name.Namespace, name.Name, c.Type, value).Set(oneIf(string(c.Status) == value))
 		}
 	}
+	setChecksumMetrics(labels, s.Checksum)
 	for i := range o.Members {
 		m := &o.Members[i]
 		labels := []string{name.Namespace, name.Name, string(m.Name)}
@@ -76,11 +96,29 @@ func setMetrics(name types.NamespacedName, o failover.Observation, s v1alpha1.Da
 	}
 }
 
+// setChecksumMetrics sets nothing before the first result: an age of zero would be a lie.
+func setChecksumMetrics(labels []string, s *v1alpha1.ChecksumStatus) {
+	if s == nil || s.LastSuccessTime == nil {
+		return
+	}
+	checksumTime.WithLabelValues(labels...).Set(float64(s.LastSuccessTime.Unix()))
+	checksumRows.WithLabelValues(labels...).Set(float64(s.Rows))
+	driftRows.WithLabelValues(labels...).Set(float64(s.DifferingRows))
+	driftDefinitions.WithLabelValues(labels...).Set(float64(s.SchemaDifferences))
+	if s.Duration != nil {
+		checksumSeconds.WithLabelValues(labels...).Set(s.Duration.Seconds())
+	}
+	if s.LongestLock != nil {
+		checksumLock.WithLabelValues(labels...).Set(s.LongestLock.Seconds())
+	}
+}
+
 func forgetMetrics(name types.NamespacedName) {
 	of := prometheus.Labels{"namespace": name.Namespace, "pair": name.Name}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{pairEpoch, pairCondition, memberOpen, memberReachable, memberLag, readonlyCorrections, operationTotal} {
+	}{pairEpoch, pairCondition, memberOpen, memberReachable, memberLag, readonlyCorrections, operationTotal,
+		checksumTime, checksumSeconds, checksumRows, checksumLock, driftRows, driftDefinitions} {
 		v.DeletePartialMatch(of)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/status"
 )
 
 // observeOperations are the unfinished operations of the pair, oldest first. What the
@@ -32,6 +33,9 @@ func (r *PairReconciler) observeOperations(ctx context.Context, v *visit) ([]fai
 	var out []failover.Operation
 	for i := range list.Items {
 		op := &list.Items[i]
+		if op.Spec.Type.ByJob() {
+			continue // nothing about the roles depends on it
+		}
 		if !op.Status.Phase.Terminal() {
 			out = append(out, operationOf(op))
 			continue
@@ -68,11 +72,21 @@ func operationOf(op *v1alpha1.DatabasePairOperation) failover.Operation {
 
 // pruneOperations deletes the oldest finished operations beyond the limit.
 func (r *PairReconciler) pruneOperations(ctx context.Context, v *visit) error {
-	finished := slices.DeleteFunc(slices.Clone(v.operations), func(op v1alpha1.DatabasePairOperation) bool {
-		return !op.Status.Phase.Terminal()
-	})
+	// A schedule must not push the record of a failover out: what it makes is counted apart.
+	for _, scheduled := range []bool{false, true} {
+		finished := slices.DeleteFunc(slices.Clone(v.operations), func(op v1alpha1.DatabasePairOperation) bool {
+			return !op.Status.Phase.Terminal() || status.ScheduledAt(&op).IsZero() == scheduled
+		})
+		if err := r.prune(ctx, finished, int(v.pair.Spec.OperationHistoryLimit)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *PairReconciler) prune(ctx context.Context, finished []v1alpha1.DatabasePairOperation, limit int) error {
 	// The operations of the last hour are the flap budget's memory.
-	for i := 0; i < len(finished)-int(v.pair.Spec.OperationHistoryLimit); i++ {
+	for i := 0; i < len(finished)-limit; i++ {
 		op := &finished[i]
 		if at := op.Status.CompletionTime; at != nil && r.Now().Sub(at.Time) < time.Hour {
 			continue

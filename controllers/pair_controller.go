@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -213,6 +214,9 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	if res.Wrote != nil {
 		v.session.remembered = res.Wrote
 		r.nudge(ctx, v, *res.Wrote)
+		if res.Wrote.Epoch != o.Authority.Record.Epoch {
+			r.stopJobs(ctx, v)
+		}
 	}
 	switch {
 	case errors.Is(err, execute.ErrConflict):
@@ -282,6 +286,27 @@ func (r *PairReconciler) nudge(ctx context.Context, v *visit, rec authority.Reco
 
 const nudgeTimeout = 2 * time.Second
 
+// stopJobs ends the Jobs that compare or repair: the roles move. It waits for nothing;
+// agents end the Jobs' sessions by themselves, and the controller of Jobs sees to what is
+// left.
+func (r *PairReconciler) stopJobs(ctx context.Context, v *visit) {
+	ctx = context.WithoutCancel(ctx)
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, commandPatience)
+		defer cancel()
+		var jobs batchv1.JobList
+		err := r.Client.List(ctx, &jobs, client.InNamespace(v.name.Namespace), client.MatchingLabels{resources.LabelJobOf: v.name.Name})
+		for i := range jobs.Items {
+			if job := &jobs.Items[i]; err == nil && !over(job) {
+				err = deleteJob(ctx, r.Client, job)
+			}
+		}
+		if err != nil {
+			v.log.Error(err, "a job was not ended")
+		}
+	}()
+}
+
 // quiet drops errors that only say that something changed meanwhile: the next look is
 // already due.
 func quiet(err error) error {
@@ -296,6 +321,8 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	if childErr != nil {
 		done.Fact = childErr.Error()
 	}
+	done.Checksum = status.Compared(v.pair.Status.Checksum, v.operations)
+	done.StaleAfter, done.ScheduleProblem = staleAfter(v.pair, o.Now)
 	next := status.Render(o, plan, done, v.pair.Status)
 	next.LastFailover = lastFailover(v)
 	setMetrics(v.name, o, next)

@@ -143,6 +143,9 @@ func (r *PairReconciler) ensureSecrets(ctx context.Context, v *visit) error {
 			return err
 		}
 	}
+	if err := r.ensureJobCertificate(ctx, v); err != nil {
+		return err
+	}
 	renewed, err := v.session.trust(v.material.authority, v.material.bundle, r.Now())
 	if renewed {
 		r.Agents.forgetConnections(v.name)
@@ -166,6 +169,21 @@ func (r *PairReconciler) ensureMemberCertificate(ctx context.Context, v *visit, 
 		}
 	}
 	return r.ensure(ctx, v, resources.TLSSecret(v.pair, o, v.material.bundle, leaf.CertPEM, leaf.KeyPEM), &corev1.Secret{})
+}
+
+// ensureJobCertificate makes the client certificate of the pair's Jobs.
+func (r *PairReconciler) ensureJobCertificate(ctx context.Context, v *visit) error {
+	data, err := r.readSecret(ctx, v, v.names.JobTLS())
+	if err != nil {
+		return err
+	}
+	leaf := pki.Leaf{CertPEM: data[corev1.TLSCertKey], KeyPEM: data[corev1.TLSPrivateKeyKey]}
+	if v.material.authority.Due(leaf, pki.Job(), r.Now()) != "" {
+		if leaf, err = v.material.authority.Issue(pki.Job(), r.Now()); err != nil {
+			return err
+		}
+	}
+	return r.ensure(ctx, v, resources.JobTLSSecret(v.pair, v.material.bundle, leaf.CertPEM, leaf.KeyPEM), &corev1.Secret{})
 }
 
 // ensure applies one child and tells of a repair.

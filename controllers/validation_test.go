@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,6 +44,14 @@ func TestEachWrongFieldGetsItsMessage(t *testing.T) {
 		"a source that is no block":          {"a", plain + "\nnetwork: {allowFrom: [{cidr: 10.0.0.300/8}]}", "must be a block of addresses"},
 		"a label of the operator's":          {"a", plain + "\npodTemplate: {metadata: {labels: {dbpair.io/role: primary}}}", "belong to the operator"},
 		"history of none":                    {"a", plain + "\noperationHistoryLimit: 0", "spec.operationHistoryLimit"},
+		"a schedule of four fields":          {"a", plain + "\nchecksum: {schedule: \"0 2 * *\"}", "spec.checksum.schedule must have five fields"},
+		"a schedule with a zone":             {"a", plain + "\nchecksum: {schedule: \"CRON_TZ=Asia/Tokyo 0 2 * * *\"}", "the time zone goes into spec.checksum.timeZone"},
+		"the zone of the operator":           {"a", plain + "\nchecksum: {timeZone: Local}", "spec.checksum.timeZone must be a name"},
+		"a lock of a minute":                 {"a", plain + "\nchecksum: {maxLockTime: 1m}", "spec.checksum.maxLockTime must be from 20ms to 10s"},
+		"a starting deadline of a second":    {"a", plain + "\nchecksum: {startingDeadline: 1s}", "spec.checksum.startingDeadline must be from 1m to 168h"},
+		"no parallelism":                     {"a", plain + "\nchecksum: {parallelism: 0}", "spec.checksum.parallelism"},
+		"a repair that nobody asked for":     {"a", plain + "\nchecksum: {onDrift: Repair}", "spec.checksum.onDrift"},
+		"an empty pattern":                   {"a", plain + "\nchecksum: {include: [\"\"]}", "spec.checksum.include"},
 		"an unknown field":                   {"unknown", plain + "\nreplicas: 3", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -75,6 +84,12 @@ func TestDefaultsAreThoseOfTheDocs(t *testing.T) {
 		"placement.hostAntiAffinity": p.Spec.Placement.HostAntiAffinity == v1alpha1.AntiAffinityRequired,
 		"network.keepalive.probes":   p.Spec.Network.Keepalive.Probes == 3,
 		"whenDeleted":                p.Spec.Storage.PersistentVolumeClaimRetentionPolicy.WhenDeleted == v1alpha1.RetainVolumes,
+		"checksum.maxLockTime":       p.Spec.Checksum.MaxLockTime.Duration == 250*time.Millisecond,
+		"checksum.maxLag":            p.Spec.Checksum.MaxLag.Duration == time.Second,
+		"checksum.parallelism":       p.Spec.Checksum.Parallelism == 2,
+		"checksum.timeZone":          p.Spec.Checksum.TimeZone == "Etc/UTC" && p.Spec.Checksum.Schedule == "",
+		"checksum.startingDeadline":  p.Spec.Checksum.StartingDeadline.Duration == time.Hour,
+		"checksum.onDrift":           p.Spec.Checksum.OnDrift == v1alpha1.ReportDrift,
 		"operationHistoryLimit":      p.Spec.OperationHistoryLimit == 20,
 	} {
 		if !ok {

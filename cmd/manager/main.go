@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	_ "time/tzdata" // the image has no time zones, and schedules name them
 
 	ctrl "sigs.k8s.io/controller-runtime"
 

@@ -5,9 +5,9 @@ import (
 	"crypto/tls"
 	"fmt"
 	"os"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -94,11 +94,18 @@ func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
 	}
 	r := &controllers.PairReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Leases: leases,
-		Events: mgr.GetEventRecorder(Name), Now: time.Now,
+		Events: mgr.GetEventRecorder(Name), Now: o.now(),
 		Agent: o.AgentImage, Version: o.Version, Namespace: o.Namespace,
 		Failpoint: failpoint(),
 	}
-	return r.Setup(ctx, mgr, o.Concurrent)
+	if err := r.Setup(ctx, mgr, o.Concurrent); err != nil {
+		return err
+	}
+	jobs := &controllers.JobReconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Leases: leases, Events: mgr.GetEventRecorder(Name),
+		Now: o.now(), Image: o.AgentImage,
+	}
+	return jobs.Setup(mgr, o.Concurrent)
 }
 
 func managerOptions(o Options) manager.Options {
@@ -133,7 +140,7 @@ func cacheOptions(namespaces []string) cache.Options {
 			&corev1.Pod{}: pods, &corev1.Service{}: ours, &corev1.Secret{}: ours, &corev1.ConfigMap{}: ours,
 			&corev1.ServiceAccount{}: ours, &corev1.PersistentVolumeClaim{}: ours, &appsv1.StatefulSet{}: ours,
 			&policyv1.PodDisruptionBudget{}: ours, &networkingv1.NetworkPolicy{}: ours,
-			&rbacv1.Role{}: ours, &rbacv1.RoleBinding{}: ours,
+			&rbacv1.Role{}: ours, &rbacv1.RoleBinding{}: ours, &batchv1.Job{}: ours,
 			&corev1.Node{}: {Transform: slimNode},
 		},
 	}

@@ -39,6 +39,16 @@ type Options struct {
 	Namespace string
 
 	LogLevel string
+
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+func (o Options) now() func() time.Time {
+	if o.Now == nil {
+		return time.Now
+	}
+	return o.Now
 }
 
 // ErrHelp is returned when the flags were only asked for.

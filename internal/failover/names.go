@@ -95,6 +95,14 @@ const (
 	RuleReplicating          RuleName = "Replicating"
 )
 
+// Rules of the condition Consistent, which Decide does not ask.
+const (
+	RuleNeverCompared   RuleName = "NeverCompared"
+	RuleMembersEqual    RuleName = "MembersEqual"
+	RuleDrift           RuleName = "Drift"
+	RuleComparisonStale RuleName = "ComparisonStale"
+)
+
 // RuleNames lists every rule, in the order of docs/failover.md.
 var RuleNames = []RuleName{
 	RuleDeleting, RulePaused, RuleAuthorityUnreadable, RuleLookAgain,
@@ -112,6 +120,7 @@ var RuleNames = []RuleName{
 	RuleSeedPassive, RuleAwaitSeed, RuleNameSeededData, RuleRewindTail, RuleDiverged, RuleIncarnationChanged,
 	RuleAwaitStreaming, RuleBeginJoining, RuleAwaitWaiting, RuleConcludeJoining, RuleMemberProblem, RuleLagging,
 	RuleAgentOutdated, RuleRestartPending, RuleInSync, RuleReplicating,
+	RuleNeverCompared, RuleMembersEqual, RuleDrift, RuleComparisonStale,
 }
 
 // DoubtRules are the rules in which nothing may be done without a proof or a person's word;

@@ -3,6 +3,7 @@ package status
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,6 +19,12 @@ type Reconciled struct {
 	Done bool
 	// Fact says what is not, and what to do.
 	Fact string
+	// Checksum is what comparisons of the members' tables found, see Compared.
+	Checksum *v1alpha1.ChecksumStatus
+	// StaleAfter is the age from which on a comparison says nothing any more; 0 for never.
+	StaleAfter time.Duration
+	// ScheduleProblem says why spec.checksum makes no schedule, and what to do.
+	ScheduleProblem string
 }
 
 // Conditions are the pair's conditions after this look. old is not modified; a condition
@@ -49,7 +56,8 @@ func judge(o failover.Observation, p failover.Plan, done Reconciled) []metav1.Co
 		readiness(available, p, done, o),
 		available,
 		replicating(o, p),
-		condition(v1alpha1.ConditionFailoverReady, known(p.FailoverReady.Ready), p.FailoverReady.Rule, p.FailoverReady.Fact),
+		readyToFail(p, done),
+		consistent(o, done),
 		progressing(p, done),
 		inDoubt(o, p),
 		agentOutdated(o),

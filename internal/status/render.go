@@ -18,6 +18,7 @@ const unreachable = "Unreachable"
 func Render(o failover.Observation, p failover.Plan, done Reconciled, old v1alpha1.DatabasePairStatus) v1alpha1.DatabasePairStatus {
 	out := *old.DeepCopy()
 	out.ObservedGeneration = o.Settings.Generation
+	out.Checksum = done.Checksum
 	out.Conditions = Conditions(o, p, done, old.Conditions)
 	out.Members = members(o, old.Members)
 	out.PrivilegedAccounts = privileged(o, old.PrivilegedAccounts)

@@ -1,0 +1,309 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/authority/lease"
+	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/jobapi"
+	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// wait notes why an operation has not begun.
+func (r *JobReconciler) wait(ctx context.Context, op *v1alpha1.DatabasePairOperation, why string) error {
+	return r.change(ctx, op, func(s *v1alpha1.OperationStatus) { s.Phase, s.Message = v1alpha1.OperationPending, why })
+}
+
+// begin notes the roles at which the operation is done, and then has it done.
+func (r *JobReconciler) begin(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) (time.Duration, error) {
+	rec, err := r.roles(ctx, v)
+	if err != nil {
+		return 0, err
+	}
+	if rec.Holder.Nobody() || int64(rec.Epoch) != v.pair.Status.Epoch || string(rec.Holder.Member) != v.pair.Status.Primary {
+		return lookSoon, r.wait(ctx, op, "waits until the roles are settled")
+	}
+	err = r.change(ctx, op, func(s *v1alpha1.OperationStatus) {
+		now := metav1.NewMicroTime(r.Now())
+		s.Phase, s.Message, s.StartTime, s.Rule = v1alpha1.OperationRunning, "", &now, ruleOf(op)
+		s.Epoch, s.From = int64(rec.Epoch), string(rec.Holder.Member)
+	})
+	if err != nil {
+		return 0, err
+	}
+	log(ctx, op).Info("an operation begins", "rule", op.Status.Rule, "epoch", rec.Epoch, "primary", rec.Holder.Member)
+	return jobLook, r.makeJob(ctx, v, op, rec)
+}
+
+// roles reads the Lease: the status may be behind it.
+func (r *JobReconciler) roles(ctx context.Context, v *jobVisit) (authority.Record, error) {
+	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+	defer cancel()
+	store := &lease.Store{API: r.Leases.CoordinationV1().Leases(v.name.Namespace), Name: v.name.Name}
+	rec, _, err := store.Read(ctx)
+	return rec, err
+}
+
+// makeJob makes what the Job needs and then the Job; all of it is idempotent. A Job that
+// was lost is made again, at the same roles only.
+func (r *JobReconciler) makeJob(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation, rec authority.Record) error {
+	if int64(rec.Epoch) != op.Status.Epoch || string(rec.Holder.Member) != op.Status.From {
+		return nil // the next look ends it
+	}
+	if busy, err := r.otherJob(ctx, v, op); busy || err != nil {
+		return err
+	}
+	request, err := json.MarshalIndent(requestOf(v, op, rec), "", "  ")
+	if err != nil {
+		return fmt.Errorf("operation %s: encode the request: %w", op.Name, err)
+	}
+	if err := r.allow(ctx, v, v.names.JobName(op.UID)); err != nil {
+		return err
+	}
+	left := deadlineOf(op) - r.Now().Sub(op.CreationTimestamp.Time)
+	for _, o := range []object{resources.JobConfigMap(v.pair, op, request), resources.Job(v.pair, op, r.Image, left)} {
+		err := r.Client.Create(ctx, o, client.FieldOwner(cluster.FieldManager))
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("operation %s: make its %s: %w", op.Name, kindOf(o), err)
+		}
+	}
+	return nil
+}
+
+// otherJob reports whether a Job of another operation of the pair is still there, and
+// removes it: two at once would only hinder each other, and the pair.
+func (r *JobReconciler) otherJob(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) (bool, error) {
+	var jobs batchv1.JobList
+	err := r.Client.List(ctx, &jobs, client.InNamespace(v.name.Namespace), client.MatchingLabels{resources.LabelJobOf: v.name.Name})
+	if err != nil {
+		return false, fmt.Errorf("list the jobs of %s: %w", v.name, err)
+	}
+	busy := false
+	for i := range jobs.Items {
+		if job := &jobs.Items[i]; job.Name != v.names.JobName(op.UID) && !over(job) {
+			busy = true
+			if err := deleteJob(ctx, r.Client, job); err != nil {
+				return true, err
+			}
+		}
+	}
+	return busy, nil
+}
+
+// over: it has ended, and so have its pods.
+func over(job *batchv1.Job) bool {
+	return jobCondition(job, batchv1.JobComplete) != nil || jobCondition(job, batchv1.JobFailed) != nil
+}
+
+func jobCondition(job *batchv1.Job, kind batchv1.JobConditionType) *batchv1.JobCondition {
+	for i := range job.Status.Conditions {
+		if c := &job.Status.Conditions[i]; c.Type == kind && c.Status == corev1.ConditionTrue {
+			return c
+		}
+	}
+	return nil
+}
+
+// allow lets the Jobs of the pair reach this one ConfigMap; none when the name is empty.
+func (r *JobReconciler) allow(ctx context.Context, v *jobVisit, configMap string) error {
+	_, err := r.Applier.Ensure(ctx, v.pair, resources.JobRole(v.pair, configMap), &rbacv1.Role{})
+	return err
+}
+
+func requestOf(v *jobVisit, op *v1alpha1.DatabasePairOperation, rec authority.Record) jobapi.Request {
+	spec := &v.pair.Spec.Checksum
+	out := jobapi.Request{
+		Operation: op.Name, Kind: jobapi.Kind(op.Spec.Type), Pair: v.pair.Name, Namespace: v.pair.Namespace, PairUID: pair.UID(v.pair.UID),
+		Epoch: rec.Epoch, Ledger: rec.Ledger.Version, Primary: rec.Holder.Member,
+		Passive: pair.PeerOf(pair.Members(v.pair.Name), rec.Holder.Member), Domain: v.names.Domain(),
+		Parallelism: int(spec.Parallelism), MaxLockTime: spec.MaxLockTime.Duration, MaxLag: spec.MaxLag.Duration,
+	}
+	table := ""
+	switch {
+	case op.Spec.Repair != nil:
+		table, out.DryRun = op.Spec.Repair.Table, op.Spec.Repair.DryRun
+	case op.Spec.Checksum != nil:
+		table, out.WithValues = op.Spec.Checksum.Table, op.Spec.Checksum.WithValues
+	}
+	if schema, name, ok := strings.Cut(table, "."); ok {
+		out.Table = &jobapi.Table{Schema: schema, Name: name}
+		return out
+	}
+	for _, p := range spec.Include {
+		out.Include = append(out.Include, string(p))
+	}
+	for _, p := range spec.Exclude {
+		out.Exclude = append(out.Exclude, string(p))
+	}
+	return out
+}
+
+// follow copies what the Job says into the operation's status.
+func (r *JobReconciler) follow(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) (time.Duration, error) {
+	key := types.NamespacedName{Namespace: v.name.Namespace, Name: v.names.JobName(op.UID)}
+	var m corev1.ConfigMap
+	if err := r.Client.Get(ctx, key, &m); client.IgnoreNotFound(err) != nil {
+		return 0, fmt.Errorf("read ConfigMap %s: %w", key, err)
+	}
+	progress, result, err := answers(&m)
+	if err != nil {
+		return 0, fmt.Errorf("operation %s: %w", op.Name, err)
+	}
+	if result != nil {
+		return lookAtOnce, r.conclude(ctx, v, op, &m, *result)
+	}
+	var job batchv1.Job
+	err = r.Client.Get(ctx, key, &job)
+	if apierrors.IsNotFound(err) {
+		rec, err := r.roles(ctx, v)
+		if err != nil {
+			return 0, err
+		}
+		return lookSoon, r.makeJob(ctx, v, op, rec)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read Job %s: %w", key, err)
+	}
+	if failed := jobCondition(&job, batchv1.JobFailed); failed != nil {
+		message := fmt.Sprintf("its Job %s failed: %s", job.Name, failed.Message)
+		if progress != nil && progress.Note != "" {
+			message += ": " + progress.Note
+		}
+		return lookAtOnce, r.finish(ctx, v, op, ending{phase: v1alpha1.OperationFailed, message: message})
+	}
+	if progress == nil {
+		return jobLook, nil
+	}
+	return jobLook, r.change(ctx, op, func(s *v1alpha1.OperationStatus) { s.Progress = progressOf(*progress) })
+}
+
+// answers are what the Job has written so far.
+func answers(m *corev1.ConfigMap) (*jobapi.Progress, *jobapi.Result, error) {
+	var progress *jobapi.Progress
+	var result *jobapi.Result
+	for key, into := range map[string]any{jobapi.KeyProgress: &progress, jobapi.KeyResult: &result} {
+		if text, ok := m.Data[key]; ok {
+			if err := json.Unmarshal([]byte(text), into); err != nil {
+				return nil, nil, fmt.Errorf("read %s of ConfigMap %s: %w", key, m.Name, err)
+			}
+		}
+	}
+	return progress, result, nil
+}
+
+func progressOf(p jobapi.Progress) *v1alpha1.OperationProgress {
+	out := &v1alpha1.OperationProgress{
+		Table: p.Table, TablesDone: p.TablesDone, TablesTotal: p.TablesTotal, Rows: p.Rows, RowsTotal: p.RowsTotal,
+		RowsPerSecond: p.RowsPerSecond, DifferingRows: p.DifferingRows, Note: p.Note, Attempts: p.Attempt,
+	}
+	if p.Remaining > 0 {
+		out.Remaining = &metav1.Duration{Duration: p.Remaining}
+	}
+	return out
+}
+
+func resultOf(p jobapi.Result, report string) *v1alpha1.OperationResult {
+	out := &v1alpha1.OperationResult{
+		Tables: p.Tables, TablesSkipped: p.TablesSkipped, Rows: p.Rows, Bytes: p.Bytes,
+		Duration: &metav1.Duration{Duration: p.Took.Round(time.Millisecond)}, LongestLock: &metav1.Duration{Duration: p.LongestLock.Round(10 * time.Microsecond)},
+		DifferingRows: p.DifferingRows, SchemaDifferences: p.SchemaDifferences, RepairedRows: p.RepairedRows, Report: report,
+		Skipped: p.Skipped[:min(len(p.Skipped), jobapi.MaxDiffering)],
+	}
+	if seconds := p.Took.Seconds(); seconds > 0 {
+		out.RowsPerSecond = int64(float64(p.Rows) / seconds)
+	}
+	for _, one := range p.Differing[:min(len(p.Differing), jobapi.MaxDiffering)] {
+		out.Differing = append(out.Differing, v1alpha1.TableDrift{Table: one.Table, Rows: one.Rows})
+	}
+	return out
+}
+
+// conclude ends an operation whose Job came to an end of its own.
+func (r *JobReconciler) conclude(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation, m *corev1.ConfigMap, p jobapi.Result) error {
+	end := ending{message: p.Message}
+	switch p.Outcome {
+	case jobapi.Done:
+		end.phase = v1alpha1.OperationSucceeded
+	case jobapi.RolesChanged:
+		end.phase = v1alpha1.OperationAbandoned
+	case jobapi.Refused, jobapi.Failed:
+		end.phase = v1alpha1.OperationFailed
+	default:
+		end.phase, end.message = v1alpha1.OperationFailed, fmt.Sprintf("its Job ended in %q, which this operator does not know: %s", p.Outcome, p.Message)
+	}
+	// Without rows it compared nothing, and says nothing about them.
+	if p.Outcome == jobapi.Done || p.Rows > 0 || p.DifferingRows > 0 {
+		end.result = resultOf(p, m.Name)
+	}
+	return r.finish(ctx, v, op, end)
+}
+
+// finish writes the end of an operation down, and tells of it.
+func (r *JobReconciler) finish(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation, end ending) error {
+	err := r.change(ctx, op, func(s *v1alpha1.OperationStatus) {
+		now := metav1.NewMicroTime(r.Now())
+		s.Phase, s.Message, s.Result, s.CompletionTime = end.phase, end.message, end.result, &now
+		if s.StartTime == nil {
+			s.StartTime, s.Rule = &now, ruleOf(op)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	log(ctx, op).Info("an operation ended", "phase", end.phase, "message", end.message)
+	operationTotal.WithLabelValues(v.name.Namespace, v.name.Name, string(op.Spec.Type), string(end.phase), "").Inc()
+	kind := normal
+	if end.phase != v1alpha1.OperationSucceeded {
+		kind = warning
+	}
+	r.event(v, kind, string(op.Spec.Type)+string(end.phase), op.Name+": "+end.message)
+	if end.result.Drift() > 0 && op.Spec.Type == v1alpha1.OperationChecksum {
+		r.event(v, warning, driftReason, op.Name+": "+end.message+" (kubectl dbpair status "+v.name.Name+")")
+	}
+	return nil
+}
+
+// change patches the status if something changed, conditional on what was read.
+func (r *JobReconciler) change(ctx context.Context, op *v1alpha1.DatabasePairOperation, f func(*v1alpha1.OperationStatus)) error {
+	base := op.DeepCopy()
+	f(&op.Status)
+	if equality.Semantic.DeepEqual(base.Status, op.Status) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Status().Patch(ctx, op, patch, client.FieldOwner(cluster.FieldManager)); err != nil {
+		return fmt.Errorf("write the status of operation %s: %w", op.Name, err)
+	}
+	return nil
+}
+
+// removeJob ends the operation's Job, if there is one.
+func (r *JobReconciler) removeJob(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) error {
+	job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Namespace: v.name.Namespace, Name: v.names.JobName(op.UID)}}
+	return deleteJob(ctx, r.Client, job)
+}
+
+// deleteJob has a Job and its pods go; they are not waited for.
+func deleteJob(ctx context.Context, c client.Client, job *batchv1.Job) error {
+	err := c.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("delete Job %s: %w", job.Name, err)
+	}
+	return nil
+}
