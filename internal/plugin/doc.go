@@ -1,5 +1,6 @@
 // Package plugin is the subcommands of `kubectl dbpair`: status of a pair, a client
-// shell, and the verbs that make a DatabasePairOperation.
+// shell, comparison and repair of tables, and the verbs that resolve a doubt; the latter
+// make a DatabasePairOperation.
 //
 // It only reads objects, makes operations and runs commands in members' pods with the
 // rights of whoever calls it. It never writes a Lease, a Service or a label: what decides
