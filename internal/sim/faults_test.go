@@ -218,7 +218,8 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 			b.lease = &r
 		}
 		w.api.backup = b
-	case "etcdRestored":
+	case "etcdRestored", "etcdRestoredBlind":
+		w.blind = w.blind || f.kind == "etcdRestoredBlind"
 		if b := w.api.backup; b != nil && b.lease != nil {
 			w.restored = true
 			w.api.lease, w.api.leaseRV, w.api.status = b.lease, w.api.bump(), b.status

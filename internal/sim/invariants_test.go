@@ -42,7 +42,7 @@ func (w *world) opened(s *mysqld, act authority.Open) {
 			w.violate("two open", "%s opens at epoch %d while %s is open at epoch %d", s.m.name, act.Epoch, a.m.name, a.mysqld.epoch)
 		}
 	}
-	if who, ok := w.openAt[act.Epoch]; ok && who != s.m.name {
+	if who, ok := w.openAt[act.Epoch]; ok && who != s.m.name && !w.blind {
 		w.violate("epochs", "%s and %s were open at epoch %d", who, s.m.name, act.Epoch)
 	}
 	w.openAt[act.Epoch] = s.m.name
@@ -52,7 +52,7 @@ func (w *world) opened(s *mysqld, act authority.Open) {
 	if !w.set.lossless {
 		return
 	}
-	if s.m.forced {
+	if s.m.forced || w.blind {
 		s.m.forced = false
 		w.forgiveAllBut(s.m)
 	}
@@ -216,7 +216,7 @@ func (w *world) wedged(p failover.Plan) {
 	terminated := !w.set.lossless && !w.set.asyncAny
 	for _, f := range w.set.faults {
 		switch f.kind {
-		case "volumeLost", "strayLeft", "volumeEmptied", "nodeGone", "etcdRestored", "leaseDeleted", "leaseRewritten", "leaseEdited", "applierFailed", "personFences":
+		case "volumeLost", "strayLeft", "volumeEmptied", "nodeGone", "etcdRestored", "etcdRestoredBlind", "leaseDeleted", "leaseRewritten", "leaseEdited", "applierFailed", "personFences":
 			return
 		case "podForceDeleted":
 			if terminated {

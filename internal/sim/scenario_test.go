@@ -152,6 +152,16 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 		if r.IntN(2) == 0 {
 			down.kind, down.lasts = "nodeCrashed", faultsOver-time.Second-t
 		}
+		if r.IntN(2) == 0 {
+			// Nobody hears of the member that was promoted since, while the store goes back.
+			restored := faultsOver - 14*time.Second
+			down.kind, down.at, down.lasts = "nodeCrashed", faultsBegin+time.Second, restored-faultsBegin
+			s.lossless, s.continueAlone, s.automatic, s.twoOperators = true, true, true, false
+			return []fault{
+				{kind: "backupTaken", at: faultsBegin}, down, {kind: "cutWhole", at: restored - time.Second, member: theHolder, lasts: 15 * time.Second},
+				{kind: "etcdRestoredBlind", at: restored}, {kind: "operatorCrashed", at: restored},
+			}
+		}
 		return []fault{{kind: "backupTaken", at: faultsBegin}, down, {kind: "etcdRestored", at: faultsOver - 2*time.Second}}
 	case p < 0.19:
 		return []fault{{kind: "leaseDeleted", at: at()}}

@@ -81,6 +81,7 @@ type world struct {
 
 	vmPaused  bool // a hypervisor stopped a machine in this run
 	restored  bool // etcd was restored in this run
+	blind     bool // and the member that knew more could not be asked
 	faultsEnd time.Duration
 	violation string
 	trace     bool
