@@ -13,9 +13,10 @@ import (
 )
 
 const (
-	// catchUp is how long the passive may take to reach the primary before a
-	// lock is taken, so that the lock needs to wait for almost nothing.
-	catchUp = 10 * time.Second
+	// catchUpLimit is how long the passive may take to reach the primary before
+	// a lock is taken, so that the lock needs to wait for almost nothing.
+	catchUpLimit = 30 * time.Minute
+	catchUpStep  = 5 * time.Second
 	// lockPause grows with each attempt.
 	lockPause = 100 * time.Millisecond
 	// killAt is the part of MaxLockTime after which a holder is killed; the
@@ -77,15 +78,24 @@ func (t *tableRun) align(ctx context.Context) error {
 	return t.checkRoles(ctx)
 }
 
-// catchUp waits until the passive has what the primary has now.
+// catchUp waits until the passive has what the primary has now. While it makes
+// progress there is no limit: the run gives way.
 func (t *tableRun) catchUp(ctx context.Context) error {
 	set, err := t.desk.primary.Executed(ctx)
 	if err != nil {
 		return err
 	}
-	// Not there in time is no error: the gate closes when it lags.
-	_, err = t.desk.passive.AwaitExecuted(ctx, set, catchUp)
-	return err
+	for waited := time.Duration(0); waited < catchUpLimit; waited += catchUpStep {
+		there, err := t.desk.passive.AwaitExecuted(ctx, set, catchUpStep)
+		if err != nil || there {
+			return err
+		}
+		t.book.waiting("passive lags behind")
+		if err := t.checkRoles(ctx); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w within %s", ErrNotReplicating, errNotReached, catchUpLimit)
 }
 
 // alignLocked takes the snapshots under the table lock. While that is held
@@ -143,11 +153,15 @@ func (r *run) kill(id int64) {
 // alignFree takes the snapshots without a lock: those of the passive the moment
 // it has executed what the primary had after its own were taken.
 func (t *tableRun) alignFree(ctx context.Context) error {
-	err := t.takeSnapshots(ctx, t.desk.primary, catchUp, false)
-	if errors.Is(err, errNotReached) {
-		return fmt.Errorf("%w: %w", ErrNotReplicating, err)
+	for {
+		if err := t.catchUp(ctx); err != nil {
+			return err
+		}
+		err := t.takeSnapshots(ctx, t.desk.primary, catchUpStep, false)
+		if !errors.Is(err, errNotReached) {
+			return err
+		}
 	}
-	return err
 }
 
 // takeSnapshots opens all snapshots, those of the passive once it has executed

@@ -81,7 +81,7 @@ func (r *run) compareSchemas(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := r.control.passive.AwaitExecuted(ctx, set, catchUp); err != nil {
+		if _, err := r.control.passive.AwaitExecuted(ctx, set, catchUpStep); err != nil {
 			return err
 		}
 		again, err := r.driftNow(ctx)

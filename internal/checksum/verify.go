@@ -53,6 +53,14 @@ func (n narrowing) verifyOnce(ctx context.Context, batch []candidate) (differing
 		return nil, 0, err
 	}
 	defer lane{sessions}.close()
+	set, err := sessions.primary.Executed(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	// What lags now need not be waited for under the lock.
+	if _, err := sessions.passive.AwaitExecuted(ctx, set, catchUpStep); err != nil {
+		return nil, 0, err
+	}
 	if err := sessions.primary.Exec(ctx, "START TRANSACTION"); err != nil {
 		return nil, 0, err
 	}

@@ -3,6 +3,7 @@ package repair
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -67,6 +68,36 @@ type Options struct {
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	Log logr.Logger
+}
+
+func (o Options) withDefaults() Options {
+	if o.BatchRows == 0 {
+		o.BatchRows = 200
+	}
+	if o.Passes == 0 {
+		o.Passes = 3
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	if err := errors.Join(o.Primary.Validate(), o.Passive.Validate()); err != nil {
+		return err
+	}
+	switch {
+	case o.Table.Schema == "" || o.Table.Name == "":
+		return errors.New("no table: name schema and table")
+	case o.BatchRows < 1 || o.BatchRows > 5000:
+		return fmt.Errorf("batchRows %d: want 1 to 5000", o.BatchRows)
+	case o.DryRun:
+		return nil
+	case o.Leniency == nil || o.Saver == nil:
+		return errors.New("a repair that writes needs somebody who makes the passive lenient, and a place to save rows")
+	}
+	return o.Writer.Validate()
 }
 
 // Step is what a repair is doing.
@@ -140,12 +171,4 @@ type Report struct {
 func Plan(ctx context.Context, options Options) (Report, error) {
 	options.DryRun = true
 	return Run(ctx, options)
-}
-
-// Run repairs one table and blocks until it compares equal or cannot be made
-// so. A refusal is a Report, not an error; an error is checksum.ErrRolesChanged,
-// checksum.ErrSessionLost, or what stopped the repair on its way. It is safe to call again after any
-// end: it starts by comparing.
-func Run(ctx context.Context, options Options) (Report, error) {
-	return Report{Table: options.Table}, errors.New("repair: not there yet")
 }
