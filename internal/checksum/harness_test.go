@@ -32,6 +32,31 @@ type world struct {
 	onA, onB *sql.DB
 }
 
+// on is the same pair for a test below the one that started it.
+func (w *world) on(t *testing.T) *world { return &world{t, w.a, w.b, w.onA, w.onB} }
+
+// TestOnAPair runs all that needs a pair on one, since starting it is what
+// takes longest.
+func TestOnAPair(t *testing.T) {
+	w := newWorld(t)
+	for _, one := range []struct {
+		name string
+		test func(*world)
+	}{
+		{"planted drift is found", testPlantedDriftIsFound},
+		{"random drift is found", testRandomDriftIsFound},
+		{"drift of definitions is listed", testDriftOfDefinitionsIsListed},
+		{"a run is resumed where it was", testARunIsResumedWhereItWas},
+		{"snapshots are renewed", testSnapshotsAreRenewed},
+		{"no lock is held longer", testNoLockIsHeldLonger},
+		{"writes are no differences", testWritesAreNoDifferences},
+		{"alters are no differences", testAltersAreNoDifferences},
+		{"roles are checked", testRolesAreChecked}, // stops the applier, so it is the last
+	} {
+		t.Run(one.name, func(t *testing.T) { one.test(w.on(t)) })
+	}
+}
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	members := mysqldtest.StartPair(t)
@@ -54,6 +79,13 @@ func (w *world) exec(statements ...string) {
 	}
 	defer conn.Close()
 	w.run(conn, statements)
+}
+
+// dropping removes a schema after a test, whose context has ended by then.
+func (w *world) dropping(schema string) {
+	if _, err := w.onA.Exec("DROP DATABASE IF EXISTS " + schema); err != nil {
+		w.Errorf("drop %s: %v", schema, err)
+	}
 }
 
 // plant writes on the passive alone, without a trace in its binlog.

@@ -113,8 +113,8 @@ func (p planted) schema(i int) string { return fmt.Sprintf("c%02d `'x", i) }
 
 func quoted(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 
-func TestPlantedDriftIsFound(t *testing.T) {
-	w := newWorld(t)
+func testPlantedDriftIsFound(w *world) {
+	t := w.T
 	w.exec("SET GLOBAL time_zone = '+05:00'")
 	for i, one := range plantedCases {
 		schema := quoted(one.schema(i))

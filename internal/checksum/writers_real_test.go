@@ -106,6 +106,7 @@ func (l *workload) stop() (count int64, longest time.Duration) {
 }
 
 func (w *world) makeWritten(tables int) {
+	w.Cleanup(func() { w.dropping("w") })
 	w.exec("CREATE DATABASE w", "SET cte_max_recursion_depth = 100000")
 	for i := range tables {
 		w.exec(fmt.Sprintf("CREATE TABLE w.t%d (id INT PRIMARY KEY, n INT NOT NULL, s VARCHAR(20), KEY (n))", i),
@@ -114,8 +115,8 @@ func (w *world) makeWritten(tables int) {
 	w.sync()
 }
 
-func TestWritesAreNoDifferences(t *testing.T) {
-	w := newWorld(t)
+func testWritesAreNoDifferences(w *world) {
+	t := w.T
 	const tables = 3
 	w.makeWritten(tables)
 	load := w.startWriters(tables)
@@ -153,8 +154,8 @@ func TestWritesAreNoDifferences(t *testing.T) {
 	}
 }
 
-func TestAltersAreNoDifferences(t *testing.T) {
-	w := newWorld(t)
+func testAltersAreNoDifferences(w *world) {
+	t := w.T
 	const tables = 2
 	w.makeWritten(tables)
 	load := w.startWriters(tables)

@@ -1,0 +1,177 @@
+package checksum
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/tablesql"
+)
+
+func pressure(lag time.Duration, running int, history int64) pairOf[tablesql.Pressure] {
+	return pairOf[tablesql.Pressure]{
+		primary: tablesql.Pressure{Running: running, History: history},
+		passive: tablesql.Pressure{Lag: lag},
+	}
+}
+
+func TestTheGateFollowsTheLoad(t *testing.T) {
+	throttle := Options{}.withDefaults().Throttle
+	cases := []struct {
+		name  string
+		looks []pairOf[tablesql.Pressure]
+		want  level
+	}{
+		{"idle", []pairOf[tablesql.Pressure]{pressure(0, 0, 0)}, free},
+		{"as many sessions as allowed", []pairOf[tablesql.Pressure]{pressure(0, 2, 0)}, free},
+		{"more sessions", []pairOf[tablesql.Pressure]{pressure(0, 3, 0)}, busy},
+		{"one calm look does not end it", []pairOf[tablesql.Pressure]{pressure(0, 3, 0), pressure(0, 0, 0)}, busy},
+		{"lag", []pairOf[tablesql.Pressure]{pressure(1100*time.Millisecond, 0, 0)}, shut},
+		{"lag goes before sessions", []pairOf[tablesql.Pressure]{pressure(time.Minute, 9, 0)}, shut},
+		{"lag is over", []pairOf[tablesql.Pressure]{pressure(time.Minute, 0, 0), pressure(0, 0, 0)}, free},
+		{"history", []pairOf[tablesql.Pressure]{pressure(0, 0, 1_000_001)}, shut},
+	}
+	for _, one := range cases {
+		t.Run(one.name, func(t *testing.T) {
+			g := newGate(throttle, time.Now)
+			for _, look := range one.looks {
+				g.set(look)
+			}
+			if got, _ := g.see(); got != one.want {
+				t.Errorf("level %d, want %d", got, one.want)
+			}
+		})
+	}
+	g := newGate(throttle, time.Now)
+	g.set(pressure(0, 9, 0))
+	for range calmLooks {
+		g.set(pressure(0, 0, 0))
+	}
+	if got, _ := g.see(); got != free {
+		t.Errorf("after %d calm looks: level %d", calmLooks, got)
+	}
+	off := newGate(Throttle{MaxLag: -1, MaxThreadsRunning: -1, MaxHistory: -1, BusyShare: 5}, time.Now)
+	off.set(pressure(time.Hour, 99, 1<<40))
+	if got, _ := off.see(); got != free {
+		t.Errorf("with all limits off: level %d", got)
+	}
+}
+
+func TestTheGateHoldsBack(t *testing.T) {
+	g := newGate(Options{}.withDefaults().Throttle, time.Now)
+	g.set(pressure(time.Minute, 0, 0))
+	short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if _, err := g.enter(short); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a shut gate let a chunk through: %v", err)
+	}
+	passed := make(chan error, 1)
+	go func() {
+		leave, err := g.enter(t.Context())
+		if err == nil {
+			leave()
+		}
+		passed <- err
+	}()
+	g.set(pressure(0, 0, 0))
+	if err := <-passed; err != nil {
+		t.Error(err)
+	}
+	g.set(pressure(0, 9, 0))
+	leave, err := g.enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	short2, cancel2 := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel2()
+	if _, err := g.enter(short2); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("two chunks at once while busy: %v", err)
+	}
+	began := time.Now()
+	leave()
+	if pause := time.Since(began); pause < 10*30*time.Millisecond {
+		t.Errorf("a pause of %v after a chunk of 30 ms, want 19 times as long", pause)
+	}
+	if g.throttled() == 0 {
+		t.Error("no time was spent giving way")
+	}
+}
+
+func TestReportAndStateAreBounded(t *testing.T) {
+	var last State
+	b := newBook(Options{Save: func(s State) { last = s }}.withDefaults())
+	if err := b.begin(pairOf[string]{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	b.setDrift(make([]SchemaDrift, 10_000))
+	long := strings.Repeat("x", 60)
+	for i := range 3000 {
+		name := TableName{Schema: long, Name: fmt.Sprintf("%s%d", long[:50], i)}
+		rows := make([]Row, 50)
+		for j := range rows {
+			rows[j] = Row{Key: []string{long}, Kind: Changed, Primary: long, Passive: long, PrimaryValues: map[string]string{"c": strings.Repeat("v", 250)}}
+		}
+		table := TableReport{Table: name, State: []TableState{Consistent, Different, Skipped}[i%3], Reason: long, Rows: 1000}
+		if table.State == Different {
+			table.Changed, table.Differing = 50, b.keep(rows)
+		}
+		b.finishTable(table)
+	}
+	text, err := json.Marshal(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if limit := 384 << 10; len(text) > limit {
+		t.Errorf("a state of %d bytes, want at most %d", len(text), limit)
+	}
+	report := b.finish(true, 0)
+	totals := report.Totals()
+	if totals.Tables != 3000 || totals.Different != 1000 || totals.DifferingRows != 50_000 || totals.Rows != 3_000_000 {
+		t.Errorf("totals %+v", totals)
+	}
+	kept := int64(0)
+	for _, table := range report.Tables {
+		kept += int64(len(table.Differing))
+	}
+	if kept == 0 || kept+report.RowsNotKept != 50_000 {
+		t.Errorf("%d rows kept, %d not", kept, report.RowsNotKept)
+	}
+}
+
+func TestPatterns(t *testing.T) {
+	cases := []struct {
+		include, exclude []string
+		want             string
+	}{
+		{nil, nil, "app.orders app.order_log web.pages"},
+		{[]string{"app"}, nil, "app.orders app.order_log"},
+		{[]string{"app.*"}, []string{"*.*_log"}, "app.orders"},
+		{[]string{"*.order?"}, nil, "app.orders"},
+		{[]string{"w*"}, nil, "web.pages"},
+		{nil, []string{"*"}, ""},
+	}
+	for _, one := range cases {
+		f, err := newFilter(Options{Include: one.include, Exclude: one.exclude})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, name := range []TableName{{Schema: "app", Name: "orders"}, {Schema: "app", Name: "order_log"}, {Schema: "web", Name: "pages"}} {
+			if f.has(name) {
+				got = append(got, name.String())
+			}
+		}
+		if strings.Join(got, " ") != one.want {
+			t.Errorf("include %q, exclude %q: %q, want %q", one.include, one.exclude, got, one.want)
+		}
+	}
+	for _, bad := range []string{"", "a[", `a\`} {
+		if CheckPattern(bad) == nil {
+			t.Errorf("pattern %q is taken", bad)
+		}
+	}
+}

@@ -1,0 +1,263 @@
+package checksum
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/testr"
+
+	"github.com/dbpair/dbpair/internal/mysqldtest"
+	"github.com/dbpair/dbpair/internal/tablesql"
+)
+
+// makeLarge makes a table of three chunks, in which the first, a middle and
+// the last row differ.
+func (w *world) makeLarge() {
+	w.Cleanup(func() { w.dropping("l") })
+	w.exec("CREATE DATABASE l", "SET cte_max_recursion_depth = 100000", "CREATE TABLE l.t (id INT PRIMARY KEY, n INT)",
+		"INSERT INTO l.t WITH RECURSIVE r AS (SELECT 1 i UNION ALL SELECT i + 1 FROM r WHERE i < 45000) SELECT i, i FROM r",
+		"CREATE TABLE l.small (id INT PRIMARY KEY)", "INSERT INTO l.small VALUES (1)")
+	w.plant("UPDATE l.t SET n = 0 WHERE id IN (1, 25000, 45000)")
+}
+
+func (w *world) largeOptions() Options {
+	options := w.options()
+	options.Include, options.SkipSchemaDrift, options.Parallelism = []string{"l"}, true, 1
+	return options
+}
+
+func testARunIsResumedWhereItWas(w *world) {
+	t := w.T
+	w.makeLarge()
+	options := w.largeOptions()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var last State
+	options.Now = steps(2 * time.Second) // every chunk is saved
+	options.MaxSnapshotAge = time.Hour
+	options.Save = func(state State) {
+		if ctx.Err() == nil {
+			last = state
+		}
+		if len(state.Current) > 0 && state.Current[0].Partial.Chunks == 2 {
+			cancel()
+		}
+	}
+	if _, err := Run(ctx, options); !errors.Is(err, context.Canceled) {
+		t.Fatalf("cancelled: %v", err)
+	}
+	w.noSessions()
+	text, err := json.Marshal(last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var resume State
+	if err := json.Unmarshal(text, &resume); err != nil {
+		t.Fatal(err)
+	}
+	options = w.largeOptions()
+	options.Resume = &resume
+	report := w.compare(options)
+	table := report.table("l.t")
+	if table.State != Different || table.Changed != 3 || len(table.Differing) != 3 || table.Rows != 45_000 || table.Chunks != 3 || report.Resumed != 1 {
+		t.Errorf("resumed after %s: %+v, resumed %d", text, table, report.Resumed)
+	}
+	if report.table("l.small").State != Consistent {
+		t.Errorf("the other table: %+v", report.table("l.small"))
+	}
+}
+
+// steps is a clock that goes on by d at each look.
+func steps(d time.Duration) func() time.Time {
+	var mu sync.Mutex
+	now := time.Now()
+	return func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		now = now.Add(d)
+		return now
+	}
+}
+
+// noSessions waits until the account has no session left on either member.
+func (w *world) noSessions() {
+	w.Helper()
+	for _, member := range []*mysqldtest.Instance{w.a, w.b} {
+		mysqldtest.Await(w, "no session is left", func() bool {
+			var n int
+			err := member.Root().QueryRow("SELECT COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_USER = ?", checksumUser).Scan(&n)
+			return err == nil && n == 0
+		})
+	}
+}
+
+func testSnapshotsAreRenewed(w *world) {
+	t := w.T
+	w.makeLarge()
+	for _, attempts := range []int{DefaultLockAttempts, -1} {
+		options := w.largeOptions()
+		options.LockAttempts = attempts
+		options.Now, options.MaxSnapshotAge = steps(400*time.Millisecond), time.Second
+		table := w.compare(options).table("l.t")
+		if table.State != Different || table.Changed != 3 || table.Rows != 45_000 || table.Restarts != 0 {
+			t.Errorf("with %d attempts: %+v", attempts, table)
+		}
+	}
+}
+
+func testRolesAreChecked(w *world) {
+	t := w.T
+	w.makeLarge()
+	t.Run("the members the other way round", func(t *testing.T) {
+		options := w.largeOptions()
+		options.Primary, options.Passive = options.Passive, options.Primary
+		if _, err := Run(t.Context(), options); !errors.Is(err, ErrRolesChanged) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("sessions ended in the middle, as a promotion does", func(t *testing.T) {
+		options := w.largeOptions()
+		options.Log = testr.New(t)
+		options.Now, options.MaxSnapshotAge = steps(2*time.Second), time.Hour
+		var once sync.Once
+		options.Save = func(state State) {
+			if len(state.Current) > 0 {
+				once.Do(func() { w.killAll() })
+			}
+		}
+		if _, err := Run(t.Context(), options); !errors.Is(err, ErrSessionLost) && !errors.Is(err, ErrRolesChanged) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("a primary that was closed in the middle", func(t *testing.T) {
+		options := w.largeOptions()
+		options.Log = testr.New(t)
+		options.Now, options.MaxSnapshotAge = steps(400*time.Millisecond), time.Second
+		var once sync.Once
+		options.Save = func(state State) {
+			if len(state.Current) > 0 {
+				once.Do(func() { w.exec("SET GLOBAL super_read_only = ON") })
+			}
+		}
+		_, err := Run(t.Context(), options)
+		w.exec("SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF")
+		if !errors.Is(err, ErrRolesChanged) {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("a stopped applier", func(t *testing.T) {
+		if _, err := w.onB.Exec("STOP REPLICA SQL_THREAD"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Run(t.Context(), w.largeOptions()); !errors.Is(err, ErrNotReplicating) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func (w *world) killAll() {
+	w.Helper()
+	rows, err := w.onA.Query("SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE PROCESSLIST_USER = ?", checksumUser)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer rows.Close()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			w.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		_, _ = w.onA.Exec(fmt.Sprintf("KILL %d", id)) // it may have gone
+	}
+}
+
+func testNoLockIsHeldLonger(w *world) {
+	t := w.T
+	w.makeLarge()
+	options := w.largeOptions().withDefaults()
+	options.MaxLockTime = 100 * time.Millisecond
+	r := &run{Options: options, book: newBook(options)}
+	if err := r.connect(); err != nil {
+		t.Fatal(err)
+	}
+	defer r.disconnect()
+	var err error
+	if r.killer, err = r.primary.Session(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, lock := range map[string][]string{
+		"a table lock": {"LOCK TABLES l.t READ"},
+		"a row lock":   {"START TRANSACTION", "SELECT id FROM l.t WHERE id = 7 FOR SHARE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			holder, err := r.primary.Session(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer holder.Close()
+			for _, statement := range lock {
+				if err := holder.Rows(t.Context(), statement, ignore); err != nil {
+					t.Fatal(err)
+				}
+			}
+			began := time.Now()
+			killed := r.guard(holder) // and its holder does nothing any more
+			w.exec("UPDATE l.t SET n = n + 1 WHERE id = 7")
+			if took := time.Since(began); took > 10*options.MaxLockTime {
+				t.Errorf("a write took %v", took)
+			}
+			if !killed() {
+				t.Error("the holder was not killed")
+			}
+			if err := holder.Exec(t.Context(), "DO 1"); !errors.Is(err, tablesql.ErrKilled) {
+				t.Errorf("the holder's session: %v", err)
+			}
+		})
+	}
+}
+
+func ignore([]sql.RawBytes) error { return nil }
+
+func testDriftOfDefinitionsIsListed(w *world) {
+	t := w.T
+	w.exec("CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY AUTO_INCREMENT, n INT)", "CREATE TABLE d.gone (id INT PRIMARY KEY)", "INSERT INTO d.t VALUES (1,1)",
+		"CREATE VIEW d.v AS SELECT id FROM d.t", "CREATE TRIGGER d.tr BEFORE INSERT ON d.t FOR EACH ROW SET @a = 1",
+		"CREATE PROCEDURE d.p (a INT) SELECT a", "CREATE EVENT d.e ON SCHEDULE EVERY 1 DAY DO SET @a = 1", "CREATE USER u1, u2, role", "GRANT SELECT ON d.* TO u1")
+	w.sync()
+	report := w.compare(w.options())
+	if report.SchemaDriftCount != 0 {
+		t.Fatalf("before anything was done: %+v", report.SchemaDrift)
+	}
+	w.plant("ALTER TABLE d.t ADD KEY extra (n)", "DROP TABLE d.gone", "CREATE TABLE d.more (id INT PRIMARY KEY)", "ALTER TABLE d.t AUTO_INCREMENT = 500",
+		"CREATE OR REPLACE VIEW d.v AS SELECT n FROM d.t", "DROP TRIGGER d.tr", "CREATE TRIGGER d.tr BEFORE INSERT ON d.t FOR EACH ROW SET @a = 2",
+		"DROP PROCEDURE d.p", "CREATE PROCEDURE d.p (a BIGINT) SELECT a", "ALTER EVENT d.e ON SCHEDULE EVERY 2 DAY", "DROP USER u2",
+		"GRANT INSERT ON d.* TO u1", "GRANT role TO u1", "ALTER USER u1 ACCOUNT LOCK", "CREATE DATABASE only", "ALTER DATABASE d COLLATE latin1_bin")
+	report = w.compare(w.options())
+	var got []string
+	for _, one := range report.SchemaDrift {
+		got = append(got, fmt.Sprintf("%s %s %s", one.Object, one.Name, one.Kind))
+	}
+	want := []string{"Event d.e Different", "Grant u1@% Different", "Role u1@% Extra", "Routine d.p Different", "Schema d Different", "Schema only Extra",
+		"Table d.gone Missing", "Table d.more Extra", "Table d.t Different", "Trigger d.tr Different", "User u1@% Different", "User u2@% Missing", "View d.v Different"}
+	if !slices.Equal(got, want) || report.SchemaDriftCount != len(want) {
+		t.Errorf("drift\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if table := report.table("d.gone"); table.State != Skipped || table.Reason == "" {
+		t.Errorf("a table that the passive lacks: %+v", table)
+	}
+	if table := report.table("d.t"); table.State != Consistent {
+		t.Errorf("a table with another index: %+v", table)
+	}
+}
