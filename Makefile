@@ -38,6 +38,11 @@ test: ## Unit, property, real mysqld and envtest tests; fetches what they need
 test-short: ## What needs neither a mysqld nor an API server
 	go test -short $(UNIT)
 
+.PHONY: test-checksum
+test-checksum: ## Comparisons under writes and ALTERs, RUNS=n of them (100); random drift, 300 times
+	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_CHECKSUM_RUNS=$(or $(RUNS),100) \
+	go test -count=1 -timeout 120m -v -run TestOnAPair ./internal/checksum -rapid.checks=300
+
 .PHONY: e2e
 e2e: ## The chart on a real kind cluster, with failing nodes
 	@hack/e2e.sh up $(E2E_CLUSTER)

@@ -20,9 +20,7 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(mysqldtest.Main(m)) }
 
-const checksumUser = "dbpair_checksum"
-
-var checksumPassword = mysqlops.NewSecret("checksum-pass")
+const checksumUser = mysqlops.UserChecksum
 
 // world is a replicating pair: A is the open primary, B the passive.
 type world struct {
@@ -65,8 +63,6 @@ func newWorld(t *testing.T) *world {
 	if err := w.b.Ops.OpenReadOnly(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	w.exec("CREATE USER "+checksumUser+" IDENTIFIED BY '"+checksumPassword.Reveal()+"' REQUIRE X509",
-		"GRANT SELECT, LOCK TABLES, SHOW VIEW, TRIGGER, EVENT, SHOW_ROUTINE, PROCESS, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.* TO "+checksumUser)
 	return w
 }
 
@@ -146,8 +142,8 @@ func endpoint(t testing.TB, i *mysqldtest.Instance, name, user string, password 
 // options compares everything but the heartbeat, never giving way.
 func (w *world) options() Options {
 	return Options{
-		Primary:  endpoint(w, w.a, "shop-0", checksumUser, checksumPassword),
-		Passive:  endpoint(w, w.b, "shop-1", checksumUser, checksumPassword),
+		Primary:  endpoint(w, w.a, "shop-0", checksumUser, mysqldtest.Passwords.Checksum),
+		Passive:  endpoint(w, w.b, "shop-1", checksumUser, mysqldtest.Passwords.Checksum),
 		Throttle: Throttle{MaxThreadsRunning: -1},
 		Log:      testr.NewWithOptions(w.T, testr.Options{Verbosity: 0}),
 		Values:   true,

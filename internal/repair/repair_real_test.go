@@ -31,11 +31,23 @@ type world struct {
 }
 
 const (
-	reader = "dbpair_checksum"
-	writer = "dbpair_repair"
+	reader = mysqlops.UserChecksum
+	writer = mysqlops.UserRepair
 )
 
-var password = mysqlops.NewSecret("some-pass")
+// TestOnAPair runs all that needs a pair on one, since starting it is what
+// takes longest.
+func TestOnAPair(t *testing.T) {
+	w := newWorld(t)
+	for name, test := range map[string]func(*world){
+		"repairs end consistent":                   testRepairsEndConsistent,
+		"repairs are refused with reasons":         testRepairsAreRefusedWithReasons,
+		"nothing is written unless saved":          testNothingIsWrittenUnlessSaved,
+		"tables forced through are compared again": testTablesForcedThroughAreComparedAgain,
+	} {
+		t.Run(name, func(t *testing.T) { test(&world{t, w.a, w.b, w.onA, w.onB}) })
+	}
+}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
@@ -45,13 +57,6 @@ func newWorld(t *testing.T) *world {
 	if err := w.b.Ops.OpenReadOnly(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	// The rights of docs/security.md; those on one table are given by the
-	// agent while it is repaired.
-	for _, user := range []string{reader, writer} {
-		w.exec("DROP USER IF EXISTS "+user, "CREATE USER "+user+" IDENTIFIED BY '"+password.Reveal()+"' REQUIRE X509")
-	}
-	w.exec("GRANT SELECT, LOCK TABLES, SHOW VIEW, TRIGGER, EVENT, SHOW_ROUTINE, PROCESS, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.* TO "+reader,
-		"GRANT SELECT, CREATE TEMPORARY TABLES, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.* TO "+writer)
 	return w
 }
 
@@ -106,7 +111,9 @@ func (w *world) endpoint(i *mysqldtest.Instance, name, user string) checksum.End
 	}
 	return checksum.Endpoint{
 		Member: pair.MemberName(name), Addr: net.JoinHostPort("127.0.0.1", fmt.Sprint(i.Member.AdminPort)),
-		User: user, Password: func() mysqlops.Secret { return password },
+		User: user, Password: func() mysqlops.Secret {
+			return map[string]mysqlops.Secret{reader: mysqldtest.Passwords.Checksum, writer: mysqldtest.Passwords.Repair}[user]
+		},
 		TLS: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}, ServerName: "localhost", MinVersion: tls.VersionTLS12},
 	}
 }
@@ -217,8 +224,8 @@ var repairs = []struct {
 		[]string{"UPDATE t SET n = 0"}, 2},
 }
 
-func TestRepairsEndConsistent(t *testing.T) {
-	w := newWorld(t)
+func testRepairsEndConsistent(w *world) {
+	t := w.T
 	for i, one := range repairs {
 		t.Run(one.name, func(t *testing.T) {
 			w := &world{t, w.a, w.b, w.onA, w.onB}
@@ -270,8 +277,8 @@ func (w *world) checksumOfA(table checksum.TableName) string {
 	return sum
 }
 
-func TestRepairsAreRefusedWithReasons(t *testing.T) {
-	w := newWorld(t)
+func testRepairsAreRefusedWithReasons(w *world) {
+	t := w.T
 	cases := []struct {
 		name, want string
 		make       []string
@@ -301,8 +308,8 @@ func TestRepairsAreRefusedWithReasons(t *testing.T) {
 	}
 }
 
-func TestNothingIsWrittenUnlessSaved(t *testing.T) {
-	w := newWorld(t)
+func testNothingIsWrittenUnlessSaved(w *world) {
+	t := w.T
 	w.exec("CREATE DATABASE x", "CREATE TABLE x.t (id INT PRIMARY KEY)", "INSERT INTO x.t VALUES (1)")
 	w.plant("DELETE FROM x.t")
 	options, lenient, _ := w.options(checksum.TableName{Schema: "x", Name: "t"})
@@ -319,14 +326,14 @@ type full struct{}
 func (full) Save(context.Context, []SavedRow) error { return fmt.Errorf("no space left") }
 
 // While the applier is lenient, an error of another table is passed over.
-func TestTablesForcedThroughAreComparedAgain(t *testing.T) {
-	w := newWorld(t)
-	w.exec("CREATE DATABASE x", "CREATE TABLE x.t (id INT PRIMARY KEY)", "INSERT INTO x.t VALUES (1)",
-		"CREATE TABLE x.other (id INT PRIMARY KEY, n INT)", "INSERT INTO x.other VALUES (1,1),(2,2)")
-	w.plant("DELETE FROM x.t", "UPDATE x.other SET n = 9 WHERE id = 2")
-	options, lenient, _ := w.options(checksum.TableName{Schema: "x", Name: "t"})
+func testTablesForcedThroughAreComparedAgain(w *world) {
+	t := w.T
+	w.exec("CREATE DATABASE y", "CREATE TABLE y.t (id INT PRIMARY KEY)", "INSERT INTO y.t VALUES (1)",
+		"CREATE TABLE y.other (id INT PRIMARY KEY, n INT)", "INSERT INTO y.other VALUES (1,1),(2,2)")
+	w.plant("DELETE FROM y.t", "UPDATE y.other SET n = 9 WHERE id = 2")
+	options, lenient, _ := w.options(checksum.TableName{Schema: "y", Name: "t"})
 	lenient.before = func() error {
-		_, err := w.onA.Exec("UPDATE x.other SET n = n + 1 WHERE id = 1")
+		_, err := w.onA.Exec("UPDATE y.other SET n = n + 1 WHERE id = 1")
 		return err
 	}
 	report := w.repair(options)
