@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"time"
 
@@ -38,7 +40,14 @@ func failover(ctx context.Context, b *bench) error {
 	}
 	values := map[string]series{}
 	var names []string
+	only, err := regexp.Compile(os.Getenv("BENCH_ONLY"))
+	if err != nil {
+		return fmt.Errorf("BENCH_ONLY: %w", err)
+	}
 	for _, m := range list {
+		if !only.MatchString(m.name) {
+			continue
+		}
 		gaps, err := b.measure(ctx, m)
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
@@ -125,6 +134,7 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 	if !ok || first.Done == 0 {
 		return 0, fmt.Errorf("no write was acknowledged after the fault by the server it is measured by")
 	}
+	printCourse(result, at, first.Done)
 	return first.Done.Sub(at), nil
 }
 

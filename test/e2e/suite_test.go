@@ -9,7 +9,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,30 +61,55 @@ type scene struct {
 	*testing.T
 	ctx       context.Context
 	namespace string
+	ends      *ending
+}
+
+// ending is what has to be done when a scene ends, once, last first.
+type ending struct {
+	once  sync.Once
+	steps []func()
 }
 
 func newScene(t *testing.T, name string) *scene {
+	t.Helper()
+	return openScene(t, t, name)
+}
+
+// openScene makes a scene that is used by t and ends with the test it is for, or before.
+func openScene(t, whole *testing.T, name string) *scene {
 	t.Helper()
 	namespace, err := cluster.NewNamespace(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{T: t, ctx: t.Context(), namespace: namespace}
-	t.Cleanup(func() {
+	s := &scene{T: t, ctx: t.Context(), namespace: namespace, ends: &ending{}}
+	whole.Cleanup(func() { s.end(whole) })
+	return s
+}
+
+// onEnd has something done when the scene ends, before its namespace is removed.
+func (s *scene) onEnd(step func()) { s.ends.steps = append(s.ends.steps, step) }
+
+// end dumps the scene if the test failed, and removes it.
+func (s *scene) end(t *testing.T) {
+	t.Helper()
+	s.ends.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
 		defer cancel()
 		if t.Failed() {
-			dir, err := cluster.Dump(ctx, t.Name(), namespace)
+			dir, err := cluster.Dump(ctx, t.Name(), s.namespace)
 			t.Logf("evidence: %s (%v)", dir, err)
-			if os.Getenv("E2E_KEEP") != "" {
-				return
-			}
 		}
-		if err := cluster.DeleteNamespace(ctx, namespace); err != nil {
+		for _, step := range slices.Backward(s.ends.steps) {
+			step()
+		}
+		if t.Failed() && os.Getenv("E2E_KEEP") != "" {
+			return
+		}
+		if err := cluster.DeleteNamespace(ctx, s.namespace); err != nil {
 			t.Log(err) // a slow machine is no defect of the pair; TestDeletionKeepsData judges deletion
 		}
 	})
-	return s
 }
 
 func (s *scene) must(err error) {

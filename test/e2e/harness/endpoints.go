@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/dbpair/dbpair/test/e2e/history"
 )
 
 // emptyTolerance is for two watches that tell of one change at different moments, and for
@@ -31,6 +34,7 @@ type EndpointsWatch struct {
 	slices   map[string]int  // number of addresses
 	since    time.Time       // zero while all is well
 	empties  []time.Duration
+	changes  []history.Stamp
 }
 
 // WatchEndpoints begins to watch. The pair must be available.
@@ -40,16 +44,17 @@ func (p *Pair) WatchEndpoints(ctx context.Context) (*EndpointsWatch, error) {
 	w.factory = informers.NewSharedInformerFactoryWithOptions(p.Clientset, 0, informers.WithNamespace(p.Namespace))
 	members := p.Members()
 	pods := w.factory.Core().V1().Pods().Informer()
-	slices := w.factory.Discovery().V1().EndpointSlices().Informer()
+	endpointSlices := w.factory.Discovery().V1().EndpointSlices().Informer()
 	podsRegistered, errPods := pods.AddEventHandler(w.handler(func(object any, gone bool) {
 		if pod, ok := object.(*corev1.Pod); ok && (pod.Name == members[0] || pod.Name == members[1]) {
 			ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 			w.pods[pod.Name] = !gone && !ended && pod.Status.PodIP != ""
 		}
 	}))
-	slicesRegistered, errSlices := slices.AddEventHandler(w.handler(func(object any, gone bool) {
+	slicesRegistered, errSlices := endpointSlices.AddEventHandler(w.handler(func(object any, gone bool) {
 		if slice, ok := object.(*discoveryv1.EndpointSlice); ok && slice.Labels[discoveryv1.LabelServiceName] == w.service {
 			w.slices[slice.Name] = addresses(slice)
+			w.changes = append(w.changes, Now())
 			if gone {
 				delete(w.slices, slice.Name)
 			}
@@ -117,6 +122,14 @@ func (w *EndpointsWatch) judge() {
 		w.empties = append(w.empties, time.Since(w.since))
 		w.since = time.Time{}
 	}
+}
+
+// Changes are when another EndpointSlice of the client Service was seen: each has every
+// node's proxy write its rules anew.
+func (w *EndpointsWatch) Changes() []history.Stamp {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.changes)
 }
 
 // Stop ends the watch and reports the times without an endpoint that were longer than

@@ -3,6 +3,7 @@ package harness
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -113,6 +114,25 @@ func (c *Cluster) AwaitLeader(ctx context.Context, d time.Duration) error {
 	return Eventually(ctx, d, "a leader of the operator", func(ctx context.Context) error {
 		_, err := c.Leader(ctx)
 		return err
+	})
+}
+
+// LeadFrom waits until the leader runs on this node. One replica at least must run there;
+// a leader elsewhere is deleted until another one has the lead.
+func (c *Cluster) LeadFrom(ctx context.Context, node string) error {
+	return Eventually(ctx, 90*time.Second, "a leader on "+node, func(ctx context.Context) error {
+		leader, err := c.Leader(ctx)
+		if err != nil {
+			return err
+		}
+		if leader.Spec.NodeName == node && leader.DeletionTimestamp == nil {
+			return nil
+		}
+		if leader.DeletionTimestamp == nil {
+			uid := leader.UID
+			err = client.IgnoreNotFound(c.Delete(ctx, leader, client.Preconditions{UID: &uid}))
+		}
+		return errors.Join(err, NotYet("it runs on %s", leader.Spec.NodeName))
 	})
 }
 

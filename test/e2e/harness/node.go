@@ -202,10 +202,45 @@ func (n *Node) StartAPI(ctx context.Context) error {
 	})
 }
 
-// Cut is a set of packet rules on this machine, through which all traffic between nodes
-// passes.
+// Cut is a set of packet rules: on this machine, through which all traffic between nodes
+// passes, or on a node, where that of its own pods begins.
 type Cut struct {
-	rules [][]string
+	rules []packetRule
+}
+
+type packetRule struct {
+	node *Node // nil for this machine
+	rule []string
+}
+
+func (r packetRule) run(ctx context.Context, verb string) error {
+	args := append([]string{"iptables", "-w", verb}, r.rule...)
+	if r.node != nil {
+		_, err := r.node.Run(ctx, args...)
+		return err
+	}
+	_, err := command(ctx, args[0], args[1:]...)
+	return err
+}
+
+func (c *Cut) add(ctx context.Context, r packetRule) error {
+	if err := r.run(ctx, "-I"); err != nil {
+		return errors.Join(err, c.Heal(context.WithoutCancel(ctx)))
+	}
+	c.rules = append(c.rules, r)
+	return nil
+}
+
+// OnNode drops, on a node, what its pods with the source addresses send to the targets.
+func (c *Cut) OnNode(ctx context.Context, node *Node, sources, targets []string) error {
+	for _, from := range sources {
+		for _, to := range targets {
+			if err := c.add(ctx, packetRule{node, []string{"FORWARD", "-s", from, "-d", to, "-j", "DROP"}}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // CutTraffic drops what goes from any of the sources to any of the targets, and with
@@ -222,10 +257,9 @@ func CutTraffic(ctx context.Context, sources, targets []string, bothWays bool, m
 			}
 			for _, rule := range rules {
 				rule = append(append([]string{chain}, rule...), "-j", "DROP")
-				if _, err := command(ctx, "iptables", append([]string{"-w", "-I"}, rule...)...); err != nil {
-					return nil, errors.Join(err, cut.Heal(context.WithoutCancel(ctx)))
+				if err := cut.add(ctx, packetRule{rule: rule}); err != nil {
+					return nil, err
 				}
-				cut.rules = append(cut.rules, rule)
 			}
 		}
 	}
@@ -245,8 +279,7 @@ func packetChain(ctx context.Context) string {
 func (c *Cut) Heal(ctx context.Context) error {
 	var errs []error
 	for _, rule := range c.rules {
-		_, err := command(ctx, "iptables", append([]string{"-w", "-D"}, rule...)...)
-		errs = append(errs, err)
+		errs = append(errs, rule.run(ctx, "-D"))
 	}
 	c.rules = nil
 	return errors.Join(errs...)

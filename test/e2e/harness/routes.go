@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/dbpair/dbpair/internal/resources"
+	"github.com/dbpair/dbpair/test/e2e/history"
 )
 
 // RouteWatch checks the order of a failover by resourceVersions, which etcd gives out in
@@ -33,6 +34,7 @@ type RouteWatch struct {
 type move struct {
 	key     string
 	version int64
+	seen    history.Stamp
 }
 
 // WatchRoutes begins to watch. The pair must be available.
@@ -110,7 +112,10 @@ func (w *RouteWatch) route(object any) {
 	version, _ := strconv.ParseInt(service.ResourceVersion, 10, 64)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.moves = append(w.moves, move{route.Key(), version})
+	if n := len(w.moves); n > 0 && w.moves[n-1].key == route.Key() {
+		return
+	}
+	w.moves = append(w.moves, move{route.Key(), version, Now()})
 }
 
 // Stop ends the watch and reports wrong orders. Only now, since two watches tell of their
@@ -121,6 +126,17 @@ func (w *RouteWatch) Stop() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.judge()
+}
+
+// Moves are when the Service was seen to lead to another mysqld than before.
+func (w *RouteWatch) Moves() []history.Stamp {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var stamps []history.Stamp
+	for _, m := range w.moves {
+		stamps = append(stamps, m.seen)
+	}
+	return stamps
 }
 
 func (w *RouteWatch) judge() error {

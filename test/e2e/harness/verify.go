@@ -85,6 +85,9 @@ type Result struct {
 	Gap history.Gap
 	// Intervals of all loads.
 	Intervals []history.Interval
+	// Moves are when the client Service was seen to lead to another mysqld, and Changes
+	// when one of its EndpointSlices was seen to change.
+	Moves, Changes []history.Stamp
 }
 
 // Verify ends a load and compares all witnesses. The pair must be ready again, both
@@ -92,6 +95,7 @@ type Result struct {
 func (r *Run) Verify(ctx context.Context) (Result, error) {
 	var result Result
 	defects := []error{r.endpoints.Stop(), r.routes.Stop()}
+	result.Moves, result.Changes = r.routes.Moves(), r.endpoints.Changes()
 	r.endpoints, r.routes = nil, nil
 	report, err := r.Clients.Stop(ctx)
 	if err != nil {

@@ -1,0 +1,150 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/test/e2e/harness"
+)
+
+// TestOperatorFaults: what happens to the operator, alone and in the middle of a
+// failover, and what it does about a candidate that fails it. Nothing else runs beside
+// it.
+func TestOperatorFaults(t *testing.T) {
+	runFaults(t, "operator", []fault{
+		{name: "operator cut off the members", want: undisturbed, inject: cutOperator, hold: threeLeases, maxGap: 3 * time.Second},
+		{name: "operator and primary on the same lost node", want: failsOver, inject: killNodeWithLeader},
+		{name: "operator crashes at the turning points of a failover", want: failsOver,
+			inject: crashing("WroteRevoke,WroteAppoint,BetweenLabelAndService", 3)},
+		{name: "operator crashes at every step of a failover", want: failsOver, inject: crashing("*", 10), long: true},
+		{name: "candidate lost between revocation and promotion", want: staysPut, inject: loseCandidate},
+		{name: "applier error on the candidate", want: staysPut, inject: poisonApplier, doubt: failover.RuleCandidateStuck},
+	})
+}
+
+// cutOperator takes both members away from every replica of the operator, and nothing
+// from anybody else. The rules stand on the replicas' own nodes, since a replica may have
+// a member for a neighbour.
+func cutOperator(st *stage) (func(context.Context) error, error) {
+	var members []string
+	for _, name := range st.pair.Members() {
+		pod, err := st.pair.Pod(st.ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		members = append(members, pod.Status.PodIP)
+	}
+	operators, err := cluster.OperatorPods(st.ctx)
+	if err != nil {
+		return nil, err
+	}
+	cut := &harness.Cut{}
+	for _, pod := range operators {
+		if err := cut.OnNode(st.ctx, cluster.Node(pod.Spec.NodeName), []string{pod.Status.PodIP}, members); err != nil {
+			return cut.Heal, err
+		}
+	}
+	return cut.Heal, nil
+}
+
+// killNodeWithLeader brings the operator's leader and the primary onto one node, and
+// kills that.
+func killNodeWithLeader(st *stage) (func(context.Context) error, error) {
+	if err := cluster.LeadFrom(st.ctx, st.nodes[st.primary].Name); err != nil {
+		return nil, err
+	}
+	return killNode(st)
+}
+
+// crashing has an operator that crashes at the failpoints see mysqld of the primary
+// killed. It must have crashed so often before the failover is over.
+func crashing(globs string, fewest int) injection {
+	return func(st *stage) (func(context.Context) error, error) {
+		st.withFailpoints(globs)
+		check := func(context.Context) error {
+			points := st.crashes()
+			st.Logf("crashed at %d boundaries: %v", len(points), points)
+			if len(points) < fewest {
+				return fmt.Errorf("only %d crashes, want %d or more: the failpoints do not work", len(points), fewest)
+			}
+			return nil
+		}
+		return check, st.pair.Signal(st.ctx, st.primary, unix.SIGKILL, harness.RoleMysqld)
+	}
+}
+
+// loseCandidate kills mysqld of the passive right after the primary was revoked in its
+// favour: an operator that crashes there leaves the time for it.
+func loseCandidate(st *stage) (func(context.Context) error, error) {
+	st.withFailpoints("WroteRevoke")
+	if err := st.pair.Signal(st.ctx, st.primary, unix.SIGKILL, harness.RoleMysqld); err != nil {
+		return nil, err
+	}
+	err := harness.EventuallyEvery(st.ctx, 20*time.Millisecond, failedWithin, "revocation", func(ctx context.Context) error {
+		var lease coordinationv1.Lease
+		if err := cluster.Get(ctx, types.NamespacedName{Namespace: st.namespace, Name: st.pair.Name}, &lease); err != nil {
+			return err
+		}
+		if holder := lease.Spec.HolderIdentity; holder != nil && *holder != "" {
+			return harness.NotYet("%s is the holder", *holder)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return nil, st.pair.Signal(st.ctx, st.passive, unix.SIGKILL, harness.RoleMysqld)
+}
+
+// poisonApplier lets the passive receive a transaction that it cannot apply, and kills
+// the primary's node while a lock hides that. Nobody can take over then. Healing takes
+// the cause away: the node comes back, and so does the primary.
+func poisonApplier(st *stage) (func(context.Context) error, error) {
+	const table = "app.e2e_poison"
+	st.sql(st.pair, st.primary, "CREATE TABLE IF NOT EXISTS "+table+" (id INT PRIMARY KEY)")
+	if err := harness.Eventually(st.ctx, 20*time.Second, "the table on the passive", func(ctx context.Context) error {
+		_, err := st.pair.SQL(ctx, st.passive, "SELECT COUNT(*) FROM "+table)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	key := fmt.Sprint(st.epoch)
+	st.sql(st.pair, st.passive, "SET GLOBAL super_read_only=OFF; SET sql_log_bin=0; INSERT INTO "+table+" VALUES ("+key+")")
+	locked := make(chan error, 1)
+	go func() {
+		_, err := st.pair.SQL(context.WithoutCancel(st.ctx), st.passive, "LOCK TABLES "+table+" READ; DO SLEEP(300)")
+		locked <- err
+	}()
+	if err := harness.Eventually(st.ctx, 20*time.Second, "the lock on the passive", func(ctx context.Context) error {
+		out, err := st.pair.SQL(ctx, st.passive, "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'DO SLEEP(300)%'")
+		if err == nil && strings.TrimSpace(out) == "0" {
+			err = harness.NotYet("nobody sleeps")
+		}
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	st.sql(st.pair, st.primary, "INSERT INTO "+table+" VALUES ("+key+")")
+	restart, err := killNode(st)
+	heal := func(ctx context.Context) error {
+		if err := restart(ctx); err != nil {
+			return err
+		}
+		if _, err := st.pair.SQL(ctx, st.passive, "SET sql_log_bin=0; SET GLOBAL super_read_only=OFF; DELETE FROM "+table+" WHERE id="+key); err != nil {
+			return err
+		}
+		<-locked // the promotion ended that session
+		return nil
+	}
+	return heal, err
+}
