@@ -156,7 +156,7 @@ func (a *Agent) begin(found foundVolume) {
 	a.machine = authority.NewMachine(authority.Config{
 		PairUID: a.env.PairUID, Self: pair.Holder{Member: a.env.PodName, PodUID: a.env.PodUID}, Peer: a.env.Peer,
 		T: config.LeaseDuration, Margin: config.SafetyMargin, RestartInPlaceAfter: config.RestartInPlaceAfter, Async: !config.Lossless,
-		Seed: uint64(process.Now()) ^ uint64(a.env.Ordinal+1)<<32, Start: a.start,
+		Seed: uint64(process.Now()) ^ uint64(a.env.Ordinal+1)<<32, Start: a.start, Linger: a.opt.Linger,
 	}, found.memory.Durable, process.Now())
 	a.state.remember(found)
 	if found.identity.DataID != "" && !found.identity.Void {

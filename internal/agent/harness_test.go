@@ -338,7 +338,7 @@ func (m *member) start(environment ...string) {
 	t.Helper()
 	peer := m.w.peer(m)
 	args := []string{
-		"run", "--bind-address", "127.0.0.1", "--data-dir", m.path("data"), "--run-dir", m.path("run"), "--config-dir", m.path("config"),
+		"run", "--linger", "200ms", "--bind-address", "127.0.0.1", "--data-dir", m.path("data"), "--run-dir", m.path("run"), "--config-dir", m.path("config"),
 		"--internal-dir", m.path("internal"), "--tls-dir", m.path("tls"), "--temp-dir", m.path("tmp"), "--api-server", m.w.api.URL,
 		"--peer-address", peer.addr("agent"), "--peer-admin-address", peer.addr("admin"), "--mysqld", m.w.bins.Mysqld,
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/pair"
@@ -35,6 +36,10 @@ type Options struct {
 
 	// Mysqld is the program.
 	Mysqld string
+
+	// Linger is how long the agent stays after the end of its mysqld when it was asked to
+	// end: longer than the nodes need to learn that the Service leads elsewhere.
+	Linger time.Duration
 }
 
 // ParseOptions reads the command line of "agent run".
@@ -65,6 +70,7 @@ func ParseOptions(args []string) (Options, error) {
 	} {
 		set.IntVar(p.into, p.name, p.value, "")
 	}
+	set.DurationVar(&o.Linger, "linger", 3*time.Second, "")
 	if err := set.Parse(args); err != nil {
 		return o, fmt.Errorf("agent run: %w", err)
 	}

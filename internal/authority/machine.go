@@ -41,6 +41,10 @@ type Config struct {
 	RestartInPlaceAfter time.Duration
 	// StopTime is what a clean end of mysqld may take of the grace period. Default 5s.
 	StopTime time.Duration
+	// Linger is how long the agent stays after mysqld has ended, when it was asked to end:
+	// clients that are still led here are refused at once as long as the pod has its
+	// address, and wait for an answer that never comes when it has not. Default none.
+	Linger time.Duration
 	// Async: commits never wait, and a restarted primary has no unacknowledged tail.
 	Async bool
 	// Seed of the variation of LeaseEvery.

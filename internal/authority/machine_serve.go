@@ -74,7 +74,9 @@ func (m *Machine) serve() {
 	switch m.serving {
 	case Stopped:
 		if m.ending {
-			m.do(Exit{})
+			if m.now >= max(m.run.ended, m.endingAt).Add(m.cfg.Linger) {
+				m.do(Exit{})
+			}
 		} else if m.mayStart() {
 			m.startMysqld()
 		}
@@ -87,7 +89,11 @@ func (m *Machine) serve() {
 	case Serves:
 		m.serveOpen()
 	case Ending:
-		if m.now >= m.until.Add(-m.cfg.SoftLead) {
+		if m.fencing() {
+			// A clean end takes seconds, and whoever fences waits for it. Nothing is lost:
+			// this mysqld was proven closed.
+			m.kill("a fence was ordered while mysqld ends")
+		} else if m.now >= m.until.Add(-m.cfg.SoftLead) {
 			m.kill("the grace period ends")
 		}
 	case Opening, Closing, Killing:

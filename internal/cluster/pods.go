@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -91,10 +92,23 @@ func (p Pods) Label(ctx context.Context, s fencing.Subject, set map[string]strin
 	})
 }
 
-// change patches the pod with this UID, on condition that it is still as it was read.
+// change patches the pod with this UID, on condition that it is still as it was read. The
+// cache lags behind this operator's own writes, two of which often follow each other
+// within milliseconds: a conflict is answered by one more attempt on what is there now.
 func (p Pods) change(ctx context.Context, s fencing.Subject, f func(*corev1.Pod) error) error {
+	err := p.changeAsRead(ctx, p.Client, s, f)
+	if errors.Is(err, errPodChanged) {
+		err = p.changeAsRead(ctx, p.Live, s, f)
+	}
+	return err
+}
+
+// errPodChanged: the same pod has another version than the one that was read.
+var errPodChanged = fmt.Errorf("the pod has changed: %w", execute.ErrConflict)
+
+func (p Pods) changeAsRead(ctx context.Context, from client.Reader, s fencing.Subject, f func(*corev1.Pod) error) error {
 	pod := &corev1.Pod{}
-	if err := p.Client.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: string(s.Member)}, pod); err != nil {
+	if err := from.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: string(s.Member)}, pod); err != nil {
 		return fmt.Errorf("read pod %s: %w", s, err)
 	}
 	if string(pod.UID) != string(s.PodUID) {
@@ -110,7 +124,7 @@ func (p Pods) change(ctx context.Context, s fencing.Subject, f func(*corev1.Pod)
 	}
 	err := p.Client.Patch(ctx, pod, patch, client.FieldOwner(FieldManager))
 	if apierrors.IsConflict(err) {
-		return fmt.Errorf("pod %s has changed: %w", s, execute.ErrConflict)
+		return fmt.Errorf("patch pod %s: %w", s, errPodChanged)
 	}
 	if err != nil {
 		return fmt.Errorf("patch pod %s: %w", s, err)

@@ -48,11 +48,23 @@ func (l *look) pointTo(m *Member, leads Door) (Step, bool) {
 	if m == nil || s.Reading != Read || m.Pod.IP == "" || m.Pod.UID == "" {
 		return nil, false
 	}
+	if leads == LeadsDoor && l.atDoorOf(m) {
+		return nil, false
+	}
 	labelled := m.Pod.Labels[EpochLabel(l.e)] == string(leads)
 	if labelled && s.Epoch == l.e && s.Leads == leads && s.PortLeads == leads && s.Member == m.Name {
 		return nil, false
 	}
 	return PointService{Version: s.Version, Epoch: l.e, Leads: leads, Member: m.Name, PodUID: m.Pod.UID, Labelled: labelled}, true
+}
+
+// atDoorOf: the Service leads to this member's door, be it by the key of an earlier epoch.
+// A door refuses alike at every epoch, and each move costs the nodes' proxies their next
+// one: many of them write their rules once a second.
+func (l *look) atDoorOf(m *Member) bool {
+	s := l.Service
+	return s.Leads == LeadsDoor && s.PortLeads == LeadsDoor && s.Member == m.Name && s.Epoch <= l.e &&
+		m.Pod.Labels[EpochLabel(s.Epoch)] == string(LeadsDoor)
 }
 
 // serviceFollows derives the client Service from the authority. It leads to mysqld only

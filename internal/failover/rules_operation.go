@@ -40,6 +40,9 @@ func operationRefused(l *look) (Plan, bool) {
 // operationFinished ends operations that have done their work: once somebody is the
 // holder again, and releases once nothing is fenced.
 func operationFinished(l *look) (Plan, bool) {
+	if l.opensSoon() {
+		return no()
+	}
 	for i := range l.Operations {
 		op := &l.Operations[i]
 		phase, why := l.ended(op)
@@ -55,6 +58,12 @@ func operationFinished(l *look) (Plan, bool) {
 		return act("operation "+op.Name+": "+why, NoteOperation{Note: note})
 	}
 	return no()
+}
+
+// opensSoon: the holder was just appointed and clients are not led to it yet. What there
+// is to write down waits for that.
+func (l *look) opensSoon() bool {
+	return l.holder != nil && !l.leadsOpen(l.holder) && l.sinceHolder() < l.Settings.WarnAfter
 }
 
 func (l *look) ended(op *Operation) (OperationPhase, string) {
