@@ -87,8 +87,9 @@ func newStage(s *scene, p *harness.Pair) *stage {
 }
 
 // runFaults puts one pair through a table of faults, one after the other. Each begins
-// with a pair that is ready: after a row that failed, with a new one.
-func runFaults(whole *testing.T, name string, faults []fault, patches ...string) {
+// with a pair that is ready: after a row that failed, with a new one. What a pair needs is
+// made by prepare, which returns patches of its spec.
+func runFaults(whole *testing.T, name string, faults []fault, prepare ...func(*scene) string) {
 	var st *stage
 	for _, f := range faults {
 		whole.Run(f.name, func(t *testing.T) {
@@ -97,7 +98,11 @@ func runFaults(whole *testing.T, name string, faults []fault, patches ...string)
 			}
 			if st == nil {
 				s := openScene(t, whole, name)
-				st = newStage(s, s.readyPair("shop", append([]string{faultSpec}, patches...)...))
+				patches := []string{faultSpec}
+				for _, p := range prepare {
+					patches = append(patches, p(s))
+				}
+				st = newStage(s, s.readyPair("shop", patches...))
 			}
 			defer func() {
 				if t.Failed() {

@@ -68,6 +68,7 @@ type scene struct {
 type ending struct {
 	once  sync.Once
 	steps []func()
+	last  []func()
 }
 
 func newScene(t *testing.T, name string) *scene {
@@ -90,6 +91,9 @@ func openScene(t, whole *testing.T, name string) *scene {
 // onEnd has something done when the scene ends, before its namespace is removed.
 func (s *scene) onEnd(step func()) { s.ends.steps = append(s.ends.steps, step) }
 
+// afterEnd has something done when the scene's namespace has been removed.
+func (s *scene) afterEnd(step func()) { s.ends.last = append(s.ends.last, step) }
+
 // end dumps the scene if the test failed, and removes it.
 func (s *scene) end(t *testing.T) {
 	t.Helper()
@@ -108,6 +112,9 @@ func (s *scene) end(t *testing.T) {
 		}
 		if err := cluster.DeleteNamespace(ctx, s.namespace); err != nil {
 			t.Log(err) // a slow machine is no defect of the pair; TestDeletionKeepsData judges deletion
+		}
+		for _, step := range slices.Backward(s.ends.last) {
+			step()
 		}
 	})
 }
