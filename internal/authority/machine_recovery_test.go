@@ -160,6 +160,24 @@ func TestSIGTERMOnAPrimaryWaitsForTheSwitchover(t *testing.T) {
 	})
 }
 
+func TestAnAgentThatWasAskedToEndLingersAndAnswers(t *testing.T) {
+	r := opened(t, both(1))
+	r.m.cfg.Linger = 3 * time.Second
+	r.step(Terminate{At: r.now, Until: r.now.Add(time.Minute)})
+	must[Close](t, "the Lease names nobody", r.read(record(3, pair.Holder{}, both(1))))
+	must[StopMysqld](t, "closed", r.step(Closed{At: r.now, Proven: true}))
+
+	mustNot[Answer](t, "while mysqld ends", r.order(CommandFence, 3, 1))
+	must[Kill](t, "a fence does not wait for a clean end", r.log)
+	a := must[Answer](t, "mysqld has ended", r.step(MysqldExited{At: r.now}))
+	if !a.ProcessStopped || !a.Ceased {
+		t.Errorf("answer %+v", a)
+	}
+	mustNot[Exit](t, "within the linger", r.after(2900*time.Millisecond))
+	must[Answer](t, "asked again meanwhile", r.order(CommandFence, 3, 1))
+	must[Exit](t, "after the linger", r.after(200*time.Millisecond))
+}
+
 func TestAForwardJumpOfTheWallClockCountsAsTime(t *testing.T) {
 	r := opened(t, both(1))
 	r.after(time.Second)

@@ -67,25 +67,19 @@ func (l *look) pursue(c course) Plan {
 	return p
 }
 
-// distinct drops questions that another one among the steps contains: a fence and an ack
-// fence are a cease as well.
+// distinct drops a question that is asked twice. A cease stays beside a fence and an ack
+// fence of the same member, though they contain it: those are answered once mysqld or its
+// receiver has stopped, which takes seconds when the source is cut off, and the old
+// authority runs out from the moment the cease is acknowledged.
 func distinct(steps []Step) []Step {
-	asked := map[fencing.Subject]bool{}
-	for _, step := range steps {
-		switch s := step.(type) {
-		case Fence:
-			asked[s.Subject] = true
-		case AckFence:
-			asked[s.Subject] = true
-		}
-	}
+	asked := map[Cease]bool{}
 	return slices.DeleteFunc(steps, func(step Step) bool {
 		s, ok := step.(Cease)
 		if !ok {
 			return false
 		}
-		again := asked[s.Subject]
-		asked[s.Subject] = true
+		again := asked[s]
+		asked[s] = true
 		return again
 	})
 }

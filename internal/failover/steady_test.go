@@ -158,6 +158,18 @@ func TestSteady(t *testing.T) {
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Fenced = true }},
 		"a Service that leads elsewhere is repaired": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Service.PortLeads = failover.LeadsDoor }},
+		"a door of an earlier epoch is left alone until the holder is open": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
+				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, o.Authority.Record.Epoch-1
+				o.Members[0].Pod.Labels[failover.EpochLabel(o.Service.Epoch)] = string(failover.LeadsDoor)
+			}},
+		"a Service at the wrong member's door is moved": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
+				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, o.Authority.Record.Epoch-1
+				o.Service.Member = m1
+			}},
 		"stale labels go": {from: steady, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[failover.EpochLabel(2)] = "open" }},
 		"a holder that is not open is waited for": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
