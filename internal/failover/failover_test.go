@@ -153,7 +153,7 @@ func TestBetween(t *testing.T) {
 	lost := func(o *obs) { o.Members[1].State.Mysqld.Incarnation = "next" }
 	check(t, map[string]decision{
 		"everything that can go on at once goes on": {from: between, rule: "PromoteCandidate", kind: failover.Acts,
-			steps: steps("AckFence", "DeletePod", "AddFinalizer", "Fence", "Cease", "PointService")},
+			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease", "PointService")},
 		"with a proof, all applied and the old pod's deletion accepted, the candidate is appointed": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Appoint"),
 			with: func(t *testing.T, o *obs) { fenced(o); ceased(t, *o, m1, p1, t0); prove(t, *o, old) }},
 		"not before it has applied all": {from: between, rule: "PromoteCandidate", kind: failover.Waits,

@@ -139,7 +139,9 @@ func (l *look) prepare(c course) []Step {
 	} else if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {
 		steps = append(steps, Cease{Subject: c.to.subject()})
 	}
-	if c.deleteOld && l.oldPodStands() {
+	if c.deleteOld && l.oldPodStands() && !l.leadsTo(l.last) {
+		// Not beside the step that leads the Service away: an operator that ends between the
+		// two would leave the Service with a pod that is gone.
 		steps = append(steps, DeletePod{Subject: fencing.SubjectOf(l.rec.LastHolder.Holder)})
 	}
 	if !c.to.Pod.Fenced {
@@ -154,6 +156,12 @@ func (l *look) ackAbout() []fencing.Subject {
 		return nil
 	}
 	return []fencing.Subject{fencing.SubjectOf(l.rec.LastHolder.Holder)}
+}
+
+// leadsTo: the Service leads to this member's present pod.
+func (l *look) leadsTo(m *Member) bool {
+	s := l.Service
+	return s.Reading == Read && s.Member == m.Name && m.Pod.Labels[EpochLabel(s.Epoch)] == string(s.Leads) && m.Pod.IP != ""
 }
 
 // oldPodStands: the last holder's pod is there, or was not read, and its deletion has

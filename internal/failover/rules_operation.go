@@ -55,6 +55,10 @@ func operationFinished(l *look) (Plan, bool) {
 			continue
 		}
 		note := OperationNote{Name: op.Name, Verb: op.Verb, Rule: RuleOperationFinished, Phase: phase, Epoch: l.e, From: op.From, To: l.rec.Holder.Member, Message: why}
+		if left := l.rec.Left; left != nil && left.Member == op.From && op.Verb == VerbFailover {
+			// The operator that appointed may not have lived to note it.
+			note.Proof = left.Proof
+		}
 		return act("operation "+op.Name+": "+why, NoteOperation{Note: note})
 	}
 	return no()

@@ -16,7 +16,7 @@ import (
 // TestVolumeFaults: what happens to the primary's volume. The pair's volumes are disks
 // of their own, so that the nodes stay whole.
 func TestVolumeFaults(t *testing.T) {
-	t.Parallel()
+	harness.NeedsLong(t)
 	var disks *harness.Disks
 	prepare := func(s *scene) string {
 		var err error

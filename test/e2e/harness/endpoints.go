@@ -19,7 +19,7 @@ import (
 // emptyTolerance is for two watches that tell of one change at different moments, and for
 // a control plane that is short of processor time: between the write of the Service and
 // its EndpointSlice stands a controller of the cluster.
-const emptyTolerance = 2500 * time.Millisecond
+const emptyTolerance = 150 * time.Millisecond
 
 // EndpointsWatch fails a run in which the client Service has no endpoint while a member
 // pod has an IP: clients would meet silence or a rate-limited ICMP answer there.
