@@ -39,7 +39,7 @@ func (r *PairReconciler) eventOnce(v *visit, kind, reason, note string) {
 // tell raises events for what is new: another rule speaks, or a member has a problem it
 // did not have.
 func (r *PairReconciler) tell(v *visit, o failover.Observation, plan failover.Plan) {
-	if v.session.spoke != plan.Rule {
+	if v.session.spoke != plan.Rule && !housekeeping(plan) {
 		v.session.spoke = plan.Rule
 		if kind := eventKind(plan); kind != "" && plan.Fact != "" {
 			r.event(v.pair, kind, string(plan.Rule), sentence(plan))
@@ -55,13 +55,25 @@ func eventKind(plan failover.Plan) string {
 	case failover.Doubts, failover.Holds:
 		return warning
 	case failover.Acts:
-		if plan.Rule == failover.RuleLabelsFollow {
-			return ""
-		}
 		return normal
 	case failover.Waits, failover.Settled:
 	}
 	return ""
+}
+
+// housekeeping: what is done next is no news of its own, and does not make what another
+// rule says before and after it news again.
+func housekeeping(plan failover.Plan) bool {
+	if plan.Kind != failover.Acts || len(plan.Steps) == 0 {
+		return false
+	}
+	switch s := plan.Steps[0].(type) {
+	case failover.Look, failover.LabelPod, failover.AddFinalizer, failover.RemoveFinalizer, failover.NoteOperation:
+		return true
+	case failover.PointService:
+		return s.Leads == failover.LeadsDoor
+	}
+	return false
 }
 
 func sentence(plan failover.Plan) string {
