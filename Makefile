@@ -133,3 +133,8 @@ bench-bootstrap: ## Apply to Available, the operator's memory and CPU: figures f
 bench-failover: ## Fault to first acknowledged write: figures for docs/benchmarks.md
 	@hack/e2e.sh up $(E2E_CLUSTER)
 	@hack/e2e.sh bench $(E2E_CLUSTER) failover
+
+.PHONY: bench-checksum
+bench-checksum: ## Comparisons of two real mysqlds: BENCH_NARROW, BENCH_WIDE rows (10,000,000 and 500,000)
+	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 \
+	go test -tags bench -count=1 -timeout 180m -v -run TestBenchChecksum ./test/bench/checksum
