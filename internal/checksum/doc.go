@@ -2,7 +2,7 @@
 // replicate and serve clients.
 //
 // Both members are read in consistent snapshots that stand at one place of the
-// history (docs/adr/0006): under a short table lock on the primary where that
+// history (docs/adr/0008): under a short table lock on the primary where that
 // lock is to be had at once, otherwise without any table lock, and then every
 // row that seems to differ is read again under a row lock before it is called
 // different. Tables are scanned in chunks of their key by several sessions on
