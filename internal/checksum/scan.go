@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/dbpair/dbpair/internal/tablesql"
@@ -81,14 +82,58 @@ func (t *tableRun) next(ctx context.Context, l lane) (number int, part span, ok 
 		return 0, span{}, false, nil
 	}
 	part.low = t.cursor
-	part.high, err = t.boundary(ctx, l.primary, span{low: t.cursor}, int64(t.ChunkRows))
-	if err != nil {
+	if part.high, err = t.end(ctx, l); err != nil {
 		return 0, span{}, false, err
 	}
 	t.cursor, t.exhausted = part.high, part.high == nil
 	number = t.handed
 	t.handed++
 	return number, part, true, nil
+}
+
+// end returns the upper bound of the chunk after cursor, nil for the last.
+// Where a single integer is the key and few of its values are unused, it is
+// counted, which is cheaper than walking the key; a span of n integers has at
+// most n rows on either member.
+func (t *tableRun) end(ctx context.Context, l lane) ([]string, error) {
+	rows := int64(t.ChunkRows)
+	if low, ok := t.number(t.cursor); ok && !t.sparse.Load() && low < t.last-rows {
+		return []string{strconv.FormatInt(low+rows, 10)}, nil
+	}
+	high, err := t.boundary(ctx, l.primary, span{low: t.cursor}, rows)
+	if err != nil || high == nil {
+		return nil, err
+	}
+	low, isNumber := t.number(t.cursor)
+	until, _ := t.number(high)
+	if isNumber && t.last == math.MinInt64 {
+		if t.last, err = t.lastNumber(ctx, l); err != nil {
+			return nil, err
+		}
+	}
+	t.sparse.Store(!isNumber || until-low > 2*rows)
+	return high, nil
+}
+
+// number is the value of a key that is one integer.
+func (t *tableRun) number(key []string) (int64, bool) {
+	if len(key) != 1 || !t.table.Key.IsInteger() {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(key[0], 10, 64)
+	return n, err == nil && n > math.MinInt64/2 && n < math.MaxInt64/2
+}
+
+// lastNumber reads the primary's largest key.
+func (t *tableRun) lastNumber(ctx context.Context, l lane) (int64, error) {
+	last := int64(math.MinInt64 + 1)
+	err := read(ctx, l.primary, t.table.Last(), func(row []sql.RawBytes) error {
+		if n, ok := t.number(t.table.Key.Literals(row)); ok {
+			last = n
+		}
+		return nil
+	})
+	return last, err
 }
 
 // boundary returns the n-th key of a span, nil when there are fewer.
@@ -117,6 +162,9 @@ func (t *tableRun) compareChunk(ctx context.Context, l lane, part span) (chunk, 
 		return chunk{}, err
 	}
 	done := chunk{span: part, rows: both.primary.rows}
+	if done.rows < int64(t.ChunkRows)/4 {
+		t.sparse.Store(true) // mostly gaps: walk the key
+	}
 	if both.primary == both.passive {
 		return done, nil
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -51,7 +53,11 @@ type tableRun struct {
 	// in report, cursor where the next begins.
 	handed, merged int
 	cursor         []string
-	exhausted      bool
+	// last is the primary's largest key where that is one integer, MinInt64
+	// while unknown; sparse says that counting would hit gaps.
+	last      int64
+	sparse    atomic.Bool
+	exhausted bool
 	// renew is set when the snapshots are too old for another chunk.
 	renew bool
 	// unverified counts rows that seemed to differ and could not be read under a lock.
@@ -119,7 +125,7 @@ func (t *tableRun) pass(ctx context.Context) error {
 		return err
 	}
 	leave()
-	t.renew = false
+	t.renew, t.last = false, math.MinInt64
 	if err := t.align(ctx); err != nil {
 		return err
 	}

@@ -83,6 +83,18 @@ func (k *Key) IsExact() bool {
 	return !slices.ContainsFunc(k.Columns, func(c Column) bool { return c.isFloat() })
 }
 
+// IsInteger reports whether the key is one column of integers.
+func (k *Key) IsInteger() bool {
+	if len(k.Columns) != 1 {
+		return false
+	}
+	switch k.Columns[0].Type {
+	case "tinyint", "smallint", "mediumint", "int", "bigint":
+		return true
+	}
+	return false
+}
+
 // list joins what f says of each column.
 func (k *Key) list(f func(Column) string) string {
 	out := make([]string, len(k.Columns))
@@ -184,4 +196,9 @@ func (k *Key) anyOf(values [][]string) string {
 func (t *Table) Boundary(low, high []string, n int64) string {
 	return "SELECT " + t.Key.Select() + " FROM " + t.SQL() + t.Key.Force() + " WHERE " + t.Key.Within(low, high) +
 		" ORDER BY " + t.Key.Order() + " LIMIT 1 OFFSET " + strconv.FormatInt(n-1, 10)
+}
+
+// Last is the query for the largest key, for a key of one column.
+func (t *Table) Last() string {
+	return "SELECT " + t.Key.Select() + " FROM " + t.SQL() + t.Key.Force() + " ORDER BY " + t.Key.Order() + " DESC LIMIT 1"
 }
