@@ -91,6 +91,10 @@ func (t *tableRun) next(ctx context.Context, l lane) (number int, part span, ok 
 	return number, part, true, nil
 }
 
+// noNumber is below all keys that are counted; half of what there is, so that
+// sums do not overflow.
+const noNumber = math.MinInt64 / 2
+
 // end returns the upper bound of the chunk after cursor, nil for the last.
 // Where a single integer is the key and few of its values are unused, it is
 // counted, which is cheaper than walking the key; a span of n integers has at
@@ -106,7 +110,7 @@ func (t *tableRun) end(ctx context.Context, l lane) ([]string, error) {
 	}
 	low, isNumber := t.number(t.cursor)
 	until, _ := t.number(high)
-	if isNumber && t.last == math.MinInt64 {
+	if isNumber && t.last == noNumber {
 		if t.last, err = t.lastNumber(ctx, l); err != nil {
 			return nil, err
 		}
@@ -121,12 +125,12 @@ func (t *tableRun) number(key []string) (int64, bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseInt(key[0], 10, 64)
-	return n, err == nil && n > math.MinInt64/2 && n < math.MaxInt64/2
+	return n, err == nil && n > noNumber+1 && n < -noNumber
 }
 
 // lastNumber reads the primary's largest key.
 func (t *tableRun) lastNumber(ctx context.Context, l lane) (int64, error) {
-	last := int64(math.MinInt64 + 1)
+	last := int64(noNumber + 1)
 	err := read(ctx, l.primary, t.table.Last(), func(row []sql.RawBytes) error {
 		if n, ok := t.number(t.table.Key.Literals(row)); ok {
 			last = n

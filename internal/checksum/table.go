@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,7 +52,7 @@ type tableRun struct {
 	// in report, cursor where the next begins.
 	handed, merged int
 	cursor         []string
-	// last is the primary's largest key where that is one integer, MinInt64
+	// last is the primary's largest key where that is one integer, noNumber
 	// while unknown; sparse says that counting would hit gaps.
 	last      int64
 	sparse    atomic.Bool
@@ -125,7 +124,7 @@ func (t *tableRun) pass(ctx context.Context) error {
 		return err
 	}
 	leave()
-	t.renew, t.last = false, math.MinInt64
+	t.renew, t.last = false, noNumber
 	if err := t.align(ctx); err != nil {
 		return err
 	}
