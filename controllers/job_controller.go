@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -39,6 +40,16 @@ type JobReconciler struct {
 	Now     clock
 	// Image holds the Job's program.
 	Image resources.Image
+
+	mu sync.Mutex
+	// beats are the last signs of life of Jobs. They may be lost.
+	beats map[types.UID]beat
+}
+
+// beat is a Job's count of reports, and since when it has stood there.
+type beat struct {
+	n     int64
+	since time.Time
 }
 
 // jobVisit is one look at one pair's Jobs.
@@ -57,6 +68,8 @@ const (
 	jobLook = 3 * time.Second
 	// jobIdleLook is the time between two looks when nothing calls for one.
 	jobIdleLook = 10 * time.Minute
+	// jobPatience is how long a Job may say nothing; it reports every few seconds.
+	jobPatience = 5 * time.Minute
 	// jobDeadline is that of an operation that names none.
 	jobDeadline = 24 * time.Hour
 )

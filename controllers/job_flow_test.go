@@ -332,6 +332,43 @@ func TestAJobIsNotMadeAgainWhileTheRolesMove(t *testing.T) {
 	}
 }
 
+// A stopped process holds snapshots on both members for as long as it is there.
+func TestAJobThatStandsStillIsMadeAgain(t *testing.T) {
+	s := newJobStage(t, nil)
+	s.ask("c", v1alpha1.OperationChecksum, nil)
+	s.look()
+	for n := range 3 {
+		s.answer("c", jobapi.KeyProgress, jobapi.Progress{Beat: int64(n)})
+		s.look()
+		s.now = s.now.Add(jobPatience)
+		s.look()
+		if got := s.jobs(); len(got) != 1 {
+			t.Fatalf("jobs %v of one that stirs", got)
+		}
+	}
+	s.now = s.now.Add(time.Second)
+	s.look()
+	if got := s.jobs(); len(got) != 0 {
+		t.Fatalf("jobs %v of one that stands still", got)
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "ns", Labels: resources.JobLabels("shop")}}
+	if err := s.c.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	s.look()
+	if got := s.jobs(); len(got) != 0 {
+		t.Errorf("jobs %v while a pod of the last one is there", got)
+	}
+	pod.Status.Phase = corev1.PodFailed
+	if err := s.c.Status().Update(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	s.look()
+	if got := s.jobs(); len(got) != 1 {
+		t.Errorf("jobs %v, want it again", got)
+	}
+}
+
 func TestWhatAnOperationWaitsFor(t *testing.T) {
 	lacks := func(kind string) func(*v1alpha1.DatabasePair) {
 		return func(p *v1alpha1.DatabasePair) {

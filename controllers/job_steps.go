@@ -103,6 +103,16 @@ func (r *JobReconciler) otherJob(ctx context.Context, v *jobVisit, op *v1alpha1.
 			}
 		}
 	}
+	// A Job that is gone may have left a pod that has not ended yet.
+	var pods corev1.PodList
+	err = r.Client.List(ctx, &pods, client.InNamespace(v.name.Namespace), client.MatchingLabels{resources.LabelJobOf: v.name.Name})
+	if err != nil {
+		return false, fmt.Errorf("list the pods of the jobs of %s: %w", v.name, err)
+	}
+	for i := range pods.Items {
+		phase := pods.Items[i].Status.Phase
+		busy = busy || phase != corev1.PodSucceeded && phase != corev1.PodFailed
+	}
 	return busy, nil
 }
 
@@ -190,7 +200,27 @@ func (r *JobReconciler) follow(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 	if progress == nil {
 		return jobLook, nil
 	}
+	if r.stands(op, progress.Beat) {
+		r.event(v, warning, "JobStandsStill", fmt.Sprintf("%s: its Job %s has not stirred for %s and is made again", op.Name, job.Name, jobPatience))
+		return jobLook, r.removeJob(ctx, v, op)
+	}
 	return jobLook, r.change(ctx, op, func(s *v1alpha1.OperationStatus) { s.Progress = progressOf(*progress) })
+}
+
+// stands reports whether the Job has written nothing for longer than jobPatience, by this
+// process's clock: its process is stopped, or cut off, and holds snapshots on the members.
+func (r *JobReconciler) stands(op *v1alpha1.DatabasePairOperation, n int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.beats == nil {
+		r.beats = map[types.UID]beat{}
+	}
+	now := r.Now()
+	if last, ok := r.beats[op.UID]; ok && last.n == n {
+		return now.Sub(last.since) > jobPatience
+	}
+	r.beats[op.UID] = beat{n: n, since: now}
+	return false
 }
 
 // answers are what the Job has written so far.
@@ -266,6 +296,9 @@ func (r *JobReconciler) finish(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 	if err != nil {
 		return err
 	}
+	r.mu.Lock()
+	delete(r.beats, op.UID)
+	r.mu.Unlock()
 	log(ctx, op).Info("an operation ended", "phase", end.phase, "message", end.message)
 	operationTotal.WithLabelValues(v.name.Namespace, v.name.Name, string(op.Spec.Type), string(end.phase), "").Inc()
 	kind := normal

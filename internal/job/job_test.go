@@ -1,0 +1,194 @@
+package job
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/dbpair/dbpair/internal/checksum"
+	"github.com/dbpair/dbpair/internal/jobapi"
+	"github.com/dbpair/dbpair/internal/repair"
+)
+
+// stage is a Job's ConfigMap in an API server that is not there.
+func stage(t *testing.T, request jobapi.Request) (board, func() *corev1.ConfigMap) {
+	t.Helper()
+	text, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api := fake.NewClientset(&corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "j", Namespace: "ns"}, Data: map[string]string{jobapi.KeyRequest: string(text)},
+	}).CoreV1().ConfigMaps("ns")
+	return board{api: api, name: "j"}, func() *corev1.ConfigMap {
+		m, err := api.Get(context.Background(), "j", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+}
+
+func TestWhatIsWrittenDownIsReadAgain(t *testing.T) {
+	request := jobapi.Request{Operation: "o", Kind: jobapi.Checksum, Epoch: 4, Table: &jobapi.Table{Schema: "a", Name: "t"}, MaxLag: time.Second}
+	b, _ := stage(t, request)
+	state := checksum.State{TablesTotal: 7, Current: []checksum.Position{{After: []string{"12"}, Definition: "d"}}}
+	for _, c := range []change{
+		{progress: &jobapi.Progress{Attempt: 1, Beat: 3, Rows: 5}, state: state}, {progress: &jobapi.Progress{Attempt: 2, Beat: 9}},
+	} {
+		if err := b.write(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := b.read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again checksum.State
+	if err := json.Unmarshal(got.state, &again); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(state, again); diff != "" {
+		t.Errorf("state (-written +read):\n%s", diff)
+	}
+	if diff := cmp.Diff(request, got.request); diff != "" || got.done || got.progress.Beat != 9 {
+		t.Errorf("request (-written +read):\n%s; done %t, progress %+v", diff, got.done, got.progress)
+	}
+}
+
+func TestALargeReportIsCompressedAndAHugeOneLeftOut(t *testing.T) {
+	random := func(n int) string { // does not compress
+		var out strings.Builder
+		for i, x := 0, uint64(88172645463325252); i < n; i++ {
+			x ^= x << 13
+			x ^= x >> 7
+			x ^= x << 17
+			out.WriteByte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/"[x%64])
+		}
+		return out.String()
+	}
+	for name, c := range map[string]struct {
+		report any
+		key    string
+		holds  string
+	}{
+		"small": {map[string]string{"a": "b"}, jobapi.KeyReport, `"a": "b"`},
+		"large": {map[string]string{"a": strings.Repeat("b", maxPlainReport)}, jobapi.KeyReportCompressed, "bbbb"},
+		"huge":  {map[string]string{"a": random(maxReport * 3)}, jobapi.KeyReport, "tooLarge"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, read := stage(t, jobapi.Request{})
+			if err := b.write(t.Context(), change{report: c.report}); err != nil {
+				t.Fatal(err)
+			}
+			m := read()
+			text := m.Data[c.key]
+			if packed := m.BinaryData[c.key]; len(packed) > 0 {
+				whole, err := unpack(packed)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text = string(whole)
+			}
+			if !strings.Contains(text, c.holds) {
+				t.Errorf("%s holds %.100q, want %q", c.key, text, c.holds)
+			}
+		})
+	}
+}
+
+func TestAJobThatCannotBeDoneSaysSoAndIsNotTriedAgain(t *testing.T) {
+	for name, request := range map[string]jobapi.Request{
+		"a kind of a later version": {Kind: "Defragment"},
+		"a repair of nothing":       {Kind: jobapi.Repair},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, read := stage(t, request)
+			o := Options{ConfigMaps: b.api, Name: "j", Log: logr.Discard(), Every: time.Millisecond}
+			if err := Run(t.Context(), o); !errors.Is(err, ErrForGood) {
+				t.Errorf("ended with %v, want ErrForGood", err)
+			}
+			var result jobapi.Result
+			if err := json.Unmarshal([]byte(read().Data[jobapi.KeyResult]), &result); err != nil || result.Outcome != jobapi.Failed || result.Message == "" {
+				t.Errorf("result %+v, %v", result, err)
+			}
+			// With a result there is nothing left to do.
+			if err := Run(t.Context(), o); err != nil {
+				t.Errorf("again: %v", err)
+			}
+		})
+	}
+	b, read := stage(t, jobapi.Request{Kind: jobapi.Checksum, Primary: "shop-0", Passive: "shop-1"})
+	err := Run(t.Context(), Options{ConfigMaps: b.api, Name: "j", Log: logr.Discard(), Dirs: Dirs{TLS: t.TempDir(), Passwords: t.TempDir()}})
+	if err == nil || errors.Is(err, ErrForGood) || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("without its certificate: %v, want an error that another pod may not have", err)
+	}
+	if m := read(); m.Data[jobapi.KeyResult] != "" || !strings.Contains(m.Data[jobapi.KeyProgress], "certificate") {
+		t.Errorf("it is not told: %v", m.Data)
+	}
+}
+
+func table(name string, state checksum.TableState, missing int64) checksum.TableReport {
+	return checksum.TableReport{Table: checksum.TableName{Schema: "a", Name: name}, State: state, Rows: 10, Missing: missing, Reason: "why " + name}
+}
+
+func TestResults(t *testing.T) {
+	report := checksum.Report{SchemaDriftCount: 2, Tables: []checksum.TableReport{
+		table("t", checksum.Different, 3), table("u", checksum.Consistent, 0), table("v", checksum.Different, 9), table("w", checksum.Skipped, 0),
+	}}
+	got := checksumResult(report)
+	want := jobapi.Result{
+		Outcome: jobapi.Done, Tables: 3, TablesSkipped: 1, Rows: 40, DifferingRows: 12, SchemaDifferences: 2,
+		Differing: []jobapi.TableDrift{{Table: "a.v", Rows: 9}, {Table: "a.t", Rows: 3}}, Skipped: []string{"a.w: why w"},
+		Message: "12 rows of 2 tables and 2 definitions differ; 1 tables were skipped: a.w: why w",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("comparison (-want +got):\n%s", diff)
+	}
+	after := table("t", checksum.Different, 1)
+	for name, c := range map[string]struct {
+		report  repair.Report
+		outcome jobapi.Outcome
+		rows    int64
+		says    string
+	}{
+		"repaired":  {repair.Report{Result: repair.Repaired, Missing: 3, Written: 3}, jobapi.Done, 0, "is equal now"},
+		"equal":     {repair.Report{Result: repair.NothingToDo}, jobapi.Done, 0, "nothing to do"},
+		"planned":   {repair.Report{Result: repair.Planned, Missing: 1, Extra: 2}, jobapi.Done, 3, "would write 3 rows"},
+		"refused":   {repair.Report{Result: repair.Refused, Reasons: []string{"it has a trigger"}}, jobapi.Refused, 0, "it has a trigger"},
+		"different": {repair.Report{Result: repair.StillDifferent, Missing: 3, After: &after}, jobapi.Failed, 1, "still differs in 1 rows"},
+	} {
+		got := repairResult(c.report, time.Second)
+		if got.Outcome != c.outcome || got.DifferingRows != c.rows || !strings.Contains(got.Message, c.says) || (c.rows > 0) != (len(got.Differing) > 0) {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestPace(t *testing.T) {
+	begin := time.Unix(1000, 0)
+	p := pace{began: begin, rows: 100}
+	for _, c := range []struct {
+		after       time.Duration
+		done, total int64
+		want        string
+	}{
+		{time.Millisecond, 200, 1000, "0 0s"}, {10 * time.Second, 100, 1000, "0 0s"}, {10 * time.Second, 1100, 3100, "100 20s"},
+		{10 * time.Second, 1100, 500, "100 0s"},
+	} {
+		rate, left := p.of(begin.Add(c.after), c.done, c.total)
+		if got := fmt.Sprintf("%d %s", rate, left); got != c.want {
+			t.Errorf("after %s, %d of %d: %s, want %s", c.after, c.done, c.total, got, c.want)
+		}
+	}
+}

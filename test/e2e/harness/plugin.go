@@ -1,0 +1,33 @@
+package harness
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// plugin is the kubectl plugin, built once for all tests.
+var plugin struct {
+	sync.Once
+	path string
+	err  error
+}
+
+// Plugin runs "kubectl dbpair" with these arguments in a namespace and returns what it
+// prints.
+func (c *Cluster) Plugin(ctx context.Context, namespace string, args ...string) (string, error) {
+	plugin.Do(func() {
+		var dir string
+		if dir, plugin.err = os.MkdirTemp("", "kubectl-dbpair"); plugin.err != nil {
+			return
+		}
+		plugin.path = filepath.Join(dir, "kubectl-dbpair")
+		_, plugin.err = command(context.WithoutCancel(ctx), "go", "build", "-o", plugin.path, "github.com/dbpair/dbpair/cmd/kubectl-dbpair")
+	})
+	if plugin.err != nil {
+		return "", fmt.Errorf("build the plugin: %w", plugin.err)
+	}
+	return command(ctx, plugin.path, append([]string{"--namespace", namespace}, args...)...)
+}
