@@ -4,7 +4,8 @@
 //	bench bootstrap    from apply to Available; what the operator needs
 //	bench failover     how long writes stop, by fault
 //
-// BENCH_RUNS is how often each is measured (10), BENCH_PAIRS with how many pairs the
+// BENCH_RUNS is how often each is measured (10), BENCH_ONLY a pattern of the names of
+// the faults that are (all), BENCH_PAIRS with how many pairs the
 // operator's needs are measured (20; less on a small machine). It installs the chart
 // and removes what it made.
 package main
