@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -39,9 +38,14 @@ var (
 // time, each in its snapshot.
 type lane struct{ pairOf[*tablesql.Session] }
 
-func (l lane) close() {
+// end closes the sessions, or releases them when nothing went wrong.
+func (l lane) end(ctx context.Context, err error) {
 	for _, session := range []*tablesql.Session{l.primary, l.passive} {
-		if session != nil {
+		switch {
+		case session == nil:
+		case err == nil:
+			session.Release(ctx)
+		default:
 			session.Close()
 		}
 	}
@@ -106,8 +110,8 @@ func (t *tableRun) alignLocked(ctx context.Context) (held time.Duration, err err
 	if err != nil {
 		return 0, err
 	}
-	defer locker.Close()
 	if err := locker.Exec(ctx, "LOCK TABLES "+t.report.Table.SQL()+" READ"); err != nil {
+		locker.Close()
 		return 0, err
 	}
 	began := time.Now() // a lock is measured on the real clock
@@ -116,8 +120,14 @@ func (t *tableRun) alignLocked(ctx context.Context) (held time.Duration, err err
 	err = locker.Exec(ctx, "UNLOCK TABLES")
 	held = time.Since(began)
 	// Only a lock that was given back was held all the time.
-	if killed() {
+	switch {
+	case killed():
+		locker.Close()
 		return held, errHeldTooLong
+	case err != nil:
+		locker.Close()
+	default:
+		locker.Release(ctx)
 	}
 	return held, errors.Join(taken, err)
 }
@@ -125,15 +135,8 @@ func (t *tableRun) alignLocked(ctx context.Context) (held time.Duration, err err
 // guard kills the holder of a lock when its time is over. The returned function
 // ends the guard and reports whether it has killed.
 func (r *run) guard(holder *tablesql.Session) (killed func() bool) {
-	var struck atomic.Bool
-	timer := time.AfterFunc(time.Duration(float64(r.MaxLockTime)*killAt), func() {
-		struck.Store(true)
-		r.kill(holder.ID)
-	})
-	return func() bool {
-		timer.Stop()
-		return struck.Load()
-	}
+	timer := time.AfterFunc(time.Duration(float64(r.MaxLockTime)*killAt), func() { r.kill(holder.ID) })
+	return func() bool { return !timer.Stop() }
 }
 
 // kill ends a session of the primary by the session that waits for that, or by

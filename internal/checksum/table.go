@@ -71,17 +71,15 @@ func newTableRun(r *run, size tablesql.Size, lanes int) *tableRun {
 
 // compareTable compares the table until there is a verdict. It fails only when the
 // whole run has to end.
-func (t *tableRun) compareTable(ctx context.Context) error {
+func (t *tableRun) compareTable(ctx context.Context) (err error) {
 	if t.size.Engine != "InnoDB" {
 		return t.finish(skip("engine %s has no snapshots", t.size.Engine))
 	}
 	defer func() {
-		t.desk.close()
-		for _, l := range t.lanes {
-			l.close()
+		for _, l := range append(t.lanes, t.desk) {
+			l.end(ctx, err)
 		}
 	}()
-	var err error
 	if t.desk.pairOf, err = t.sessions(ctx); err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (n narrowing) verifyOnce(ctx context.Context, batch []candidate) (differing
 	if err != nil {
 		return nil, 0, err
 	}
-	defer lane{sessions}.close()
+	defer func() { lane{sessions}.end(ctx, err) }()
 	set, err := sessions.primary.Executed(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -72,9 +72,12 @@ func (n narrowing) verifyOnce(ctx context.Context, batch []candidate) (differing
 	}
 	held = time.Since(began)
 	if killed() {
-		return nil, held, errHeldTooLong
+		err = errHeldTooLong
 	}
-	return differing, held, err
+	if err != nil {
+		return nil, held, err
+	}
+	return differing, held, nil
 }
 
 // readLocked reads the rows of batch on both members while they are locked on

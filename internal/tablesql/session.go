@@ -42,8 +42,11 @@ type Member struct {
 	Endpoint
 	db *sql.DB
 
-	mu   sync.Mutex
-	live map[int64]struct{}
+	mu sync.Mutex
+	// opened are all sessions there ever were; few, since they are used again.
+	opened []int64
+	// idle sessions are logged in and hold nothing.
+	idle []*Session
 }
 
 // Session is one session, used by one goroutine at a time.
@@ -82,11 +85,24 @@ func Connect(e Endpoint, program string) (*Member, error) {
 	}
 	db := sql.OpenDB(connector)
 	db.SetMaxIdleConns(0) // a session is closed, never handed on with its state
-	return &Member{Endpoint: e, db: db, live: make(map[int64]struct{})}, nil
+	return &Member{Endpoint: e, db: db}, nil
 }
 
-// Session logs in. Close it with Close.
+// Session takes a session that was released, or logs in, which costs a TLS
+// handshake. End it with Release or Close.
 func (m *Member) Session(ctx context.Context) (*Session, error) {
+	m.mu.Lock()
+	if n := len(m.idle); n > 0 {
+		session := m.idle[n-1]
+		m.idle = m.idle[:n-1]
+		m.mu.Unlock()
+		return session, nil
+	}
+	m.mu.Unlock()
+	return m.login(ctx)
+}
+
+func (m *Member) login(ctx context.Context) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectLimit)
 	defer cancel()
 	conn, err := m.db.Conn(ctx)
@@ -99,18 +115,27 @@ func (m *Member) Session(ctx context.Context) (*Session, error) {
 		return nil, m.fail("log in", err)
 	}
 	m.mu.Lock()
-	m.live[id] = struct{}{}
+	m.opened = append(m.opened, id)
 	m.mu.Unlock()
 	return &Session{Conn: conn, ID: id, member: m}, nil
 }
 
-// Close ends the session. It is idempotent.
-func (s *Session) Close() {
+// Release ends the session's transaction and keeps the session for another
+// user. One that holds table locks or that somebody may be about to kill has to
+// be closed instead.
+func (s *Session) Release(ctx context.Context) {
+	if err := s.Exec(ctx, "ROLLBACK"); err != nil {
+		s.Close()
+		return
+	}
 	s.member.mu.Lock()
-	delete(s.member.live, s.ID)
-	s.member.mu.Unlock()
-	_ = s.Conn.Close()
+	defer s.member.mu.Unlock()
+	s.member.idle = append(s.member.idle, s)
 }
+
+// Close ends the session. It is idempotent. A statement that its caller gave up
+// runs on in the server until Member.Close kills it.
+func (s *Session) Close() { _ = s.Conn.Close() }
 
 // Exec runs statements in order.
 func (s *Session) Exec(ctx context.Context, statements ...string) error {
@@ -186,7 +211,7 @@ func (m *Member) Kill(ids ...int64) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), killLimit)
 	defer cancel()
-	killer, err := m.Session(ctx)
+	killer, err := m.login(ctx) // an idle one may have been killed
 	if err != nil {
 		return err
 	}
@@ -213,7 +238,7 @@ func (s *Session) Kill(ctx context.Context, id int64) error {
 // client has gone would otherwise run to its end.
 func (m *Member) Close() {
 	m.mu.Lock()
-	ids := slices.Collect(maps.Keys(m.live))
+	ids := slices.Clone(m.opened)
 	m.mu.Unlock()
 	_ = m.Kill(ids...) // what cannot be reached ends with its connection
 	_ = m.db.Close()
