@@ -175,14 +175,14 @@ func testAltersAreNoDifferences(w *world) {
 			if _, err := w.onA.ExecContext(ctx, statement); err == nil {
 				alters.Add(1)
 			}
-			_ = sleep(ctx, 1500*time.Millisecond)
+			_ = sleep(ctx, 500*time.Millisecond)
 		}
 	})
 	options := w.options()
 	options.Include, options.SkipSchemaDrift = []string{"w"}, true
 	options.Throttle.MaxLag = time.Minute
 	compared, restarts := 0, 0
-	runs := (runsUnderWrites(t) + 2) / 3 // each takes as long as three
+	runs := (runsUnderWrites(t) + 1) / 2 // each takes longer
 	for i := range runs {
 		options.LockAttempts = []int{DefaultLockAttempts, -1}[i%2]
 		for _, table := range w.compare(options).Tables {
