@@ -103,7 +103,7 @@ type DurabilitySpec struct {
 }
 
 // AuthoritySpec times the primary's right to accept writes.
-// +kubebuilder:validation:XValidation:rule="duration(self.safetyMargin).getMilliseconds() * 20 >= duration(self.leaseDuration).getMilliseconds() + 10000",message="spec.authority.safetyMargin must be at least 5 % of leaseDuration plus 500ms: it covers clock drift and the time a kill takes; raise it"
+// +kubebuilder:validation:XValidation:rule="duration(self.safetyMargin).getMilliseconds() * 10 >= duration(self.leaseDuration).getMilliseconds() + 4000",message="spec.authority.safetyMargin must be at least 10 % of leaseDuration plus 400ms: it covers clocks that drift by 5 % each and the time a kill takes; raise it"
 type AuthoritySpec struct {
 	// leaseDuration (T) is how long a primary may stay open after the start of its last
 	// confirmed question whether it is still the primary.
@@ -113,7 +113,7 @@ type AuthoritySpec struct {
 	LeaseDuration metav1.Duration `json:"leaseDuration,omitempty"`
 
 	// safetyMargin is waited for beyond leaseDuration before a silent primary counts as
-	// closed.
+	// closed: at least 10 % of leaseDuration plus 400ms.
 	// +optional
 	// +kubebuilder:default="1s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('1m')",message="spec.authority.safetyMargin must be at most 1m"

@@ -241,7 +241,8 @@ func (m *Machine) appointed() bool {
 	if !m.cfg.Async && l.First != m.cfg.Self.Member && !entered {
 		return false
 	}
-	return m.now >= max(m.namedAt, m.vouchedAt).Add(max(m.cfg.T, m.rec.LeaseDuration)+m.cfg.Margin)
+	t := max(m.cfg.T, m.rec.LeaseDuration)
+	return m.now >= max(m.namedAt, m.vouchedAt).Add(t+max(m.cfg.Margin, LeastMargin(t)))
 }
 
 // follow replicates from the holder, unless the ack fence of this epoch says no (F6).

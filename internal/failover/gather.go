@@ -55,8 +55,14 @@ func (l *look) expired(s fencing.Subject) (fencing.Proof, time.Duration) {
 	}
 	return l.Evidence.Expired(fencing.Expiry{
 		Subject: s, Voucher: l.other(s.Member).Name, Epoch: l.e,
-		Lease: l.rec.LeaseDuration, Margin: l.Settings.SafetyMargin,
+		Lease: l.rec.LeaseDuration, Margin: l.margin(),
 	}, l.Now)
+}
+
+// margin is what is waited beyond T. The Lease can name a longer T than the spec, until the
+// next appointment; the margin is never less than that one needs.
+func (l *look) margin() time.Duration {
+	return max(l.Settings.SafetyMargin, authority.LeastMargin(l.rec.LeaseDuration))
 }
 
 // evidenceSteps are the questions that can yield a proof about a pod: its own agent, its
@@ -74,7 +80,7 @@ func (l *look) evidenceSteps(s fencing.Subject) []Step {
 	if present && m.Pod.Deleting && m.Pod.Ended.Terminated {
 		steps = append(steps, ProvePod{Subject: s})
 	}
-	waited := l.sinceEpoch() > l.rec.LeaseDuration+l.Settings.SafetyMargin
+	waited := l.sinceEpoch() > l.rec.LeaseDuration+l.margin()
 	if present && waited && m.Pod.NodeOutOfService == Yes {
 		steps = append(steps, ProveNode{Subject: s, Node: m.Pod.Node})
 	}

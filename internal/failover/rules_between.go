@@ -110,7 +110,7 @@ func (l *look) waitsFor(c course, g gathered) string {
 
 // overdue: what comes by itself should have come by now.
 func (l *look) overdue() bool {
-	return l.sinceEpoch() > l.rec.LeaseDuration+l.Settings.SafetyMargin+l.Settings.DeadAfter
+	return l.sinceEpoch() > l.rec.LeaseDuration+l.margin()+l.Settings.DeadAfter
 }
 
 func (l *look) courseNote(c course) *OperationNote {

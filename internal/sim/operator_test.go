@@ -23,6 +23,7 @@ type operator struct {
 	index   int
 	site    site
 	gate    gate
+	rate    float64
 	leads   bool // believes that it is the leader; two may
 	life    int
 	procs   []*proc
@@ -86,7 +87,8 @@ type clockOf struct{ o *operator }
 
 func (c clockOf) Now() time.Time { return c.o.now() }
 
-func (o *operator) now() time.Time { return o.w.wall(o.w.now) }
+// now is the operator's clock, which drifts too.
+func (o *operator) now() time.Time { return o.w.wall(time.Duration(float64(o.w.now) * o.rate)) }
 
 func (o *operator) spawn(f func()) *proc {
 	p := o.w.spawn(f)

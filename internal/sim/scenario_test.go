@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
 )
 
@@ -106,7 +107,7 @@ func draw(seed uint64) scenario {
 	if chance(0.2) {
 		s.maxPerHour = 1
 	}
-	s.margin = s.lease/20 + 500*time.Millisecond
+	s.margin = authority.LeastMargin(s.lease)
 	if chance(0.2) {
 		s.lateMessages = 0.03
 	}
@@ -248,7 +249,7 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 			out[0].kind, s.lateWords, s.ackFenced, s.replayedWords = "cutWhole", 0.5, false, 0.5*float64(r.IntN(2))
 		case 2, 3: // and readings of the authority from before it was revoked
 			s.lateReads, s.passiveTimeout, s.ackFenced = 0.8, 8*sec, false
-			s.lease, s.margin = 6*sec, 800*ms
+			s.lease, s.margin = 6*sec, authority.LeastMargin(6*sec)
 			out[1].at = at + 4*sec
 			out = append(out, fault{kind: "cutPeer", at: at, member: theHolder, lasts: 14 * sec})
 		case 1: // the candidate forgets that it ceased

@@ -96,7 +96,7 @@ func newWorld(seed uint64, set scenario) *world {
 		w.members[i] = newMember(w, i)
 	}
 	for i := range w.ops {
-		w.ops[i] = &operator{w: w, index: i, site: siteOp0 + site(i)}
+		w.ops[i] = &operator{w: w, index: i, site: siteOp0 + site(i), rate: 1 + (w.rng.Float64()-0.5)*2*set.drift}
 	}
 	return w
 }
