@@ -56,3 +56,36 @@ func TestASwitchoverEndsTheWaitOfATerminatedPrimary(t *testing.T) {
 		t.Errorf("intervals %+v", list)
 	}
 }
+
+// TestAPrimaryMadeReadOnlyByHandIsCorrected: what somebody sets on the open primary is
+// lifted and named; on a closed one it stays.
+func TestAPrimaryMadeReadOnlyByHandIsCorrected(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a := w.members[0]
+	root, app := a.db("root"), a.db("app")
+	before := len(a.intervals())
+	for _, by := range []string{"super_read_only", "offline_mode"} {
+		if err := a.exec(root, "SET GLOBAL "+by+" = ON"); err != nil {
+			t.Fatal(err)
+		}
+		a.awaitState("open for writes again", 15*time.Second, func(s agentapi.State) bool {
+			named := false
+			for _, p := range s.Problems {
+				named = named || p.Code == agentapi.ProblemOwnedVariable
+			}
+			return named && s.Server != nil && !s.Server.ReadOnly && !s.Server.SuperReadOnly && !s.Server.OfflineMode
+		})
+		table := "CREATE TABLE app.after_" + by + " (id INT PRIMARY KEY)"
+		deadline := time.Now().Add(10 * time.Second)
+		for err := a.exec(app, table); err != nil; err = a.exec(app, table) {
+			if time.Now().After(deadline) {
+				t.Fatalf("after %s: %v", by, err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	if list := a.intervals(); len(list) != before {
+		t.Errorf("it was closed meanwhile: %+v", list)
+	}
+}

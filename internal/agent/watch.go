@@ -53,6 +53,8 @@ type watch struct {
 	dumps     string // the dump threads at the last look
 	mismatch  int    // looks at which waiting was off and should have been on
 	corrected time.Time
+	locked    int // looks in a row that found an open member read-only or offline
+	unlocked  time.Time
 }
 
 func (w *watch) look(ctx context.Context) {
@@ -135,10 +137,13 @@ func (w *watch) keepReadOnly(ctx context.Context) {
 // was lost is released by another one (F15).
 func (w *watch) keepOpen(ctx context.Context, status mysqlops.Status, view authority.View) {
 	a := w.a
-	if status.ReadOnly || status.SuperReadOnly || status.OfflineMode {
-		a.state.problem(agentapi.ProblemOwnedVariable,
-			"this primary is read-only or offline by somebody else's hand; SET GLOBAL super_read_only=OFF, read_only=OFF, offline_mode=OFF")
-	} else {
+	if w.locked++; !status.ReadOnly && !status.SuperReadOnly && !status.OfflineMode {
+		w.locked = 0
+	}
+	switch {
+	case w.locked > 1: // once may have been read before it opened
+		w.unlock(ctx)
+	case w.locked == 0 && time.Since(w.unlocked) > time.Minute:
 		a.state.resolve(agentapi.ProblemOwnedVariable)
 	}
 	if !view.Waiting {
@@ -169,6 +174,37 @@ func (w *watch) keepOpen(ctx context.Context, status mysqlops.Status, view autho
 			}
 		}()
 	}
+}
+
+// unlock lifts what somebody set on an open member by hand. It holds the turn, so that a
+// fence comes after it, and ends long before the confirmation does.
+func (w *watch) unlock(ctx context.Context) {
+	a := w.a
+	lease := a.settings.get().LeaseDuration
+	ctx, cancel := context.WithTimeout(ctx, lease/8)
+	defer cancel()
+	if a.follow.take(ctx) != nil {
+		return
+	}
+	defer a.follow.giveBack()
+	view := a.state.view()
+	if view.Serving != authority.Serves || !view.Confirmed || process.Now().Sub(view.ConfirmedAt) > lease/2 {
+		return
+	}
+	found, err := a.ops.KeepWritable(ctx)
+	if err != nil {
+		a.log.Error(err, "cannot correct a primary that was made read-only")
+		a.state.problem(agentapi.ProblemOwnedVariable,
+			"this primary is read-only or offline by somebody else's hand; SET GLOBAL super_read_only=OFF, read_only=OFF, offline_mode=OFF")
+		return
+	}
+	if !found.Needed {
+		return
+	}
+	w.unlocked = time.Now()
+	a.log.Info("primary found read-only, corrected", "readOnly", found.ReadOnly, "superReadOnly", found.SuperReadOnly, "offlineMode", found.OfflineMode)
+	a.state.problem(agentapi.ProblemOwnedVariable,
+		"this primary was read-only or offline by somebody else's hand and was corrected; find out who, and use kubectl dbpair fence to stop writes")
 }
 
 func (w *watch) cutForeign(ctx context.Context, status mysqlops.Status) {

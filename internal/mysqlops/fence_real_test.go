@@ -139,6 +139,25 @@ func TestReadOnlyIsKept(t *testing.T) {
 	}
 }
 
+func TestAnOpenMemberIsKeptWritable(t *testing.T) {
+	member := mysqldtest.Start(t, mysqldtest.Options{})
+	ctx := t.Context()
+	mustExec(t, member.Root(), "SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF", "SET GLOBAL offline_mode = OFF")
+	got, err := member.Ops.KeepWritable(ctx)
+	if err != nil || got.Needed {
+		t.Fatalf("an open member needs correction: %+v, %v", got, err)
+	}
+	mustExec(t, member.Root(), "SET GLOBAL super_read_only = ON")
+	got, err = member.Ops.KeepWritable(ctx)
+	if err != nil || !got.Needed || !got.SuperReadOnly || got.OfflineMode {
+		t.Fatalf("correction %+v, %v", got, err)
+	}
+	status, err := member.Ops.Status(ctx)
+	if err != nil || status.ReadOnly || status.SuperReadOnly || status.OfflineMode {
+		t.Errorf("after the correction %+v, %v", status, err)
+	}
+}
+
 func TestPersistedSettingsDoNotOpenAtTheNextStart(t *testing.T) {
 	member := mysqldtest.Start(t, mysqldtest.Options{})
 	mustExec(t, member.Root(), "SET PERSIST super_read_only = OFF", "SET PERSIST read_only = OFF", "SET PERSIST offline_mode = OFF",

@@ -13,6 +13,8 @@ type Correction struct {
 	// ReadOnly and SuperReadOnly are the values found.
 	ReadOnly      bool
 	SuperReadOnly bool
+	// OfflineMode found; KeepWritable alone looks at it.
+	OfflineMode bool
 }
 
 // OpenReadWrite opens a closed member: it verifies closed (which must hold the
@@ -38,6 +40,11 @@ func (s *Server) CloseReads(ctx context.Context) error {
 // super_read_only, and with it read_only, again and says what it had found.
 // Its reading half is cheap enough for every tick.
 func (s *Server) KeepReadOnly(ctx context.Context) (Correction, error) { return s.keepReadOnly(ctx) }
+
+// KeepWritable corrects a member that is open and was made read-only or taken offline by
+// somebody else: it lifts that again, reads it back, and says what it had found. The caller
+// holds a confirmation that outlives ctx, and lets nothing close the member meanwhile.
+func (s *Server) KeepWritable(ctx context.Context) (Correction, error) { return s.keepWritable(ctx) }
 
 // StartWaiting makes commits wait for the peer's acknowledgement, without a
 // time limit and also when no replica is connected. It is idempotent.

@@ -107,6 +107,32 @@ func (s *Server) keepReadOnly(ctx context.Context) (Correction, error) {
 	return found, s.execAll(ctx, operation, "SET GLOBAL super_read_only = ON", "SET GLOBAL event_scheduler = OFF")
 }
 
+func (s *Server) keepWritable(ctx context.Context) (Correction, error) {
+	const operation = "keep writable"
+	look := func() (c Correction, err error) {
+		err = s.read(ctx, func(ctx context.Context, conn *sql.Conn) error {
+			return conn.QueryRowContext(ctx, "SELECT @@GLOBAL.read_only, @@GLOBAL.super_read_only, @@GLOBAL.offline_mode").
+				Scan(&c.ReadOnly, &c.SuperReadOnly, &c.OfflineMode)
+		})
+		c.Needed = c.ReadOnly || c.SuperReadOnly || c.OfflineMode
+		return c, err
+	}
+	found, err := look()
+	if err != nil {
+		return Correction{}, wrap(operation, err)
+	}
+	if !found.Needed {
+		return Correction{}, nil
+	}
+	if err := s.execAll(ctx, operation, "SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF", "SET GLOBAL offline_mode = OFF"); err != nil {
+		return found, err
+	}
+	if now, err := look(); err != nil || now.Needed {
+		return found, wrap(operation, errors.Join(err, ErrReadOnly))
+	}
+	return found, nil
+}
+
 func (s *Server) startWaiting(ctx context.Context) error {
 	return s.execAll(ctx, "start waiting for acknowledgements", waitingOn...)
 }
