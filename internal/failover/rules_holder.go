@@ -277,6 +277,10 @@ func writesBlocked(l *look) (Plan, bool) {
 	if why == "" {
 		return no()
 	}
+	if l.lostData(l.passive) {
+		return hold(VerbNone, "%s; durability.onPassiveLoss is Block: %s can be copied anew only while %s goes on alone, so set it to Continue until then",
+			why, l.passive.Name, l.holder.Name)
+	}
 	return hold(VerbNone, "%s; durability.onPassiveLoss is Block: bring %s back, or set it to Continue", why, l.passive.Name)
 }
 

@@ -185,6 +185,13 @@ func TestSteady(t *testing.T) {
 				o.Settings.ContinueAlone = false
 				o.Members[0].State.Server.OldestWait = 6 * time.Second
 			}},
+		"with Block a lost passive waits for Continue": {from: steady, rule: "WritesBlocked", kind: failover.Holds,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Settings.ContinueAlone = false
+				o.Members[1] = member(m1, p1, agentapi.PhaseEmpty)
+			}},
+		"and is copied once that is set": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1] = member(m1, p1, agentapi.PhaseEmpty) }},
 		"right after an appointment the passive gets time": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.History.HolderSince = t0.Add(-time.Second)

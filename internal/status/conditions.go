@@ -116,6 +116,8 @@ func availability(o failover.Observation, p failover.Plan) metav1.Condition {
 	case m != nil && !m.Heard() && leads && p.Kind != failover.Doubts:
 		return condition(v1alpha1.ConditionAvailable, metav1.ConditionUnknown, failover.RuleHolderUnwell,
 			fmt.Sprintf("the agent of the primary %s does not answer the operator (%s)", m.Name, m.Reach))
+	case opened(o, m) && blocked(p) != "":
+		return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, failover.RuleWritesBlocked, blocked(p))
 	case opened(o, m) && leads:
 		return condition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, failover.RuleServiceFollows,
 			fmt.Sprintf("%s accepts writes and the Service leads to it", m.Name))
@@ -124,6 +126,20 @@ func availability(o failover.Observation, p failover.Plan) metav1.Condition {
 			fmt.Sprintf("%s accepts writes; the Service does not lead to it yet", m.Name))
 	}
 	return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, p.Rule, said(o, p.Fact, p.Verb)+problemsOf(o, p))
+}
+
+// blocked says why commits wait and go on waiting, as the spec asks; empty when they do not.
+// Clients reach the primary then, and no write of theirs ends.
+func blocked(p failover.Plan) string {
+	if p.Rule == failover.RuleWritesBlocked {
+		return p.Fact
+	}
+	for _, n := range p.Notes {
+		if n.Rule == failover.RuleWritesBlocked {
+			return n.Fact
+		}
+	}
+	return ""
 }
 
 // problemsOf are the members' problems while the pair waits: what it waits for may never

@@ -121,3 +121,16 @@ func TestRenderKeepsWhatIsNotKnown(t *testing.T) {
 		t.Errorf("the same look changed the status (-first +third):\n%s", diff)
 	}
 }
+
+func TestBlockedWritesAreNotAvailable(t *testing.T) {
+	plan := failover.Plan{Rule: failover.RulePassiveAway, Kind: failover.Holds, Fact: "shop-1 is away"}
+	plan.Notes = []failover.Note{{Rule: failover.RuleWritesBlocked, Kind: failover.Holds, Fact: "a commit has waited 6s"}}
+	for _, c := range status.Conditions(available(), plan, status.Reconciled{Done: true}, nil) {
+		if c.Type == "Available" && (c.Status != metav1.ConditionFalse || c.Reason != "WritesBlocked" || c.Message != "a commit has waited 6s") {
+			t.Errorf("condition %+v", c)
+		}
+	}
+	if got := statuses(status.Conditions(available(), plan, status.Reconciled{Done: true}, nil))["Available"]; got != metav1.ConditionFalse {
+		t.Errorf("Available is %s", got)
+	}
+}
