@@ -188,6 +188,10 @@ func (s *session) remember(p *v1alpha1.DatabasePair, o *failover.Observation) fa
 	if rec.Holder != s.holder || rec.Epoch != s.holderAt {
 		s.holder, s.holderAt = rec.Holder, rec.Epoch
 		h.HolderOpened, h.HolderSince, h.LostSince = false, time.Time{}, time.Time{}
+		if !s.openAt.IsZero() {
+			h.LastOpen = s.openAt
+		}
+		h.OpenedAt, s.openAt = time.Time{}, time.Time{}
 		if !rec.Holder.Nobody() {
 			h.HolderSince = o.Now
 		}
@@ -201,6 +205,10 @@ func (s *session) remember(p *v1alpha1.DatabasePair, o *failover.Observation) fa
 		case m.Name == rec.Holder.Member:
 			if m.Heard() && m.State.OpenEpoch == rec.Epoch {
 				h.HolderOpened = true
+				s.openAt = m.HeardAt
+				if h.OpenedAt.IsZero() {
+					h.OpenedAt = m.HeardAt
+				}
 			}
 		case streaming(m):
 			h.LostSince = time.Time{}

@@ -35,6 +35,7 @@ type session struct {
 	remembered *authority.Record
 	holder     pair.Holder
 	holderAt   pair.Epoch
+	openAt     time.Time // when the present holder was heard open last
 	// problems of members with their counts, and events that were raised once: what has
 	// been told already.
 	problems map[string]int

@@ -149,6 +149,13 @@ type OperationStatus struct {
 	// proof that the former primary was closed.
 	// +optional
 	Proof string `json:"proof,omitempty"`
+	// gtids of the two members as far as they could be asked, in a failover.
+	// +optional
+	GTIDs *OperationGTIDs `json:"gtids,omitempty"`
+	// writeGap is the time from the last answer of the former primary that it was open to the
+	// first one of the new primary, as the operator saw it. Empty when it saw only one of the two.
+	// +optional
+	WriteGap *metav1.Duration `json:"writeGap,omitempty"`
 	// message says how it ended, and what to do if something has to be done.
 	// +optional
 	Message string `json:"message,omitempty"`
@@ -169,6 +176,27 @@ type OperationStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	Timeline []OperationEvent `json:"timeline,omitempty"`
+}
+
+// OperationGTIDs says what the members had, as sets of GTIDs. A set that is too long is cut off and ends in "…".
+type OperationGTIDs struct {
+	// received by the candidate when it had stopped receiving: executed included.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	Received string `json:"received,omitempty"`
+	// executed by the candidate at that time.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	Executed string `json:"executed,omitempty"`
+	// promoted is what the candidate had executed when it was appointed.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	Promoted string `json:"promoted,omitempty"`
+	// former is what the binlog of the former primary held, by its last answer, commits that waited for an
+	// acknowledgement included.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	Former string `json:"former,omitempty"`
 }
 
 // OperationEvent is one step of an operation.

@@ -105,7 +105,7 @@ func (c Appoint) Apply(r Record) (Record, error) {
 	n := r.Clone()
 	n.Epoch++
 	n.Holder = c.To
-	n.Appointed = &Appointed{Holder: c.To, Epoch: n.Epoch, Proofs: c.used(r)}
+	n.Appointed = &Appointed{Holder: c.To, Epoch: n.Epoch, Proofs: c.Used(r)}
 	n.Intent = nil
 	if c.Lease > 0 {
 		n.LeaseDuration = wholeSeconds(c.Lease)
@@ -123,8 +123,8 @@ func (c Appoint) Apply(r Record) (Record, error) {
 	return n, nil
 }
 
-// used are the proofs that are written down: the strongest about each pod.
-func (c Appoint) used(r Record) []Used {
+// Used are the proofs that are written down: the strongest about each pod.
+func (c Appoint) Used(r Record) []Used {
 	var out []Used
 	for _, s := range r.Subjects(c.To, c.Others) {
 		if p := c.best(r, s); p.Kind() != "" {

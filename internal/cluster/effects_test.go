@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -192,6 +193,8 @@ func TestRecorderKeepsOneRecordAndNeverChangesAFinishedOne(t *testing.T) {
 	note := failover.OperationNote{Name: "shop-failover-2", Verb: failover.VerbFailover, Rule: "HolderExited", Phase: failover.OperationRunning, Epoch: 2, From: "shop-0"}
 	done := note
 	done.Phase, done.To, done.Proof = failover.OperationSucceeded, "shop-1", fencing.Demoted
+	note.GTIDs.Former, done.GTIDs.Former, done.GTIDs.Promoted = "a:1-9", "a:1-12", strings.Repeat("a", 3000)
+	done.WriteGap = 1234567 * time.Microsecond
 	for _, n := range []failover.OperationNote{note, note, done, note} {
 		if err := r.Operation(t.Context(), n); err != nil {
 			t.Fatal(err)
@@ -204,6 +207,9 @@ func TestRecorderKeepsOneRecordAndNeverChangesAFinishedOne(t *testing.T) {
 	op := &v1alpha1.DatabasePairOperation{}
 	if err := c.Get(t.Context(), types.NamespacedName{Namespace: "db", Name: note.Name}, op); err != nil {
 		t.Fatal(err)
+	}
+	if g := op.Status.GTIDs; g == nil || g.Former != "a:1-9" || len(g.Promoted) != gtidLimit || op.Status.WriteGap.Duration != 1235*time.Millisecond {
+		t.Errorf("GTIDs %+v, gap %v", g, op.Status.WriteGap)
 	}
 	if op.Status.Phase != v1alpha1.OperationSucceeded || op.Status.Proof != "Demoted" || op.Status.From != "shop-0" || len(op.Status.Timeline) != 1 {
 		t.Errorf("status = %+v", op.Status)

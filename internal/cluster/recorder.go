@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,6 +19,9 @@ import (
 
 // timelineLimit is the API's limit on the steps of an operation.
 const timelineLimit = 64
+
+// kept is how many entries are left to the decisive steps, which often come last.
+const kept = 8
 
 // Recorder keeps the operations of one pair. It implements execute.Recorder.
 type Recorder struct {
@@ -81,6 +85,10 @@ func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error
 	if n.Proof != "" {
 		s.Proof = string(n.Proof)
 	}
+	noteGTIDs(s, n.GTIDs)
+	if n.WriteGap > 0 {
+		s.WriteGap = &metav1.Duration{Duration: n.WriteGap.Round(time.Millisecond)}
+	}
 	if s.Phase.Terminal() {
 		now := metav1.NewMicroTime(r.Now())
 		s.CompletionTime = &now
@@ -94,20 +102,48 @@ func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error
 	return nil
 }
 
+// gtidLimit is the API's limit on a set of GTIDs, in bytes.
+const gtidLimit = 2048
+
+// noteGTIDs keeps what was noted first: later the members may have more.
+func noteGTIDs(s *v1alpha1.OperationStatus, g failover.GTIDs) {
+	if g == (failover.GTIDs{}) {
+		return
+	}
+	if s.GTIDs == nil {
+		s.GTIDs = &v1alpha1.OperationGTIDs{}
+	}
+	for into, text := range map[*string]string{
+		&s.GTIDs.Received: g.Received, &s.GTIDs.Executed: g.Executed, &s.GTIDs.Promoted: g.Promoted, &s.GTIDs.Former: g.Former,
+	} {
+		const more = "…"
+		if len(text) > gtidLimit {
+			text = text[:gtidLimit-len(more)] + more
+		}
+		if *into == "" {
+			*into = text
+		}
+	}
+}
+
 // Timeline implements execute.Recorder.
 func (r Recorder) Timeline(ctx context.Context, operation string, e execute.TimelineEntry) error {
 	op, err := r.get(ctx, operation)
 	if err != nil {
 		return fmt.Errorf("operation %s: %w", operation, err)
 	}
-	if op.Status.Phase.Terminal() || len(op.Status.Timeline) >= timelineLimit {
+	limit := timelineLimit
+	if !e.Decisive {
+		limit -= kept
+	}
+	// A step that is tried again and again with the same end is one entry.
+	again := slices.ContainsFunc(op.Status.Timeline, func(old v1alpha1.OperationEvent) bool {
+		return old.Step == string(e.Step) && old.Message == e.Message
+	})
+	if op.Status.Phase.Terminal() || len(op.Status.Timeline) >= limit || again {
 		return nil
 	}
 	base := op.DeepCopy()
-	// A step that is tried again and again is one entry, with its last words.
-	if last := len(op.Status.Timeline) - 1; last >= 0 && op.Status.Timeline[last].Step == string(e.Step) && op.Status.Timeline[last].Message == e.Message {
-		return nil
-	}
 	op.Status.Timeline = append(op.Status.Timeline, v1alpha1.OperationEvent{
 		Step: string(e.Step), Time: metav1.NewMicroTime(e.At),
 		Took:    &metav1.Duration{Duration: e.Took.Round(time.Microsecond)},

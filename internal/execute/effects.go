@@ -88,6 +88,8 @@ type TimelineEntry struct {
 	At      time.Time
 	Took    time.Duration
 	Message string
+	// Decisive steps change the authority or lead clients elsewhere.
+	Decisive bool
 }
 
 // Effects are everything a step can do.

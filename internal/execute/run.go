@@ -45,6 +45,16 @@ type Result struct {
 	// Wrote is the record after a change of the authority; nil without one.
 	Wrote        *authority.Record
 	WroteVersion string
+	// Parts are the steps of a Together, each with what it came to.
+	Parts []Part
+}
+
+// Part is one of several steps that were executed together.
+type Part struct {
+	Step    failover.Step
+	At      time.Time
+	Took    time.Duration
+	Pending string
 }
 
 // Run executes one step. It blocks for as long as the effects do; ctx bounds it. An
@@ -108,15 +118,14 @@ func (r *Runner) record(ctx context.Context, p failover.Plan, step failover.Step
 			return
 		}
 	}
-	entry := TimelineEntry{Step: step.Name(), At: begin, Took: r.Clock.Now().Sub(begin), Message: p.Fact}
-	if change, ok := step.(failover.ChangeAuthority); ok {
-		entry.Step = failover.StepName(change.Change.Name())
+	parts := res.Parts
+	if len(parts) == 0 {
+		parts = []Part{{Step: step, At: begin, Took: r.Clock.Now().Sub(begin), Pending: res.Pending}}
 	}
-	if res.Pending != "" {
-		entry.Message = res.Pending
-	}
-	if err := r.Effects.Recorder.Timeline(ctx, p.Operation.Name, entry); err != nil {
-		r.Log.Error(err, "the timeline was not recorded", "operation", p.Operation.Name)
+	for _, part := range parts {
+		if err := r.Effects.Recorder.Timeline(ctx, p.Operation.Name, part.entry()); err != nil {
+			r.Log.Error(err, "the timeline was not recorded", "operation", p.Operation.Name)
+		}
 	}
 }
 
@@ -151,13 +160,16 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 func (r *Runner) together(ctx context.Context, o failover.Observation, t failover.Together) (Result, error) {
 	var funcs []func() error
 	results := make([]Result, len(t.Steps))
+	parts := make([]Part, len(t.Steps))
 	for i, step := range t.Steps {
 		funcs = append(funcs, func() error {
 			if err := r.point("Before" + string(step.Name())); err != nil {
 				return err
 			}
+			begin := r.Clock.Now()
 			res, err := r.dispatch(ctx, o, step)
 			results[i] = res
+			parts[i] = Part{Step: step, At: begin, Took: r.Clock.Now().Sub(begin), Pending: res.Pending}
 			if err != nil {
 				return fmt.Errorf("%s: %w", step.Name(), err)
 			}
@@ -169,7 +181,7 @@ func (r *Runner) together(ctx context.Context, o failover.Observation, t failove
 		run = oneByOne
 	}
 	err := run(funcs)
-	out := Result{}
+	out := Result{Parts: parts}
 	for _, res := range results {
 		out.Changed = out.Changed || res.Changed
 		if res.Pending != "" {

@@ -60,6 +60,9 @@ func (l *look) finish(p Plan, held []Plan) Plan {
 			}
 		}
 	}
+	if p.Operation == nil && len(p.Steps) > 0 && (p.Rule == RuleServiceFollows || p.Rule == RuleAwaitOpening) {
+		p.Operation = l.opening()
+	}
 	p.FailoverReady = l.readiness(p)
 	return p
 }

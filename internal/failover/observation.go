@@ -217,6 +217,9 @@ type History struct {
 	Errant map[pair.MemberName]Errant
 	// HolderOpened: the holder was seen open at the present epoch.
 	HolderOpened bool
+	// OpenedAt is when the present holder was first heard open, LastOpen when the former one
+	// was heard open last; zero for never, by this process.
+	OpenedAt, LastOpen time.Time
 	// LostSince is since when, by the looks of this process, the passive has not been
 	// streaming while the authority named this holder; zero when it streams.
 	LostSince time.Time

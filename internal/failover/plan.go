@@ -86,9 +86,17 @@ type OperationNote struct {
 	From  pair.MemberName
 	To    pair.MemberName
 	Proof fencing.Kind
+	// GTIDs, as far as they are known; what is empty changes nothing that was noted.
+	GTIDs GTIDs
+	// WriteGap is zero while it is not known.
+	WriteGap time.Duration
 	// Message says how it goes, or what has to be done.
 	Message string
 }
+
+// GTIDs are sets as text: what the candidate had when it had stopped receiving, and when it
+// was appointed, and what the former primary's binlog held by its last answer.
+type GTIDs struct{ Received, Executed, Promoted, Former string }
 
 // StepName names a step: in logs, failpoints, timelines and docs.
 type StepName string

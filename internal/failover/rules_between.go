@@ -53,8 +53,10 @@ func (l *look) pursue(c course) Plan {
 	p := Plan{Kind: Acts, Fact: c.fact, Steps: together(steps), Missing: g.missing, After: g.after, Operation: l.courseNote(c)}
 	if len(g.missing) == 0 && l.prepared(c) {
 		p.Steps = append([]Step{l.appoint(c, g.proofs)}, l.doorTo(c.to)...)
-		p.Operation.Phase, p.Operation.Epoch = OperationSucceeded, l.e
-		p.Operation.Proof = proofNoted(g.proofs, l.rec)
+		p.Operation.Epoch, p.Operation.Proof = l.e, proofNoted(g.proofs, l.rec)
+		if s := c.to.State.Server; s != nil {
+			p.Operation.GTIDs.Promoted = s.GTIDExecuted
+		}
 		return p
 	}
 	if len(g.missing) > 0 && l.overdue() {
@@ -118,14 +120,30 @@ func (l *look) courseNote(c course) *OperationNote {
 	if l.rec.Intent != nil && l.rec.Intent.Operation != "" && l.rec.Intent.Operation != authority.IntentSeed {
 		name = l.rec.Intent.Operation
 	}
-	n := &OperationNote{Name: name, Verb: VerbFailover, Phase: OperationRunning, Epoch: l.e, To: c.to.Name, Message: c.fact}
+	n := &OperationNote{Name: name, Verb: VerbFailover, Phase: OperationRunning, Epoch: l.e, To: c.to.Name, Message: c.fact, GTIDs: l.gtids(c)}
 	if l.rec.Intent != nil {
 		n.Rule = RuleName(l.rec.Intent.Step)
 	}
 	if l.last != nil {
 		n.From = l.last.Name
 	}
+	if n.Rule == RuleFenceByPerson {
+		// A fence leads to nobody; that somebody is appointed after it is its release.
+		n.Verb, n.To, n.Message = VerbFence, "", fmt.Sprintf("is being released: %s goes on", c.to.Name)
+	}
 	return n
+}
+
+// gtids are what can be said now about what the members have.
+func (l *look) gtids(c course) GTIDs {
+	var g GTIDs
+	if c.to != l.last && c.to.heard() && c.to.State.Server != nil && c.to.State.ReceiverStoppedAt == l.e {
+		g.Received, g.Executed = c.to.State.Server.GTIDReceived, c.to.State.Server.GTIDExecuted
+	}
+	if l.last != nil && l.last.State != nil && l.last.State.Server != nil {
+		g.Former = l.last.State.Server.BinlogGTIDs
+	}
+	return g
 }
 
 // prepare are the things that have to be in place before the appointment, beside proofs.

@@ -3,6 +3,7 @@ package failover
 import (
 	"fmt"
 	"maps"
+	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -54,7 +55,13 @@ func operationFinished(l *look) (Plan, bool) {
 		if phase == "" {
 			continue
 		}
-		note := OperationNote{Name: op.Name, Verb: op.Verb, Rule: RuleOperationFinished, Phase: phase, Epoch: l.e, From: op.From, To: l.rec.Holder.Member, Message: why}
+		note := OperationNote{Name: op.Name, Verb: op.Verb, Rule: RuleOperationFinished, Phase: phase, Epoch: l.e, From: op.From, Message: why}
+		if op.Verb != VerbFence && op.Verb != VerbRelease {
+			note.To = l.rec.Holder.Member
+		}
+		if op.Verb == VerbFailover || op.Verb == VerbForcePromote {
+			note.WriteGap = l.writeGap()
+		}
 		if left := l.rec.Left; left != nil && left.Member == op.From && op.Verb == VerbFailover {
 			// The operator that appointed may not have lived to note it.
 			note.Proof = left.Proof
@@ -78,21 +85,16 @@ func (l *look) ended(op *Operation) (OperationPhase, string) {
 	switch op.Verb {
 	case VerbFence:
 		if released && l.holder != nil && op.Running {
-			return OperationSucceeded, "released"
+			return OperationSucceeded, fmt.Sprintf("released: %s is the primary again", l.rec.Holder.Member)
 		}
 	case VerbRelease:
 		if l.holder != nil && l.operation(VerbFence, "") == nil {
 			return OperationSucceeded, "nothing is fenced any more"
 		}
 	case VerbFailover:
-		if op.Running && l.holder != nil && op.Epoch > 0 && op.Epoch < l.e {
-			if l.rec.Holder.Member == op.From {
-				return OperationAbandoned, fmt.Sprintf("%s goes on", op.From)
-			}
-			return OperationSucceeded, fmt.Sprintf("%s is the primary", l.rec.Holder.Member)
-		}
+		return l.failedOver(op)
 	case VerbForcePromote:
-		if l.holder != nil && l.holder.Name == op.Target {
+		if l.holder != nil && l.holder.Name == op.Target && l.serves() {
 			return OperationSucceeded, fmt.Sprintf("%s is the primary", op.Target)
 		}
 		if m := l.member(op.Target); m != nil && m.heard() && (l.lostData(m) || needsSeed(m)) {
@@ -110,6 +112,57 @@ func (l *look) ended(op *Operation) (OperationPhase, string) {
 		return OperationFailed, "this operator does not know what to do"
 	}
 	return "", ""
+}
+
+// failedOver: a failover ends when the new primary serves, or when the authority has gone
+// on without that.
+func (l *look) failedOver(op *Operation) (OperationPhase, string) {
+	if !op.Running || op.Epoch == 0 || op.Epoch >= l.e {
+		return "", ""
+	}
+	holder := l.rec.Holder.Member
+	goneOn := l.e > op.Epoch+1
+	if goneOn && l.last != nil {
+		holder = l.last.Name
+	}
+	switch {
+	case holder == "", !goneOn && !l.serves():
+		return "", ""
+	case holder == op.From:
+		return OperationAbandoned, fmt.Sprintf("%s goes on", op.From)
+	}
+	return OperationSucceeded, fmt.Sprintf("%s is the primary", holder)
+}
+
+// serves: the holder is open at this epoch, and clients are led to it.
+func (l *look) serves() bool {
+	return l.holder != nil && l.open(l.holder) && l.leadsOpen(l.holder)
+}
+
+// writeGap is how long nobody could write between the former primary and this one, as this
+// process heard it; zero when it did not hear both.
+func (l *look) writeGap() time.Duration {
+	h := l.History
+	if h.OpenedAt.IsZero() || h.LastOpen.IsZero() || !h.OpenedAt.After(h.LastOpen) {
+		return 0
+	}
+	return h.OpenedAt.Sub(h.LastOpen)
+}
+
+// opening is the failover that has appointed the present holder and is not finished; its
+// report holds the steps until clients are led to the new primary.
+func (l *look) opening() *OperationNote {
+	for i := range l.Operations {
+		op := &l.Operations[i]
+		if (op.Verb != VerbFailover && op.Verb != VerbForcePromote) || !op.Running || op.Epoch == 0 || l.e != op.Epoch+1 || l.holder == nil {
+			continue
+		}
+		return &OperationNote{
+			Name: op.Name, Verb: op.Verb, Phase: OperationRunning, Epoch: op.Epoch, From: op.From, To: l.holder.Name,
+			Message: fmt.Sprintf("%s was appointed at epoch %d", l.holder.Name, l.e),
+		}
+	}
+	return nil
 }
 
 // adoptable: the authority is in doubt, so that a person's choice is asked for.

@@ -38,6 +38,9 @@ func (l *look) revoke(rule RuleName, op string, to *Member, fact string) (Plan, 
 		Name: op, Verb: VerbFailover, Rule: rule, Phase: OperationRunning, Epoch: l.e + 1,
 		From: l.holder.Name, To: to.Name, Message: fact,
 	}
+	if s := l.holder.State; s != nil && s.Server != nil {
+		p.Operation.GTIDs.Former = s.Server.BinlogGTIDs
+	}
 	return p, ok
 }
 
@@ -286,7 +289,7 @@ func fenceByPerson(l *look) (Plan, bool) {
 		return no()
 	}
 	p, ok := l.revoke(RuleFenceByPerson, op.Name, l.holder, "operation "+op.Name+" asks that nobody accepts writes")
-	p.Operation.Verb = VerbFence
+	p.Operation.Verb, p.Operation.To = VerbFence, ""
 	return p, ok
 }
 
