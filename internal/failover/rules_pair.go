@@ -56,8 +56,17 @@ func lookAgain(l *look) (Plan, bool) {
 		if m.heard() && m.State.KnownEpoch > l.e && m.HeardAt.After(l.Authority.AskedAt) {
 			return wait("%s knows epoch %d, and answered after epoch %d was read", m.Name, m.State.KnownEpoch, l.e)
 		}
+		if l.knowsNewerLedger(m) && m.HeardAt.After(l.Authority.AskedAt) {
+			return wait("%s knows ledger version %d, and answered after version %d was read", m.Name, m.State.ActedLedger, l.rec.Ledger.Version)
+		}
 	}
 	return no()
+}
+
+// knowsNewerLedger: the member's agent has a newer ledger of this pair on its volume than
+// the Lease has.
+func (l *look) knowsNewerLedger(m *Member) bool {
+	return m.heard() && m.State.PairUID == l.Settings.UID && m.State.ActedLedger > l.rec.Ledger.Version
 }
 
 // seen are the highest epoch and ledger version that any volume or memory knows.
@@ -158,6 +167,10 @@ func authorityRolledBack(l *look) (Plan, bool) {
 		m := &l.Members[i]
 		if m.heard() && m.State.PairUID == l.Settings.UID && m.State.KnownEpoch > l.e {
 			return doubt(VerbAdopt, "%s knows epoch %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth", m.Name, m.State.KnownEpoch, l.e)
+		}
+		if l.knowsNewerLedger(m) {
+			return doubt(VerbAdopt, "%s knows ledger version %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth",
+				m.Name, m.State.ActedLedger, l.rec.Ledger.Version)
 		}
 	}
 	if l.History.Epoch > l.e {

@@ -140,6 +140,12 @@ func TestSteady(t *testing.T) {
 			with: func(_ *testing.T, o *failover.Observation) { o.Authority = failover.Authority{Problem: "timeout"} }},
 		"an agent that knows a higher epoch is doubt": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.KnownEpoch = 9 }},
+		"an agent that knows a newer ledger is doubt": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 8 }},
+		"one that answered after the read is no doubt": {from: steady, rule: "LookAgain", kind: failover.Waits,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[0].State.ActedLedger, o.Members[0].HeardAt = 8, t0.Add(time.Millisecond)
+			}},
 		"an agent that answered after the read is no doubt": {from: steady, rule: "LookAgain", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].State.KnownEpoch, o.Members[1].HeardAt = 9, t0.Add(time.Millisecond)

@@ -133,7 +133,7 @@ func huntSeeds(t *testing.T) {
 var elsewhere = []failover.RuleName{
 	failover.RuleDeleting, failover.RulePaused, failover.RuleAdoptVolumes, failover.RuleMemberProblem, failover.RuleAgentOutdated,
 	failover.RuleRestartPending, failover.RuleHolderWentBack, failover.RuleLookAgain,
-	failover.RuleComparisonStale,
+	failover.RuleNeverCompared, failover.RuleMembersEqual, failover.RuleDrift, failover.RuleComparisonStale,
 }
 
 // checkCoverage: every rule fired and every proof was used.
