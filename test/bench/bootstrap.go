@@ -45,20 +45,51 @@ func bootstrap(ctx context.Context, b *bench) error {
 	if err := b.operatorNeeds(ctx, 1); err != nil || b.pairs == 1 {
 		return err
 	}
+	if err := b.morePairs(ctx); err != nil {
+		return err
+	}
+	return b.operatorNeeds(ctx, b.pairs)
+}
+
+// slim is a mysqld of the least memory: the operator does not care, and many of them
+// have to fit into one machine.
+const slim = `
+mysql:
+  config:
+    innodb_buffer_pool_size: 16M
+    innodb_log_buffer_size: 1M
+    temptable_max_ram: 2M
+    max_connections: "40"
+    table_open_cache: "200"
+    table_definition_cache: "400"
+    performance_schema_digests_size: "200"
+    performance_schema_error_size: "0"
+`
+
+// morePairs makes pairs until there are as many as asked for, a few at a time.
+func (b *bench) morePairs(ctx context.Context) error {
+	const atOnce = 4
 	namespace, err := b.namespace(ctx)
 	if err != nil {
 		return err
 	}
+	var batch []*harness.Pair
 	for i := 1; i < b.pairs; i++ {
 		pair := b.Pair(namespace, fmt.Sprintf("p%d", i))
-		if err := pair.Apply(ctx); err != nil {
+		if err := pair.Apply(ctx, slim); err != nil {
 			return err
 		}
-		if err := pair.AwaitReady(ctx, 10*time.Minute); err != nil {
-			return err
+		if batch = append(batch, pair); len(batch) < atOnce && i < b.pairs-1 {
+			continue
 		}
+		for _, pair := range batch {
+			if err := pair.AwaitReady(ctx, 10*time.Minute); err != nil {
+				return err
+			}
+		}
+		batch = nil
 	}
-	return b.operatorNeeds(ctx, b.pairs)
+	return nil
 }
 
 // operatorNeeds reads the leader's process from this machine's own tables, as a kind
