@@ -1,0 +1,102 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// TestDoubts: somebody other than the operator changes what says who may be primary, as
+// a cluster admin can, and nothing is guessed: the status names the doubt, the verb of the
+// plugin resolves it, and no acknowledged write is lost on the way.
+func TestDoubts(t *testing.T) {
+	runFaults(t, "doubts", []fault{
+		{name: "Lease deleted", inject: deleteLease, want: staysPut, doubt: failover.RuleAuthorityMissing},
+		{name: "Lease of an earlier time", inject: restoreLease, want: failsOver, doubt: failover.RuleAuthorityRolledBack},
+		{name: "Lease that names the other member", inject: rewriteLease, want: failsOver, doubt: failover.RuleAuthorityChangedByOthers},
+		{name: "fenced by a person", inject: fenceByHand, want: either, doubt: failover.RuleFencedByPerson},
+	})
+}
+
+func (st *stage) lease() *coordinationv1.Lease {
+	st.Helper()
+	var l coordinationv1.Lease
+	st.must(cluster.Get(st.ctx, types.NamespacedName{Namespace: st.namespace, Name: st.pair.Name}, &l))
+	return &l
+}
+
+// verb runs the plugin and confirms what it asks at the pair's present epoch.
+func (st *stage) verb(ctx context.Context, args ...string) error {
+	object, err := st.pair.Object(ctx)
+	if err != nil {
+		return err
+	}
+	confirm := fmt.Sprintf("%s/%d", st.pair.Name, object.Status.Epoch)
+	_, err = cluster.Plugin(ctx, st.namespace, append(args, "--confirm", confirm, "--reason", "a test")...)
+	return err
+}
+
+func (st *stage) adopt(member string) func(context.Context) error {
+	return func(ctx context.Context) error { return st.verb(ctx, "adopt", st.pair.Name, member) }
+}
+
+// deleteLease: the members see each other, so the primary goes on.
+func deleteLease(st *stage) (func(context.Context) error, error) {
+	if err := cluster.Delete(st.ctx, st.lease()); err != nil {
+		return nil, err
+	}
+	return st.adopt(st.primary), nil
+}
+
+// restoreLease is what a restored etcd looks like: the Lease names a member that has been
+// failed over from since.
+func restoreLease(st *stage) (func(context.Context) error, error) {
+	before := st.lease()
+	if err := st.verb(st.ctx, "failover", st.pair.Name); err != nil {
+		return nil, err
+	}
+	if err := st.awaitFailover(); err != nil {
+		return nil, err
+	}
+	if err := st.pair.AwaitReady(st.ctx, readyWithin); err != nil {
+		return nil, err
+	}
+	now := st.lease()
+	now.Annotations, now.Spec = before.Annotations, before.Spec
+	if err := cluster.Update(st.ctx, now); err != nil {
+		return nil, err
+	}
+	return st.adopt(st.passive), nil
+}
+
+// rewriteLease appoints the passive by hand, without any proof.
+func rewriteLease(st *stage) (func(context.Context) error, error) {
+	pod, err := st.pair.Pod(st.ctx, st.passive)
+	if err != nil {
+		return nil, err
+	}
+	l := st.lease()
+	holder := pair.Holder{Member: pair.MemberName(st.passive), PodUID: pair.PodUID(pod.UID)}.String()
+	epoch := *l.Spec.LeaseTransitions + 1
+	l.Spec.HolderIdentity, l.Spec.LeaseTransitions = &holder, &epoch
+	if err := cluster.Update(st.ctx, l); err != nil {
+		return nil, err
+	}
+	return st.adopt(st.passive), nil
+}
+
+func fenceByHand(st *stage) (func(context.Context) error, error) {
+	if err := st.verb(st.ctx, "fence", st.pair.Name); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error { return st.verb(ctx, "release", st.pair.Name) }, nil
+}
+
