@@ -202,9 +202,10 @@ func (c *Cluster) ScaleOperator(ctx context.Context, replicas int32) error {
 // since taking them away takes every pair.
 var kustomized = []string{"config/admission", "config/manager", "config/rbac"}
 
-// Kustomize installs the operator from config/default, as users without Helm do.
+// Kustomize installs the operator from config/default, as users without Helm do. The CRDs
+// stay and are the chart's again afterwards, so their fields are owned by its name.
 func (c *Cluster) Kustomize(ctx context.Context) error {
-	return kubectlKustomize(ctx, "config/default", "apply", "--server-side", "--force-conflicts")
+	return kubectlKustomize(ctx, "config/default", "apply", "--server-side", "--force-conflicts", "--field-manager=helm")
 }
 
 // Unkustomize removes what Kustomize installed, but for the CRDs.
