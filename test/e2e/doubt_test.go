@@ -21,7 +21,7 @@ func TestDoubts(t *testing.T) {
 	runFaults(t, "doubts", []fault{
 		{name: "Lease deleted", inject: deleteLease, want: staysPut, doubt: failover.RuleAuthorityMissing},
 		{name: "Lease of an earlier time", inject: restoreLease, want: failsOver, doubt: failover.RuleAuthorityRolledBack},
-		{name: "Lease that names the other member", inject: rewriteLease, want: failsOver, doubt: failover.RuleAuthorityChangedByOthers},
+		{name: "Lease that names the other member", inject: rewriteLease, want: staysPut, doubt: failover.RuleAuthorityChangedByOthers},
 		{name: "fenced by a person", inject: fenceByHand, want: either, doubt: failover.RuleFencedByPerson},
 	})
 }
@@ -77,7 +77,8 @@ func restoreLease(st *stage) (func(context.Context) error, error) {
 	return st.adopt(st.passive), nil
 }
 
-// rewriteLease appoints the passive by hand, without any proof.
+// rewriteLease appoints the passive by hand, without any proof. The Service never led to
+// it, so the former primary is the one to go on with.
 func rewriteLease(st *stage) (func(context.Context) error, error) {
 	pod, err := st.pair.Pod(st.ctx, st.passive)
 	if err != nil {
@@ -90,7 +91,7 @@ func rewriteLease(st *stage) (func(context.Context) error, error) {
 	if err := cluster.Update(st.ctx, l); err != nil {
 		return nil, err
 	}
-	return st.adopt(st.passive), nil
+	return st.adopt(st.primary), nil
 }
 
 func fenceByHand(st *stage) (func(context.Context) error, error) {
