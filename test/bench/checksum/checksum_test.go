@@ -125,6 +125,8 @@ func (b *bench) fill(db *sql.DB) {
 		}
 		statements = append(statements, "ANALYZE TABLE "+one.name, "SELECT COUNT(*) FROM "+one.name)
 	}
+	// The session goes back to the pool, and its next user has to be logged.
+	statements = append(statements, "SET SESSION sql_log_bin = ON")
 	for _, statement := range statements {
 		if _, err := conn.ExecContext(b.Context(), statement); err != nil {
 			b.Errorf("%.100s: %v", statement, err)
