@@ -100,4 +100,3 @@ func fenceByHand(st *stage) (func(context.Context) error, error) {
 	}
 	return func(ctx context.Context) error { return st.verb(ctx, "release", st.pair.Name) }, nil
 }
-
