@@ -74,7 +74,7 @@ func TestFenceSaysWhatItDidNotReachWhileACommitWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := goExec(t, client, "INSERT INTO app.t VALUES (2, 2)")
-	pair.A.AwaitStatus("a commit waits", func(s mysqlops.Status) bool { return s.SemiSync.WaitSessions > 0 })
+	pair.A.AwaitStatus("a commit waits", commitWaits)
 	if err := pair.A.Ops.StopWaiting(ctx, 0); !errors.Is(err, mysqlops.ErrNotClosed) {
 		t.Errorf("stop waiting on an open member: %v, want ErrNotClosed", err)
 	}

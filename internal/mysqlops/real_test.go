@@ -30,3 +30,9 @@ func TestBootsClosedAndAsOwned(t *testing.T) {
 		t.Errorf("owned settings differ: %v", got)
 	}
 }
+
+// commitWaits: a commit waits and is in the binlog as it was read, which is before the
+// count was.
+func commitWaits(s mysqlops.Status) bool {
+	return s.SemiSync.WaitSessions > 0 && !s.Binlog.Equal(s.Executed)
+}

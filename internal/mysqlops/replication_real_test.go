@@ -84,7 +84,7 @@ func TestBinlogHoldsACommitThatWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := goExec(t, client, "INSERT INTO app.t VALUES (2, 2)")
-	status := pair.A.AwaitStatus("a commit waits", func(s mysqlops.Status) bool { return s.SemiSync.WaitSessions > 0 })
+	status := pair.A.AwaitStatus("a commit waits", commitWaits)
 	if !status.Executed.Equal(before.Executed) {
 		t.Errorf("a waiting commit is in gtid_executed: %v", status.Executed)
 	}

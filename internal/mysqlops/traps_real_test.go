@@ -28,7 +28,7 @@ func waitingPair(t *testing.T) (pair mysqldtest.Pair, answer <-chan error) {
 		t.Fatal(err)
 	}
 	answer = goExec(t, client, "INSERT INTO app.t VALUES (2, 2)")
-	pair.A.AwaitStatus("a commit waits", func(s mysqlops.Status) bool { return s.SemiSync.WaitSessions > 0 })
+	pair.A.AwaitStatus("a commit waits", commitWaits)
 	return pair, answer
 }
 

@@ -26,7 +26,7 @@ func TestHeartbeatReleasesACommitWhoseAcknowledgementWasLost(t *testing.T) {
 	}
 	pair.A.AwaitStatus("nobody acknowledges", func(s mysqlops.Status) bool { return s.SemiSync.Clients == 0 && len(s.DumpThreads) == 1 })
 	done := goExec(t, client, "INSERT INTO app.t VALUES (2, 2)")
-	waiting := pair.A.AwaitStatus("a commit waits", func(s mysqlops.Status) bool { return s.SemiSync.WaitSessions > 0 })
+	waiting := pair.A.AwaitStatus("a commit waits", commitWaits)
 	pair.B.AwaitStatus("received", func(s mysqlops.Status) bool {
 		return s.Received.Covers(waiting.Binlog) && s.Executed.Covers(waiting.Binlog)
 	})
