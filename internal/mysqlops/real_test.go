@@ -7,6 +7,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/mycnf"
 	"github.com/dbpair/dbpair/internal/mysqldtest"
+	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
 func TestBootsClosedAndAsOwned(t *testing.T) {
