@@ -147,7 +147,7 @@ func (w *world) checkCut(m *memberSim, before []int) {
 	}
 	// What a person's word gave up is kept all the same: nobody was asked for it.
 	for _, t := range before {
-		if !m.vol.data.inBinlog.has(t) && w.must.has(t) {
+		if !m.vol.data.inBinlog.has(t) && w.must.has(t) && !w.byForeign.has(t) {
 			w.violate("thrown away", "the rewind of %s cuts transaction %d, which was acknowledged or seen", m.name, t)
 		}
 	}

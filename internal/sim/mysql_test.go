@@ -189,10 +189,13 @@ func (s *mysqld) commit(ack func(bool, int)) {
 	if s.foreign {
 		s.later(time.Millisecond, func() {
 			if s.foreign {
-				if w.now-s.foreignSince < w.set.heartbeat+50*time.Millisecond {
-					// The agent had no time to see it; docs/failover.md says so.
+				unseen := w.now-s.foreignSince < w.set.heartbeat+50*time.Millisecond
+				if unseen || s.a.gate.stopped > 0 {
+					// The agent had no time to see it, or stands still and the deadman has not
+					// struck yet; docs/failover.md says so.
 					for _, q := range s.queue {
 						w.forgave.add(q.txn)
+						w.byForeign.add(q.txn)
 					}
 				}
 				s.acknowledged(t)
@@ -297,7 +300,8 @@ type stream struct {
 	src, dst *mysqld
 	sent     int // index into src's binlog
 	last     time.Duration
-	gone     bool // the receiver's side has ended
+	way      []int // sent and not there yet, in the order of the binlog
+	gone     bool  // the receiver's side has ended
 	broken   time.Duration
 	inc      pair.Incarnation
 }
@@ -399,6 +403,7 @@ func (st *stream) pump() {
 		}
 		at := max(w.now+w.between(300*time.Microsecond, 3*time.Millisecond+slow), st.last+time.Microsecond)
 		st.last = at
+		st.way = append(st.way, t)
 		st.carry(t, at)
 	}
 }
@@ -415,6 +420,11 @@ func (st *stream) carry(t int, at time.Duration) {
 			st.carry(t, w.now+300*time.Millisecond)
 			return
 		}
+		if st.way[0] != t { // one before it was held up: TCP does not change the order
+			st.carry(t, w.now+time.Millisecond)
+			return
+		}
+		st.way = st.way[1:]
 		st.dst.pass(func() {
 			if !st.gone {
 				st.dst.take(st, t)

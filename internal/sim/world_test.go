@@ -67,7 +67,10 @@ type world struct {
 	txns    []txnInfo
 	must    bitset // acknowledged, or seen by a reader: has to be there for ever
 	forgave bitset // a person, or a double fault, gave these up
-	openAt  map[pair.Epoch]pair.MemberName
+	// byForeign are those of them that only a foreign replica acknowledged: nobody can tell
+	// them from a tail.
+	byForeign bitset
+	openAt    map[pair.Epoch]pair.MemberName
 	// topEpoch is the highest epoch at which a member was open.
 	topEpoch  pair.Epoch
 	topMember int
