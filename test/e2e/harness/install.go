@@ -58,7 +58,9 @@ func (c *Cluster) Install(ctx context.Context, values ...string) error {
 	repository, tag, _ := cutLast(OperatorImage(), ":")
 	args := []string{
 		"upgrade", "--install", Release, chart, "--namespace", OperatorNamespace, "--create-namespace",
-		"--wait", "--timeout", "120s", "--set", "image.repository=" + repository, "--set", "image.tag=" + tag,
+		"--wait", "--timeout", "120s",
+		"--force-conflicts", // the CRDs may have been kustomize's before
+		"--set", "image.repository=" + repository, "--set", "image.tag=" + tag,
 	}
 	for _, v := range append(append([]string{}, baseValues...), values...) {
 		args = append(args, "--set", v)
@@ -202,10 +204,9 @@ func (c *Cluster) ScaleOperator(ctx context.Context, replicas int32) error {
 // since taking them away takes every pair.
 var kustomized = []string{"config/admission", "config/manager", "config/rbac"}
 
-// Kustomize installs the operator from config/default, as users without Helm do. The CRDs
-// stay and are the chart's again afterwards, so their fields are owned by its name.
+// Kustomize installs the operator from config/default, as users without Helm do.
 func (c *Cluster) Kustomize(ctx context.Context) error {
-	return kubectlKustomize(ctx, "config/default", "apply", "--server-side", "--force-conflicts", "--field-manager=helm")
+	return kubectlKustomize(ctx, "config/default", "apply", "--server-side", "--force-conflicts")
 }
 
 // Unkustomize removes what Kustomize installed, but for the CRDs.
