@@ -174,10 +174,10 @@ func (r *PairReconciler) ensureVolumes(ctx context.Context, v *visit) error {
 		claim.Spec.Resources.Requests[corev1.ResourceStorage] = want
 		if err := r.Client.Patch(ctx, &claim, client.MergeFrom(base), client.FieldOwner(cluster.FieldManager)); err != nil {
 			// A class that cannot grow volumes says so; everything else goes on.
-			r.eventOnce(v, warning, "VolumeNotGrown", fmt.Sprintf("volume %s was not grown to %s: %v", claim.Name, want.String(), err))
+			r.eventOnce(v, &claim, warning, "VolumeNotGrown", fmt.Sprintf("volume %s was not grown to %s: %v", claim.Name, want.String(), err))
 			continue
 		}
-		r.event(v.pair, normal, "VolumeGrows", fmt.Sprintf("asked for %s for volume %s", want.String(), claim.Name))
+		r.event(v.pair, &claim, normal, "VolumeGrows", fmt.Sprintf("asked for %s for volume %s", want.String(), claim.Name))
 	}
 	return nil
 }

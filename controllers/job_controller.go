@@ -195,15 +195,11 @@ func (r *JobReconciler) attend(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 	return r.begin(ctx, v, op)
 }
 
-// event tells of something about the pair.
-func (r *JobReconciler) event(v *jobVisit, kind, reason, note string) {
-	if v.pair == nil {
-		return
+// event tells of something about the pair, if it still is.
+func (r *JobReconciler) event(v *jobVisit, op *v1alpha1.DatabasePairOperation, kind, reason, note string) {
+	if v.pair != nil {
+		tellOf(r.Events, v.pair, op, kind, reason, note)
 	}
-	if len(note) > eventLimit {
-		note = note[:eventLimit-3] + "..."
-	}
-	r.Events.Eventf(v.pair, nil, kind, reason, reason, "%s", note)
 }
 
 func log(ctx context.Context, op *v1alpha1.DatabasePairOperation) interface {

@@ -201,7 +201,7 @@ func (r *JobReconciler) follow(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 		return jobLook, nil
 	}
 	if r.stands(op, progress.Beat) {
-		r.event(v, warning, "JobStandsStill", fmt.Sprintf("%s: its Job %s has not stirred for %s and is made again", op.Name, job.Name, jobPatience))
+		r.event(v, op, warning, "JobStandsStill", fmt.Sprintf("%s: its Job %s has not stirred for %s and is made again", op.Name, job.Name, jobPatience))
 		return jobLook, r.removeJob(ctx, v, op)
 	}
 	return jobLook, r.change(ctx, op, func(s *v1alpha1.OperationStatus) { s.Progress = progressOf(*progress) })
@@ -305,9 +305,9 @@ func (r *JobReconciler) finish(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 	if end.phase != v1alpha1.OperationSucceeded {
 		kind = warning
 	}
-	r.event(v, kind, string(op.Spec.Type)+string(end.phase), op.Name+": "+end.message)
+	r.event(v, op, kind, string(op.Spec.Type)+string(end.phase), op.Name+": "+end.message)
 	if end.result.Drift() > 0 && op.Spec.Type == v1alpha1.OperationChecksum {
-		r.event(v, warning, driftReason, op.Name+": "+end.message+" (kubectl dbpair status "+v.name.Name+")")
+		r.event(v, op, warning, driftReason, op.Name+": "+end.message+" (kubectl dbpair status "+v.name.Name+")")
 	}
 	return nil
 }

@@ -161,7 +161,7 @@ func (r *PairReconciler) makeSurroundings(ctx context.Context, v *visit) error {
 	err := r.ensureChildren(ctx, v)
 	if err != nil && !apierrors.IsConflict(err) {
 		v.log.Error(err, "an object of the pair was not made")
-		r.eventOnce(v, warning, reasonOf(err), err.Error())
+		r.eventOnce(v, v.pair, warning, reasonOf(err), err.Error())
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func (r *PairReconciler) finished(v *visit, op v1alpha1.DatabasePairOperation) {
 	if op.Status.Phase != v1alpha1.OperationSucceeded {
 		kind = warning
 	}
-	r.event(v.pair, kind, string(op.Spec.Type)+string(op.Status.Phase), op.Name+": "+op.Status.Message)
+	r.event(v.pair, &op, kind, string(op.Spec.Type)+string(op.Status.Phase), op.Name+": "+op.Status.Message)
 	operationTotal.WithLabelValues(v.name.Namespace, v.name.Name, string(op.Spec.Type), string(op.Status.Phase), op.Status.Proof).Inc()
 	if op.Status.StartTime == nil || op.Status.CompletionTime == nil {
 		return

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/internal/cluster"
@@ -53,7 +55,7 @@ func (r *PairReconciler) ensureAuthority(ctx context.Context, v *visit) error {
 	made, err := pki.ParseAuthority(data[resources.KeyCA], data[resources.KeyCAKey])
 	if err != nil || now.After(pki.RenewAt(made.Cert)) {
 		if len(data[resources.KeyCAKey]) > 0 {
-			r.event(v.pair, warning, "AuthorityReplaced", "replaced the pair's certificate authority: it could not be used any more")
+			r.event(v.pair, nil, warning, "AuthorityReplaced", "replaced the pair's certificate authority: it could not be used any more")
 		}
 		if made, err = pki.NewAuthority(v.pair.Name, now); err != nil {
 			return err
@@ -86,14 +88,18 @@ func (r *PairReconciler) ensurePasswords(ctx context.Context, v *visit) error {
 		return err
 	}
 	v.material.passwords = map[string][]byte{}
+	var restored []string
 	for _, key := range resources.InternalKeys() {
 		live, kept := internal[key], v.copies[key]
 		if len(kept) > 0 && len(internal) > 0 && !bytes.Equal(live, kept) {
-			r.event(v.pair, warning, "PasswordRestored", "put back the password "+key+" of Secret "+v.names.Internal()+": mysqld knows the former one")
+			restored = append(restored, key)
 		}
 		if v.material.passwords[key], err = firstUsable(kept, live); err != nil {
 			return err
 		}
+	}
+	if len(restored) > 0 {
+		r.event(v.pair, nil, warning, "PasswordRestored", fmt.Sprintf("put back %s of Secret %s: mysqld knows the former password", strings.Join(restored, ", "), v.names.Internal()))
 	}
 	if v.material.passwords[appCopy], err = firstUsable(app[resources.KeyPassword], v.copies[appCopy]); err != nil {
 		return err
@@ -165,7 +171,7 @@ func (r *PairReconciler) ensureMemberCertificate(ctx context.Context, v *visit, 
 			return err
 		}
 		if len(data) > 0 {
-			r.event(v.pair, normal, "CertificateRenewed", fmt.Sprintf("renewed the certificate of %s: %s", o.Member(v.pair.Name), why))
+			r.event(v.pair, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v.pair.Namespace, Name: v.names.TLS(o)}}, normal, "CertificateRenewed", fmt.Sprintf("renewed the certificate of %s: %s", o.Member(v.pair.Name), why))
 		}
 	}
 	return r.ensure(ctx, v, resources.TLSSecret(v.pair, o, v.material.bundle, leaf.CertPEM, leaf.KeyPEM), &corev1.Secret{})
@@ -193,7 +199,7 @@ func (r *PairReconciler) ensure(ctx context.Context, v *visit, wish cluster.Conf
 		return err
 	}
 	if did == cluster.Repaired {
-		r.event(v.pair, warning, "ChangeUndone", fmt.Sprintf("put %s %s back as it has to be: somebody changed or removed it", kindOf(live), *wish.GetName()))
+		r.event(v.pair, live, warning, "ChangeUndone", fmt.Sprintf("put %s %s back as it has to be: somebody changed or removed it", kindOf(live), *wish.GetName()))
 	}
 	if did != cluster.Unchanged {
 		v.log.Info("applied an object", "kind", kindOf(live), "name", *wish.GetName(), "outcome", did)

@@ -5,6 +5,11 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -18,22 +23,29 @@ const (
 	eventLimit = 1000
 )
 
-// event tells of something about the pair. The reason is a rule's name, a problem's code
-// or the name of what was done.
-func (r *PairReconciler) event(p *v1alpha1.DatabasePair, kind, reason, note string) {
+// tellOf raises an event: something happened to the pair. The reason is a rule's name, a problem's code
+// or the name of what was done. related is the object that it is about, nil for the pair
+// as a whole: client-go counts an event whose reason and objects are those of an earlier
+// one as the same again and drops its note, so two members must not share them.
+func tellOf(events recorder.EventRecorder, p *v1alpha1.DatabasePair, related runtime.Object, kind, reason, note string) {
 	if len(note) > eventLimit {
 		note = note[:eventLimit-3] + "..."
 	}
-	r.Events.Eventf(p, nil, kind, reason, reason, "%s", note)
+	events.Eventf(p, related, kind, reason, reason, "%s", note)
+}
+
+func (r *PairReconciler) event(p *v1alpha1.DatabasePair, related runtime.Object, kind, reason, note string) {
+	tellOf(r.Events, p, related, kind, reason, note)
 }
 
 // eventOnce tells of something once for as long as it lasts and its text is the same.
-func (r *PairReconciler) eventOnce(v *visit, kind, reason, note string) {
-	if v.session.told[reason] == note {
+func (r *PairReconciler) eventOnce(v *visit, related client.Object, kind, reason, note string) {
+	key := related.GetName() + "/" + reason
+	if v.session.told[key] == note {
 		return
 	}
-	v.session.told[reason] = note
-	r.event(v.pair, kind, reason, note)
+	v.session.told[key] = note
+	r.event(v.pair, related, kind, reason, note)
 }
 
 // tell raises events for what is new: another rule speaks, or a member has a problem it
@@ -42,7 +54,7 @@ func (r *PairReconciler) tell(v *visit, o failover.Observation, plan failover.Pl
 	if v.session.spoke != plan.Rule && !housekeeping(plan) {
 		v.session.spoke = plan.Rule
 		if kind := eventKind(plan); kind != "" && plan.Fact != "" {
-			r.event(v.pair, kind, string(plan.Rule), sentence(plan))
+			r.event(v.pair, nil, kind, string(plan.Rule), sentence(plan))
 		}
 	}
 	for i := range o.Members {
@@ -85,9 +97,10 @@ func sentence(plan failover.Plan) string {
 
 func (r *PairReconciler) tellMember(v *visit, m *failover.Member) {
 	name := string(m.Name)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: v.name.Namespace, Name: name, UID: types.UID(m.Pod.UID)}}
 	if m.Pod.Problem != "" {
 		reason, _, _ := strings.Cut(m.Pod.Problem, ":")
-		r.eventOnceFor(v, name, reason, m.Pod.Problem)
+		r.eventOnce(v, pod, warning, reason, name+": "+m.Pod.Problem)
 	}
 	if m.State == nil {
 		return
@@ -109,20 +122,11 @@ func (r *PairReconciler) tellMember(v *visit, m *failover.Member) {
 			// It goes on; a count that rises is no news.
 			continue
 		}
-		r.event(v.pair, warning, string(p.Code), name+": "+p.Message)
+		r.event(v.pair, pod, warning, string(p.Code), name+": "+p.Message)
 	}
 	for key := range v.session.problems {
 		if strings.HasPrefix(key, name+"/") && !seen[key] {
 			delete(v.session.problems, key)
 		}
 	}
-}
-
-func (r *PairReconciler) eventOnceFor(v *visit, member, reason, note string) {
-	key := member + "/" + reason
-	if v.session.told[key] == note {
-		return
-	}
-	v.session.told[key] = note
-	r.event(v.pair, warning, reason, member+": "+note)
 }

@@ -1,10 +1,70 @@
 package controllers
 
 import (
+	"errors"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	clientevents "k8s.io/client-go/tools/events"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 )
+
+// plain is client-go's recorder where the manager's, which can annotate, is asked for.
+type plain struct{ clientevents.EventRecorder }
+
+func (p plain) AnnotatedEventf(about, related runtime.Object, _ map[string]string, kind, reason, action, note string, args ...any) {
+	p.Eventf(about, related, kind, reason, action, note, args...)
+}
+
+// TestEachMemberHasItsEvent: client-go would take the second member's event for the first
+// one's again, and nobody would read its note.
+func TestEachMemberHasItsEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := fake.NewClientset()
+		broadcaster := clientevents.NewBroadcaster(&clientevents.EventSinkImpl{Interface: api.EventsV1()})
+		defer broadcaster.Shutdown()
+		if err := broadcaster.StartRecordingToSinkWithContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		scheme := runtime.NewScheme()
+		if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+			t.Fatal(err)
+		}
+		r := &PairReconciler{Events: plain{broadcaster.NewRecorder(scheme, "dbpair")}}
+		v := &visit{
+			name: types.NamespacedName{Namespace: "ns", Name: "shop"}, session: newSession("u", nil, time.Now()),
+			pair: &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "shop", UID: "u", ResourceVersion: "7"}},
+		}
+		for _, name := range []pair.MemberName{"shop-0", "shop-1"} {
+			r.tellMember(v, &failover.Member{Name: name, Pod: failover.Pod{UID: pair.PodUID("uid-" + name), Problem: "Unschedulable: no room"}})
+			time.Sleep(time.Microsecond) // an event is named after its time
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		list, err := api.EventsV1().Events("ns").List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var notes []string
+		for _, e := range list.Items {
+			notes = append(notes, e.Note)
+		}
+		all := strings.Join(notes, "\n")
+		if len(notes) != 2 || !strings.Contains(all, "shop-0: ") || !strings.Contains(all, "shop-1: ") {
+			t.Errorf("events: %q", notes)
+		}
+	})
+}
 
 func TestHousekeepingIsNoNews(t *testing.T) {
 	for name, tc := range map[string]struct {
