@@ -100,6 +100,37 @@ func TestPodsAreChangedByTheirUID(t *testing.T) {
 	}
 }
 
+// lagging is a cache that shows what it was given a few reads late.
+type lagging struct {
+	client.Client
+	stale *corev1.Pod
+	left  int
+}
+
+func (l *lagging) Get(ctx context.Context, key client.ObjectKey, into client.Object, opts ...client.GetOption) error {
+	if pod, ok := into.(*corev1.Pod); ok && l.left > 0 {
+		l.left--
+		l.stale.DeepCopyInto(pod)
+		return nil
+	}
+	return l.Client.Get(ctx, key, into, opts...)
+}
+
+// TestALabelIsSeenBeforeAnythingFollows: a Service that selects by a label which the
+// watches have not shown yet loses its endpoint for a second.
+func TestALabelIsSeenBeforeAnythingFollows(t *testing.T) {
+	c := newClient(t, member())
+	cache := &lagging{Client: c, stale: readPod(t, c), left: 5}
+	pods := podsOf(cache)
+	pods.Live = c
+	if err := pods.Label(t.Context(), shop0, map[string]string{"a": "b"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if cache.left > 0 || readPod(t, cache).Labels["a"] != "b" {
+		t.Error("Label returned though the cache does not show the label")
+	}
+}
+
 func TestServiceIsPointedOnlyFromWhatWasObserved(t *testing.T) {
 	p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "db", UID: "p1"}}
 	c := newClient(t, resources.NewClientService(p, resources.Route{Member: "shop-0", Mode: resources.RouteDoor}))

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/internal/execute"
@@ -76,8 +78,34 @@ func (p Pods) RemoveFinalizer(ctx context.Context, s fencing.Subject) error {
 	return err
 }
 
-// Label implements execute.Pods.
+// labelSeenWithin is how long Label waits for its own watch.
+const labelSeenWithin = 500 * time.Millisecond
+
+// Label implements execute.Pods. It returns once this operator's watch has shown the
+// labels, or after labelSeenWithin: kube-controller-manager watches pods and Services
+// apart, and when it sees a Service before the label that the Service selects, it empties
+// the slice, stumbles over its own stale cache and tries again a second later.
 func (p Pods) Label(ctx context.Context, s fencing.Subject, set map[string]string, remove []string) error {
+	if err := p.label(ctx, s, set, remove); err != nil {
+		return err
+	}
+	const often = 2 * time.Millisecond
+	_ = wait.PollUntilContextTimeout(ctx, often, labelSeenWithin, true, func(ctx context.Context) (bool, error) {
+		pod := &corev1.Pod{}
+		if err := p.Client.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: string(s.Member)}, pod); err != nil {
+			return false, err
+		}
+		for k, v := range set {
+			if pod.Labels[k] != v {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+	return nil
+}
+
+func (p Pods) label(ctx context.Context, s fencing.Subject, set map[string]string, remove []string) error {
 	return p.change(ctx, s, func(pod *corev1.Pod) error {
 		if pod.Labels == nil {
 			pod.Labels = map[string]string{}

@@ -57,6 +57,8 @@ type Pods interface {
 	Delete(ctx context.Context, s fencing.Subject) error
 	AddFinalizer(ctx context.Context, s fencing.Subject) error
 	RemoveFinalizer(ctx context.Context, s fencing.Subject) error
+	// Label sets and removes labels, and returns once whoever watches pods can have seen
+	// them: a Service that selects by them may be written next.
 	Label(ctx context.Context, s fencing.Subject, set map[string]string, remove []string) error
 }
 

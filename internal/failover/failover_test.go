@@ -153,7 +153,7 @@ func TestBetween(t *testing.T) {
 	lost := func(o *obs) { o.Members[1].State.Mysqld.Incarnation = "next" }
 	check(t, map[string]decision{
 		"everything that can go on at once goes on": {from: between, rule: "PromoteCandidate", kind: failover.Acts,
-			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease", "LabelPod")},
+			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease", "PointService")},
 		"with a proof, all applied and the old pod's deletion accepted, the candidate is appointed": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Appoint"),
 			with: func(t *testing.T, o *obs) { fenced(o); ceased(t, *o, m1, p1, t0); prove(t, *o, old) }},
 		"not before it has applied all": {from: between, rule: "PromoteCandidate", kind: failover.Waits,
@@ -202,14 +202,14 @@ func TestBetween(t *testing.T) {
 				o.Members[0].Pod.Ended.Terminated = true
 			}},
 		"a candidate that was restarted is given up for the last holder": {from: between, rule: "Abandon", kind: failover.Acts,
-			steps: steps("Cease", "Fence", "LabelPod"), with: func(_ *testing.T, o *obs) { lost(o) }},
-		"which goes on when its peer answered closed": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint", "LabelPod"),
+			steps: steps("Cease", "Fence", "PointService"), with: func(_ *testing.T, o *obs) { lost(o) }},
+		"which goes on when its peer answered closed": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint", "PointService"),
 			with: func(t *testing.T, o *obs) {
 				lost(o)
 				ceased(t, *o, m0, p0, t0)
 				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
 			}},
-		"a candidate that is too slow as well": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Cease", "Fence", "LabelPod"),
+		"a candidate that is too slow as well": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Cease", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) {
 				fenced(o)
 				o.Members[0].Pod.Deleting = false
@@ -217,7 +217,7 @@ func TestBetween(t *testing.T) {
 				o.Now = t0.Add(time.Minute)
 			}},
 		"the last holder's data goes on in a new pod": {from: between, rule: "ReappointHolder", kind: failover.Acts,
-			steps: steps("Cease", "AddFinalizer", "Cease", "Fence", "LabelPod"),
+			steps: steps("Cease", "AddFinalizer", "Cease", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) {
 				lost(o)
 				o.Members[0] = member(m0, "pod-0b", agentapi.PhaseHeld)
@@ -236,21 +236,21 @@ func TestBetween(t *testing.T) {
 				endOf(t, o)
 				o.Authority.Record.LastHolder.Ended = fencing.PodTerminated
 			}},
-		"nobody with every write is doubt": {from: between, rule: "NoTrustedCopy", kind: failover.Doubts, steps: steps("LabelPod"),
+		"nobody with every write is doubt": {from: between, rule: "NoTrustedCopy", kind: failover.Doubts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) {
 				lost(o)
 				o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State
 			}},
-		"an applier that failed, and no last holder, is doubt": {from: between, rule: "CandidateStuck", kind: failover.Doubts, steps: steps("LabelPod"),
+		"an applier that failed, and no last holder, is doubt": {from: between, rule: "CandidateStuck", kind: failover.Doubts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[1].State.Server.Applier.LastErrno = 1062
 				o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State
 			}},
 		"a candidate's pod that is deleted before its appointment is let go": {from: between, rule: "ReleaseEndedPod", kind: failover.Acts, steps: steps("RemoveFinalizer"),
 			with: func(_ *testing.T, o *obs) { fenced(o); o.Members[1].Pod.Deleting = true }},
-		"a fence holds": {from: between, rule: "FencedByPerson", kind: failover.Doubts, steps: steps("Fence", "Fence", "LabelPod"),
+		"a fence holds": {from: between, rule: "FencedByPerson", kind: failover.Doubts, steps: steps("Fence", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} }},
-		"until it is released, to the last holder": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Cease", "Fence", "LabelPod"),
+		"until it is released, to the last holder": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Cease", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Authority.Record.Intent.Target = m0
 				o.Operations = []failover.Operation{op(failover.VerbFence, "", -1), {Name: "op-2", Verb: failover.VerbRelease, Confirmed: -1, Running: true}}

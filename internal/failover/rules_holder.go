@@ -51,22 +51,11 @@ func (l *look) pointTo(m *Member, leads Door) (Step, bool) {
 	if leads == LeadsDoor && l.atDoorOf(m) {
 		return nil, false
 	}
-	if _, known := m.Pod.Labels[EpochLabel(l.e)]; !known {
-		return l.labelFor(m, leads), true
-	}
 	labelled := m.Pod.Labels[EpochLabel(l.e)] == string(leads)
 	if labelled && s.Epoch == l.e && s.Leads == leads && s.PortLeads == leads && s.Member == m.Name {
 		return nil, false
 	}
 	return PointService{Version: s.Version, Epoch: l.e, Leads: leads, Member: m.Name, PodUID: m.Pod.UID, Labelled: labelled}, true
-}
-
-// labelFor is a step of its own before the Service moves. Whoever makes EndpointSlices
-// watches pods and Services apart: one that sees the Service before the label empties the
-// slice, stumbles over its own stale cache and tries again a second later. Once our watch
-// has shown the label, so has theirs.
-func (l *look) labelFor(m *Member, leads Door) Step {
-	return LabelPod{Subject: m.subject(), Set: map[string]string{EpochLabel(l.e): string(leads)}}
 }
 
 // labelAhead labels a holder that is about to open, so that nothing but the Service is
@@ -76,7 +65,7 @@ func (l *look) labelAhead(m *Member) (Step, bool) {
 	if known || m != l.holder || m.Pod.IP == "" || m.Pod.UID == "" || l.holderGone() != "" || !l.atDoorOf(m) {
 		return nil, false
 	}
-	return l.labelFor(m, LeadsOpen), true
+	return LabelPod{Subject: m.subject(), Set: map[string]string{EpochLabel(l.e): string(LeadsOpen)}}, true
 }
 
 // atDoorOf: the Service leads to this member's door, be it by the key of an earlier epoch.

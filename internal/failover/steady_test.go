@@ -176,11 +176,6 @@ func TestSteady(t *testing.T) {
 				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, o.Authority.Record.Epoch-1
 				o.Members[0].Pod.Labels = map[string]string{failover.EpochLabel(o.Service.Epoch): string(failover.LeadsDoor)}
 			}},
-		"no Service moves before the label was seen": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("LabelPod"),
-			with: func(_ *testing.T, o *failover.Observation) {
-				delete(o.Members[0].Pod.Labels, failover.EpochLabel(o.Authority.Record.Epoch))
-				o.Service.Epoch--
-			}},
 		"a Service at the wrong member's door is moved": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
