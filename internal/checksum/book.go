@@ -64,7 +64,7 @@ func (b *book) begin(uuids pairOf[string]) error {
 		b.resume[position.Partial.Table] = position
 		b.count(position.Partial.Differing, 1)
 	}
-	b.state.Current = nil
+	// Current stays until its tables are taken up: a run that ends before loses nothing.
 	return nil
 }
 
@@ -92,6 +92,14 @@ func (b *book) plan(tables []tablesql.Size) {
 		b.state.RowsTotal += one.Rows
 		b.state.BytesTotal += one.Bytes
 	}
+	b.state.Current = slices.DeleteFunc(slices.Clone(b.state.Current), func(p Position) bool {
+		gone := !slices.ContainsFunc(tables, func(s tablesql.Size) bool { return s.TableName == p.Partial.Table })
+		if gone {
+			b.count(p.Partial.Differing, -1)
+			delete(b.resume, p.Partial.Table)
+		}
+		return gone
+	})
 }
 
 func (b *book) isDone(name TableName) bool {

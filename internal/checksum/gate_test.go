@@ -142,6 +142,37 @@ func TestReportAndStateAreBounded(t *testing.T) {
 	}
 }
 
+// Of two tables that were under way, a run that is killed early has taken up one.
+func TestARunThatIsKilledTwiceKeepsAllPositions(t *testing.T) {
+	position := func(name, after string) Position {
+		return Position{Partial: TableReport{Table: TableName{Schema: "s", Name: name}, Rows: 7}, After: []string{after}}
+	}
+	first := State{
+		Report:  Report{PrimaryUUID: "a", PassiveUUID: "b"},
+		Current: []Position{position("t", "10"), position("u", "20"), position("dropped", "30")},
+	}
+	var last State
+	b := newBook(Options{Resume: &first, Save: func(s State) { last = s }, Now: steps(time.Minute)}.withDefaults())
+	if err := b.begin(pairOf[string]{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	b.plan([]tablesql.Size{{TableName: TableName{Schema: "s", Name: "t"}}, {TableName: TableName{Schema: "s", Name: "u"}}})
+	if _, found := b.takeUp(TableName{Schema: "s", Name: "t"}); !found {
+		t.Fatal("the position of s.t is lost")
+	}
+	b.progress(position("t", "11"))
+	b = newBook(Options{Resume: &last}.withDefaults())
+	if err := b.begin(pairOf[string]{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"t": "11", "u": "20", "dropped": ""} {
+		got, _ := b.takeUp(TableName{Schema: "s", Name: name})
+		if strings.Join(got.After, ",") != want {
+			t.Errorf("the second run goes on with %s after %q, want %q", name, got.After, want)
+		}
+	}
+}
+
 func TestPatterns(t *testing.T) {
 	cases := []struct {
 		include, exclude []string
