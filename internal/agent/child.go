@@ -254,13 +254,21 @@ func (a *Agent) awaitExit(proc *process.Mysqld) {
 	a.follow.order(orderNone, 0)
 	a.state.forgetServer()
 	a.post(authority.MysqldExited{At: now})
-	a.logClosed(opened, now, "process ended: "+proc.How())
+	a.logClosed(opened, lastRun(proc, now), "process ended: "+proc.How())
 	a.log.Info("mysqld ended", "how", proc.How())
 	a.metrics.exits.Inc()
 	if !orderly {
 		a.state.problem(agentapi.ProblemMysqldExits, "mysqld ended with "+proc.How()+"; its log says why")
 	}
 	a.state.bump()
+}
+
+// lastRun is until when a mysqld that ended at an instant can have answered a client.
+func lastRun(proc *process.Mysqld, ended authority.Instant) authority.Instant {
+	if killed := proc.KilledAt(); killed != 0 {
+		return min(killed, ended)
+	}
+	return ended
 }
 
 // logClosed is the record that tests compare: no write can have been accepted after

@@ -26,6 +26,7 @@ type deadman struct {
 	mu     sync.Mutex
 	closed bool
 	echoed authority.Instant
+	killed authority.Instant // when it had sent SIGKILL; 0 before
 	news   chan struct{}
 }
 
@@ -74,7 +75,7 @@ func startDeadman(self string, pidfd int) (*deadman, error) {
 	return d, nil
 }
 
-// read takes the echoes.
+// read takes the echoes, and the word that it has killed: an instant with its sign turned.
 func (d *deadman) read() {
 	var message [8]byte
 	for {
@@ -85,8 +86,13 @@ func (d *deadman) read() {
 		if err != nil || n != len(message) {
 			break
 		}
+		said := authority.Instant(binary.LittleEndian.Uint64(message[:]))
 		d.mu.Lock()
-		d.echoed = authority.Instant(binary.LittleEndian.Uint64(message[:]))
+		if said < 0 {
+			d.killed = -said
+		} else {
+			d.echoed = said
+		}
 		d.mu.Unlock()
 		select {
 		case d.news <- struct{}{}:
@@ -137,6 +143,12 @@ func (d *deadman) armed(at authority.Instant, limit time.Duration) bool {
 	}
 }
 
+func (d *deadman) killedAt() authority.Instant {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.killed
+}
+
 // end lets go of a deadman whose mysqld is gone.
 func (d *deadman) end() {
 	d.mu.Lock()
@@ -180,7 +192,9 @@ func RunDeadman() error {
 			there = there && setTimer(timer, int64(deadline)) == nil
 		}
 		if !there || deadline != 0 && Now() >= deadline {
-			_ = unix.PidfdSendSignal(deadmanPidfd, unix.SIGKILL, nil, 0)
+			if unix.PidfdSendSignal(deadmanPidfd, unix.SIGKILL, nil, 0) == nil {
+				tellKilled(Now())
+			}
 			awaitEnd()
 			return nil
 		}
@@ -204,6 +218,13 @@ func newestDeadline(deadline authority.Instant) (authority.Instant, bool) {
 			_ = unix.Send(deadmanSocket, message[:], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		}
 	}
+}
+
+// tellKilled is for the agent's records only: nobody waits for it.
+func tellKilled(at authority.Instant) {
+	var message [8]byte
+	binary.LittleEndian.PutUint64(message[:], uint64(-at))
+	_ = unix.Send(deadmanSocket, message[:], unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 }
 
 // awaitEnd stays until mysqld is gone, so that the agent does not take the deadman's end

@@ -27,6 +27,7 @@ type Mysqld struct {
 	how    string
 	gone   bool
 	status int
+	killed authority.Instant
 }
 
 // Spec says how to start mysqld.
@@ -129,18 +130,42 @@ func (m *Mysqld) ExitCode() int {
 func (m *Mysqld) PID() int { return m.cmd.Process.Pid }
 
 // Kill sends SIGKILL. It does not wait, and does nothing after the end.
-func (m *Mysqld) Kill() { m.signal(unix.SIGKILL) }
+func (m *Mysqld) Kill() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.signal(unix.SIGKILL) && m.killed == 0 {
+		m.killed = Now()
+	}
+}
 
 // Terminate sends SIGTERM, on which mysqld ends cleanly: only for one that is closed and
 // has no commit waiting.
-func (m *Mysqld) Terminate() { m.signal(unix.SIGTERM) }
-
-func (m *Mysqld) signal(sig unix.Signal) {
+func (m *Mysqld) Terminate() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.gone {
-		_ = unix.PidfdSendSignal(m.pidfd, sig, nil, 0)
+	m.signal(unix.SIGTERM)
+}
+
+// signal reports whether the kernel took it. The lock must be held.
+func (m *Mysqld) signal(sig unix.Signal) bool {
+	return !m.gone && unix.PidfdSendSignal(m.pidfd, sig, nil, 0) == nil
+}
+
+// KilledAt is when SIGKILL had been sent, by the agent or its deadman; 0 if it was not.
+// From then on no thread of mysqld runs its program any more: the kernel has it die before
+// it returns from whatever it does. Its end can come much later, since a thread that
+// waits for a device that hangs stays until the device answers.
+func (m *Mysqld) KilledAt() authority.Instant {
+	m.mu.Lock()
+	first := m.killed
+	m.mu.Unlock()
+	if m.deadman == nil {
+		return first
 	}
+	if other := m.deadman.killedAt(); first == 0 || other != 0 && other < first {
+		first = other
+	}
+	return first
 }
 
 // SetDeadline gives the deadman a new instant; 0 for none. It does not block.

@@ -57,8 +57,8 @@ func arm(t *testing.T, m *Mysqld, d time.Duration) {
 
 func TestTheDeadmanKillsAtTheDeadline(t *testing.T) {
 	m := startSleeper(t)
-	started := time.Now()
-	m.SetDeadline(Now().Add(300 * time.Millisecond))
+	started, deadline := time.Now(), Now().Add(300*time.Millisecond)
+	m.SetDeadline(deadline)
 	if !endsWithin(t, m, 10*time.Second) {
 		t.Fatal("the deadline passed and the child lives")
 	}
@@ -67,6 +67,13 @@ func TestTheDeadmanKillsAtTheDeadline(t *testing.T) {
 	}
 	if !strings.Contains(m.How(), "killed") {
 		t.Errorf("it ended by %q", m.How())
+	}
+	ended := Now()
+	for patience := time.Now().Add(10 * time.Second); m.KilledAt() == 0 && time.Now().Before(patience); {
+		time.Sleep(time.Millisecond)
+	}
+	if at := m.KilledAt(); at < deadline || at > ended {
+		t.Errorf("killed at %d, want between the deadline %d and the end %d", at, deadline, ended)
 	}
 }
 
