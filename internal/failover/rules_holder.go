@@ -320,6 +320,9 @@ func passiveFoundWritable(l *look) (Plan, bool) {
 	if !m.heard() || m.State.Server == nil || !m.State.Mysqld.Running {
 		return no()
 	}
+	if l.holderGone() == "" && !l.open(l.holder) {
+		return no() // an agent on a volume that hangs answers no fence, and clients wait for the opening
+	}
 	if m.State.Server.SuperReadOnly && m.State.Server.ReadOnly && m.State.OpenEpoch == 0 {
 		return no()
 	}

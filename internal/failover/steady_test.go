@@ -190,6 +190,11 @@ func TestSteady(t *testing.T) {
 			}},
 		"a passive found writable is fenced": {from: steady, rule: "PassiveFoundWritable", kind: failover.Acts, steps: steps("Fence"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.Server.SuperReadOnly = false }},
+		"not before the primary is open": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
+				o.Members[1].State.Server.SuperReadOnly = false
+			}},
 		"a commit that waits too long makes the primary solo": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.Server.OldestWait = 6 * time.Second }},
 		"with Block it waits on": {from: steady, rule: "WritesBlocked", kind: failover.Holds,

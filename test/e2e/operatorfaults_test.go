@@ -130,6 +130,11 @@ func poisonApplier(st *stage) (func(context.Context) error, error) {
 		locked <- err
 	}()
 	if err := harness.Eventually(st.ctx, 20*time.Second, "the lock on the passive", func(ctx context.Context) error {
+		select {
+		case err := <-locked:
+			return fmt.Errorf("the session with the lock ended: %v", err)
+		default:
+		}
 		out, err := st.pair.SQL(ctx, st.passive, "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'DO SLEEP(300)%'")
 		if err == nil && strings.TrimSpace(out) == "0" {
 			err = harness.NotYet("nobody sleeps")
