@@ -114,7 +114,10 @@ func loseCandidate(st *stage) (func(context.Context) error, error) {
 // the primary's node while a lock hides that. Nobody can take over then. Healing takes
 // the cause away: the node comes back, and so does the primary.
 func poisonApplier(st *stage) (func(context.Context) error, error) {
-	const table = "app.e2e_poison"
+	const (
+		table   = "app.e2e_poison"
+		sleeper = "information_schema.processlist WHERE info LIKE 'DO SLEEP(300)%'"
+	)
 	st.sql(st.pair, st.primary, "CREATE TABLE IF NOT EXISTS "+table+" (id INT PRIMARY KEY)")
 	if err := harness.Eventually(st.ctx, 20*time.Second, "the table on the passive", func(ctx context.Context) error {
 		_, err := st.pair.SQL(ctx, st.passive, "SELECT COUNT(*) FROM "+table)
@@ -124,7 +127,7 @@ func poisonApplier(st *stage) (func(context.Context) error, error) {
 	}
 	key := fmt.Sprint(st.epoch)
 	st.sql(st.pair, st.passive, "SET GLOBAL super_read_only=OFF; SET sql_log_bin=0; INSERT INTO "+table+" VALUES ("+key+")")
-	locked := make(chan error, 1)
+	locked := make(chan error, 1) // also when nobody waits for it any more
 	go func() {
 		_, err := st.pair.SQL(context.WithoutCancel(st.ctx), st.passive, "LOCK TABLES "+table+" READ; DO SLEEP(300)")
 		locked <- err
@@ -135,7 +138,7 @@ func poisonApplier(st *stage) (func(context.Context) error, error) {
 			return fmt.Errorf("the session with the lock ended: %v", err)
 		default:
 		}
-		out, err := st.pair.SQL(ctx, st.passive, "SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'DO SLEEP(300)%'")
+		out, err := st.pair.SQL(ctx, st.passive, "SELECT COUNT(*) FROM "+sleeper)
 		if err == nil && strings.TrimSpace(out) == "0" {
 			err = harness.NotYet("nobody sleeps")
 		}
@@ -149,11 +152,16 @@ func poisonApplier(st *stage) (func(context.Context) error, error) {
 		if err := restart(ctx); err != nil {
 			return err
 		}
-		if _, err := st.pair.SQL(ctx, st.passive, "SET sql_log_bin=0; SET GLOBAL super_read_only=OFF; DELETE FROM "+table+" WHERE id="+key); err != nil {
-			return err
-		}
-		<-locked // the promotion ended that session
-		return nil
+		_, err := st.pair.SQL(ctx, st.passive, "SET sql_log_bin=0; SET GLOBAL super_read_only=OFF; DELETE FROM "+table+" WHERE id="+key)
+		return err
+	}
+	if err != nil {
+		return heal, err
+	}
+	// With the primary gone the applier may go on, into the row that is there already.
+	id, err := st.pair.SQL(st.ctx, st.passive, "SELECT ID FROM "+sleeper)
+	if err == nil {
+		_, err = st.pair.SQL(st.ctx, st.passive, "KILL "+strings.TrimSpace(id))
 	}
 	return heal, err
 }
