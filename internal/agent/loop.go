@@ -16,7 +16,6 @@ import (
 // loop owns the machine. It never blocks on anything but the next event.
 func (a *Agent) loop(ctx context.Context) {
 	wall := process.NewWallClock()
-	limit := a.settings.get().LeaseDuration / 4
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -28,7 +27,7 @@ func (a *Agent) loop(ctx context.Context) {
 		case <-timer.C:
 			event = authority.Tick{At: process.Now()}
 		}
-		if jump := wall.Jump(limit); jump != 0 {
+		if jump := wall.Jump(a.machine.View().LeaseDuration / 4); jump != 0 {
 			a.log.Info("wall clock jumped", "by", jump)
 			a.step(ctx, authority.ClockJumped{At: process.Now(), Forward: jump})
 		}
@@ -132,7 +131,7 @@ func (a *Agent) readLease(ctx context.Context, act authority.ReadLease) {
 		a.state.resolve(agentapi.ProblemAuthorityUnread)
 	case errors.Is(err, lease.ErrMissing), errors.Is(err, lease.ErrMalformed):
 		a.state.problem(agentapi.ProblemAuthorityUnread, err.Error())
-	case a.state.leaseAge() > 3*a.settings.get().LeaseDuration:
+	case a.state.leaseAge() > 3*a.state.view().LeaseDuration:
 		a.state.problem(agentapi.ProblemAuthorityUnread, "the API server does not answer: "+err.Error())
 	}
 }

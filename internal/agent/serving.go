@@ -186,7 +186,7 @@ func (a *Agent) checkTail(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	peer, err := a.peer.ask(ctx, a.settings.get().LeaseDuration/4, true)
+	peer, err := a.peer.ask(ctx, a.state.view().LeaseDuration/4, true)
 	if err != nil || peer.PairUID != a.env.PairUID || peer.Server == nil || !peer.Mysqld.Running || !peer.Server.Receiver.Running {
 		return
 	}

@@ -180,7 +180,7 @@ func (w *watch) keepOpen(ctx context.Context, status mysqlops.Status, view autho
 // fence comes after it, and ends long before the confirmation does.
 func (w *watch) unlock(ctx context.Context) {
 	a := w.a
-	lease := a.settings.get().LeaseDuration
+	lease := a.state.view().LeaseDuration
 	ctx, cancel := context.WithTimeout(ctx, lease/8)
 	defer cancel()
 	if a.follow.take(ctx) != nil {

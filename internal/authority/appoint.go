@@ -38,7 +38,9 @@ type Appoint struct {
 	// AckFencedIsEnough: spec.failover.promoteOn is AckFenced.
 	AckFencedIsEnough bool
 	// Lease is T from now on; it changes only here, so that no holder lives by another T
-	// than the one its expiry is counted with.
+	// than the one its expiry is counted with. The very pod that was the last holder is the
+	// only one that needs no proof, so that it may be open still by the former T: that one
+	// does not get a shorter T.
 	Lease time.Duration
 }
 
@@ -109,6 +111,9 @@ func (c Appoint) Apply(r Record) (Record, error) {
 	n.Intent = nil
 	if c.Lease > 0 {
 		n.LeaseDuration = wholeSeconds(c.Lease)
+		if last := r.LastHolder; last != nil && last.Holder == c.To {
+			n.LeaseDuration = max(n.LeaseDuration, r.LeaseDuration)
+		}
 	}
 	if c.Grounds == GroundsReturn {
 		return n, nil

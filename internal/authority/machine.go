@@ -24,7 +24,8 @@ type Config struct {
 	Self pair.Holder
 	// Peer is the other member.
 	Peer pair.MemberName
-	// T is how long a confirmation counts, from before it was asked for.
+	// T is how long a confirmation counts, from before it was asked for, until a Lease was
+	// read: from then on its T counts, with which the operator counts the end.
 	T time.Duration
 	// Margin is what a holder that nobody appointed waits beyond T.
 	Margin time.Duration
@@ -116,6 +117,9 @@ func (s Serving) mayWrite() bool {
 	return s == Opening || s == Serves || s == Closing || s == Killing
 }
 
+// leads are times before the end of T.
+type leads struct{ soft, kill time.Duration }
+
 // Machine decides whether this agent's mysqld may run and be open. It is told events
 // with their instants and answers with actions. It reads no clock and does nothing
 // itself. Not safe for concurrent use.
@@ -125,6 +129,8 @@ func (s Serving) mayWrite() bool {
 // as happening now.
 type Machine struct {
 	cfg   Config
+	leads leads         // SoftLead and KillLead as configured, zero for what follows from T
+	most  time.Duration // the longest T known
 	now   Instant
 	start Instant
 
@@ -186,7 +192,7 @@ type run struct {
 // it found on its volume. It has asked for nothing yet; feed a Tick.
 func NewMachine(cfg Config, found Durable, at Instant) *Machine {
 	m := &Machine{
-		cfg: cfg.withDefaults(), now: at, start: at,
+		cfg: cfg.withDefaults(), leads: leads{cfg.SoftLead, cfg.KillLead}, most: cfg.T, now: at, start: at,
 		want: found, have: found, inFlight: found, persisted: true,
 		serving: Stopped, firstSeen: found.Known, rng: cfg.Seed | 1,
 	}
@@ -231,12 +237,14 @@ type View struct {
 	Data bool
 	// Ending: asked to end by SIGTERM.
 	Ending bool
+	// LeaseDuration is the T that counts now.
+	LeaseDuration time.Duration
 }
 
 // View returns what the machine takes for true now.
 func (m *Machine) View() View {
 	v := View{
-		Serving: m.serving, Known: m.have.Known, Durable: m.have, Waiting: m.run.waiting,
+		Serving: m.serving, LeaseDuration: m.cfg.T, Known: m.have.Known, Durable: m.have, Waiting: m.run.waiting,
 		ActedLedger: min(m.have.Ledger, m.acted()), Confirmed: m.confirm.valid, ConfirmedAt: m.confirm.at,
 		Holder: m.want.Holder, HolderRead: m.want.HolderRead, Record: m.rec,
 		Held:          m.data && m.serving == Stopped && m.want.OpenAt != 0 && !m.mayStart(),

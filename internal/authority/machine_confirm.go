@@ -120,6 +120,7 @@ func (m *Machine) leaseRead(e LeaseRead) {
 	if rec.Ledger.Version >= m.want.Ledger && (m.rec == nil || e.AskedAt >= m.recAsked) {
 		m.want.Ledger = rec.Ledger.Version
 		m.rec, m.recAsked = &rec, e.AskedAt
+		m.liveBy(rec.LeaseDuration)
 	}
 	if m.takesItself() {
 		if m.namedAt == 0 {
@@ -130,6 +131,18 @@ func (m *Machine) leaseRead(e LeaseRead) {
 	} else {
 		m.confirm.valid = false
 	}
+}
+
+// liveBy takes up the T of the Lease. The spec, and with it what an agent is started with,
+// may have changed since the holder was appointed; whoever waits for the end of its
+// authority waits for this one.
+func (m *Machine) liveBy(t time.Duration) {
+	if t <= 0 || t == m.cfg.T {
+		return
+	}
+	m.cfg.T, m.cfg.SoftLead, m.cfg.KillLead = t, m.leads.soft, m.leads.kill
+	m.cfg = m.cfg.withDefaults()
+	m.most = max(m.most, t)
 }
 
 // answered is when the question with this nonce was put; false when none was, or it has

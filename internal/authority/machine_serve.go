@@ -241,8 +241,7 @@ func (m *Machine) appointed() bool {
 	if !m.cfg.Async && l.First != m.cfg.Self.Member && !entered {
 		return false
 	}
-	t := max(m.cfg.T, m.rec.LeaseDuration)
-	return m.now >= max(m.namedAt, m.vouchedAt).Add(t+max(m.cfg.Margin, LeastMargin(t)))
+	return m.now >= max(m.namedAt, m.vouchedAt).Add(m.most+max(m.cfg.Margin, LeastMargin(m.most)))
 }
 
 // follow replicates from the holder, unless the ack fence of this epoch says no (F6).

@@ -163,15 +163,22 @@ func (m *Machine) waitingSet(e WaitingSet) {
 }
 
 // clockJumped counts a forward jump as time that has passed: a machine that was stopped
-// and resumed shows nothing else.
+// and resumed shows nothing else. What is left of T is so much shorter, for the soft fence
+// too.
 func (m *Machine) clockJumped(e ClockJumped) {
 	if !m.serving.mayWrite() {
 		m.lapse()
 		return
 	}
-	if e.Forward > 0 && m.confirm.at.Add(m.cfg.T-e.Forward) <= m.now {
+	left := m.deadman.Add(-e.Forward)
+	switch {
+	case m.serving == Killing:
+	case e.Forward > 0 && m.deadman != 0 && left <= m.now:
 		m.kill("the wall clock jumped past the confirmation")
-	} else if m.serving != Killing {
+	default:
+		if e.Forward > 0 && m.deadman != 0 {
+			m.setDeadman(left)
+		}
 		m.close("the wall clock jumped")
 	}
 	m.lapse()

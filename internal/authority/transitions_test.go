@@ -194,6 +194,7 @@ func TestFollows(t *testing.T) {
 		"another holder at the same epoch":   func(n *authority.Record) { n.Holder.Member = b },
 		"an older ledger":                    func(n *authority.Record) { n.Ledger.Version-- },
 		"another ledger at the same version": func(n *authority.Record) { n.Ledger.State, n.Ledger.First = authority.Solo, b },
+		"another T at the same epoch":        func(n *authority.Record) { n.LeaseDuration /= 2 },
 		"another pair":                       func(n *authority.Record) { n.PairUID = "x" },
 	} {
 		n := r.Clone()

@@ -186,8 +186,8 @@ func authorityChangedByOthers(l *look) (Plan, bool) {
 	if l.Authority.Reading != Read || l.Authority.Remembered == nil || l.Authority.Remembered.Follows(l.rec) {
 		return no()
 	}
-	return doubt(VerbAdopt, "the Lease was changed by somebody else: epoch %d and ledger %d came after epoch %d and ledger %d. Name the member whose data is the truth",
-		l.e, l.rec.Ledger.Version, l.Authority.Remembered.Epoch, l.Authority.Remembered.Ledger.Version)
+	return doubt(VerbAdopt, "the Lease was changed by somebody else: epoch %d, ledger %d and T %s came after epoch %d, ledger %d and T %s. Name the member whose data is the truth",
+		l.e, l.rec.Ledger.Version, l.rec.LeaseDuration, l.Authority.Remembered.Epoch, l.Authority.Remembered.Ledger.Version, l.Authority.Remembered.LeaseDuration)
 }
 
 func paused(l *look) (Plan, bool) {

@@ -14,9 +14,12 @@ type scenario struct {
 	lossless, continueAlone, automatic bool
 	ackFenced, asyncAny                bool
 	lease, margin                      time.Duration
-	deadAfter, passiveTimeout          time.Duration
-	applyTimeout, restartInPlace       time.Duration
-	heartbeat, leaseEvery              time.Duration
+	// agentLease is the T that agents are started with: another one than the Lease's after
+	// a change of the spec.
+	agentLease                   time.Duration
+	deadAfter, passiveTimeout    time.Duration
+	applyTimeout, restartInPlace time.Duration
+	heartbeat, leaseEvery        time.Duration
 
 	drift        float64
 	lateMessages float64
@@ -108,6 +111,9 @@ func draw(seed uint64) scenario {
 		s.maxPerHour = 1
 	}
 	s.margin = authority.LeastMargin(s.lease)
+	if s.agentLease = s.lease; seed%4 == 1 {
+		s.agentLease = 8 * s.lease
+	}
 	if chance(0.2) {
 		s.lateMessages = 0.03
 	}

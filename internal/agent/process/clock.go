@@ -18,19 +18,25 @@ func Now() authority.Instant {
 }
 
 // WallClock compares the wall clock with CLOCK_BOOTTIME.
-type WallClock struct{ offset time.Duration }
+type WallClock struct {
+	offset time.Duration
+	since  authority.Instant
+}
 
 // NewWallClock starts the comparison.
-func NewWallClock() *WallClock { return &WallClock{offset: offset()} }
+func NewWallClock() *WallClock { return &WallClock{offset: offset(), since: Now()} }
 
-// Jump is by how much the wall clock has moved against CLOCK_BOOTTIME since the last
-// call that returned more than limit, or since the start; 0 when it is less than limit.
-// Slow slewing of less than limit between two calls is followed.
+// Jump is by how much the wall clock has moved against CLOCK_BOOTTIME, once that is limit
+// or more; 0 before. Moves add up for four times limit, so that a machine that is stopped
+// for a moment again and again is noticed as well; slower slewing is followed.
 func (w *WallClock) Jump(limit time.Duration) time.Duration {
-	now := offset()
+	now, at := offset(), Now()
 	jump := now - w.offset
-	w.offset = now
-	if jump.Abs() < limit {
+	far := jump.Abs() >= limit
+	if far || at.Sub(w.since) >= 4*limit {
+		w.offset, w.since = now, at
+	}
+	if !far {
 		return 0
 	}
 	return jump

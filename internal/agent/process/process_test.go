@@ -163,6 +163,16 @@ func TestTheClockOfTheWallIsComparedWithBoottime(t *testing.T) {
 	if jump := w.Jump(50 * time.Millisecond); jump < 900*time.Millisecond || jump > 1100*time.Millisecond {
 		t.Errorf("a jump of %s, want one of a second", jump)
 	}
+	for range 2 {
+		w.offset -= 400 * time.Millisecond
+		if jump := w.Jump(time.Second); jump != 0 {
+			t.Errorf("a jump of %s", jump)
+		}
+	}
+	w.offset -= 400 * time.Millisecond
+	if jump := w.Jump(time.Second); jump < 1100*time.Millisecond {
+		t.Errorf("a jump of %s, want three of 0.4 s that came one after the other", jump)
+	}
 	if before := Now(); Now() < before {
 		t.Error("CLOCK_BOOTTIME runs backwards")
 	}
