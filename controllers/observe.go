@@ -125,7 +125,7 @@ func (r *PairReconciler) observePod(ctx context.Context, v *visit, pod *corev1.P
 		Reading: failover.Read, UID: uid, Node: pod.Spec.NodeName, IP: pod.Status.PodIP,
 		CreatedAt: pod.CreationTimestamp.Time, Deleting: pod.DeletionTimestamp != nil,
 		Fenced: hasFinalizer(pod), Labels: pod.Labels,
-		Ended: cluster.PodFacts(pod, v.session.lastRunning(uid)),
+		Ended: cluster.PodFacts(pod, v.session.seenOf(uid)),
 	}
 	if out.Node == "" {
 		return out

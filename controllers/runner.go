@@ -26,7 +26,7 @@ func (c wallClock) Now() time.Time { return c.now() }
 // runner puts the effects of this visit's pair together.
 func (r *PairReconciler) runner(v *visit) *execute.Runner {
 	asked := cluster.Agents{Client: func(s fencing.Subject) (*agentapi.Client, error) { return r.Agents.command(v, s) }}
-	pods := cluster.Pods{Client: r.Client, Live: r.Live, Namespace: v.pair.Namespace, LastRunning: v.session.lastRunning}
+	pods := cluster.Pods{Client: r.Client, Live: r.Live, Namespace: v.pair.Namespace, Seen: v.session.seenOf}
 	recorder := cluster.LaterRecorder{
 		Recorder: cluster.Recorder{
 			Client: r.Client, Live: r.Live, Pair: v.pair, Now: r.Now,

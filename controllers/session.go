@@ -60,7 +60,7 @@ type session struct {
 
 	// containers is read by proofs, which run beside each other.
 	mu         sync.Mutex
-	containers map[pair.PodUID]string
+	containers map[pair.PodUID]cluster.Seen
 	credential credential
 }
 
@@ -84,7 +84,7 @@ func newSession(uid types.UID, store *lease.Store, now time.Time) *session {
 		uid: uid, store: store, book: fencing.NewBook(),
 		history:  failover.History{StartedAt: now, Errant: map[pair.MemberName]failover.Errant{}},
 		problems: map[string]int{}, told: map[string]string{},
-		containers: map[pair.PodUID]string{},
+		containers: map[pair.PodUID]cluster.Seen{},
 	}
 }
 
@@ -121,13 +121,12 @@ func (s *sessions) forget(name types.NamespacedName) {
 	delete(s.all, name)
 }
 
-// sawPod keeps which mysqld container was last seen running in a pod.
+// sawPod keeps which mysqld containers were last seen in a pod.
 func (s *session) sawPod(pod *corev1.Pod) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if id := cluster.RunningContainer(pod); id != "" {
-		s.containers[pair.PodUID(pod.UID)] = id
-	}
+	uid := pair.PodUID(pod.UID)
+	s.containers[uid] = s.containers[uid].Update(pod)
 }
 
 // keepPods drops what is known of pods that are gone.
@@ -141,7 +140,7 @@ func (s *session) keepPods(alive map[pair.PodUID]bool) {
 	}
 }
 
-func (s *session) lastRunning(uid pair.PodUID) string {
+func (s *session) seenOf(uid pair.PodUID) cluster.Seen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.containers[uid]

@@ -45,7 +45,7 @@ func member(finalizers ...string) *corev1.Pod {
 }
 
 func podsOf(c client.Client) Pods {
-	return Pods{Client: c, Live: c, Namespace: "db", LastRunning: func(pair.PodUID) string { return "" }}
+	return Pods{Client: c, Live: c, Namespace: "db", Seen: func(pair.PodUID) Seen { return Seen{} }}
 }
 
 func readPod(t *testing.T, c client.Client) *corev1.Pod {
@@ -203,7 +203,7 @@ func TestPodFactsSayNothingThatTheKubeletDidNot(t *testing.T) {
 			for _, f := range tc.change {
 				f(pod)
 			}
-			if diff := cmp.Diff(tc.want, PodFacts(pod, "")); diff != "" {
+			if diff := cmp.Diff(tc.want, PodFacts(pod, Seen{})); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})

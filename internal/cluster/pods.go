@@ -26,8 +26,8 @@ type Pods struct {
 	Client    client.Client
 	Live      client.Reader
 	Namespace string
-	// LastRunning is the container that was last seen running in a pod; empty for none.
-	LastRunning func(pair.PodUID) string
+	// Seen is what this operator saw of a pod before.
+	Seen func(pair.PodUID) Seen
 }
 
 var (
@@ -166,7 +166,7 @@ func (p Pods) Pod(ctx context.Context, s fencing.Subject) (fencing.PodFacts, err
 	if err := p.Live.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: string(s.Member)}, pod); err != nil {
 		return fencing.PodFacts{}, fmt.Errorf("read pod %s: %w", s, err)
 	}
-	return PodFacts(pod, p.LastRunning(pair.PodUID(pod.UID))), nil
+	return PodFacts(pod, p.Seen(pair.PodUID(pod.UID))), nil
 }
 
 // Node implements execute.Witnesses.
@@ -185,10 +185,33 @@ func OutOfService(node *corev1.Node) bool {
 	})
 }
 
+// Seen is what was seen of the mysqld containers of a pod, each by its ID; empty for none.
+type Seen struct {
+	// Running is the newest that ran.
+	Running string
+	// EndedEarly is the newest that had ended while the pod was not being deleted.
+	EndedEarly string
+}
+
+// Update takes what the pod shows now.
+func (s Seen) Update(pod *corev1.Pod) Seen {
+	for i := range pod.Status.ContainerStatuses {
+		c := &pod.Status.ContainerStatuses[i]
+		switch {
+		case c.Name != resources.ContainerMysqld:
+		case c.State.Running != nil:
+			s.Running = c.ContainerID
+		case c.State.Terminated != nil && pod.DeletionTimestamp == nil:
+			s.EndedEarly = c.State.Terminated.ContainerID
+		}
+	}
+	return s
+}
+
 // PodFacts are the facts from which the end of a pod is judged.
-func PodFacts(pod *corev1.Pod, lastRunning string) fencing.PodFacts {
+func PodFacts(pod *corev1.Pod, seen Seen) fencing.PodFacts {
 	facts := fencing.PodFacts{
-		UID: pair.PodUID(pod.UID), Deleting: pod.DeletionTimestamp != nil, LastRunning: lastRunning,
+		UID: pair.PodUID(pod.UID), Deleting: pod.DeletionTimestamp != nil, LastRunning: seen.Running, EndedEarly: seen.EndedEarly,
 	}
 	if pod.DeletionTimestamp != nil {
 		facts.DeletionAsked = pod.DeletionTimestamp.Time
@@ -213,15 +236,4 @@ func PodFacts(pod *corev1.Pod, lastRunning string) fencing.PodFacts {
 		return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
 	})
 	return facts
-}
-
-// RunningContainer is the ID of the mysqld container if it runs now; empty otherwise.
-func RunningContainer(pod *corev1.Pod) string {
-	for i := range pod.Status.ContainerStatuses {
-		c := &pod.Status.ContainerStatuses[i]
-		if c.Name == resources.ContainerMysqld && c.State.Running != nil {
-			return c.ContainerID
-		}
-	}
-	return ""
 }

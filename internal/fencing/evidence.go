@@ -78,9 +78,20 @@ type PodFacts struct {
 	// LastRunning is the newest container that was seen running in this pod; empty when
 	// none was seen by this operator.
 	LastRunning string
+	// EndedEarly is the newest container that was seen ended while the pod was not being
+	// deleted; empty when none was seen by this operator.
+	EndedEarly string
 	// KubeletEnded: the phase is Succeeded or Failed and nobody but the kubelet can have
 	// said so (no PodGC condition).
 	KubeletEnded bool
+}
+
+// endedBeforeDeletion: the container may have ended before its kubelet could know of the
+// deletion, and another may run in its place. Both times are in whole seconds, so that the
+// same second is not after; and they are of two machines' clocks, so that what this
+// operator saw itself goes before them.
+func (f PodFacts) endedBeforeDeletion() bool {
+	return !f.FinishedAt.After(f.DeletionAsked) || f.EndedEarly != "" && f.EndedEarly == f.ContainerID
 }
 
 // statusUnknown is what a kubelet, or the pod garbage collector, writes when it does not
@@ -104,7 +115,7 @@ func FromPod(req Request, pod PodFacts, at time.Time) (Proof, error) {
 		why = notProof("the kubelet does not know what became of the container")
 	case pod.LastRunning != "" && pod.LastRunning != pod.ContainerID:
 		why = notProof("container %s ended, %s was seen running since", pod.ContainerID, pod.LastRunning)
-	case pod.FinishedAt.Before(pod.DeletionAsked) && !pod.KubeletEnded:
+	case pod.endedBeforeDeletion() && !pod.KubeletEnded:
 		why = notProof("the container ended before the deletion: another may run since")
 	}
 	if why != nil {

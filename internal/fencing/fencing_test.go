@@ -130,6 +130,8 @@ func TestTheEndOfAPod(t *testing.T) {
 		"no container":                            func(f *fencing.PodFacts) { f.ContainerID = "" },
 		"a newer container was seen running":      func(f *fencing.PodFacts) { f.LastRunning = "c2" },
 		"ended before: another may run since":     func(f *fencing.PodFacts) { f.FinishedAt = t0.Add(-time.Second) },
+		"ended in the second of the deletion":     func(f *fencing.PodFacts) { f.FinishedAt = t0 },
+		"seen ended before, by a fast clock":      func(f *fencing.PodFacts) { f.EndedEarly = "c1" },
 		"nothing known, as after a forced delete": func(f *fencing.PodFacts) { *f = fencing.PodFacts{} },
 	} {
 		facts := good
