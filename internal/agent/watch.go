@@ -94,7 +94,7 @@ func (w *watch) judgeChannel(status mysqlops.Status, view authority.View) {
 	applier, receiver := status.Channel.ApplierError, status.Channel.ReceiverError
 	switch {
 	case view.Serving != authority.Serves && applier.Number != 0 && !status.Channel.ApplierRunning:
-		w.a.state.problem(agentapi.ProblemReplication, "the applier stopped: "+plain(applier.Message))
+		w.a.state.problem(agentapi.ProblemReplication, "the applier stopped; take the cause away on this member and START REPLICA SQL_THREAD: "+plain(applier.Message))
 	case view.Serving != authority.Serves && receiver.Number != 0 && status.Channel.Receiver != mysqlops.ReceiverStreaming:
 		w.a.state.problem(agentapi.ProblemReplication, "the receiver does not stream: "+plain(receiver.Message))
 	default:

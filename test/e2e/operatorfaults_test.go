@@ -28,7 +28,7 @@ func TestOperatorFaults(t *testing.T) {
 			inject: crashing("WroteRevoke,WroteAppoint,BetweenLabelAndService", 3), crashes: true},
 		{name: "operator crashes at every step of a failover", want: failsOver, inject: crashing("*", 10), crashes: true, long: true},
 		{name: "candidate lost between revocation and promotion", want: staysPut, inject: loseCandidate},
-		{name: "applier error on the candidate", want: staysPut, inject: poisonApplier, doubt: failover.RuleCandidateStuck, long: true},
+		{name: "applier error on the candidate", want: staysPut, inject: poisonApplier, doubt: failover.RuleNoTrustedCopy, long: true},
 	})
 }
 
@@ -111,12 +111,12 @@ func loseCandidate(st *stage) (func(context.Context) error, error) {
 }
 
 // poisonApplier lets the passive receive a transaction that it cannot apply, and kills
-// the primary's node while a lock hides that. Nobody can take over then. Healing takes
-// the cause away: the node comes back, and so does the primary.
+// the primary's node while the lock of an open transaction hides that. Nobody can take
+// over then. Healing takes the cause away: the node comes back, and so does the primary.
 func poisonApplier(st *stage) (func(context.Context) error, error) {
 	const (
 		table   = "app.e2e_poison"
-		sleeper = "information_schema.processlist WHERE info LIKE 'DO SLEEP(300)%'"
+		sleeper = "information_schema.processlist WHERE info LIKE 'SELECT SLEEP(300)%'"
 	)
 	st.sql(st.pair, st.primary, "CREATE TABLE IF NOT EXISTS "+table+" (id INT PRIMARY KEY)")
 	if err := harness.Eventually(st.ctx, 20*time.Second, "the table on the passive", func(ctx context.Context) error {
@@ -126,20 +126,26 @@ func poisonApplier(st *stage) (func(context.Context) error, error) {
 		return nil, err
 	}
 	key := fmt.Sprint(st.epoch)
-	st.sql(st.pair, st.passive, "SET GLOBAL super_read_only=OFF; SET sql_log_bin=0; INSERT INTO "+table+" VALUES ("+key+")")
-	locked := make(chan error, 1) // also when nobody waits for it any more
+	ended := make(chan error, 1)
 	go func() {
-		_, err := st.pair.SQL(context.WithoutCancel(st.ctx), st.passive, "LOCK TABLES "+table+" READ; DO SLEEP(300)")
-		locked <- err
+		// The agent makes the member read-only again in between. A sleep whose query is
+		// killed only ends earlier.
+		out, err := st.pair.SQL(context.WithoutCancel(st.ctx), st.passive, "SET sql_log_bin=0; SET GLOBAL super_read_only=OFF; BEGIN; INSERT INTO "+table+
+			" VALUES ("+key+"); SELECT SLEEP(300); SET GLOBAL super_read_only=OFF; COMMIT")
+		if err == nil {
+			err = fmt.Errorf("said %q", out)
+		}
+		ended <- err
 	}()
-	if err := harness.Eventually(st.ctx, 20*time.Second, "the lock on the passive", func(ctx context.Context) error {
+	var id string
+	if err := harness.Eventually(st.ctx, 20*time.Second, "the open transaction on the passive", func(ctx context.Context) error {
 		select {
-		case err := <-locked:
-			return fmt.Errorf("the session with the lock ended: %v", err)
+		case err := <-ended:
+			return fmt.Errorf("the session ended: %w", err)
 		default:
 		}
-		out, err := st.pair.SQL(ctx, st.passive, "SELECT COUNT(*) FROM "+sleeper)
-		if err == nil && strings.TrimSpace(out) == "0" {
+		out, err := st.pair.SQL(ctx, st.passive, "SELECT ID FROM "+sleeper)
+		if id = strings.TrimSpace(out); err == nil && id == "" {
 			err = harness.NotYet("nobody sleeps")
 		}
 		return err
@@ -152,16 +158,13 @@ func poisonApplier(st *stage) (func(context.Context) error, error) {
 		if err := restart(ctx); err != nil {
 			return err
 		}
-		_, err := st.pair.SQL(ctx, st.passive, "SET sql_log_bin=0; SET GLOBAL super_read_only=OFF; DELETE FROM "+table+" WHERE id="+key)
+		_, err := st.pair.SQL(ctx, st.passive, "SET sql_log_bin=0; SET GLOBAL super_read_only=OFF; DELETE FROM "+table+" WHERE id="+key+"; START REPLICA SQL_THREAD")
 		return err
 	}
 	if err != nil {
 		return heal, err
 	}
 	// With the primary gone the applier may go on, into the row that is there already.
-	id, err := st.pair.SQL(st.ctx, st.passive, "SELECT ID FROM "+sleeper)
-	if err == nil {
-		_, err = st.pair.SQL(st.ctx, st.passive, "KILL "+strings.TrimSpace(id))
-	}
+	_, err = st.pair.SQL(st.ctx, st.passive, "KILL QUERY "+id)
 	return heal, err
 }
