@@ -125,6 +125,7 @@ func (w *Watcher) start(ctx context.Context, t Target) *watch {
 
 func (w *Watcher) run(ctx context.Context, h *watch) {
 	var since int64
+	quick := 0 // answers in a row that came at once
 	for ctx.Err() == nil {
 		begun := w.now()
 		state, err := h.ask(ctx, since)
@@ -135,10 +136,14 @@ func (w *Watcher) run(ctx context.Context, h *watch) {
 			w.notify(h.target.Pair)
 		}
 		since = state.Revision
+		if quick++; w.now().Sub(begun) >= pauseMin {
+			quick = 0
+		}
 		pause := time.Duration(0)
-		if err != nil || w.now().Sub(begun) < pauseMin {
+		if err != nil || quick > quickMost {
 			// A refused connection, or an agent that does not hold its answers back,
-			// comes back at once; asking again as fast would cost a core.
+			// comes back at once; asking again as fast would cost a core. A failover is a
+			// handful of news within half a second, and waits for each.
 			pause = max(pauseMin, h.target.Interval/10)
 		}
 		if !rest(ctx, pause) {
@@ -147,8 +152,14 @@ func (w *Watcher) run(ctx context.Context, h *watch) {
 	}
 }
 
-// pauseMin is the least time between two questions to one agent.
-const pauseMin = 50 * time.Millisecond
+const (
+	// pauseMin is the least time between two questions to one agent that answers at once
+	// time after time.
+	pauseMin = 50 * time.Millisecond
+	// quickMost is how many answers in a row may come at once and be followed by the next
+	// question without a pause.
+	quickMost = 12
+)
 
 func (h *watch) ask(ctx context.Context, since int64) (agentapi.State, error) {
 	wait := h.target.Interval

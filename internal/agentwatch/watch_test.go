@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -124,6 +125,68 @@ func TestAnotherRevisionIsToldAndTheSameIsNot(t *testing.T) {
 	}
 	a.set(func(a *agent) { a.state.Revision = 2 })
 	<-told
+}
+
+// polled holds its answers back until there is news, as an agent does.
+type polled struct {
+	news  chan int64
+	asked chan struct{}
+}
+
+func (p polled) State(ctx context.Context, since int64, _ time.Duration, _ bool) (agentapi.State, error) {
+	s := agentapi.State{Revision: since, PairUID: "u1", Member: "shop-0", PodUID: "p1"}
+	select {
+	case p.asked <- struct{}{}:
+	case <-ctx.Done():
+		return s, ctx.Err()
+	}
+	select {
+	case s.Revision = <-p.news:
+	case <-ctx.Done():
+		return s, ctx.Err()
+	}
+	return s, nil
+}
+
+// A failover is a row of news, each of which something waits for.
+func TestARowOfNewsIsNotHeldUp(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	p := polled{news: make(chan int64), asked: make(chan struct{})}
+	// The pause that an agent gets which does not hold its answers back would end the test.
+	slow := target("p1")
+	slow.Interval = time.Hour
+	w := New(func(Target) Stater { return p }, time.Now, func(types.NamespacedName) {})
+	defer w.Forget(shop)
+	w.Sync(t.Context(), shop, []Target{slow})
+	for n := range int64(quickMost) {
+		select {
+		case <-p.asked:
+		case <-time.After(10 * time.Second):
+			t.Fatalf("after %d news in a row no question came", n)
+		}
+		p.news <- n + 1
+	}
+	eventually(t, "the last of the news is heard", func() bool {
+		f := w.Facts(shop, "shop-0", "p1")
+		return f.State != nil && f.State.Revision == quickMost
+	})
+}
+
+func TestAnAgentThatHoldsNothingBackIsAskedSlowly(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	a := &agent{state: agentapi.State{Revision: 1, PairUID: "u1", Member: "shop-0", PodUID: "p1"}}
+	slow := target("p1")
+	slow.Interval = time.Hour
+	w := New(func(Target) Stater { return a }, time.Now, func(types.NamespacedName) {})
+	defer w.Forget(shop)
+	w.Sync(t.Context(), shop, []Target{slow})
+	asked := func() int { a.mu.Lock(); defer a.mu.Unlock(); return a.asked }
+	eventually(t, "asked until it is too much", func() bool { return asked() > quickMost })
+	for end := time.Now().Add(50 * time.Millisecond); time.Now().Before(end); runtime.Gosched() {
+		if n := asked(); n > quickMost+1 {
+			t.Fatalf("asked %d times, the pause should have come after %d", n, quickMost+1)
+		}
+	}
 }
 
 func TestClassify(t *testing.T) {
