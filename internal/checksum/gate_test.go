@@ -173,6 +173,30 @@ func TestARunThatIsKilledTwiceKeepsAllPositions(t *testing.T) {
 	}
 }
 
+// A position says that everything before it is done, whichever lane was faster.
+func TestAPositionWaitsForTheChunksBeforeIt(t *testing.T) {
+	var last State
+	options := Options{Save: func(s State) { last = s }, Now: steps(time.Minute)}.withDefaults()
+	b := newBook(options)
+	if err := b.begin(pairOf[string]{"a", "b"}); err != nil {
+		t.Fatal(err)
+	}
+	one := newTableRun(&run{Options: options, book: b}, tablesql.Size{TableName: TableName{Schema: "s", Name: "t"}}, 2)
+	one.table = &tablesql.Table{}
+	for _, step := range []struct {
+		number int
+		high   string
+		after  string
+		rows   int64
+	}{{1, "20", "", 0}, {2, "30", "", 0}, {0, "10", "30", 30}, {4, "50", "30", 30}, {3, "40", "50", 50}} {
+		one.complete(step.number, chunk{span: span{high: []string{step.high}}, rows: 10})
+		got := last.Current[0]
+		if strings.Join(got.After, ",") != step.after || got.Partial.Rows != step.rows {
+			t.Errorf("after chunk %d: position %v with %d rows, want %s with %d", step.number, got.After, got.Partial.Rows, step.after, step.rows)
+		}
+	}
+}
+
 func TestPatterns(t *testing.T) {
 	cases := []struct {
 		include, exclude []string

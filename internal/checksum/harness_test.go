@@ -47,6 +47,9 @@ func TestOnAPair(t *testing.T) {
 		{"a run is resumed where it was", testARunIsResumedWhereItWas},
 		{"snapshots are renewed", testSnapshotsAreRenewed},
 		{"no lock is held longer", testNoLockIsHeldLonger},
+		{"an alter waits for no snapshot", testAnAlterWaitsForNoSnapshot},
+		{"a lost lock aligns nothing", testALostLockAlignsNothing},
+		{"snapshots show what the position says", testSnapshotsShowWhatThePositionSays},
 		{"writes are no differences", testWritesAreNoDifferences},
 		{"alters are no differences", testAltersAreNoDifferences},
 		{"roles are checked", testRolesAreChecked}, // stops the applier, so it is the last

@@ -1,0 +1,186 @@
+package checksum
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/mysqldtest"
+	"github.com/dbpair/dbpair/internal/tablesql"
+)
+
+// One ALTER comes between two chunks of a scan that stands still: it must not wait for the
+// snapshots, neither here nor on the passive, and what was read before it does not count.
+func testAnAlterWaitsForNoSnapshot(w *world) {
+	w.makeLarge()
+	for _, one := range []struct {
+		name, alter string
+		attempts    int
+		restarts    int
+	}{
+		// The snapshot's rows are what they were: the columns that were asked for.
+		{"a column is added", "ALTER TABLE l.t ADD COLUMN x INT DEFAULT 5", DefaultLockAttempts, 0},
+		{"a column goes", "ALTER TABLE l.t DROP COLUMN x", DefaultLockAttempts, 1},
+		{"a copy, under the table lock", "ALTER TABLE l.t ADD COLUMN y INT, ALGORITHM=COPY", DefaultLockAttempts, 1},
+		{"a copy, without it", "ALTER TABLE l.t DROP COLUMN y, ALGORITHM=COPY", -1, 1},
+	} {
+		w.Run(one.name, func(t *testing.T) {
+			w := w.on(t)
+			options := w.largeOptions()
+			options.LockAttempts = one.attempts
+			options.Now, options.MaxSnapshotAge = steps(2*time.Second), time.Hour // every chunk is saved
+			var once sync.Once
+			options.Save = func(state State) { // the only lane waits until it returns
+				if len(state.Current) > 0 && state.Current[0].Partial.Chunks == 1 {
+					once.Do(func() { w.alterInTime(one.alter) })
+				}
+			}
+			table := w.compare(options).table("l.t")
+			if table.State != Different || table.Changed != 3 || len(table.Differing) != 3 || table.Rows != 45_000 || table.Chunks != 3 || min(table.Restarts, 1) != one.restarts {
+				t.Errorf("want %d restarts or more: %+v", one.restarts, table)
+			}
+		})
+	}
+}
+
+// alterInTime fails the test when the statement has to wait on either member.
+func (w *world) alterInTime(statement string) {
+	conn, err := w.onA.Conn(w.Context())
+	if err != nil {
+		w.Error(err)
+		return
+	}
+	defer conn.Close()
+	var late bool
+	for _, one := range []string{"SET SESSION lock_wait_timeout = 3", statement, "SET SESSION lock_wait_timeout = DEFAULT"} {
+		if _, err := conn.ExecContext(w.Context(), one); err != nil {
+			w.Errorf("%s: %v", one, err)
+			return
+		}
+	}
+	var set string
+	if err := w.onA.QueryRow("SELECT @@GLOBAL.gtid_executed").Scan(&set); err != nil {
+		w.Error(err)
+	}
+	if err := w.onB.QueryRow("SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 5)", set).Scan(&late); err != nil || late {
+		w.Errorf("the passive's applier waits for a snapshot: %v", err)
+	}
+}
+
+// aligner is a table run that can be told to align.
+func (w *world) aligner() *tableRun {
+	w.Helper()
+	options := w.largeOptions().withDefaults()
+	options.MaxLockTime = 20 * time.Second
+	r := &run{Options: options, book: newBook(options)}
+	if err := r.connect(); err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(r.disconnect)
+	t := newTableRun(r, tablesql.Size{TableName: TableName{Schema: "l", Name: "t"}, Engine: "InnoDB"}, 1)
+	var err error
+	for _, into := range []*pairOf[*tablesql.Session]{&r.control, &t.desk.pairOf, &t.lanes[0].pairOf} {
+		if *into, err = r.sessions(w.Context()); err != nil {
+			w.Fatal(err)
+		}
+	}
+	if r.killer, err = r.primary.Session(w.Context()); err != nil {
+		w.Fatal(err)
+	}
+	return t
+}
+
+// blockApplier keeps B from changing the table until the returned function is called.
+func (w *world) blockApplier() (unblock func()) {
+	w.Helper()
+	conn, err := w.onB.Conn(context.Background())
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.run(conn, []string{"LOCK TABLES l.t READ"})
+	return sync.OnceFunc(func() {
+		if _, err := conn.ExecContext(context.Background(), "UNLOCK TABLES"); err != nil {
+			w.Error(err)
+		}
+		_ = conn.Close()
+	})
+}
+
+// testALostLockAlignsNothing: somebody ends the session that holds the lock, and the table
+// is written to while the passive is still waited for.
+func testALostLockAlignsNothing(w *world) {
+	w.makeLarge()
+	t := w.aligner()
+	unblock := w.blockApplier()
+	defer unblock()
+	w.exec("UPDATE l.t SET n = n + 1 WHERE id = 7")
+	done := make(chan error, 1)
+	go func() {
+		_, err := t.alignLocked(w.Context())
+		done <- err
+	}()
+	var holder int64
+	mysqldtest.Await(w, "the table is locked", func() bool {
+		err := w.onA.QueryRow(`SELECT t.PROCESSLIST_ID FROM performance_schema.threads t JOIN performance_schema.metadata_locks m ON m.OWNER_THREAD_ID = t.THREAD_ID
+			WHERE t.PROCESSLIST_USER = ? AND m.OBJECT_NAME = 't' AND m.LOCK_TYPE = 'SHARED_READ_ONLY' AND m.LOCK_STATUS = 'GRANTED'`, checksumUser).Scan(&holder)
+		return err == nil
+	})
+	w.exec(fmt.Sprintf("KILL %d", holder), "UPDATE l.t SET n = n + 1 WHERE id = 8")
+	unblock()
+	if err := <-done; err == nil {
+		w.Error("snapshots whose lock was lost in between are taken for aligned")
+	}
+}
+
+// testSnapshotsShowWhatThePositionSays: the snapshots are taken while the passive is behind.
+// Both must show the write that the passive had not applied when it was asked.
+func testSnapshotsShowWhatThePositionSays(w *world) {
+	w.makeLarge()
+	for _, locked := range []bool{true, false} {
+		w.Run(fmt.Sprintf("locked: %t", locked), func(tt *testing.T) {
+			w := w.on(tt)
+			t := w.aligner()
+			w.sync()
+			unblock := w.blockApplier()
+			defer unblock()
+			w.exec("UPDATE l.t SET n = n + 1 WHERE id = 9")
+			done := make(chan error, 1)
+			go func() {
+				var err error
+				if locked {
+					_, err = t.alignLocked(w.Context())
+				} else {
+					err = t.takeSnapshots(w.Context(), t.desk.primary, catchUpStep, false)
+				}
+				done <- err
+			}()
+			mysqldtest.Await(w, "the passive is waited for", func() bool {
+				var n int
+				err := w.onB.QueryRow(`SELECT COUNT(*) FROM performance_schema.threads
+					WHERE PROCESSLIST_USER = ? AND PROCESSLIST_INFO LIKE 'SELECT WAIT_FOR_EXECUTED_GTID_SET%'`, checksumUser).Scan(&n)
+				return err == nil && n > 0
+			})
+			unblock()
+			if err := <-done; err != nil {
+				tt.Fatal(err)
+			}
+			var seen pairOf[[]string]
+			for session, into := range map[*tablesql.Session]*[]string{t.lanes[0].primary: &seen.primary, t.lanes[0].passive: &seen.passive} {
+				err := session.Rows(w.Context(), "SELECT n FROM l.t WHERE id = 9", func(row []sql.RawBytes) error {
+					*into = tablesql.Texts(row)
+					return nil
+				})
+				if err != nil {
+					tt.Fatal(err)
+				}
+			}
+			if len(seen.primary) != 1 || !slices.Equal(seen.primary, seen.passive) {
+				tt.Errorf("the snapshots show %v and %v", seen.primary, seen.passive)
+			}
+		})
+	}
+}
