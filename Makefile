@@ -60,6 +60,10 @@ sim: ## The protocol's simulator over SEEDS=n histories (default 20000)
 sim-bugs: ## Does the simulator find each bug of internal/sim/planted? Prints how many seeds it took
 	@go run ./hack/sim-bugs
 
+.PHONY: checksum-bugs
+checksum-bugs: ## Do the tests of comparisons find each bug of internal/checksum/planted? Prints what fails (BUGS="a b")
+	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" go run ./hack/checksum-bugs $(BUGS)
+
 ##@ Check it
 
 .PHONY: check

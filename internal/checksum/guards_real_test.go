@@ -3,12 +3,14 @@ package checksum
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mysqldtest"
 	"github.com/dbpair/dbpair/internal/tablesql"
 )
@@ -158,12 +160,7 @@ func testSnapshotsShowWhatThePositionSays(w *world) {
 				}
 				done <- err
 			}()
-			mysqldtest.Await(w, "the passive is waited for", func() bool {
-				var n int
-				err := w.onB.QueryRow(`SELECT COUNT(*) FROM performance_schema.threads
-					WHERE PROCESSLIST_USER = ? AND PROCESSLIST_INFO LIKE 'SELECT WAIT_FOR_EXECUTED_GTID_SET%'`, checksumUser).Scan(&n)
-				return err == nil && n > 0
-			})
+			w.awaitWaiting()
 			unblock()
 			if err := <-done; err != nil {
 				tt.Fatal(err)
@@ -182,5 +179,115 @@ func testSnapshotsShowWhatThePositionSays(w *world) {
 				tt.Errorf("the snapshots show %v and %v", seen.primary, seen.passive)
 			}
 		})
+	}
+}
+
+func testAPassiveThatIsLateAlignsNothing(w *world) {
+	w.makeLarge()
+	t := w.aligner()
+	w.sync()
+	defer w.blockApplier()()
+	w.exec("UPDATE l.t SET n = n + 1 WHERE id = 9")
+	for _, locked := range []bool{true, false} {
+		if err := t.takeSnapshots(w.Context(), t.desk.primary, 200*time.Millisecond, locked); !errors.Is(err, errNotReached) {
+			w.Errorf("locked %t: %v, want %v", locked, err, errNotReached)
+		}
+		if err := t.lanes[0].primary.Exec(w.Context(), "ROLLBACK"); err != nil {
+			w.Fatal(err)
+		}
+	}
+}
+
+// testARowIsLockedWhileItIsReadAgain: what the passive is waited for would otherwise not
+// be what was read.
+func testARowIsLockedWhileItIsReadAgain(w *world) {
+	w.makeLarge()
+	t := w.aligner()
+	if err := t.load(w.Context()); err != nil {
+		w.Fatal(err)
+	}
+	w.sync()
+	unblock := w.blockApplier()
+	defer unblock()
+	w.exec("UPDATE l.t SET n = n + 1 WHERE id = 9")
+	type answer struct {
+		rows []candidate
+		err  error
+	}
+	done := make(chan answer, 1)
+	sessions := t.lanes[0].pairOf
+	if err := sessions.primary.Exec(w.Context(), "START TRANSACTION"); err != nil {
+		w.Fatal(err)
+	}
+	go func() {
+		n := narrowing{t: t, lane: t.lanes[0], tally: &tally{}}
+		rows, err := n.readLocked(w.Context(), sessions, []candidate{{row: Row{Key: []string{"9"}}}})
+		done <- answer{rows, err}
+	}()
+	w.awaitWaiting()
+	conn, err := w.onA.Conn(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer conn.Close()
+	w.run(conn, []string{"SET SESSION innodb_lock_wait_timeout = 1"})
+	if _, err := conn.ExecContext(w.Context(), "UPDATE l.t SET n = n + 1 WHERE id = 9"); err == nil || !isConflict(err) {
+		w.Errorf("the row was written to meanwhile: %v", err)
+	}
+	w.run(conn, []string{"SET SESSION innodb_lock_wait_timeout = DEFAULT"})
+	unblock()
+	if got := <-done; got.err != nil || len(got.rows) != 0 {
+		w.Errorf("the row differs as %+v, %v; it was only late", got.rows, got.err)
+	}
+}
+
+// awaitWaiting returns while a comparison waits for the passive.
+func (w *world) awaitWaiting() {
+	w.Helper()
+	mysqldtest.Await(w, "the passive is waited for", func() bool {
+		var n int
+		err := w.onB.QueryRow(`SELECT COUNT(*) FROM performance_schema.threads
+			WHERE PROCESSLIST_USER = ? AND PROCESSLIST_INFO LIKE 'SELECT WAIT_FOR_EXECUTED_GTID_SET%'`, checksumUser).Scan(&n)
+		return err == nil && n > 0
+	})
+}
+
+// testACommitUnderWayIsInThePosition: a commit lets its locks go before it is in
+// gtid_executed. One that waits for the passive stands between the two for as long as it takes.
+func testACommitUnderWayIsInThePosition(w *world) {
+	w.makeLarge()
+	t := w.aligner()
+	w.sync()
+	before, err := t.desk.primary.Executed(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	if _, err := w.onB.Exec("STOP REPLICA IO_THREAD"); err != nil {
+		w.Fatal(err)
+	}
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		if _, err := w.onA.Exec("UPDATE l.t SET n = n + 1 WHERE id = 9"); err != nil {
+			w.Error(err)
+		}
+	})
+	defer writing.Wait()
+	defer func() {
+		if _, err := w.onB.Exec("START REPLICA IO_THREAD"); err != nil {
+			w.Error(err)
+		}
+	}()
+	mysqldtest.Await(w, "a commit waits", func() bool {
+		status, err := w.a.Ops.Status(w.Context())
+		return err == nil && status.SemiSync.WaitSessions > 0
+	})
+	text, err := inBinlog(w.Context(), t.desk.primary)
+	if err != nil {
+		w.Fatal(err)
+	}
+	old, _ := gtid.Parse(before)
+	got, err := gtid.Parse(text)
+	if err != nil || !got.Covers(old) || old.Covers(got) {
+		w.Errorf("the position %s has no more than %s: %v", text, before, err)
 	}
 }

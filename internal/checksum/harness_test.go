@@ -50,6 +50,9 @@ func TestOnAPair(t *testing.T) {
 		{"an alter waits for no snapshot", testAnAlterWaitsForNoSnapshot},
 		{"a lost lock aligns nothing", testALostLockAlignsNothing},
 		{"snapshots show what the position says", testSnapshotsShowWhatThePositionSays},
+		{"a passive that is late aligns nothing", testAPassiveThatIsLateAlignsNothing},
+		{"a row is locked while it is read again", testARowIsLockedWhileItIsReadAgain},
+		{"a commit under way is in the position", testACommitUnderWayIsInThePosition},
 		{"writes are no differences", testWritesAreNoDifferences},
 		{"alters are no differences", testAltersAreNoDifferences},
 		{"roles are checked", testRolesAreChecked}, // stops the applier, so it is the last

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,9 @@ type Bug struct {
 	Name string
 	// Breaks is the rule that it takes away: the patch's first line.
 	Breaks string
+	// FoundBy is, where not the simulator has to find it, a package and the pattern of the
+	// tests there that must fail with it.
+	FoundBy []string
 	// DeadEnd: the bug breaks no safety, it leaves the pair stuck; that counts as found.
 	DeadEnd bool
 	files   []change
@@ -40,27 +44,31 @@ type hunk struct {
 }
 
 // All are the planted bugs in the order of their names.
-func All() ([]Bug, error) {
-	entries, err := patches.ReadDir(".")
+func All() ([]Bug, error) { return Parse(patches) }
+
+// Parse reads the patches of a folder in the order of their names.
+func Parse(files fs.FS) ([]Bug, error) {
+	names, err := fs.Glob(files, "*.patch")
 	if err != nil {
 		return nil, err
 	}
 	var bugs []Bug
-	for _, e := range entries {
-		text, err := patches.ReadFile(e.Name())
+	for _, name := range names {
+		text, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, err
 		}
-		b, err := parse(strings.TrimSuffix(e.Name(), ".patch"), text)
+		b, err := parse(strings.TrimSuffix(name, ".patch"), text)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", e.Name(), err)
+			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 		bugs = append(bugs, b)
 	}
 	return bugs, nil
 }
 
-// parse reads a unified diff with a head of "Breaks: …" and, for a dead end, "Found as: stuck".
+// parse reads a unified diff with a head of "Breaks: …" and, for a dead end, "Found as: stuck",
+// or "Found by: <package> <tests>".
 func parse(name string, text []byte) (Bug, error) {
 	b := Bug{Name: name}
 	in := bufio.NewScanner(bytes.NewReader(text))
@@ -69,6 +77,8 @@ func parse(name string, text []byte) (Bug, error) {
 		switch last := len(b.files) - 1; {
 		case strings.HasPrefix(line, "Breaks: "):
 			b.Breaks = strings.TrimPrefix(line, "Breaks: ")
+		case strings.HasPrefix(line, "Found by: "):
+			b.FoundBy = strings.Fields(strings.TrimPrefix(line, "Found by: "))
 		case line == "Found as: stuck":
 			b.DeadEnd = true
 		case strings.HasPrefix(line, "--- "):
