@@ -85,7 +85,7 @@ func find(ctx context.Context, b sim.Bug) (string, error) {
 	if text, err := exec.CommandContext(ctx, "go", "test", "-c", "-overlay", overlay, "-o", binary, pkg).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("bug %s does not compile: %w\n%s", b.Name, err, text)
 	}
-	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.timeout=5m", "-test.run="+tests)
+	cmd := exec.CommandContext(ctx, binary, "-test.v", "-test.timeout=3m", "-test.run="+tests)
 	cmd.Dir = filepath.Join(root, pkg)
 	cmd.Env = append(os.Environ(), "DBPAIR_REQUIRE_MYSQLD=1", "DBPAIR_CHECKSUM_RUNS="+runs)
 	text, err := cmd.CombinedOutput()

@@ -214,7 +214,8 @@ func testNoLockIsHeldLonger(w *world) {
 			}
 			began := time.Now()
 			killed := r.guard(holder) // and its holder does nothing any more
-			w.exec("UPDATE l.t SET n = n + 1 WHERE id = 7")
+			w.exec("SET SESSION lock_wait_timeout = 5", "SET SESSION innodb_lock_wait_timeout = 5", "UPDATE l.t SET n = n + 1 WHERE id = 7",
+				"SET SESSION lock_wait_timeout = DEFAULT", "SET SESSION innodb_lock_wait_timeout = DEFAULT")
 			if took := time.Since(began); took > 10*options.MaxLockTime {
 				t.Errorf("a write took %v", took)
 			}
