@@ -10,6 +10,9 @@ var (
 	// ErrSessionLost: sessions were ended by a member, as a promotion does, or
 	// the network went. Resume once the roles are known.
 	ErrSessionLost = errors.New("session with a member lost")
+	// ErrBadRequest: what is asked for cannot be done, or there is no such thing; the
+	// message says what to ask for instead. It would fail again.
+	ErrBadRequest = errors.New("bad request")
 	// ErrNotReplicating: the passive does not apply what the primary writes.
 	ErrNotReplicating = errors.New("passive does not replicate")
 )

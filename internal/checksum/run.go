@@ -28,11 +28,11 @@ const program = "dbpair-checksum"
 func Run(ctx context.Context, options Options) (Report, error) {
 	options = options.withDefaults()
 	if err := options.validate(); err != nil {
-		return Report{}, fmt.Errorf("checksum: %w", err)
+		return Report{}, fmt.Errorf("checksum: %w: %w", ErrBadRequest, err)
 	}
 	filter, err := newFilter(options)
 	if err != nil {
-		return Report{}, fmt.Errorf("checksum: %w", err)
+		return Report{}, fmt.Errorf("checksum: %w: %w", ErrBadRequest, err)
 	}
 	r := &run{Options: options, filter: filter, book: newBook(options)}
 	err = r.connect()
@@ -139,9 +139,9 @@ func (r *run) listTables(ctx context.Context) ([]tablesql.Size, error) {
 	if err != nil {
 		return nil, err
 	}
-	tables := slices.DeleteFunc(all, func(t tablesql.Size) bool { return !r.filter.has(t.TableName) })
-	if r.Table != nil && len(tables) == 0 {
-		return nil, fmt.Errorf("table %s: not on the primary; give schema.table as it is spelled there", *r.Table)
+	tables, err := r.chosen(ctx, all)
+	if err != nil {
+		return nil, err
 	}
 	slices.SortStableFunc(tables, func(a, b tablesql.Size) int { return cmp.Compare(b.Bytes, a.Bytes) })
 	r.book.plan(tables)

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -31,6 +30,12 @@ func (s *session) checksumCommand() *cobra.Command {
 		Example: "  kubectl dbpair checksum shop --wait\n  kubectl dbpair checksum shop --table app.orders --values",
 		Args:    onePair,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("table") {
+				var err error
+				if table, err = parseTable(table); err != nil {
+					return err
+				}
+			}
 			c, err := s.connect()
 			if err != nil {
 				return err
@@ -62,8 +67,9 @@ func (s *session) repairCommand() *cobra.Command {
 		Example: "  kubectl dbpair repair shop --table app.orders --dry-run --wait\n  kubectl dbpair repair shop --table app.orders --confirm shop/12 --wait",
 		Args:    onePair,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !strings.Contains(strings.Trim(w.target, "."), ".") {
-				return errors.New("name the table: --table <schema>.<table>")
+			var err error
+			if w.target, err = parseTable(w.target); err != nil {
+				return err
 			}
 			c, err := s.connect()
 			if err != nil {

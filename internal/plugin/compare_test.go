@@ -38,10 +38,16 @@ func TestChecksumAndRepairMakeOperations(t *testing.T) {
 			PairRef: shop, Type: v1alpha1.OperationRepair, Confirm: "shop/12", Repair: &v1alpha1.RepairParameters{Table: "app.t"}}},
 		"a repair, by a script": {args: "repair shop --table app.t --confirm shop/12", want: &v1alpha1.OperationSpec{
 			PairRef: shop, Type: v1alpha1.OperationRepair, Confirm: "shop/12", Repair: &v1alpha1.RepairParameters{Table: "app.t"}}},
-		"a repair, not confirmed":        {args: "repair shop --table app.t", typed: "yes\n", says: "not confirmed"},
-		"a repair at another epoch":      {args: "repair shop --table app.t --confirm shop/11", says: "the pair is at shop/12"},
-		"a repair of nothing":            {args: "repair shop", says: "name the table"},
-		"a repair without a schema":      {args: "repair shop --table t", says: "name the table"},
+		"a repair, not confirmed":   {args: "repair shop --table app.t", typed: "yes\n", says: "not confirmed"},
+		"a repair at another epoch": {args: "repair shop --table app.t --confirm shop/11", says: "the pair is at shop/12"},
+		"a repair of nothing":       {args: "repair shop", says: "name the table"},
+		"a repair without a schema": {args: "repair shop --table t", says: "name the table"},
+		"a comparison of a schema":  {args: "checksum shop --table app", says: "whole schemas are compared by spec.checksum.include"},
+		"a comparison of a pattern": {args: "checksum shop --table app.*", says: "is a pattern"},
+		"a comparison of nothing":   {args: "checksum shop --table=", says: "name the table"},
+		"a table without its flag":  {args: "checksum shop app.orders", says: "name one pair"},
+		"a repair of a quoted table": {args: "repair shop --dry-run --table `app`.`t`", want: &v1alpha1.OperationSpec{
+			PairRef: shop, Type: v1alpha1.OperationRepair, Repair: &v1alpha1.RepairParameters{Table: "app.t", DryRun: true}}},
 		"a comparison of an unknown one": {args: "checksum web", says: "no DatabasePair"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -68,6 +74,54 @@ func TestChecksumAndRepairMakeOperations(t *testing.T) {
 				t.Errorf("made (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What people type for a table, and what comes of it: the table, or an error that says what
+// to type instead.
+func TestTablesAsTheyAreTyped(t *testing.T) {
+	for typed, c := range map[string]struct{ want, says string }{
+		"app.orders":           {want: "app.orders"},
+		" app.orders ":         {want: "app.orders"},
+		"`app`.`orders`":       {want: "app.orders"},
+		"app.`orders`":         {want: "app.orders"},
+		"`a``b`.`c d`":         {want: "a`b.c d"},
+		"app.`with.dot`":       {want: "app.with.dot"},
+		"app.`a*?,;'`":         {want: "app.a*?,;'"},
+		"":                     {says: "name the table: --table takes one table, <schema>.<table>"},
+		"   ":                  {says: "name the table"},
+		"orders":               {says: "name the table with its schema"},
+		"`orders`":             {says: "whole schemas are compared by spec.checksum.include"},
+		".orders":              {says: "the schema is missing"},
+		"app.":                 {says: "the table's name is missing"},
+		"`app`.":               {says: "the table's name is missing"},
+		"app.orders.id":        {says: `".id" follows the table's name`},
+		"app.orders.":          {says: "follows the table's name"},
+		"`app`.`orders`x":      {says: `"x" follows the table's name`},
+		"`app`x.orders":        {says: `".orders" follows the table`},
+		"app.*":                {says: "is a pattern: spec.checksum.include takes those"},
+		"app.order?":           {says: "is a pattern"},
+		"*.orders":             {says: "is a pattern"},
+		"app.orders,app.lines": {says: "takes one table"},
+		"app.orders app.lines": {says: "takes one table"},
+		"app.orders;":          {says: "takes one table"},
+		"'app.orders'":         {says: "goes in backquotes"},
+		`"app"."orders"`:       {says: "goes in backquotes"},
+		"`app.orders`":         {says: "name the table with its schema"},
+		"`app.v2`.orders":      {says: "a schema with a dot"},
+		"`app.orders":          {says: "a backquote is not closed"},
+		"app.`orders":          {says: "a backquote is not closed"},
+	} {
+		got, err := parseTable(typed)
+		if c.says == "" {
+			if err != nil || got != c.want {
+				t.Errorf("%q: %q, %v; want %q", typed, got, err, c.want)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "spec.checksum.include") && !strings.Contains(err.Error(), "app.orders") {
+			t.Errorf("%q: %q, %v; want an error that says %q and what to type", typed, got, err, c.says)
+		}
 	}
 }
 

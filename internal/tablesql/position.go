@@ -2,8 +2,10 @@ package tablesql
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -49,11 +51,45 @@ func (s *Session) Role(ctx context.Context) (Role, error) {
 	return Role{UUID: row[0], ReadOnly: row[1] == "1", Source: row[2], Applying: row[3] == "ON"}, nil
 }
 
+// Failure is why a member's applier stopped; Number is zero while it has not.
+type Failure struct {
+	Number  int
+	Message string
+}
+
+// Numbers of the errors at which a strict applier stops and a lenient one goes on.
+const (
+	noSuchRow    = 1032
+	duplicateRow = 1062
+)
+
+// IsAboutRowOf reports whether the applier stopped at a row of the table that is missing or
+// there already.
+func (f Failure) IsAboutRowOf(name TableName) bool {
+	return (f.Number == noSuchRow || f.Number == duplicateRow) && strings.Contains(f.Message, " event on table "+name.String()+"; ")
+}
+
+// ApplierFailure reads why the applier of the channel stopped.
+func (s *Session) ApplierFailure(ctx context.Context) (Failure, error) {
+	var failure Failure
+	// With several workers the others stop because of the first: its error is the one.
+	err := s.Rows(ctx, `SELECT LAST_ERROR_NUMBER, LAST_ERROR_MESSAGE FROM performance_schema.replication_applier_status_by_worker w
+		JOIN performance_schema.replication_applier_status a USING (CHANNEL_NAME)
+		WHERE CHANNEL_NAME = '' AND LAST_ERROR_NUMBER <> 0 AND a.SERVICE_STATE = 'OFF'
+		ORDER BY LAST_ERROR_NUMBER IN (1032, 1062) DESC, LAST_ERROR_TIMESTAMP LIMIT 1`, func(row []sql.RawBytes) (err error) {
+		failure.Message = string(row[1])
+		failure.Number, err = strconv.Atoi(string(row[0]))
+		return err
+	})
+	return failure, err
+}
+
 // Pressure is how busy a member is.
 type Pressure struct {
 	// Lag is the age of the oldest received transaction that is not applied.
 	Lag time.Duration
-	// Running counts sessions of others that are in a statement.
+	// Running counts sessions of clients that are in a statement and do not wait in
+	// it: for the passive's acknowledgement, for the disk at a commit, for a lock.
 	Running int
 	// History is the length of InnoDB's history list.
 	History int64
@@ -67,7 +103,8 @@ func (s *Session) Pressure(ctx context.Context) (Pressure, error) {
 				FROM performance_schema.replication_applier_status_by_worker WHERE CHANNEL_NAME = ''), 0)))
 			FROM performance_schema.replication_connection_status WHERE CHANNEL_NAME = ''),
 		(SELECT COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_COMMAND NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
-			AND CONNECTION_TYPE IS NOT NULL AND PROCESSLIST_USER <> `+Text(s.member.User)+`),
+			AND CONNECTION_TYPE IS NOT NULL AND PROCESSLIST_USER NOT LIKE 'dbpair\_%'
+			AND COALESCE(LOWER(PROCESSLIST_STATE), '') NOT LIKE 'waiting%'),
 		(SELECT COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len')`)
 	if err != nil {
 		return Pressure{}, err

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 const (
@@ -119,6 +121,9 @@ func (m *Member) login(ctx context.Context) (*Session, error) {
 	m.mu.Unlock()
 	return &Session{Conn: conn, ID: id, member: m}, nil
 }
+
+// MemberName is whose session it is.
+func (s *Session) MemberName() pair.MemberName { return s.member.Member }
 
 // Release ends the session's transaction and keeps the session for another
 // user. One that holds table locks or that somebody may be about to kill has to

@@ -72,6 +72,21 @@ func List(ctx context.Context, s *Session) ([]Size, error) {
 	return list, err
 }
 
+// IsSystemSchema reports whether the schema is mysqld's own.
+func IsSystemSchema(name string) bool {
+	return strings.Contains(systemSchemas, "'"+strings.ToLower(name)+"'")
+}
+
+// IsView reports whether the name is that of a view.
+func IsView(ctx context.Context, s *Session, name TableName) (bool, error) {
+	row, err := s.Row(ctx, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_TYPE LIKE '%VIEW' AND TABLE_SCHEMA = "+
+		Text(name.Schema)+" AND TABLE_NAME = "+Text(name.Name))
+	if err != nil {
+		return false, err
+	}
+	return row[0] != "0", nil
+}
+
 // Load reads a table's definition. ErrTableChanged when there is no such table.
 func Load(ctx context.Context, s *Session, name TableName) (*Table, error) {
 	t := &Table{TableName: name}
