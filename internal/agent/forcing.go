@@ -93,7 +93,25 @@ func (f *forcing) grant(ctx context.Context, operation string, limit time.Durati
 		a.log.Info("the applier forces rows through", "operation", operation, "limit", limit)
 	}
 	a.state.bump()
-	return nil
+	return f.goOn(ctx, operation)
+}
+
+// goOn starts an applier that stopped at a row that is missing or there already: mysqld
+// starts strict, also in the middle of a repair. Nothing is skipped without the repair
+// knowing: it compares its table, and all others that were written to, afterwards.
+func (f *forcing) goOn(ctx context.Context, operation string) error {
+	const noSuchRow, duplicateRow = 1032, 1062
+	status, err := f.a.ops.Status(ctx)
+	if err != nil {
+		return err
+	}
+	failure := status.Channel.ApplierError
+	if !status.Channel.Configured || status.Channel.ApplierRunning || failure.Number != noSuchRow && failure.Number != duplicateRow {
+		return nil
+	}
+	f.a.log.Info("starting the applier, which had stopped at a row of a repair", "operation", operation,
+		"errno", failure.Number, "error", plain(failure.Message))
+	return f.a.ops.StartApplier(ctx)
 }
 
 // end makes the applier strict. With an operation it does so only if that one has the

@@ -119,8 +119,8 @@ func (w *work) run(ctx context.Context) error {
 	defer cancel()
 	if errors.Is(err, checksum.ErrRolesChanged) {
 		result = jobapi.Result{Outcome: jobapi.RolesChanged, Message: err.Error()}
-	} else if errors.Is(err, ErrForGood) {
-		result = jobapi.Result{Outcome: jobapi.Failed, Message: err.Error()}
+	} else if errors.Is(err, ErrForGood) || errors.Is(err, checksum.ErrBadRequest) {
+		result = jobapi.Result{Outcome: jobapi.Failed, Message: clip(err.Error(), 1000)}
 	}
 	if result.Outcome == "" {
 		w.note(err)
@@ -132,7 +132,7 @@ func (w *work) run(ctx context.Context) error {
 	if werr := w.board.write(last, c); werr != nil {
 		return errors.Join(err, werr)
 	}
-	if result.Outcome == jobapi.RolesChanged || errors.Is(err, ErrForGood) {
+	if err != nil { // it would fail again
 		return fmt.Errorf("%w: %s", ErrForGood, result.Message)
 	}
 	return nil
@@ -201,27 +201,40 @@ func (w *work) compare(ctx context.Context) (jobapi.Result, any, error) {
 	if err != nil {
 		return jobapi.Result{}, nil, err
 	}
+	var report checksum.Report
+	err = w.persist(ctx, func() (err error) {
+		report, err = checksum.Run(ctx, o)
+		w.mu.Lock()
+		o.Resume = w.state
+		w.mu.Unlock()
+		return err
+	})
+	if err != nil {
+		return jobapi.Result{}, nil, err
+	}
+	return checksumResult(report), report, nil
+}
+
+// persist does what a member's restart may interrupt again, a few times.
+func (w *work) persist(ctx context.Context, do func() error) error {
 	gap := firstGap
 	for attempt := 1; ; attempt++ {
-		report, err := checksum.Run(ctx, o)
+		err := do()
 		if err == nil {
-			return checksumResult(report), report, nil
+			return nil
 		}
 		again := errors.Is(err, checksum.ErrSessionLost) || errors.Is(err, checksum.ErrNotReplicating)
 		if !again || attempt == attempts || ctx.Err() != nil {
-			return jobapi.Result{}, nil, err
+			return err
 		}
 		w.Log.Info("going on after a pause", "reason", err.Error(), "pause", gap)
 		w.note(err)
 		select {
 		case <-ctx.Done():
-			return jobapi.Result{}, nil, ctx.Err()
+			return ctx.Err()
 		case <-time.After(gap):
 		}
 		gap *= 2
-		w.mu.Lock()
-		o.Resume = w.state
-		w.mu.Unlock()
 	}
 }
 
@@ -275,7 +288,11 @@ func (w *work) mend(ctx context.Context) (jobapi.Result, any, error) {
 		defer giveBack()
 	}
 	began := w.Now()
-	report, err := repair.Run(ctx, o)
+	var report repair.Report
+	err = w.persist(ctx, func() (err error) {
+		report, err = repair.Run(ctx, o)
+		return err
+	})
 	if err != nil {
 		return jobapi.Result{}, nil, err
 	}

@@ -82,11 +82,12 @@ func (b *batcher) repair(ctx context.Context, rows []checksum.Row) error {
 	if err != nil {
 		return err
 	}
-	began := b.Now()
-	err = b.leniently(ctx, keys, extra)
-	took := b.Now().Sub(began)
-	b.report.Lenient += took
-	b.report.LongestLenient = max(b.report.LongestLenient, took)
+	err = b.leniently(ctx, func(ctx context.Context) (string, error) {
+		if err := b.rewrite(ctx, keys, extra); err != nil {
+			return "", err
+		}
+		return b.writer.Executed(ctx)
+	})
 	if err != nil {
 		return err
 	}
@@ -167,8 +168,15 @@ func (b *batcher) versions(ctx context.Context, s *tablesql.Session, keys [][]st
 	return out, err
 }
 
-// leniently holds the passive's leniency around one transaction.
-func (b *batcher) leniently(ctx context.Context, keys [][]string, extra []version) (err error) {
+// leniently holds the passive's leniency until it has applied the transactions that write
+// returns.
+func (b *batcher) leniently(ctx context.Context, write func(context.Context) (string, error)) (err error) {
+	began := b.Now()
+	defer func() {
+		took := b.Now().Sub(began)
+		b.report.Lenient += took
+		b.report.LongestLenient = max(b.report.LongestLenient, took)
+	}()
 	if err := b.Leniency.Hold(ctx, leaseTime); err != nil {
 		return fmt.Errorf("make the passive lenient: %w", err)
 	}
@@ -179,10 +187,7 @@ func (b *batcher) leniently(ctx context.Context, keys [][]string, extra []versio
 			err = errors.Join(err, fmt.Errorf("end the passive's leniency, which ends by itself in %s: %w", leaseTime, failed))
 		}
 	}()
-	if err := b.rewrite(ctx, keys, extra); err != nil {
-		return err
-	}
-	set, err := b.writer.Executed(ctx)
+	set, err := write(ctx)
 	if err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func (r *run) refusals(ctx context.Context) ([]string, error) {
 func (r *run) refusalsOn(ctx context.Context, s *tablesql.Session, primary bool) (reasons []string, err error) {
 	table, err := tablesql.Load(ctx, s, r.Table)
 	if errors.Is(err, tablesql.ErrTableChanged) {
-		return []string{"there is no such table on both members"}, nil
+		return []string{fmt.Sprintf("there is no such table on %s: give <schema>.<table> as the primary spells it, and make it on both members first", s.MemberName())}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (r *run) refusalsOn(ctx context.Context, s *tablesql.Session, primary bool)
 	case table.Engine != "InnoDB":
 		reasons = append(reasons, "its engine is "+table.Engine+", which has no transactions")
 	case table.Key == nil || !table.Key.IsPrimary():
-		reasons = append(reasons, "it has no primary key: the passive would not find the rows")
+		reasons = append(reasons, "it has no primary key, so that the passive would not find the rows: add one by ALTER TABLE … ADD PRIMARY KEY on the primary, or seed the passive anew")
 	case !table.Key.IsExact():
 		reasons = append(reasons, "its primary key has floating point numbers, which cannot be named exactly")
 	}

@@ -15,7 +15,8 @@ import (
 type Leniency interface {
 	// Hold sets replica_exec_mode=IDEMPOTENT on the passive until d has
 	// passed or Release is called, whichever comes first, and returns once it
-	// is in force. Called again it extends. Whoever holds it restores STRICT
+	// is in force. An applier that stopped at a row that is missing or there
+	// already is started again. Called again it extends. Whoever holds it restores STRICT
 	// by itself, whatever becomes of the caller.
 	Hold(ctx context.Context, d time.Duration) error
 	// Release restores STRICT and returns once it is in force. It is

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ func TestOnAPair(t *testing.T) {
 		"repairs are refused with reasons":         testRepairsAreRefusedWithReasons,
 		"nothing is written unless saved":          testNothingIsWrittenUnlessSaved,
 		"tables forced through are compared again": testTablesForcedThroughAreComparedAgain,
+		"a repair goes on after a restart":         testARepairGoesOnAfterThePassiveWasRestarted,
 	} {
 		t.Run(name, func(t *testing.T) { test(&world{t, w.a, w.b, w.onA, w.onB}) })
 	}
@@ -121,18 +123,32 @@ func (w *world) endpoint(i *mysqldtest.Instance, name, user string) checksum.End
 // leniency sets the variable on the passive as its agent would.
 type leniency struct {
 	w            *world
+	mu           sync.Mutex
 	held, ended  int
 	before, fail func() error
+	// starts an applier that had stopped, as the agent does.
+	starts bool
+}
+
+func (l *leniency) holds() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.held
 }
 
 func (l *leniency) Hold(ctx context.Context, _ time.Duration) error {
+	l.mu.Lock()
 	l.held++
+	l.mu.Unlock()
 	if l.fail != nil {
 		return l.fail()
 	}
 	_, err := l.w.onB.ExecContext(ctx, "SET GLOBAL replica_exec_mode = IDEMPOTENT")
 	if err == nil && l.before != nil {
 		err = l.before()
+	}
+	if err == nil && l.starts {
+		err = l.w.b.Ops.StartApplier(ctx)
 	}
 	return err
 }

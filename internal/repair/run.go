@@ -2,6 +2,7 @@ package repair
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,6 +35,9 @@ func Run(ctx context.Context, options Options) (Report, error) {
 		err = r.all(ctx)
 	}
 	r.disconnect()
+	if errors.Is(err, tablesql.ErrKilled) && !errors.Is(err, checksum.ErrRolesChanged) {
+		err = fmt.Errorf("%w: %w", checksum.ErrSessionLost, err)
+	}
 	if err != nil {
 		return r.report, fmt.Errorf("repair of %s: %w", options.Table, err)
 	}
@@ -99,6 +103,9 @@ func (r *run) all(ctx context.Context) error {
 		r.report.Result, r.report.Reasons = Refused, reasons
 		return nil
 	}
+	if err := r.goOn(ctx); err != nil {
+		return err
+	}
 	for pass := 1; ; pass++ {
 		r.progress = Progress{Pass: pass}
 		r.step(Comparing)
@@ -122,6 +129,40 @@ func (r *run) all(ctx context.Context) error {
 	return r.recheckOthers(ctx)
 }
 
+// goOn helps an applier that stopped at a row of this table: a passive that was restarted
+// in the middle of a repair is strict again, with a transaction of the repair before it.
+// Whatever is forced through now is compared afterwards, as in a repair that nothing
+// happened to; it is not known what was forced through by one that has died.
+func (r *run) goOn(ctx context.Context) error {
+	passive, err := r.passive.Session(ctx)
+	if err != nil {
+		return err
+	}
+	defer passive.Close()
+	failure, err := passive.ApplierFailure(ctx)
+	if err != nil || failure.Number == 0 {
+		return err
+	}
+	if r.DryRun || !failure.IsAboutRowOf(r.Table) {
+		return fmt.Errorf("%w: the applier of %s is stopped: error %d: %s", checksum.ErrNotReplicating, r.Passive.Member, failure.Number, failure.Message)
+	}
+	r.Log.Info("the passive stopped at a row of this table, going on from there", "table", r.Table.String(), "error", failure.Message)
+	primary, err := r.primary.Session(ctx)
+	if err != nil {
+		return err
+	}
+	defer primary.Close()
+	b := &batcher{run: r, primary: primary, passive: passive}
+	before, err := b.writes(ctx)
+	if err != nil {
+		return err
+	}
+	if err := b.leniently(ctx, func(ctx context.Context) (string, error) { return primary.Executed(ctx) }); err != nil {
+		return err
+	}
+	return b.noteTouched(ctx, before)
+}
+
 // judge sets the result and reports whether there is nothing more to do.
 func (r *run) judge(found checksum.TableReport, pass, rows int) (done bool) {
 	result := &r.report.Result
@@ -132,7 +173,7 @@ func (r *run) judge(found checksum.TableReport, pass, rows int) (done bool) {
 	case found.State == checksum.Skipped:
 		*result = StillDifferent
 		r.report.Reasons = append(r.report.Reasons, "it cannot be compared again: "+found.Reason)
-	case found.State == checksum.Consistent && r.report.Written > 0:
+	case found.State == checksum.Consistent && (r.report.Written > 0 || r.report.Lenient > 0):
 		*result = Repaired
 	case found.State == checksum.Consistent:
 		*result = NothingToDo
