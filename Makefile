@@ -142,3 +142,8 @@ bench-failover: ## Fault to first acknowledged write: figures for docs/benchmark
 bench-checksum: ## Comparisons of two real mysqlds: BENCH_NARROW, BENCH_WIDE rows (10,000,000 and 500,000)
 	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 \
 	go test -tags bench -count=1 -timeout 180m -v -run TestBenchChecksum ./test/bench/checksum
+
+.PHONY: bench-digest
+bench-digest: ## Where a comparison's processor time goes: statements of one real mysqld, in microseconds a row
+	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 BENCH_NARROW=$(or $(BENCH_NARROW),500000) BENCH_WIDE=$(or $(BENCH_WIDE),100000) \
+	go test -tags bench -count=1 -timeout 60m -v -run TestBenchDigest ./test/bench/checksum
