@@ -3,6 +3,7 @@ package checksum
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,9 +13,12 @@ import (
 const (
 	// watchEvery is how often the members are looked at.
 	watchEvery = 250 * time.Millisecond
-	// calmLooks is how many looks in a row must be calm before a run goes on
-	// at full speed: a single look at Threads_running says little.
+	// calmLooks is how many looks in a row must be calmer before a run goes on
+	// faster: a single look at who runs says little.
 	calmLooks = 8
+	// steadyShare is the share of one session's time that is used, in percent,
+	// while few clients run.
+	steadyShare = 50
 	// longestPause bounds a pause while busy.
 	longestPause = 5 * time.Second
 )
@@ -25,7 +29,9 @@ type level int
 const (
 	// free: all sessions read.
 	free level = iota
-	// busy: one chunk at a time, with pauses.
+	// steady: one chunk at a time, with short pauses.
+	steady
+	// busy: one chunk at a time, with long pauses.
 	busy
 	// shut: nothing is read.
 	shut
@@ -40,7 +46,8 @@ type gate struct {
 
 	mu      sync.Mutex
 	level   level
-	calm    int
+	looks   [calmLooks]level // the last ones, but for shut
+	looked  int
 	history bool // snapshots should be given up
 	changed chan struct{}
 	since   time.Time
@@ -94,20 +101,23 @@ func (g *gate) set(found pairOf[tablesql.Pressure]) {
 	case g.MaxHistory > 0 && history > g.MaxHistory:
 		next, why = shut, fmt.Sprintf("InnoDB's history list has %d entries", history)
 	case g.MaxThreadsRunning > 0 && running > g.MaxThreadsRunning:
-		next, why = busy, "members are busy"
+		next = busy
+	case g.MaxThreadsRunning > 0 && running > 0:
+		next = steady
 	}
 	g.mu.Lock()
-	if next == free && g.level == busy {
-		if g.calm++; g.calm < calmLooks {
-			next, why = busy, "members are busy"
-		}
-	} else {
-		g.calm = 0
+	if next != shut {
+		g.looks[g.looked%calmLooks] = next
+		g.looked++
+		next = slices.Max(g.looks[:])
+	}
+	if next == busy {
+		why = "members are busy"
 	}
 	g.history = g.MaxHistory > 0 && history > g.MaxHistory
 	if next != g.level {
 		now := g.now()
-		if g.level != free {
+		if g.level > steady {
 			g.slowed += now.Sub(g.since)
 		}
 		g.level, g.since = next, now
@@ -139,7 +149,7 @@ func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 		switch now {
 		case free:
 			return func() {}, ctx.Err()
-		case busy:
+		case steady, busy:
 			select {
 			case <-ctx.Done():
 				return nil, ctx.Err()
@@ -161,12 +171,16 @@ func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// pause makes took the BusyShare of the time, and ends when the load does.
+// pause makes took its share of the time, and ends when the load does.
 func (g *gate) pause(ctx context.Context, took time.Duration) {
+	share := g.BusyShare
+	if now, _ := g.see(); now == steady {
+		share = max(share, steadyShare)
+	}
 	if g.BusyShare < 1 {
 		return
 	}
-	timer := time.NewTimer(min(took*time.Duration(100-g.BusyShare)/time.Duration(g.BusyShare), longestPause))
+	timer := time.NewTimer(min(took*time.Duration(100-share)/time.Duration(share), longestPause))
 	defer timer.Stop()
 	for {
 		now, changed := g.see()
@@ -183,14 +197,14 @@ func (g *gate) pause(ctx context.Context, took time.Duration) {
 	}
 }
 
-// throttled is the time that the gate was not free.
+// throttled is the time that the gate was busy or shut.
 func (g *gate) throttled() time.Duration {
 	if g == nil {
 		return 0
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.level != free {
+	if g.level > steady {
 		return g.slowed + g.now().Sub(g.since)
 	}
 	return g.slowed
