@@ -28,6 +28,7 @@ var digests = []struct{ name, query string }{
 	{"XOR of SHA2, in chunks: what is used", "SELECT COUNT(*), HEX(BIT_XOR(UNHEX(SHA2(text,224)))) FROM table where"},
 	{"SHA2 of GROUP_CONCAT of a chunk", "SELECT /*+ SET_VAR(group_concat_max_len=100000000) */ COUNT(*), SHA2(GROUP_CONCAT(text SEPARATOR ''),224) FROM table where"},
 	{"the bounds of chunks by LIMIT 1 OFFSET", "SELECT id FROM table where ORDER BY id LIMIT 1 OFFSET 19999"},
+	{"bounds and XOR of SHA2 at once, by a derived table", "SELECT COUNT(*), BIT_XOR(h), MAX(id) FROM (SELECT id, UNHEX(SHA2(text,224)) h FROM table where ORDER BY id LIMIT 20000) d"},
 	{"all rows to the client", "SELECT columns FROM table where"},
 }
 
