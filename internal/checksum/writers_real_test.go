@@ -123,18 +123,23 @@ func testWritesAreNoDifferences(w *world) {
 	options := w.options()
 	options.Include, options.SkipSchemaDrift = []string{"w"}, true
 	options.Throttle.MaxLag = time.Minute
-	aligned, compared, restarts := 0, 0, 0
+	aligned, compared, skipped := 0, 0, 0
 	var longest time.Duration
 	runs := runsUnderWrites(t)
 	for i := range runs {
 		options.LockAttempts = []int{DefaultLockAttempts, -1, 1}[i%3]
 		report := w.compare(options)
 		for _, table := range report.Tables {
-			if table.State != Consistent {
+			switch table.State {
+			case Different:
 				t.Fatalf("run %d: %+v", i, table)
+			case Skipped: // on a machine so busy that the passive is late each time it is asked
+				t.Logf("run %d: %+v", i, table)
+				skipped++
+				continue
+			case Consistent:
 			}
 			compared++
-			restarts += table.Restarts
 			if table.Aligned {
 				aligned++
 			}
@@ -145,7 +150,10 @@ func testWritesAreNoDifferences(w *world) {
 	if err := load.failed.Load(); err != nil {
 		t.Errorf("a writer failed: %v", *err)
 	}
-	t.Logf("%d runs, %d tables compared, %d under the table lock; %d writes, the slowest %v; longest lock %v", runs, compared, aligned, count, slowest, longest)
+	t.Logf("%d runs, %d tables compared, %d given up, %d under the table lock; %d writes, the slowest %v; longest lock %v", runs, compared, skipped, aligned, count, slowest, longest)
+	if skipped > compared/10 {
+		t.Errorf("%d of %d tables were given up", skipped, skipped+compared)
+	}
 	if aligned == 0 || aligned == compared {
 		t.Errorf("%d of %d comparisons were aligned: both ways should have been taken", aligned, compared)
 	}
