@@ -46,6 +46,13 @@ up() {
   stage "client image" client
   "$HACK/cluster.sh" load "$cluster"
   "$HACK/cluster.sh" load "$cluster" "$failpoint_image" "$client_image" "$old_image"
+  renew
+}
+
+# An operator that an earlier run left behind is of the image that the tag named then.
+renew() {
+  eval "$("$HACK/cluster.sh" env "$cluster")"
+  kubectl rollout restart deployment --namespace dbpair-system --selector app.kubernetes.io/name=dbpair 2>/dev/null || true
 }
 
 case $command in
