@@ -29,7 +29,8 @@ var betweenRules = []rule{
 type course struct {
 	to      *Member
 	grounds authority.Grounds
-	// deleteOld: the last holder's pod is deleted, and its deletion accepted, first.
+	// deleteOld: the last holder's pod is deleted, and its deletion accepted, first. So is
+	// any other pod that the Service led to.
 	deleteOld bool
 	// ackFence: to must have stopped receiving and applied everything first.
 	ackFence bool
@@ -157,10 +158,10 @@ func (l *look) prepare(c course) []Step {
 	} else if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {
 		steps = append(steps, Cease{Subject: c.to.subject()})
 	}
-	if c.deleteOld && l.oldPodStands() && !l.leadsTo(l.last) {
+	if s, stands := l.standing(c); stands && !l.leadsTo(l.member(s.Member)) {
 		// Not beside the step that leads the Service away: an operator that ends between the
 		// two would leave the Service with a pod that is gone.
-		steps = append(steps, DeletePod{Subject: fencing.SubjectOf(l.rec.LastHolder.Holder)})
+		steps = append(steps, DeletePod{Subject: s})
 	}
 	if !c.to.Pod.Fenced {
 		steps = append(steps, AddFinalizer{Subject: c.to.subject()})
@@ -176,28 +177,8 @@ func (l *look) ackAbout() []fencing.Subject {
 	return []fencing.Subject{fencing.SubjectOf(l.rec.LastHolder.Holder)}
 }
 
-// leadsTo: the Service leads to this member's present pod.
-func (l *look) leadsTo(m *Member) bool {
-	s := l.Service
-	return s.Reading == Read && s.Member == m.Name && m.Pod.Labels[EpochLabel(s.Epoch)] == string(s.Leads) && m.Pod.IP != ""
-}
-
-// oldPodStands: the last holder's pod is there, or was not read, and its deletion has
-// not been accepted.
-func (l *look) oldPodStands() bool {
-	pod := l.last.Pod
-	switch pod.Reading {
-	case Missing:
-		return false
-	case Read:
-		return pod.UID == l.rec.LastHolder.Holder.PodUID && !pod.Deleting
-	case Unread, Malformed:
-	}
-	return true
-}
-
 func (l *look) prepared(c course) bool {
-	if !c.to.heard() || !c.to.Pod.Fenced || c.deleteOld && l.oldPodStands() {
+	if _, stands := l.standing(c); stands || !c.to.heard() || !c.to.Pod.Fenced {
 		return false
 	}
 	if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {

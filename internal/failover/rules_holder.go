@@ -136,16 +136,17 @@ func releaseEndedPod(l *look) (Plan, bool) {
 }
 
 // releaseStrayPod: a pod that got the finalizer because it was about to be appointed, was
-// not, and is being deleted. Nobody waits for its end, and its next pod waits for it.
+// not, and is being deleted. Nobody waits for its end, and its next pod waits for it. One
+// that was the primary's, and in whose place a person adopted the other member, ends first.
 func releaseStrayPod(l *look) (Plan, bool) {
 	for i := range l.Members {
 		m := &l.Members[i]
 		held := m.Pod.UID == l.rec.Holder.PodUID
 		if l.rec.Holder.Nobody() {
-			held = l.rec.LastHolder != nil && m.Pod.UID == l.rec.LastHolder.Holder.PodUID
+			held = l.rec.LastHolder != nil && m.Pod.UID == l.rec.LastHolder.Holder.PodUID || m.ledTo() && !m.Pod.Ended.Terminated
 		}
 		if m.Pod.Reading == Read && m.Pod.Fenced && m.Pod.Deleting && !held {
-			return act(fmt.Sprintf("the pod of %s is being deleted and was never appointed", m.Name), RemoveFinalizer{Subject: m.subject()})
+			return act(fmt.Sprintf("the pod of %s is being deleted, and its end is not waited for", m.Name), RemoveFinalizer{Subject: m.subject()})
 		}
 	}
 	return no()

@@ -57,6 +57,7 @@ type apiServer struct {
 	opsList []*operationObject
 	backup  *backup
 	ever    bool // a Lease was ever made
+	led     *pod // to whose mysqld the Service led last
 }
 
 // backup is what an etcd restore brings back.
@@ -181,6 +182,7 @@ func (a *apiServer) point(p failover.PointService) error {
 	a.w.tracef("Service: epoch %d leads to the %s of %s", p.Epoch, p.Leads, p.Member)
 	if p.Leads == failover.LeadsOpen {
 		a.w.checkRouting(p)
+		a.led = a.endpoint()
 	}
 	return nil
 }

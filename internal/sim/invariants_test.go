@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/authority"
@@ -84,8 +85,13 @@ func (w *world) acked(s *mysqld, t int) {
 	}
 }
 
-// checkRouting: no write of the Service leads to mysqld while another one can answer.
+// checkRouting: no write of the Service leads to mysqld while another one can answer, nor
+// before the deletion of the pod that it led to before was accepted. A store that was restored
+// behind the back of everybody who knew better takes the memory of that with it.
 func (w *world) checkRouting(p failover.PointService) {
+	if led := w.api.led; led != nil && !w.blind && led != w.api.endpoint() && !led.deleting && slices.Contains(w.api.pods[:], led) {
+		w.violate("routing", "the Service leads to %s at epoch %d, and pod %s/%s, to which it led before, was not deleted", p.Member, p.Epoch, led.member.name, led.uid)
+	}
 	for _, m := range w.members {
 		for _, a := range m.boxes {
 			if serves(a.mysqld) && m.name != p.Member && !w.excused() {
