@@ -5,13 +5,17 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/test/e2e/harness"
 )
 
 // TestDoubts: somebody other than the operator changes what says who may be primary, as
@@ -22,6 +26,7 @@ func TestDoubts(t *testing.T) {
 		{name: "Lease deleted", inject: deleteLease, want: staysPut, doubt: failover.RuleAuthorityMissing},
 		{name: "Lease of an earlier time", inject: restoreLease, want: failsOver, doubt: failover.RuleAuthorityRolledBack},
 		{name: "Lease that names the other member", inject: rewriteLease, want: staysPut, doubt: failover.RuleAuthorityChangedByOthers},
+		{name: "Lease that names the other member, who is adopted", inject: adoptTheOther, want: failsOver, doubt: failover.RuleAuthorityChangedByOthers},
 		{name: "fenced by a person", inject: fenceByHand, want: either, doubt: failover.RuleFencedByPerson},
 	})
 }
@@ -77,8 +82,43 @@ func restoreLease(st *stage) (func(context.Context) error, error) {
 	return st.adopt(st.passive), nil
 }
 
-// rewriteLease appoints the passive by hand, without any proof. The Service never led to
-// it, so the former primary is the one to go on with.
+// adoptTheOther appoints the passive by hand and adopts its data: the pod that the Service
+// led to is deleted before the Service leads to the other mysqld, which the watch of routes
+// checks. What the former primary has beyond is not acknowledged, and kept until given up.
+func adoptTheOther(st *stage) (func(context.Context) error, error) {
+	if _, err := rewriteLease(st); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error {
+		if err := st.adopt(st.passive)(ctx); err != nil {
+			return err
+		}
+		if err := st.in(ctx).awaitFailover(); err != nil {
+			return err
+		}
+		kept := false
+		err := harness.Eventually(ctx, failedWithin, "the former primary to follow, or to be held", func(ctx context.Context) error {
+			object, err := st.pair.Object(ctx)
+			if err != nil {
+				return err
+			}
+			for _, c := range object.Status.Conditions {
+				kept = kept || strings.Contains(c.Message, "data is kept as it is") || strings.Contains(c.Message, "rewound or seeded anew")
+			}
+			if !kept && !meta.IsStatusConditionTrue(object.Status.Conditions, v1alpha1.ConditionFailoverReady) {
+				return harness.NotYet("%s", harness.Conditions(object))
+			}
+			return nil
+		})
+		if err == nil && kept {
+			err = st.copyAnew(ctx)
+		}
+		return err
+	}, nil
+}
+
+// rewriteLease appoints the passive by hand, without any proof, and adopts the former
+// primary, to which the Service leads.
 func rewriteLease(st *stage) (func(context.Context) error, error) {
 	pod, err := st.pair.Pod(st.ctx, st.passive)
 	if err != nil {

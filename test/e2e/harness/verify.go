@@ -20,6 +20,10 @@ type Run struct {
 	Recorder *Recorder
 	// Frozen are the times in which a member's machine stood still, which the cases add.
 	Frozen []history.Frozen
+	// GivenUp says which acknowledged writes a person gave up by a verb that warns of it:
+	// those have to be gone, and no others may. MustLose: there are some.
+	GivenUp  func(history.Attempt) bool
+	MustLose bool
 	// LeaseDuration and SafetyMargin of the pair.
 	LeaseDuration, SafetyMargin time.Duration
 
@@ -123,8 +127,15 @@ func (r *Run) checkRows(ctx context.Context) error {
 		return err
 	}
 	var errs []error
-	if lost := history.Lost(r.all.Attempts, rows); len(lost) > 0 {
+	lost, back := history.Judge(r.all.Attempts, rows, r.GivenUp)
+	if len(lost) > 0 {
 		errs = append(errs, fmt.Errorf("%d acknowledged writes are LOST, the first: %+v", len(lost), lost[0]))
+	}
+	if len(back) > 0 {
+		errs = append(errs, fmt.Errorf("%d writes that were given up are there again, the first: %+v", len(back), back[0]))
+	}
+	if r.MustLose && len(history.Lost(r.all.Attempts, rows)) == 0 {
+		errs = append(errs, errors.New("no acknowledged write was given up, so that nothing was tried"))
 	}
 	if phantoms := history.Phantoms(r.all.Attempts, rows); len(phantoms) > 0 {
 		errs = append(errs, fmt.Errorf("%d rows that nobody sent, such as %+v", len(phantoms), phantoms[0]))

@@ -32,6 +32,29 @@ func TestLost(t *testing.T) {
 	}
 }
 
+func TestWhatWasGivenUpIsGoneAndNothingElse(t *testing.T) {
+	attempts := []Attempt{
+		{Key: Key{1, 1}, Done: 1}, {Key: Key{1, 2}, Done: 2}, {Key: Key{1, 3}, Done: 3}, {Key: Key{1, 4}, Done: 4, Error: "refused"},
+	}
+	givenUp := func(a Attempt) bool { return a.Done >= 2 }
+	cases := map[string]struct {
+		rows       map[Key]bool
+		givenUp    func(Attempt) bool
+		lost, back int
+	}{
+		"exactly that is gone":       {map[Key]bool{{1, 1}: true}, givenUp, 0, 0},
+		"one more is gone":           {map[Key]bool{}, givenUp, 1, 0},
+		"one of it is there":         {map[Key]bool{{1, 1}: true, {1, 3}: true}, givenUp, 0, 1},
+		"a refused one says nothing": {map[Key]bool{{1, 1}: true, {1, 4}: true}, givenUp, 0, 0},
+		"nothing was given up":       {map[Key]bool{{1, 1}: true}, nil, 2, 0},
+	}
+	for name, c := range cases {
+		if lost, back := Judge(attempts, c.rows, c.givenUp); len(lost) != c.lost || len(back) != c.back {
+			t.Errorf("%s: lost %v, back %v", name, lost, back)
+		}
+	}
+}
+
 func TestOverlaps(t *testing.T) {
 	a := func(from, to Stamp) Interval { return Interval{Member: "a", From: from, To: to} }
 	b := func(from, to Stamp) Interval { return Interval{Member: "b", From: from, To: to} }

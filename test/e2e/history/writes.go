@@ -50,6 +50,22 @@ func Lost(attempts []Attempt, rows map[Key]bool) []Attempt {
 	return lost
 }
 
+// Judge tells acknowledged writes that are lost from those that somebody gave up, and which
+// of the latter are there all the same. Without givenUp none was.
+func Judge(attempts []Attempt, rows map[Key]bool, givenUp func(Attempt) bool) (lost, back []Attempt) {
+	for _, a := range Lost(attempts, rows) {
+		if givenUp == nil || !givenUp(a) {
+			lost = append(lost, a)
+		}
+	}
+	for _, a := range attempts {
+		if givenUp != nil && a.Acknowledged() && givenUp(a) && rows[a.Key] {
+			back = append(back, a)
+		}
+	}
+	return lost, back
+}
+
 // Phantoms are rows that no client ever sent.
 func Phantoms(attempts []Attempt, rows map[Key]bool) []Key {
 	sent := make(map[Key]bool, len(attempts))

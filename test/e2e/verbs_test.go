@@ -1,0 +1,217 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/authority/lease"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/test/e2e/harness"
+	"github.com/dbpair/dbpair/test/e2e/history"
+)
+
+// TestForcedPromotion: the primary went on alone and is lost with its node. The ledger
+// forbids the other member, which lacks what was acknowledged meanwhile; only a person may
+// give that up, and exactly that is lost.
+func TestForcedPromotion(t *testing.T) {
+	runFaults(t, "forced", []fault{
+		{name: "solo primary lost with its node", inject: loseSoloNode, want: failsOver, doubt: failover.RuleNoTrustedCopy},
+	})
+}
+
+// TestConfirmedDeath: in Async the end of an authority that ran out is no proof, and a
+// node that is gone gives no other. A person who has made sure says so.
+func TestConfirmedDeath(t *testing.T) {
+	runFaults(t, "confirmed", []fault{
+		{name: "node gone for good", inject: loseNodeForGood, want: failsOver, doubt: failover.RuleAwaitingProof},
+	}, func(*scene) string { return "durability: {mode: Async}" })
+}
+
+// loseSoloNode cuts the passive off until the primary goes on alone, and then kills the
+// primary's node before the passive could receive what was written since.
+func loseSoloNode(st *stage) (func(context.Context) error, error) {
+	heal, err := cutPeer(true)(st)
+	if err != nil {
+		return heal, err
+	}
+	st.must(harness.Eventually(st.ctx, failedWithin, st.primary+" alone in the ledger", func(context.Context) error {
+		record, err := lease.Parse(st.lease())
+		if err != nil || record.Ledger.State != authority.Solo {
+			return harness.NotYet("ledger %s, %v", record.Ledger.State, err)
+		}
+		return nil
+	}))
+	if err := st.run.Clients.AwaitAcks(st.ctx, failedWithin, 200); err != nil {
+		return heal, err
+	}
+	restart, err := killNode(st)
+	if err := errors.Join(err, heal(st.ctx)); err != nil {
+		return restart, err
+	}
+	return func(ctx context.Context) error {
+		err := st.giveUp(ctx, true)
+		if err == nil {
+			err = st.force(ctx, "force-promote", st.passive, v1alpha1.OperationForcePromote)
+		}
+		return errors.Join(err, st.comeBackAnew(ctx, restart))
+	}, nil
+}
+
+// loseNodeForGood kills the primary's node.
+func loseNodeForGood(st *stage) (func(context.Context) error, error) {
+	restart, err := killNode(st)
+	if err != nil {
+		return restart, err
+	}
+	return func(ctx context.Context) error {
+		err := st.giveUp(ctx, false)
+		if err == nil {
+			err = st.force(ctx, "confirm-dead", st.primary, v1alpha1.OperationConfirmDead)
+		}
+		if err == nil {
+			err = st.provenBy(ctx, fencing.HumanAck)
+		}
+		return errors.Join(err, st.comeBackAnew(ctx, restart))
+	}, nil
+}
+
+// giveUp notes which acknowledged writes the passive lacks, now that nobody writes: those,
+// and no others, may be lost. some: there must be such.
+func (st *stage) giveUp(ctx context.Context, some bool) error {
+	out, err := st.pair.SQL(ctx, st.passive, "SELECT w, s FROM app.e2e_writes")
+	if err != nil {
+		return err
+	}
+	there := map[history.Key]bool{}
+	for line := range strings.Lines(out) {
+		var k history.Key
+		if _, err := fmt.Sscan(line, &k.Writer, &k.Seq); err != nil {
+			return fmt.Errorf("row %q of %s: %w", line, st.passive, err)
+		}
+		there[k] = true
+	}
+	until := harness.Now()
+	st.run.GivenUp = func(a history.Attempt) bool { return a.Done < until && !there[a.Key] }
+	st.run.MustLose = some
+	return nil
+}
+
+// force refuses to be confirmed by what another epoch says, by the plugin's word and by the
+// operator's, and then does what the verb says.
+func (st *stage) force(ctx context.Context, verb, target string, kind v1alpha1.OperationType) error {
+	before, err := st.pair.Object(ctx)
+	if err != nil {
+		return err
+	}
+	wrong := fmt.Sprintf("%s/%d", st.pair.Name, before.Status.Epoch+7)
+	if out, err := cluster.Plugin(ctx, st.namespace, verb, st.pair.Name, target, "--confirm", wrong); err == nil {
+		return fmt.Errorf("%s was confirmed by %s: %s", verb, wrong, out)
+	}
+	op := &v1alpha1.DatabasePairOperation{
+		ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace, Name: st.pair.Name + "-wrong-" + verb},
+		Spec: v1alpha1.OperationSpec{
+			PairRef: v1alpha1.PairReference{Name: st.pair.Name}, Type: kind, Target: target, Reason: "a test", Confirm: wrong,
+		},
+	}
+	if err := cluster.Create(ctx, op); err != nil {
+		return err
+	}
+	if err := st.awaitOperation(ctx, op.Name, v1alpha1.OperationFailed, kind); err != nil {
+		return err
+	}
+	if now, err := st.pair.Object(ctx); err != nil {
+		return err
+	} else if now.Status.Epoch != before.Status.Epoch {
+		return fmt.Errorf("an operation with a wrong confirmation moved the epoch from %d to %d", before.Status.Epoch, now.Status.Epoch)
+	}
+	if err := st.verb(ctx, verb, st.pair.Name, target); err != nil {
+		return err
+	}
+	if err := st.in(ctx).awaitFailover(); err != nil {
+		return err
+	}
+	return st.awaitOperation(ctx, "", v1alpha1.OperationSucceeded, kind)
+}
+
+// in is the stage with another context.
+func (st *stage) in(ctx context.Context) *stage {
+	next := *st
+	scene := *st.scene
+	scene.ctx = ctx
+	next.scene = &scene
+	return &next
+}
+
+// awaitOperation waits until the operation of this name, or any of this type, has this phase.
+func (st *stage) awaitOperation(ctx context.Context, name string, phase v1alpha1.OperationPhase, kind v1alpha1.OperationType) error {
+	return harness.Eventually(ctx, failedWithin, fmt.Sprintf("%s %s", kind, phase), func(ctx context.Context) error {
+		operations, err := st.pair.Operations(ctx)
+		if err != nil {
+			return err
+		}
+		for _, o := range operations {
+			if o.Spec.Type == kind && o.Status.Phase == phase && (name == "" || name == o.Name) {
+				return nil
+			}
+		}
+		return harness.NotYet("none among %d operations", len(operations))
+	})
+}
+
+// provenBy: the record of the failover names this proof.
+func (st *stage) provenBy(ctx context.Context, kind fencing.Kind) error {
+	return harness.Eventually(ctx, failedWithin, "a failover proven by "+string(kind), func(ctx context.Context) error {
+		operations, err := st.pair.Operations(ctx)
+		if err != nil {
+			return err
+		}
+		for _, o := range operations {
+			if o.Spec.Type == v1alpha1.OperationFailover && o.Status.Proof == string(kind) && o.Status.To == st.passive {
+				return nil
+			}
+		}
+		return harness.NotYet("none among %d operations", len(operations))
+	})
+}
+
+// comeBackAnew boots the node. What its member holds is kept until a person gives it up, as
+// docs/operations.md says: claim and pod are deleted, and the member is copied anew.
+func (st *stage) comeBackAnew(ctx context.Context, restart func(context.Context) error) error {
+	if err := restart(ctx); err != nil {
+		return err
+	}
+	held := harness.Eventually(ctx, 3*time.Minute, "the data of "+st.primary+" to be kept", func(ctx context.Context) error {
+		object, err := st.pair.Object(ctx)
+		if err != nil {
+			return err
+		}
+		for _, c := range object.Status.Conditions {
+			if strings.Contains(c.Message, st.primary) && strings.Contains(c.Message, "data is kept as it is") {
+				return nil
+			}
+		}
+		return harness.NotYet("%s", harness.Conditions(object))
+	})
+	return errors.Join(held, st.copyAnew(ctx))
+}
+
+// copyAnew gives up what the former primary holds.
+func (st *stage) copyAnew(ctx context.Context) error {
+	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: st.namespace, Name: name} }
+	return errors.Join(
+		client.IgnoreNotFound(cluster.Delete(ctx, &corev1.PersistentVolumeClaim{ObjectMeta: meta("data-" + st.primary)})),
+		client.IgnoreNotFound(cluster.Delete(ctx, &corev1.Pod{ObjectMeta: meta(st.primary)})))
+}
