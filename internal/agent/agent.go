@@ -46,6 +46,7 @@ type Agent struct {
 	events chan authority.Event
 	memory chan memory
 	done   chan struct{} // closed by Exit
+	ended  sync.Once
 
 	machine *authority.Machine // of the loop only
 	ctx     context.Context    // of Run, for work that outlives a request

@@ -107,6 +107,11 @@ func (a *Agent) readVolume() (foundVolume, error) {
 		return found, err
 	}
 	found.identity, found.memory = id, memory
+	if memory.DataID != "" && id.DataID != "" && !id.Void && memory.DataID != id.DataID {
+		// A crash came between the name of new data and the machine's note of it: what is
+		// noted of an unclean end is about the data before. This was never open.
+		found.memory.OpenAt, found.memory.Touched = 0, false
+	}
 	found.remembered = remembered && (memory.DataID == id.DataID || memory.DataID == "") || !exists || id.DataID == ""
 	return found, nil
 }

@@ -91,8 +91,11 @@ func (a *Agent) effect(ctx context.Context, action authority.Action) {
 	case authority.Refuse:
 		a.deliver(act.ID, act)
 	case authority.Exit:
-		a.log.Info("agent ends")
-		close(a.done)
+		// The machine says so at every step from here on.
+		a.ended.Do(func() {
+			a.log.Info("agent ends")
+			close(a.done)
+		})
 	}
 }
 

@@ -48,7 +48,7 @@ func (a *Agent) orderRewind(ctx context.Context, c agentapi.RewindCommand) (agen
 func (a *Agent) rewind(ctx context.Context, keep gtid.Set) {
 	err := a.tryRewind(ctx, keep)
 	a.vacate()
-	a.post(authority.DataReady{At: process.Now(), DataID: a.dataID(), EpochFile: true, Renewed: err == nil})
+	a.post(authority.DataReady{At: process.Now(), DataID: a.dataID(), EpochFile: err == nil, Renewed: err == nil})
 	if err != nil {
 		a.log.Error(err, "cannot rewind")
 		a.state.problem(agentapi.ProblemErrant, "the tail cannot be cut, the data is kept as it is: "+err.Error())

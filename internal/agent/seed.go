@@ -25,7 +25,7 @@ func (a *Agent) seed(ctx context.Context, command agentapi.SeedCommand) {
 	a.vacate()
 	if id := a.getIdentity(); err != nil && !id.Void && id.DataID != "" {
 		// Nothing was given up: the machine may go on with what is there.
-		a.post(authority.DataReady{At: process.Now(), DataID: id.DataID, EpochFile: true})
+		a.post(authority.DataReady{At: process.Now(), DataID: id.DataID})
 	}
 	if err == nil {
 		a.state.resolve(agentapi.ProblemSeedFailed)

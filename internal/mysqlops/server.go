@@ -168,6 +168,8 @@ func execEach(ctx context.Context, conn *sql.Conn, statements ...string) error {
 type fencePath struct {
 	db *sql.DB
 
+	warming sync.Mutex // of those who log in, one at a time
+
 	mu    sync.Mutex
 	conns []*sql.Conn
 }
@@ -178,7 +180,22 @@ func (f *fencePath) ready() int {
 	return len(f.conns)
 }
 
+// warm holds nothing that a fence needs while it logs in, since a login can hang.
 func (f *fencePath) warm(ctx context.Context) error {
+	f.warming.Lock()
+	defer f.warming.Unlock()
+	for missing := fenceSessions - f.living(ctx); missing > 0; missing-- {
+		conn, err := f.db.Conn(ctx)
+		if err != nil {
+			return preferContext(ctx, err)
+		}
+		f.giveBack([]*sql.Conn{conn})
+	}
+	return nil
+}
+
+// living drops the sessions that were lost and counts the others.
+func (f *fencePath) living(ctx context.Context) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.conns = slices.DeleteFunc(f.conns, func(conn *sql.Conn) bool {
@@ -188,14 +205,7 @@ func (f *fencePath) warm(ctx context.Context) error {
 		_ = conn.Close()
 		return true
 	})
-	for len(f.conns) < fenceSessions {
-		conn, err := f.db.Conn(ctx)
-		if err != nil {
-			return preferContext(ctx, err)
-		}
-		f.conns = append(f.conns, conn)
-	}
-	return nil
+	return len(f.conns)
 }
 
 // take hands out the sessions that are there; the caller owns them.
