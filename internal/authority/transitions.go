@@ -22,17 +22,16 @@ type ChangeName string
 
 // The changes. There are no others.
 const (
-	ChangeBootstrap     ChangeName = "Bootstrap"
-	ChangeNameData      ChangeName = "NameData"
-	ChangeForgetData    ChangeName = "ForgetData"
-	ChangeRevoke        ChangeName = "Revoke"
-	ChangeRecordEnd     ChangeName = "RecordEnd"
-	ChangeAppoint       ChangeName = "Appoint"
-	ChangeEnterSolo     ChangeName = "EnterSolo"
-	ChangeBeginJoining  ChangeName = "BeginJoining"
-	ChangeConcludeBoth  ChangeName = "ConcludeBoth"
-	ChangeAdopt         ChangeName = "Adopt"
-	ChangeLeaseDuration ChangeName = "LeaseDuration"
+	ChangeBootstrap    ChangeName = "Bootstrap"
+	ChangeNameData     ChangeName = "NameData"
+	ChangeForgetData   ChangeName = "ForgetData"
+	ChangeRevoke       ChangeName = "Revoke"
+	ChangeRecordEnd    ChangeName = "RecordEnd"
+	ChangeAppoint      ChangeName = "Appoint"
+	ChangeEnterSolo    ChangeName = "EnterSolo"
+	ChangeBeginJoining ChangeName = "BeginJoining"
+	ChangeConcludeBoth ChangeName = "ConcludeBoth"
+	ChangeAdopt        ChangeName = "Adopt"
 )
 
 // Change is one of the named changes of a record. Apply returns the changed copy, or an

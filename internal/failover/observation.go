@@ -64,14 +64,13 @@ type Settings struct {
 
 	LeaseDuration, SafetyMargin time.Duration
 
-	AutomaticFailover   bool
-	WarnAfter           time.Duration
-	DeadAfter           time.Duration
-	InitialDelay        time.Duration
-	ApplyTimeout        time.Duration
-	RestartInPlaceAfter time.Duration
-	MaxPerHour          int
-	PromoteOnAckFenced  bool
+	AutomaticFailover  bool
+	WarnAfter          time.Duration
+	DeadAfter          time.Duration
+	InitialDelay       time.Duration
+	ApplyTimeout       time.Duration
+	MaxPerHour         int
+	PromoteOnAckFenced bool
 	// AsyncAnyProof: in Async an expired authority is proof enough.
 	AsyncAnyProof bool
 	AsyncMaxLag   time.Duration

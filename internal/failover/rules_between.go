@@ -37,7 +37,7 @@ type course struct {
 	fact     string
 }
 
-// opening are the steps that every course begins with: the Service to the door of the
+// doorTo are the steps that every course begins with: the Service to the door of the
 // member that is meant.
 func (l *look) doorTo(m *Member) []Step {
 	if step, ok := l.pointTo(m, LeadsDoor); ok {

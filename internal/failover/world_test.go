@@ -23,7 +23,7 @@ func settings() failover.Settings {
 		Namespace: "ns", Name: "shop", UID: "pair-1", Lossless: true, ContinueAlone: true,
 		PassiveTimeout: 5 * time.Second, LeaseDuration: 6 * time.Second, SafetyMargin: time.Second,
 		AutomaticFailover: true, WarnAfter: 3 * time.Second, DeadAfter: 5 * time.Second, InitialDelay: time.Minute,
-		ApplyTimeout: 30 * time.Second, RestartInPlaceAfter: 10 * time.Second, MaxPerHour: 3,
+		ApplyTimeout: 30 * time.Second, MaxPerHour: 3,
 		AsyncMaxLag: 10 * time.Second, PassiveMaxLag: 10 * time.Second, AgentVersion: "v1",
 	}
 }

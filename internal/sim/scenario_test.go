@@ -44,7 +44,7 @@ func (s scenario) settings() failover.Settings {
 		Namespace: "ns", Name: "shop", UID: pairUID, Generation: 1, Lossless: s.lossless, ContinueAlone: s.continueAlone,
 		PassiveTimeout: s.passiveTimeout, LeaseDuration: s.lease, SafetyMargin: s.margin, AutomaticFailover: s.automatic,
 		WarnAfter: s.deadAfter / 2, DeadAfter: s.deadAfter, InitialDelay: 8 * time.Second, ApplyTimeout: s.applyTimeout,
-		RestartInPlaceAfter: s.restartInPlace, MaxPerHour: s.maxPerHour, PromoteOnAckFenced: s.ackFenced, AsyncAnyProof: s.asyncAny,
+		MaxPerHour: s.maxPerHour, PromoteOnAckFenced: s.ackFenced, AsyncAnyProof: s.asyncAny,
 		AsyncMaxLag: 10 * time.Second, PassiveMaxLag: 10 * time.Second, AgentVersion: "v1",
 	}
 }
