@@ -18,8 +18,9 @@ import (
 // a statement while the other goes on.
 const fenceSessions = 2
 
-// poolSessions bounds the sessions for everything but the fence.
-const poolSessions = 4
+// poolSessions bounds the sessions for everything but the fence. Heartbeats that wait for
+// their acknowledgement leave some for looks, and for what ends the waiting.
+const poolSessions = maxPendingHeartbeats + 4
 
 // nonceAttribute marks this agent's sessions in mysqld's own tables. Its value
 // is random per Server, so that no client can hide behind it.
