@@ -30,7 +30,7 @@ func testAnAlterWaitsForNoSnapshot(w *world) {
 		{"a copy, under the table lock", "ALTER TABLE l.t ADD COLUMN y INT, ALGORITHM=COPY", DefaultLockAttempts, 1},
 		{"a copy, without it", "ALTER TABLE l.t DROP COLUMN y, ALGORITHM=COPY", -1, 1},
 	} {
-		w.Run(one.name, func(t *testing.T) {
+		fine := w.Run(one.name, func(t *testing.T) {
 			w := w.on(t)
 			options := w.largeOptions()
 			options.LockAttempts = one.attempts
@@ -46,6 +46,9 @@ func testAnAlterWaitsForNoSnapshot(w *world) {
 				t.Errorf("want %d restarts or more: %+v", one.restarts, table)
 			}
 		})
+		if !fine {
+			return // what waits now would make the next wait as well
+		}
 	}
 }
 
