@@ -168,6 +168,57 @@ func TestServiceIsPointedOnlyFromWhatWasObserved(t *testing.T) {
 	}
 }
 
+// A detached Service says whose endpoints it has, until it is led anew; one that somebody
+// else took the selector from says nothing.
+func TestServiceIsDetachedAndLedAnew(t *testing.T) {
+	p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "db", UID: "p1"}}
+	c := newClient(t, resources.NewClientService(p, resources.Route{Member: "shop-0", Epoch: 2, Mode: resources.RouteOpen}))
+	name := types.NamespacedName{Namespace: "db", Name: "shop"}
+	s := Services{Client: c, Name: name}
+	read := func() *corev1.Service {
+		svc := &corev1.Service{}
+		if err := c.Get(t.Context(), name, svc); err != nil {
+			t.Fatal(err)
+		}
+		return svc
+	}
+	step := failover.DetachService{Version: read().ResourceVersion, From: shop0}
+	if err := s.Detach(t.Context(), step); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Detach(t.Context(), step); !errors.Is(err, execute.ErrConflict) {
+		t.Errorf("detached from a version that is gone: %v", err)
+	}
+	svc := read()
+	if len(svc.Spec.Selector) != 0 || len(svc.Spec.Ports) != 1 {
+		t.Errorf("selector %v, ports %v", svc.Spec.Selector, svc.Spec.Ports)
+	}
+	want := failover.Service{Reading: failover.Read, Version: svc.ResourceVersion, Epoch: -1, Detached: shop0.PodUID}
+	if diff := cmp.Diff(want, ObserveService(svc)); diff != "" {
+		t.Errorf("observed (-want +got):\n%s", diff)
+	}
+	delete(svc.Annotations, resources.AnnotationDetached)
+	if got := ObserveService(svc); got.Detached != "" {
+		t.Errorf("a Service that somebody took the selector from is observed as %+v", got)
+	}
+	if err := s.Point(t.Context(), failover.PointService{Version: read().ResourceVersion, Epoch: 3, Leads: failover.LeadsOpen, Member: "shop-1"}); err != nil {
+		t.Fatal(err)
+	}
+	svc = read()
+	want = failover.Service{
+		Reading: failover.Read, Version: svc.ResourceVersion, Epoch: 3, Leads: failover.LeadsOpen, PortLeads: failover.LeadsOpen, Member: "shop-1",
+	}
+	if diff := cmp.Diff(want, ObserveService(svc)); diff != "" {
+		t.Errorf("led anew (-want +got):\n%s", diff)
+	}
+	if _, there := svc.Annotations[resources.AnnotationDetached]; there {
+		t.Error("the annotation stayed")
+	}
+	if svc.Labels[resources.LabelSkipMirror] != "true" {
+		t.Error("without its label the cluster copies the endpoints while the Service is detached")
+	}
+}
+
 func TestPodFactsSayNothingThatTheKubeletDidNot(t *testing.T) {
 	asked := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	deleting := func(pod *corev1.Pod) {

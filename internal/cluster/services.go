@@ -29,28 +29,39 @@ var _ execute.Services = Services{}
 // Point implements execute.Services: one write of selector and port, conditional on the
 // version that was observed.
 func (s Services) Point(ctx context.Context, p failover.PointService) error {
+	return s.change(ctx, p.Version, func(svc *corev1.Service) {
+		resources.SetRoute(svc, resources.Route{Member: p.Member, Epoch: p.Epoch, Mode: resources.RouteMode(p.Leads)})
+	})
+}
+
+// Detach implements execute.Services.
+func (s Services) Detach(ctx context.Context, d failover.DetachService) error {
+	return s.change(ctx, d.Version, func(svc *corev1.Service) { resources.Detach(svc, d.From.PodUID) })
+}
+
+func (s Services) change(ctx context.Context, version string, f func(*corev1.Service)) error {
 	svc := &corev1.Service{}
 	if err := s.Client.Get(ctx, s.Name, svc); err != nil {
 		return fmt.Errorf("read Service %s: %w", s.Name, err)
 	}
-	if svc.ResourceVersion != p.Version {
-		return fmt.Errorf("service %s is at version %s, observed was %s: %w", s.Name, svc.ResourceVersion, p.Version, execute.ErrConflict)
+	if svc.ResourceVersion != version {
+		return fmt.Errorf("service %s is at version %s, observed was %s: %w", s.Name, svc.ResourceVersion, version, execute.ErrConflict)
 	}
 	svc = svc.DeepCopy()
-	resources.SetRoute(svc, resources.Route{Member: p.Member, Epoch: p.Epoch, Mode: resources.RouteMode(p.Leads)})
+	f(svc)
 	err := s.Client.Update(ctx, svc, client.FieldOwner(RouteManager))
 	if apierrors.IsConflict(err) {
 		return fmt.Errorf("service %s has changed: %w", s.Name, execute.ErrConflict)
 	}
 	if err != nil {
-		return fmt.Errorf("point Service %s: %w", s.Name, err)
+		return fmt.Errorf("write Service %s: %w", s.Name, err)
 	}
 	return nil
 }
 
 // ObserveService is the client Service as Decide wants it.
 func ObserveService(svc *corev1.Service) failover.Service {
-	out := failover.Service{Reading: failover.Read, Version: svc.ResourceVersion, Epoch: -1}
+	out := failover.Service{Reading: failover.Read, Version: svc.ResourceVersion, Epoch: -1, Detached: resources.DetachedFrom(svc)}
 	r, ok := resources.RouteOf(svc)
 	if !ok {
 		return out

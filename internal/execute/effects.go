@@ -69,10 +69,13 @@ type Witnesses interface {
 	Node(ctx context.Context, name string) (fencing.NodeFacts, error)
 }
 
-// Services points the client Service: selector and target port in one write that is
-// conditional on the resourceVersion.
+// Services leads the client Service. Each method is one write that is conditional on the
+// resourceVersion.
 type Services interface {
+	// Point writes selector and target port.
 	Point(ctx context.Context, p failover.PointService) error
+	// Detach takes the selector off and writes down whose endpoints stay.
+	Detach(ctx context.Context, d failover.DetachService) error
 }
 
 // Recorder keeps DatabasePairOperations. It never decides whether the act goes on: its

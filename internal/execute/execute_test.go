@@ -41,6 +41,7 @@ type cluster struct {
 	covers   []agentapi.CoversReply
 	reply    func(agentapi.Command, fencing.Subject) agentapi.FenceReply
 	pod      fencing.PodFacts
+	refuses  error // what Detach ends in
 }
 
 func (c *cluster) do(what string) { c.did = append(c.did, what) }
@@ -149,6 +150,11 @@ func (c *cluster) Node(_ context.Context, name string) (fencing.NodeFacts, error
 func (c *cluster) Point(context.Context, failover.PointService) error {
 	c.do("point")
 	return nil
+}
+
+func (c *cluster) Detach(_ context.Context, d failover.DetachService) error {
+	c.do("detach from " + d.From.String())
+	return c.refuses
 }
 
 func (c *cluster) Operation(_ context.Context, n failover.OperationNote) error {
@@ -301,6 +307,34 @@ func TestTheServiceFollowsTheLabel(t *testing.T) {
 	}
 }
 
+func TestWhatIsInOrderEndsWithTheFirstThatFails(t *testing.T) {
+	for name, tc := range map[string]struct {
+		refuses error
+		want    []string
+	}{
+		"all of it":          {nil, []string{"detach from shop-0/p0", "delete shop-0/p0"}},
+		"nothing more of it": {execute.ErrConflict, []string{"detach from shop-0/p0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &cluster{refuses: tc.refuses}
+			r, o := setup(c)
+			step := failover.Together{Steps: []failover.Step{failover.InOrder{Steps: []failover.Step{
+				failover.DetachService{From: primary}, failover.DeletePod{Subject: primary},
+			}}}}
+			res, err := r.Run(t.Context(), o, failover.Plan{}, step)
+			if !errors.Is(err, tc.refuses) {
+				t.Fatalf("error %v, want %v", err, tc.refuses)
+			}
+			if diff := cmp.Diff(tc.want, c.did); diff != "" {
+				t.Errorf("done (-want +got):\n%s", diff)
+			}
+			if len(res.Parts) != len(tc.want) && tc.refuses == nil {
+				t.Errorf("the report has %d parts", len(res.Parts))
+			}
+		})
+	}
+}
+
 // Every step of the closed set runs, and has a failpoint before and after it; a crash
 // there lets nothing of what follows happen.
 func TestEveryStepHasItsFailpoints(t *testing.T) {
@@ -319,6 +353,8 @@ func TestEveryStepHasItsFailpoints(t *testing.T) {
 		failover.LabelPod{Subject: primary}, failover.PointService{Member: "shop-0", PodUID: "p0"},
 		failover.NoteOperation{Note: failover.OperationNote{Name: "op"}},
 		failover.Together{Steps: []failover.Step{failover.DeletePod{Subject: primary}}},
+		failover.DetachService{From: primary},
+		failover.InOrder{Steps: []failover.Step{failover.DetachService{From: primary}, failover.DeletePod{Subject: primary}}},
 	} {
 		all[s.Name()] = s
 	}

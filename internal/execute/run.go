@@ -45,7 +45,7 @@ type Result struct {
 	// Wrote is the record after a change of the authority; nil without one.
 	Wrote        *authority.Record
 	WroteVersion string
-	// Parts are the steps of a Together, each with what it came to.
+	// Parts are the steps of a Together or InOrder, each with what it came to.
 	Parts []Part
 }
 
@@ -149,10 +149,15 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 		return r.pods(ctx, step)
 	case failover.PointService:
 		return r.pointService(ctx, s)
+	case failover.DetachService:
+		err := r.Effects.Services.Detach(ctx, s)
+		return Result{Changed: err == nil}, err
 	case failover.NoteOperation:
 		return Result{Changed: true}, r.Effects.Recorder.Operation(ctx, s.Note)
 	case failover.Together:
 		return r.together(ctx, o, s)
+	case failover.InOrder:
+		return r.inOrder(ctx, o, s)
 	}
 	return Result{}, fmt.Errorf("no such step: %T", step)
 }
@@ -160,20 +165,11 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 func (r *Runner) together(ctx context.Context, o failover.Observation, t failover.Together) (Result, error) {
 	var funcs []func() error
 	results := make([]Result, len(t.Steps))
-	parts := make([]Part, len(t.Steps))
 	for i, step := range t.Steps {
 		funcs = append(funcs, func() error {
-			if err := r.point("Before" + string(step.Name())); err != nil {
-				return err
-			}
-			begin := r.Clock.Now()
-			res, err := r.dispatch(ctx, o, step)
-			results[i] = res
-			parts[i] = Part{Step: step, At: begin, Took: r.Clock.Now().Sub(begin), Pending: res.Pending}
-			if err != nil {
-				return fmt.Errorf("%s: %w", step.Name(), err)
-			}
-			return nil
+			var err error
+			results[i], err = r.part(ctx, o, step)
+			return err
 		})
 	}
 	run := r.Together
@@ -181,14 +177,48 @@ func (r *Runner) together(ctx context.Context, o failover.Observation, t failove
 		run = oneByOne
 	}
 	err := run(funcs)
-	out := Result{Parts: parts}
+	return joinedResults(results), err
+}
+
+// inOrder runs one after the other and stops at the first that fails.
+func (r *Runner) inOrder(ctx context.Context, o failover.Observation, s failover.InOrder) (Result, error) {
+	var results []Result
+	for _, step := range s.Steps {
+		res, err := r.part(ctx, o, step)
+		results = append(results, res)
+		if err != nil {
+			return joinedResults(results), err
+		}
+	}
+	return joinedResults(results), nil
+}
+
+// part runs one of several steps.
+func (r *Runner) part(ctx context.Context, o failover.Observation, step failover.Step) (Result, error) {
+	if err := r.point("Before" + string(step.Name())); err != nil {
+		return Result{}, err
+	}
+	begin := r.Clock.Now()
+	res, err := r.dispatch(ctx, o, step)
+	if len(res.Parts) == 0 {
+		res.Parts = []Part{{Step: step, At: begin, Took: r.Clock.Now().Sub(begin), Pending: res.Pending}}
+	}
+	if err != nil {
+		return res, fmt.Errorf("%s: %w", step.Name(), err)
+	}
+	return res, nil
+}
+
+func joinedResults(results []Result) Result {
+	var out Result
 	for _, res := range results {
+		out.Parts = append(out.Parts, res.Parts...)
 		out.Changed = out.Changed || res.Changed
 		if res.Pending != "" {
 			out.Pending = res.Pending
 		}
 	}
-	return out, err
+	return out
 }
 
 // oneByOne runs all, whatever becomes of one, but stops where a failpoint crashed.

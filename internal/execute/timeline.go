@@ -53,6 +53,8 @@ func about(step failover.Step) string {
 		return s.Subject.String()
 	case failover.Look:
 		return string(s.Member)
+	case failover.DetachService:
+		return "from " + s.From.String()
 	case failover.PointService:
 		where := "the door"
 		if s.Leads == failover.LeadsOpen {

@@ -26,11 +26,12 @@ func TestALineOfTheTimelineSaysWhatWasDoneToWhom(t *testing.T) {
 		message  string
 		decisive bool
 	}{
-		"a fence":            {Part{Step: failover.Fence{Subject: old}}, "Fence", "shop-0/p0", false},
-		"one that waits":     {Part{Step: failover.Fence{Subject: old}, Pending: "no answer"}, "Fence", "shop-0/p0: no answer", false},
-		"a revocation":       {Part{Step: failover.ChangeAuthority{From: revoked, Change: authority.Revoke{}}}, "Revoke", "from shop-0/p0, epoch 5", true},
-		"the Service's way":  {Part{Step: failover.PointService{Member: "shop-1", Leads: failover.LeadsOpen, Epoch: 6}}, "PointService", "to mysqld of shop-1 at epoch 6", true},
-		"and that to a door": {Part{Step: failover.PointService{Member: "shop-1", Leads: failover.LeadsDoor, Epoch: 5}}, "PointService", "to the door of shop-1 at epoch 5", true},
+		"a fence":             {Part{Step: failover.Fence{Subject: old}}, "Fence", "shop-0/p0", false},
+		"one that waits":      {Part{Step: failover.Fence{Subject: old}, Pending: "no answer"}, "Fence", "shop-0/p0: no answer", false},
+		"a revocation":        {Part{Step: failover.ChangeAuthority{From: revoked, Change: authority.Revoke{}}}, "Revoke", "from shop-0/p0, epoch 5", true},
+		"the Service's way":   {Part{Step: failover.PointService{Member: "shop-1", Leads: failover.LeadsOpen, Epoch: 6}}, "PointService", "to mysqld of shop-1 at epoch 6", true},
+		"that it is detached": {Part{Step: failover.DetachService{From: fencing.Subject{Member: "shop-0", PodUID: "p0"}}}, "DetachService", "from shop-0/p0", false},
+		"and that to a door":  {Part{Step: failover.PointService{Member: "shop-1", Leads: failover.LeadsDoor, Epoch: 5}}, "PointService", "to the door of shop-1 at epoch 5", true},
 		"an appointment names its proofs": {Part{Step: failover.ChangeAuthority{From: from, Change: authority.Appoint{
 			To: pair.Holder{Member: "shop-1", PodUID: "p1"}, Proofs: []fencing.Proof{proof},
 		}}}, "Appoint", "shop-1/p1, epoch 1, NeverHeld of shop-0/p0", true},

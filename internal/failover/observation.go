@@ -197,6 +197,9 @@ type Service struct {
 	Member pair.MemberName
 	// PortLeads is where its target port leads.
 	PortLeads Door
+	// Detached is the pod to whose mysqld port the endpoints still lead while the Service
+	// has no selector; empty when it has one.
+	Detached pair.PodUID
 }
 
 // History is what the operator remembers beside the authority. All of it may be lost.

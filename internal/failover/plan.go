@@ -122,15 +122,18 @@ const (
 	StepRemoveFinalizer StepName = "RemoveFinalizer"
 	StepLabelPod        StepName = "LabelPod"
 	StepPointService    StepName = "PointService"
+	StepDetachService   StepName = "DetachService"
 	StepNoteOperation   StepName = "NoteOperation"
 	StepTogether        StepName = "Together"
+	StepInOrder         StepName = "InOrder"
 )
 
 // StepNames lists every step.
 var StepNames = []StepName{
 	StepCreateAuthority, StepChangeAuthority, StepInitialise, StepSeed, StepRewind, StepFence, StepCease,
 	StepAckFence, StepLook, StepProvePod, StepProveNode, StepProveWord, StepBeginJoining, StepConcludeJoining,
-	StepDeletePod, StepAddFinalizer, StepRemoveFinalizer, StepLabelPod, StepPointService, StepNoteOperation, StepTogether,
+	StepDeletePod, StepAddFinalizer, StepRemoveFinalizer, StepLabelPod, StepPointService, StepDetachService,
+	StepNoteOperation, StepTogether, StepInOrder,
 }
 
 // Step is one thing to do. The set is closed: the types below.
@@ -227,10 +230,18 @@ type (
 		// Labelled: the pod has the label already.
 		Labelled bool
 	}
+	// DetachService takes the selector off the client Service: its endpoints stay as they
+	// are, whatever becomes of the pod they lead to.
+	DetachService struct {
+		Version string
+		From    fencing.Subject
+	}
 	// NoteOperation writes an operation's record.
 	NoteOperation struct{ Note OperationNote }
 	// Together are steps that do not depend on each other and may run at once.
 	Together struct{ Steps []Step }
+	// InOrder are steps each of which begins when the one before it has succeeded.
+	InOrder struct{ Steps []Step }
 )
 
 // Name implements Step.
@@ -291,7 +302,13 @@ func (LabelPod) Name() StepName { return StepLabelPod }
 func (PointService) Name() StepName { return StepPointService }
 
 // Name implements Step.
+func (DetachService) Name() StepName { return StepDetachService }
+
+// Name implements Step.
 func (NoteOperation) Name() StepName { return StepNoteOperation }
 
 // Name implements Step.
 func (Together) Name() StepName { return StepTogether }
+
+// Name implements Step.
+func (InOrder) Name() StepName { return StepInOrder }

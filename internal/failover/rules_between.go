@@ -50,10 +50,14 @@ func (l *look) doorTo(m *Member) []Step {
 // then the appointment.
 func (l *look) pursue(c course) Plan {
 	g := l.gather(c)
-	steps := distinct(slices.Concat(l.prepare(c), g.steps, l.doorTo(c.to)))
+	away := l.leadAway(c)
+	steps := distinct(slices.Concat(l.prepare(c), g.steps, away))
 	p := Plan{Kind: Acts, Fact: c.fact, Steps: together(steps), Missing: g.missing, After: g.after, Operation: l.courseNote(c)}
+	if d := l.refusedStill(); d > 0 && (p.After == 0 || d < p.After) {
+		p.After = d
+	}
 	if len(g.missing) == 0 && l.prepared(c) {
-		p.Steps = append([]Step{l.appoint(c, g.proofs)}, l.doorTo(c.to)...)
+		p.Steps = append([]Step{l.appoint(c, g.proofs)}, away...)
 		p.Operation.Epoch, p.Operation.Proof = l.e, proofNoted(g.proofs, l.rec)
 		if s := c.to.State.Server; s != nil {
 			p.Operation.GTIDs.Promoted = s.GTIDExecuted

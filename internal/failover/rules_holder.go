@@ -62,7 +62,7 @@ func (l *look) pointTo(m *Member, leads Door) (Step, bool) {
 // left to be written when it has.
 func (l *look) labelAhead(m *Member) (Step, bool) {
 	_, known := m.Pod.Labels[EpochLabel(l.e)]
-	if known || m != l.holder || m.Pod.IP == "" || m.Pod.UID == "" || l.holderGone() != "" || !l.atDoorOf(m) {
+	if known || m != l.holder || m.Pod.IP == "" || m.Pod.UID == "" || l.holderGone() != "" || !l.atDoorOf(m) && l.refusedStill() == 0 {
 		return nil, false
 	}
 	return LabelPod{Subject: m.subject(), Set: map[string]string{EpochLabel(l.e): string(LeadsOpen)}}, true
@@ -90,7 +90,11 @@ func serviceFollows(l *look) (Plan, bool) {
 	if target.Pod.IP == "" {
 		target, leads = l.other(target.Name), LeadsDoor
 	}
-	step, ok := l.pointTo(target, leads)
+	var step Step
+	ok := false
+	if leads == LeadsOpen || l.refusedStill() == 0 {
+		step, ok = l.pointTo(target, leads)
+	}
 	if !ok && leads == LeadsDoor {
 		if step, ok = l.labelAhead(target); ok {
 			leads = LeadsOpen
@@ -129,6 +133,9 @@ func finalizerOnHolder(l *look) (Plan, bool) {
 // so its finalizer has done its work.
 func releaseEndedPod(l *look) (Plan, bool) {
 	pod := l.passive.Pod
+	if l.opensSoon() {
+		return no()
+	}
 	if pod.Reading == Read && pod.Fenced {
 		return act(fmt.Sprintf("the pod of %s is not the primary's any more", l.passive.Name), RemoveFinalizer{Subject: l.passive.subject()})
 	}
@@ -155,6 +162,9 @@ func releaseStrayPod(l *look) (Plan, bool) {
 // labelsFollow keeps role, readability and epoch labels of both pods. The epoch's key
 // stays on the pod that the Service selects, and goes from every other one.
 func labelsFollow(l *look) (Plan, bool) {
+	if l.opensSoon() {
+		return no()
+	}
 	for i := range l.Members {
 		m := &l.Members[i]
 		if m.Pod.Reading != Read || m.Pod.UID == "" || m.Pod.Labels == nil {
@@ -211,6 +221,10 @@ func (l *look) fitForReads(m *Member) bool {
 	return lag >= 0 && time.Duration(lag)*time.Second <= l.Settings.PassiveMaxLag && m.State.Server.Applier.Running
 }
 
+// toldAtOnce is how long an appointed member has for reading so: whoever appoints it asks
+// it to, and the next look should be at its opening.
+const toldAtOnce = 300 * time.Millisecond
+
 func awaitOpening(l *look) (Plan, bool) {
 	m := l.holder
 	switch {
@@ -218,10 +232,15 @@ func awaitOpening(l *look) (Plan, bool) {
 		return no()
 	case !m.heard():
 		return wait("the agent of the primary %s does not answer (%s) %s", m.Name, m.Reach, m.Pod.Problem)
-	case l.hasData(m) && m.State.KnownEpoch < l.e && l.holderGone() == "":
+	case l.hasData(m) && m.State.KnownEpoch < l.e && l.holderGone() == "" && l.sinceHolder() >= toldAtOnce:
 		return act(fmt.Sprintf("%s may be open at epoch %d and has not read that", m.Name, l.e), Look{Member: m.Name})
 	}
-	return wait("%s may be open at epoch %d and is %s", m.Name, l.e, m.State.Phase)
+	p, ok := wait("%s may be open at epoch %d and is %s", m.Name, l.e, m.State.Phase)
+	p.After = l.refusedStill()
+	if left := toldAtOnce - l.sinceHolder(); left > 0 && (p.After == 0 || left < p.After) {
+		p.After = left
+	}
+	return p, ok
 }
 
 // soloEntry: the passive does not acknowledge. The trigger is the age of the oldest

@@ -94,6 +94,9 @@ func rewindTail(l *look) (Plan, bool) {
 	if !m.heard() || m.State.Phase != agentapi.PhaseHeld || m.State.DataID != l.rec.Data[m.Name] || m.State.DataID == "" {
 		return no()
 	}
+	if m.Pod.Deleting {
+		return no() // its next pod will start mysqld, this one does not any more
+	}
 	switch {
 	case m.State.KnownEpoch < l.e:
 		return act(fmt.Sprintf("%s waits to hear who is the primary", m.Name), Look{Member: m.Name})

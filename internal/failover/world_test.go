@@ -141,6 +141,10 @@ func stepNames(steps []failover.Step) []failover.StepName {
 			names = append(names, stepNames(t.Steps)...)
 			continue
 		}
+		if t, ok := s.(failover.InOrder); ok {
+			names = append(names, stepNames(t.Steps)...)
+			continue
+		}
 		names = append(names, s.Name())
 		if c, ok := s.(failover.ChangeAuthority); ok {
 			names[len(names)-1] = failover.StepName(c.Change.Name())

@@ -21,6 +21,12 @@ const (
 	LabelReadable = "dbpair.io/readable"
 	// LabelEpochPrefix is followed by an epoch; see Route.
 	LabelEpochPrefix = "epoch.dbpair.io/"
+	// LabelSkipMirror keeps the endpoints of the client Service from being copied a second
+	// time while it has no selector.
+	LabelSkipMirror = "endpointslice.kubernetes.io/skip-mirror"
+	// AnnotationDetached of the client Service without a selector is the UID of the pod that
+	// its endpoints still lead to.
+	AnnotationDetached = "dbpair.io/detached-from"
 	// AnnotationSettings of a pod names the mysqld settings it was made with.
 	AnnotationSettings = "dbpair.io/settings"
 	// FinalizerFence keeps the holder's pod object until the end of its process is seen.

@@ -28,7 +28,7 @@ const (
 // its ports belong to whoever executes the routing step.
 func ClientService(p *v1alpha1.DatabasePair) *corev1ac.ServiceApplyConfiguration {
 	svc := corev1ac.Service(p.Name, p.Namespace).
-		WithLabels(Labels(p.Name)).
+		WithLabels(clientServiceLabels(p.Name)).
 		WithOwnerReferences(owner(p)).
 		WithSpec(corev1ac.ServiceSpec().
 			WithType(corev1.ServiceType(p.Spec.Services.Primary.Type)).
@@ -45,7 +45,7 @@ func NewClientService(p *v1alpha1.DatabasePair, r Route) *corev1.Service {
 	svc := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: p.Name, Namespace: p.Namespace,
-			Labels:          Labels(p.Name),
+			Labels:          clientServiceLabels(p.Name),
 			Annotations:     maps.Clone(p.Spec.Services.Primary.Annotations),
 			OwnerReferences: []metav1.OwnerReference{OwnerReference(p)},
 		},
@@ -57,6 +57,31 @@ func NewClientService(p *v1alpha1.DatabasePair, r Route) *corev1.Service {
 	}
 	SetRoute(svc, r)
 	return svc
+}
+
+func clientServiceLabels(pairName string) map[string]string {
+	labels := Labels(pairName)
+	labels[LabelSkipMirror] = "true"
+	return labels
+}
+
+// Detach takes the selector off the Service. The cluster leaves its endpoints as they are
+// until SetRoute.
+func Detach(svc *corev1.Service, from pair.PodUID) {
+	svc.Spec.Selector = nil
+	if svc.Annotations == nil {
+		svc.Annotations = map[string]string{}
+	}
+	svc.Annotations[AnnotationDetached] = string(from)
+}
+
+// DetachedFrom is the pod that a detached Service's endpoints lead to; empty for a
+// Service that has a selector, or that somebody else took it from.
+func DetachedFrom(svc *corev1.Service) pair.PodUID {
+	if len(svc.Spec.Selector) > 0 {
+		return ""
+	}
+	return pair.PodUID(svc.Annotations[AnnotationDetached])
 }
 
 // SetRoute replaces the Service's whole selector and ports. A node port that the cluster
@@ -73,6 +98,7 @@ func SetRoute(svc *corev1.Service, r Route) {
 	}
 	svc.Spec.Ports = []corev1.ServicePort{port}
 	svc.Spec.Selector = routeSelector(svc.Name, r)
+	delete(svc.Annotations, AnnotationDetached)
 }
 
 func routeSelector(pairName string, r Route) map[string]string {

@@ -178,6 +178,9 @@ func (a *apiServer) point(p failover.PointService) error {
 	if a.service.Version != p.Version {
 		return execute.ErrConflict
 	}
+	if a.service.Detached != "" {
+		a.w.fired["attached to the "+string(p.Leads)]++
+	}
 	a.service = failover.Service{Reading: failover.Read, Version: a.bump(), Epoch: p.Epoch, Leads: p.Leads, PortLeads: p.Leads, Member: p.Member}
 	a.w.tracef("Service: epoch %d leads to the %s of %s", p.Epoch, p.Leads, p.Member)
 	if p.Leads == failover.LeadsOpen {
@@ -205,14 +208,40 @@ func (a *apiServer) remove(p *pod) {
 	}
 }
 
-// endpoint is the pod the Service leads to.
-func (a *apiServer) endpoint() *pod {
+func (a *apiServer) detach(d failover.DetachService) error {
+	if a.service.Version != d.Version {
+		return execute.ErrConflict
+	}
+	if p := a.behind(); p == nil || p.uid != d.From.PodUID {
+		a.w.violate("routing", "the Service is detached from %s and leads elsewhere", d.From)
+	}
+	a.service = failover.Service{Reading: failover.Read, Version: a.bump(), Epoch: -1, Detached: d.From.PodUID}
+	a.w.fired["detached"]++
+	a.w.tracef("Service: detached from %s", d.From)
+	return nil
+}
+
+// behind is the pod that is behind the Service, by its door or its mysqld.
+func (a *apiServer) behind() *pod {
+	s := a.service
 	for _, p := range a.pods {
-		if p != nil && p.labels[failover.EpochLabel(a.service.Epoch)] == string(a.service.Leads) && a.service.Leads == failover.LeadsOpen {
+		switch {
+		case p == nil:
+		case s.Detached != "" && p.uid == s.Detached:
+			return p
+		case s.Detached == "" && p.member.name == s.Member && p.labels[failover.EpochLabel(s.Epoch)] == string(s.Leads):
 			return p
 		}
 	}
 	return nil
+}
+
+// endpoint is the pod to whose mysqld the Service leads.
+func (a *apiServer) endpoint() *pod {
+	if a.service.Detached == "" && a.service.Leads != failover.LeadsOpen {
+		return nil
+	}
+	return a.behind()
 }
 
 func (a *apiServer) podView(m *memberSim) failover.Pod {

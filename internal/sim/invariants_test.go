@@ -163,6 +163,7 @@ func (w *world) checkCut(m *memberSim, before []int) {
 // T ago, by its own clock.
 func (w *world) watch() {
 	w.after(100*time.Millisecond, w.watch)
+	w.checkRefusal()
 	for _, m := range w.members {
 		for _, a := range m.boxes {
 			s := a.mysqld
@@ -175,6 +176,40 @@ func (w *world) watch() {
 			}
 		}
 	}
+}
+
+// checkRefusal: a detached Service leads to a pod that refuses clients, as long as there
+// is somebody who could lead them elsewhere. Nobody else takes a pod that is gone out of
+// its endpoints.
+func (w *world) checkRefusal() {
+	answers := func(p *pod) bool { return p != nil && p.agent != nil && p.member.node.up }
+	if w.api.service.Detached == "" || answers(w.api.behind()) || !w.couldLead(answers) {
+		w.mute = w.now
+		return
+	}
+	if w.now-w.mute > muteMost {
+		w.violate("mute", "the Service is detached, and the pod %s that it leads to has been gone for %s", w.api.service.Detached, w.now-w.mute)
+	}
+}
+
+// muteMost is what an operator may need to lead clients elsewhere, one API request and
+// one question to an agent that is not there included.
+const muteMost = 3 * time.Second
+
+// couldLead: some pod answers, and an operator is there and can reach the API server and
+// sees no doubt.
+func (w *world) couldLead(answers func(*pod) bool) bool {
+	if !answers(w.api.pods[0]) && !answers(w.api.pods[1]) || w.api.gate.stopped > 0 {
+		return false
+	}
+	for _, o := range w.ops {
+		cut := w.cut[o.site][siteAPI] > 0 || w.cut[siteAPI][o.site] > 0
+		unable := o.plan.Kind == failover.Doubts || o.plan.Rule == failover.RuleAuthorityUnreadable || o.plan.Rule == failover.RuleLookAgain
+		if o.leads && !cut && !unable && o.gate.stopped == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // alive: after the faults the pair accepts writes, or says what it doubts.

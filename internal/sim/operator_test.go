@@ -452,6 +452,10 @@ func (e podEffects) Point(_ context.Context, p failover.PointService) error {
 	return e.do(func() error { return e.o.w.api.point(p) })
 }
 
+func (e podEffects) Detach(_ context.Context, d failover.DetachService) error {
+	return e.do(func() error { return e.o.w.api.detach(d) })
+}
+
 func (e podEffects) Pod(_ context.Context, s fencing.Subject) (fencing.PodFacts, error) {
 	got, err := e.o.api(func() any {
 		for _, m := range e.o.w.members {

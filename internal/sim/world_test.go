@@ -76,6 +76,7 @@ type world struct {
 	topMember int
 	topHad    bitset
 	ackedAt   time.Duration
+	mute      time.Duration // when the Service was last not detached from a pod that is gone, or nobody could help it
 	acks      int
 
 	stray        *stray

@@ -25,7 +25,7 @@ type RouteWatch struct {
 	factory informers.SharedInformerFactory
 
 	mu      sync.Mutex
-	open    map[string]string // route key -> UID of the pod that carries it
+	open    map[string]string // route key and member -> UID of the pod that carries it
 	deleted map[string]int64  // pod UID -> resourceVersion at which its deletion was seen
 	moves   []move
 }
@@ -79,7 +79,7 @@ func (w *RouteWatch) pod(object any) {
 	defer w.mu.Unlock()
 	for key, value := range pod.Labels {
 		if r, ok := resources.ParseRouteLabel(key, value); ok && r.Mode == resources.RouteOpen {
-			w.open[key] = string(pod.UID)
+			w.open[key+" "+pod.Name] = string(pod.UID)
 		}
 	}
 	if pod.DeletionTimestamp != nil && w.deleted[string(pod.UID)] == 0 {
@@ -110,12 +110,13 @@ func (w *RouteWatch) route(object any) {
 		return
 	}
 	version, _ := strconv.ParseInt(service.ResourceVersion, 10, 64)
+	key := route.Key() + " " + string(route.Member)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n := len(w.moves); n > 0 && w.moves[n-1].key == route.Key() {
+	if n := len(w.moves); n > 0 && w.moves[n-1].key == key {
 		return
 	}
-	w.moves = append(w.moves, move{route.Key(), version, Now()})
+	w.moves = append(w.moves, move{key, version, Now()})
 }
 
 // Stop ends the watch and reports wrong orders. Only now, since two watches tell of their

@@ -1,0 +1,66 @@
+package failover
+
+import "time"
+
+// refusedFor is how long the client Service may go on leading to the former primary's pod
+// though nobody may be open: from when this process first saw the revocation, and once
+// more from the appointment. Twice this is less than what the agent of a pod that was
+// deleted stays for, three seconds, and leaves the proxies time to follow.
+//
+// Every change of the Service's endpoints keeps a node's kube-proxy from following the
+// next one for a second, by its defaults; the condition that a pod is being deleted is such a
+// change too. A failover that is done sooner than this changes them once.
+const refusedFor = time.Second
+
+// refuser is the last holder's member while its very pod refuses clients as fast as a door
+// would: the agent answers, has the address, and says that no mysqld runs. Nil otherwise.
+func (l *look) refuser() *Member {
+	last := l.rec.LastHolder
+	if last == nil {
+		return nil
+	}
+	m := l.member(last.Holder.Member)
+	switch {
+	case m == nil, m == l.holder, !m.heard(), m.Pod.UID != last.Holder.PodUID:
+		return nil
+	case m.Pod.IP == "", m.Pod.Ended.Terminated, m.State.Mysqld.Running:
+		return nil
+	}
+	return m
+}
+
+// refusedStill is how much longer the Service need not be led to a door, because it leads
+// to a pod that refuses clients just as fast; zero when it has to be. An operator that
+// has just begun counts anew, which the agent's own word bounds: without it there is no
+// refuser.
+func (l *look) refusedStill() time.Duration {
+	s, m := l.Service, l.refuser()
+	if m == nil || s.Reading != Read {
+		return 0
+	}
+	if s.Detached != m.Pod.UID && (!l.leadsTo(m) || s.Leads != LeadsOpen || s.PortLeads != LeadsOpen) {
+		return 0
+	}
+	since, ok := l.Evidence.Since(l.e)
+	if !ok {
+		return 0
+	}
+	return max(0, refusedFor-l.Now.Sub(since))
+}
+
+// leadAway are the steps that take clients away from the last holder on the way to c.to:
+// to the door, or, while its pod refuses them anyway, only what the one move to come needs.
+func (l *look) leadAway(c course) []Step {
+	if c.to == l.last || l.refusedStill() == 0 {
+		return l.doorTo(c.to)
+	}
+	// The label of the new epoch comes with the appointment: a pod that has one counts as
+	// led to.
+	if !c.deleteOld || !l.oldPodStands() || l.Service.Detached != "" {
+		return nil
+	}
+	// First the one, then the other: the deletion must not show in the endpoints, and an
+	// operator that ends between the two leaves them as they are.
+	old := l.last.subject()
+	return []Step{InOrder{Steps: []Step{DetachService{Version: l.Service.Version, From: old}, DeletePod{Subject: old}}}}
+}
