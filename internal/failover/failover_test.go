@@ -116,6 +116,10 @@ func TestRevocation(t *testing.T) {
 				f.ByOperator, f.Epoch, f.From = true, 2, m1
 				o.Operations = []failover.Operation{f}
 			}},
+		"a confirmed death whose word was used is finished": {from: steady, rule: "OperationFinished", kind: failover.Acts, steps: steps("NoteOperation"),
+			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m1, 1)} }},
+		"also when that member goes on": {from: steady, rule: "OperationFinished", kind: failover.Acts, steps: steps("NoteOperation"),
+			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m0, 1)} }},
 		"adopting after a rollback starts above what was seen": {from: steady, rule: "AdoptByPerson", kind: failover.Acts, steps: steps("Adopt"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[1].State.KnownEpoch = 9
@@ -194,6 +198,15 @@ func TestBetween(t *testing.T) {
 				o.Settings.Lossless = false
 				o.Now = t0.Add(time.Minute)
 				o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m0, 3)}
+			}},
+		"that it is used is noted first": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Fence", "NoteOperation"),
+			with: func(t *testing.T, o *obs) {
+				fenced(o)
+				ceased(t, *o, m1, p1, t0)
+				o.Settings.Lossless = false
+				o.Now = t0.Add(time.Minute)
+				o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m0, 3)}
+				o.Operations[0].Running = false
 			}},
 		"an ended pod is looked at": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("ProvePod"),
 			with: func(t *testing.T, o *obs) {

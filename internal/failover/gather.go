@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/authority"
@@ -59,6 +60,22 @@ func (l *look) expired(s fencing.Subject) (fencing.Proof, time.Duration) {
 	}, l.Now)
 }
 
+// takeWord makes a proof of a person's word. That the word is used is noted first: once the
+// next holder is appointed its epoch is over, and it would look like one that came too late.
+func (l *look) takeWord(op *Operation, s fencing.Subject) Step {
+	if !op.Running {
+		return NoteOperation{Note: OperationNote{
+			Name: op.Name, Verb: op.Verb, Rule: RuleAwaitingProof, Phase: OperationRunning, Epoch: l.e, From: s.Member,
+			Message: fmt.Sprintf("that %s cannot run any more is taken for a proof", s.Member),
+		}}
+	}
+	word := fencing.Word{Operation: op.Name, Member: s.Member, Epoch: op.Confirmed}
+	if l.rec.LastHolder != nil {
+		word.HeldAt = l.rec.LastHolder.Epoch
+	}
+	return ProveWord{Subject: s, Word: word}
+}
+
 // margin is what is waited beyond T. The Lease can name a longer T than the spec, until the
 // next appointment; the margin is never less than that one needs.
 func (l *look) margin() time.Duration {
@@ -85,11 +102,7 @@ func (l *look) evidenceSteps(s fencing.Subject) []Step {
 		steps = append(steps, ProveNode{Subject: s, Node: m.Pod.Node})
 	}
 	if op := l.operation(VerbConfirmDead, s.Member); op != nil && waited {
-		word := fencing.Word{Operation: op.Name, Member: s.Member, Epoch: op.Confirmed}
-		if l.rec.LastHolder != nil {
-			word.HeldAt = l.rec.LastHolder.Epoch
-		}
-		steps = append(steps, ProveWord{Subject: s, Word: word})
+		steps = append(steps, l.takeWord(op, s))
 	}
 	voucher := l.other(s.Member)
 	if _, ceased := l.Evidence.CeasedAt(voucher.Name, l.e); !ceased && voucher.Pod.UID != "" && voucher.Pod.IP != "" {

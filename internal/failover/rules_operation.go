@@ -104,6 +104,9 @@ func (l *look) ended(op *Operation) (OperationPhase, string) {
 		if l.holder != nil && l.holder.Name != op.Target {
 			return OperationSucceeded, fmt.Sprintf("%s is the primary", l.rec.Holder.Member)
 		}
+		if op.Running && l.holder != nil && !l.confirmed(op) {
+			return OperationAbandoned, fmt.Sprintf("%s goes on", op.Target)
+		}
 	case VerbAdopt:
 		if op.Running && !l.adoptable() {
 			return OperationSucceeded, "the authority stands again"
