@@ -47,7 +47,9 @@ func (w *world) opened(s *mysqld, act authority.Open) {
 		w.violate("epochs", "%s and %s were open at epoch %d", who, s.m.name, act.Epoch)
 	}
 	w.openAt[act.Epoch] = s.m.name
-	if act.Epoch > w.topEpoch {
+	if act.Epoch > w.topEpoch || w.blind {
+		// After a restore that nobody could see epochs begin anew: the newest is the one that
+		// opened last.
 		w.topEpoch, w.topMember, w.topHad = act.Epoch, s.m.index, s.had
 	}
 	if !w.set.lossless {
