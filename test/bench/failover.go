@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -20,6 +21,7 @@ const (
 	benchPause   = 5 * time.Millisecond
 	benchSpec    = "failover: {maxPerHour: 60, initialDelay: 5s}"
 	inPlaceSpec  = "failover: {mode: Manual, restartInPlaceAfter: 1s}"
+	leftSpec     = "failover: {mode: Manual, restartInPlaceAfter: 30s}"
 )
 
 // measurement is one fault and what it is measured by.
@@ -30,12 +32,16 @@ type measurement struct {
 	inject func(context.Context, *harness.Pair, string) (heal func(context.Context) error, err error)
 	// sameServer: the first write is that of the same member, restarted in place.
 	sameServer bool
+	// notReady: measured is until the pod is NotReady, which is what anything else in the
+	// cluster would go by.
+	notReady bool
 }
 
 func failover(ctx context.Context, b *bench) error {
 	list := []measurement{
 		{name: "mysqld killed → first acknowledged write", runs: b.runs, spec: benchSpec, inject: killMysqld},
 		{name: "the same mysqld restarted in place (failover Manual) → first acknowledged write", runs: min(b.runs, 5), spec: inPlaceSpec, inject: killMysqld, sameServer: true},
+		{name: "mysqld killed, and nobody acts → its pod NotReady", runs: min(b.runs, 5), spec: leftSpec, inject: killMysqld, sameServer: true, notReady: true},
 		{name: "node cut off → first acknowledged write", runs: min(b.runs, 5), spec: benchSpec, inject: cutNode},
 	}
 	values := map[string]series{}
@@ -55,6 +61,11 @@ func failover(ctx context.Context, b *bench) error {
 		values[m.name] = gaps
 		names = append(names, m.name)
 		b.cleanUp()
+	}
+	if only.MatchString("idle") {
+		if err := b.idle(ctx); err != nil {
+			return fmt.Errorf("idle: %w", err)
+		}
 	}
 	fmt.Printf("\n%d writers, a pause of %s each.\n\n", benchWriters, benchPause)
 	printSeries(names, values)
@@ -106,12 +117,23 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 		return 0, err
 	}
 	former := stats.LastServer
+	pod, err := pair.Pod(ctx, primary)
+	if err != nil {
+		return 0, err
+	}
 	at := harness.Now()
 	heal, err := m.inject(ctx, pair, primary)
 	if err != nil {
 		return 0, err
 	}
 	down := harness.Now()
+	var withdrawn time.Duration
+	if m.notReady {
+		if err := b.untilNotReady(ctx, pod); err != nil {
+			return 0, err
+		}
+		withdrawn = harness.Now().Sub(at)
+	}
 	if err := run.Clients.AwaitAcks(ctx, 2*time.Minute, 200); err != nil {
 		return 0, err
 	}
@@ -127,12 +149,24 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 	if err != nil {
 		return 0, err
 	}
+	if m.notReady {
+		return withdrawn, nil
+	}
+	if !m.sameServer {
+		down = 0
+	}
+	return untilFirstWrite(result, former, at, down)
+}
+
+// untilFirstWrite is from the fault to the first acknowledged write of another server than
+// the former one, or of the same once it was down.
+func untilFirstWrite(result harness.Result, former string, at, down history.Stamp) (time.Duration, error) {
 	first, ok := history.FirstAckOf(result.Report.Attempts, at, former)
-	if m.sameServer {
+	if down != 0 {
 		first, ok = firstSentAfter(result.Report.Attempts, down), true
 	}
 	if !ok || first.Done == 0 {
-		return 0, fmt.Errorf("no write was acknowledged after the fault by the server it is measured by")
+		return 0, errors.New("no write was acknowledged after the fault by the server it is measured by")
 	}
 	printCourse(result, at, first.Done)
 	return first.Done.Sub(at), nil

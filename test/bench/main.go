@@ -2,7 +2,7 @@
 // names, and prints it as tables in Markdown:
 //
 //	bench bootstrap    from apply to Available; what the operator needs
-//	bench failover     how long writes stop, by fault
+//	bench failover     how long writes stop, by fault; what an idle pair asks of the API server
 //
 // BENCH_RUNS is how often each is measured (10), BENCH_ONLY a pattern of the names of
 // the faults that are (all), BENCH_PAIRS with how many pairs the

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/test/e2e/harness"
+)
+
+// idleWindow is for how long requests are counted.
+const idleWindow = time.Minute
+
+// dispatched counts the requests of all service accounts outside kube-system: the
+// operator's, the agents' and little else. The operator's own, for its leadership, are
+// there without a pair too, and are taken off.
+const dispatched = `apiserver_flowcontrol_dispatched_requests_total{flow_schema="service-accounts"`
+
+// idle prints what a pair that nobody writes to asks of the API server.
+func (b *bench) idle(ctx context.Context) error {
+	without, err := b.requestRate(ctx)
+	if err != nil {
+		return err
+	}
+	namespace, err := b.namespace(ctx)
+	if err != nil {
+		return err
+	}
+	pair := b.Pair(namespace, "shop")
+	if err := pair.Apply(ctx); err != nil {
+		return err
+	}
+	if err := pair.AwaitReady(ctx, 5*time.Minute); err != nil {
+		return err
+	}
+	if err := pause(ctx, settle); err != nil {
+		return err
+	}
+	before, err := b.versions(ctx, pair)
+	if err != nil {
+		return err
+	}
+	with, err := b.requestRate(ctx)
+	if err != nil {
+		return err
+	}
+	after, err := b.versions(ctx, pair)
+	if err != nil {
+		return err
+	}
+	written := 0
+	for name, version := range after {
+		if before[name] != version {
+			written++
+		}
+	}
+	fmt.Printf("\nAn idle pair, for %s: %.2f requests/s at the API server (%.2f with the pair, %.2f without any); %d of its %d objects were written.\n\n",
+		idleWindow, with-without, with, without, written, len(after))
+	b.cleanUp()
+	return nil
+}
+
+// requestRate is requests per second over idleWindow.
+func (b *bench) requestRate(ctx context.Context) (float64, error) {
+	before, err := b.requests(ctx)
+	if err != nil {
+		return 0, err
+	}
+	began := harness.Now()
+	if err := pause(ctx, idleWindow); err != nil {
+		return 0, err
+	}
+	after, err := b.requests(ctx)
+	return (after - before) / harness.Now().Sub(began).Seconds(), err
+}
+
+func (b *bench) requests(ctx context.Context) (float64, error) {
+	text, err := b.Clientset.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read the API server's metrics: %w", err)
+	}
+	sum, found := 0.0, false
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		if line := lines.Text(); strings.HasPrefix(line, dispatched) {
+			n, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
+			if err != nil {
+				return 0, fmt.Errorf("metric %q: %w", line, err)
+			}
+			sum, found = sum+n, true
+		}
+	}
+	if !found {
+		return 0, fmt.Errorf("the API server has no metric %s", dispatched)
+	}
+	return sum, nil
+}
+
+// versions of everything that the operator and the agents write of a pair.
+func (b *bench) versions(ctx context.Context, pair *harness.Pair) (map[string]string, error) {
+	found := map[string]string{}
+	for _, list := range []client.ObjectList{&v1alpha1.DatabasePairList{}, &corev1.PodList{}, &corev1.ServiceList{}, &coordinationv1.LeaseList{}} {
+		if err := b.List(ctx, list, client.InNamespace(pair.Namespace)); err != nil {
+			return nil, fmt.Errorf("list %T: %w", list, err)
+		}
+		switch l := list.(type) {
+		case *v1alpha1.DatabasePairList:
+			for _, o := range l.Items {
+				found["pair "+o.Name] = o.ResourceVersion
+			}
+		case *corev1.PodList:
+			for _, o := range l.Items {
+				found["pod "+o.Name] = o.ResourceVersion
+			}
+		case *corev1.ServiceList:
+			for _, o := range l.Items {
+				found["service "+o.Name] = o.ResourceVersion
+			}
+		case *coordinationv1.LeaseList:
+			for _, o := range l.Items {
+				found["lease "+o.Name] = o.ResourceVersion
+			}
+		}
+	}
+	return found, nil
+}
+
+// untilNotReady waits until the kubelet has withdrawn the pod's readiness.
+func (b *bench) untilNotReady(ctx context.Context, was *corev1.Pod) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		pod := &corev1.Pod{}
+		if err := b.Get(ctx, client.ObjectKeyFromObject(was), pod); err != nil {
+			return fmt.Errorf("until %s is NotReady: %w", was.Name, err)
+		}
+		if pod.UID != was.UID || !ready(pod) {
+			return nil
+		}
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("until %s is NotReady: %w", was.Name, err)
+		}
+	}
+}
+
+func ready(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
