@@ -27,6 +27,9 @@ const dispatched = `apiserver_flowcontrol_dispatched_requests_total{flow_schema=
 
 // idle prints what a pair that nobody writes to asks of the API server.
 func (b *bench) idle(ctx context.Context) error {
+	if err := pause(ctx, settle); err != nil { // an operator that has just begun lists everything
+		return err
+	}
 	without, err := b.requestRate(ctx)
 	if err != nil {
 		return err
