@@ -110,12 +110,8 @@ func (b *bench) operatorNeeds(ctx context.Context, pairs int) error {
 		return err
 	}
 	began := harness.Now()
-	timer := time.NewTimer(settle)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := pause(ctx, settle); err != nil {
+		return err
 	}
 	after, err := harness.ReadUsage(pid)
 	if err != nil {

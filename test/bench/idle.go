@@ -11,6 +11,8 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -114,23 +116,16 @@ func (b *bench) versions(ctx context.Context, pair *harness.Pair) (map[string]st
 		if err := b.List(ctx, list, client.InNamespace(pair.Namespace)); err != nil {
 			return nil, fmt.Errorf("list %T: %w", list, err)
 		}
-		switch l := list.(type) {
-		case *v1alpha1.DatabasePairList:
-			for _, o := range l.Items {
-				found["pair "+o.Name] = o.ResourceVersion
+		kind := fmt.Sprintf("%T", list)
+		err := meta.EachListItem(list, func(o runtime.Object) error {
+			item, err := meta.Accessor(o)
+			if err == nil {
+				found[kind+" "+item.GetName()] = item.GetResourceVersion()
 			}
-		case *corev1.PodList:
-			for _, o := range l.Items {
-				found["pod "+o.Name] = o.ResourceVersion
-			}
-		case *corev1.ServiceList:
-			for _, o := range l.Items {
-				found["service "+o.Name] = o.ResourceVersion
-			}
-		case *coordinationv1.LeaseList:
-			for _, o := range l.Items {
-				found["lease "+o.Name] = o.ResourceVersion
-			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", kind, err)
 		}
 	}
 	return found, nil
