@@ -2,6 +2,7 @@ package checksum
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -11,14 +12,16 @@ import (
 )
 
 const (
-	// watchEvery is how often the members are looked at.
+	// watchEvery is how often the members are looked at, firstEvery before
+	// anything is read.
 	watchEvery = 250 * time.Millisecond
+	firstEvery = 20 * time.Millisecond
 	// calmLooks is how many looks in a row must be calmer before a run goes on
-	// faster: a single look at who runs says little.
+	// faster, and how many it begins with: a single look at who runs says little.
 	calmLooks = 8
 	// steadyShare is the share of one session's time that is used, in percent,
 	// while few clients run.
-	steadyShare = 50
+	steadyShare = 20
 	// longestPause bounds a pause while busy.
 	longestPause = 5 * time.Second
 )
@@ -27,8 +30,10 @@ const (
 type level int
 
 const (
+	// unseen: the members have not been looked at enough. Nothing is read.
+	unseen level = iota
 	// free: all sessions read.
-	free level = iota
+	free
 	// steady: one chunk at a time, with short pauses.
 	steady
 	// busy: one chunk at a time, with long pauses.
@@ -46,9 +51,9 @@ type gate struct {
 
 	mu      sync.Mutex
 	level   level
-	looks   [calmLooks]level // the last ones, but for shut
+	looks   [calmLooks]level // the last ones, but for shut; unseen before
 	looked  int
-	history bool // snapshots should be given up
+	history bool // it is too long
 	changed chan struct{}
 	since   time.Time
 	slowed  time.Duration
@@ -60,14 +65,18 @@ func newGate(throttle Throttle, now func() time.Time) *gate {
 
 // watch looks at the members until ctx ends.
 func (g *gate) watch(ctx context.Context, sessions pairOf[*tablesql.Session]) error {
-	ticker := time.NewTicker(watchEvery)
+	ticker := time.NewTicker(firstEvery)
 	defer ticker.Stop()
-	for {
+	for first := true; ; {
 		if err := g.look(ctx, sessions); err != nil {
 			if ctx.Err() != nil {
 				return nil // the run is over
 			}
 			return err
+		}
+		if now, _ := g.see(); first && now != unseen {
+			first = false
+			ticker.Reset(watchEvery)
 		}
 		select {
 		case <-ctx.Done():
@@ -110,12 +119,16 @@ func (g *gate) set(found pairOf[tablesql.Pressure]) {
 		g.looks[g.looked%calmLooks] = next
 		g.looked++
 		next = slices.Max(g.looks[:])
+		if next == free && g.MaxThreadsRunning > 0 && g.looked < calmLooks {
+			next = unseen
+		}
 	}
 	if next == busy {
 		why = "members are busy"
 	}
+	had := g.history
 	g.history = g.MaxHistory > 0 && history > g.MaxHistory
-	if next != g.level {
+	if next != g.level || had != g.history {
 		now := g.now()
 		if g.level > steady {
 			g.slowed += now.Sub(g.since)
@@ -134,16 +147,16 @@ func (g *gate) see() (level, <-chan struct{}) {
 	return g.level, g.changed
 }
 
-// wantsSnapshotsGone reports whether the history is too long to keep snapshots.
-func (g *gate) wantsSnapshotsGone() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.history
-}
+// errShut: nothing may be read now, and not soon.
+var errShut = errors.New("nothing is read")
 
 // enter blocks until a chunk may be read. The caller calls leave after it,
-// which may block for a pause.
-func (g *gate) enter(ctx context.Context) (leave func(), err error) {
+// which may block for a pause. It fails with errShut when snapshots had better
+// be given up: at once when they make the history longer, and when nothing may
+// be read for patience.
+func (g *gate) enter(ctx context.Context, patience time.Duration) (leave func(), err error) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
 	for {
 		now, changed := g.see()
 		switch now {
@@ -161,12 +174,39 @@ func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 					g.pause(ctx, g.now().Sub(began))
 				}, nil
 			}
-		case shut:
+		case unseen, shut:
+			if g.hasHistory() {
+				return nil, errShut
+			}
 			select {
 			case <-ctx.Done():
 				return nil, ctx.Err()
+			case <-timer.C:
+				return nil, errShut
 			case <-changed:
 			}
+		}
+	}
+}
+
+// hasHistory reports whether the history is too long to keep snapshots.
+func (g *gate) hasHistory() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.history
+}
+
+// open blocks until something may be read, for whoever has no snapshot.
+func (g *gate) open(ctx context.Context) error {
+	for {
+		now, changed := g.see()
+		if now != unseen && now != shut {
+			return ctx.Err()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-changed:
 		}
 	}
 }

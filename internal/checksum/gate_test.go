@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,10 @@ func pressure(lag time.Duration, running int, history int64) pairOf[tablesql.Pre
 	}
 }
 
+func calm(looks int) []pairOf[tablesql.Pressure] {
+	return slices.Repeat([]pairOf[tablesql.Pressure]{pressure(0, 0, 0)}, looks)
+}
+
 func TestTheGateFollowsTheLoad(t *testing.T) {
 	throttle := Options{}.withDefaults().Throttle
 	cases := []struct {
@@ -26,7 +31,12 @@ func TestTheGateFollowsTheLoad(t *testing.T) {
 		looks []pairOf[tablesql.Pressure]
 		want  level
 	}{
-		{"idle", []pairOf[tablesql.Pressure]{pressure(0, 0, 0)}, free},
+		{"not looked at", nil, unseen},
+		{"a single look says little", []pairOf[tablesql.Pressure]{pressure(0, 0, 0)}, unseen},
+		{"as many calm looks as end a load, less one", calm(calmLooks - 1), unseen},
+		{"idle", calm(calmLooks), free},
+		{"the last of the first looks sees clients", append(calm(calmLooks-1), pressure(0, 9, 0)), busy},
+		{"lag among the first looks", append(calm(calmLooks-1), pressure(time.Minute, 0, 0)), shut},
 		{"as many sessions as allowed", []pairOf[tablesql.Pressure]{pressure(0, 2, 0)}, steady},
 		{"one session", []pairOf[tablesql.Pressure]{pressure(0, 1, 0)}, steady},
 		{"one calm look after one session", []pairOf[tablesql.Pressure]{pressure(0, 1, 0), pressure(0, 0, 0)}, steady},
@@ -36,7 +46,8 @@ func TestTheGateFollowsTheLoad(t *testing.T) {
 		{"one calm look does not end it", []pairOf[tablesql.Pressure]{pressure(0, 3, 0), pressure(0, 0, 0)}, busy},
 		{"lag", []pairOf[tablesql.Pressure]{pressure(1100*time.Millisecond, 0, 0)}, shut},
 		{"lag goes before sessions", []pairOf[tablesql.Pressure]{pressure(time.Minute, 9, 0)}, shut},
-		{"lag is over", []pairOf[tablesql.Pressure]{pressure(time.Minute, 0, 0), pressure(0, 0, 0)}, free},
+		{"lag is over", append([]pairOf[tablesql.Pressure]{pressure(time.Minute, 0, 0)}, calm(calmLooks)...), free},
+		{"lag is over, and clients were not seen yet", []pairOf[tablesql.Pressure]{pressure(time.Minute, 0, 0), pressure(0, 0, 0)}, unseen},
 		{"history", []pairOf[tablesql.Pressure]{pressure(0, 0, 1_000_001)}, shut},
 	}
 	for _, one := range cases {
@@ -71,34 +82,62 @@ func TestTheGateFollowsTheLoad(t *testing.T) {
 	}
 }
 
+func TestNothingIsReadBeforeTheMembersWereLookedAt(t *testing.T) {
+	g := newGate(Options{}.withDefaults().Throttle, time.Now)
+	for range calmLooks - 1 {
+		short, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		if _, err := g.enter(short, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("after %d looks a chunk was let through: %v", g.looked, err)
+		}
+		cancel()
+		g.set(pressure(0, 0, 0))
+	}
+	g.set(pressure(0, 9, 0)) // clients that most looks miss
+	leave, err := g.enter(t.Context(), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if _, err := g.enter(short, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the first chunks of a run on a busy pair are read by several sessions: %v", err)
+	}
+	leave()
+	if waited := newGate(Throttle{}, time.Now).throttled(); waited != 0 {
+		t.Errorf("looking before anything is read counts as %v of giving way", waited)
+	}
+}
+
 func TestTheGateHoldsBack(t *testing.T) {
 	g := newGate(Options{}.withDefaults().Throttle, time.Now)
 	g.set(pressure(time.Minute, 0, 0))
 	short, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	if _, err := g.enter(short); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := g.enter(short, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a shut gate let a chunk through: %v", err)
 	}
 	passed := make(chan error, 1)
 	go func() {
-		leave, err := g.enter(t.Context())
+		leave, err := g.enter(t.Context(), time.Minute)
 		if err == nil {
 			leave()
 		}
 		passed <- err
 	}()
-	g.set(pressure(0, 0, 0))
+	for _, look := range calm(calmLooks) {
+		g.set(look)
+	}
 	if err := <-passed; err != nil {
 		t.Error(err)
 	}
 	g.set(pressure(0, 9, 0))
-	leave, err := g.enter(t.Context())
+	leave, err := g.enter(t.Context(), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	short2, cancel2 := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel2()
-	if _, err := g.enter(short2); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := g.enter(short2, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("two chunks at once while busy: %v", err)
 	}
 	began := time.Now()
@@ -108,6 +147,32 @@ func TestTheGateHoldsBack(t *testing.T) {
 	}
 	if g.throttled() == 0 {
 		t.Error("no time was spent giving way")
+	}
+}
+
+// What makes the history longer must not be what waits until it is shorter.
+func TestSnapshotsAreGivenUpWhileNothingIsRead(t *testing.T) {
+	g := newGate(Options{}.withDefaults().Throttle, time.Now)
+	g.set(pressure(time.Minute, 0, 0))
+	if _, err := g.enter(t.Context(), time.Millisecond); !errors.Is(err, errShut) {
+		t.Errorf("while the passive lags: %v, want %v", err, errShut)
+	}
+	entered := make(chan error, 1)
+	go func() {
+		_, err := g.enter(t.Context(), time.Hour)
+		entered <- err
+	}()
+	g.set(pressure(time.Minute, 0, 1_000_001))
+	if err := <-entered; !errors.Is(err, errShut) {
+		t.Errorf("with a long history: %v, want %v", err, errShut)
+	}
+	opened := make(chan error, 1)
+	go func() { opened <- g.open(t.Context()) }()
+	for _, look := range calm(calmLooks) {
+		g.set(look)
+	}
+	if err := <-opened; err != nil {
+		t.Error(err)
 	}
 }
 

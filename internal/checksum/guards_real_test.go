@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -293,4 +294,69 @@ func testACommitUnderWayIsInThePosition(w *world) {
 	if err != nil || !got.Covers(old) || old.Covers(got) {
 		w.Errorf("the position %s has no more than %s: %v", text, before, err)
 	}
+}
+
+// testServerSettingsChangeNothing: what a server's settings make of sessions that say nothing
+// about it themselves.
+func testServerSettingsChangeNothing(w *world) {
+	w.makeLarge()
+	settings := map[string]string{"sql_select_limit": "1", "max_join_size": "10", "max_execution_time": "1", "sql_safe_updates": "ON", "completion_type": "CHAIN",
+		"transaction_isolation": "'READ-COMMITTED'", "transaction_read_only": "ON", "autocommit": "OFF", "div_precision_increment": "0"}
+	set := func(value func(string) string) {
+		for name := range settings {
+			for _, db := range []*sql.DB{w.onA, w.onB} {
+				if _, err := db.Exec("SET GLOBAL " + name + " = " + value(name)); err != nil {
+					w.Error(err)
+				}
+			}
+		}
+	}
+	set(func(name string) string { return settings[name] })
+	defer set(func(string) string { return "DEFAULT" })
+	report := w.compare(w.largeOptions())
+	if table := report.table("l.t"); table.State != Different || table.Changed != 3 || len(table.Differing) != 3 || table.Rows != 45_000 {
+		w.Errorf("%+v", table)
+	}
+	if table := report.table("l.small"); table.State != Consistent {
+		w.Errorf("the other table: %+v", table)
+	}
+}
+
+// testALongHistoryIsNotKeptByUs: what the run waits for is that InnoDB forgets old versions,
+// and InnoDB waits for the run's snapshots.
+func testALongHistoryIsNotKeptByUs(w *world) {
+	w.makeLarge()
+	const limit = 2000
+	mysqldtest.Await(w, "the history is short", func() bool { return seenHistory(w) < limit/2 })
+	options := w.largeOptions()
+	options.Throttle.MaxHistory = limit
+	options.Now, options.MaxSnapshotAge = steps(2*time.Second), 24*time.Hour // every chunk is saved
+	var once sync.Once
+	waited := false
+	options.Save = func(state State) { // the only lane waits until it returns
+		waited = waited || strings.Contains(state.Waiting, "history")
+		if len(state.Current) > 0 && state.Current[0].Partial.Chunks == 1 {
+			once.Do(func() {
+				w.exec("CREATE PROCEDURE l.age() BEGIN DECLARE i INT DEFAULT 0; WHILE i < 5000 DO UPDATE l.small SET id = -id; SET i = i + 1; END WHILE; END", "CALL l.age()")
+				mysqldtest.Await(w, "the run has seen the history", func() bool { return seenHistory(w) > limit })
+				_ = sleep(w.Context(), 3*watchEvery)
+			})
+		}
+	}
+	ctx, cancel := context.WithTimeout(w.Context(), 40*time.Second)
+	defer cancel()
+	report, err := Run(ctx, options)
+	if err != nil {
+		w.Fatalf("it waits for itself: %v", err)
+	}
+	if table := report.table("l.t"); table.State != Different || table.Changed != 3 || table.Rows != 45_000 || !waited {
+		w.Errorf("waited %t: %+v", waited, table)
+	}
+}
+
+func seenHistory(w *world) (n int64) {
+	if err := w.onA.QueryRow("SELECT COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len'").Scan(&n); err != nil {
+		w.Error(err)
+	}
+	return n
 }

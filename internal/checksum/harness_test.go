@@ -52,6 +52,8 @@ func TestOnAPair(t *testing.T) {
 		{"snapshots show what the position says", testSnapshotsShowWhatThePositionSays},
 		{"a passive that is late aligns nothing", testAPassiveThatIsLateAlignsNothing},
 		{"a row is locked while it is read again", testARowIsLockedWhileItIsReadAgain},
+		{"settings of the server change nothing", testServerSettingsChangeNothing},
+		{"a long history is not kept by us", testALongHistoryIsNotKeptByUs},
 		{"a commit under way is in the position", testACommitUnderWayIsInThePosition},
 		{"writes are no differences", testWritesAreNoDifferences},
 		{"alters are no differences", testAltersAreNoDifferences},

@@ -91,14 +91,14 @@ type Throttle struct {
 	MaxLag time.Duration
 	// MaxThreadsRunning: while more clients run on either member, chunks are read
 	// by one session, with pauses (see BusyShare); while fewer do but some, by one
-	// session half of the time. Clients that wait, for a commit, a lock or the
+	// session a fifth of the time. Clients that wait, for a commit, a lock or the
 	// passive, do not count. Default 2.
 	MaxThreadsRunning int
 	// MaxHistory is the length of InnoDB's history list on either member at
 	// which snapshots are given up until it is shorter. Default 1,000,000.
 	MaxHistory int64
 	// BusyShare is the share of one session's time that is used while busy, in
-	// percent. Default 20.
+	// percent. Default 10.
 	BusyShare int
 }
 
@@ -118,7 +118,7 @@ func (o Options) withDefaults() Options {
 	setInt(&o.ChunkRows, DefaultChunkRows)
 	setInt(&o.MaxRowsKept, DefaultMaxRowsKept)
 	setInt(&o.Throttle.MaxThreadsRunning, 2)
-	setInt(&o.Throttle.BusyShare, 20)
+	setInt(&o.Throttle.BusyShare, 10)
 	setDuration(&o.MaxLockTime, DefaultMaxLockTime)
 	setDuration(&o.MaxSnapshotAge, DefaultMaxSnapshotAge)
 	setDuration(&o.Throttle.MaxLag, DefaultMaxLag)

@@ -3,9 +3,11 @@ package checksum
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/dbpair/dbpair/internal/tablesql"
 )
@@ -48,7 +50,11 @@ func (t *tally) add(row Row) {
 // scan compares chunk after chunk until none is left.
 func (t *tableRun) scan(ctx context.Context, l lane) error {
 	for {
-		leave, err := t.gate.enter(ctx)
+		leave, err := t.gate.enter(ctx, keptWhileShut)
+		if errors.Is(err, errShut) {
+			t.giveUpSnapshots()
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -66,6 +72,13 @@ func (t *tableRun) scan(ctx context.Context, l lane) error {
 	}
 }
 
+// giveUpSnapshots has the scan go on in new ones.
+func (t *tableRun) giveUpSnapshots() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.renew = t.renew || !t.exhausted
+}
+
 // next hands out the next chunk. Its end is found by walking the key of the
 // primary; what lies beyond the last key on either member belongs to the last
 // chunk.
@@ -75,7 +88,7 @@ func (t *tableRun) next(ctx context.Context, l lane) (number int, part span, ok 
 	if t.exhausted {
 		return 0, span{}, false, nil
 	}
-	if t.Now().Sub(t.snapshotAt) > t.MaxSnapshotAge || t.gate.wantsSnapshotsGone() {
+	if t.Now().Sub(t.snapshotAt) > t.MaxSnapshotAge {
 		t.renew = true
 	}
 	if t.renew {
@@ -90,6 +103,9 @@ func (t *tableRun) next(ctx context.Context, l lane) (number int, part span, ok 
 	t.handed++
 	return number, part, true, nil
 }
+
+// keptWhileShut is for how long snapshots are kept while nothing may be read.
+const keptWhileShut = 10 * time.Second
 
 // noNumber is below all keys that are counted; half of what there is, so that
 // sums do not overflow.

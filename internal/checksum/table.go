@@ -117,11 +117,12 @@ func (t *tableRun) compareTable(ctx context.Context) (err error) {
 
 // pass scans with one set of snapshots.
 func (t *tableRun) pass(ctx context.Context) error {
-	leave, err := t.gate.enter(ctx)
-	if err != nil {
+	if err := t.letGo(ctx); err != nil {
 		return err
 	}
-	leave()
+	if err := t.gate.open(ctx); err != nil {
+		return err
+	}
 	t.renew, t.last = false, noNumber
 	if err := t.align(ctx); err != nil {
 		return err
@@ -137,6 +138,20 @@ func (t *tableRun) pass(ctx context.Context) error {
 		group.Go(func() error { return t.scan(ctx, l) })
 	}
 	return group.Wait()
+}
+
+// letGo ends all snapshots: what waits for its turn holds none.
+func (t *tableRun) letGo(ctx context.Context) error {
+	for _, l := range t.lanes {
+		err := atOnce(
+			func() error { return l.primary.Exec(ctx, "ROLLBACK") },
+			func() error { return l.passive.Exec(ctx, "ROLLBACK") },
+		)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // load reads the definition on both members, which must agree.

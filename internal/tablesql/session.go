@@ -36,6 +36,12 @@ var settings = map[string]string{
 	"innodb_lock_wait_timeout": "1",
 	"wait_timeout":             "3600",
 	"transaction_isolation":    "'REPEATABLE-READ'",
+	"transaction_read_only":    "0",
+	"completion_type":          "0",
+	"sql_select_limit":         "18446744073709551615",
+	"max_join_size":            "18446744073709551615",
+	"max_execution_time":       "0",
+	"sql_safe_updates":         "0",
 	"show_gipk_in_create_table_and_information_schema": "ON",
 }
 
