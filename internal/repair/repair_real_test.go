@@ -230,6 +230,8 @@ var repairs = []struct {
 		`INSERT INTO t (id,f,d,b,e,s,j,g,x,t,z,i,c) VALUES (1,0.1,-0e0,3,'y','a,b','{"a": [1, 1.0, null, "ä"]}',ST_GeomFromText('POINT(1 2)',4326),REPEAT(X'00FF27',5000),'2020-01-01 00:00:00.000001','2020-02-31',NULL,'é'),(2,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,5,NULL)`},
 		[]string{"UPDATE t SET f = 1, d = 0, x = '' WHERE id = 1", "UPDATE t SET id = 3 WHERE id = 2", "SET sql_mode = 'ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO'",
 			`INSERT INTO t (id,f,d,b,e,s,j,g,x,t,z,i,c) VALUES (0,0.1,-0e0,3,'y','a,b','{"a": [1, 1.0, null, "ä"]}',ST_GeomFromText('POINT(1 2)',4326),REPEAT(X'00FF27',5000),'2020-01-01 00:00:00.000001','0000-00-00',NULL,'é')`}, 4},
+	{"JSON of the same text and other kinds", []string{"CREATE TABLE t (id INT PRIMARY KEY, j JSON)", "INSERT INTO t VALUES (1,JSON_OBJECT('a',DATE'2020-01-01')),(2,JSON_ARRAY(X'616263'))"},
+		[]string{"UPDATE t SET j = CAST(CAST(j AS CHAR) AS JSON)"}, 2},
 	{"a child of a foreign key", []string{"CREATE TABLE p (id INT PRIMARY KEY)", "CREATE TABLE t (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES p (id))", "INSERT INTO p VALUES (1),(2)", "INSERT INTO t VALUES (1,1),(2,2)"},
 		[]string{"UPDATE t SET p = 1", "INSERT INTO t VALUES (3,99)"}, 2},
 	{"a parent of a restricting foreign key", []string{"CREATE TABLE t (id INT PRIMARY KEY, n INT)", "CREATE TABLE c (id INT PRIMARY KEY, p INT, FOREIGN KEY (p) REFERENCES t (id))", "INSERT INTO t VALUES (1,1),(2,2)", "INSERT INTO c VALUES (1,1),(2,2)"},

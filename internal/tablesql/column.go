@@ -19,7 +19,7 @@ func (c Column) isTemporal() bool {
 	return false
 }
 
-func (c Column) isCharacter() bool { return c.Charset != "" && c.isBytes() && c.Type != "json" }
+func (c Column) isCharacter() bool { return c.Charset != "" && c.isBytes() && !c.isJSON() }
 
 // isLarge: may be longer than a row's other columns together.
 func (c Column) isLarge() bool {
@@ -41,7 +41,14 @@ func (c Column) isSpatial() bool {
 
 // isHashed: always hashed by itself. The text of JSON is made anew at each use,
 // and MySQL joins no VECTOR to anything else.
-func (c Column) isHashed() bool { return c.Type == "json" || c.Type == "vector" }
+func (c Column) isHashed() bool { return c.isJSON() || c.Type == "vector" }
+
+func (c Column) isJSON() bool { return c.Type == "json" }
+
+// jsonSize is what a JSON value takes when it is written anew, whatever holes updates
+// have left in it; never NULL. Strings, dates, binary strings and, mostly, decimals and
+// doubles that have the same text differ by it.
+func (c Column) jsonSize() string { return "JSON_STORAGE_SIZE(JSON_ARRAY(" + Name(c.Name) + "))" }
 
 // isBytes: its text may hold any byte, so that it needs its length beside it.
 func (c Column) isBytes() bool {
@@ -101,7 +108,7 @@ func (c Column) Literal(value []byte) string {
 		return text
 	case c.isTemporal():
 		return "'" + text + "'"
-	case c.Type == "json":
+	case c.isJSON():
 		return "CONVERT(X'" + text + "' USING utf8mb4)"
 	case c.isCharacter():
 		return "_" + c.Charset + " X'" + text + "'"
@@ -129,7 +136,10 @@ func (c Column) match() string {
 // NULL.
 func (c Column) Exact() string {
 	name := Name(c.Name)
-	if c.isBytes() {
+	switch {
+	case c.isJSON():
+		return "CONCAT(SHA2(" + name + ", 256), '#', " + c.jsonSize() + ")"
+	case c.isBytes():
 		return "SHA2(" + name + ", 256)"
 	}
 	return c.Source()

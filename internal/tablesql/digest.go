@@ -59,6 +59,9 @@ func (t *Table) rowText() (string, error) {
 		switch {
 		case c.isHashed():
 			first = append(first, orNull("SHA2("+name+",224)"))
+			if c.isJSON() {
+				first = append(first, c.jsonSize())
+			}
 		case !c.isBytes():
 			first = append(first, orNull(c.Source()))
 		default:
