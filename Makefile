@@ -140,7 +140,7 @@ bench-failover: ## Fault to first acknowledged write: figures for docs/benchmark
 
 .PHONY: bench-checksum
 bench-checksum: ## Comparisons of two real mysqlds: BENCH_NARROW, BENCH_WIDE rows (10,000,000 and 500,000)
-	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 \
+	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 PT_TABLE_CHECKSUM="$${PT_TABLE_CHECKSUM-$$(hack/percona.sh)}" \
 	go test -tags bench -count=1 -timeout 180m -v -run TestBenchChecksum ./test/bench/checksum
 
 .PHONY: bench-digest

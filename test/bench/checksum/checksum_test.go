@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"database/sql"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -268,7 +267,9 @@ func ownCPU() float64 {
 	return total
 }
 
-// percona measures pt-table-checksum, or says why not and what it would do.
+// percona measures pt-table-checksum as it is meant to be run: it knows the replica (by a
+// table of addresses, since no port of a test is the usual one), waits for it and compares.
+// Where it cannot do that, it is measured without, until the passive has applied it.
 func (b *bench) percona(own time.Duration) {
 	program := os.Getenv("PT_TABLE_CHECKSUM")
 	if program == "" {
@@ -278,27 +279,33 @@ func (b *bench) percona(own time.Duration) {
 		fmt.Println("pt-table-checksum is not there (PT_TABLE_CHECKSUM): not measured")
 		return
 	}
-	run := func(more ...string) (string, error) {
-		args := append([]string{"--tables=bench.narrow,bench.wide", "--no-check-binlog-format", "--no-check-replication-filters",
-			"--no-check-plan", "--no-version-check"}, more...)
-		args = append(args, fmt.Sprintf("S=%s,u=root,p=%s", b.members.A.Member.Socket, mysqldtest.Passwords.Root.Reveal()))
-		out, err := exec.CommandContext(b.Context(), program, args...).CombinedOutput()
-		return strings.TrimSpace(string(out)), err
+	dsn := func(socket string) string {
+		return fmt.Sprintf("S=%s,u=root,p=%s", socket, mysqldtest.Passwords.Root.Reveal())
 	}
-	out, err := run()
-	var failed *exec.ExitError
-	if !errors.As(err, &failed) && err != nil {
-		b.Fatal(err)
+	must(b.T, b.onA, "CREATE TABLE bench.dsns (id INT AUTO_INCREMENT PRIMARY KEY, parent_id INT, dsn VARCHAR(255) NOT NULL)",
+		"INSERT INTO bench.dsns (dsn) VALUES ('"+dsn(b.members.B.Member.Socket)+"')")
+	b.sync()
+	here := dsn(b.members.A.Member.Socket)
+	for _, replicas := range []string{"dsn=" + here + ",D=bench,t=dsns", "none"} {
+		out, err := "", error(nil)
+		fmt.Print("\n| what, on an idle pair | seconds | CPU seconds, primary | passive | client |\n| --- | --- | --- | --- | --- |\n")
+		what, _, _ := strings.Cut(replicas, "=")
+		took := b.measure("pt-table-checksum --recursion-method="+what+", until the passive has applied it", func() error {
+			out, err = b.runPercona(program, here, replicas)
+			b.sync()
+			return nil
+		})
+		fmt.Printf("\n%v\n```\n%s\n```\n\npt-table-checksum / comparison: %.2f\n", err, tail(out), took.Seconds()/own.Seconds())
+		if err == nil && strings.Count(out, " bench.") == len(b.tables) {
+			return
+		}
 	}
-	fmt.Printf("\npt-table-checksum as it is: %v\n```\n%s\n```\n\n", err, tail(out))
-	fmt.Println("| what, on an idle pair | seconds | CPU seconds, primary | passive | client |")
-	fmt.Println("| --- | --- | --- | --- | --- |")
-	took := b.measure("pt-table-checksum without looking for replicas, until the passive has applied it", func() error {
-		out, err = run("--recursion-method=none")
-		b.sync()
-		return nil
-	})
-	fmt.Printf("\n%v\n```\n%s\n```\n\npt-table-checksum / comparison: %.2f\n", err, tail(out), took.Seconds()/own.Seconds())
+}
+
+func (b *bench) runPercona(program, here, replicas string) (string, error) {
+	out, err := exec.CommandContext(b.Context(), program, "--tables=bench.narrow,bench.wide", "--no-check-binlog-format",
+		"--no-check-replication-filters", "--no-check-plan", "--no-version-check", "--recursion-method="+replicas, here).CombinedOutput()
+	return strings.TrimSpace(string(out)), err
 }
 
 func tail(text string) string { return text[max(0, len(text)-1200):] }

@@ -7,5 +7,5 @@
 //	BENCH_THINK    pause of each of the 8 writers between two writes (5ms)
 //	BENCH_SECONDS  how long the writers are measured alone, and at least beside comparisons (30)
 //	BENCH_ROUNDS   how often, in turns (3)
-//	PT_TABLE_CHECKSUM  the program, if it is not in PATH
+//	PT_TABLE_CHECKSUM  the program; Debian's is unpacked when it says nothing, and left out when it is empty
 package checksum
