@@ -18,6 +18,7 @@ import (
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/jobapi"
 	"github.com/dbpair/dbpair/internal/resources"
+	"github.com/dbpair/dbpair/internal/status"
 	"github.com/dbpair/dbpair/test/e2e/harness"
 )
 
@@ -38,14 +39,8 @@ func TestDriftIsFoundAndRepaired(t *testing.T) {
 		INSERT INTO app.calm SELECT id FROM app.orders`)
 	s.awaitEqualCounts(p, "app.calm", 1000)
 
-	t.Run("members that are equal are called so", func(t *testing.T) {
-		s := s.sub(t)
-		out, err := cluster.Plugin(s.ctx, s.namespace, "checksum", "shop", "--wait")
-		if err != nil || !strings.Contains(out, "Succeeded") {
-			t.Fatalf("%v: %s", err, out)
-		}
-		s.must(p.Await(s.ctx, 30*time.Second, harness.Want{Type: v1alpha1.ConditionConsistent, Status: metav1.ConditionTrue, Reason: "MembersEqual"}))
-	})
+	t.Run("the schedule's comparison and one on demand take turns", func(t *testing.T) { compareOnSchedule(s.sub(t), p) })
+	suspended := time.Now()
 	t.Run("planted drift is found and told", func(t *testing.T) { findDrift(s.sub(t), p, passive) })
 	t.Run("and repaired through replication", func(t *testing.T) { repairDrift(s.sub(t), p, primary, passive) })
 
@@ -55,6 +50,87 @@ func TestDriftIsFoundAndRepaired(t *testing.T) {
 	s.awaitEqualCounts(p, "app.large", 200000)
 	t.Run("a Job whose pod is killed goes on", func(t *testing.T) { killJob(s.sub(t), p) })
 	t.Run("a failover ends a Job at once", func(t *testing.T) { overtakeJob(s.sub(t), p) })
+	t.Run("nothing was scheduled while that was suspended", func(t *testing.T) { stayedSuspended(s.sub(t), p, suspended) })
+}
+
+// compareOnSchedule asks for a comparison each minute, for one more as soon as the first is
+// there, and for no more.
+func compareOnSchedule(s *scene, p *harness.Pair) {
+	before := s.newestOf(p, func(op *v1alpha1.DatabasePairOperation) bool { return true })
+	if before != nil {
+		s.Fatalf("%s was made before there was a schedule", before.Name)
+	}
+	s.must(p.PatchSpec(s.ctx, "checksum: {schedule: '* * * * *', timeZone: Europe/Berlin}"))
+	var first *v1alpha1.DatabasePairOperation
+	s.must(harness.EventuallyEvery(s.ctx, 100*time.Millisecond, 75*time.Second, "the schedule's operation", func(context.Context) error {
+		if first = s.newestOf(p, isScheduled); first == nil {
+			return harness.NotYet("none")
+		}
+		return nil
+	}))
+	if first.Spec.Type != v1alpha1.OperationChecksum || time.Since(first.CreationTimestamp.Time) > 30*time.Second {
+		s.Errorf("scheduled: %+v of %s", first.Spec, first.CreationTimestamp)
+	}
+	demanded := make(chan error, 1)
+	go func() {
+		out, err := cluster.Plugin(s.ctx, s.namespace, "checksum", "shop", "--wait")
+		if err == nil && !strings.Contains(out, "Succeeded") {
+			err = fmt.Errorf("not succeeded: %s", out)
+		}
+		demanded <- err
+	}()
+	s.must(harness.EventuallyEvery(s.ctx, 100*time.Millisecond, comparedWithin, "the comparison on demand", func(ctx context.Context) error {
+		all, err := p.Operations(ctx)
+		if err != nil {
+			return err
+		}
+		var running []string
+		for i := range all {
+			if all[i].Status.Phase == v1alpha1.OperationRunning {
+				running = append(running, all[i].Name)
+			}
+		}
+		if len(running) > 1 {
+			s.Fatalf("at once: %v", running)
+		}
+		select {
+		case err := <-demanded:
+			if err != nil {
+				s.Fatal(err)
+			}
+			return nil
+		default:
+			return harness.NotYet("running: %v", running)
+		}
+	}))
+	s.awaitPhase(p, first, v1alpha1.OperationSucceeded)
+	s.must(p.PatchSpec(s.ctx, "checksum: {suspend: true}"))
+	s.must(p.Await(s.ctx, 30*time.Second, harness.Want{Type: v1alpha1.ConditionConsistent, Status: metav1.ConditionTrue, Reason: "MembersEqual", Message: "less than an hour ago"}))
+	object, err := p.Object(s.ctx)
+	s.must(err)
+	if last := object.Status.Checksum; last == nil || last.LastScheduleTime == nil || last.LastScheduleTime.Sub(first.CreationTimestamp.Time) < -time.Minute {
+		s.Errorf("status.checksum %+v does not name the time of %s", last, first.Name)
+	}
+}
+
+// stayedSuspended: one that was made in the moments around the suspension has ended since. The
+// tests before it may have been quicker than the schedule.
+func stayedSuspended(s *scene, p *harness.Pair, suspended time.Time) {
+	const moments = 5 * time.Second
+	s.must(harness.Eventually(s.ctx, 2*time.Minute, "a time of the schedule has passed", func(context.Context) error {
+		if since := time.Since(suspended); since < time.Minute+moments {
+			return harness.NotYet("%s", since)
+		}
+		return nil
+	}))
+	last := s.newestOf(p, isScheduled)
+	if last == nil || last.CreationTimestamp.After(suspended.Add(moments)) {
+		s.Errorf("suspended at %s, and the newest of the schedule is %+v", suspended, last)
+	}
+}
+
+func isScheduled(op *v1alpha1.DatabasePairOperation) bool {
+	return op.Annotations[status.AnnotationScheduledAt] != ""
 }
 
 func (s *scene) awaitEqualCounts(p *harness.Pair, table string, want int) {
@@ -146,17 +222,24 @@ func repairDrift(s *scene, p *harness.Pair, primary, passive string) {
 // newest is the operation of a type that was made last.
 func (s *scene) newest(p *harness.Pair, kind v1alpha1.OperationType) *v1alpha1.DatabasePairOperation {
 	s.Helper()
+	out := s.newestOf(p, func(op *v1alpha1.DatabasePairOperation) bool { return op.Spec.Type == kind })
+	if out == nil {
+		s.Fatalf("no operation of type %s", kind)
+	}
+	return out
+}
+
+// newestOf is the last that was made of those that are meant; nil for none.
+func (s *scene) newestOf(p *harness.Pair, meant func(*v1alpha1.DatabasePairOperation) bool) *v1alpha1.DatabasePairOperation {
+	s.Helper()
 	all, err := p.Operations(s.ctx)
 	s.must(err)
 	var out *v1alpha1.DatabasePairOperation
 	for i := range all {
 		op := &all[i]
-		if op.Spec.Type == kind && (out == nil || !op.CreationTimestamp.Before(&out.CreationTimestamp)) {
+		if meant(op) && (out == nil || !op.CreationTimestamp.Before(&out.CreationTimestamp)) {
 			out = op
 		}
-	}
-	if out == nil {
-		s.Fatalf("no operation of type %s", kind)
 	}
 	return out
 }
