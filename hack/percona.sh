@@ -23,7 +23,7 @@ wrapper() {
   mkdir -p "$(dirname "$program")"
   {
     printf '#!/bin/sh\n'
-    printf 'export PERL5LIB="%s"\n' "$base"
+    printf 'export PERL5LIB="%s" MARIADB_PLUGIN_DIR="%s"\n' "$base" "$lib/libmariadb3/plugin"
     printf 'exec "%s" --library-path "%s" "%s" "%s" "$@"\n' "$lib/$(basename "$(find "$lib" -maxdepth 1 -name 'ld-linux*' | head -n 1)")" \
       "$lib" "$rootfs/usr/bin/perl" "$rootfs/usr/bin/pt-table-checksum"
   } >"$program.new"
