@@ -234,6 +234,7 @@ func ignore([]sql.RawBytes) error { return nil }
 func testDriftOfDefinitionsIsListed(w *world) {
 	t := w.T
 	w.exec("CREATE DATABASE d", "CREATE TABLE d.t (id INT PRIMARY KEY AUTO_INCREMENT, n INT)", "CREATE TABLE d.gone (id INT PRIMARY KEY)", "INSERT INTO d.t VALUES (1,1)",
+		"CREATE TABLE d.virtual (id INT PRIMARY KEY, n INT, v INT AS (n + 1) VIRTUAL, KEY (v))", "INSERT INTO d.virtual (id, n) VALUES (1,1)",
 		"CREATE VIEW d.v AS SELECT id FROM d.t", "CREATE TRIGGER d.tr BEFORE INSERT ON d.t FOR EACH ROW SET @a = 1",
 		"CREATE PROCEDURE d.p (a INT) SELECT a", "CREATE EVENT d.e ON SCHEDULE EVERY 1 DAY DO SET @a = 1", "CREATE USER u1, u2, role", "GRANT SELECT ON d.* TO u1")
 	w.sync()
@@ -241,7 +242,7 @@ func testDriftOfDefinitionsIsListed(w *world) {
 	if report.SchemaDriftCount != 0 {
 		t.Fatalf("before anything was done: %+v", report.SchemaDrift)
 	}
-	w.plant("ALTER TABLE d.t ADD KEY extra (n)", "DROP TABLE d.gone", "CREATE TABLE d.more (id INT PRIMARY KEY)", "ALTER TABLE d.t AUTO_INCREMENT = 500",
+	w.plant("ALTER TABLE d.t ADD KEY extra (n)", "ALTER TABLE d.virtual DROP COLUMN v, ADD COLUMN v INT AS (n + 2) VIRTUAL", "DROP TABLE d.gone", "CREATE TABLE d.more (id INT PRIMARY KEY)", "ALTER TABLE d.t AUTO_INCREMENT = 500",
 		"CREATE OR REPLACE VIEW d.v AS SELECT n FROM d.t", "DROP TRIGGER d.tr", "CREATE TRIGGER d.tr BEFORE INSERT ON d.t FOR EACH ROW SET @a = 2",
 		"DROP PROCEDURE d.p", "CREATE PROCEDURE d.p (a BIGINT) SELECT a", "ALTER EVENT d.e ON SCHEDULE EVERY 2 DAY", "DROP USER u2",
 		"GRANT INSERT ON d.* TO u1", "GRANT role TO u1", "ALTER USER u1 ACCOUNT LOCK", "CREATE DATABASE only", "ALTER DATABASE d COLLATE latin1_bin")
@@ -251,12 +252,15 @@ func testDriftOfDefinitionsIsListed(w *world) {
 		got = append(got, fmt.Sprintf("%s %s %s", one.Object, one.Name, one.Kind))
 	}
 	want := []string{"Event d.e Different", "Grant u1@% Different", "Role u1@% Extra", "Routine d.p Different", "Schema d Different", "Schema only Extra",
-		"Table d.gone Missing", "Table d.more Extra", "Table d.t Different", "Trigger d.tr Different", "User u1@% Different", "User u2@% Missing", "View d.v Different"}
+		"Table d.gone Missing", "Table d.more Extra", "Table d.t Different", "Table d.virtual Different", "Trigger d.tr Different", "User u1@% Different", "User u2@% Missing", "View d.v Different"}
 	if !slices.Equal(got, want) || report.SchemaDriftCount != len(want) {
 		t.Errorf("drift\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	if table := report.table("d.gone"); table.State != Skipped || table.Reason == "" {
 		t.Errorf("a table that the passive lacks: %+v", table)
+	}
+	if table := report.table("d.virtual"); table.State != Consistent {
+		t.Errorf("a table whose virtual column says something else: %+v", table)
 	}
 	if table := report.table("d.t"); table.State != Consistent {
 		t.Errorf("a table with another index: %+v", table)
