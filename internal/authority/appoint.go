@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"slices"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/fencing"
@@ -25,12 +26,15 @@ const (
 )
 
 // Appoint makes a member the holder. Every other pod that could be open must be proven
-// closed at the record's epoch: the last holder's, and the other member's present one.
+// closed at the record's epoch: the last holder's, and the other member's present one. With
+// neither of the other member known, that member as such: a record that was restored from
+// an older state names the wrong last holder.
 type Appoint struct {
 	To      pair.Holder
 	Grounds Grounds
 	// Others are the present pods of the other member, and of this member if its pod was
-	// replaced. The last holder is added by the record itself.
+	// replaced; without a pod UID while it has none. The last holder is added by the record
+	// itself.
 	Others []fencing.Subject
 	Proofs []fencing.Proof
 	// Incarnation of the candidate's running mysqld; GroundsPromote compares it.
@@ -47,19 +51,18 @@ type Appoint struct {
 // Name of the change.
 func (Appoint) Name() ChangeName { return ChangeAppoint }
 
-// Subjects are the pods that must be proven closed before to may be appointed.
+// Subjects are the pods that must be proven closed before to may be appointed. A member
+// without a pod is one itself, unless a pod of it is among them: by its own history this
+// record knows every pod that ever was appointed, but it may be an older one, restored.
 func (r Record) Subjects(to pair.Holder, others []fencing.Subject) []fencing.Subject {
 	var out []fencing.Subject
 	add := func(s fencing.Subject) {
-		if s.PodUID == "" && r.Epoch > 0 || s == fencing.SubjectOf(to) {
-			return
+		covered := slices.ContainsFunc(out, func(have fencing.Subject) bool {
+			return have == s || s.PodUID == "" && r.Epoch > 0 && have.Member == s.Member
+		})
+		if !covered && s != fencing.SubjectOf(to) {
+			out = append(out, s)
 		}
-		for _, have := range out {
-			if have == s {
-				return
-			}
-		}
-		out = append(out, s)
 	}
 	if r.LastHolder != nil {
 		add(fencing.SubjectOf(r.LastHolder.Holder))
@@ -151,6 +154,8 @@ func (c Appoint) check(r Record) error {
 		_, err = refuse(c.Name(), "nobody vouches for the data of %s", c.To.Member)
 	case len(c.Missing(r)) > 0:
 		_, err = refuse(c.Name(), "no proof that %v is closed at epoch %d", c.Missing(r), r.Epoch)
+	case !slices.ContainsFunc(c.Others, func(s fencing.Subject) bool { return s.Member != c.To.Member }):
+		_, err = refuse(c.Name(), "the member beside %s is not named", c.To.Member)
 	case c.Grounds == GroundsFirst && r.Epoch != 0:
 		_, err = refuse(c.Name(), "epoch %d is not the first", r.Epoch)
 	case c.Grounds != GroundsFirst && r.Epoch == 0:

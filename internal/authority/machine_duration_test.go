@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -98,6 +100,26 @@ func TestAJumpEndsTheSoftFenceInTime(t *testing.T) {
 	}
 }
 
+// ranOut is the proof that whatever pod of a member there is has no authority any more.
+func ranOut(t *testing.T, m pair.MemberName, e pair.Epoch) fencing.Proof {
+	t.Helper()
+	const voucher = "shop-0"
+	begin := time.Now()
+	book := fencing.NewBook()
+	book.SawEpoch(e, begin)
+	req, err := book.Ask(fencing.Subject{Member: voucher, PodUID: "uid-0"}, e, "cease", begin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reply := agentapi.FenceReply{RequestID: "cease", Member: voucher, PodUID: "uid-0", Epoch: e, Ceased: true}
+	if err := book.Ceased(req, reply, begin); err != nil {
+		t.Fatal(err)
+	}
+	x := fencing.Expiry{Subject: fencing.Subject{Member: m}, Voucher: voucher, Epoch: e, Lease: time.Second}
+	proof, _ := book.Expired(x, begin.Add(2*time.Second))
+	return proof
+}
+
 // TestTheSamePodDoesNotGetAShorterT: it may be open still by a confirmation from before,
 // which it counts with the T that it read then.
 func TestTheSamePodDoesNotGetAShorterT(t *testing.T) {
@@ -115,7 +137,10 @@ func TestTheSamePodDoesNotGetAShorterT(t *testing.T) {
 		"the same pod, a shorter T": {last, 6 * time.Second, 60 * time.Second},
 		"the same pod, a longer T":  {last, 90 * time.Second, 90 * time.Second},
 	} {
-		next, err := Appoint{To: c.to, Grounds: GroundsReturn, Lease: c.wish}.Apply(r)
+		next, err := Appoint{
+			To: c.to, Grounds: GroundsReturn, Lease: c.wish,
+			Others: []fencing.Subject{{Member: "shop-1"}}, Proofs: []fencing.Proof{ranOut(t, "shop-1", r.Epoch)},
+		}.Apply(r)
 		if err != nil {
 			t.Fatal(err)
 		}

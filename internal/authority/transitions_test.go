@@ -94,6 +94,12 @@ func TestNobodyIsAppointedOtherwise(t *testing.T) {
 		"while the other's new pod is not proven": func(_ *authority.Record, c *authority.Appoint) {
 			c.Others = append(c.Others, fencing.Subject{Member: a, PodUID: "pa2"})
 		},
+		"with nothing said of the other member": func(_ *authority.Record, c *authority.Appoint) { c.Others = nil },
+		// As a record says that was restored: the other one was the holder since.
+		"to return while the other has no pod": func(r *authority.Record, c *authority.Appoint) {
+			r.LastHolder.Holder, r.LastHolder.DataID = c.To, r.Data[b]
+			c.Grounds, c.Others = authority.GroundsReturn, []fencing.Subject{{Member: a}}
+		},
 		"while somebody is the holder":  func(r *authority.Record, _ *authority.Appoint) { r.Holder = pair.Holder{Member: a, PodUID: "pa"} },
 		"in another run of mysqld":      func(_ *authority.Record, c *authority.Appoint) { c.Incarnation = "next" },
 		"out of a ledger that is solo":  func(r *authority.Record, _ *authority.Appoint) { r.Ledger.State, r.Ledger.First = authority.Solo, a },

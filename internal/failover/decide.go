@@ -64,7 +64,7 @@ func (l *look) finish(p Plan, held []Plan) Plan {
 		p.Operation = l.opening()
 	}
 	p.FailoverReady = l.readiness(p)
-	return p
+	return l.notForgotten(p)
 }
 
 // readiness: could the pair fail over now without loss?

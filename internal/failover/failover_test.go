@@ -222,6 +222,34 @@ func TestBetween(t *testing.T) {
 				ceased(t, *o, m0, p0, t0)
 				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
 			}},
+		"a peer without a pod may have one that nobody knows of": {from: between, rule: "Abandon", kind: failover.Waits,
+			with: func(t *testing.T, o *obs) { podless(o); ceased(t, *o, m0, p0, t0) }},
+		"until its authority has run out": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint"),
+			with: func(t *testing.T, o *obs) {
+				podless(o)
+				ceased(t, *o, m0, p0, t0)
+				o.Now = t0.Add(7001 * time.Millisecond)
+			}},
+		"also in Async, where there is nobody to ask": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint"),
+			with: func(t *testing.T, o *obs) {
+				podless(o)
+				ceased(t, *o, m0, p0, t0)
+				o.Settings.Lossless = false
+				o.Now = t0.Add(7001 * time.Millisecond)
+			}},
+		"or a person says that there is none": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Cease", "ProveWord"),
+			with: func(_ *testing.T, o *obs) {
+				podless(o)
+				o.Now = t0.Add(time.Minute)
+				o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m1, 3)}
+			}},
+		"a candidate needs none for a member whose end is proven": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Appoint"),
+			with: func(t *testing.T, o *obs) {
+				fenced(o)
+				ceased(t, *o, m1, p1, t0)
+				prove(t, *o, old)
+				o.Members[0] = failover.Member{Name: m0, Pod: failover.Pod{Reading: failover.Missing}}
+			}},
 		"a candidate that is too slow as well": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Cease", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) {
 				fenced(o)
@@ -276,6 +304,13 @@ func TestBetween(t *testing.T) {
 				o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 3)}
 			}},
 	})
+}
+
+// podless: the candidate's pod is gone, and the last holder could go on.
+func podless(o *failover.Observation) {
+	o.Members[1] = failover.Member{Name: m1, Pod: failover.Pod{Reading: failover.Missing}, SilentSince: t0.Add(-time.Minute)}
+	o.Members[0].Pod.Labels[failover.EpochLabel(4)] = "door"
+	o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: 4, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m0}
 }
 
 func endOf(t *testing.T, o *failover.Observation) {

@@ -49,9 +49,10 @@ func (l *look) gather(c course) gathered {
 }
 
 // expired: the authority of a pod has run out. In Async that counts only if opted in,
-// since a machine that a hypervisor stopped would go on acknowledging.
+// since a machine that a hypervisor stopped would go on acknowledging; or when nothing is
+// known of any pod, so that nobody could ever be asked.
 func (l *look) expired(s fencing.Subject) (fencing.Proof, time.Duration) {
-	if !l.Settings.Lossless && !l.Settings.AsyncAnyProof {
+	if !l.Settings.Lossless && !l.Settings.AsyncAnyProof && s.PodUID != "" {
 		return fencing.Proof{}, 0
 	}
 	return l.Evidence.Expired(fencing.Expiry{

@@ -1,6 +1,9 @@
 package failover
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // refusedFor is how long the client Service may go on leading to the former primary's pod
 // though nobody may be open: from when this process first saw the revocation, and once
@@ -63,4 +66,45 @@ func (l *look) leadAway(c course) []Step {
 	// operator that ends between the two leaves them as they are.
 	old := l.last.subject()
 	return []Step{InOrder{Steps: []Step{DetachService{Version: l.Service.Version, From: old}, DeletePod{Subject: old}}}}
+}
+
+// notForgotten adds the door to what a rule has to do while nobody is the holder and the
+// Service is detached from a pod that does not refuse clients any more, whichever rule
+// speaks: the cluster does not take that pod out of the endpoints. The rules about the
+// pair as a whole go before: they are asked first, and leave everything as it is.
+func (l *look) notForgotten(p Plan) Plan {
+	aboutPair := slices.ContainsFunc(pairRules, func(r rule) bool { return r.name == p.Rule })
+	if l.last == nil || l.Service.Detached == "" || l.refusedStill() > 0 || aboutPair || leadsSomewhere(p.Steps) {
+		return p
+	}
+	steps := l.doorTo(l.doorkeeper())
+	if len(p.Steps) > 0 {
+		steps = append(steps, p.Steps[0])
+	}
+	p.Steps = together(steps)
+	return p
+}
+
+// doorkeeper is the member whose door clients are led to while no course names one: not
+// the last holder, if the other can do it.
+func (l *look) doorkeeper() *Member {
+	if l.peer.Pod.IP == "" || l.peer.Pod.Deleting && !l.last.Pod.Deleting {
+		return l.last
+	}
+	return l.peer
+}
+
+// leadsSomewhere: the step that is executed leads the Service.
+func leadsSomewhere(steps []Step) bool {
+	if len(steps) == 0 {
+		return false
+	}
+	parts := steps[:1]
+	switch s := steps[0].(type) {
+	case Together:
+		parts = s.Steps
+	case InOrder:
+		parts = s.Steps
+	}
+	return slices.ContainsFunc(parts, func(s Step) bool { return s.Name() == StepPointService })
 }

@@ -107,11 +107,32 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 				o.Members[0].Pod.Deleting = false
 				o.Members[1].State.Mysqld.Incarnation = "next"
 			}},
+		"nor while the candidate does not answer yet": {from: detached, rule: "PromoteCandidate", kind: failover.Waits, steps: steps("PointService"),
+			with: func(_ *testing.T, o *obs) { late(o); o.Members[1].Reach = failover.TimedOut }},
+		"nor while the end of the old pod is looked at": {from: detached, rule: "ReappointHolder", kind: failover.Acts, steps: steps("PointService", "ProvePod", "Cease"),
+			with: func(_ *testing.T, o *obs) { lostBoth(o) }},
+		"nor while it is written down": {from: detached, rule: "ReappointHolder", kind: failover.Acts, steps: steps("PointService", "RecordEnd"),
+			with: func(t *testing.T, o *obs) { lostBoth(o); endOf(t, o) }},
+		"to the last holder's next pod when there is no other": {from: detached, rule: "PromoteCandidate", kind: failover.Waits, steps: steps("PointService"),
+			with: func(_ *testing.T, o *obs) {
+				lostBoth(o)
+				o.Members[0] = member(m0, "pod-0b", agentapi.PhaseHeld)
+				running(&o.Members[0], 3, 7)
+				o.Members[1].Pod = failover.Pod{Reading: failover.Missing}
+			}},
+		"but not while the pair is paused": {from: detached, rule: "Paused", kind: failover.Holds,
+			with: func(_ *testing.T, o *obs) { late(o); o.Settings.Paused = true }},
 		"no appointment without the deletion": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("DeletePod"),
 			with: func(t *testing.T, o *obs) { ready(t, o); o.Members[0].Pod.Deleting = false }},
 		"with it the candidate is appointed": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Appoint"),
 			with: func(t *testing.T, o *obs) { ready(t, o) }},
 	})
+}
+
+// lostBoth: the former primary's container has ended, and the candidate was restarted.
+func lostBoth(o *failover.Observation) {
+	o.Members[0].Pod.Ended.Terminated, o.Members[0].Reach = true, failover.Refused
+	o.Members[1].State.Mysqld.Incarnation = "next"
 }
 
 // ready has everything that an appointment needs beside the deletion.

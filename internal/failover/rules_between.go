@@ -202,12 +202,10 @@ func (l *look) appoint(c course, proofs []fencing.Proof) Step {
 	})
 }
 
-// othersOf are the pods, beside the last holder's, that could hold an older authority.
+// othersOf are the pods, beside the last holder's, that could hold an older authority: the
+// other member's, or that member as such.
 func (l *look) othersOf(to *Member) []fencing.Subject {
-	if other := l.other(to.Name); other.Pod.UID != "" {
-		return []fencing.Subject{other.subject()}
-	}
-	return nil
+	return []fencing.Subject{l.other(to.Name).subject()}
 }
 
 func fencedByPerson(l *look) (Plan, bool) {

@@ -61,8 +61,8 @@ func (b *Book) Ask(s Subject, e pair.Epoch, id string, at time.Time) (Request, e
 	if e != b.epoch {
 		return Request{}, fmt.Errorf("ask about %s at epoch %d: %w", s, e, notProof("the epoch last seen is %d", b.epoch))
 	}
-	if s.Member == "" || s.PodUID == "" || id == "" {
-		return Request{}, fmt.Errorf("ask about %s: %w", s, notProof("member, pod UID and request id are needed"))
+	if s.Member == "" || id == "" {
+		return Request{}, fmt.Errorf("ask about %s: %w", s, notProof("member and request id are needed"))
 	}
 	return Request{subject: s, epoch: e, id: id, sentAt: at}, nil
 }

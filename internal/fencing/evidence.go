@@ -14,6 +14,8 @@ func matches(req Request, reply agentapi.FenceReply) error {
 	switch {
 	case req.id == "":
 		return notProof("there was no request")
+	case req.subject.PodUID == "":
+		return notProof("no pod answers for whatever pod of %s", req.subject.Member)
 	case reply.RequestID != req.id:
 		return notProof("the answer is to request %q, not %q", reply.RequestID, req.id)
 	case reply.Member != req.subject.Member || reply.PodUID != req.subject.PodUID:
@@ -105,7 +107,7 @@ func FromPod(req Request, pod PodFacts, at time.Time) (Proof, error) {
 	switch {
 	case req.id == "":
 		why = notProof("there was no request")
-	case pod.UID != req.subject.PodUID:
+	case req.subject.PodUID == "", pod.UID != req.subject.PodUID:
 		why = notProof("the pod there is %s", pod.UID)
 	case !pod.Deleting:
 		why = notProof("the pod is not being deleted: its container starts again in place")
@@ -151,7 +153,7 @@ type Expiry struct {
 func (b *Book) Expired(x Expiry, now time.Time) (p Proof, remaining time.Duration) {
 	from, seen := b.Since(x.Epoch)
 	acked, ceased := b.CeasedAt(x.Voucher, x.Epoch)
-	if !seen || !ceased || x.Subject.PodUID == "" || x.Lease <= 0 {
+	if !seen || !ceased || x.Subject.Member == "" || x.Lease <= 0 {
 		return Proof{}, -1
 	}
 	if acked.After(from) {
@@ -176,7 +178,7 @@ func FromNode(req Request, podNode string, node NodeFacts, at time.Time) (Proof,
 	switch {
 	case req.id == "":
 		return Proof{}, fmt.Errorf("node of %s: %w", req.subject, notProof("there was no request"))
-	case podNode == "" || podNode != node.Name:
+	case req.subject.PodUID == "" || podNode == "" || podNode != node.Name:
 		return Proof{}, fmt.Errorf("node of %s: %w", req.subject, notProof("the pod ran on %q, not %q", podNode, node.Name))
 	case !node.OutOfService:
 		return Proof{}, fmt.Errorf("node of %s: %w", req.subject, notProof("node %s is not marked out of service", node.Name))

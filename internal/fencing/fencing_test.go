@@ -62,6 +62,26 @@ func TestAnAnswerIsAProofOnlyOfWhatWasAsked(t *testing.T) {
 	}
 }
 
+// Whatever pod of a member there may be cannot answer, end or run on a node.
+func TestOnlyTimeAndPeopleSpeakOfAnUnknownPod(t *testing.T) {
+	whatever := fencing.Subject{Member: old.Member}
+	req := ask(t, book(t), whatever, "r1")
+	r := reply()
+	r.PodUID = ""
+	_, byReply := fencing.FromReply(req, r, t0)
+	_, byPod := fencing.FromPod(req, fencing.PodFacts{Deleting: true, Terminated: true, ContainerID: "c", KubeletEnded: true}, t0)
+	_, byNode := fencing.FromNode(req, "n", fencing.NodeFacts{Name: "n", OutOfService: true}, t0)
+	for name, err := range map[string]error{"an answer": byReply, "the end of a pod": byPod, "a node": byNode} {
+		if !errors.Is(err, fencing.ErrNoProof) {
+			t.Errorf("%s is a proof of %s: %v", name, whatever, err)
+		}
+	}
+	p, err := fencing.FromPerson(req, fencing.Word{Operation: "op", Member: old.Member, Epoch: 4}, t0)
+	if err != nil || !p.Closes(whatever, 4) || p.Closes(old, 4) {
+		t.Errorf("a person's word: %s, %v", p, err)
+	}
+}
+
 func TestARequestNeedsACommittedEpoch(t *testing.T) {
 	b := book(t)
 	if _, err := b.Ask(old, 5, "r1", t0); !errors.Is(err, fencing.ErrNoProof) {

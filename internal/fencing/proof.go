@@ -1,6 +1,7 @@
 package fencing
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -12,7 +13,8 @@ import (
 var ErrNoProof = errors.New("not a proof")
 
 // Subject is one pod of one member: what a proof is about. The same member's next pod
-// is another subject.
+// is another subject. Without a pod UID it is whatever pod of that member may be there
+// though nobody knows of one: only an expiry or a person's word can be about that.
 type Subject struct {
 	Member pair.MemberName
 	PodUID pair.PodUID
@@ -21,8 +23,8 @@ type Subject struct {
 // SubjectOf is the subject that a holder is.
 func SubjectOf(h pair.Holder) Subject { return Subject(h) }
 
-// String is "<member>/<pod UID>".
-func (s Subject) String() string { return string(s.Member) + "/" + string(s.PodUID) }
+// String is "<member>/<pod UID>", or "<member>/*" for whatever pod.
+func (s Subject) String() string { return string(s.Member) + "/" + cmp.Or(string(s.PodUID), "*") }
 
 // Proof is evidence that one subject cannot accept writes by any authority of Epoch or
 // below. The zero value proves nothing, and only this package makes others.

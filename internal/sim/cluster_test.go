@@ -212,7 +212,7 @@ func (a *apiServer) detach(d failover.DetachService) error {
 	if a.service.Version != d.Version {
 		return execute.ErrConflict
 	}
-	if p := a.behind(); p == nil || p.uid != d.From.PodUID {
+	if p := a.behind(); p != nil && p.uid != d.From.PodUID {
 		a.w.violate("routing", "the Service is detached from %s and leads elsewhere", d.From)
 	}
 	a.service = failover.Service{Reading: failover.Read, Version: a.bump(), Epoch: -1, Detached: d.From.PodUID}

@@ -194,9 +194,46 @@ func (w *world) checkRefusal() {
 	}
 }
 
-// muteMost is what an operator may need to lead clients elsewhere, one API request and
-// one question to an agent that is not there included.
-const muteMost = 3 * time.Second
+// muteMost is what an operator may need to lead clients elsewhere: two requests in a row
+// that get no answer, each after a look that an agent does not answer, two seconds each.
+const muteMost = 8 * time.Second
+
+// checkDoor: a look that finds the Service detached from a pod that has been gone for a
+// while, and nobody the holder, leads clients to a door, whatever else it finds to do.
+func (w *world) checkDoor(obs failover.Observation, plan failover.Plan) {
+	s := obs.Service
+	elsewhere := false
+	for _, m := range obs.Members {
+		if m.Pod.UID == s.Detached && m.Reach == failover.Answered {
+			return
+		}
+		elsewhere = elsewhere || m.Pod.IP != "" && m.Pod.UID != s.Detached
+	}
+	switch plan.Rule {
+	case failover.RuleOperationRefused, failover.RuleOperationFinished, failover.RuleLookAgain, failover.RuleAuthorityUnreadable, failover.RuleAdoptByPerson:
+		return
+	}
+	rec := obs.Authority.Record
+	if s.Detached == "" || !elsewhere || obs.Authority.Reading != failover.Read || !rec.Holder.Nobody() || plan.Kind == failover.Doubts && len(plan.Steps) == 0 {
+		return
+	}
+	if gone := w.now - w.mute; gone > noticed && !points(plan.Steps) {
+		w.violate("mute", "rule %s finds the Service detached from a pod that has been gone for %s, and leaves it", plan.Rule, gone)
+	}
+}
+
+// noticed is when an operator has noticed that an agent has gone.
+const noticed = time.Second
+
+func points(steps []failover.Step) bool {
+	if len(steps) == 0 {
+		return false
+	}
+	if t, ok := steps[0].(failover.Together); ok {
+		return slices.ContainsFunc(t.Steps, func(s failover.Step) bool { return s.Name() == failover.StepPointService })
+	}
+	return steps[0].Name() == failover.StepPointService
+}
 
 // couldLead: some pod answers, and an operator is there and can reach the API server and
 // sees no doubt.

@@ -142,6 +142,7 @@ func (o *operator) visit(life int) time.Duration {
 		o.former = o.plan
 	}
 	o.plan, o.seen = plan, obs
+	o.w.checkDoor(obs, plan)
 	o.w.fired["rule "+string(plan.Rule)]++
 	for _, n := range plan.Notes {
 		o.w.fired["rule "+string(n.Rule)]++

@@ -164,10 +164,15 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 			restored := faultsOver - 14*time.Second
 			down.kind, down.at, down.lasts = "nodeCrashed", faultsBegin+time.Second, restored-faultsBegin
 			s.lossless, s.continueAlone, s.automatic, s.twoOperators = true, true, true, false
-			return []fault{
+			faults := []fault{
 				{kind: "backupTaken", at: faultsBegin}, down, {kind: "cutWhole", at: restored - time.Second, member: theHolder, lasts: 15 * time.Second},
 				{kind: "etcdRestoredBlind", at: restored}, {kind: "operatorCrashed", at: restored},
 			}
+			if r.IntN(2) == 0 {
+				// And its pod goes by force just when the one that the store names is revoked.
+				faults = append(faults, fault{kind: "podForceDeleted", at: restored, member: 1, after: onRevoked, delay: time.Duration(r.Int64N(int64(time.Second)))})
+			}
+			return faults
 		}
 		return []fault{{kind: "backupTaken", at: faultsBegin}, down, {kind: "etcdRestored", at: faultsOver - 2*time.Second}}
 	case p < 0.19:
