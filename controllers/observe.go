@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -39,7 +40,7 @@ func (r *PairReconciler) observe(ctx context.Context, v *visit) (failover.Observ
 	}
 	o.Authority = r.observeAuthority(ctx, v)
 	o.Now = r.Now()
-	o.History = v.session.remember(v.pair, &o)
+	o.History = v.session.remember(v.pair, v.operations, &o)
 	return o, nil
 }
 
@@ -175,13 +176,16 @@ func (r *PairReconciler) observeAuthority(ctx context.Context, v *visit) failove
 const leaseTimeout = 5 * time.Second
 
 // remember keeps what this look adds to the history, and returns the history.
-func (s *session) remember(p *v1alpha1.DatabasePair, o *failover.Observation) failover.History {
+func (s *session) remember(p *v1alpha1.DatabasePair, all []v1alpha1.DatabasePairOperation, o *failover.Observation) failover.History {
 	h := &s.history
 	h.Epoch = pair.Epoch(p.Status.Epoch)
 	if o.Authority.Reading != failover.Read {
 		return *h
 	}
 	rec := o.Authority.Record
+	if a := rec.Appointed; a != nil && slices.ContainsFunc(all, func(op v1alpha1.DatabasePairOperation) bool { return op.Name == a.Operation }) {
+		h.Recorded = a.Operation
+	}
 	// Seen means after the read, not before: waits are counted from here.
 	s.book.SawEpoch(rec.Epoch, o.Now)
 	if rec.Holder != s.holder || rec.Epoch != s.holderAt {

@@ -111,7 +111,7 @@ func looked(at time.Time, e pair.Epoch, streams, open bool) *failover.Observatio
 func TestMemoryBeginsAnewWithEachEpoch(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s, p := newSession("u", nil, start), &v1alpha1.DatabasePair{}
-	h := s.remember(p, looked(start, 3, true, true))
+	h := s.remember(p, nil, looked(start, 3, true, true))
 	if !h.HolderOpened || !h.HolderSince.Equal(start) || !h.LostSince.IsZero() {
 		t.Fatalf("history = %+v", h)
 	}
@@ -121,19 +121,19 @@ func TestMemoryBeginsAnewWithEachEpoch(t *testing.T) {
 		t.Errorf("epoch 3 seen at %s (%v)", since, ok)
 	}
 	later := start.Add(time.Minute)
-	if h = s.remember(p, looked(later, 3, false, false)); !h.LostSince.Equal(later) || !h.HolderOpened || !h.HolderSince.Equal(start) {
+	if h = s.remember(p, nil, looked(later, 3, false, false)); !h.LostSince.Equal(later) || !h.HolderOpened || !h.HolderSince.Equal(start) {
 		t.Errorf("history = %+v", h)
 	}
-	if h = s.remember(p, looked(later.Add(time.Minute), 3, false, true)); !h.LostSince.Equal(later) {
+	if h = s.remember(p, nil, looked(later.Add(time.Minute), 3, false, true)); !h.LostSince.Equal(later) {
 		t.Errorf("the beginning of the loss moved to %s", h.LostSince)
 	}
 	next := later.Add(2 * time.Minute)
-	if h = s.remember(p, looked(next, 4, true, false)); h.HolderOpened || !h.HolderSince.Equal(next) || !h.LostSince.IsZero() {
+	if h = s.remember(p, nil, looked(next, 4, true, false)); h.HolderOpened || !h.HolderSince.Equal(next) || !h.LostSince.IsZero() {
 		t.Errorf("history at a new epoch = %+v", h)
 	}
 	unread := looked(next, 4, true, true)
 	unread.Authority.Reading = failover.Unread
-	if h = s.remember(p, unread); h.HolderOpened {
+	if h = s.remember(p, nil, unread); h.HolderOpened {
 		t.Error("something was learned from an authority that was not read")
 	}
 }

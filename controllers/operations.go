@@ -75,7 +75,8 @@ func (r *PairReconciler) pruneOperations(ctx context.Context, v *visit) error {
 	// A schedule must not push the record of a failover out: what it makes is counted apart.
 	for _, scheduled := range []bool{false, true} {
 		finished := slices.DeleteFunc(slices.Clone(v.operations), func(op v1alpha1.DatabasePairOperation) bool {
-			return !op.Status.Phase.Terminal() || status.ScheduledAt(&op).IsZero() == scheduled
+			// The present appointment's stays: its lack would look as if it had never been written.
+			return !op.Status.Phase.Terminal() || status.ScheduledAt(&op).IsZero() == scheduled || op.Name == v.session.history.Recorded
 		})
 		if err := r.prune(ctx, finished, int(v.pair.Spec.OperationHistoryLimit)); err != nil {
 			return err

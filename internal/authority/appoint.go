@@ -111,6 +111,9 @@ func (c Appoint) Apply(r Record) (Record, error) {
 	n.Epoch++
 	n.Holder = c.To
 	n.Appointed = &Appointed{Holder: c.To, Epoch: n.Epoch, Proofs: c.Used(r)}
+	if r.Intent != nil {
+		n.Appointed.Operation, n.Appointed.Rule = r.Intent.Operation, r.Intent.Step
+	}
 	n.Intent = nil
 	if c.Lease > 0 {
 		n.LeaseDuration = wholeSeconds(c.Lease)

@@ -146,11 +146,11 @@ type Machine struct {
 	rec       *Record // newest read at Known, by this process
 	recAsked  Instant
 	readEver  bool
-	below     bool // the Lease was last seen below Known
-	firstSeen pair.Epoch
-	knownAt   Instant // when Known was learned
-	namedAt   Instant // when this process first read that it is the holder at Known
-	vouchedAt Instant // when it gave its word last
+	below     bool       // the Lease was last seen below Known
+	wordUpTo  pair.Epoch // at epochs up to this one it opens only with its peer's word (R9)
+	knownAt   Instant    // when Known was learned
+	namedAt   Instant    // when this process first read that it is the holder at Known
+	vouchedAt Instant    // when it gave its word last
 	confirm   confirmation
 	ask       asking
 	serving   Serving
@@ -194,7 +194,7 @@ func NewMachine(cfg Config, found Durable, at Instant) *Machine {
 	m := &Machine{
 		cfg: cfg.withDefaults(), leads: leads{cfg.SoftLead, cfg.KillLead}, most: cfg.T, now: at, start: at,
 		want: found, have: found, inFlight: found, persisted: true,
-		serving: Stopped, firstSeen: found.Known, rng: cfg.Seed | 1,
+		serving: Stopped, wordUpTo: found.Known, rng: cfg.Seed | 1,
 	}
 	m.run.ended = at
 	m.confirm.lapsed = at

@@ -107,7 +107,7 @@ func (m *Machine) leaseRead(e LeaseRead) {
 	m.readEver = true
 	if !m.want.HolderRead {
 		m.want.Holder, m.want.HolderRead = rec.Holder, true
-		m.confirm.fresh = rec.Epoch > m.firstSeen
+		m.confirm.fresh = rec.Epoch > m.wordUpTo
 	} else if m.want.Holder != rec.Holder {
 		// Within an epoch the holder never changes. A foreign hand can take the
 		// authority away like this, never give it.
@@ -175,6 +175,9 @@ func (m *Machine) vouchAnswered(e VouchAnswered) {
 	m.ask.peerHeard = max(m.ask.peerHeard, asked)
 	if e.Known > m.want.Known {
 		m.raise(e.Known)
+		if e.TakesItself || e.Open {
+			m.wordUpTo = e.Known
+		}
 		return
 	}
 	if !given || e.Epoch != m.want.Known || !m.takesItself() || e.Open || e.TakesItself {
@@ -201,8 +204,15 @@ func (m *Machine) speaksForPeer(data pair.DataID) bool {
 	return m.rec == nil || data != "" && m.rec.Data[m.cfg.Peer] == data
 }
 
-// vouchAsked gives or refuses the word (R5, F4).
+// vouchAsked gives or refuses the word (R5, F4). An epoch that the peer knows and this
+// member does not is written down before any word is given for it: after an older Lease
+// was restored an operator that asks only this member would take the peer's authority for
+// one that runs out, and lead the pair into that epoch a second time (F12).
 func (m *Machine) vouchAsked(e VouchAsked) {
+	if e.PairUID == m.cfg.PairUID && e.Asker == m.cfg.Peer && m.data && m.epochFile && e.Epoch > m.want.Known {
+		m.raise(e.Epoch)
+		m.wordUpTo = e.Epoch
+	}
 	why := m.whyNoVouch(e)
 	if why == "" {
 		m.vouchedAt = m.now
@@ -227,6 +237,8 @@ func (m *Machine) whyNoVouch(e VouchAsked) string {
 		return "the Lease has not been read since the start"
 	case e.Epoch < m.want.Known:
 		return "a higher epoch is known"
+	case e.Epoch > m.have.Known:
+		return "the epoch is new here and is being written down"
 	case e.Epoch < m.want.Ceased:
 		// At the ceased epoch itself the word is good: a passive that was asked to fence
 		// under a standing holder goes on vouching for that holder (F4).

@@ -166,6 +166,26 @@ func TestOpensOnlyOnItsOwnFreshReading(t *testing.T) {
 			r.read(record(2, me, both(1)))
 			return r.word(2)
 		}, true},
+		// As an operator does that goes by a restored Lease: the epoch was another's already.
+		"one that the peer holds needs it too": {Durable{Known: 1}, func(r *rig) []Action {
+			r.read(record(1, pair.Holder{}, both(1)))
+			r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: 2, Nonce: "n"})
+			return r.read(record(2, me, both(1)))
+		}, false},
+		"also when it says so itself": {Durable{Known: 1, Holder: me, HolderRead: true}, func(r *rig) []Action {
+			r.read(record(1, me, both(1)))
+			v := r.answer(1, "data-1")
+			v.Known, v.Holder, v.TakesItself = 2, them, true
+			r.step(v)
+			return r.read(record(2, me, both(1)))
+		}, false},
+		"one that the peer only knows does not": {Durable{Known: 1, Holder: me, HolderRead: true}, func(r *rig) []Action {
+			r.read(record(1, me, both(1)))
+			v := r.answer(1, "data-1")
+			v.Known, v.Holder = 2, me
+			r.step(v)
+			return r.read(record(2, me, both(1)))
+		}, true},
 		"a word alone opens nothing before the Lease was read": {Durable{Known: 2, Holder: me, HolderRead: true}, func(r *rig) []Action {
 			return r.word(2)
 		}, false},
@@ -428,7 +448,11 @@ func TestVouchesOnlyForWhatItKnows(t *testing.T) {
 	}{
 		"not before it has read the Lease itself": {func(*rig) {}, 2, false},
 		"for the holder it has read":              {func(r *rig) { r.read(record(2, them, both(1))) }, 2, true},
-		"for a newer epoch than it knows":         {func(r *rig) { r.read(record(2, them, both(1))) }, 3, true},
+		"not for a newer epoch than it knows":     {func(r *rig) { r.read(record(2, them, both(1))); r.noSync = true }, 3, false},
+		"but once that is on its volume": {func(r *rig) {
+			r.read(record(2, them, both(1)))
+			ask(r, 3)
+		}, 3, true},
 		"not for an older one":                    {func(r *rig) { r.read(record(3, them, both(1))) }, 2, false},
 		"not when the holder is another":          {func(r *rig) { r.read(record(2, pair.Holder{}, both(1))) }, 2, false},
 		"not when it takes itself for the holder": {func(r *rig) { r.read(record(2, me, both(1))) }, 2, false},

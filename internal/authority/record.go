@@ -63,6 +63,20 @@ type Appointed struct {
 	Epoch  pair.Epoch
 	// Proofs that the appointment rested on, one for each pod that had to be closed.
 	Proofs []Used
+	// Operation that it was a part of, and the rule that began that; from the intent. Like
+	// that they are only told, and nothing safe depends on them.
+	Operation, Rule string
+}
+
+// ProofOf is the kind of the proof about a pod that the appointment rested on; empty for
+// none.
+func (a Appointed) ProofOf(s fencing.Subject) fencing.Kind {
+	for _, u := range a.Proofs {
+		if u.Subject == s.String() {
+			return u.Kind
+		}
+	}
+	return ""
 }
 
 // Used is a proof that an appointment rested on.

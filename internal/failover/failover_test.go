@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
@@ -120,12 +122,44 @@ func TestRevocation(t *testing.T) {
 			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m1, 1)} }},
 		"also when that member goes on": {from: steady, rule: "OperationFinished", kind: failover.Acts, steps: steps("NoteOperation"),
 			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m0, 1)} }},
+		"an appointment of which there is no record is recorded": {from: steady, rule: "OperationLost", kind: failover.Acts, steps: steps("NoteOperation"),
+			with: func(_ *testing.T, o *obs) { unrecorded(o) }},
+		"once": {from: steady, rule: "InSync", kind: failover.Settled,
+			with: func(_ *testing.T, o *obs) { unrecorded(o); o.History.Recorded = "shop-failover-2" }},
+		"not before its own operator can have done it": {from: steady, rule: "InSync", kind: failover.Settled,
+			with: func(_ *testing.T, o *obs) { unrecorded(o); o.History.HolderSince = t0.Add(-2 * time.Second) }},
+		"nor one that a person asked for and deleted": {from: steady, rule: "InSync", kind: failover.Settled,
+			with: func(_ *testing.T, o *obs) { unrecorded(o); o.Authority.Record.Appointed.Operation = "by-hand" }},
 		"adopting after a rollback starts above what was seen": {from: steady, rule: "AdoptByPerson", kind: failover.Acts, steps: steps("Adopt"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[1].State.KnownEpoch = 9
 				o.Operations = []failover.Operation{op(failover.VerbAdopt, m1, 3)}
 			}},
 	})
+}
+
+// unrecorded: shop-0 was appointed at epoch 3 by an operator that did not record it.
+func unrecorded(o *failover.Observation) {
+	rec := &o.Authority.Record
+	rec.LastHolder = &authority.LastHolder{Holder: pair.Holder{Member: m1, PodUID: p1}, DataID: "data-shop-1", Epoch: 1}
+	rec.Appointed.Operation, rec.Appointed.Rule = "shop-failover-2", "HolderExited"
+	rec.Appointed.Proofs = []authority.Used{{Subject: "shop-1/pod-1", Kind: fencing.Demoted, Request: "r"}}
+}
+
+// What the record of a lost operation says comes from the authority.
+func TestTheAuthorityRemembersTheFailover(t *testing.T) {
+	o := steady()
+	unrecorded(&o)
+	p := failover.Decide(o)
+	note := p.Steps[0].(failover.NoteOperation).Note
+	note.Message = ""
+	want := failover.OperationNote{
+		Name: "shop-failover-2", Verb: failover.VerbFailover, Rule: "HolderExited", Phase: failover.OperationRunning,
+		Epoch: 2, From: m1, To: m0, Proof: fencing.Demoted,
+	}
+	if diff := cmp.Diff(want, note); diff != "" {
+		t.Errorf("the record (-want +got):\n%s", diff)
+	}
 }
 
 func fenced(o *failover.Observation) {

@@ -12,6 +12,7 @@ const (
 	RuleLookAgain           RuleName = "LookAgain"
 	RuleOperationRefused    RuleName = "OperationRefused"
 	RuleOperationFinished   RuleName = "OperationFinished"
+	RuleOperationLost       RuleName = "OperationLost"
 )
 
 // Rules about the authority itself.
@@ -106,7 +107,7 @@ const (
 // RuleNames lists every rule, in the order of docs/failover.md.
 var RuleNames = []RuleName{
 	RuleDeleting, RulePaused, RuleAuthorityUnreadable, RuleLookAgain,
-	RuleOperationRefused, RuleOperationFinished,
+	RuleOperationRefused, RuleOperationFinished, RuleOperationLost,
 	RuleAuthorityMissing, RuleAuthorityMalformed, RuleAuthorityRolledBack, RuleAuthorityChangedByOthers,
 	RuleAdoptByPerson, RuleAdoptVolumes, RuleCreateAuthority,
 	RuleAwaitMembers, RuleBootstrapMember, RuleInitialiseMember, RuleNameInitialData, RuleAppointFirst,

@@ -121,7 +121,7 @@ func (l *look) overdue() bool {
 }
 
 func (l *look) courseNote(c course) *OperationNote {
-	name := fmt.Sprintf("%s-failover-%d", l.Settings.Name, l.e)
+	name := l.ownOperation(l.e)
 	if l.rec.Intent != nil && l.rec.Intent.Operation != "" && l.rec.Intent.Operation != authority.IntentSeed {
 		name = l.rec.Intent.Operation
 	}

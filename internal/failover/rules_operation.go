@@ -7,6 +7,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -62,13 +63,40 @@ func operationFinished(l *look) (Plan, bool) {
 		if op.Verb == VerbFailover || op.Verb == VerbForcePromote {
 			note.WriteGap = l.writeGap()
 		}
-		if left := l.rec.Left; left != nil && left.Member == op.From && op.Verb == VerbFailover {
+		if a, last := l.rec.Appointed, l.rec.LastHolder; a != nil && last != nil && a.Operation == op.Name {
 			// The operator that appointed may not have lived to note it.
-			note.Proof = left.Proof
+			note.Proof = a.ProofOf(fencing.SubjectOf(last.Holder))
 		}
 		return act("operation "+op.Name+": "+why, NoteOperation{Note: note})
 	}
 	return no()
+}
+
+// recordedWithin is what the record of an appointment may take to be seen: it is written
+// beside the failover, by the operator that appointed.
+const recordedWithin = 3 * time.Second
+
+// operationLost: the present holder was appointed in an operation of the operator's own
+// that nobody knows of. The operator that did it has ended before it had written that down;
+// the authority knows what is needed for it, and the flap budget counts it.
+func operationLost(l *look) (Plan, bool) {
+	a, last := l.rec.Appointed, l.rec.LastHolder
+	if a == nil || last == nil || a.Operation != l.ownOperation(l.e-1) || l.History.Recorded == a.Operation {
+		return no()
+	}
+	if !l.serves() || l.sinceHolder() < recordedWithin {
+		return no()
+	}
+	fact := fmt.Sprintf("the operator that appointed %s at epoch %d ended before it had recorded that", l.rec.Holder.Member, l.e)
+	return act(fact, NoteOperation{Note: OperationNote{
+		Name: a.Operation, Verb: VerbFailover, Rule: RuleName(a.Rule), Phase: OperationRunning, Epoch: l.e - 1,
+		From: last.Holder.Member, To: l.rec.Holder.Member, Proof: a.ProofOf(fencing.SubjectOf(last.Holder)), Message: fact,
+	}})
+}
+
+// ownOperation is the name of the operator's own record of what it did at an epoch.
+func (l *look) ownOperation(e pair.Epoch) string {
+	return fmt.Sprintf("%s-failover-%d", l.Settings.Name, e)
 }
 
 // opensSoon: the holder was just appointed and clients are not led to it yet. What there

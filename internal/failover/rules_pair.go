@@ -23,6 +23,7 @@ var pairRules = []rule{
 	{name: RulePaused, apply: paused, ends: true},
 	{name: RuleCreateAuthority, apply: createAuthority, ends: true},
 	{name: RuleOperationFinished, apply: operationFinished},
+	{name: RuleOperationLost, apply: operationLost},
 }
 
 func deleting(l *look) (Plan, bool) {

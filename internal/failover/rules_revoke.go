@@ -31,7 +31,7 @@ var revokingRules = []rule{
 // revoke is the step that begins every change of holder.
 func (l *look) revoke(rule RuleName, op string, to *Member, fact string) (Plan, bool) {
 	if op == "" {
-		op = fmt.Sprintf("%s-failover-%d", l.Settings.Name, l.e+1)
+		op = l.ownOperation(l.e + 1)
 	}
 	p, ok := act(fact, l.change(authority.Revoke{Intent: authority.Intent{Operation: op, Target: to.Name, Step: string(rule)}}))
 	p.Operation = &OperationNote{

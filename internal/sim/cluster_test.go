@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -269,7 +270,7 @@ func (a *apiServer) operation(n failover.OperationNote) {
 			if o.Phase != failover.OperationRunning && o.Phase != "" {
 				return
 			}
-			o.Phase, o.Message, o.Proof = n.Phase, n.Message, n.Proof
+			o.Phase, o.Message, o.Proof = n.Phase, n.Message, cmp.Or(n.Proof, o.Proof)
 			if o.Epoch == 0 {
 				o.Epoch, o.From = n.Epoch, n.From
 			}
@@ -279,7 +280,7 @@ func (a *apiServer) operation(n failover.OperationNote) {
 			return
 		}
 	}
-	a.opsList = append(a.opsList, &operationObject{OperationNote: n, operator: true, confirmed: -1})
+	a.opsList = append(a.opsList, &operationObject{OperationNote: n, operator: true, confirmed: -1, finished: a.w.now})
 }
 
 // failovers are the ends of those that the operator made by itself.
@@ -289,6 +290,15 @@ func (a *apiServer) failovers() []time.Time {
 		if o.operator && o.Verb == failover.VerbFailover && o.Phase == failover.OperationSucceeded {
 			out = append(out, a.w.wall(o.finished))
 		}
+	}
+	return out
+}
+
+// recorded are the names of all operations.
+func (a *apiServer) recorded() []string {
+	var out []string
+	for _, o := range a.opsList {
+		out = append(out, o.Name)
 	}
 	return out
 }

@@ -289,6 +289,25 @@ func (w *world) alive() {
 	w.violate("stuck", "no write was acknowledged since %.1fs%s", w.ackedAt.Seconds(), says)
 }
 
+// told: once everything has come to rest there is a finished record of how the present
+// primary was appointed, with its proof.
+func (w *world) told() {
+	r := w.api.lease
+	if w.violation != "" || !w.settled() || r == nil || r.Appointed == nil || r.LastHolder == nil || r.Appointed.Operation == "" {
+		return
+	}
+	for _, o := range w.api.opsList {
+		if o.Name != r.Appointed.Operation {
+			continue
+		}
+		if o.operator && (o.Phase == "" || o.Phase == failover.OperationRunning || o.Phase == failover.OperationSucceeded && o.Proof == "") {
+			w.violate("untold", "operation %s is %s with proof %q", o.Name, o.Phase, o.Proof)
+		}
+		return
+	}
+	w.violate("untold", "%s was appointed at epoch %d in operation %s, of which there is no record", r.Holder, r.Epoch, r.Appointed.Operation)
+}
+
 // wedged: a doubt although nothing was lost and everything is back is a dead end of the
 // protocol, not an honest answer.
 func (w *world) wedged(p failover.Plan) {

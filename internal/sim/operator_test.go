@@ -199,12 +199,14 @@ func (o *operator) observe() failover.Observation {
 	w := o.w
 	obs := failover.Observation{Settings: w.set.settings(), Evidence: o.book, FreshID: w.id("data")}
 	pods := [2]failover.Pod{}
+	var recorded []string
 	o.api(func() any {
 		for i, m := range w.members {
 			pods[i] = w.api.podView(m)
 		}
 		obs.Service = w.api.service
 		obs.Operations = w.api.unfinished()
+		recorded = w.api.recorded()
 		o.history.Epoch = max(o.history.Epoch, w.api.status)
 		o.history.Failovers = w.api.failovers()
 		return nil
@@ -215,6 +217,9 @@ func (o *operator) observe() failover.Observation {
 	o.parallel(func() { o.ask(&obs.Members[0], 0) }, func() { o.ask(&obs.Members[1], 1) })
 	obs.Authority = o.readAuthority()
 	obs.Now = o.now()
+	if a := obs.Authority.Record.Appointed; a != nil && slices.Contains(recorded, a.Operation) {
+		o.history.Recorded = a.Operation
+	}
 	o.remember(&obs)
 	obs.History = o.history
 	return obs
@@ -491,8 +496,16 @@ func (e podEffects) Node(_ context.Context, name string) (fencing.NodeFacts, err
 	return got.(fencing.NodeFacts), nil
 }
 
+// Operation is written down beside what goes on, and lost with the operator.
 func (e podEffects) Operation(_ context.Context, n failover.OperationNote) error {
-	return e.do(func() error { e.o.w.api.operation(n); return nil })
+	const takes = 30 * time.Millisecond
+	life := e.o.life
+	e.o.w.after(takes, func() {
+		if e.o.life == life {
+			e.o.w.api.operation(n)
+		}
+	})
+	return nil
 }
 
 func (e podEffects) Timeline(context.Context, string, execute.TimelineEntry) error { return nil }

@@ -57,6 +57,7 @@ func play(seed uint64, trace bool) *world {
 		}
 	}
 	w.alive()
+	w.told()
 	for _, o := range w.ops {
 		o.end()
 	}

@@ -24,6 +24,9 @@ const (
 	// busy machine; nothing can be acknowledged in it, and the binlogs are checked for that.
 	deadmanGrace = 3 * time.Second
 	failedWithin = 90 * time.Second
+	// recordedWithin is what the record may take beyond the failover, by an operator that
+	// has just begun.
+	recordedWithin = 60 * time.Second
 	// leaseDuration is the default T of the pairs under test, and threeLeases longer than
 	// any authority lasts that is not confirmed anew.
 	leaseDuration = 6 * time.Second
@@ -231,27 +234,39 @@ func (st *stage) judge(f fault, result harness.Result) {
 		f.name, st.primary, now, result.Acknowledged, result.Gap.Length().Round(time.Millisecond), proof)
 }
 
+// record is the operation of the failover, once it is finished.
+func (st *stage) record() (v1alpha1.DatabasePairOperation, error) {
+	st.Helper()
+	var found v1alpha1.DatabasePairOperation
+	err := harness.Eventually(st.ctx, recordedWithin, "record of the failover", func(ctx context.Context) error {
+		operations, err := st.pair.Operations(ctx)
+		if err != nil {
+			return err
+		}
+		for _, found = range operations {
+			if found.Spec.Type == v1alpha1.OperationFailover && found.Status.Epoch >= st.epoch && found.Status.To == st.passive && found.Status.Phase.Terminal() {
+				return nil
+			}
+		}
+		return harness.NotYet("no finished operation from %s to %s after epoch %d: %+v", st.primary, st.passive, st.epoch, operations)
+	})
+	return found, err
+}
+
 // checkRecord: the failover is a finished operation that says how it went.
 func (st *stage) checkRecord(f fault) (proof string) {
 	st.Helper()
-	operations, err := st.pair.Operations(st.ctx)
+	o, err := st.record()
 	st.must(err)
-	for _, o := range operations {
-		if o.Spec.Type != v1alpha1.OperationFailover || o.Status.Epoch < st.epoch || o.Status.To != st.passive {
-			continue
-		}
-		if o.Status.Phase != v1alpha1.OperationSucceeded || o.Status.From != st.primary || o.Status.Rule == "" ||
-			len(o.Status.Timeline) == 0 && !f.crashes || o.Status.Proof == "" || o.Status.CompletionTime == nil {
-			st.Errorf("the record of the failover is not complete: %+v", o.Status)
-		}
-		if len(f.proofs) > 0 && !slices.Contains(f.proofs, fencing.Kind(o.Status.Proof)) {
-			st.Errorf("the proof was %s, want one of %v", o.Status.Proof, f.proofs)
-		}
-		for _, e := range o.Status.Timeline {
-			st.Logf("  %8s %s (%s) %s", e.Time.Sub(o.Status.StartTime.Time).Round(time.Millisecond), e.Step, e.Took.Duration.Round(time.Millisecond), e.Message)
-		}
-		return o.Status.Proof
+	if o.Status.Phase != v1alpha1.OperationSucceeded || o.Status.From != st.primary || o.Status.Rule == "" ||
+		len(o.Status.Timeline) == 0 && !f.crashes || o.Status.Proof == "" || o.Status.CompletionTime == nil {
+		st.Errorf("the record of the failover is not complete: %+v", o.Status)
 	}
-	st.Errorf("no operation records the failover from %s to %s after epoch %d: %+v", st.primary, st.passive, st.epoch, operations)
-	return ""
+	if len(f.proofs) > 0 && !slices.Contains(f.proofs, fencing.Kind(o.Status.Proof)) {
+		st.Errorf("the proof was %s, want one of %v", o.Status.Proof, f.proofs)
+	}
+	for _, e := range o.Status.Timeline {
+		st.Logf("  %8s %s (%s) %s", e.Time.Sub(o.Status.StartTime.Time).Round(time.Millisecond), e.Step, e.Took.Duration.Round(time.Millisecond), e.Message)
+	}
+	return o.Status.Proof
 }

@@ -55,6 +55,9 @@ type appointedJSON struct {
 	Holder string     `json:"holder"`
 	Epoch  pair.Epoch `json:"epoch"`
 	Proofs []usedJSON `json:"proofs,omitempty"`
+	// Operation and Rule are told, nothing more.
+	Operation string `json:"operation,omitempty"`
+	Rule      string `json:"rule,omitempty"`
 }
 
 type usedJSON struct {
@@ -107,7 +110,7 @@ func Render(r authority.Record, into *coordinationv1.Lease) error {
 		values[AnnotationLastHolder] = lastHolderJSON{h.Holder.String(), h.DataID, h.Epoch, h.Ended, h.EndedBy}
 	}
 	if a := r.Appointed; a != nil {
-		text := appointedJSON{Holder: a.Holder.String(), Epoch: a.Epoch}
+		text := appointedJSON{Holder: a.Holder.String(), Epoch: a.Epoch, Operation: a.Operation, Rule: a.Rule}
 		for _, u := range a.Proofs {
 			text.Proofs = append(text.Proofs, usedJSON(u))
 		}
@@ -214,7 +217,7 @@ func optionalParts(l *coordinationv1.Lease, r *authority.Record) error {
 		if err != nil {
 			return fmt.Errorf("annotation %s: holder %q", AnnotationAppointed, made.Holder)
 		}
-		r.Appointed = &authority.Appointed{Holder: holder, Epoch: made.Epoch}
+		r.Appointed = &authority.Appointed{Holder: holder, Epoch: made.Epoch, Operation: made.Operation, Rule: made.Rule}
 		for _, u := range made.Proofs {
 			r.Appointed.Proofs = append(r.Appointed.Proofs, authority.Used(u))
 		}

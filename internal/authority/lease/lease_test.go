@@ -32,7 +32,8 @@ func full() authority.Record {
 		},
 		Appointed: &authority.Appointed{
 			Holder: pair.Holder{Member: "shop-1", PodUID: "p-1"}, Epoch: 7,
-			Proofs: []authority.Used{{Subject: "shop-0/p-0", Kind: fencing.PodTerminated, Request: "r9"}},
+			Proofs:    []authority.Used{{Subject: "shop-0/p-0", Kind: fencing.PodTerminated, Request: "r9"}},
+			Operation: "shop-failover-6", Rule: "HolderExited",
 		},
 		Left:      &authority.Left{Member: "shop-0", DataID: "d0", Epoch: 5, Clean: true, Proof: fencing.Demoted},
 		Intent:    &authority.Intent{Operation: "shop-f-6", Target: "shop-1", Step: "Revoke"},
