@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -289,23 +290,30 @@ func (w *world) alive() {
 	w.violate("stuck", "no write was acknowledged since %.1fs%s", w.ackedAt.Seconds(), says)
 }
 
-// told: once everything has come to rest there is a finished record of how the present
-// primary was appointed, with its proof.
-func (w *world) told() {
+// untold says what the records of operations lack about how the present primary was
+// appointed; empty when there is a finished one, with its proof.
+func (w *world) untold() string {
 	r := w.api.lease
-	if w.violation != "" || !w.settled() || r == nil || r.Appointed == nil || r.LastHolder == nil || r.Appointed.Operation == "" {
-		return
+	if r == nil || r.Appointed == nil || r.LastHolder == nil || r.Appointed.Operation == "" {
+		return ""
 	}
 	for _, o := range w.api.opsList {
 		if o.Name != r.Appointed.Operation {
 			continue
 		}
 		if o.operator && (o.Phase == "" || o.Phase == failover.OperationRunning || o.Phase == failover.OperationSucceeded && o.Proof == "") {
-			w.violate("untold", "operation %s is %s with proof %q", o.Name, o.Phase, o.Proof)
+			return fmt.Sprintf("operation %s is %s with proof %q", o.Name, o.Phase, o.Proof)
 		}
-		return
+		return ""
 	}
-	w.violate("untold", "%s was appointed at epoch %d in operation %s, of which there is no record", r.Holder, r.Epoch, r.Appointed.Operation)
+	return fmt.Sprintf("%s was appointed at epoch %d in operation %s, of which there is no record", r.Holder, r.Epoch, r.Appointed.Operation)
+}
+
+// told: a failover has a finished record once the operator has come to rest.
+func (w *world) told() {
+	if why := w.untold(); why != "" && w.violation == "" && w.settled() {
+		w.violate("untold", "%s", why)
+	}
 }
 
 // wedged: a doubt although nothing was lost and everything is back is a dead end of the

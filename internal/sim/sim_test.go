@@ -52,7 +52,7 @@ func play(seed uint64, trace bool) *world {
 	w.watch()
 	for w.now < runEnds && w.violation == "" {
 		w.run(max(w.now+2*time.Second, w.faultsEnd+6*time.Second))
-		if w.settled() {
+		if w.settled() && w.untold() == "" {
 			break
 		}
 	}
