@@ -21,9 +21,9 @@ func TestNodeFaults(t *testing.T) {
 		{name: "node frozen", want: failsOver, inject: pauseNode},
 		{name: "primary cut off the passive", want: undisturbed, inject: cutPeer(true), hold: threeLeases, maxGap: 15 * time.Second},
 		{name: "passive does not hear the primary", want: undisturbed, inject: cutPeer(false), hold: threeLeases, maxGap: 15 * time.Second, long: true},
-		{name: "primary's node cut off the API server", want: undisturbed, inject: cutAPI, hold: threeLeases, maxGap: 3 * time.Second},
-		{name: "API server away for three leases", want: undisturbed, inject: stopAPI(threeLeases), maxGap: 3 * time.Second},
-		{name: "API server away for three minutes", want: undisturbed, inject: stopAPI(3 * time.Minute), maxGap: 3 * time.Second, long: true},
+		{name: "primary's node cut off the API server", want: undisturbed, inject: cutAPI, hold: threeLeases, maxGap: leaseDuration},
+		{name: "API server away for three leases", want: undisturbed, inject: stopAPI(threeLeases), maxGap: leaseDuration},
+		{name: "API server away for three minutes", want: undisturbed, inject: stopAPI(3 * time.Minute), maxGap: leaseDuration, long: true},
 	})
 }
 

@@ -23,7 +23,7 @@ import (
 // it.
 func TestOperatorFaults(t *testing.T) {
 	runFaults(t, "operator", []fault{
-		{name: "operator cut off the members", want: undisturbed, inject: cutOperator, hold: threeLeases, maxGap: 3 * time.Second},
+		{name: "operator cut off the members", want: undisturbed, inject: cutOperator, hold: threeLeases, maxGap: leaseDuration},
 		{name: "operator and primary on the same lost node", want: failsOver, inject: killNodeWithLeader},
 		{name: "operator crashes at the turning points of a failover", want: failsOver,
 			inject: crashing("WroteRevoke,BeforeDeletePod,WroteAppoint,BetweenLabelAndService", 3), crashes: true},
