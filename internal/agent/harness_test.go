@@ -75,7 +75,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, bins: mysqldtest.Require(t)}
 	var err error
-	if w.dir, err = os.MkdirTemp("/tmp", "dba"); err != nil {
+	if w.dir, err = mysqldtest.MakeDir(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(w.dir) })
@@ -122,7 +122,7 @@ var build struct {
 func buildAgent(t *testing.T) string {
 	t.Helper()
 	build.Do(func() {
-		dir, err := os.MkdirTemp("/tmp", "dbagent")
+		dir, err := mysqldtest.MakeDir()
 		if err != nil {
 			build.err = err
 			return
@@ -147,13 +147,7 @@ func buildAgent(t *testing.T) string {
 	return build.path
 }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if build.path != "" {
-		_ = os.RemoveAll(filepath.Dir(build.path))
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(mysqldtest.Main(m)) }
 
 func chown(t *testing.T, root string) {
 	t.Helper()

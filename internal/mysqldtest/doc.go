@@ -3,7 +3,7 @@
 // copied, with the option file and the command line that the product uses.
 //
 // Everything it starts ends with the test, and at the latest with the test
-// process. Where no mysqld is to be found it skips loudly, or fails when
+// process. What a killed one leaves in /tmp goes at the next start. Where no mysqld is to be found it skips loudly, or fails when
 // DBPAIR_REQUIRE_MYSQLD=1.
 //
 // It refuses to download anything: hack/mysqld.sh does that.

@@ -72,7 +72,7 @@ func Start(tb testing.TB, options Options) *Instance {
 
 func newInstance(tb testing.TB, binaries Binaries, options Options) *Instance {
 	tb.Helper()
-	dir, err := makeDir()
+	dir, err := MakeDir()
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -46,12 +46,13 @@ var process struct {
 //
 //	func TestMain(m *testing.M) { os.Exit(mysqldtest.Main(m)) }
 func Main(m *testing.M) int {
-	dir, err := makeDir()
+	space, err := newWorkspace(workspaces)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer space.remove()
+	dir := space.dir
 	process.dir, process.ready = dir, make(map[kind]error)
 	if err := os.Mkdir(filepath.Join(dir, "tls"), 0o755); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -112,9 +113,10 @@ func makeTemplate(tb testing.TB, binaries Binaries, want kind, path string) erro
 	return copyTree(instance.Member.DataDir, path)
 }
 
-func makeDir() (string, error) {
-	// Short, since the path of a socket may have 107 bytes.
-	dir, err := os.MkdirTemp("/tmp", "dbp")
+// MakeDir makes a folder that goes with the test process, also when that is killed: then
+// at the next start of one. Main has to have been called.
+func MakeDir() (string, error) {
+	dir, err := os.MkdirTemp(process.dir, "")
 	if err != nil {
 		return "", err
 	}
