@@ -91,17 +91,22 @@ func (b *Book) CeasedAt(m pair.MemberName, e pair.Epoch) (time.Time, bool) {
 	return c.at, ok && c.epoch >= e
 }
 
-// Add keeps a proof. The zero value is ignored.
+// Add keeps a proof; a newer one of the same kind takes the place of the former, so that
+// At says when the subject was last shown closed. The zero value is ignored.
 func (b *Book) Add(p Proof) {
 	if p.kind == "" {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, old := range b.proofs {
-		if old.kind == p.kind && old.Closes(p.subject, p.epoch) {
-			return
+	for i, old := range b.proofs {
+		if old.kind != p.kind || !old.Closes(p.subject, p.epoch) {
+			continue
 		}
+		if old.epoch == p.epoch && p.at.After(old.at) {
+			b.proofs[i] = p
+		}
+		return
 	}
 	b.proofs = append(b.proofs, p)
 }

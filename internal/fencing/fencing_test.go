@@ -211,3 +211,17 @@ func TestTheAckFenceIsAboutTheOther(t *testing.T) {
 		t.Error("a receiver that runs is a proof")
 	}
 }
+
+func TestANewerAnswerTakesThePlaceOfTheFormer(t *testing.T) {
+	b := book(t)
+	for _, at := range []time.Time{t0.Add(time.Second), t0.Add(3 * time.Second), t0.Add(2 * time.Second)} {
+		p, err := fencing.FromReply(ask(t, b, old, "r1"), reply(), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Add(p)
+	}
+	if got := b.Proofs(old, 4); len(got) != 1 || !got[0].At().Equal(t0.Add(3*time.Second)) {
+		t.Errorf("proofs %v, want one of 3s after", got)
+	}
+}
