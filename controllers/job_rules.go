@@ -38,6 +38,8 @@ func (r *JobReconciler) overtaken(v *jobVisit, op *v1alpha1.DatabasePairOperatio
 			op.Status.Epoch, op.Status.From, v.pair.Status.Epoch)
 	case now.Sub(asked) > deadlineOf(op):
 		return end(v1alpha1.OperationFailed, "not done after %s (spec.deadline)%s", deadlineOf(op), waitedFor(op))
+	case ofFormerPair(op, v.pair):
+		return end(v1alpha1.OperationFailed, "it is older than this pair, or spec.pairRef.uid is not %s: it was meant for a former one of this name", v.pair.UID)
 	case running:
 		return false, ending{}
 	}

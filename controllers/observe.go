@@ -47,7 +47,7 @@ func (r *PairReconciler) observe(ctx context.Context, v *visit) (failover.Observ
 func (r *PairReconciler) settings(p *v1alpha1.DatabasePair) failover.Settings {
 	s := &p.Spec
 	return failover.Settings{
-		Namespace: p.Namespace, Name: p.Name, UID: pair.UID(p.UID), Generation: p.Generation,
+		Namespace: p.Namespace, Name: p.Name, UID: pair.UID(p.UID), Generation: p.Generation, CreatedAt: p.CreationTimestamp.Time,
 		Paused: s.Paused, Deleting: p.DeletionTimestamp != nil,
 		Lossless:           s.Durability.Mode != v1alpha1.Async,
 		ContinueAlone:      s.Durability.OnPassiveLoss != v1alpha1.BlockWrites,

@@ -40,11 +40,23 @@ func (r *PairReconciler) observeOperations(ctx context.Context, v *visit) ([]fai
 			out = append(out, operationOf(op))
 			continue
 		}
-		if at := op.Status.CompletionTime; at != nil && automaticFailover(op) && r.Now().Sub(at.Time) < time.Hour {
+		if at := op.Status.CompletionTime; at != nil && automaticFailover(op) && !ofFormerPair(op, v.pair) && r.Now().Sub(at.Time) < time.Hour {
 			v.session.history.Failovers = append(v.session.history.Failovers, at.Time)
 		}
 	}
 	return out, nil
+}
+
+// ofFormerPair: the operation was about a pair that had this one's name before it. It says
+// nothing about this one, and does nothing to it.
+func ofFormerPair(op *v1alpha1.DatabasePairOperation, p *v1alpha1.DatabasePair) bool {
+	uid := op.Spec.PairRef.UID
+	return uid != "" && uid != string(p.UID) || op.CreationTimestamp.Before(&p.CreationTimestamp)
+}
+
+// ours are the operations that are about this very pair.
+func (v *visit) ours() []v1alpha1.DatabasePairOperation {
+	return slices.DeleteFunc(slices.Clone(v.operations), func(op v1alpha1.DatabasePairOperation) bool { return ofFormerPair(&op, v.pair) })
 }
 
 // automaticFailover: one that the operator began and that moved the authority.
@@ -61,6 +73,7 @@ func operationOf(op *v1alpha1.DatabasePairOperation) failover.Operation {
 		Name: op.Name, Verb: cluster.VerbOf(op.Spec.Type), Target: pair.MemberName(op.Spec.Target),
 		Confirmed: -1, Running: op.Status.Phase == v1alpha1.OperationRunning, ByOperator: byOperator(op),
 		Epoch: pair.Epoch(op.Status.Epoch), From: pair.MemberName(op.Status.From),
+		CreatedAt: op.CreationTimestamp.Time, PairUID: pair.UID(op.Spec.PairRef.UID),
 	}
 	if name, epoch, ok := strings.Cut(op.Spec.Confirm, "/"); ok {
 		if n, err := strconv.ParseInt(epoch, 10, 64); err == nil {

@@ -321,7 +321,7 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	if childErr != nil {
 		done.Fact = childErr.Error()
 	}
-	done.Checksum = status.Compared(v.pair.Status.Checksum, v.operations)
+	done.Checksum = status.Compared(v.pair.Status.Checksum, v.ours())
 	done.StaleAfter, done.ScheduleProblem = staleAfter(v.pair, o.Now)
 	next := status.Render(o, plan, done, v.pair.Status)
 	next.LastFailover = lastFailover(v)

@@ -109,6 +109,11 @@ type PairReference struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=40
 	Name string `json:"name"`
+	// uid of that object: with it the operation does nothing to another one that has its
+	// name later. kubectl dbpair sets it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	UID string `json:"uid,omitempty"`
 }
 
 // OperationPhase is how far an operation is.

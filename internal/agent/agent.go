@@ -40,6 +40,7 @@ type Agent struct {
 	follow   *replication
 	forcing  *forcing
 	rights   *repairRights
+	waiting  *waiting
 	state    *board
 	failures *failpoints
 
@@ -92,7 +93,7 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	a.door.Reset.Store(config.RefuseWithReset)
 	a.ops = a.handle(settings.root)
 	a.follow = newReplication(a)
-	a.forcing, a.rights = &forcing{a: a}, &repairRights{a: a}
+	a.forcing, a.rights, a.waiting = &forcing{a: a}, &repairRights{a: a}, &waiting{a: a}
 	a.state = newBoard(a)
 	a.metrics = newMetrics(a)
 	return a, nil

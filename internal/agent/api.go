@@ -46,14 +46,10 @@ func (a *Agent) handler() http.Handler {
 			return a.fence(ctx, kind, c)
 		})
 	}
-	for path, kind := range map[string]authority.CommandKind{
-		agentapi.PathLook: authority.CommandLook, agentapi.PathRecover: authority.CommandRecover,
-	} {
-		handle(mux, a, path, func(ctx context.Context, c agentapi.Command) (agentapi.Done, error) {
-			answer, err := a.command(ctx, kind, c)
-			return agentapi.Done{RequestID: c.RequestID, Epoch: answer.Epoch}, err
-		})
-	}
+	handle(mux, a, agentapi.PathLook, func(ctx context.Context, c agentapi.Command) (agentapi.Done, error) {
+		answer, err := a.command(ctx, authority.CommandLook, c)
+		return agentapi.Done{RequestID: c.RequestID, Epoch: answer.Epoch}, err
+	})
 	handle(mux, a, agentapi.PathInitialise, a.orderInitialise)
 	handle(mux, a, agentapi.PathSeed, a.orderSeed)
 	handle(mux, a, agentapi.PathRewind, a.orderRewind)

@@ -40,6 +40,7 @@ type board struct {
 	accounts  []string
 	tls       bool
 
+	waitingLost  pair.LedgerVersion
 	leaseEpoch   authority.Record
 	leaseAnswer  authority.Instant // newest asking that was answered; 0 for none
 	passwordsRev string
@@ -230,6 +231,14 @@ func (b *board) isTLSDue() bool {
 	return b.tls
 }
 
+// lostWaiting publishes that commits did not wait, under this version of the ledger.
+func (b *board) lostWaiting(v pair.LedgerVersion) {
+	b.mu.Lock()
+	b.waitingLost = v
+	b.mu.Unlock()
+	b.bump()
+}
+
 // passwords is the revision that mysqld's accounts have, as far as this agent knows.
 func (b *board) passwords() string {
 	b.mu.Lock()
@@ -263,7 +272,7 @@ func (b *board) bump() {
 func keyOf(s agentapi.State, config agentapi.Config) string {
 	key := fmt.Sprint(s.Phase, s.KnownEpoch, s.ActedLedger, s.DataID, s.OpenEpoch, s.ReceiverStoppedAt, s.AppliedAll, s.UncleanAt,
 		s.Touched, s.NeedsWord, s.TailUncovered, s.Ending, s.LeaseEpoch, s.Mysqld, s.PeerSilentFor > config.DeadAfter,
-		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor)
+		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor, s.WaitingLostAt)
 	if r := s.Server; r != nil {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
 			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision)
@@ -296,7 +305,7 @@ func (b *board) snapshot() agentapi.State {
 		ReceiverStoppedAt: v.Durable.ReceiverStopped, UncleanAt: uncleanAt(v), Touched: v.Durable.Touched,
 		NeedsWord: v.NeedsWord, TailUncovered: v.TailUncovered, Ending: v.Ending, LeaseReadAge: -1, PeerSilentFor: silent,
 		ConfirmationAge: -1, Seed: b.seed, Ledger: b.ledger, Found: b.found, LeaseEpoch: b.leaseEpoch.Epoch,
-		ForcesRowsFor: a.forcing.holder(),
+		ForcesRowsFor: a.forcing.holder(), WaitingLostAt: b.waitingLost,
 		Mysqld: agentapi.Mysqld{
 			Running: child.proc != nil, Exits: child.exits, LastExit: child.lastExit, Version: child.version,
 		},

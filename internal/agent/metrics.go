@@ -16,6 +16,7 @@ type metrics struct {
 	registry     *prometheus.Registry
 	exits        prometheus.Counter
 	corrections  prometheus.Counter
+	interrupted  prometheus.Counter
 	openFailures prometheus.Counter
 	locksEnded   prometheus.Counter
 	vouches      *prometheus.CounterVec
@@ -29,6 +30,7 @@ func newMetrics(a *Agent) *metrics {
 	m := &metrics{
 		registry:     prometheus.NewRegistry(),
 		exits:        counter("mysqld_exits_total", "Ends of mysqld seen."),
+		interrupted:  counter("waiting_interruptions_total", "Times commits of this open member were found not to wait for its peer, by somebody else's hand."),
 		corrections:  counter("read_only_corrections_total", "Times this closed member was found writable and corrected."),
 		locksEnded:   counter("job_locks_ended_total", "Sessions of Jobs that were ended because they held a lock too long."),
 		openFailures: counter("open_failures_total", "Attempts to open that failed."),
@@ -53,7 +55,7 @@ func newMetrics(a *Agent) *metrics {
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.exits, m.corrections, m.openFailures, m.locksEnded, m.vouches, m.leaseReads,
+		m.exits, m.corrections, m.interrupted, m.openFailures, m.locksEnded, m.vouches, m.leaseReads,
 		gauge("open", "1 while this member is open.", func(s agentapi.State) float64 { return one(s.Phase == agentapi.PhaseOpen) }),
 		gauge("mysqld_up", "1 while mysqld runs.", func(s agentapi.State) float64 { return one(s.Mysqld.Running) }),
 		gauge("known_epoch", "Highest epoch known, on the volume.", func(s agentapi.State) float64 { return float64(s.KnownEpoch) }),

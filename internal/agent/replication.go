@@ -142,7 +142,7 @@ func (r *replication) step(ctx context.Context) error {
 	}
 	if o != orderLead && status.SemiSync.SourceEnabled {
 		// A passive whose source side is on would let its applier wait for ever.
-		if err := r.a.ops.StopWaiting(ctx, 0); err != nil {
+		if err := r.a.ops.ReleaseApplier(ctx); err != nil {
 			return err
 		}
 	}

@@ -74,7 +74,11 @@ func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.M
 	a.mu.Unlock()
 	a.log.Info("member opens", "epoch", act.Epoch, "openedAt", int64(opened.openedAt), "waiting", act.Waiting,
 		"ledgerVersion", act.Ledger, "lastConfirmationAskedAt", int64(a.state.confirmedAt()))
-	if err := a.ops.OpenReadWrite(ctx, mycnf.Expect(a.member(a.vol.DataDir()), mycnf.State{}), act.Waiting); err != nil {
+	a.waiting.forget()
+	err := a.waiting.change(ctx, act.Waiting, act.Ledger, func() error {
+		return a.ops.OpenReadWrite(ctx, mycnf.Expect(a.member(a.vol.DataDir()), mycnf.State{}), act.Waiting)
+	})
+	if err != nil {
 		var drift *mysqlops.DriftError
 		if errors.As(err, &drift) {
 			a.state.problem(agentapi.ProblemOwnedVariable, drift.Error())
@@ -145,6 +149,7 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 			"clientSessions", fenced.ClientSessions, "waitingCommits", fenced.WaitingCommits, "reRead", fenced.ReRead)
 	}
 	a.post(authority.Closed{At: now, Proven: proven})
+	a.pokeServer()
 }
 
 // stopMysqld ends a closed mysqld cleanly.
@@ -161,12 +166,12 @@ func (a *Agent) stopMysqld() {
 
 // setWaiting follows the ledger.
 func (a *Agent) setWaiting(ctx context.Context, act authority.SetWaiting) {
-	var err error
-	if act.Waiting {
-		err = a.ops.StartWaiting(ctx)
-	} else {
-		err = a.ops.StopWaiting(ctx, uint64(max(act.Version, 1)))
-	}
+	err := a.waiting.change(ctx, act.Waiting, act.Version, func() error {
+		if act.Waiting {
+			return a.ops.StartWaiting(ctx)
+		}
+		return a.ops.StopWaiting(ctx, uint64(max(act.Version, 1)))
+	})
 	if err != nil {
 		a.log.Error(err, "cannot switch waiting", "waiting", act.Waiting, "ledgerVersion", act.Version)
 	} else {

@@ -51,15 +51,14 @@ func (a *Agent) watchServer(ctx context.Context) {
 type watch struct {
 	a         *Agent
 	dumps     string // the dump threads at the last look
-	mismatch  int    // looks at which waiting was off and should have been on
 	corrected time.Time
-	locked    int // looks in a row that found an open member read-only or offline
-	unlocked  time.Time
+	locked    int       // looks in a row that found an open member read-only or offline
+	setRight  time.Time // when an open member was last set right
 }
 
 func (w *watch) look(ctx context.Context) {
 	a := w.a
-	asked := process.Now()
+	asked, before := process.Now(), a.waiting.changed()
 	status, err := a.ops.Status(ctx)
 	if errors.Is(err, mysqlops.ErrAccessDenied) {
 		a.settings.otherRoot()
@@ -72,6 +71,9 @@ func (w *watch) look(ctx context.Context) {
 	view := a.state.view()
 	switch view.Serving {
 	case authority.Serves:
+		if a.waiting.judge(ctx, status.SemiSync, before) {
+			w.setRight = time.Now()
+		}
 		w.keepOpen(ctx, status, view)
 	case authority.Shut:
 		if status.IsOpen() {
@@ -128,6 +130,7 @@ func (w *watch) keepReadOnly(ctx context.Context) {
 		return
 	}
 	w.corrected = time.Now()
+	a.pokeServer() // what was published says writable
 	a.metrics.corrections.Inc()
 	a.log.Info("passive found writable, corrected", "readOnly", found.ReadOnly, "superReadOnly", found.SuperReadOnly)
 	a.state.problem(agentapi.ProblemWritablePassive, "this closed member was found writable and was corrected; find out who changed read_only")
@@ -143,22 +146,11 @@ func (w *watch) keepOpen(ctx context.Context, status mysqlops.Status, view autho
 	switch {
 	case w.locked > 1: // once may have been read before it opened
 		w.unlock(ctx)
-	case w.locked == 0 && time.Since(w.unlocked) > time.Minute:
+	case w.locked == 0 && time.Since(w.setRight) > time.Minute:
 		a.state.resolve(agentapi.ProblemOwnedVariable)
 	}
 	if !view.Waiting {
-		w.mismatch = 0
 		return
-	}
-	if w.mismatch++; status.SemiSync.SourceEnabled {
-		w.mismatch = 0
-	}
-	if w.mismatch >= 3 {
-		a.log.Info("waiting was switched off by somebody else, switching it on")
-		a.state.problem(agentapi.ProblemOwnedVariable, "rpl_semi_sync_source_enabled was OFF on the primary and was corrected")
-		if err := a.ops.StartWaiting(ctx); err != nil {
-			a.log.Error(err, "cannot switch waiting on")
-		}
 	}
 	w.cutForeign(ctx, status)
 	var dumps string
@@ -201,7 +193,7 @@ func (w *watch) unlock(ctx context.Context) {
 	if !found.Needed {
 		return
 	}
-	w.unlocked = time.Now()
+	w.setRight = time.Now()
 	a.log.Info("primary found read-only, corrected", "readOnly", found.ReadOnly, "superReadOnly", found.SuperReadOnly, "offlineMode", found.OfflineMode)
 	a.state.problem(agentapi.ProblemOwnedVariable,
 		"this primary was read-only or offline by somebody else's hand and was corrected; find out who, and use kubectl dbpair fence to stop writes")
@@ -213,13 +205,19 @@ func (w *watch) cutForeign(ctx context.Context, status mysqlops.Status) {
 	if peer, _ := a.peer.last(); peer != nil && peer.Server != nil && peer.PairUID == a.env.PairUID {
 		uuid = gtid.ServerUUID(peer.Server.ServerUUID)
 	}
-	foreign := false
+	peers := 0
 	for _, d := range status.DumpThreads {
-		foreign = foreign || d.IsForeign(mysqlops.UserReplication, uuid)
+		if !d.IsForeign(mysqlops.UserReplication, uuid) {
+			peers++
+		}
 	}
-	if !foreign {
+	if peers == len(status.DumpThreads) {
 		a.state.resolve(agentapi.ProblemForeignReplica)
 		return
+	}
+	if status.SemiSync.Clients > peers {
+		// One that merely reads acknowledges nothing.
+		a.waiting.foreign()
 	}
 	cut, err := a.ops.CutForeignDumpThreads(ctx, mysqlops.UserReplication, uuid)
 	if err != nil {

@@ -107,11 +107,6 @@ func (c *Client) fence(ctx context.Context, path string, r Command) (FenceReply,
 // Look has the agent read the Lease now, and answers when it has.
 func (c *Client) Look(ctx context.Context, r Command) (Done, error) { return c.done(ctx, PathLook, r) }
 
-// Recover lets a held mysqld be started in place.
-func (c *Client) Recover(ctx context.Context, r Command) (Done, error) {
-	return c.done(ctx, PathRecover, r)
-}
-
 // Initialise begins to make an empty volume a data directory; idempotent for one DataID.
 func (c *Client) Initialise(ctx context.Context, r InitialiseCommand) (Done, error) {
 	return c.done(ctx, PathInitialise, r)

@@ -29,7 +29,6 @@ const (
 	PathRewind     = "/v1/rewind"     // POST RewindCommand
 	PathSnapshot   = "/v1/snapshot"   // POST Command: GTIDs of the binlog up to its end, waiting commits included
 	PathCovers     = "/v1/covers"     // POST CoversRequest: is this set received here?
-	PathRecover    = "/v1/recover"    // POST Command: start a held mysqld in place without waiting any longer
 
 	PathRepairLease  = "/v1/repair-lease"  // POST RepairLeaseCommand to the passive (a repair's Job, or the operator)
 	PathRepairRights = "/v1/repair-rights" // POST RepairRightsCommand to the primary (likewise)
@@ -156,7 +155,7 @@ type FenceReply struct {
 }
 
 // Done answers a command that says nothing but that it was done or begun: look,
-// recover, initialise, seed, rewind. The progress of the last three shows in State.
+// initialise, seed, rewind. The progress of the last three shows in State.
 type Done struct {
 	RequestID string     `json:"requestID"`
 	Epoch     pair.Epoch `json:"epoch"` // known, on the volume
@@ -235,6 +234,10 @@ type State struct {
 	Phase Phase `json:"phase"`
 	// OpenEpoch is the epoch at which the member is open; only in PhaseOpen.
 	OpenEpoch pair.Epoch `json:"openEpoch,omitempty"`
+	// WaitingLostAt is the ledger version acted on when this agent last found that commits
+	// had not waited though they had to, by somebody else's hand: what was acknowledged
+	// then may be missing on the peer. Zero for never.
+	WaitingLostAt pair.LedgerVersion `json:"waitingLostAt,omitempty"`
 	// ReceiverStoppedAt is the epoch of the ack fence; zero when there is none.
 	ReceiverStoppedAt pair.Epoch `json:"receiverStoppedAt,omitempty"`
 	// AppliedAll: since the ack fence everything received is applied and flushed.

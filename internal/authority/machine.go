@@ -90,8 +90,9 @@ type Durable struct {
 	// OpenAt is the epoch at which this data is or was open without a proven close
 	// since; zero for none.
 	OpenAt pair.Epoch `json:"openAt"`
-	// Touched: a mysqld was started on a volume with OpenAt set, so that its recovery
-	// has committed whatever was waiting.
+	// Touched: what is beyond the peer's binlog may be committed, so that it cannot be cut
+	// off. A mysqld was started on a volume with OpenAt set, and its recovery has committed
+	// whatever was waiting; or commits did not wait, by somebody else's hand.
 	Touched bool `json:"touched"`
 	// ReceiverStopped is the epoch of the ack fence; zero for none.
 	ReceiverStopped pair.Epoch `json:"receiverStopped"`
@@ -171,6 +172,7 @@ type run struct {
 	incarnation  pair.Incarnation
 	tail         bool // its recovery committed a tail nobody may have acknowledged
 	tailCovered  bool
+	lost         pair.LedgerVersion // acted on when commits were last found not to have waited
 	openEpoch    pair.Epoch
 	acted        pair.LedgerVersion
 	waiting      bool
@@ -184,7 +186,6 @@ type run struct {
 	retry        Instant // no Open, Start, CheckTail before
 	failures     int
 	receiverOff  bool
-	told         bool
 	killed       Instant
 }
 

@@ -30,8 +30,6 @@ func (m *Machine) commanded(e Commanded) {
 		m.cease(e.Epoch)
 	case CommandLook:
 		m.ask.look = true
-	case CommandRecover:
-		m.run.told = true
 	}
 	if e.Kind == CommandFence {
 		m.run.proved = false

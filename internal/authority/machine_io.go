@@ -67,9 +67,6 @@ const (
 	CommandAckFence CommandKind = "AckFence"
 	// CommandLook has the Lease read at once.
 	CommandLook CommandKind = "Look"
-	// CommandRecover lets a held mysqld be started in place without waiting for
-	// RestartInPlaceAfter; the confirmation is needed all the same.
-	CommandRecover CommandKind = "Recover"
 )
 
 // Commanded is a command that came in.
@@ -124,6 +121,10 @@ type WaitingSet struct {
 	OK      bool
 }
 
+// WaitingLost: commits of the open mysqld did not wait though they had to, by somebody else's
+// hand. What of that the peer lacks is acknowledged, and is nobody's to cut off.
+type WaitingLost struct{ At Instant }
+
 // TailCovered: the peer's running mysqld has received this member's whole binlog, as it
 // is in this incarnation, and streams.
 type TailCovered struct {
@@ -173,6 +174,7 @@ func (e MysqldExited) when() Instant      { return e.At }
 func (e Opened) when() Instant            { return e.At }
 func (e Closed) when() Instant            { return e.At }
 func (e WaitingSet) when() Instant        { return e.At }
+func (e WaitingLost) when() Instant       { return e.At }
 func (e TailCovered) when() Instant       { return e.At }
 func (e ReceiverIsStopped) when() Instant { return e.At }
 func (e Persisted) when() Instant         { return e.At }

@@ -107,6 +107,33 @@ func TestTheLedgerDecidesAboutWaiting(t *testing.T) {
 	}
 }
 
+func TestATailOfCommitsThatDidNotWaitIsNotCutOff(t *testing.T) {
+	r := opened(t, both(3))
+	r.step(WaitingLost{At: r.now})
+	r.after(time.Millisecond)
+	if !r.disk.Touched {
+		t.Fatal("not on the volume")
+	}
+	acts := func(l Ledger) {
+		t.Helper()
+		must[SetWaiting](t, "a newer ledger", r.read(record(2, me, l)))
+		r.step(WaitingSet{At: r.now, Version: l.Version, OK: true})
+		r.after(time.Millisecond)
+	}
+	acts(both(4)) // follows from a joining under which it may have happened
+	if !r.disk.Touched {
+		t.Error("forgotten before the peer was shown to have it")
+	}
+	acts(Ledger{Version: 5, State: Joining, First: "shop-0"})
+	if !r.disk.Touched {
+		t.Error("forgotten while the peer joins")
+	}
+	acts(both(6))
+	if r.disk.Touched {
+		t.Error("kept after the peer was shown to have everything")
+	}
+}
+
 func TestTheAckFenceLastsUntilANewerEpochNamesThePeer(t *testing.T) {
 	r := newRig(t, Durable{DataID: "data-0", Known: 1})
 	r.boot()

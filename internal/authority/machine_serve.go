@@ -168,7 +168,7 @@ func (m *Machine) mayRecover() bool {
 	if m.rec != nil && (m.rec.Epoch > m.want.OpenAt || !m.rec.Ledger.InSync(m.cfg.Peer)) {
 		return true
 	}
-	return m.run.told || m.now >= m.run.ended.Add(m.cfg.RestartInPlaceAfter)
+	return m.now >= m.run.ended.Add(m.cfg.RestartInPlaceAfter)
 }
 
 func (m *Machine) startMysqld() {

@@ -45,6 +45,10 @@ func (m *Machine) take(event Event) {
 		m.closed(e)
 	case WaitingSet:
 		m.waitingSet(e)
+	case WaitingLost:
+		if m.serving.mayWrite() {
+			m.want.Touched, m.run.lost = true, m.run.acted
+		}
 	case TailCovered:
 		m.run.tailCovered = m.run.tailCovered || e.Incarnation == m.run.incarnation
 	case ReceiverIsStopped:
@@ -157,6 +161,11 @@ func (m *Machine) waitingSet(e WaitingSet) {
 	if e.OK {
 		m.run.acted = e.Version
 		m.run.waiting = m.run.askedWaiting
+		if m.rec != nil && m.rec.Ledger.State == Both && m.rec.Ledger.Version == e.Version && e.Version > m.run.lost+1 {
+			// The peer was shown to have all that did not wait: the joining before this version
+			// began after it was found.
+			m.want.Touched = false
+		}
 	} else {
 		m.run.retry = m.now.Add(m.cfg.pace())
 	}

@@ -61,7 +61,9 @@ func (s Services) change(ctx context.Context, version string, f func(*corev1.Ser
 
 // ObserveService is the client Service as Decide wants it.
 func ObserveService(svc *corev1.Service) failover.Service {
-	out := failover.Service{Reading: failover.Read, Version: svc.ResourceVersion, Epoch: -1, Detached: resources.DetachedFrom(svc)}
+	out := failover.Service{
+		Reading: failover.Read, Version: svc.ResourceVersion, Epoch: -1, Detached: resources.DetachedFrom(svc), CreatedAt: svc.CreationTimestamp.Time,
+	}
 	r, ok := resources.RouteOf(svc)
 	if !ok {
 		return out

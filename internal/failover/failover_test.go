@@ -107,6 +107,25 @@ func TestRevocation(t *testing.T) {
 			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} }},
 		"a person forces a promotion out of the ledger": {from: solo, rule: "ForceByPerson", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 3)} }},
+		"an operation that is older than the pair is refused, also one that was begun": {from: solo, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Settings.CreatedAt = t0.Add(-time.Hour)
+				o.Operations = []failover.Operation{{
+					Name: "op", Verb: failover.VerbForcePromote, Target: m1, Confirmed: 3, ConfirmedPair: "shop", Running: true, CreatedAt: t0.Add(-2 * time.Hour),
+				}}
+			}},
+		"one that names another pair of this name is refused": {from: solo, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Operations = []failover.Operation{{
+					Name: "op", Verb: failover.VerbForcePromote, Target: m1, Confirmed: 3, ConfirmedPair: "shop", PairUID: "pair-0",
+				}}
+			}},
+		"one that names this very pair is not": {from: solo, rule: "ForceByPerson", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Operations = []failover.Operation{{
+					Name: "op", Verb: failover.VerbForcePromote, Target: m1, Confirmed: 3, ConfirmedPair: "shop", PairUID: "pair-1",
+				}}
+			}},
 		"a confirmation of another epoch is refused": {from: solo, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
 			with: func(_ *testing.T, o *obs) {
 				o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 2)}

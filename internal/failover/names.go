@@ -73,6 +73,7 @@ const (
 	RuleFinalizerOnHolder    RuleName = "FinalizerOnHolder"
 	RuleReleaseEndedPod      RuleName = "ReleaseEndedPod"
 	RuleLabelsFollow         RuleName = "LabelsFollow"
+	RuleWaitingInterrupted   RuleName = "WaitingInterrupted"
 	RuleSoloEntry            RuleName = "SoloEntry"
 	RuleSoloForClosedHolder  RuleName = "SoloForClosedHolder"
 	RuleWritesBlocked        RuleName = "WritesBlocked"
@@ -117,7 +118,7 @@ var RuleNames = []RuleName{
 	RuleFencedByPerson, RuleForcePromotion, RulePromoteCandidate, RuleAbandon, RuleReappointHolder,
 	RuleAwaitingProof, RuleCandidateStuck, RuleNoTrustedCopy,
 	RuleAwaitOpening, RuleServiceFollows, RuleFinalizerOnHolder, RuleReleaseEndedPod, RuleLabelsFollow,
-	RuleSoloEntry, RuleSoloForClosedHolder, RuleWritesBlocked, RulePassiveFoundWritable, RulePassiveAway,
+	RuleWaitingInterrupted, RuleSoloEntry, RuleSoloForClosedHolder, RuleWritesBlocked, RulePassiveFoundWritable, RulePassiveAway,
 	RuleSeedPassive, RuleAwaitSeed, RuleNameSeededData, RuleRewindTail, RuleDiverged, RuleIncarnationChanged,
 	RuleAwaitStreaming, RuleBeginJoining, RuleAwaitWaiting, RuleConcludeJoining, RuleMemberProblem, RuleLagging,
 	RuleAgentOutdated, RuleRestartPending, RuleInSync, RuleReplicating,

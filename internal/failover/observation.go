@@ -54,7 +54,9 @@ type Settings struct {
 	Namespace, Name string
 	UID             pair.UID
 	Generation      int64
-	Paused          bool
+	// CreatedAt is when the pair was made, in whole seconds.
+	CreatedAt time.Time
+	Paused    bool
 	// Deleting: the pair is being deleted. Nothing is done to its roles any more.
 	Deleting bool
 
@@ -197,6 +199,8 @@ type Service struct {
 	Member pair.MemberName
 	// PortLeads is where its target port leads.
 	PortLeads Door
+	// CreatedAt is when the Service was made.
+	CreatedAt time.Time
 	// Detached is the pod to whose mysqld port the endpoints still lead while the Service
 	// has no selector; empty when it has one.
 	Detached pair.PodUID
@@ -263,6 +267,10 @@ type Operation struct {
 	Confirmed pair.Epoch
 	// ConfirmedPair is the pair's name in the typed confirmation.
 	ConfirmedPair string
+	// CreatedAt is when it was made, in whole seconds.
+	CreatedAt time.Time
+	// PairUID is the pair that it names by its UID; empty for none.
+	PairUID pair.UID
 	// Running: its phase is Running; else Pending.
 	Running bool
 	// ByOperator: the operator made it as the record of its own act.

@@ -14,6 +14,7 @@ import (
 var holderRules = []rule{
 	{name: RuleServiceFollows, apply: serviceFollows},
 	{name: RuleFinalizerOnHolder, apply: finalizerOnHolder},
+	{name: RuleWaitingInterrupted, apply: waitingInterrupted},
 	{name: RuleSoloEntry, apply: soloEntry},
 	{name: RuleSoloForClosedHolder, apply: soloForClosedHolder},
 	{name: RuleHolderWentBack, apply: holderWentBack},
@@ -253,6 +254,33 @@ func soloEntry(l *look) (Plan, bool) {
 	return act(why, l.change(authority.EnterSolo{Member: l.holder.Name}))
 }
 
+// waitingInterrupted: commits of the primary did not wait though the ledger says that the
+// passive has them. It says so no longer, and the passive is shown anew to have everything.
+func waitingInterrupted(l *look) (Plan, bool) {
+	if !l.waitingLost(l.holder) || l.rec.Data[l.passive.Name] == "" {
+		return no()
+	}
+	return act(fmt.Sprintf("commits of %s did not wait for %s, by somebody else's hand: %s may lack acknowledged writes", l.holder.Name, l.passive.Name, l.passive.Name),
+		l.change(authority.BeginJoining{First: l.holder.Name, Joining: l.passive.Name}))
+}
+
+// waitingLost: the member said, be it long ago, that its commits did not wait under a ledger
+// from which the present one follows. One that is both follows from the joining before it:
+// what was found under that may have come after the passive was compared.
+func (l *look) waitingLost(m *Member) bool {
+	if !l.Settings.Lossless || m.State == nil || m.State.PairUID != l.Settings.UID || m.State.WaitingLostAt == 0 {
+		return false
+	}
+	switch l.rec.Ledger.State {
+	case authority.Both:
+		return m.State.WaitingLostAt+1 >= l.rec.Ledger.Version
+	case authority.Joining:
+		return m.State.WaitingLostAt >= l.rec.Ledger.Version
+	case authority.Solo:
+	}
+	return false
+}
+
 // alone says why the primary should not wait any more.
 func (l *look) alone() string {
 	if l.rec.Ledger.State == authority.Solo || !l.rec.Ledger.InSync(l.holder.Name) {
@@ -343,7 +371,7 @@ func passiveFoundWritable(l *look) (Plan, bool) {
 	if l.holderGone() == "" && !l.open(l.holder) {
 		return no() // an agent on a volume that hangs answers no fence, and clients wait for the opening
 	}
-	if m.State.Server.SuperReadOnly && m.State.Server.ReadOnly && m.State.OpenEpoch == 0 {
+	if m.State.Server.SuperReadOnly && m.State.Server.ReadOnly && m.State.OpenEpoch == 0 || l.fencedSince(m) {
 		return no()
 	}
 	if m.State.KnownEpoch < l.e {
@@ -379,6 +407,21 @@ func agentOutdated(l *look) (Plan, bool) {
 		}
 	}
 	return no()
+}
+
+// fencedSince: the member has answered a fence at this epoch after what it says of itself
+// was seen. A fence cuts its readers off; the same finding does not do that twice.
+func (l *look) fencedSince(m *Member) bool {
+	seen := m.HeardAt
+	if m.State.OpenEpoch == 0 && m.State.Server != nil {
+		seen = seen.Add(-m.State.ServerAge)
+	}
+	for _, p := range l.Evidence.Proofs(m.subject(), l.e) {
+		if (p.Kind() == fencing.Demoted || p.Kind() == fencing.ProcessStopped) && !seen.After(p.At()) {
+			return true
+		}
+	}
+	return false
 }
 
 // closedProof: the passive answered "closed" to a question about the present epoch.

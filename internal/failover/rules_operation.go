@@ -21,6 +21,10 @@ func operationRefused(l *look) (Plan, bool) {
 		op := &l.Operations[i]
 		why := ""
 		switch {
+		case op.PairUID != "" && op.PairUID != l.Settings.UID:
+			why = fmt.Sprintf("spec.pairRef.uid is %s: it is about another pair of this name, this one is %s", op.PairUID, l.Settings.UID)
+		case op.CreatedAt.Before(l.Settings.CreatedAt):
+			why = "it is older than this pair: it was meant for a former one of this name"
 		case op.ByOperator || op.Running:
 		case !l.confirmed(op):
 			why = fmt.Sprintf("its confirmation is not %s/%d", l.Settings.Name, l.e)

@@ -2,6 +2,8 @@ package failover
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -91,7 +93,30 @@ func (l *look) seen() (e pair.Epoch, v pair.LedgerVersion) {
 			}
 		}
 	}
-	return e, v
+	labelled, _ := l.labelled()
+	return max(e, labelled), v
+}
+
+// labelled is the highest epoch by which this pair's Service or a pod of it goes, and which
+// of them says so. They were written after the Lease. What is older than the pair is of a former one of
+// its name, and on its way out.
+func (l *look) labelled() (e pair.Epoch, by string) {
+	if s := l.Service; s.Reading == Read && s.Epoch > 0 && !s.CreatedAt.Before(l.Settings.CreatedAt) {
+		e, by = s.Epoch, "the client Service leads by"
+	}
+	for i := range l.Members {
+		pod := l.Members[i].Pod
+		if pod.Reading != Read || pod.CreatedAt.Before(l.Settings.CreatedAt) {
+			continue
+		}
+		for key := range pod.Labels {
+			text, ours := strings.CutPrefix(key, LabelEpochPrefix)
+			if n, err := strconv.ParseInt(text, 10, 64); ours && err == nil && pair.Epoch(n) > e {
+				e, by = pair.Epoch(n), fmt.Sprintf("the pod of %s is labelled for", l.Members[i].Name)
+			}
+		}
+	}
+	return e, by
 }
 
 // oursOnce: the volume belonged to an earlier pair of this name in this namespace.
@@ -103,6 +128,9 @@ func (l *look) oursOnce(f *agentapi.FoundVolume) bool {
 func (l *look) past() string {
 	if l.History.Epoch > 0 {
 		return fmt.Sprintf("its status says epoch %d", l.History.Epoch)
+	}
+	if e, by := l.labelled(); e > 0 {
+		return fmt.Sprintf("%s epoch %d", by, e)
 	}
 	if l.Authority.Remembered != nil && !l.Authority.Remembered.Blank() {
 		return "this operator has read it before"
@@ -173,6 +201,9 @@ func authorityRolledBack(l *look) (Plan, bool) {
 			return doubt(VerbAdopt, "%s knows ledger version %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth",
 				m.Name, m.State.ActedLedger, l.rec.Ledger.Version)
 		}
+	}
+	if e, by := l.labelled(); e > l.e {
+		return doubt(VerbAdopt, "%s epoch %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth", by, e, l.e)
 	}
 	if l.History.Epoch > l.e {
 		return doubt(VerbAdopt, "the pair's status says epoch %d, the Lease %d: it was restored from an older state. Name the member whose data is the truth", l.History.Epoch, l.e)

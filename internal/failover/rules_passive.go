@@ -105,7 +105,7 @@ func rewindTail(l *look) (Plan, bool) {
 	case !left.Clean:
 		return hold(VerbNone, "%s lost the authority without it being certain that its tail holds nothing acknowledged (%s): its data is kept as it is. To copy it anew, delete its volume claim and pod", m.Name, left.Proof)
 	case m.State.Touched:
-		return hold(VerbNone, "mysqld of %s was started after its unclean end: its tail cannot be cut any more and is kept. To copy it anew, delete its volume claim and pod", m.Name)
+		return hold(VerbNone, "mysqld of %s was started after its unclean end, or its commits had not waited: its tail is committed, cannot be cut and is kept. To copy it anew, delete its volume claim and pod", m.Name)
 	case !l.open(l.holder):
 		return wait("the tail of %s is to be compared with %s, which is not open", m.Name, l.holder.Name)
 	}

@@ -190,11 +190,71 @@ func TestSteady(t *testing.T) {
 			}},
 		"a passive found writable is fenced": {from: steady, rule: "PassiveFoundWritable", kind: failover.Acts, steps: steps("Fence"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.Server.SuperReadOnly = false }},
+		"one finding is one fence: it has answered since": {from: steady, rule: "InSync", kind: failover.Settled,
+			with: func(t *testing.T, o *failover.Observation) {
+				o.Members[1].State.Server.SuperReadOnly = false
+				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
+			}},
+		"nor when the answer is heard anew and mysqld was not looked at since": {from: steady, rule: "InSync", kind: failover.Settled,
+			with: func(t *testing.T, o *failover.Observation) {
+				o.Members[1].State.Server.SuperReadOnly = false
+				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
+				o.Now = o.Now.Add(300 * time.Millisecond)
+				o.Members[1].HeardAt, o.Members[1].State.ServerAge = o.Now, 400*time.Millisecond
+			}},
+		"one that is writable again is fenced again": {from: steady, rule: "PassiveFoundWritable", kind: failover.Acts, steps: steps("Fence"),
+			with: func(t *testing.T, o *failover.Observation) {
+				o.Members[1].State.Server.SuperReadOnly = false
+				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
+				o.Now = o.Now.Add(time.Second)
+				o.Members[1].HeardAt, o.Members[1].State.ServerAge = o.Now, 100*time.Millisecond
+			}},
+		"and no more often after the second answer": {from: steady, rule: "InSync", kind: failover.Settled,
+			with: func(t *testing.T, o *failover.Observation) {
+				o.Members[1].State.Server.SuperReadOnly = false
+				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
+				o.Now = o.Now.Add(time.Second)
+				o.Members[1].HeardAt = o.Now
+				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
+			}},
 		"not before the primary is open": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
 				o.Members[1].State.Server.SuperReadOnly = false
 			}},
+		"commits that did not wait end the ledger's both": {from: steady, rule: "WaitingInterrupted", kind: failover.Acts, steps: steps("BeginJoining"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 7 }},
+		"also those under the joining before it: they may have come after the comparison": {from: steady, rule: "WaitingInterrupted", kind: failover.Acts, steps: steps("BeginJoining"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 6 }},
+		"not those that the passive was shown to have": {from: steady, rule: "InSync", kind: failover.Settled,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 5 }},
+		"commits that did not wait while the passive joins begin the joining anew": {from: steady, rule: "WaitingInterrupted", kind: failover.Acts, steps: steps("BeginJoining"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Authority.Record.Ledger = authority.Ledger{Version: 7, State: authority.Joining, First: m0}
+				o.Members[0].State.WaitingLostAt = 7
+			}},
+		"a primary alone need not wait": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Fence"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 7 }},
+		"a primary that ended after it said so is not failed over": {from: steady, rule: "WaitingInterrupted", kind: failover.Acts, steps: steps("BeginJoining"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[0].State.WaitingLostAt = 7
+				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseHeld, 0
+				o.Members[0].State.UncleanAt = 3
+				o.Members[0].State.Mysqld = agentapi.Mysqld{Exits: 1, LastExit: "signal killed"}
+				o.Members[0].State.Server = nil
+			}},
+		"a label of a later epoch than the Lease's is not taken off": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open" }},
+		"nor is a Service that leads by one moved": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Service.Epoch = 5 }},
+		"a pod that is older than the pair says nothing about it": {from: steady, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Settings.CreatedAt = t0.Add(-time.Minute)
+				o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open"
+				o.Service.CreatedAt = t0
+			}},
+		"a blank Lease beside a labelled pod is a lost one": {from: fresh, rule: "AuthorityMissing", kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open" }},
 		"a commit that waits too long makes the primary solo": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.Server.OldestWait = 6 * time.Second }},
 		"with Block it waits on": {from: steady, rule: "WritesBlocked", kind: failover.Holds,

@@ -110,26 +110,6 @@ func setReplicaAcknowledges(ctx context.Context, conn *sql.Conn, on bool) error 
 	return execEach(ctx, conn, "STOP REPLICA IO_THREAD", "START REPLICA IO_THREAD")
 }
 
-func setDurability(ctx context.Context, conn *sql.Conn, durability Durability) error {
-	switch durability {
-	case DurabilityFull:
-		// FLUSH … LOGS write and sync what relaxed commits left behind.
-		return execEach(ctx, conn, "SET GLOBAL innodb_flush_log_at_trx_commit = 1", "SET GLOBAL sync_binlog = 1",
-			"FLUSH LOCAL ENGINE LOGS", "FLUSH LOCAL BINARY LOGS")
-	case DurabilityRelaxed:
-		var closed bool
-		if err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL.super_read_only").Scan(&closed); err != nil {
-			return err
-		}
-		if !closed {
-			return ErrNotClosed
-		}
-		return execEach(ctx, conn, "SET GLOBAL innodb_flush_log_at_trx_commit = 2", "SET GLOBAL sync_binlog = 0")
-	default:
-		return fmt.Errorf("%w: durability %q", ErrInvalid, durability)
-	}
-}
-
 // quote returns text as a string literal of the sql_mode that our sessions
 // have. Control characters are refused: no name or password needs them.
 func quote(text string) (string, error) {

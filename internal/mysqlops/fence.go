@@ -57,29 +57,3 @@ func (f Fenced) Complete() bool {
 func (s *Server) Fence(ctx context.Context) (Fenced, error) {
 	return s.walkFence(ctx)
 }
-
-// Drain is how far a drain has come.
-type Drain struct {
-	// Closed counts the idle sessions that this call ended.
-	Closed int
-	// InFlight counts client sessions in a transaction or a statement.
-	InFlight int
-}
-
-// RefuseNewClients makes mysqld answer new logins with an error at once and
-// leaves sessions alone. It returns max_connections as it was, to give to
-// AcceptNewClients; called again it returns 1, so keep the first answer. Rights that pass read_only also pass this, once.
-func (s *Server) RefuseNewClients(ctx context.Context) (maxConnections int, err error) {
-	return s.refuseNewClients(ctx)
-}
-
-// AcceptNewClients undoes RefuseNewClients. It is idempotent.
-func (s *Server) AcceptNewClients(ctx context.Context, maxConnections int) error {
-	return s.setMaxConnections(ctx, maxConnections)
-}
-
-// DrainIdle ends client sessions that are neither in a transaction nor in a
-// statement, and counts the others. Call it until InFlight is 0.
-func (s *Server) DrainIdle(ctx context.Context) (Drain, error) {
-	return s.drainIdle(ctx)
-}

@@ -120,8 +120,9 @@ func (w *walk) readBack(ctx context.Context, conn *sql.Conn) error {
 	}
 }
 
-// readWaiting reads the number of waiting commits a second time, and takes
-// the transactions that are in the binlog and not committed as waiting too.
+// readWaiting reads the number of waiting commits a second time. One that is in the
+// binlog and not counted yet cannot be: super_read_only, read before, is set only when no
+// commit is under way.
 func (w *walk) readWaiting(ctx context.Context, conn *sql.Conn, first int) error {
 	var again Status
 	if err := observeCounters(ctx, conn, &again); err != nil {
@@ -129,41 +130,6 @@ func (w *walk) readWaiting(ctx context.Context, conn *sql.Conn, first int) error
 	}
 	w.result.WaitingCommits = max(first, again.SemiSync.WaitSessions)
 	return nil
-}
-
-func (s *Server) drainIdle(ctx context.Context) (Drain, error) {
-	var drain Drain
-	err := s.read(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		all, err := listSessions(ctx, conn, s.nonce)
-		if err != nil {
-			return err
-		}
-		clients := choose(all, session.isClient)
-		idle := choose(clients, func(one session) bool { return !one.busy })
-		drain.InFlight = len(clients) - len(idle)
-		drain.Closed, err = killSessions(ctx, conn, idle)
-		return err
-	})
-	return drain, wrap("drain idle sessions", err)
-}
-
-func (s *Server) refuseNewClients(ctx context.Context) (int, error) {
-	var before int
-	err := s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		if err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL.max_connections").Scan(&before); err != nil {
-			return err
-		}
-		_, err := conn.ExecContext(ctx, "SET GLOBAL max_connections = 1")
-		return err
-	})
-	return before, wrap("refuse new clients", err)
-}
-
-func (s *Server) setMaxConnections(ctx context.Context, limit int) error {
-	return wrap("accept new clients", s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		_, err := conn.ExecContext(ctx, "SET GLOBAL max_connections = ?", limit)
-		return err
-	}))
 }
 
 func (s *Server) cutForeignDumpThreads(ctx context.Context, account string, peer gtid.ServerUUID) ([]DumpThread, error) {

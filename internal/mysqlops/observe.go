@@ -70,7 +70,8 @@ func observeGlobals(ctx context.Context, conn *sql.Conn, status *Status) error {
 // CREATE USER waits for its acknowledgement.
 func observeCounters(ctx context.Context, conn *sql.Conn, status *Status) error {
 	rows, err := conn.QueryContext(ctx, `SELECT VARIABLE_NAME, VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME IN
-		('Uptime', 'Threads_running', 'Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_source_wait_sessions', 'Rpl_semi_sync_replica_status')`)
+		('Uptime', 'Threads_running', 'Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_source_wait_sessions',
+		'Rpl_semi_sync_source_no_times', 'Rpl_semi_sync_replica_status')`)
 	if err != nil {
 		return err
 	}
@@ -96,8 +97,11 @@ func observeCounters(ctx context.Context, conn *sql.Conn, status *Status) error 
 	status.SemiSync.ReplicaActive = values["Rpl_semi_sync_replica_status"] == "ON"
 	status.SemiSync.WaitSessions = number("Rpl_semi_sync_source_wait_sessions")
 	status.SemiSync.Clients = number("Rpl_semi_sync_source_clients")
-	err = conn.QueryRowContext(ctx, "SELECT @@GLOBAL.rpl_semi_sync_source_enabled, @@GLOBAL.rpl_semi_sync_replica_enabled").
-		Scan(&status.SemiSync.SourceEnabled, &status.SemiSync.ReplicaEnabled)
+	status.SemiSync.Interruptions = number("Rpl_semi_sync_source_no_times")
+	err = conn.QueryRowContext(ctx, `SELECT @@GLOBAL.rpl_semi_sync_source_enabled, @@GLOBAL.rpl_semi_sync_replica_enabled,
+		@@GLOBAL.rpl_semi_sync_source_timeout = `+infiniteWait+` AND @@GLOBAL.rpl_semi_sync_source_wait_no_replica
+			AND @@GLOBAL.rpl_semi_sync_source_wait_for_replica_count = 1 AND @@GLOBAL.rpl_semi_sync_source_wait_point = 'AFTER_SYNC'`).
+		Scan(&status.SemiSync.SourceEnabled, &status.SemiSync.ReplicaEnabled, &status.SemiSync.SourceStrict)
 	if errorNumber(err) == errUnknownVariable {
 		return nil // a server without the plugins waits for nobody
 	}

@@ -47,7 +47,8 @@ func (s *Server) KeepReadOnly(ctx context.Context) (Correction, error) { return 
 func (s *Server) KeepWritable(ctx context.Context) (Correction, error) { return s.keepWritable(ctx) }
 
 // StartWaiting makes commits wait for the peer's acknowledgement, without a
-// time limit and also when no replica is connected. It is idempotent.
+// time limit and also when no replica is connected, and reads back that they do.
+// It is idempotent and counts as no interruption.
 func (s *Server) StartWaiting(ctx context.Context) error { return s.startWaiting(ctx) }
 
 // StopWaiting lets commits through without acknowledgement. With soloVersion
@@ -59,6 +60,11 @@ func (s *Server) StartWaiting(ctx context.Context) error { return s.startWaiting
 func (s *Server) StopWaiting(ctx context.Context, soloVersion uint64) error {
 	return s.stopWaiting(ctx, soloVersion)
 }
+
+// ReleaseApplier switches the source side off on a member that is closed for writes,
+// ErrNotClosed otherwise, where somebody switched it on by hand. What waits there is the
+// applier, which waits for ever: no client can commit. It is idempotent.
+func (s *Server) ReleaseApplier(ctx context.Context) error { return s.releaseApplier(ctx) }
 
 // CommitHeartbeat commits one row that says nothing, so that the replica gets
 // an event to acknowledge and every older commit is released with it. It

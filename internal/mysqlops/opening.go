@@ -133,8 +133,33 @@ func (s *Server) keepWritable(ctx context.Context) (Correction, error) {
 	return found, nil
 }
 
+// forceWaiting ends the state in which mysqld has given up to wait: switching on what is on
+// already does not, and commits pass until the replica has caught up. Nothing is released by
+// it that waits.
+var forceWaiting = []string{
+	"SET GLOBAL rpl_semi_sync_source_wait_no_replica = OFF",
+	"SET GLOBAL rpl_semi_sync_source_wait_no_replica = ON",
+}
+
 func (s *Server) startWaiting(ctx context.Context) error {
-	return s.execAll(ctx, "start waiting for acknowledgements", waitingOn...)
+	const operation = "start waiting for acknowledgements"
+	if err := s.execAll(ctx, operation, waitingOn...); err != nil {
+		return err
+	}
+	for _, more := range [][]string{forceWaiting, nil} {
+		var status Status
+		look := func(ctx context.Context, conn *sql.Conn) error { return observeCounters(ctx, conn, &status) }
+		if err := s.read(ctx, look); err != nil {
+			return wrap(operation, err)
+		}
+		if status.SemiSync.Waits() {
+			return nil
+		}
+		if err := s.execAll(ctx, operation, more...); err != nil {
+			return err
+		}
+	}
+	return wrap(operation, fmt.Errorf("%w: commits do not wait after it was switched on", ErrNotAsOwned))
 }
 
 func (s *Server) stopWaiting(ctx context.Context, soloVersion uint64) error {
@@ -153,6 +178,21 @@ func (s *Server) stopWaiting(ctx context.Context, soloVersion uint64) error {
 		}
 	}
 	return s.execAll(ctx, operation, "SET GLOBAL rpl_semi_sync_source_enabled = OFF")
+}
+
+func (s *Server) releaseApplier(ctx context.Context) error {
+	const operation = "release the applier"
+	return wrap(operation, s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		var closed bool
+		if err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL.super_read_only").Scan(&closed); err != nil {
+			return err
+		}
+		if !closed {
+			return ErrNotClosed
+		}
+		_, err := conn.ExecContext(ctx, "SET GLOBAL rpl_semi_sync_source_enabled = OFF")
+		return err
+	}))
 }
 
 const heartbeatTable = "CREATE TABLE IF NOT EXISTS `" + SchemaOwn + "`.heartbeat (" +

@@ -25,19 +25,6 @@ type Source struct {
 	TLS      TLSFiles
 }
 
-// Durability says what a commit of the applier has on disk when it is done.
-type Durability string
-
-// The durabilities of the applier.
-const (
-	// DurabilityFull flushes binlog and redo log at each commit.
-	DurabilityFull Durability = "Full"
-	// DurabilityRelaxed leaves flushing to the kernel: a crash of the node
-	// loses applied transactions, which is fit only for a member whose crash
-	// is noticed and that is shown to cover again afterwards.
-	DurabilityRelaxed Durability = "Relaxed"
-)
-
 // ConfigureChannel points the channel at source and reports whether that
 // changed anything. It is idempotent, and while nothing but the password
 // differs nothing is restarted, since a password cannot be read back: pass
@@ -103,15 +90,6 @@ func (s *Server) SetReplicaAcknowledges(ctx context.Context, on bool) error {
 	const operation = "switch acknowledging"
 	return wrap(operation, s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
 		return setReplicaAcknowledges(ctx, conn, on)
-	}))
-}
-
-// SetApplierDurability switches the flushing of every commit on this member.
-// Going back to full flushes what was left to the kernel before it returns;
-// relaxed is refused with ErrNotClosed on a member that accepts writes.
-func (s *Server) SetApplierDurability(ctx context.Context, durability Durability) error {
-	return wrap("switch applier durability", s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		return setDurability(ctx, conn, durability)
 	}))
 }
 

@@ -101,6 +101,13 @@ type SemiSync struct {
 	// SourceActive is false when the source side is enabled but not waiting;
 	// with wait_no_replica=ON and no timeout that does not happen.
 	SourceActive bool
+	// SourceStrict: a commit that waits does so without a time limit, also while no
+	// replica is connected, for one acknowledgement, and before anybody can read it.
+	SourceStrict bool
+	// Interruptions counts how often the waiting ended since mysqld's start, by
+	// whatever hand: switched off, or a time limit. It is the only trace of one that
+	// is over. FLUSH STATUS sets it to 0.
+	Interruptions int
 	// ReplicaEnabled is the setting, ReplicaActive what the present
 	// connection has negotiated: a setting made while the receiver runs
 	// counts from its next start.
@@ -114,6 +121,10 @@ type SemiSync struct {
 	// OldestWait is the age of the oldest waiting commit; 0 when none waits.
 	OldestWait time.Duration
 }
+
+// Waits reports whether every commit waits for the replica's acknowledgement, as long as it
+// takes.
+func (s SemiSync) Waits() bool { return s.SourceEnabled && s.SourceActive && s.SourceStrict }
 
 // Sessions counts the sessions of others: without mysqld's own threads, this
 // agent's sessions and the accounts of dbpair.

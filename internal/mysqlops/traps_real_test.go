@@ -147,20 +147,18 @@ func TestTrapSourceSideOnAPassiveStallsItsApplier(t *testing.T) {
 	if s, err := pair.B.Ops.Status(ctx); err != nil || !s.Channel.ApplierRunning || s.Channel.ApplierError.Number != 0 || s.SemiSync.WaitSessions == 0 {
 		t.Errorf("stalled: %+v, %v", s, err)
 	}
-	// Our way out tells a stalled applier from a client's commit by its reason.
+	// Our way out knows that no client waits on a closed member, and that one may on another.
 	if err := pair.B.Ops.StopWaiting(ctx, 0); !errors.Is(err, mysqlops.ErrCommitsWaiting) {
 		t.Errorf("StopWaiting: %v, want ErrCommitsWaiting", err)
 	}
-	pair.B.Kill()
-	pair.B.Boot() // with the source side off, as always
-	if err := pair.B.Ops.StartApplier(ctx); err != nil {
-		t.Fatal(err)
+	if err := pair.A.Ops.ReleaseApplier(ctx); !errors.Is(err, mysqlops.ErrNotClosed) {
+		t.Errorf("ReleaseApplier on a primary: %v, want ErrNotClosed", err)
 	}
-	if err := pair.B.Ops.StartReceiver(ctx); err != nil {
+	if err := pair.B.Ops.ReleaseApplier(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if err := pair.B.Ops.WaitApplied(ctx, a.Executed, 20*time.Second); err != nil {
-		t.Errorf("after our start: %v", err)
+		t.Errorf("after the release: %v", err)
 	}
 }
 
@@ -252,5 +250,41 @@ func TestTrapOtherEnginesAreRefused(t *testing.T) {
 	err := root.QueryRowContext(t.Context(), "SELECT ENGINE FROM information_schema.TABLES WHERE TABLE_NAME = 'y'").Scan(&engine)
 	if err != nil || engine.String != "InnoDB" {
 		t.Errorf("engine %v, %v", engine, err)
+	}
+}
+
+func TestTrapSwitchingOnDoesNotEndATimeLimit(t *testing.T) {
+	pair, client := openPair(t)
+	ctx := t.Context()
+	before, err := pair.A.Ops.Status(ctx)
+	if err != nil || !before.SemiSync.Waits() {
+		t.Fatalf("a primary that does not wait: %+v, %v", before.SemiSync, err)
+	}
+	if err := pair.B.Ops.StopReceiver(ctx); err != nil {
+		t.Fatal(err)
+	}
+	root := pair.A.Root()
+	mustExec(t, root, "SET GLOBAL rpl_semi_sync_source_timeout = 10")
+	mustExec(t, client, "INSERT INTO app.t VALUES (2, 2)") // OK, and nobody has it
+	mustExec(t, root, "SET GLOBAL rpl_semi_sync_source_timeout = 4294967295", "SET GLOBAL rpl_semi_sync_source_enabled = ON")
+	if s, err := pair.A.Ops.Status(ctx); err != nil || !s.SemiSync.SourceEnabled || s.SemiSync.SourceActive || s.SemiSync.Waits() {
+		t.Errorf("trap: after the limit was taken back and waiting switched on %+v, %v; it used not to wait", s.SemiSync, err)
+	}
+	mustExec(t, client, "INSERT INTO app.t VALUES (3, 3)")
+
+	if err := pair.A.Ops.StartWaiting(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s, err := pair.A.Ops.Status(ctx)
+	if err != nil || !s.SemiSync.Waits() || s.SemiSync.Interruptions != before.SemiSync.Interruptions+1 {
+		t.Errorf("after StartWaiting %+v, before %+v, %v", s.SemiSync, before.SemiSync, err)
+	}
+	answer := goExec(t, client, "INSERT INTO app.t VALUES (4, 4)")
+	pair.A.AwaitStatus("a commit waits", commitWaits)
+	if err := pair.B.Ops.StartReceiver(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err, came := soon(answer, 20*time.Second); !came || err != nil {
+		t.Errorf("after the acknowledgement: %v (%t)", err, came)
 	}
 }

@@ -142,54 +142,6 @@ func TestPurgeKeepsWhatThePeerLacks(t *testing.T) {
 	}
 }
 
-func TestDrainEndsIdleSessionsAndCountsTheOthers(t *testing.T) {
-	pair, client := openPair(t)
-	ctx := t.Context()
-	busy, err := client.BeginTx(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := busy.ExecContext(ctx, "INSERT INTO app.t VALUES (5, 5)"); err != nil {
-		t.Fatal(err)
-	}
-	idle, err := client.Conn(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer idle.Close()
-	if err := idle.PingContext(ctx); err != nil {
-		t.Fatal(err)
-	}
-	before, err := pair.A.Ops.RefuseNewClients(ctx)
-	if err != nil || before != 60 {
-		t.Fatalf("max_connections was %d, %v", before, err)
-	}
-	other := pair.A.Client(mysqlops.UserApp, mysqldtest.Passwords.App, false)
-	if err := other.PingContext(ctx); err == nil || !strings.Contains(err.Error(), "1040") {
-		t.Errorf("a new client: %v, want error 1040", err)
-	}
-	drain, err := pair.A.Ops.DrainIdle(ctx)
-	if err != nil || drain.Closed < 1 || drain.InFlight != 1 {
-		t.Errorf("drain %+v, %v", drain, err)
-	}
-	if err := idle.PingContext(ctx); err == nil {
-		t.Error("the idle session lives")
-	}
-	if err := busy.Commit(); err != nil {
-		t.Errorf("the transaction in flight: %v", err)
-	}
-	mysqldtest.Await(t, "drained", func() bool {
-		drain, err := pair.A.Ops.DrainIdle(ctx)
-		return err == nil && drain == mysqlops.Drain{}
-	})
-	if err := pair.A.Ops.AcceptNewClients(ctx, before); err != nil {
-		t.Fatal(err)
-	}
-	if err := other.PingContext(ctx); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestTLSIsReloaded(t *testing.T) {
 	member := mysqldtest.Start(t, mysqldtest.Options{})
 	ctx := t.Context()

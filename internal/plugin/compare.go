@@ -105,7 +105,7 @@ func (s *session) start(ctx context.Context, c cluster, name string, spec v1alph
 	if err != nil {
 		return err
 	}
-	spec.PairRef.Name = p.Name
+	spec.PairRef = v1alpha1.PairReference{Name: p.Name, UID: string(p.UID)}
 	op := &v1alpha1.DatabasePairOperation{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: fmt.Sprintf("%s-%s-", p.Name, strings.ToLower(string(spec.Type))), Namespace: p.Namespace},
 		Spec:       spec,

@@ -108,7 +108,7 @@ func (s *session) act(ctx context.Context, c cluster, v verb, w wish) error {
 	op := &v1alpha1.DatabasePairOperation{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: fmt.Sprintf("%s-%s-", p.Name, v.name), Namespace: p.Namespace},
 		Spec: v1alpha1.OperationSpec{
-			PairRef: v1alpha1.PairReference{Name: p.Name}, Type: v.kind, Target: w.target, Reason: w.reason, Confirm: confirmation(p),
+			PairRef: v1alpha1.PairReference{Name: p.Name, UID: string(p.UID)}, Type: v.kind, Target: w.target, Reason: w.reason, Confirm: confirmation(p),
 		},
 	}
 	if err := c.client.Create(ctx, op); err != nil {

@@ -30,6 +30,7 @@ type agentSim struct {
 	server    *agentapi.Server
 	exits     int
 	ledger    *agentapi.SeenLedger
+	lostAt    pair.LedgerVersion // acted on when commits were found not to have waited
 	leaseAt   pair.Epoch
 	heard     *authority.VouchAnswered // the newest word that came
 }
@@ -408,7 +409,7 @@ func (a *agentSim) lead(s *mysqld) {
 }
 
 // heartbeat commits a row when a commit has waited although a replica is connected (F15),
-// and cuts off a foreign replica.
+// cuts off a foreign replica, and has commits wait again that somebody let pass.
 func (a *agentSim) heartbeat() {
 	s := a.mysqld
 	if s == nil || s.dead || s.gate.stopped > 0 || !s.open {
@@ -416,6 +417,16 @@ func (a *agentSim) heartbeat() {
 	}
 	if reader := (mysqlops.DumpThread{User: "somebody"}); s.foreign && s.waits && reader.IsForeign(mysqlops.UserReplication, "") {
 		s.foreign = false
+		a.lostAt = a.machine.View().ActedLedger
+		a.step(authority.WaitingLost{At: a.local()})
+	}
+	if s.interrupted {
+		s.interrupted = false
+		if a.machine.View().Waiting {
+			a.lostAt = a.machine.View().ActedLedger
+			a.step(authority.WaitingLost{At: a.local()})
+			s.switchOn()
+		}
 	}
 	if s.oldestWait() > time.Second && s.clients() == 1 {
 		s.commit(func(bool, int) {})

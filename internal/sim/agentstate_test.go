@@ -12,7 +12,7 @@ func (a *agentSim) state() *agentapi.State {
 	v := a.m.vol
 	s := &agentapi.State{
 		PairUID: pairUID, Member: a.m.name, PodUID: a.pod.uid, AgentStart: a.start, AgentVersion: "v1", Ledger: a.ledger,
-		PeerSilentFor: a.w.now - a.heardPeer,
+		PeerSilentFor: a.w.now - a.heardPeer, WaitingLostAt: a.lostAt,
 	}
 	if a.machine == nil {
 		s.Phase = agentapi.PhaseVolumeInUse

@@ -66,6 +66,7 @@ type backup struct {
 	lease   *authority.Record
 	service failover.Service
 	status  pair.Epoch
+	labels  map[*pod]map[string]string
 }
 
 func newAPI(w *world) *apiServer {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -197,6 +198,11 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 			s.foreign, s.foreignSince = true, w.now
 			w.after(f.lasts, func() { s.foreign = false })
 		}
+	case "waitingSwitchedOff":
+		if s := m.running(); s != nil {
+			s.switchOff()
+			w.after(f.lasts, s.switchOn)
+		}
 	case "volumeEmptied":
 		m.emptyVolume()
 	case "personReplays":
@@ -212,7 +218,12 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 			m.loseVolume()
 		}
 	case "backupTaken":
-		b := &backup{service: w.api.service, status: w.api.status}
+		b := &backup{service: w.api.service, status: w.api.status, labels: map[*pod]map[string]string{}}
+		for _, p := range w.api.pods {
+			if p != nil {
+				b.labels[p] = maps.Clone(p.labels)
+			}
+		}
 		if w.api.lease != nil {
 			r := w.api.lease.Clone()
 			b.lease = &r
@@ -229,8 +240,18 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 				if p != nil && !p.ended {
 					p.deleting, p.noted = false, false
 				}
+				if p != nil {
+					p.labels = maps.Clone(b.labels[p])
+				}
 			}
 			w.tracef("etcd restored: epoch %d holder %s", b.lease.Epoch, b.lease.Holder)
+		}
+	case "leaseRestored":
+		// Of pods and Service somebody thought that they need no backup.
+		if b := w.api.backup; b != nil && b.lease != nil {
+			w.restored = true
+			w.api.lease, w.api.leaseRV, w.api.status = b.lease, w.api.bump(), b.status
+			w.tracef("the Lease restored: epoch %d holder %s", b.lease.Epoch, b.lease.Holder)
 		}
 	case "leaseDeleted":
 		w.api.lease = nil

@@ -323,7 +323,7 @@ func (w *world) wedged(p failover.Plan) {
 	terminated := !w.set.lossless && !w.set.asyncAny
 	for _, f := range w.set.faults {
 		switch f.kind {
-		case "volumeLost", "strayLeft", "volumeEmptied", "nodeGone", "etcdRestored", "etcdRestoredBlind", "leaseDeleted", "leaseRewritten", "leaseEdited", "applierFailed", "personFences":
+		case "volumeLost", "strayLeft", "volumeEmptied", "nodeGone", "etcdRestored", "etcdRestoredBlind", "leaseRestored", "leaseDeleted", "leaseRewritten", "leaseEdited", "applierFailed", "personFences":
 			return
 		case "podForceDeleted":
 			if terminated {

@@ -147,7 +147,12 @@ type mysqld struct {
 	// foreignSince is when that replica connected.
 	foreignSince time.Duration
 	foreign      bool // a foreign semi-sync replica is connected and acknowledges
-	apply        bool // an apply is scheduled
+	// interrupted: somebody switched the waiting off, and the agent has not seen it yet;
+	// off: it still is. unguarded are the commits that were acknowledged since offSince.
+	interrupted, off bool
+	offSince         time.Duration
+	unguarded        []int
+	apply            bool // an apply is scheduled
 }
 
 // pass runs f in this server: when neither it nor its machine is stopped, and it lives.
@@ -182,6 +187,9 @@ func (s *mysqld) commit(ack func(bool, int)) {
 	if s.waits {
 		s.queue = append(s.queue, waiting{t, w.now, ack})
 	} else {
+		if s.off {
+			s.unguarded = append(s.unguarded, t)
+		}
 		s.engineCommit(t)
 		ack(true, t)
 	}
@@ -243,6 +251,38 @@ func (s *mysqld) release() {
 	}
 }
 
+// switchOff is somebody who switches the waiting off.
+func (s *mysqld) switchOff() {
+	if !s.open || !s.waits {
+		return
+	}
+	s.waits, s.interrupted, s.off, s.offSince = false, true, true, s.w.now
+	for _, q := range s.queue {
+		s.unguarded = append(s.unguarded, q.txn)
+	}
+	s.release()
+}
+
+// switchOn is the same hand, or the agent.
+func (s *mysqld) switchOn() {
+	if s.off && !s.dead && s.open {
+		s.waits = true
+	}
+	s.off = false
+}
+
+// forgiveUnguarded: the agent had no time to see that commits did not wait, or the operator
+// to write it down; docs/failover.md says so.
+func (s *mysqld) forgiveUnguarded() {
+	if s.w.now-s.offSince > s.w.set.heartbeat+1500*time.Millisecond {
+		return
+	}
+	for _, t := range s.unguarded {
+		s.w.forgave.add(t)
+		s.w.byForeign.add(t)
+	}
+}
+
 func (s *mysqld) oldestWait() time.Duration {
 	if len(s.queue) == 0 {
 		return 0
@@ -256,7 +296,7 @@ func (s *mysqld) status() mysqlops.Status {
 	return mysqlops.Status{
 		ReadOnly: !s.open, SuperReadOnly: !s.open, OfflineMode: !s.open,
 		Executed: set(s.data.committed), Binlog: set(s.data.inBinlog), Received: set(s.data.received()),
-		SemiSync: mysqlops.SemiSync{SourceEnabled: s.waits && s.open, Clients: s.clients(), WaitSessions: len(s.queue), OldestWait: s.oldestWait()},
+		SemiSync: mysqlops.SemiSync{SourceEnabled: s.waits && s.open, SourceActive: true, SourceStrict: true, Clients: s.clients(), WaitSessions: len(s.queue), OldestWait: s.oldestWait()},
 	}
 }
 
@@ -274,6 +314,7 @@ func (s *mysqld) die() {
 	if s.dead {
 		return
 	}
+	s.forgiveUnguarded()
 	s.dead, s.open, s.up = true, false, false
 	s.data.crash(s.w)
 	for _, q := range s.queue {

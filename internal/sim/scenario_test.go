@@ -149,8 +149,10 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 		p = 0.5
 	}
 	switch {
-	case p < 0.05:
+	case p < 0.03:
 		return nil
+	case p < 0.05:
+		return drawSwitchedOff(r, s)
 	case p < 0.12:
 		return []fault{{kind: []string{"volumeLost", "volumeEmptied"}[r.IntN(2)], at: at(), member: theHolder - r.IntN(2)}}
 	case p < 0.16:
@@ -171,6 +173,9 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 			if r.IntN(2) == 0 {
 				// And its pod goes by force just when the one that the store names is revoked.
 				faults = append(faults, fault{kind: "podForceDeleted", at: restored, member: 1, after: onRevoked, delay: time.Duration(r.Int64N(int64(time.Second)))})
+			}
+			if r.IntN(4) == 0 {
+				faults[3].kind = "leaseRestored"
 			}
 			return faults
 		}
@@ -212,6 +217,23 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 		out = append(out, f)
 	}
 	return out
+}
+
+// drawSwitchedOff: somebody lets commits of the primary pass while the passive cannot receive,
+// and then the primary goes. Nothing else happens, since what an operator had no time to write
+// down is nobody's fault.
+func drawSwitchedOff(r *rand.Rand, s *scenario) []fault {
+	in := func(lo, hi time.Duration) time.Duration { return lo + time.Duration(r.Int64N(int64(hi-lo))) }
+	s.lossless, s.twoOperators, s.crashAtFailpoint, s.lateMessages, s.lateReads, s.lateAcks = true, false, 0, 0, 0, 0
+	s.passiveTimeout, s.drift = 8*time.Second, 0
+	at := in(faultsBegin, faultsBegin+4*time.Second)
+	off := at + in(100*time.Millisecond, time.Second)
+	crash := []string{"mysqldKilled", "nodeCrashed", "agentKilled"}[r.IntN(3)]
+	return []fault{
+		{kind: "cutPeer", at: at, member: theHolder, lasts: in(5*time.Second, 7*time.Second)},
+		{kind: "waitingSwitchedOff", at: off, member: theHolder, lasts: in(10*time.Millisecond, 5*time.Second)},
+		{kind: crash, at: off + in(500*time.Millisecond, 6*time.Second), member: theHolder, lasts: 3 * time.Second},
+	}
 }
 
 // drawStory is one of the courses of events in which bugs of this kind of protocol have

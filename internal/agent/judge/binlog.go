@@ -14,7 +14,7 @@ import (
 // with the facts that say whether the answer is of use (F2).
 func Snapshot(c agentapi.Command, s mysqlops.Status, run pair.Incarnation, acted pair.LedgerVersion) agentapi.SnapshotReply {
 	return agentapi.SnapshotReply{
-		RequestID: c.RequestID, LedgerVersion: acted, Incarnation: run, Waiting: s.SemiSync.SourceEnabled,
+		RequestID: c.RequestID, LedgerVersion: acted, Incarnation: run, Waiting: s.SemiSync.Waits(),
 		SemiSyncClients: s.SemiSync.Clients, BinlogGTIDs: s.Binlog.String(),
 	}
 }

@@ -115,11 +115,15 @@ func TestAStaleCommand(t *testing.T) {
 func TestASnapshotHoldsWaitingCommits(t *testing.T) {
 	s := mysqlops.Status{
 		Executed: gtid.MustParse(serverA + ":1-4"), Binlog: gtid.MustParse(serverA + ":1-6"),
-		SemiSync: mysqlops.SemiSync{SourceEnabled: true, Clients: 1},
+		SemiSync: mysqlops.SemiSync{SourceEnabled: true, SourceActive: true, SourceStrict: true, Clients: 1},
 	}
 	got := Snapshot(head(), s, "inc", 9)
 	if got.BinlogGTIDs != serverA+":1-6" || !got.Waiting || got.SemiSyncClients != 1 || got.LedgerVersion != 9 || got.Incarnation != "inc" {
 		t.Errorf("snapshot %+v", got)
+	}
+	s.SemiSync.SourceActive = false
+	if Snapshot(head(), s, "inc", 9).Waiting {
+		t.Error("a primary that has given up to wait counts as one that waits")
 	}
 	covers, err := Covers(agentapi.CoversRequest{Command: head(), GTIDs: got.BinlogGTIDs}, mysqlops.Status{Received: gtid.MustParse(serverA + ":1-5")}, "inc")
 	if err != nil || covers.Covers || covers.Missing != serverA+":6" {

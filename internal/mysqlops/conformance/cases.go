@@ -56,24 +56,12 @@ func readable(t *testing.T, a, _ *Member) {
 }
 
 func opening(t *testing.T, a, _ *Member) {
-	must(t, a.SetApplierDurability(t.Context(), mysqlops.DurabilityRelaxed))
-	err := a.OpenReadWrite(t.Context(), mycnf.Expect(a.Member, mycnf.State{}), true)
-	wantError(t, "opening with relaxed durability", err, mysqlops.ErrNotAsOwned)
-	var drift *mysqlops.DriftError
-	if !errors.As(err, &drift) || len(drift.Differences) != 2 {
-		t.Errorf("opening with relaxed durability: %v, want two differences", err)
-	}
-	if s := status(t, a); !s.IsClosed() {
-		t.Errorf("after a refused opening %+v", s)
-	}
-	must(t, a.SetApplierDurability(t.Context(), mysqlops.DurabilityFull))
 	open(t, a, true)
 	differences, err := a.VerifyOwned(t.Context(), mycnf.Expect(a.Member, mycnf.State{Open: true, Waiting: true}))
 	if err != nil || len(differences) > 0 {
 		t.Errorf("open member differs: %v, %v", differences, err)
 	}
 	wantError(t, "opening twice", a.OpenReadWrite(t.Context(), mycnf.Expect(a.Member, mycnf.State{}), true), mysqlops.ErrNotClosed)
-	wantError(t, "relaxing an open member", a.SetApplierDurability(t.Context(), mysqlops.DurabilityRelaxed), mysqlops.ErrNotClosed)
 }
 
 func replicates(t *testing.T, a, b *Member) {
@@ -125,14 +113,22 @@ func solo(t *testing.T, a, b *Member) {
 	lead(t, a, b)
 	must(t, b.StopReceiver(t.Context()))
 	answer := a.Commit()
-	await(t, a, "a commit waits", oneWaits)
+	before := await(t, a, "a commit waits", oneWaits).SemiSync
+	if !before.Waits() {
+		t.Errorf("a leader does not wait: %+v", before)
+	}
 	must(t, a.StopWaiting(t.Context(), 7))
 	must(t, answered(t, answer))
 	must(t, answered(t, a.Commit()))
 	if s := status(t, a); s.SemiSync.SourceEnabled || s.SemiSync.WaitSessions != 0 {
 		t.Errorf("solo %+v", s.SemiSync)
 	}
-	must(t, a.StartWaiting(t.Context()))
+	for range 2 {
+		must(t, a.StartWaiting(t.Context()))
+		if s := status(t, a).SemiSync; !s.Waits() || s.Interruptions != before.Interruptions+1 {
+			t.Errorf("waiting again %+v, before %+v", s, before)
+		}
+	}
 	answer = a.Commit()
 	await(t, a, "a commit waits", oneWaits)
 	must(t, b.StartReceiver(t.Context()))

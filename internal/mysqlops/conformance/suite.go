@@ -20,9 +20,6 @@ type Ops interface {
 	VerifyOwned(ctx context.Context, want []mycnf.Expectation) ([]mysqlops.Difference, error)
 	PrivilegedAccounts(ctx context.Context) ([]mysqlops.PrivilegedAccount, error)
 	Fence(ctx context.Context) (mysqlops.Fenced, error)
-	RefuseNewClients(ctx context.Context) (int, error)
-	AcceptNewClients(ctx context.Context, maxConnections int) error
-	DrainIdle(ctx context.Context) (mysqlops.Drain, error)
 	OpenReadWrite(ctx context.Context, closed []mycnf.Expectation, waiting bool) error
 	OpenReadOnly(ctx context.Context) error
 	CloseReads(ctx context.Context) error
@@ -37,7 +34,6 @@ type Ops interface {
 	StopApplier(ctx context.Context) error
 	ResetReplicaAll(ctx context.Context, discard bool) error
 	SetReplicaAcknowledges(ctx context.Context, on bool) error
-	SetApplierDurability(ctx context.Context, durability mysqlops.Durability) error
 	WaitApplied(ctx context.Context, set gtid.Set, limit time.Duration) error
 	CutForeignDumpThreads(ctx context.Context, account string, peer gtid.ServerUUID) ([]mysqlops.DumpThread, error)
 	PurgeBinlogs(ctx context.Context, limits mysqlops.PurgeLimits) (mysqlops.Purged, error)

@@ -17,7 +17,7 @@ func (m *Mysqld) boot() {
 	m.up, m.hung = true, false
 	m.started = m.net.now()
 	m.readOnly, m.superReadOnly, m.offline, m.events = true, true, true, false
-	m.sourceOn, m.replicaOn, m.relaxed = false, true, false
+	m.sourceOn, m.replicaOn, m.interruptions = false, true, 0
 	m.drift = make(map[string]string)
 	m.receiver, m.acknowledging, m.applier, m.warm = false, false, false, false
 	m.applierError = mysqlops.ChannelError{}

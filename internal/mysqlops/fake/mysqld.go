@@ -44,8 +44,7 @@ type Mysqld struct {
 
 	readOnly, superReadOnly, offline, events bool
 	sourceOn, replicaOn                      bool
-	relaxed                                  bool
-	maxConnections                           int
+	interruptions                            int
 	drift                                    map[string]string
 
 	next     int64
@@ -79,7 +78,7 @@ func (n *Network) Add(member mycnf.Member) *Mysqld {
 	defer n.mu.Unlock()
 	n.servers++
 	m := &Mysqld{
-		net: n, member: member, maxConnections: 500, drift: make(map[string]string),
+		net: n, member: member, drift: make(map[string]string),
 		uuid: gtid.ServerUUID(fmt.Sprintf("00000000-0000-0000-0000-%012d", n.servers)),
 	}
 	n.byAddr[net.JoinHostPort(member.PodIP, strconv.Itoa(adminPort(member)))] = m

@@ -62,7 +62,7 @@ func (m *Mysqld) status() mysqlops.Status {
 		Channel: m.channelStatus(),
 		SemiSync: mysqlops.SemiSync{
 			SourceEnabled: m.sourceOn, SourceActive: m.sourceOn, ReplicaEnabled: m.replicaOn, ReplicaActive: m.acknowledging,
-			Clients: m.net.acknowledgers(m),
+			SourceStrict: true, Interruptions: m.interruptions, Clients: m.net.acknowledgers(m),
 		},
 		Sessions: mysqlops.Sessions{Clients: m.sessions + m.privileged + len(m.waiting), InTransaction: len(m.waiting), ThreadsRunning: 1 + len(m.waiting)},
 	}
@@ -113,8 +113,8 @@ func (m *Mysqld) compare(want []mycnf.Expectation) []mysqlops.Difference {
 		"read_only": onOff[m.readOnly], "super_read_only": onOff[m.superReadOnly], "offline_mode": onOff[m.offline],
 		"event_scheduler": onOff[m.events], "rpl_semi_sync_source_enabled": onOff[m.sourceOn],
 		"rpl_semi_sync_replica_enabled":  onOff[m.replicaOn],
-		"sync_binlog":                    map[bool]string{true: "0", false: "1"}[m.relaxed],
-		"innodb_flush_log_at_trx_commit": map[bool]string{true: "2", false: "1"}[m.relaxed],
+		"sync_binlog":                    "1",
+		"innodb_flush_log_at_trx_commit": "1",
 	}
 	for name, value := range m.drift {
 		known[name] = value
@@ -169,30 +169,6 @@ func (m *Mysqld) Fence(ctx context.Context) (mysqlops.Fenced, error) {
 	m.events = false
 	step("event_scheduler", nil)
 	return f, nil
-}
-
-// RefuseNewClients is like mysqlops.Server.RefuseNewClients.
-func (m *Mysqld) RefuseNewClients(ctx context.Context) (int, error) {
-	var before int
-	err := m.do(ctx, "refuse new clients", func() error { before, m.maxConnections = m.maxConnections, 1; return nil })
-	return before, err
-}
-
-// AcceptNewClients is like mysqlops.Server.AcceptNewClients.
-func (m *Mysqld) AcceptNewClients(ctx context.Context, maxConnections int) error {
-	return m.do(ctx, "accept new clients", func() error { m.maxConnections = maxConnections; return nil })
-}
-
-// DrainIdle is like mysqlops.Server.DrainIdle: all sessions but those of
-// waiting commits are idle.
-func (m *Mysqld) DrainIdle(ctx context.Context) (mysqlops.Drain, error) {
-	var drain mysqlops.Drain
-	err := m.do(ctx, "drain idle sessions", func() error {
-		drain = mysqlops.Drain{Closed: m.sessions + m.privileged, InFlight: len(m.waiting)}
-		m.sessions, m.privileged = 0, 0
-		return nil
-	})
-	return drain, err
 }
 
 // OpenReadWrite is like mysqlops.Server.OpenReadWrite.
@@ -261,6 +237,7 @@ func (m *Mysqld) StopWaiting(ctx context.Context, soloVersion uint64) error {
 			return mysqlops.ErrCommitsWaiting
 		}
 		m.sourceOn = false
+		m.interruptions++
 		m.release(m.binlog)
 		return nil
 	})

@@ -82,25 +82,6 @@ func (m *Mysqld) SetReplicaAcknowledges(ctx context.Context, on bool) error {
 	return m.do(ctx, "switch acknowledging", func() error { m.replicaOn, m.acknowledging = on, false; return nil })
 }
 
-// SetApplierDurability is like mysqlops.Server.SetApplierDurability.
-func (m *Mysqld) SetApplierDurability(ctx context.Context, durability mysqlops.Durability) error {
-	return m.do(ctx, "switch applier durability", func() error {
-		switch {
-		case durability == mysqlops.DurabilityFull:
-			m.relaxed = false
-			delete(m.drift, "sync_binlog")
-			delete(m.drift, "innodb_flush_log_at_trx_commit")
-		case durability != mysqlops.DurabilityRelaxed:
-			return fmt.Errorf("%w: durability %q", mysqlops.ErrInvalid, durability)
-		case !m.superReadOnly:
-			return mysqlops.ErrNotClosed
-		default:
-			m.relaxed = true
-		}
-		return nil
-	})
-}
-
 // CutForeignDumpThreads is like mysqlops.Server.CutForeignDumpThreads.
 func (m *Mysqld) CutForeignDumpThreads(ctx context.Context, account string, peer gtid.ServerUUID) ([]mysqlops.DumpThread, error) {
 	var cut []mysqlops.DumpThread

@@ -1,0 +1,137 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// waiting is whether commits of the open member wait for the peer. Its changes and the
+// correction of what somebody else did to it exclude each other.
+//
+// Whoever may SET GLOBAL can switch the waiting off, for however short a time. What was
+// acknowledged then is perhaps on this member alone, while the ledger says that the peer
+// has it. mysqld counts how often its waiting ended; so no interruption is overlooked,
+// also one that is over.
+type waiting struct {
+	a *Agent
+
+	// lock is held through a change, which takes up to a second.
+	lock    sync.Mutex
+	on      bool
+	version pair.LedgerVersion
+	known   int // interruptions that are this agent's own, or were published
+
+	mu      sync.Mutex
+	changes int // begun and ended: odd while one is under way
+}
+
+// changed tells whether a change came between two calls: they differ, or are odd.
+func (w *waiting) changed() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changes
+}
+
+func (w *waiting) count() {
+	w.mu.Lock()
+	w.changes++
+	w.mu.Unlock()
+}
+
+// change carries out one of the agent's own changes.
+func (w *waiting) change(ctx context.Context, on bool, version pair.LedgerVersion, do func() error) error {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	w.count()
+	defer w.count()
+	if on && !w.on {
+		// Read before: an interruption after the first statement of the change counts.
+		status, err := w.a.ops.Status(ctx)
+		if err != nil {
+			return err
+		}
+		w.known = status.SemiSync.Interruptions
+	}
+	if !on {
+		w.on, w.version = false, version
+	}
+	if err := do(); err != nil {
+		return err
+	}
+	w.on, w.version = on, version
+	return nil
+}
+
+// forget is called while the member is closed: what mysqld counted until it opens is of no
+// account.
+func (w *waiting) forget() {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	w.on = false
+}
+
+// publish says that the ledger promises more than there is.
+func (w *waiting) publish() {
+	w.a.metrics.interrupted.Inc()
+	w.a.state.lostWaiting(w.version)
+	w.a.post(authority.WaitingLost{At: process.Now()})
+}
+
+// foreign: acknowledgements of somebody else than the peer may have let commits pass.
+func (w *waiting) foreign() {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	if w.on {
+		w.publish()
+	}
+}
+
+// judge looks for an interruption in what mysqld said to a question that was put when
+// changed gave before. It publishes one first and then sets the waiting right, and
+// reports whether there was one.
+func (w *waiting) judge(ctx context.Context, s mysqlops.SemiSync, before int) bool {
+	if !w.lock.TryLock() {
+		return false // a change is under way
+	}
+	defer w.lock.Unlock()
+	a := w.a
+	switch {
+	case before%2 != 0 || before != w.changed():
+		return false // read while it changed
+	case !w.on && s.SourceEnabled:
+		// By the ledger nobody need wait, and nobody would ever acknowledge.
+		a.log.Info("commits of a primary that is alone wait by somebody else's hand", "ledgerVersion", w.version)
+		a.state.problem(agentapi.ProblemOwnedVariable, "rpl_semi_sync_source_enabled was ON on a primary that need not wait, and was corrected; find out who set it")
+		if err := a.ops.StopWaiting(ctx, uint64(max(w.version, 1))); err != nil {
+			a.log.Error(err, "cannot let commits pass")
+		}
+		return true
+	case !w.on || s.Waits() && s.Interruptions == w.known:
+		return false
+	}
+	w.publish()
+	a.log.Info("commits did not wait for the peer by somebody else's hand", "enabled", s.SourceEnabled, "active", s.SourceActive,
+		"strict", s.SourceStrict, "interruptions", s.Interruptions-w.known, "ledgerVersion", w.version)
+	const hint = "what was acknowledged meanwhile may be on this member alone until it is shown that the peer has it; find out who set rpl_semi_sync_source_*"
+	err := a.ops.StartWaiting(ctx)
+	if err == nil {
+		var status mysqlops.Status
+		if status, err = a.ops.Status(ctx); err == nil {
+			w.known = status.SemiSync.Interruptions
+		}
+	}
+	if err != nil {
+		a.log.Error(err, "cannot have commits wait again")
+		a.state.problem(agentapi.ProblemOwnedVariable, fmt.Sprintf("commits of this primary do not wait for its peer, and that could not be corrected (%v); %s", err, hint))
+		return true
+	}
+	a.state.problem(agentapi.ProblemOwnedVariable, "commits of this primary did not wait for its peer by somebody else's hand; that was corrected; "+hint)
+	return true
+}

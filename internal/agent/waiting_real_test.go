@@ -1,0 +1,156 @@
+package agent_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+)
+
+// TestCommitsThatDidNotWaitAreReported: a DBA lets commits pass in each of the ways there are
+// while the passive receives nothing, and the agent finds out, also when it is over by then.
+// What it cannot do is undo the OK; so it says under which ledger that was.
+func TestCommitsThatDidNotWaitAreReported(t *testing.T) {
+	for name, hand := range map[string]struct{ begin, end []string }{
+		"switched off": {begin: []string{"SET GLOBAL rpl_semi_sync_source_enabled = OFF"}},
+		"switched off for a moment": {
+			begin: []string{"SET GLOBAL rpl_semi_sync_source_enabled = OFF"}, end: []string{"SET GLOBAL rpl_semi_sync_source_enabled = ON"},
+		},
+		"a time limit": {
+			begin: []string{"SET GLOBAL rpl_semi_sync_source_timeout = 10"}, end: []string{"SET GLOBAL rpl_semi_sync_source_timeout = 4294967295"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.bootstrap()
+			a, b := w.members[0], w.members[1]
+			if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY)"); err != nil {
+				t.Fatal(err)
+			}
+			calm := a.awaitState("the pair is in sync", 10*time.Second, func(s agentapi.State) bool {
+				return s.Server != nil && s.Server.Waiting && s.ActedLedger == w.current().Ledger.Version
+			})
+			if calm.WaitingLostAt != 0 {
+				t.Fatalf("an interruption is reported that nobody made: %d", calm.WaitingLostAt)
+			}
+			b.holdReceiver()
+			root, app := a.db("root"), a.db("app")
+			for _, db := range []*sql.DB{root, app} {
+				if err := a.exec(db, "DO 1"); err != nil { // logs in
+					t.Fatal(err)
+				}
+			}
+			a.signal(syscall.SIGSTOP) // so that all of this is between two looks
+			for _, s := range hand.begin {
+				if err := a.exec(root, s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := a.exec(app, "INSERT INTO t VALUES (1)"); err != nil {
+				t.Fatalf("trap: a commit that need not wait: %v, it used to get an OK", err)
+			}
+			for _, s := range hand.end {
+				if err := a.exec(root, s); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a.signal(syscall.SIGCONT)
+			a.awaitState("the agent says so", 5*time.Second, func(s agentapi.State) bool {
+				return s.WaitingLostAt == w.current().Ledger.Version && s.Server.Waiting
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			if _, err := app.ExecContext(ctx, "INSERT INTO t VALUES (2)"); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("after the correction a commit ended with %v, it has to wait", err)
+			}
+			s := a.awaitState("the problem is named", time.Second, func(s agentapi.State) bool { return len(s.Problems) > 0 })
+			if s.Problems[0].Code != agentapi.ProblemOwnedVariable || !strings.Contains(s.Problems[0].Message, "rpl_semi_sync_source_") {
+				t.Errorf("problem %+v", s.Problems[0])
+			}
+		})
+	}
+}
+
+// signal sends one to the agent, and lets it go on at the end of the test.
+func (m *member) signal(s syscall.Signal) {
+	m.w.t.Helper()
+	if err := m.cmd.Process.Signal(s); err != nil {
+		m.w.t.Fatal(err)
+	}
+	m.w.t.Cleanup(func() { _ = m.cmd.Process.Signal(syscall.SIGCONT) })
+}
+
+// holdReceiver stops the passive's receiver, and the agent that would start it again.
+func (m *member) holdReceiver() {
+	t := m.w.t
+	t.Helper()
+	m.signal(syscall.SIGSTOP)
+	if err := m.exec(m.db("root"), "STOP REPLICA IO_THREAD"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAPrimaryAloneIsNotLeftWaiting: with the ledger solo nobody acknowledges, and nobody
+// would end the waiting that a DBA switched on.
+func TestAPrimaryAloneIsNotLeftWaiting(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	w.write(func(r *authority.Record) {
+		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Solo, First: a.name}
+	})
+	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitState("does not wait", 10*time.Second, func(s agentapi.State) bool {
+		return s.ActedLedger == w.current().Ledger.Version && s.Server != nil && !s.Server.Waiting
+	})
+	b.holdReceiver()
+	if err := a.exec(a.db("root"), "SET GLOBAL rpl_semi_sync_source_enabled = ON"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.exec(a.db("app"), "INSERT INTO t VALUES (1)"); err != nil {
+		t.Errorf("a primary alone, made to wait by hand: %v", err)
+	}
+	if s := a.awaitPhase(agentapi.PhaseOpen, time.Second); s.WaitingLostAt != 0 {
+		t.Errorf("reported as lost under ledger %d, where nobody has to wait", s.WaitingLostAt)
+	}
+}
+
+// TestAPassiveThatWaitsAppliesAgain: the source side that somebody switches on at the passive
+// stalls its applier for ever and without an error.
+func TestAPassiveThatWaitsAppliesAgain(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	app, root := a.db("app"), b.db("root")
+	if err := a.exec(app, "CREATE TABLE t (id INT PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.exec(root, "DO 1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.exec(root, "SET GLOBAL rpl_semi_sync_source_enabled = ON"); err != nil {
+		t.Fatal(err)
+	}
+	const rows = 20
+	for i := range rows {
+		if err := a.exec(app, fmt.Sprintf("INSERT INTO t VALUES (%d)", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var n int
+	w.await("the passive has applied everything", 10*time.Second, func() bool {
+		return root.QueryRow("SELECT COUNT(*) FROM app.t").Scan(&n) == nil && n == rows
+	})
+}
