@@ -241,7 +241,8 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 					p.deleting, p.noted = false, false
 				}
 				if p != nil {
-					p.labels = maps.Clone(b.labels[p])
+					p.labels = map[string]string{}
+					maps.Copy(p.labels, b.labels[p])
 				}
 			}
 			w.tracef("etcd restored: epoch %d holder %s", b.lease.Epoch, b.lease.Holder)
