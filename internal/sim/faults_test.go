@@ -245,6 +245,9 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 					maps.Copy(p.labels, b.labels[p])
 				}
 			}
+			if p := w.api.led; p != nil && !slices.Contains(slices.Collect(maps.Values(p.labels)), string(failover.LeadsOpen)) {
+				w.api.led = nil // nothing in the store says so any more
+			}
 			w.tracef("etcd restored: epoch %d holder %s", b.lease.Epoch, b.lease.Holder)
 		}
 	case "leaseRestored":
