@@ -128,7 +128,7 @@ func TestAPrimaryAloneIsNotLeftWaiting(t *testing.T) {
 }
 
 // TestAPassiveThatWaitsAppliesAgain: the source side that somebody switches on at the passive
-// stalls its applier for ever and without an error.
+// stalls its applier for ever and without an error, when the primary does not receive from it.
 func TestAPassiveThatWaitsAppliesAgain(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
@@ -140,17 +140,29 @@ func TestAPassiveThatWaitsAppliesAgain(t *testing.T) {
 	if err := b.exec(root, "DO 1"); err != nil {
 		t.Fatal(err)
 	}
+	b.signal(syscall.SIGSTOP) // until the applier has stalled
 	if err := b.exec(root, "SET GLOBAL rpl_semi_sync_source_enabled = ON"); err != nil {
 		t.Fatal(err)
 	}
-	const rows = 20
+	// The reverse channel would acknowledge; it does not open to a peer that waits.
+	if err := a.exec(a.db("root"), "STOP REPLICA IO_THREAD"); err != nil {
+		t.Fatal(err)
+	}
+	const rows = 3
 	for i := range rows {
 		if err := a.exec(app, fmt.Sprintf("INSERT INTO t VALUES (%d)", i)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var n int
+	w.await("trap: the applier stalls", 10*time.Second, func() bool {
+		const waiting = "SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Rpl_semi_sync_source_wait_sessions'"
+		return root.QueryRow(waiting).Scan(&n) == nil && n > 0
+	})
+	b.signal(syscall.SIGCONT)
 	w.await("the passive has applied everything", 10*time.Second, func() bool {
-		return root.QueryRow("SELECT COUNT(*) FROM app.t").Scan(&n) == nil && n == rows
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		return root.QueryRowContext(ctx, "SELECT COUNT(*) FROM app.t").Scan(&n) == nil && n == rows
 	})
 }
