@@ -16,9 +16,6 @@ const (
 	// lockName is the file in a workspace that its process holds locked. mysqlds do not
 	// inherit it, so that the lock ends with the process whatever it leaves running.
 	lockName = "owner.lock"
-	// gateName is locked while a workspace is made or others are looked at: none is ever
-	// seen before its process holds its lock.
-	gateName = pattern + "air-workspaces.lock"
 )
 
 // workspace is the folder of everything that one test process makes.
@@ -30,7 +27,9 @@ type workspace struct {
 // newWorkspace makes one, and removes those whose process has ended without doing so:
 // each holds a gigabyte. under is where they are.
 func newWorkspace(under string) (*workspace, error) {
-	gate, err := lockFile(filepath.Join(under, gateName), syscall.LOCK_EX)
+	// Locked while a workspace is made or others are looked at: none is ever seen before its
+	// process holds its lock. Each user has an own one: in /tmp nobody opens another's file.
+	gate, err := lockFile(filepath.Join(under, fmt.Sprintf("%sair-workspaces-%d.lock", pattern, os.Getuid())), syscall.LOCK_EX)
 	if err != nil {
 		return nil, fmt.Errorf("workspace: %w", err)
 	}
