@@ -325,16 +325,19 @@ func (b *bench) underLoad() {
 	// The machine is shared: each pair of figures is from one half minute.
 	for range number(b.T, "BENCH_ROUNDS", 3) {
 		var run error
-		runs := 0
+		runs, reading := 0, time.Duration(0)
 		beside := b.write("beside comparisons, default throttle", think, func() {
 			ctx, cancel := context.WithTimeout(b.Context(), 20*time.Minute)
 			defer cancel()
 			for began := time.Now(); run == nil && (runs == 0 || time.Since(began) < time.Duration(seconds)*time.Second); runs++ {
+				one := time.Now()
 				run = b.compare(ctx, b.options())
+				reading += time.Since(one)
 			}
 		})
 		again := b.write("alone, again", think, func() { time.Sleep(time.Duration(seconds) * time.Second) })
-		fmt.Printf("\nloss of throughput beside %d comparisons: %.1f %%; %v\n\n", runs, 100*(1-2*beside/(alone+again)), run)
+		fmt.Printf("\nloss of throughput beside %d comparisons of %.1f s: %.1f %%; %v\n\n", runs, reading.Seconds()/float64(max(runs, 1)),
+			100*(1-2*beside/(alone+again)), run)
 		alone = again
 	}
 }
