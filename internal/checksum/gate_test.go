@@ -305,3 +305,34 @@ func TestPatterns(t *testing.T) {
 		}
 	}
 }
+
+// A chunk is one statement, which cannot be interrupted.
+func TestLargeRowsMakeSmallChunks(t *testing.T) {
+	const limit = 20_000
+	for name, c := range map[string]struct {
+		rows, bytes, want int64
+	}{
+		"narrow rows":            {10_000_000, 600_000_000, limit},
+		"nothing is known":       {0, 0, limit},
+		"rows of four kilobytes": {1024, 4 << 20, chunkBytes / 4096},
+		"rows of a megabyte":     {1000, 1000 << 20, chunkBytes >> 20},
+		"rows larger than all":   {2, 4 << 30, 1},
+	} {
+		if got := rowsOf(tablesql.Size{Rows: c.rows, Bytes: c.bytes}, limit); got != c.want {
+			t.Errorf("%s: %d rows, want %d", name, got, c.want)
+		}
+	}
+	one := newTableRun(&run{Options: Options{}.withDefaults()}, tablesql.Size{}, 2)
+	for _, step := range []struct {
+		rows int64
+		took time.Duration
+		want int64
+	}{
+		{limit, 3 * longChunk, limit / 2}, {limit, 3 * longChunk, limit / 2}, {limit / 2, longChunk * 2, limit / 4}, {limit / 4, longChunk - 1, limit / 4},
+		{limit / 4, shortChunk - 1, limit / 2}, {limit / 4, shortChunk - 1, limit / 2}, {limit / 2, 0, limit}, {limit, 0, limit}, {1, time.Hour, 1},
+	} {
+		if one.adapt(step.rows, step.took); one.rows != step.want {
+			t.Errorf("after %d rows in %s: %d, want %d", step.rows, step.took, one.rows, step.want)
+		}
+	}
+}

@@ -39,7 +39,7 @@ type candidate struct {
 // row by row.
 func (n narrowing) narrow(ctx context.Context, part span, both pairOf[digest]) error {
 	rows := max(both.primary.rows, both.passive.rows)
-	if rows <= rowsAtOnce {
+	if rows <= min(rowsAtOnce, n.t.fewRows()) {
 		return n.compareRows(ctx, part)
 	}
 	// The member with more rows says where to divide.
@@ -70,6 +70,15 @@ func (n narrowing) narrow(ctx context.Context, part span, both pairOf[digest]) e
 		}
 		rest.low = high
 	}
+}
+
+// fewRows are as many as a chunk has, and a few in any case: whoever differs in all of them
+// is not divided further.
+func (t *tableRun) fewRows() int64 {
+	const least = 16
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return max(t.rows, least)
 }
 
 // compareRows compares a small span row by row.

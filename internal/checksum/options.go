@@ -56,7 +56,8 @@ type Options struct {
 	LockAttempts int
 	// MaxSnapshotAge is the age at which snapshots are renewed.
 	MaxSnapshotAge time.Duration
-	// ChunkRows is the size of a chunk, from MinChunkRows.
+	// ChunkRows is the size of a chunk, from MinChunkRows; where rows are large or slow,
+	// chunks have fewer.
 	ChunkRows int
 	// MaxKeylessRows bounds a table without a usable key, which is one chunk
 	// under one snapshot; a larger one is skipped.

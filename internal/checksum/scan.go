@@ -15,6 +15,41 @@ import (
 // span is a range of the key: low < key <= high; nil has no bound.
 type span struct{ low, high []string }
 
+// A chunk is one statement, which neither the throttle nor an ALTER can interrupt: rows that
+// are large make chunks of few.
+const (
+	chunkBytes = 32 << 20
+	longChunk  = time.Second
+	shortChunk = longChunk / 4
+)
+
+// rowsOf is how many rows the first chunk of a table has, at most limit.
+func rowsOf(size tablesql.Size, limit int64) int64 {
+	if size.Rows < 1 {
+		return limit
+	}
+	each := max(size.Bytes/size.Rows, 1)
+	return max(min(limit, chunkBytes/each), 1)
+}
+
+// adapt makes the next chunks smaller or larger when one of that many rows took long or not.
+func (t *tableRun) adapt(rows int64, took time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case took > longChunk:
+		t.rows = max(min(t.rows, rows/2), 1)
+	case took < shortChunk:
+		t.rows = max(t.rows, min(rows*2, int64(t.ChunkRows)))
+	}
+}
+
+// meant is a span that should hold so many rows.
+type meant struct {
+	span
+	rows int64
+}
+
 // digest is what one member says of a span.
 type digest struct {
 	rows int64
@@ -82,21 +117,21 @@ func (t *tableRun) giveUpSnapshots() {
 // next hands out the next chunk. Its end is found by walking the key of the
 // primary; what lies beyond the last key on either member belongs to the last
 // chunk.
-func (t *tableRun) next(ctx context.Context, l lane) (number int, part span, ok bool, err error) {
+func (t *tableRun) next(ctx context.Context, l lane) (number int, part meant, ok bool, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.exhausted {
-		return 0, span{}, false, nil
+		return 0, meant{}, false, nil
 	}
 	if t.Now().Sub(t.snapshotAt) > t.MaxSnapshotAge {
 		t.renew = true
 	}
 	if t.renew {
-		return 0, span{}, false, nil
+		return 0, meant{}, false, nil
 	}
-	part.low = t.cursor
+	part.low, part.rows = t.cursor, t.rows
 	if part.high, err = t.end(ctx, l); err != nil {
-		return 0, span{}, false, err
+		return 0, meant{}, false, err
 	}
 	t.cursor, t.exhausted = part.high, part.high == nil
 	number = t.handed
@@ -116,7 +151,7 @@ const noNumber = math.MinInt64 / 2
 // counted, which is cheaper than walking the key; a span of n integers has at
 // most n rows on either member.
 func (t *tableRun) end(ctx context.Context, l lane) ([]string, error) {
-	rows := int64(t.ChunkRows)
+	rows := t.rows
 	if low, ok := t.number(t.cursor); ok && !t.sparse.Load() && low < t.last-rows {
 		return []string{strconv.FormatInt(low+rows, 10)}, nil
 	}
@@ -176,20 +211,22 @@ func read(ctx context.Context, s *tablesql.Session, query string, scan func([]sq
 }
 
 // compareChunk compares one span, down to its rows where it differs.
-func (t *tableRun) compareChunk(ctx context.Context, l lane, part span) (chunk, error) {
-	both, err := t.digests(ctx, l, part)
+func (t *tableRun) compareChunk(ctx context.Context, l lane, part meant) (chunk, error) {
+	began := time.Now() // what a statement takes is measured on the real clock
+	both, err := t.digests(ctx, l, part.span)
 	if err != nil {
 		return chunk{}, err
 	}
-	done := chunk{span: part, rows: both.primary.rows}
-	if done.rows < int64(t.ChunkRows)/4 {
+	t.adapt(part.rows, time.Since(began))
+	done := chunk{span: part.span, rows: both.primary.rows}
+	if done.rows < part.rows/4 {
 		t.sparse.Store(true) // mostly gaps: walk the key
 	}
 	if both.primary == both.passive {
 		return done, nil
 	}
 	n := narrowing{t: t, lane: l, tally: &done.found}
-	if err := n.narrow(ctx, part, both); err != nil {
+	if err := n.narrow(ctx, part.span, both); err != nil {
 		return chunk{}, err
 	}
 	if t.aligned && done.found.missing+done.found.extra+done.found.changed == 0 {

@@ -52,6 +52,8 @@ type tableRun struct {
 	// in report, cursor where the next begins.
 	handed, merged int
 	cursor         []string
+	// rows is how many of them the next chunk has.
+	rows int64
 	// last is the primary's largest key where that is one integer, noNumber
 	// while unknown; sparse says that counting would hit gaps.
 	last      int64
@@ -66,6 +68,7 @@ type tableRun struct {
 func newTableRun(r *run, size tablesql.Size, lanes int) *tableRun {
 	t := &tableRun{run: r, size: size, lanes: make([]lane, lanes), began: r.Now()}
 	t.report = TableReport{Table: size.TableName, Bytes: size.Bytes, Aligned: true}
+	t.rows = rowsOf(size, int64(r.ChunkRows))
 	return t
 }
 
