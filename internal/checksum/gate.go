@@ -19,9 +19,6 @@ const (
 	// calmLooks is how many looks in a row must be calmer before a run goes on
 	// faster, and how many it begins with: a single look at who runs says little.
 	calmLooks = 8
-	// steadyShare is the share of one session's time that is used, in percent,
-	// while few clients run.
-	steadyShare = 20
 	// longestPause bounds a pause while busy.
 	longestPause = 5 * time.Second
 )
@@ -34,9 +31,7 @@ const (
 	unseen level = iota
 	// free: all sessions read.
 	free
-	// steady: one chunk at a time, with short pauses.
-	steady
-	// busy: one chunk at a time, with long pauses.
+	// busy: one chunk at a time, with pauses.
 	busy
 	// shut: nothing is read.
 	shut
@@ -109,17 +104,15 @@ func (g *gate) set(found pairOf[tablesql.Pressure]) {
 		next, why = shut, fmt.Sprintf("passive lags %s behind", found.passive.Lag.Round(time.Millisecond))
 	case g.MaxHistory > 0 && history > g.MaxHistory:
 		next, why = shut, fmt.Sprintf("InnoDB's history list has %d entries", history)
-	case g.MaxThreadsRunning > 0 && running > g.MaxThreadsRunning:
+	case g.ThreadsRunning > 0 && running >= g.ThreadsRunning:
 		next = busy
-	case g.MaxThreadsRunning > 0 && running > 0:
-		next = steady
 	}
 	g.mu.Lock()
 	if next != shut {
 		g.looks[g.looked%calmLooks] = next
 		g.looked++
 		next = slices.Max(g.looks[:])
-		if next == free && g.MaxThreadsRunning > 0 && g.looked < calmLooks {
+		if next == free && g.ThreadsRunning > 0 && g.looked < calmLooks {
 			next = unseen
 		}
 	}
@@ -130,7 +123,7 @@ func (g *gate) set(found pairOf[tablesql.Pressure]) {
 	g.history = g.MaxHistory > 0 && history > g.MaxHistory
 	if next != g.level || had != g.history {
 		now := g.now()
-		if g.level > steady {
+		if g.level > free {
 			g.slowed += now.Sub(g.since)
 		}
 		g.level, g.since = next, now
@@ -162,7 +155,7 @@ func (g *gate) enter(ctx context.Context, patience time.Duration) (leave func(),
 		switch now {
 		case free:
 			return func() {}, ctx.Err()
-		case steady, busy:
+		case busy:
 			select {
 			case <-ctx.Done():
 				return nil, ctx.Err()
@@ -213,14 +206,10 @@ func (g *gate) open(ctx context.Context) error {
 
 // pause makes took its share of the time, and ends when the load does.
 func (g *gate) pause(ctx context.Context, took time.Duration) {
-	share := g.BusyShare
-	if now, _ := g.see(); now == steady {
-		share = max(share, steadyShare)
-	}
 	if g.BusyShare < 1 {
 		return
 	}
-	timer := time.NewTimer(min(took*time.Duration(100-share)/time.Duration(share), longestPause))
+	timer := time.NewTimer(min(took*time.Duration(100-g.BusyShare)/time.Duration(g.BusyShare), longestPause))
 	defer timer.Stop()
 	for {
 		now, changed := g.see()
@@ -244,7 +233,7 @@ func (g *gate) throttled() time.Duration {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.level > steady {
+	if g.level > free {
 		return g.slowed + g.now().Sub(g.since)
 	}
 	return g.slowed

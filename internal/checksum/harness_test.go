@@ -152,7 +152,7 @@ func (w *world) options() Options {
 	return Options{
 		Primary:  endpoint(w, w.a, "shop-0", checksumUser, mysqldtest.Passwords.Checksum),
 		Passive:  endpoint(w, w.b, "shop-1", checksumUser, mysqldtest.Passwords.Checksum),
-		Throttle: Throttle{MaxThreadsRunning: -1},
+		Throttle: Throttle{ThreadsRunning: -1},
 		Log:      testr.NewWithOptions(w.T, testr.Options{Verbosity: 0}),
 		Values:   true,
 	}
