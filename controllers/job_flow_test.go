@@ -67,7 +67,7 @@ func newJobStage(t *testing.T, change func(*v1alpha1.DatabasePair)) *jobStage {
 	p.Spec.Checksum = v1alpha1.ChecksumSpec{
 		TimeZone: "Etc/UTC", StartingDeadline: metav1.Duration{Duration: time.Hour}, Parallelism: 2,
 		MaxLockTime: metav1.Duration{Duration: 250 * time.Millisecond}, MaxLag: metav1.Duration{Duration: time.Second},
-		Include: []v1alpha1.TablePattern{"app.*"},
+		Include: []v1alpha1.TablePattern{"app.*"}, BusyShare: 25,
 	}
 	p.Status = v1alpha1.DatabasePairStatus{Primary: "shop-0", Epoch: 4}
 	for _, kind := range []string{v1alpha1.ConditionAvailable, v1alpha1.ConditionReplicating, v1alpha1.ConditionFailoverReady} {
@@ -229,7 +229,7 @@ func TestAChecksumIsDoneByAJob(t *testing.T) {
 		t.Fatal(err)
 	}
 	if request.Primary != "shop-0" || request.Passive != "shop-1" || request.Epoch != 4 || request.Ledger != 9 || request.Table != nil ||
-		len(request.Include) != 1 || request.Domain != "shop-pods.ns.svc" {
+		len(request.Include) != 1 || request.BusyShare != 25 || request.Domain != "shop-pods.ns.svc" {
 		t.Errorf("request %+v", request)
 	}
 	s.answer("c1", jobapi.KeyProgress, jobapi.Progress{Attempt: 1, Table: "app.t", TablesDone: 1, TablesTotal: 4, Rows: 10, RowsPerSecond: 5, Remaining: time.Minute})

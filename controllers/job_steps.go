@@ -143,6 +143,7 @@ func requestOf(v *jobVisit, op *v1alpha1.DatabasePairOperation, rec authority.Re
 		Epoch: rec.Epoch, Ledger: rec.Ledger.Version, Primary: rec.Holder.Member,
 		Passive: pair.PeerOf(pair.Members(v.pair.Name), rec.Holder.Member), Domain: v.names.Domain(),
 		Parallelism: int(spec.Parallelism), MaxLockTime: spec.MaxLockTime.Duration, MaxLag: spec.MaxLag.Duration,
+		BusyShare: int(spec.BusyShare),
 	}
 	table := ""
 	switch {

@@ -87,6 +87,7 @@ func TestDefaultsAreThoseOfTheDocs(t *testing.T) {
 		"whenDeleted":                p.Spec.Storage.PersistentVolumeClaimRetentionPolicy.WhenDeleted == v1alpha1.RetainVolumes,
 		"checksum.maxLockTime":       p.Spec.Checksum.MaxLockTime.Duration == 250*time.Millisecond,
 		"checksum.maxLag":            p.Spec.Checksum.MaxLag.Duration == time.Second,
+		"checksum.busyShare":         p.Spec.Checksum.BusyShare == 10,
 		"checksum.parallelism":       p.Spec.Checksum.Parallelism == 2,
 		"checksum.timeZone":          p.Spec.Checksum.TimeZone == "Etc/UTC" && p.Spec.Checksum.Schedule == "",
 		"checksum.startingDeadline":  p.Spec.Checksum.StartingDeadline.Duration == time.Hour,

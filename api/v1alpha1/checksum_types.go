@@ -78,6 +78,15 @@ type ChecksumSpec struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('1h')",message="spec.checksum.maxLag must be from 100ms to 1h"
 	MaxLag metav1.Duration `json:"maxLag,omitempty"`
 
+	// busyShare is the part of one session's time, in percent, that is used for reading on
+	// each member while clients run; the rest are pauses. On members with many processors
+	// more costs the clients little, and a large pair is compared sooner.
+	// +optional
+	// +kubebuilder:default=10
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	BusyShare int32 `json:"busyShare,omitempty"`
+
 	// onDrift: Report tells of a difference, in the condition Consistent, an event, a
 	// metric and a report. Nothing is ever repaired unasked.
 	// +optional

@@ -250,7 +250,7 @@ func (w *work) options() (checksum.Options, error) {
 	o := checksum.Options{
 		Primary: primary, Passive: passive, Include: w.request.Include, Exclude: w.request.Exclude, Values: w.request.WithValues,
 		Parallelism: w.request.Parallelism, MaxLockTime: w.request.MaxLockTime,
-		Throttle: checksum.Throttle{MaxLag: w.request.MaxLag}, Resume: w.resume,
+		Throttle: checksum.Throttle{MaxLag: w.request.MaxLag, BusyShare: w.request.BusyShare}, Resume: w.resume,
 		Save: func(s checksum.State) { w.saw(progressOf(s), &s) },
 		Now:  w.Now, Log: w.Log,
 	}

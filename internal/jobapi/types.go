@@ -76,6 +76,8 @@ type Request struct {
 	Parallelism int           `json:"parallelism"`
 	MaxLockTime time.Duration `json:"maxLockTime"`
 	MaxLag      time.Duration `json:"maxLag"`
+	// BusyShare is in percent; zero means the default.
+	BusyShare int `json:"busyShare,omitempty"`
 }
 
 // Host is the address of a member, without a port.
