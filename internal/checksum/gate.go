@@ -96,7 +96,7 @@ func (g *gate) look(ctx context.Context, sessions pairOf[*tablesql.Session]) err
 // set takes a look in. Only the primary's channel-less lag is meaningless; its
 // sessions and both histories count.
 func (g *gate) set(found pairOf[tablesql.Pressure]) {
-	running := max(found.primary.Running, found.passive.Running)
+	active := max(found.primary.Active, found.passive.Active)
 	history := max(found.primary.History, found.passive.History)
 	next, why := free, ""
 	switch {
@@ -104,7 +104,7 @@ func (g *gate) set(found pairOf[tablesql.Pressure]) {
 		next, why = shut, fmt.Sprintf("passive lags %s behind", found.passive.Lag.Round(time.Millisecond))
 	case g.MaxHistory > 0 && history > g.MaxHistory:
 		next, why = shut, fmt.Sprintf("InnoDB's history list has %d entries", history)
-	case g.ThreadsRunning > 0 && running >= g.ThreadsRunning:
+	case g.ActiveClients > 0 && active >= g.ActiveClients:
 		next = busy
 	}
 	g.mu.Lock()
@@ -112,7 +112,7 @@ func (g *gate) set(found pairOf[tablesql.Pressure]) {
 		g.looks[g.looked%calmLooks] = next
 		g.looked++
 		next = slices.Max(g.looks[:])
-		if next == free && g.ThreadsRunning > 0 && g.looked < calmLooks {
+		if next == free && g.ActiveClients > 0 && g.looked < calmLooks {
 			next = unseen
 		}
 	}

@@ -13,9 +13,9 @@ import (
 	"github.com/dbpair/dbpair/internal/tablesql"
 )
 
-func pressure(lag time.Duration, running int, history int64) pairOf[tablesql.Pressure] {
+func pressure(lag time.Duration, active int, history int64) pairOf[tablesql.Pressure] {
 	return pairOf[tablesql.Pressure]{
-		primary: tablesql.Pressure{Running: running, History: history},
+		primary: tablesql.Pressure{Active: active, History: history},
 		passive: tablesql.Pressure{Lag: lag},
 	}
 }
@@ -66,14 +66,14 @@ func TestTheGateFollowsTheLoad(t *testing.T) {
 	if got, _ := g.see(); got != free {
 		t.Errorf("after %d calm looks: level %d", calmLooks, got)
 	}
-	fewer := newGate(Throttle{ThreadsRunning: 3, BusyShare: 5}, time.Now)
+	fewer := newGate(Throttle{ActiveClients: 3, BusyShare: 5}, time.Now)
 	for range calmLooks {
 		fewer.set(pressure(0, 2, 0))
 	}
 	if got, _ := fewer.see(); got != free {
 		t.Errorf("two sessions where three are busy: level %d", got)
 	}
-	off := newGate(Throttle{MaxLag: -1, ThreadsRunning: -1, MaxHistory: -1, BusyShare: 5}, time.Now)
+	off := newGate(Throttle{MaxLag: -1, ActiveClients: -1, MaxHistory: -1, BusyShare: 5}, time.Now)
 	off.set(pressure(time.Hour, 99, 1<<40))
 	if got, _ := off.see(); got != free {
 		t.Errorf("with all limits off: level %d", got)

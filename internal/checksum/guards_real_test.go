@@ -13,6 +13,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mysqldtest"
+	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/tablesql"
 )
 
@@ -359,4 +360,33 @@ func seenHistory(w *world) (n int64) {
 		w.Error(err)
 	}
 	return n
+}
+
+// testAClientBetweenTwoStatementsIsActive: most looks at writers of short statements come
+// between two of them.
+func testAClientBetweenTwoStatementsIsActive(w *world) {
+	const app = "client"
+	w.exec("CREATE USER " + app + " IDENTIFIED BY 'x'")
+	w.Cleanup(func() {
+		if _, err := w.onA.Exec("DROP USER " + app); err != nil {
+			w.Error(err)
+		}
+	})
+	t := w.aligner()
+	active := func() int {
+		p, err := t.desk.primary.Pressure(w.Context())
+		if err != nil {
+			w.Fatal(err)
+		}
+		return p.Active
+	}
+	mysqldtest.Await(w, "nobody is active", func() bool { return active() == 0 })
+	client := w.a.Client(app, mysqlops.NewSecret("x"), false)
+	if _, err := client.ExecContext(w.Context(), "DO 1"); err != nil {
+		w.Fatal(err)
+	}
+	if got := active(); got != 1 {
+		w.Errorf("%d clients are active right after a statement of one, want 1", got)
+	}
+	mysqldtest.Await(w, "the client is not active any more", func() bool { return active() == 0 })
 }

@@ -52,6 +52,7 @@ func TestOnAPair(t *testing.T) {
 		{"snapshots show what the position says", testSnapshotsShowWhatThePositionSays},
 		{"a passive that is late aligns nothing", testAPassiveThatIsLateAlignsNothing},
 		{"a row is locked while it is read again", testARowIsLockedWhileItIsReadAgain},
+		{"a client between two statements is active", testAClientBetweenTwoStatementsIsActive},
 		{"settings of the server change nothing", testServerSettingsChangeNothing},
 		{"a long history is not kept by us", testALongHistoryIsNotKeptByUs},
 		{"a commit under way is in the position", testACommitUnderWayIsInThePosition},
@@ -152,7 +153,7 @@ func (w *world) options() Options {
 	return Options{
 		Primary:  endpoint(w, w.a, "shop-0", checksumUser, mysqldtest.Passwords.Checksum),
 		Passive:  endpoint(w, w.b, "shop-1", checksumUser, mysqldtest.Passwords.Checksum),
-		Throttle: Throttle{ThreadsRunning: -1},
+		Throttle: Throttle{ActiveClients: -1},
 		Log:      testr.NewWithOptions(w.T, testr.Options{Verbosity: 0}),
 		Values:   true,
 	}

@@ -90,11 +90,11 @@ type Options struct {
 type Throttle struct {
 	// MaxLag: while the passive is further behind, nothing is read.
 	MaxLag time.Duration
-	// ThreadsRunning: while so many clients or more run on either member, chunks are
-	// read by one session, with pauses (see BusyShare). Clients that wait, for a commit,
-	// a lock or the passive, do not count. Default 1: of writers that are at it all the
-	// time one look in several sees one.
-	ThreadsRunning int
+	// ActiveClients: while so many clients or more are active on either member, chunks
+	// are read by one session, with pauses (see BusyShare). Active is who began a statement
+	// within the last second or two, or is in one and does not wait, for a commit, a lock
+	// or the passive. Default 1.
+	ActiveClients int
 	// MaxHistory is the length of InnoDB's history list on either member at
 	// which snapshots are given up until it is shorter. Default 1,000,000.
 	MaxHistory int64
@@ -118,7 +118,7 @@ func (o Options) withDefaults() Options {
 	setInt(&o.LockAttempts, DefaultLockAttempts)
 	setInt(&o.ChunkRows, DefaultChunkRows)
 	setInt(&o.MaxRowsKept, DefaultMaxRowsKept)
-	setInt(&o.Throttle.ThreadsRunning, 1)
+	setInt(&o.Throttle.ActiveClients, 1)
 	setInt(&o.Throttle.BusyShare, 10)
 	setDuration(&o.MaxLockTime, DefaultMaxLockTime)
 	setDuration(&o.MaxSnapshotAge, DefaultMaxSnapshotAge)

@@ -88,9 +88,11 @@ func (s *Session) ApplierFailure(ctx context.Context) (Failure, error) {
 type Pressure struct {
 	// Lag is the age of the oldest received transaction that is not applied.
 	Lag time.Duration
-	// Running counts sessions of clients that are in a statement and do not wait in
-	// it: for the passive's acknowledgement, for the disk at a commit, for a lock.
-	Running int
+	// Active counts sessions of clients that began a statement within the last second or
+	// two, or are in one and do not wait in it: for the passive's acknowledgement, for the
+	// disk at a commit, for a lock. Root on the socket, which the agent uses all the time,
+	// counts only while it is in one.
+	Active int
 	// History is the length of InnoDB's history list.
 	History int64
 }
@@ -102,18 +104,19 @@ func (s *Session) Pressure(ctx context.Context) (Pressure, error) {
 			GREATEST(0, COALESCE((SELECT TIMESTAMPDIFF(MICROSECOND, MIN(NULLIF(APPLYING_TRANSACTION_ORIGINAL_COMMIT_TIMESTAMP, 0)), NOW(6))
 				FROM performance_schema.replication_applier_status_by_worker WHERE CHANNEL_NAME = ''), 0)))
 			FROM performance_schema.replication_connection_status WHERE CHANNEL_NAME = ''),
-		(SELECT COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_COMMAND NOT IN ('Sleep', 'Daemon', 'Binlog Dump', 'Binlog Dump GTID')
+		(SELECT COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_COMMAND NOT IN ('Daemon', 'Binlog Dump', 'Binlog Dump GTID')
 			AND CONNECTION_TYPE IS NOT NULL AND PROCESSLIST_USER NOT LIKE 'dbpair\_%'
-			AND COALESCE(LOWER(PROCESSLIST_STATE), '') NOT LIKE 'waiting%'),
+			AND (PROCESSLIST_COMMAND <> 'Sleep' AND COALESCE(LOWER(PROCESSLIST_STATE), '') NOT LIKE 'waiting%'
+				OR PROCESSLIST_TIME <= 1 AND NOT (PROCESSLIST_USER = 'root' AND CONNECTION_TYPE = 'Socket'))),
 		(SELECT COUNT FROM information_schema.INNODB_METRICS WHERE NAME = 'trx_rseg_history_len')`)
 	if err != nil {
 		return Pressure{}, err
 	}
 	lag, _ := strconv.ParseInt(row[0], 10, 64) // NULL without a channel
-	running, err := strconv.Atoi(row[1])
+	active, err := strconv.Atoi(row[1])
 	if err != nil {
 		return Pressure{}, fmt.Errorf("read threads of %s: %w", s.member.Member, err)
 	}
 	history, _ := strconv.ParseInt(row[2], 10, 64) // no row where the metric is switched off
-	return Pressure{Lag: time.Duration(lag) * time.Microsecond, Running: running, History: history}, nil
+	return Pressure{Lag: time.Duration(lag) * time.Microsecond, Active: active, History: history}, nil
 }
