@@ -234,6 +234,9 @@ type ChecksumStatus struct {
 	// rows that lastSuccess compared.
 	// +optional
 	Rows int64 `json:"rows,omitempty"`
+	// tablesSkipped is how many tables lastSuccess could not compare; its status names them.
+	// +optional
+	TablesSkipped int64 `json:"tablesSkipped,omitempty"`
 	// differing are the tables that were found to differ and were neither found equal nor
 	// repaired since.
 	// +optional

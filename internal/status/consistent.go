@@ -94,8 +94,8 @@ func count(s *v1alpha1.ChecksumStatus, op *v1alpha1.DatabasePairOperation) {
 		if slices.ContainsFunc(found, func(f v1alpha1.TableDrift) bool { return f.Table == one.Table }) {
 			return false
 		}
-		// What was left out this time is as it was.
-		left := slices.ContainsFunc(result.Skipped, func(why string) bool { return strings.HasPrefix(why, one.Table+": ") })
+		// What was left out this time is as it was; not all that was is named.
+		left := result.TablesSkipped > int64(len(result.Skipped)) || slices.ContainsFunc(result.Skipped, func(why string) bool { return strings.HasPrefix(why, one.Table+": ") })
 		return left || about != "" && about != one.Table
 	}
 	for _, one := range s.Differing {
@@ -116,7 +116,7 @@ func count(s *v1alpha1.ChecksumStatus, op *v1alpha1.DatabasePairOperation) {
 	}
 	at := metav1.NewTime(op.Status.CompletionTime.Truncate(time.Second))
 	s.LastSuccess, s.LastSuccessTime, s.Duration, s.LongestLock = op.Name, &at, result.Duration, result.LongestLock
-	s.Rows, s.SchemaDifferences = result.Rows, result.SchemaDifferences
+	s.Rows, s.TablesSkipped, s.SchemaDifferences = result.Rows, result.TablesSkipped, result.SchemaDifferences
 	s.DifferingRows = max(s.DifferingRows, result.DifferingRows)
 }
 
@@ -147,6 +147,9 @@ func consistent(o failover.Observation, done Reconciled) metav1.Condition {
 	}
 	age := o.Now.Sub(s.LastSuccessTime.Time)
 	fact := fmt.Sprintf("%d rows were equal on both members %s (%s)", s.Rows, ago(age), s.LastSuccess)
+	if s.TablesSkipped > 0 {
+		fact += fmt.Sprintf("; %d tables were not compared, its status says why", s.TablesSkipped)
+	}
 	if done.StaleAfter > 0 && age > done.StaleAfter {
 		return condition(kind, metav1.ConditionUnknown, failover.RuleComparisonStale, fact+", which is too long ago"+trouble+". "+ask)
 	}

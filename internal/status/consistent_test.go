@@ -41,6 +41,12 @@ func finds(rows map[string]int64) func(*v1alpha1.DatabasePairOperation) {
 	}
 }
 
+func skips(tables int64, named ...string) func(*v1alpha1.DatabasePairOperation) {
+	return func(op *v1alpha1.DatabasePairOperation) {
+		op.Status.Result.TablesSkipped, op.Status.Result.Skipped = tables, named
+	}
+}
+
 func of(table string, more func(*v1alpha1.DatabasePairOperation)) func(*v1alpha1.DatabasePairOperation) {
 	return func(op *v1alpha1.DatabasePairOperation) {
 		op.Spec.Checksum = &v1alpha1.ChecksumParameters{Table: table}
@@ -95,6 +101,8 @@ func TestWhatComparisonsFoundIsKeptTableByTable(t *testing.T) {
 			[]v1alpha1.DatabasePairOperation{ended("1", 1, finds(map[string]int64{"a.t": 3, "a.u": 1})), ended("2", 2, func(op *v1alpha1.DatabasePairOperation) {
 				op.Status.Result.Skipped = []string{"a.t: it was altered all the time"}
 			})}, map[string]int64{"a.t": 3}, "2"},
+		"what may be among the skipped that are not named is as it was": {
+			[]v1alpha1.DatabasePairOperation{ended("1", 1, finds(map[string]int64{"a.t": 3})), ended("2", 2, skips(3, "a.x: no key"))}, map[string]int64{"a.t": 3}, "2"},
 		"a failover is none of it": {
 			[]v1alpha1.DatabasePairOperation{ended("1", 1, func(op *v1alpha1.DatabasePairOperation) { op.Spec.Type = v1alpha1.OperationFailover })}, nil, ""},
 	} {
@@ -141,6 +149,8 @@ func TestConsistent(t *testing.T) {
 		"never, and it failed": {[]v1alpha1.DatabasePairOperation{ended("shop-c-1", -5, fails)}, 0, unknown, failover.RuleNeverCompared,
 			[]string{"shop-c-1 came to no result: no"}},
 		"equal": {[]v1alpha1.DatabasePairOperation{ended("shop-c-1", -180, nil)}, 0, yes, failover.RuleMembersEqual, []string{"100 rows", "3 h ago", "shop-c-1"}},
+		"equal, as far as it was compared": {[]v1alpha1.DatabasePairOperation{ended("shop-c-1", -180, skips(2, "a.x: no key"))}, 0, yes, failover.RuleMembersEqual,
+			[]string{"100 rows", "2 tables were not compared", "shop-c-1"}},
 		"equal, long ago": {[]v1alpha1.DatabasePairOperation{ended("shop-c-1", -3*24*60-1, nil)}, 48 * time.Hour, unknown, failover.RuleComparisonStale,
 			[]string{"3 days ago", "too long ago", "kubectl dbpair checksum shop"}},
 		"different": {[]v1alpha1.DatabasePairOperation{drifted}, 0, no, failover.RuleDrift,
