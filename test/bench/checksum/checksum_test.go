@@ -11,7 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,7 +68,9 @@ type bench struct {
 	*testing.T
 	members  mysqldtest.Pair
 	onA, onB *sql.DB
-	tables   []table
+	// app is an application's way to the primary.
+	app    *sql.DB
+	tables []table
 }
 
 func TestBenchChecksum(t *testing.T) {
@@ -82,14 +84,16 @@ func TestBenchChecksum(t *testing.T) {
 	if err := members.B.Ops.OpenReadOnly(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t, members, members.A.Root(), members.B.Root(), tables(t)}
+	b := &bench{T: t, members: members, onA: members.A.Root(), onB: members.B.Root(), tables: tables(t)}
+	must(t, b.onA, "CREATE USER client IDENTIFIED BY 'x'", "GRANT ALL ON bench.* TO client")
+	b.app = members.A.Client("client", mysqlops.NewSecret("x"), false)
 	b.load()
 	t.Run("idle", func(t *testing.T) { b.on(t).idle() })
 	t.Run("under load", func(t *testing.T) { b.on(t).underLoad() })
 }
 
 // on is the same pair for a test below the one that started it.
-func (b *bench) on(t *testing.T) *bench { return &bench{t, b.members, b.onA, b.onB, b.tables} }
+func (b *bench) on(t *testing.T) *bench { return &bench{t, b.members, b.onA, b.onB, b.app, b.tables} }
 
 // load fills both members with the same rows.
 func (b *bench) load() {
@@ -184,6 +188,7 @@ func (b *bench) idle() {
 		own = min(own, took)
 	}
 	b.measure("raw scan of the primary, again", scan)
+	b.measure(fmt.Sprintf("the digests of one member alone, %d sessions", runtime.NumCPU()), func() error { return b.oneSide(runtime.NumCPU()) })
 	fmt.Println()
 	fmt.Printf("comparison / raw scan: %.2f\n", own.Seconds()/raw.Seconds())
 	b.percona(own)
@@ -267,49 +272,6 @@ func ownCPU() float64 {
 	return total
 }
 
-// percona measures pt-table-checksum as it is meant to be run: it knows the replica (by a
-// table of addresses, since no port of a test is the usual one), waits for it and compares.
-// Where it cannot do that, it is measured without, until the passive has applied it.
-func (b *bench) percona(own time.Duration) {
-	program := os.Getenv("PT_TABLE_CHECKSUM")
-	if program == "" {
-		program, _ = exec.LookPath("pt-table-checksum")
-	}
-	if program == "" {
-		fmt.Println("pt-table-checksum is not there (PT_TABLE_CHECKSUM): not measured")
-		return
-	}
-	dsn := func(socket string) string {
-		return fmt.Sprintf("S=%s,u=root,p=%s", socket, mysqldtest.Passwords.Root.Reveal())
-	}
-	must(b.T, b.onA, "CREATE TABLE bench.dsns (id INT AUTO_INCREMENT PRIMARY KEY, parent_id INT, dsn VARCHAR(255) NOT NULL)",
-		"INSERT INTO bench.dsns (dsn) VALUES ('"+dsn(b.members.B.Member.Socket)+"')")
-	b.sync()
-	here := dsn(b.members.A.Member.Socket)
-	for _, replicas := range []string{"dsn=" + here + ",D=bench,t=dsns", "none"} {
-		out, err := "", error(nil)
-		fmt.Print("\n| what, on an idle pair | seconds | CPU seconds, primary | passive | client |\n| --- | --- | --- | --- | --- |\n")
-		what, _, _ := strings.Cut(replicas, "=")
-		took := b.measure("pt-table-checksum --recursion-method="+what+", until the passive has applied it", func() error {
-			out, err = b.runPercona(program, here, replicas)
-			b.sync()
-			return nil
-		})
-		fmt.Printf("\n%v\n```\n%s\n```\n\npt-table-checksum / comparison: %.2f\n", err, tail(out), took.Seconds()/own.Seconds())
-		if err == nil && strings.Count(out, " bench.") == len(b.tables) {
-			return
-		}
-	}
-}
-
-func (b *bench) runPercona(program, here, replicas string) (string, error) {
-	out, err := exec.CommandContext(b.Context(), program, "--tables=bench.narrow,bench.wide", "--no-check-binlog-format",
-		"--no-check-replication-filters", "--no-check-plan", "--no-version-check", "--recursion-method="+replicas, here).CombinedOutput()
-	return strings.TrimSpace(string(out)), err
-}
-
-func tail(text string) string { return text[max(0, len(text)-1200):] }
-
 // underLoad measures writers alone and beside a run with the default throttle.
 func (b *bench) underLoad() {
 	seconds := number(b.T, "BENCH_SECONDS", 30)
@@ -348,7 +310,7 @@ func (b *bench) write(what string, think time.Duration, during func()) (perSecon
 	var wait sync.WaitGroup
 	took := make([][]time.Duration, writers)
 	for i := range writers {
-		conn, err := b.onA.Conn(ctx)
+		conn, err := b.app.Conn(ctx)
 		if err != nil {
 			b.Fatal(err)
 		}
