@@ -312,7 +312,8 @@ func TestLargeRowsMakeSmallChunks(t *testing.T) {
 	}{
 		"narrow rows":            {10_000_000, 600_000_000, limit},
 		"nothing is known":       {0, 0, limit},
-		"rows of four kilobytes": {1024, 4 << 20, chunkBytes / 4096},
+		"rows of four kilobytes": {1 << 18, 1 << 30, chunkBytes / 4096},
+		"an old estimate":        {3, 16384, limit},
 		"rows of a megabyte":     {1000, 1000 << 20, chunkBytes >> 20},
 		"rows larger than all":   {2, 4 << 30, 1},
 	} {

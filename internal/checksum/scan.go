@@ -23,9 +23,10 @@ const (
 	shortChunk = longChunk / 4
 )
 
-// rowsOf is how many rows the first chunk of a table has, at most limit.
+// rowsOf is how many rows the first chunk of a table has, at most limit. How many rows there
+// are is an estimate, which says little of a table that was filled a moment ago.
 func rowsOf(size tablesql.Size, limit int64) int64 {
-	if size.Rows < 1 {
+	if size.Rows < 1 || size.Bytes <= chunkBytes {
 		return limit
 	}
 	each := max(size.Bytes/size.Rows, 1)
