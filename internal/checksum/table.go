@@ -108,6 +108,7 @@ func (t *tableRun) compareTable(ctx context.Context) (err error) {
 			if t.report.Restarts >= maxRestarts {
 				return t.finish(skip("its definition changed %d times: %v", maxRestarts, err))
 			}
+			t.Log.Info("table begins anew", "table", t.size.String(), "reason", err.Error())
 			t.restart()
 			if err := sleep(ctx, restartPause); err != nil {
 				return err
