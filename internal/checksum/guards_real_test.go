@@ -26,7 +26,8 @@ func testAnAlterWaitsForNoSnapshot(w *world) {
 		attempts    int
 		restarts    int
 	}{
-		// The snapshot's rows are what they were: the columns that were asked for.
+		// The snapshot's rows are what they were, the columns that were asked for; on a busy
+		// machine mysqld refuses to show them now and then.
 		{"a column is added", "ALTER TABLE l.t ADD COLUMN x INT DEFAULT 5", DefaultLockAttempts, 0},
 		{"a column goes", "ALTER TABLE l.t DROP COLUMN x", DefaultLockAttempts, 1},
 		{"a copy, under the table lock", "ALTER TABLE l.t ADD COLUMN y INT, ALGORITHM=COPY", DefaultLockAttempts, 1},
@@ -44,8 +45,8 @@ func testAnAlterWaitsForNoSnapshot(w *world) {
 				}
 			}
 			table := w.compare(options).table("l.t")
-			if table.State != Different || table.Changed != 3 || len(table.Differing) != 3 || table.Rows != 45_000 || table.Chunks != 3 || min(table.Restarts, 1) != one.restarts {
-				t.Errorf("want %d restarts or more: %+v", one.restarts, table)
+			if table.State != Different || table.Changed != 3 || len(table.Differing) != 3 || table.Rows != 45_000 || table.Chunks != 3 || table.Restarts < one.restarts {
+				t.Errorf("want 3 chunks and %d restarts or more: %+v", one.restarts, table)
 			}
 		})
 		if !fine {
