@@ -140,13 +140,17 @@ func poisonApplier(st *stage) (func(context.Context) error, error) {
 			_, err := st.pair.SQL(context.WithoutCancel(st.ctx), st.passive, "LOCK TABLES "+table+" READ; SELECT SLEEP(300); UNLOCK TABLES")
 			ended.Store(fmt.Sprint(err))
 		}()
-		return harness.Eventually(ctx, 5*time.Second, "a session that sleeps", func(ctx context.Context) error {
+		sleeps := func(ctx context.Context) error {
 			out, err := st.pair.SQL(ctx, st.passive, "SELECT MIN(ID) FROM "+sleeper)
 			if id = strings.TrimSpace(out); err == nil && id == "NULL" {
 				err = harness.NotYet("nobody sleeps; the last session ended with %v", ended.Load())
 			}
 			return err
-		})
+		}
+		if err := harness.Eventually(ctx, 5*time.Second, "a session that sleeps", sleeps); err != nil {
+			return err
+		}
+		return harness.Consistently(ctx, leaseDuration/2, "a session that sleeps on", sleeps)
 	}); err != nil {
 		return nil, err
 	}
