@@ -416,20 +416,16 @@ func (l *look) fencedSince(m *Member) bool {
 	if m.State.OpenEpoch == 0 && m.State.Server != nil {
 		seen = seen.Add(-m.State.ServerAge)
 	}
-	for _, p := range l.Evidence.Proofs(m.subject(), l.e) {
-		if (p.Kind() == fencing.Demoted || p.Kind() == fencing.ProcessStopped) && !seen.After(p.At()) {
-			return true
-		}
-	}
-	return false
+	return l.closedSince(m, seen)
 }
 
 // closedProof: the passive answered "closed" to a question about the present epoch.
-func (l *look) closedProof(m *Member) bool {
-	for _, p := range l.Evidence.Proofs(m.subject(), l.e) {
-		if p.Kind() == fencing.Demoted || p.Kind() == fencing.ProcessStopped {
-			return true
-		}
-	}
-	return false
+func (l *look) closedProof(m *Member) bool { return l.closedSince(m, time.Time{}) }
+
+// closedSince: the member's present pod answered "closed" to a question about the present
+// epoch, and not before that instant.
+func (l *look) closedSince(m *Member, at time.Time) bool {
+	return slices.ContainsFunc(l.Evidence.Proofs(m.subject(), l.e), func(p fencing.Proof) bool {
+		return (p.Kind() == fencing.Demoted || p.Kind() == fencing.ProcessStopped) && !p.At().Before(at)
+	})
 }
