@@ -270,12 +270,7 @@ func (a *Agent) orderInitialise(ctx context.Context, c agentapi.InitialiseComman
 		}
 		return done, refuse(agentapi.ErrorRefused, "the Lease does not allow this member to initialise data %q", c.DataID)
 	}
-	id := a.getIdentity()
-	full, err := a.vol.HasData()
-	if err != nil || id.DataID != c.DataID && (full || id.DataID != "" || id.Void) {
-		return done, refuse(agentapi.ErrorRefused, "the volume is not empty: it holds data %q (%v)", id.DataID, err)
-	}
-	switch err := a.occupy(agentapi.PhaseInitialising, c.DataID); {
+	switch err := a.occupy(agentapi.PhaseInitialising, c.DataID, a.mayInitialise); {
 	case errors.Is(err, errSame):
 		return done, nil
 	case err != nil:
@@ -285,6 +280,19 @@ func (a *Agent) orderInitialise(ctx context.Context, c agentapi.InitialiseComman
 	a.state.bump()
 	go a.initialise(a.ctx, c.DataID)
 	return done, nil
+}
+
+// mayInitialise says why no data is made here; nil when the volume is empty.
+func (a *Agent) mayInitialise() error {
+	id := a.getIdentity()
+	full, err := a.vol.HasData()
+	switch {
+	case err != nil:
+		return fmt.Errorf("whether the volume is empty: %w", err)
+	case full || id.DataID != "" || id.Void:
+		return fmt.Errorf("the volume is not empty: it holds data %q", id.DataID)
+	}
+	return nil
 }
 
 func (a *Agent) orderSeed(ctx context.Context, c agentapi.SeedCommand) (agentapi.Done, error) {
@@ -302,10 +310,7 @@ func (a *Agent) orderSeed(ctx context.Context, c agentapi.SeedCommand) (agentapi
 	if err != nil {
 		return done, err
 	}
-	if err := a.giving(record).MaySeed(c); err != nil {
-		return done, refuse(agentapi.ErrorRefused, "%v", err)
-	}
-	switch err := a.occupy(agentapi.PhaseSeeding, c.DataID); {
+	switch err := a.occupy(agentapi.PhaseSeeding, c.DataID, func() error { return a.giving(record).MaySeed(c) }); {
 	case errors.Is(err, errSame):
 		return done, nil
 	case err != nil:

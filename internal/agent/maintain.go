@@ -30,8 +30,21 @@ var errBusy = errors.New("the data is being replaced already")
 // errSame: the very same maintenance is under way, or done.
 var errSame = errors.New("under way or done already")
 
-// occupy begins a maintenance.
-func (a *Agent) occupy(phase agentapi.Phase, data pair.DataID) error {
+// occupy begins a maintenance that is neither under way nor done (errSame) and, while no
+// other is under way (errBusy), may be. It is judged after it is begun: what a maintenance
+// leaves on the volume before its last step is no reason to refuse that very maintenance.
+func (a *Agent) occupy(phase agentapi.Phase, data pair.DataID, may func() error) error {
+	if err := a.claim(phase, data); err != nil {
+		return err
+	}
+	if err := may(); err != nil {
+		a.vacate()
+		return err
+	}
+	return nil
+}
+
+func (a *Agent) claim(phase agentapi.Phase, data pair.DataID) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {

@@ -31,10 +31,7 @@ func (a *Agent) orderRewind(ctx context.Context, c agentapi.RewindCommand) (agen
 	if err != nil {
 		return done, err
 	}
-	if err := a.giving(record).MayRewind(c); err != nil {
-		return done, refuse(agentapi.ErrorRefused, "%v", err)
-	}
-	switch err := a.occupy(agentapi.PhaseHeld, ""); {
+	switch err := a.occupy(agentapi.PhaseHeld, "", func() error { return a.giving(record).MayRewind(c) }); {
 	case errors.Is(err, errSame):
 		return done, nil
 	case err != nil:

@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
+
+	"github.com/dbpair/dbpair/internal/agent/volume"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/authority/lease"
+)
+
+// TestAMaintenanceOrderedAgainIsNotRefused: the data directory has its final name before
+// the identity names it; an order that is repeated in between is about the same data.
+func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
+	making := volume.Identity{Making: "data-0"}
+	cases := map[string]struct {
+		identity volume.Identity
+		busy     *maintenance
+		fine     bool
+	}{
+		"the very same is under way":       {making, &maintenance{agentapi.PhaseInitialising, "data-0"}, true},
+		"the very same is done":            {volume.Identity{DataID: "data-0"}, nil, true},
+		"other data is being made":         {volume.Identity{Making: "data-1"}, &maintenance{agentapi.PhaseInitialising, "data-1"}, false},
+		"another maintenance is under way": {making, &maintenance{agentapi.PhaseSeeding, "data-0"}, false},
+		"data of no name is there":         {volume.Identity{}, nil, false},
+		"other data is there":              {volume.Identity{DataID: "data-1"}, nil, false},
+		"void data is there":               {volume.Identity{DataID: "data-0", Void: true}, nil, false},
+	}
+	record := authority.Fresh("pair-a", 5*time.Second)
+	record.Bootstrap = &authority.Bootstrap{Member: "shop-0", DataID: "data-0"}
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		var l coordinationv1.Lease
+		l.Name, l.Namespace = "shop", "ns"
+		if err := lease.Render(record, &l); err != nil {
+			t.Errorf("render lease: %v", err)
+		}
+		_ = json.NewEncoder(w).Encode(l)
+	}))
+	defer api.Close()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			a := &Agent{
+				log: logr.Discard(), env: Environment{PairUID: "pair-a", PodName: "shop-0"},
+				vol: volume.Open(t.TempDir()), lease: &leaseReader{url: api.URL, local: true}, busy: c.busy,
+				peer: &peerLink{}, forcing: &forcing{}, settings: &settings{},
+			}
+			a.state = newBoard(a)
+			a.setIdentity(c.identity)
+			file := filepath.Join(a.vol.DataDir(), "ibdata1")
+			if err := errors.Join(os.MkdirAll(a.vol.DataDir(), 0o750), os.WriteFile(file, nil, 0o640)); err != nil {
+				t.Fatal(err)
+			}
+			command := agentapi.InitialiseCommand{
+				Command: agentapi.Command{PairUID: "pair-a", Epoch: record.Epoch, LedgerVersion: record.Ledger.Version},
+				DataID:  "data-0",
+			}
+			if _, err := a.orderInitialise(t.Context(), command); (err == nil) != c.fine {
+				t.Errorf("initialise: %v", err)
+			}
+			if a.busy != c.busy {
+				t.Errorf("what is under way became %+v", a.busy)
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
