@@ -11,6 +11,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/failover"
@@ -36,6 +37,16 @@ func (st *stage) lease() *coordinationv1.Lease {
 	var l coordinationv1.Lease
 	st.must(cluster.Get(st.ctx, types.NamespacedName{Namespace: st.namespace, Name: st.pair.Name}, &l))
 	return &l
+}
+
+// changeLease writes over the Lease, whatever the operator wrote at the same moment.
+func (st *stage) changeLease(change func(*coordinationv1.Lease)) error {
+	st.Helper()
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		l := st.lease()
+		change(l)
+		return cluster.Update(st.ctx, l)
+	})
 }
 
 // verb runs the plugin and confirms what it asks at the pair's present epoch.
@@ -74,9 +85,8 @@ func restoreLease(st *stage) (func(context.Context) error, error) {
 	if err := st.pair.AwaitReady(st.ctx, readyWithin); err != nil {
 		return nil, err
 	}
-	now := st.lease()
-	now.Annotations, now.Spec = before.Annotations, before.Spec
-	if err := cluster.Update(st.ctx, now); err != nil {
+	err := st.changeLease(func(now *coordinationv1.Lease) { now.Annotations, now.Spec = before.Annotations, before.Spec })
+	if err != nil {
 		return nil, err
 	}
 	return st.adopt(st.passive), nil
@@ -124,11 +134,12 @@ func rewriteLease(st *stage) (func(context.Context) error, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := st.lease()
 	holder := pair.Holder{Member: pair.MemberName(st.passive), PodUID: pair.PodUID(pod.UID)}.String()
-	epoch := *l.Spec.LeaseTransitions + 1
-	l.Spec.HolderIdentity, l.Spec.LeaseTransitions = &holder, &epoch
-	if err := cluster.Update(st.ctx, l); err != nil {
+	err = st.changeLease(func(l *coordinationv1.Lease) {
+		epoch := *l.Spec.LeaseTransitions + 1
+		l.Spec.HolderIdentity, l.Spec.LeaseTransitions = &holder, &epoch
+	})
+	if err != nil {
 		return nil, err
 	}
 	return st.adopt(st.primary), nil

@@ -230,8 +230,8 @@ func (st *stage) judge(f fault, result harness.Result) {
 	if now != st.primary && f.doubt == "" {
 		proof = st.checkRecord(f)
 	}
-	st.Logf("%s: %s -> %s, %d writes acknowledged, longest gap %s, proof %s",
-		f.name, st.primary, now, result.Acknowledged, result.Gap.Length().Round(time.Millisecond), proof)
+	st.Logf("%s: %s -> %s, %d writes acknowledged, longest gap %s, without an endpoint %s, proof %s", f.name, st.primary, now,
+		result.Acknowledged, result.Gap.Length().Round(time.Millisecond), result.NoEndpoint.Round(time.Millisecond), proof)
 }
 
 // record is the operation of the failover, once it is finished.

@@ -19,6 +19,11 @@ import (
 
 const clientPort = "8080"
 
+// reachedWithin is what a first connection through the Service may take: a node's proxy may
+// follow the Service a moment after the pair says that it is Available. How long writers met
+// silence is judged by what they themselves recorded.
+const reachedWithin = 30 * time.Second
+
 // Clients is a pod with writers and a poller. It runs on the control plane node, which
 // no fault of a member's node touches.
 type Clients struct {
@@ -79,7 +84,9 @@ func (p *Pair) clientPod(name string) *corev1.Pod {
 // Write begins a run of writers, each pausing between two writes, and the poller. Runs
 // add to one record.
 func (c *Clients) Write(ctx context.Context, writers int, pause time.Duration) error {
-	return c.call(ctx, "POST", "start", map[string]string{"writers": strconv.Itoa(writers), "pause": pause.String()}, nil)
+	return Eventually(ctx, reachedWithin, "writers of "+c.pair.Name, func(ctx context.Context) error {
+		return c.call(ctx, "POST", "start", map[string]string{"writers": strconv.Itoa(writers), "pause": pause.String()}, nil)
+	})
 }
 
 // Stop ends the run and returns the record.
@@ -102,7 +109,10 @@ func (c *Clients) Stats(ctx context.Context) (history.Stats, error) {
 // Rows that the client Service shows.
 func (c *Clients) Rows(ctx context.Context) (map[history.Key]bool, error) {
 	var keys []history.Key
-	if err := c.call(ctx, "GET", "rows", nil, &keys); err != nil {
+	err := Eventually(ctx, reachedWithin, "rows of "+c.pair.Name, func(ctx context.Context) error {
+		return c.call(ctx, "GET", "rows", nil, &keys)
+	})
+	if err != nil {
 		return nil, err
 	}
 	rows := make(map[history.Key]bool, len(keys))

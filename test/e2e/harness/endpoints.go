@@ -132,6 +132,16 @@ func (w *EndpointsWatch) Changes() []history.Stamp {
 	return slices.Clone(w.changes)
 }
 
+// Longest is the longest time without an endpoint so far.
+func (w *EndpointsWatch) Longest() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.empties) == 0 {
+		return 0
+	}
+	return slices.Max(w.empties)
+}
+
 // Stop ends the watch and reports the times without an endpoint that were longer than
 // two watches may disagree.
 func (w *EndpointsWatch) Stop() error {

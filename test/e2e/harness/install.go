@@ -14,6 +14,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -155,12 +156,15 @@ func (c *Cluster) ChangeOperator(ctx context.Context, change func(*appsv1.Deploy
 
 // ReplaceOperator puts the spec of the operator's Deployment back and waits likewise.
 func (c *Cluster) ReplaceOperator(ctx context.Context, spec appsv1.DeploymentSpec) error {
-	d, err := c.operator(ctx)
+	var d *appsv1.Deployment
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() (err error) { // its status changes as its pods crash
+		if d, err = c.operator(ctx); err != nil {
+			return err
+		}
+		d.Spec = spec
+		return c.Update(ctx, d)
+	})
 	if err != nil {
-		return err
-	}
-	d.Spec = spec
-	if err := c.Update(ctx, d); err != nil {
 		return fmt.Errorf("replace operator: %w", err)
 	}
 	return c.awaitOperator(ctx, d)

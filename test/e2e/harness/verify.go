@@ -89,6 +89,9 @@ type Result struct {
 	Gap history.Gap
 	// Intervals of all loads.
 	Intervals []history.Interval
+	// NoEndpoint is the longest time in which the client Service was seen without an endpoint
+	// though a member pod had an IP.
+	NoEndpoint time.Duration
 	// Moves are when the client Service was seen to lead to another mysqld, and Changes
 	// when one of its EndpointSlices was seen to change.
 	Moves, Changes []history.Stamp
@@ -99,7 +102,7 @@ type Result struct {
 func (r *Run) Verify(ctx context.Context) (Result, error) {
 	var result Result
 	defects := []error{r.endpoints.Stop(), r.routes.Stop()}
-	result.Moves, result.Changes = r.routes.Moves(), r.endpoints.Changes()
+	result.Moves, result.Changes, result.NoEndpoint = r.routes.Moves(), r.endpoints.Changes(), r.endpoints.Longest()
 	r.endpoints, r.routes = nil, nil
 	report, err := r.Clients.Stop(ctx)
 	if err != nil {
