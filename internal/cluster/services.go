@@ -68,8 +68,10 @@ func ObserveService(svc *corev1.Service) failover.Service {
 	if !ok {
 		return out
 	}
-	out.Epoch, out.Leads, out.Member = r.Epoch, failover.Door(r.Mode), r.Member
-	out.PortLeads = failover.Door(r.Mode)
+	out.Leads, out.PortLeads, out.Member = failover.Door(r.Mode), failover.Door(r.Mode), r.Member
+	if r.Mode == resources.RouteOpen {
+		out.Epoch = r.Epoch
+	}
 	return out
 }
 

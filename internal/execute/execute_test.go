@@ -296,17 +296,6 @@ func TestJoiningComparesThePassiveFirst(t *testing.T) {
 	}
 }
 
-func TestTheServiceFollowsTheLabel(t *testing.T) {
-	c := &cluster{}
-	r, o := setup(c)
-	if _, err := r.Run(t.Context(), o, failover.Plan{}, failover.PointService{Epoch: 4, Leads: failover.LeadsDoor, Member: "shop-0", PodUID: "p0"}); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"label shop-0/p0", "point"}, c.did); diff != "" {
-		t.Errorf("order (-want +got):\n%s", diff)
-	}
-}
-
 func TestWhatIsInOrderEndsWithTheFirstThatFails(t *testing.T) {
 	for name, tc := range map[string]struct {
 		refuses error
@@ -350,7 +339,7 @@ func TestEveryStepHasItsFailpoints(t *testing.T) {
 		failover.BeginJoining{From: o.Authority.Record, Primary: primary, Passive: passive},
 		failover.ConcludeJoining{From: o.Authority.Record, Primary: primary, Passive: passive},
 		failover.DeletePod{Subject: primary}, failover.AddFinalizer{Subject: primary}, failover.RemoveFinalizer{Subject: primary},
-		failover.LabelPod{Subject: primary}, failover.PointService{Member: "shop-0", PodUID: "p0"},
+		failover.LabelPod{Subject: primary}, failover.PointService{Member: "shop-0"},
 		failover.NoteOperation{Note: failover.OperationNote{Name: "op"}},
 		failover.Together{Steps: []failover.Step{failover.DeletePod{Subject: primary}}},
 		failover.DetachService{From: primary},

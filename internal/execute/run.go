@@ -286,19 +286,7 @@ func (r *Runner) hasten(ctx context.Context, rec authority.Record, to fencing.Su
 	}
 }
 
-// pointService labels the target before the selector leads there, so that the Service
-// never lacks an endpoint.
 func (r *Runner) pointService(ctx context.Context, s failover.PointService) (Result, error) {
-	if !s.Labelled {
-		key := failover.EpochLabel(s.Epoch)
-		subject := fencing.Subject{Member: s.Member, PodUID: s.PodUID}
-		if err := r.Effects.Pods.Label(ctx, subject, map[string]string{key: string(s.Leads)}, nil); err != nil {
-			return Result{}, fmt.Errorf("label %s: %w", subject, err)
-		}
-		if err := r.point("BetweenLabelAndService"); err != nil {
-			return Result{Changed: true}, err
-		}
-	}
 	err := r.Effects.Services.Point(ctx, s)
 	return Result{Changed: err == nil}, err
 }

@@ -187,8 +187,7 @@ func fenced(o *failover.Observation) {
 	s.Server.Receiver.Running = false
 	o.Members[0].Pod.Deleting = true
 	o.Members[1].Pod.Fenced = true
-	o.Members[1].Pod.Labels[failover.EpochLabel(4)] = "door"
-	o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: 4, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m1}
+	o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m1}
 }
 
 // ceased notes that a member acknowledged the present epoch.
@@ -362,8 +361,7 @@ func TestBetween(t *testing.T) {
 // podless: the candidate's pod is gone, and the last holder could go on.
 func podless(o *failover.Observation) {
 	o.Members[1] = failover.Member{Name: m1, Pod: failover.Pod{Reading: failover.Missing}, SilentSince: t0.Add(-time.Minute)}
-	o.Members[0].Pod.Labels[failover.EpochLabel(4)] = "door"
-	o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: 4, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m0}
+	o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m0}
 }
 
 func endOf(t *testing.T, o *failover.Observation) {

@@ -182,7 +182,7 @@ type Pod struct {
 // Door says whether a Service leads to mysqld or to the agent's door.
 type Door string
 
-// The two ports the client Service can lead to; also the values of the epoch label.
+// The two ports the client Service can lead to. LeadsOpen is also the value of the epoch's label.
 const (
 	LeadsOpen Door = "open"
 	LeadsDoor Door = "door"
@@ -192,7 +192,8 @@ const (
 type Service struct {
 	Reading Reading
 	Version string
-	// Epoch and Leads of its selector; Epoch is -1 when it selects no epoch.
+	// Epoch and Leads of its selector; Epoch is -1 when it selects no epoch, as one that
+	// leads to a door does.
 	Epoch pair.Epoch
 	Leads Door
 	// Member whose pod it selects, as its member label says; empty for none.

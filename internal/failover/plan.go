@@ -219,16 +219,13 @@ type (
 		Set     map[string]string
 		Remove  []string
 	}
-	// PointService puts the epoch's label on a member's pod and then leads the client
-	// Service to it, selector and target port in one write.
+	// PointService leads the client Service to a member's door, or to the mysqld of its pod
+	// that has the epoch's label: selector and target port in one write.
 	PointService struct {
 		Version string
 		Epoch   pair.Epoch
 		Leads   Door
 		Member  pair.MemberName
-		PodUID  pair.PodUID
-		// Labelled: the pod has the label already.
-		Labelled bool
 	}
 	// DetachService takes the selector off the client Service: its endpoints stay as they
 	// are, whatever becomes of the pod they lead to.

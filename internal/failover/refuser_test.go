@@ -87,8 +87,7 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 			with: func(_ *testing.T, o *obs) { o.Members[0].Pod.UID, o.Members[0].State.PodUID = "pod-0b", "pod-0b" }},
 		"not when the Service leads to a door": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
 			with: func(_ *testing.T, o *obs) {
-				o.Service.Leads, o.Service.PortLeads = failover.LeadsDoor, failover.LeadsDoor
-				o.Members[0].Pod.Labels[failover.EpochLabel(3)] = "door"
+				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
 			}},
 		"not when the Service is somebody else's": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
 			steps: steps("AckFence", "DeletePod", "AddFinalizer", "Fence", "Cease", "PointService"),

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // holderRules keep a pair with a holder as it should be.
@@ -42,40 +43,44 @@ var holderRules = []rule{
 	{name: RuleReplicating, apply: replicating},
 }
 
-// pointTo is the step that leads the client Service to a member's door or mysqld at the
-// present epoch, unless it leads there.
+// pointTo is the step that leads the client Service to a member's door, or to its mysqld at
+// the present epoch, unless it leads there. A door is found by the member's name alone. The
+// mysqld is found by the epoch's label, which has to be seen on the pod first: the cluster
+// learns of labels and of selectors on different ways, and a selector that comes first
+// finds nobody.
 func (l *look) pointTo(m *Member, leads Door) (Step, bool) {
-	s := l.Service
-	if m == nil || s.Reading != Read || m.Pod.IP == "" || m.Pod.UID == "" {
+	if m == nil || l.Service.Reading != Read || m.Pod.IP == "" || m.Pod.UID == "" {
 		return nil, false
 	}
-	if leads == LeadsDoor && l.atDoorOf(m) {
+	switch {
+	case leads == LeadsDoor && l.atDoorOf(m), leads == LeadsOpen && l.leadsOpen(m):
 		return nil, false
+	case leads == LeadsOpen && !m.labelled(l.e):
+		return m.label(l.e), true
 	}
-	labelled := m.Pod.Labels[EpochLabel(l.e)] == string(leads)
-	if labelled && s.Epoch == l.e && s.Leads == leads && s.PortLeads == leads && s.Member == m.Name {
-		return nil, false
-	}
-	return PointService{Version: s.Version, Epoch: l.e, Leads: leads, Member: m.Name, PodUID: m.Pod.UID, Labelled: labelled}, true
+	return PointService{Version: l.Service.Version, Epoch: l.e, Leads: leads, Member: m.Name}, true
+}
+
+// labelled: the Service could lead to this very pod's mysqld at this epoch.
+func (m *Member) labelled(e pair.Epoch) bool { return m.Pod.Labels[EpochLabel(e)] == string(LeadsOpen) }
+
+func (m *Member) label(e pair.Epoch) Step {
+	return LabelPod{Subject: m.subject(), Set: map[string]string{EpochLabel(e): string(LeadsOpen)}}
 }
 
 // labelAhead labels a holder that is about to open, so that nothing but the Service is
 // left to be written when it has.
 func (l *look) labelAhead(m *Member) (Step, bool) {
-	_, known := m.Pod.Labels[EpochLabel(l.e)]
-	if known || m != l.holder || m.Pod.IP == "" || m.Pod.UID == "" || l.holderGone() != "" || !l.atDoorOf(m) && l.refusedStill() == 0 {
+	if m.labelled(l.e) || m != l.holder || m.Pod.IP == "" || m.Pod.UID == "" || l.holderGone() != "" || !l.atDoorOf(m) && l.refusedStill() == 0 {
 		return nil, false
 	}
-	return LabelPod{Subject: m.subject(), Set: map[string]string{EpochLabel(l.e): string(LeadsOpen)}}, true
+	return m.label(l.e), true
 }
 
-// atDoorOf: the Service leads to this member's door, be it by the key of an earlier epoch.
-// A door refuses alike at every epoch, and each move costs the nodes' proxies their next
-// one: many of them write their rules once a second.
+// atDoorOf: the Service leads to this member's door. A door refuses alike at every epoch.
 func (l *look) atDoorOf(m *Member) bool {
 	s := l.Service
-	return s.Leads == LeadsDoor && s.PortLeads == LeadsDoor && s.Member == m.Name && s.Epoch <= l.e &&
-		m.Pod.Labels[EpochLabel(s.Epoch)] == string(LeadsDoor)
+	return s.Leads == LeadsDoor && s.PortLeads == LeadsDoor && s.Member == m.Name
 }
 
 // serviceFollows derives the client Service from the authority. It leads to mysqld only
@@ -118,8 +123,7 @@ func doorWord(d Door) string {
 // while mysqld restarts in place: that refuses clients as fast as the door does.
 func (l *look) leadsOpen(m *Member) bool {
 	s := l.Service
-	return s.Reading == Read && s.Epoch == l.e && s.Leads == LeadsOpen && s.PortLeads == LeadsOpen && s.Member == m.Name &&
-		m.Pod.Labels[EpochLabel(l.e)] == string(LeadsOpen)
+	return s.Reading == Read && s.Epoch == l.e && s.Leads == LeadsOpen && s.PortLeads == LeadsOpen && s.Member == m.Name && m.labelled(l.e)
 }
 
 func finalizerOnHolder(l *look) (Plan, bool) {

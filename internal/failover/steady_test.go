@@ -102,7 +102,9 @@ func TestBootstrap(t *testing.T) {
 				o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State
 			}},
 		"the Service leads to a door before anybody is primary": {from: fresh, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Service.Epoch = -1 }},
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Service = failover.Service{Reading: failover.Read, Epoch: -1}
+			}},
 	})
 }
 
@@ -164,22 +166,30 @@ func TestSteady(t *testing.T) {
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Fenced = true }},
 		"a Service that leads elsewhere is repaired": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Service.PortLeads = failover.LeadsDoor }},
-		"a door of an earlier epoch is left alone until the holder is open": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
+		"a door is left alone until the holder is open": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
-				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, o.Authority.Record.Epoch-1
-				o.Members[0].Pod.Labels[failover.EpochLabel(o.Service.Epoch)] = string(failover.LeadsDoor)
+				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
 			}},
 		"a holder about to open is labelled ahead": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("LabelPod"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
-				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, o.Authority.Record.Epoch-1
-				o.Members[0].Pod.Labels = map[string]string{failover.EpochLabel(o.Service.Epoch): string(failover.LeadsDoor)}
+				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
+				o.Members[0].Pod.Labels = map[string]string{}
+			}},
+		"an open holder's pod is labelled before the Service leads to it": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("LabelPod"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
+				o.Members[0].Pod.Labels = map[string]string{}
+			}},
+		"and the Service is led to it when the label was seen": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
 			}},
 		"a Service at the wrong member's door is moved": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
-				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, o.Authority.Record.Epoch-1
+				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
 				o.Service.Member = m1
 			}},
 		"stale labels go": {from: steady, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),

@@ -111,8 +111,7 @@ func fresh() failover.Observation {
 	o := newPair()
 	o.Authority = failover.Authority{Reading: failover.Read, Version: "1", AskedAt: t0, Record: authority.Fresh("pair-1", 6*time.Second)}
 	o.Evidence.SawEpoch(0, t0)
-	o.Members[0].Pod.Labels[failover.EpochLabel(0)] = "door"
-	o.Service = failover.Service{Reading: failover.Read, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m0}
+	o.Service = failover.Service{Reading: failover.Read, Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m0}
 	return o
 }
 

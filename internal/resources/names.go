@@ -96,9 +96,11 @@ const (
 	RouteDoor RouteMode = "door" // the listener that refuses clients
 )
 
-// Route is where the client Service leads: one listener of one member's pod, at one
-// epoch. The pod carries the label Key: Mode; a recreated pod does not, and a pod left
-// over from an earlier epoch has another key, so neither can match by accident.
+// Route is where the client Service leads. To mysqld it leads at one epoch: the pod carries
+// the label Key, a recreated pod does not, and a pod left over from an earlier epoch has
+// another key, so neither can match by accident. A door is that of whichever pod has the
+// member's name, since all of them only refuse clients: no label has to come before the
+// selector, and Epoch is not said.
 type Route struct {
 	Member pair.MemberName
 	Epoch  pair.Epoch
@@ -116,17 +118,18 @@ func (r Route) Port() string {
 	return portNameDoor
 }
 
-// ParseRouteLabel is the inverse of Key and Mode; ok is false for any other label.
+// ParseRouteLabel is the inverse of Key with the value RouteOpen; ok is false for any other
+// label.
 func ParseRouteLabel(key, value string) (r Route, ok bool) {
 	digits, found := strings.CutPrefix(key, LabelEpochPrefix)
-	if !found || (value != string(RouteOpen) && value != string(RouteDoor)) {
+	if !found || value != string(RouteOpen) {
 		return Route{}, false
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n < 0 || fmt.Sprint(n) != digits {
 		return Route{}, false
 	}
-	return Route{Epoch: pair.Epoch(n), Mode: RouteMode(value)}, true
+	return Route{Epoch: pair.Epoch(n), Mode: RouteOpen}, true
 }
 
 // Collision names an object that two pairs of these names would both have; empty when

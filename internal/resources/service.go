@@ -104,27 +104,27 @@ func SetRoute(svc *corev1.Service, r Route) {
 func routeSelector(pairName string, r Route) map[string]string {
 	selector := memberSelector(pairName)
 	selector[appsv1.StatefulSetPodNameLabel] = string(r.Member)
-	selector[r.Key()] = string(r.Mode)
+	if r.Mode == RouteOpen {
+		selector[r.Key()] = string(r.Mode)
+	}
 	return selector
 }
 
 // RouteOf reads a Service's route back. It is false for a Service whose selector or
 // ports are not exactly what SetRoute writes.
 func RouteOf(svc *corev1.Service) (Route, bool) {
+	r := Route{Member: pair.MemberName(svc.Spec.Selector[appsv1.StatefulSetPodNameLabel]), Mode: RouteDoor}
 	for k, v := range svc.Spec.Selector {
-		r, ok := ParseRouteLabel(k, v)
-		if !ok {
-			continue
+		if open, ok := ParseRouteLabel(k, v); ok {
+			r.Epoch, r.Mode = open.Epoch, open.Mode
 		}
-		r.Member = pair.MemberName(svc.Spec.Selector[appsv1.StatefulSetPodNameLabel])
-		want := svc.DeepCopy()
-		SetRoute(want, r)
-		same := maps.Equal(want.Spec.Selector, svc.Spec.Selector) && len(svc.Spec.Ports) == 1 &&
-			svc.Spec.Ports[0].Port == want.Spec.Ports[0].Port &&
-			svc.Spec.Ports[0].TargetPort == want.Spec.Ports[0].TargetPort
-		return r, same
 	}
-	return Route{}, false
+	want := svc.DeepCopy()
+	SetRoute(want, r)
+	same := r.Member != "" && maps.Equal(want.Spec.Selector, svc.Spec.Selector) && len(svc.Spec.Ports) == 1 &&
+		svc.Spec.Ports[0].Port == want.Spec.Ports[0].Port &&
+		svc.Spec.Ports[0].TargetPort == want.Spec.Ports[0].TargetPort
+	return r, same
 }
 
 // PassiveService leads readers to whichever pods carry LabelReadable.

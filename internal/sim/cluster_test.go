@@ -27,7 +27,8 @@ type pod struct {
 	asked     time.Duration
 	fenced    bool
 	labels    map[string]string
-	running   bool // the kubelet reports a running container
+	shown     map[string]string // the labels as they were read last
+	running   bool              // the kubelet reports a running container
 	container string
 	ended     bool
 	finished  time.Duration
@@ -183,9 +184,15 @@ func (a *apiServer) point(p failover.PointService) error {
 	if a.service.Detached != "" {
 		a.w.fired["attached to the "+string(p.Leads)]++
 	}
-	a.service = failover.Service{Reading: failover.Read, Version: a.bump(), Epoch: p.Epoch, Leads: p.Leads, PortLeads: p.Leads, Member: p.Member}
+	a.service = failover.Service{Reading: failover.Read, Version: a.bump(), Epoch: -1, Leads: p.Leads, PortLeads: p.Leads, Member: p.Member}
+	if p.Leads == failover.LeadsOpen {
+		a.service.Epoch = p.Epoch
+	}
 	a.w.tracef("Service: epoch %d leads to the %s of %s", p.Epoch, p.Leads, p.Member)
 	if p.Leads == failover.LeadsOpen {
+		if to := a.behind(); to != nil && to.shown[failover.EpochLabel(p.Epoch)] == "" {
+			a.w.violate("routing", "the Service leads by a label of %s that nobody has seen yet", to.uid)
+		}
 		a.w.checkRouting(p)
 		a.led = a.endpoint()
 	}
@@ -231,7 +238,8 @@ func (a *apiServer) behind() *pod {
 		case p == nil:
 		case s.Detached != "" && p.uid == s.Detached:
 			return p
-		case s.Detached == "" && p.member.name == s.Member && p.labels[failover.EpochLabel(s.Epoch)] == string(s.Leads):
+		case s.Detached == "" && p.member.name == s.Member &&
+			(s.Leads == failover.LeadsDoor || p.labels[failover.EpochLabel(s.Epoch)] == string(failover.LeadsOpen)):
 			return p
 		}
 	}
@@ -259,6 +267,7 @@ func (a *apiServer) podView(m *memberSim) failover.Pod {
 	if p.agent != nil || p.running {
 		ip = "10.0.0." + string(p.uid)
 	}
+	p.shown = maps.Clone(p.labels)
 	return failover.Pod{
 		Reading: failover.Read, UID: p.uid, Node: m.node.name, IP: ip, CreatedAt: a.w.wall(p.created), Deleting: p.deleting, Fenced: p.fenced,
 		Labels: maps.Clone(p.labels), Ended: facts, NodeOutOfService: failover.Known(m.node.outOfService), NodeGone: failover.No,
