@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -22,17 +25,20 @@ import (
 // idleWindow is for how long requests are counted.
 const idleWindow = time.Minute
 
-// dispatched counts the requests of all service accounts outside kube-system: the
-// operator's, the agents' and little else. The operator's own, for its leadership, are
-// there without a pair too, and are taken off.
-const dispatched = `apiserver_flowcontrol_dispatched_requests_total{flow_schema="service-accounts"`
+// answered counts requests of everybody, by verb and resource. What the cluster's own
+// components ask is there without a pair too, and is taken off.
+var answered = regexp.MustCompile(`^apiserver_request_total\{.*resource="([^"]+)".*verb="([^"]+)"\} (\S+)$`)
+
+// noticeable is the least difference that one window of the cluster's own ups and downs
+// lets tell, in requests per second.
+const noticeable = 0.1
 
 // idle prints what a pair that nobody writes to asks of the API server.
 func (b *bench) idle(ctx context.Context) error {
 	if err := pause(ctx, settle); err != nil { // an operator that has just begun lists everything
 		return err
 	}
-	without, err := b.requestRate(ctx)
+	without, err := b.requestRates(ctx)
 	if err != nil {
 		return err
 	}
@@ -54,7 +60,7 @@ func (b *bench) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	with, err := b.requestRate(ctx)
+	with, err := b.requestRates(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,45 +74,55 @@ func (b *bench) idle(ctx context.Context) error {
 			written++
 		}
 	}
-	fmt.Printf("\nAn idle pair, for %s: %.2f requests/s at the API server (%.2f with the pair, %.2f without any); %d of its %d objects were written.\n\n",
-		idleWindow, with-without, with, without, written, len(after))
+	fmt.Printf("\nAn idle pair, for %s: %d of its %d objects were written.\n\n| request | with the pair | without | the pair's |\n| --- | --- | --- | --- |\n",
+		idleWindow, written, len(after))
+	for _, request := range slices.Sorted(maps.Keys(with)) {
+		if own := with[request] - without[request]; own >= noticeable {
+			fmt.Printf("| %s | %.2f/s | %.2f/s | %.2f/s |\n", request, with[request], without[request], own)
+		}
+	}
+	fmt.Printf("\nEverything else differs by less than %.1f/s.\n\n", noticeable)
 	b.cleanUp()
 	return nil
 }
 
-// requestRate is requests per second over idleWindow.
-func (b *bench) requestRate(ctx context.Context) (float64, error) {
+// requestRates are requests per second over idleWindow, by verb and resource.
+func (b *bench) requestRates(ctx context.Context) (map[string]float64, error) {
 	before, err := b.requests(ctx)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	began := harness.Now()
 	if err := pause(ctx, idleWindow); err != nil {
-		return 0, err
+		return nil, err
 	}
-	after, err := b.requests(ctx)
-	return (after - before) / harness.Now().Sub(began).Seconds(), err
+	rates, err := b.requests(ctx)
+	for request := range rates {
+		rates[request] = (rates[request] - before[request]) / harness.Now().Sub(began).Seconds()
+	}
+	return rates, err
 }
 
-func (b *bench) requests(ctx context.Context) (float64, error) {
+// requests so far, by verb and resource. Watches are counted when they end.
+func (b *bench) requests(ctx context.Context) (map[string]float64, error) {
 	text, err := b.Clientset.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("read the API server's metrics: %w", err)
+		return nil, fmt.Errorf("read the API server's metrics: %w", err)
 	}
-	sum, found := 0.0, false
+	sums := map[string]float64{}
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
-		if line := lines.Text(); strings.HasPrefix(line, dispatched) {
-			n, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
+		if found := answered.FindStringSubmatch(lines.Text()); found != nil {
+			n, err := strconv.ParseFloat(found[3], 64)
 			if err != nil {
-				return 0, fmt.Errorf("metric %q: %w", line, err)
+				return nil, fmt.Errorf("metric %q: %w", lines.Text(), err)
 			}
-			sum, found = sum+n, true
+			sums[found[2]+" "+found[1]] += n
 		}
 	}
-	if !found {
-		return 0, fmt.Errorf("the API server has no metric %s", dispatched)
+	if len(sums) == 0 {
+		return nil, errors.New("the API server has no metric apiserver_request_total")
 	}
-	return sum, nil
+	return sums, nil
 }
 
 // versions of everything that the operator and the agents write of a pair.
