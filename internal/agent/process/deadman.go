@@ -22,6 +22,7 @@ type deadman struct {
 	cmd    *exec.Cmd
 	socket int
 	exited chan struct{}
+	silent chan struct{} // closed when it will say nothing more
 
 	mu     sync.Mutex
 	closed bool
@@ -48,7 +49,7 @@ func startDeadman(self string, pidfd int) (*deadman, error) {
 	theirs, target := os.NewFile(uintptr(pairFDs[1]), "deadman"), os.NewFile(uintptr(dup), "mysqld")
 	defer theirs.Close()
 	defer target.Close()
-	d := &deadman{socket: pairFDs[0], exited: make(chan struct{}), news: make(chan struct{}, 1)}
+	d := &deadman{socket: pairFDs[0], exited: make(chan struct{}), silent: make(chan struct{}), news: make(chan struct{}, 1)}
 	d.cmd = exec.Command(self, "deadman")
 	d.cmd.ExtraFiles = []*os.File{theirs, target}
 	d.cmd.Stderr = os.Stderr
@@ -80,7 +81,8 @@ func (d *deadman) read() {
 	var message [8]byte
 	for {
 		n, err := unix.Read(d.socket, message[:])
-		if errors.Is(err, unix.EINTR) {
+		// A deadman that ended with a deadline unread leaves a reset in front of what it said.
+		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNRESET) {
 			continue
 		}
 		if err != nil || n != len(message) {
@@ -105,6 +107,7 @@ func (d *deadman) read() {
 	defer d.mu.Unlock()
 	d.closed = true
 	_ = unix.Close(d.socket)
+	close(d.silent)
 }
 
 func (d *deadman) set(at authority.Instant) {
@@ -149,8 +152,16 @@ func (d *deadman) killedAt() authority.Instant {
 	return d.killed
 }
 
-// end lets go of a deadman whose mysqld is gone.
+// lastWord is how long a deadman whose mysqld is gone may take to say when it killed it.
+const lastWord = time.Second
+
+// end lets go of a deadman whose mysqld is gone. It ends by itself, and closes its end of
+// the socket, when it has said what it has to say.
 func (d *deadman) end() {
+	select {
+	case <-d.silent:
+	case <-time.After(lastWord):
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.closed {

@@ -100,10 +100,10 @@ func (m *Mysqld) wait() {
 	own.Lock()
 	delete(own.pids, m.cmd.Process.Pid)
 	own.Unlock()
+	close(m.exited)
 	if m.deadman != nil {
 		m.deadman.end()
 	}
-	close(m.exited)
 }
 
 // Exited is closed once mysqld has ended and was waited for.
@@ -155,12 +155,21 @@ func (m *Mysqld) signal(sig unix.Signal) bool {
 // From then on no thread of mysqld runs its program any more: the kernel has it die before
 // it returns from whatever it does. Its end can come much later, since a thread that
 // waits for a device that hangs stays until the device answers.
+//
+// Of one that ended by a signal the deadman's word is waited for, a second at most: it may
+// have been first also where this process, stopped for a while, killed it again.
 func (m *Mysqld) KilledAt() authority.Instant {
 	m.mu.Lock()
-	first := m.killed
+	first, ended := m.killed, m.gone && m.status < 0
 	m.mu.Unlock()
 	if m.deadman == nil {
 		return first
+	}
+	if ended {
+		select {
+		case <-m.deadman.silent:
+		case <-time.After(lastWord):
+		}
 	}
 	if other := m.deadman.killedAt(); first == 0 || other != 0 && other < first {
 		first = other
