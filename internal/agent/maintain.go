@@ -111,7 +111,8 @@ func (a *Agent) adopt(data pair.DataID) error {
 	id.Copied = id.Donor != ""
 	id.DataID, id.Making, id.Donor, id.Void = data, "", "", false
 	// Whatever passwords the former data had, these are those of the new.
-	if err := a.vol.WritePasswords(volume.Passwords{Applied: a.settings.fingerprints()}); err != nil {
+	prints, _ := a.settings.fingerprints()
+	if err := a.vol.WritePasswords(volume.Passwords{Applied: prints}); err != nil {
 		return err
 	}
 	if err := a.vol.WriteIdentity(id); err != nil {

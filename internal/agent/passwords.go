@@ -23,16 +23,16 @@ type rotation struct {
 	complete bool
 }
 
-// fingerprints name the passwords without telling them.
-func (s *settings) fingerprints() map[string]string {
+// fingerprints name the passwords without telling them, and say their revision.
+func (s *settings) fingerprints() (prints map[string]string, revision string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	prints := map[string]string{}
+	prints = map[string]string{}
 	for name, text := range s.passwords {
 		sum := sha256.Sum256([]byte("dbpair\x00" + name + "\x00" + text))
 		prints[name] = hex.EncodeToString(sum[:6])
 	}
-	return prints
+	return prints, s.revision
 }
 
 // account of a password file.
@@ -70,7 +70,7 @@ func (r *rotation) tend(ctx context.Context) {
 		a.log.Error(err, "cannot read which passwords are in use")
 		return
 	}
-	prints, revision := a.settings.fingerprints(), a.settings.passwordsRevision()
+	prints, revision := a.settings.fingerprints()
 	if len(known.Applied) == 0 {
 		// The first look at this data: it was made or copied with what is there now.
 		known.Applied = prints
