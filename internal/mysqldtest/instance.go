@@ -22,7 +22,13 @@ import (
 )
 
 // startLimit bounds a start on a busy machine.
-const startLimit = 90 * time.Second
+const startLimit = 4 * time.Minute
+
+// patience bounds one step that takes a moment where nothing else runs.
+const patience = time.Minute
+
+// FenceTimeout is that of an instance's handle.
+const FenceTimeout = 5 * time.Second
 
 // Options change what Start does.
 type Options struct {
@@ -81,7 +87,7 @@ func newInstance(tb testing.TB, binaries Binaries, options Options) *Instance {
 	i.Member = mycnf.Member{
 		Ordinal: options.Ordinal,
 		PodIP:   "127.0.0.1", BindAddress: "127.0.0.1", Host: "localhost",
-		Port: freePort(tb), AdminPort: freePort(tb),
+		Port: FreePort(tb), AdminPort: FreePort(tb),
 		DataDir: filepath.Join(dir, "data"), Socket: filepath.Join(dir, "s"), PIDFile: filepath.Join(dir, "pid"),
 		TLSDir: filepath.Join(dir, "tls"), TempDir: dir,
 		Settings: map[string]string{
@@ -98,7 +104,7 @@ func newInstance(tb testing.TB, binaries Binaries, options Options) *Instance {
 	}
 	i.Ops = mysqlops.Open(mysqlops.Config{
 		Socket: i.Member.Socket, Password: func() mysqlops.Secret { return i.password },
-		Timeouts: mysqlops.Timeouts{Connect: 20 * time.Second, Read: 20 * time.Second, Change: 20 * time.Second},
+		Timeouts: mysqlops.Timeouts{Connect: patience, Read: patience, Change: patience, Fence: FenceTimeout},
 	})
 	tb.Cleanup(func() {
 		i.Ops.Disconnect()
@@ -159,7 +165,7 @@ func (i *Instance) launch(flags ...string) {
 func (i *Instance) awaitReady() error {
 	deadline := time.Now().Add(startLimit)
 	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		err := i.Ops.Ping(ctx)
 		cancel()
 		if err == nil {
@@ -280,7 +286,7 @@ func (i *Instance) Client(user string, password mysqlops.Secret, admin bool) *sq
 
 func (i *Instance) open(cfg *mysql.Config) *sql.DB {
 	cfg.Logger = &mysql.NopLogger{}
-	cfg.Timeout = 20 * time.Second
+	cfg.Timeout = patience
 	cfg.InterpolateParams = true
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
@@ -289,15 +295,6 @@ func (i *Instance) open(cfg *mysql.Config) *sql.DB {
 	db := sql.OpenDB(connector)
 	i.tb.Cleanup(func() { _ = db.Close() })
 	return db
-}
-
-func freePort(tb testing.TB) int {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
 }
 
 // OwnFiles gives all files of the member to mysqld's account, after a test has

@@ -74,7 +74,7 @@ func (i *Instance) AwaitStatus(what string, fine func(mysqlops.Status) bool) mys
 // Await polls until fine holds and fails the test when that takes too long.
 func Await(tb testing.TB, what string, fine func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(2 * patience)
 	for !fine() {
 		if time.Now().After(deadline) {
 			tb.Fatalf("waited in vain: %s", what)

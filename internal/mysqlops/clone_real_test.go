@@ -65,7 +65,7 @@ func TestCloneSeedsAMember(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := member.Ops.WaitApplied(ctx, now.Executed, 20*time.Second); err != nil {
+	if err := member.Ops.WaitApplied(ctx, now.Executed, time.Minute); err != nil {
 		t.Error(err)
 	}
 }

@@ -33,7 +33,7 @@ func TestHeartbeatsThatWaitLeaveRoomForLooks(t *testing.T) {
 	mute := muteReplica{waiting: make(chan struct{}, maxPendingHeartbeats)}
 	pool := sql.OpenDB(mute)
 	pool.SetMaxOpenConns(poolSessions)
-	s := &Server{cfg: Config{Timeouts: Timeouts{Read: 2 * time.Second, Change: time.Minute}}, pool: pool, heartbeats: make(chan struct{}, maxPendingHeartbeats)}
+	s := &Server{cfg: Config{Timeouts: Timeouts{Read: 30 * time.Second, Change: time.Minute}}, pool: pool, heartbeats: make(chan struct{}, maxPendingHeartbeats)}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{}, maxPendingHeartbeats)
 	for range maxPendingHeartbeats {

@@ -55,7 +55,7 @@ func TestPairReplicatesWithAcknowledgements(t *testing.T) {
 	if len(a.DumpThreads) != 1 || a.DumpThreads[0].User != mysqlops.UserReplication {
 		t.Errorf("dump threads: %+v", a.DumpThreads)
 	}
-	if err := pair.B.Ops.WaitApplied(t.Context(), a.Executed, 20*time.Second); err != nil {
+	if err := pair.B.Ops.WaitApplied(t.Context(), a.Executed, time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	b, err := pair.B.Ops.Status(t.Context())
@@ -152,7 +152,7 @@ func TestChannelIsPointedElsewhereWithoutLosingTheRelayLog(t *testing.T) {
 	if _, err := lock.ExecContext(ctx, "UNLOCK TABLES"); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.WaitApplied(ctx, before.Received, 20*time.Second); err != nil {
+	if err := b.WaitApplied(ctx, before.Received, time.Minute); err != nil {
 		t.Error(err)
 	}
 }

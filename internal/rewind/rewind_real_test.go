@@ -144,7 +144,7 @@ func comesBack(t *testing.T, l left) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.pair.A.Ops.WaitApplied(t.Context(), source.Executed, 20*time.Second); err != nil {
+	if err := l.pair.A.Ops.WaitApplied(t.Context(), source.Executed, time.Minute); err != nil {
 		t.Error(err)
 	}
 }

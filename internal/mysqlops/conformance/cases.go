@@ -71,7 +71,7 @@ func replicates(t *testing.T, a, b *Member) {
 	if s.Executed.Count() == 0 || !s.Executed.Equal(s.Binlog) || len(s.DumpThreads) != 1 || s.DumpThreads[0].User != mysqlops.UserReplication {
 		t.Errorf("primary %+v", s)
 	}
-	must(t, b.WaitApplied(t.Context(), s.Executed, 30*time.Second))
+	must(t, b.WaitApplied(t.Context(), s.Executed, patience))
 	p := status(t, b)
 	if !p.Executed.Equal(s.Executed) || p.Channel.SourceUUID != s.ServerUUID || !p.SemiSync.ReplicaActive || p.Channel.LagTransactions != 0 {
 		t.Errorf("passive %+v", p)
@@ -251,7 +251,7 @@ func relayLog(t *testing.T, a, b *Member) {
 		t.Errorf("a restart lost what was acknowledged: %+v", s)
 	}
 	must(t, b.StartApplier(t.Context()))
-	must(t, b.WaitApplied(t.Context(), received, 30*time.Second))
+	must(t, b.WaitApplied(t.Context(), received, patience))
 	changed, err := b.ConfigureChannel(t.Context(), elsewhere, false)
 	if err != nil || !changed {
 		t.Errorf("another source: changed %t, %v", changed, err)
@@ -301,7 +301,7 @@ func clones(t *testing.T, a, b *Member) {
 	}
 	follow(t, a, b)
 	must(t, answered(t, a.Commit()))
-	must(t, b.WaitApplied(t.Context(), status(t, a).Executed, 30*time.Second))
+	must(t, b.WaitApplied(t.Context(), status(t, a).Executed, patience))
 }
 
 func history(t *testing.T, a, _ *Member) {

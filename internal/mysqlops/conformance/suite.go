@@ -93,6 +93,9 @@ func Run(t *testing.T, factory Factory) {
 	}
 }
 
+// patience bounds what takes a moment where nothing else runs.
+const patience = 2 * time.Minute
+
 // must ends the test at an error that the tested behaviour does not allow.
 func must(t *testing.T, err error) {
 	t.Helper()
@@ -118,7 +121,7 @@ func status(t *testing.T, m *Member) mysqlops.Status {
 // await polls m until fine holds.
 func await(t *testing.T, m *Member, what string, fine func(mysqlops.Status) bool) mysqlops.Status {
 	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		s, err := m.Status(t.Context())
 		if err == nil && fine(s) {
@@ -137,7 +140,7 @@ func answered(t *testing.T, answer <-chan error) error {
 	select {
 	case err := <-answer:
 		return err
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the client waits for its answer in vain")
 		return nil
 	}
