@@ -6,8 +6,8 @@ import (
 	"crypto/x509"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/authority/lease"
@@ -34,9 +36,11 @@ import (
 )
 
 const (
-	leaseT  = 3 * time.Second
+	leaseT  = 6 * time.Second
 	pairUID = pair.UID("pair-uid-1")
 	nobody  = 65534
+	// patience is for what takes a moment where nothing else runs.
+	patience = 2 * time.Minute
 )
 
 // world is a pair of agent processes with real mysqlds on loopback, the API server's
@@ -54,6 +58,7 @@ type world struct {
 	mu      sync.Mutex
 	record  *authority.Record
 	apiDown bool
+	lease   time.Duration // T
 }
 
 // member is one agent process and what belongs to it.
@@ -73,7 +78,7 @@ var portNames = []string{"mysql", "admin", "door", "agent", "metrics", "probe"}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, bins: mysqldtest.Require(t)}
+	w := &world{t: t, bins: mysqldtest.Require(t), lease: leaseT}
 	var err error
 	if w.dir, err = mysqldtest.MakeDir(); err != nil {
 		t.Fatal(err)
@@ -186,7 +191,7 @@ func (w *world) write(change func(*authority.Record)) authority.Record {
 	if w.record != nil {
 		r = w.record.Clone()
 	} else {
-		r = authority.Fresh(pairUID, leaseT)
+		r = authority.Fresh(pairUID, w.lease)
 	}
 	change(&r)
 	r.Appointed = nil
@@ -203,6 +208,15 @@ func (w *world) current() authority.Record {
 	return w.record.Clone()
 }
 
+// setLease makes T another one, before the members are started.
+func (w *world) setLease(t time.Duration) {
+	w.lease = t
+	for _, m := range w.members {
+		m.configure(func(*agentapi.Config) {})
+	}
+	chown(w.t, w.dir)
+}
+
 func (w *world) setAPIDown(down bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -215,15 +229,10 @@ func (w *world) newMember(o pair.Ordinal) *member {
 		dir: filepath.Join(w.dir, strconv.Itoa(int(o))), ports: map[string]int{},
 	}
 	for _, name := range portNames {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		m.ports[name] = l.Addr().(*net.TCPAddr).Port
-		defer l.Close()
+		m.ports[name] = mysqldtest.FreePort(w.t)
 	}
 	m.client = &agentapi.Client{
-		Address: m.addr("agent"), Timeout: 20 * time.Second,
+		Address: m.addr("agent"), Timeout: patience,
 		TLS: func() (*tls.Config, error) {
 			pool := x509.NewCertPool()
 			pool.AddCert(w.ca.Cert)
@@ -264,7 +273,7 @@ func (m *member) writeFiles(o pair.Ordinal) {
 
 func (m *member) configure(change func(*agentapi.Config)) {
 	c := agentapi.Config{
-		PairName: "shop", PairUID: m.pairUID, Namespace: "ns", Domain: "shop-pods.ns.svc", LeaseDuration: leaseT,
+		PairName: "shop", PairUID: m.pairUID, Namespace: "ns", Domain: "shop-pods.ns.svc", LeaseDuration: m.w.lease,
 		HeartbeatInterval: 500 * time.Millisecond, DeadAfter: 2 * time.Second, ApplyTimeout: 20 * time.Second,
 		RestartInPlaceAfter: 2 * time.Second, Lossless: true, PassiveTimeout: time.Second, BinlogRetention: time.Hour,
 		BinlogMaxSize: "30%", AppUser: "app", AppSchema: "app",
@@ -286,7 +295,8 @@ func writeFile(t *testing.T, path, text string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+	// Whole or not at all: an agent may read it just now.
+	if err := errors.Join(os.WriteFile(path+".new", []byte(text), 0o644), os.Rename(path+".new", path)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -294,36 +304,29 @@ func writeFile(t *testing.T, path, text string) {
 // keepAlive starts the agent again whenever it ends, as a kubelet does, until the test
 // ends, and counts the ends.
 func (m *member) keepAlive(environment ...string) (ends func() int) {
-	var mu sync.Mutex
-	var count int
+	ctx := m.w.t.Context()
+	var count atomic.Int64
+	var keeping sync.WaitGroup
 	m.start(environment...)
-	go func() {
+	keeping.Go(func() {
 		for {
-			mu.Lock()
-			ended := m.ended
-			mu.Unlock()
 			select {
-			case <-ended:
-			case <-m.w.t.Context().Done():
+			case <-m.ended:
+			case <-ctx.Done():
 				return
 			}
-			if m.w.t.Context().Err() != nil {
-				return
-			}
-			mu.Lock()
-			count++
-			for m.mysqldPID() != 0 { // the container's processes end with its first
+			count.Add(1)
+			for m.mysqldPID() != 0 && ctx.Err() == nil { // the container's processes end with its first
 				time.Sleep(10 * time.Millisecond)
 			}
+			if ctx.Err() != nil {
+				return
+			}
 			m.start(environment...)
-			mu.Unlock()
 		}
-	}()
-	return func() int {
-		mu.Lock()
-		defer mu.Unlock()
-		return count
-	}
+	})
+	m.w.t.Cleanup(keeping.Wait) // before the member is killed
+	return func() int { return int(count.Load()) }
 }
 
 // start starts the agent process with further environment.
@@ -389,7 +392,7 @@ func (m *member) kill() {
 }
 
 func (m *member) awaitNoMysqld() {
-	m.w.await("mysqld of "+string(m.name)+" is gone", 10*time.Second, func() bool { return m.mysqldPID() == 0 })
+	m.w.await("mysqld of "+string(m.name)+" is gone", patience, func() bool { return m.mysqldPID() == 0 })
 }
 
 func (m *member) log(name string) string {
@@ -433,7 +436,7 @@ func (m *member) awaitState(what string, limit time.Duration, fine func(agentapi
 	var failure error
 	deadline := time.Now().Add(limit)
 	for {
-		ctx, cancel := context.WithTimeout(m.w.t.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(m.w.t.Context(), 10*time.Second)
 		last, failure = m.client.State(ctx, 0, 0, false)
 		cancel()
 		if failure == nil && fine(last) {
@@ -452,6 +455,12 @@ func (m *member) awaitPhase(phase agentapi.Phase, limit time.Duration) agentapi.
 	return m.awaitState("phase "+string(phase), limit, func(s agentapi.State) bool { return s.Phase == phase })
 }
 
+// now is the agent's present state.
+func (m *member) now() agentapi.State {
+	m.w.t.Helper()
+	return m.awaitState("answers", patience, func(agentapi.State) bool { return true })
+}
+
 func (w *world) head() agentapi.Command {
 	r := w.current()
 	return agentapi.Command{PairUID: r.PairUID, Epoch: r.Epoch, LedgerVersion: r.Ledger.Version, RequestID: strconv.FormatInt(time.Now().UnixNano(), 36)}
@@ -468,7 +477,7 @@ func (m *member) db(user string) *sql.DB {
 	} else {
 		cfg.DBName, cfg.TLSConfig = "app", "skip-verify"
 	}
-	cfg.Timeout, cfg.Logger = 3*time.Second, &mysql.NopLogger{}
+	cfg.Timeout, cfg.Logger = patience, &mysql.NopLogger{}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		m.w.t.Fatal(err)
@@ -479,7 +488,11 @@ func (m *member) db(user string) *sql.DB {
 }
 
 func (m *member) exec(db *sql.DB, statement string) error {
-	ctx, cancel := context.WithTimeout(m.w.t.Context(), 10*time.Second)
+	return m.execWithin(patience, db, statement)
+}
+
+func (m *member) execWithin(limit time.Duration, db *sql.DB, statement string) error {
+	ctx, cancel := context.WithTimeout(m.w.t.Context(), limit)
 	defer cancel()
 	_, err := db.ExecContext(ctx, statement)
 	return err
@@ -503,3 +516,19 @@ func (m *member) intervals() (list []stamp) {
 }
 
 type stamp struct{ opened, closed, asked int64 }
+
+// margin is what is waited for beyond T, and by how much this machine was late since it was
+// called: no timer is on time on one that stands still.
+func (w *world) margin() func() time.Duration {
+	const pause = 5 * time.Millisecond
+	var latest atomic.Int64
+	ctx := w.t.Context()
+	go func() {
+		for ctx.Err() == nil {
+			before := process.Now()
+			time.Sleep(pause)
+			latest.Store(max(latest.Load(), int64(process.Now().Sub(before)-pause)))
+		}
+	}()
+	return func() time.Duration { return authority.LeastMargin(leaseT) + time.Duration(latest.Load()) }
+}

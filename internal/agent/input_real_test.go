@@ -35,12 +35,12 @@ func TestAVolumeOfSomebodyElseIsNotTouched(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.members[0], w.members[1]
 	a.start()
-	a.awaitPhase(agentapi.PhaseEmpty, 10*time.Second)
+	a.awaitPhase(agentapi.PhaseEmpty, patience)
 
 	// A second process on the same volume waits for the first.
 	b.dir, b.name, b.uid = a.dir, a.name, "uid-0-b"
 	b.start()
-	b.awaitProblem(agentapi.ProblemVolumeInUse, 10*time.Second, "another process")
+	b.awaitProblem(agentapi.ProblemVolumeInUse, patience, "another process")
 	b.kill()
 	a.kill()
 
@@ -51,7 +51,7 @@ func TestAVolumeOfSomebodyElseIsNotTouched(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.start()
-	s := a.awaitProblem(agentapi.ProblemForeignVolume, 10*time.Second, "has content")
+	s := a.awaitProblem(agentapi.ProblemForeignVolume, patience, "has content")
 	if s.Phase != agentapi.PhaseForeign {
 		t.Errorf("phase %s", s.Phase)
 	}
@@ -62,7 +62,7 @@ func TestAVolumeOfSomebodyElseIsNotTouched(t *testing.T) {
 		`{"namespace":"other","pair":"shop","member":"shop-0","pairUID":"x","dataID":"d"}`)
 	chown(t, a.path("data"))
 	a.start()
-	s = a.awaitProblem(agentapi.ProblemForeignVolume, 10*time.Second, "other/shop")
+	s = a.awaitProblem(agentapi.ProblemForeignVolume, patience, "other/shop")
 	if s.Found == nil || s.Found.Namespace != "other" || s.Found.DataID != "d" {
 		t.Errorf("found %+v", s.Found)
 	}
@@ -89,7 +89,7 @@ func TestANewPairOfTheNameTakesTheVolumesUp(t *testing.T) {
 	w.mu.Unlock()
 	a.start()
 	b.start()
-	s := a.awaitProblem(agentapi.ProblemForeignVolume, 20*time.Second, "earlier pair")
+	s := a.awaitProblem(agentapi.ProblemForeignVolume, patience, "earlier pair")
 	if s.Found == nil || s.Found.DataID != "data-0" || s.Found.KnownEpoch != known.Epoch || s.Found.UncleanAt != known.Epoch ||
 		s.Found.Ledger == nil || s.Found.Ledger.Version != known.Ledger.Version {
 		t.Errorf("found %+v", s.Found)
@@ -102,9 +102,11 @@ func TestANewPairOfTheNameTakesTheVolumesUp(t *testing.T) {
 		r.Ledger = authority.Ledger{Version: known.Ledger.Version + 1, State: authority.Solo, First: a.name}
 	})
 	time.Sleep(3 * time.Second)
-	a.awaitPhase(agentapi.PhaseForeign, time.Second)
+	if s := a.now(); s.Phase != agentapi.PhaseForeign {
+		t.Fatalf("phase %s", s.Phase)
+	}
 	w.write(func(r *authority.Record) { r.Epoch++ })
-	a.awaitPhase(agentapi.PhaseOpen, 60*time.Second)
+	a.awaitPhase(agentapi.PhaseOpen, patience)
 	if err := a.exec(a.db("app"), "INSERT INTO kept VALUES (1)"); err != nil {
 		t.Errorf("the data of the earlier pair is not there: %v", err)
 	}
@@ -118,7 +120,7 @@ func TestBadInputIsNamed(t *testing.T) {
 	b.kill()
 	b.configure(func(c *agentapi.Config) { c.MySQL["innodb_buffer_pool_sizes"] = "1G" })
 	b.start()
-	s := b.awaitProblem(agentapi.ProblemConfigInvalid, 20*time.Second, "innodb_buffer_pool_sizes")
+	s := b.awaitProblem(agentapi.ProblemConfigInvalid, patience, "innodb_buffer_pool_sizes")
 	if s.Phase != agentapi.PhaseFailed {
 		t.Errorf("phase %s", s.Phase)
 	}
@@ -126,20 +128,20 @@ func TestBadInputIsNamed(t *testing.T) {
 	// A member with data runs with what mysqld makes of a value, and says so.
 	b.configure(func(c *agentapi.Config) { c.MySQL["innodb_buffer_pool_size"] = "plenty" })
 	b.start()
-	b.awaitProblem(agentapi.ProblemSettingChanged, 20*time.Second, `innodb_buffer_pool_size: "plenty": signed value 0 adjusted to`)
-	b.awaitState("runs all the same", 60*time.Second, func(s agentapi.State) bool {
+	b.awaitProblem(agentapi.ProblemSettingChanged, patience, `innodb_buffer_pool_size: "plenty": signed value 0 adjusted to`)
+	b.awaitState("runs all the same", patience, func(s agentapi.State) bool {
 		return s.Phase == agentapi.PhaseClosed && s.Server != nil && s.Server.Receiver.Running
 	})
 	b.kill()
 	b.configure(func(c *agentapi.Config) { c.MySQL["table_open_cache"] = "500000" })
 	b.start()
-	b.awaitProblem(agentapi.ProblemSettingChanged, 20*time.Second, `table_open_cache: "500000" is asked for`)
+	b.awaitProblem(agentapi.ProblemSettingChanged, patience, `table_open_cache: "500000" is asked for`)
 	b.kill()
 	b.configure(func(*agentapi.Config) {})
 	good := w.bins.Mysqld
 	w.bins.Mysqld = "/nonexistent/mysqld"
 	b.start()
-	b.awaitProblem(agentapi.ProblemNoMysqld, 20*time.Second, "spec.mysql.image")
+	b.awaitProblem(agentapi.ProblemNoMysqld, patience, "spec.mysql.image")
 	b.kill()
 	old := b.path("tmp", "old-mysqld")
 	writeFile(t, old, "#!/bin/sh\necho '/usr/sbin/mysqld  Ver 8.0.36 for Linux on x86_64 (MySQL Community Server - GPL)'\n")
@@ -148,11 +150,11 @@ func TestBadInputIsNamed(t *testing.T) {
 	}
 	w.bins.Mysqld = old
 	b.start()
-	b.awaitProblem(agentapi.ProblemMysqldTooOld, 20*time.Second, "8.0.36")
+	b.awaitProblem(agentapi.ProblemMysqldTooOld, patience, "8.0.36")
 	b.kill()
 	w.bins.Mysqld = good
 	b.start()
-	b.awaitState("is well again", 60*time.Second, func(s agentapi.State) bool {
+	b.awaitState("is well again", patience, func(s agentapi.State) bool {
 		return s.Phase == agentapi.PhaseClosed && s.Server != nil && s.Server.Receiver.Running && len(s.Problems) == 0
 	})
 }
@@ -163,25 +165,25 @@ func TestNoDataIsMadeWithASettingThatIsNotTaken(t *testing.T) {
 	a.configure(func(c *agentapi.Config) { c.MySQL["innodb_buffer_pool_size"] = "plenty" })
 	w.write(func(r *authority.Record) { r.Bootstrap = &authority.Bootstrap{Member: a.name, DataID: "data-0"} })
 	a.start()
-	a.awaitPhase(agentapi.PhaseEmpty, 10*time.Second)
+	a.awaitPhase(agentapi.PhaseEmpty, patience)
 	initialise := func() {
 		if _, err := a.client.Initialise(t.Context(), agentapi.InitialiseCommand{Command: w.head(), DataID: "data-0"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	initialise()
-	a.awaitProblem(agentapi.ProblemConfigInvalid, 20*time.Second, `innodb_buffer_pool_size: "plenty"`)
-	s := a.awaitPhase(agentapi.PhaseEmpty, 20*time.Second)
+	a.awaitProblem(agentapi.ProblemConfigInvalid, patience, `innodb_buffer_pool_size: "plenty"`)
+	s := a.awaitPhase(agentapi.PhaseEmpty, patience)
 	if s.DataID != "" {
 		t.Errorf("data %q was made", s.DataID)
 	}
 	a.configure(func(*agentapi.Config) {})
-	w.await("the corrected setting is taken", 60*time.Second, func() bool {
+	w.await("the corrected setting is taken", patience, func() bool {
 		initialise()
-		s := a.awaitState("answers", 10*time.Second, func(agentapi.State) bool { return true })
+		s := a.awaitState("answers", patience, func(agentapi.State) bool { return true })
 		return s.DataID == "data-0"
 	})
-	a.awaitState("has no problem any more", 30*time.Second, func(s agentapi.State) bool { return len(s.Problems) == 0 })
+	a.awaitState("has no problem any more", patience, func(s agentapi.State) bool { return len(s.Problems) == 0 })
 }
 
 func TestChangedPasswordsReachMysqld(t *testing.T) {
@@ -196,7 +198,7 @@ func TestChangedPasswordsReachMysqld(t *testing.T) {
 	login := func(m *member) error {
 		cfg := mysql.NewConfig()
 		cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = "app", "app-changed", "tcp", m.addr("mysql")
-		cfg.DBName, cfg.TLSConfig, cfg.Timeout, cfg.Logger = "app", "skip-verify", 3*time.Second, &mysql.NopLogger{}
+		cfg.DBName, cfg.TLSConfig, cfg.Timeout, cfg.Logger = "app", "skip-verify", patience, &mysql.NopLogger{}
 		connector, err := mysql.NewConnector(cfg)
 		if err != nil {
 			return err
@@ -206,23 +208,25 @@ func TestChangedPasswordsReachMysqld(t *testing.T) {
 		return db.PingContext(t.Context())
 	}
 	for _, m := range w.members {
-		w.await("the application logs in with the new password at "+string(m.name), 30*time.Second, func() bool { return login(m) == nil })
+		w.await("the application logs in with the new password at "+string(m.name), patience, func() bool { return login(m) == nil })
 	}
-	revision := ""
-	for _, m := range w.members {
-		s := m.awaitState("says that it works with the new passwords", 30*time.Second, func(s agentapi.State) bool {
-			return s.Server != nil && s.Server.PasswordsRevision != "" && s.Server.Receiver.Running
-		})
-		if revision != "" && s.Server.PasswordsRevision != revision {
-			t.Errorf("the members work with passwords of %s and %s", revision, s.Server.PasswordsRevision)
+	// Either may have looked when some of the files were new and others not.
+	var revisions [2]string
+	w.await("both say that they work with the same passwords", patience, func() bool {
+		for i, m := range w.members {
+			revisions[i] = m.awaitState("works with passwords", patience, func(s agentapi.State) bool {
+				return s.Server != nil && s.Server.PasswordsRevision != "" && s.Server.Receiver.Running
+			}).Server.PasswordsRevision
 		}
-		revision = s.Server.PasswordsRevision
-	}
+		return revisions[0] == revisions[1]
+	})
 	// A restarted agent logs in with the new one.
 	b.kill()
 	b.start()
-	b.awaitState("streams again", 60*time.Second, func(s agentapi.State) bool {
+	b.awaitState("streams again", patience, func(s agentapi.State) bool {
 		return s.Phase == agentapi.PhaseClosed && s.Server != nil && s.Server.Receiver.Running
 	})
-	a.awaitPhase(agentapi.PhaseOpen, time.Second)
+	if s := a.now(); s.Phase != agentapi.PhaseOpen {
+		t.Errorf("phase %s", s.Phase)
+	}
 }

@@ -38,7 +38,7 @@ func (m *member) job(account, password string) *sql.Conn {
 	m.w.t.Helper()
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = account, password, "tcp", m.addr("admin")
-	cfg.TLS, cfg.Timeout, cfg.Logger = m.w.jobTLS(), 5*time.Second, &mysql.NopLogger{}
+	cfg.TLS, cfg.Timeout, cfg.Logger = m.w.jobTLS(), patience, &mysql.NopLogger{}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		m.w.t.Fatal(err)
@@ -55,7 +55,7 @@ func (m *member) job(account, password string) *sql.Conn {
 func (m *member) asJob() *agentapi.Client {
 	conf := m.w.jobTLS()
 	conf.ServerName = string(m.name)
-	return &agentapi.Client{Address: m.addr("agent"), Timeout: 10 * time.Second, TLS: func() (*tls.Config, error) { return conf, nil }}
+	return &agentapi.Client{Address: m.addr("agent"), Timeout: patience, TLS: func() (*tls.Config, error) { return conf, nil }}
 }
 
 // The Job's process does nothing here: it is as dead as a stopped one.
@@ -72,17 +72,19 @@ func TestALockOfAJobIsEndedInTime(t *testing.T) {
 	}
 	time.Sleep(2500 * time.Millisecond) // the agent reads its files every two seconds
 	reader := a.job(mysqlops.UserChecksum, "checksum-secret")
-	locker := a.job(mysqlops.UserChecksum, "checksum-secret")
-	time.Sleep(time.Second) // as long as a look takes to notice sessions
-	if _, err := locker.ExecContext(t.Context(), "LOCK TABLES app.t READ"); err != nil {
-		t.Fatal(err)
-	}
-	began := time.Now()
-	if err := a.exec(a.db("app"), "INSERT INTO t VALUES (1)"); err != nil {
-		t.Fatalf("a write beside a lock that is never let go: %v", err)
-	}
-	if took := time.Since(began); took < limit/2 || took > 2*limit+200*time.Millisecond {
-		t.Errorf("the write waited %s, want about %s", took, limit)
+	app, most := a.db("app"), 2*limit+200*time.Millisecond
+	for n := 1; ; n++ {
+		took := a.writeBesideALock(app, n)
+		if took < limit/2 {
+			t.Errorf("the write waited %s, want about %s", took, limit)
+		}
+		if took <= most {
+			break
+		}
+		// One that is late says that the machine was, ten say that the agent is.
+		if n == 10 {
+			t.Fatalf("the write waited %s, want about %s", took, limit)
+		}
 	}
 	if err := reader.PingContext(t.Context()); err != nil {
 		t.Errorf("a session without a lock was ended: %v", err)
@@ -94,6 +96,22 @@ func TestALockOfAJobIsEndedInTime(t *testing.T) {
 			t.Errorf("a job's session outlived the failover on the %s", name)
 		}
 	}
+}
+
+// writeBesideALock says how long a write waits for a lock that a Job never lets go.
+func (m *member) writeBesideALock(app *sql.DB, id int) time.Duration {
+	t := m.w.t
+	t.Helper()
+	locker := m.job(mysqlops.UserChecksum, "checksum-secret")
+	time.Sleep(time.Second) // as long as a look takes to notice sessions
+	if _, err := locker.ExecContext(t.Context(), "LOCK TABLES app.t READ"); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if err := m.exec(app, fmt.Sprintf("INSERT INTO t VALUES (%d)", id)); err != nil {
+		t.Fatalf("a write beside a lock that is never let go: %v", err)
+	}
+	return time.Since(began)
 }
 
 // lose deletes a row on a passive behind everybody's back, unless its agent closes it between
@@ -133,7 +151,7 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 		return got
 	}
 	ask := func(m *member, operation string, limit time.Duration) error {
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		_, err := m.asJob().RepairLease(ctx, agentapi.RepairLeaseCommand{Command: w.head(), Operation: operation, For: limit})
 		return err
@@ -149,15 +167,20 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	if _, err := b.asJob().Fence(ctx, w.head()); !errors.Is(err, agentapi.ErrRefused) {
 		t.Errorf("a job may fence: %v", err)
 	}
-	if err := ask(b, "shop-repair-1", 2*time.Second); err != nil {
+	if err := ask(b, "shop-repair-1", 30*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if got := mode(b); got != "IDEMPOTENT" {
 		t.Errorf("with the lease the mode is %s", got)
 	}
 	refused(ask(b, "shop-repair-2", time.Second), "shop-repair-1")
-	b.awaitState("tells of the lease", time.Second, func(s agentapi.State) bool { return s.ForcesRowsFor == "shop-repair-1" })
-	w.await("it runs out", 5*time.Second, func() bool { return mode(b) == "STRICT" })
+	if s := b.now(); s.ForcesRowsFor != "shop-repair-1" {
+		t.Errorf("the agent tells of a lease of %q", s.ForcesRowsFor)
+	}
+	if err := ask(b, "shop-repair-1", 2*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	w.await("it runs out", 20*time.Second, func() bool { return mode(b) == "STRICT" })
 
 	// The right to write: on the primary, of one table, taken back when it runs out.
 	write := func(m *member, table string, limit time.Duration) error {
@@ -169,22 +192,33 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	if err := a.exec(a.db("root"), "CREATE TABLE app.r (id INT PRIMARY KEY)"); err != nil {
 		t.Fatal(err)
 	}
+	// While commits wait it says so, and is asked again.
+	patiently := func(table string, limit time.Duration) (err error) {
+		w.await("no commit waits", patience, func() bool {
+			err = write(a, table, limit)
+			return err == nil || !strings.Contains(err.Error(), "try again")
+		})
+		return err
+	}
 	refused(write(b, "r", time.Second), "not open")
-	refused(write(a, "none", time.Second), "no such object")
-	if err := write(a, "r", time.Second); err != nil {
+	refused(patiently("none", time.Second), "no such object")
+	if err := patiently("r", time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	repair := a.job(mysqlops.UserRepair, "repair-secret")
 	if _, err := repair.ExecContext(ctx, "INSERT INTO app.r VALUES (1)"); err != nil {
 		t.Errorf("writing with the right to: %v", err)
 	}
-	w.await("the right is taken back", 15*time.Second, func() bool {
+	if err := patiently("r", time.Second); err != nil {
+		t.Fatal(err)
+	}
+	w.await("the right is taken back", patience, func() bool {
 		_, err := repair.ExecContext(ctx, "DELETE FROM app.r WHERE id = 2")
 		return err != nil
 	})
 
 	// Let go.
-	if err := ask(b, "shop-repair-1", 20*time.Second); err != nil {
+	if err := ask(b, "shop-repair-1", 30*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if err := ask(b, "shop-repair-1", 0); err != nil || mode(b) != "STRICT" {
@@ -195,7 +229,7 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	if err := b.exec(b.db("root"), "SET GLOBAL replica_exec_mode = IDEMPOTENT"); err != nil {
 		t.Fatal(err)
 	}
-	w.await("it is corrected", 10*time.Second, func() bool { return mode(b) == "STRICT" })
+	w.await("it is corrected", patience, func() bool { return mode(b) == "STRICT" })
 
 	// Another start of the agent, and of mysqld with it.
 	if err := ask(b, "shop-repair-3", 20*time.Second); err != nil {
@@ -203,7 +237,7 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	}
 	b.kill()
 	b.start()
-	b.awaitPhase(agentapi.PhaseClosed, 30*time.Second)
+	b.awaitPhase(agentapi.PhaseClosed, patience)
 	if got := mode(b); got != "STRICT" {
 		t.Errorf("after a restart the mode is %s", got)
 	}
@@ -216,16 +250,18 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.await("a row is lost on the passive", 20*time.Second, func() bool { return b.lose("app.s", 1) })
+	w.await("a row is lost on the passive", patience, func() bool { return b.lose("app.s", 1) })
 	if err := a.exec(a.db("root"), "DELETE FROM app.s WHERE id = 1"); err != nil {
 		t.Fatal(err)
 	}
-	b.awaitState("the applier stops", 20*time.Second, func(s agentapi.State) bool { return !s.Server.Applier.Running && s.Server.Applier.LastErrno == 1032 })
+	b.awaitState("the applier stops", patience, func(s agentapi.State) bool {
+		return s.Server != nil && !s.Server.Applier.Running && s.Server.Applier.LastErrno == 1032
+	})
 	if err := ask(b, "shop-repair-5", 20*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	b.awaitState("the applier goes on", 20*time.Second, func(s agentapi.State) bool {
-		return s.Server.Applier.Running && s.Server.Applier.LastErrno == 0 && s.Server.LagTransactions == 0
+	b.awaitState("the applier goes on", patience, func(s agentapi.State) bool {
+		return s.Server != nil && s.Server.Applier.Running && s.Server.Applier.LastErrno == 0 && s.Server.LagTransactions == 0
 	})
 	if err := ask(b, "shop-repair-5", 0); err != nil || mode(b) != "STRICT" {
 		t.Errorf("let go: %v, the mode is %s", err, mode(b))

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/pair"
@@ -39,7 +40,7 @@ func (w *world) bootstrap() {
 	})
 	b.start()
 	a.start()
-	a.awaitPhase(agentapi.PhaseOpen, 90*time.Second)
+	a.awaitPhase(agentapi.PhaseOpen, patience)
 	w.join(b, a)
 }
 
@@ -57,12 +58,12 @@ func (w *world) keep(template string) {
 	}
 	// Switching the waiting off holds mysqld's variables for up to a second: a fence that
 	// meets it runs out of time, and the end is not clean.
-	a.awaitState("waits no more", 20*time.Second, func(s agentapi.State) bool { return s.ActedLedger == 9 })
+	a.awaitState("waits no more", patience, func(s agentapi.State) bool { return s.ActedLedger == 9 })
 	for i, m := range w.members {
 		_ = m.cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-m.ended:
-		case <-time.After(60 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("%s does not end on SIGTERM", m.name)
 		}
 		to := filepath.Join(template, strconv.Itoa(i))
@@ -76,7 +77,7 @@ func (w *world) keep(template string) {
 	w.write(func(r *authority.Record) { r.Ledger.Version = 10 })
 	b.start()
 	a.start()
-	a.awaitPhase(agentapi.PhaseOpen, 90*time.Second)
+	a.awaitPhase(agentapi.PhaseOpen, patience)
 	w.join(b, a)
 }
 
@@ -88,11 +89,11 @@ func (w *world) bootstrapFresh() {
 	w.write(func(r *authority.Record) { r.Bootstrap = &authority.Bootstrap{Member: a.name, DataID: "data-0"} })
 	a.start()
 	b.start()
-	a.awaitPhase(agentapi.PhaseEmpty, 10*time.Second)
+	a.awaitPhase(agentapi.PhaseEmpty, patience)
 	if _, err := a.client.Initialise(t.Context(), agentapi.InitialiseCommand{Command: w.head(), DataID: "data-0"}); err != nil {
 		t.Fatal(err)
 	}
-	a.awaitPhase(agentapi.PhaseClosed, 90*time.Second)
+	a.awaitPhase(agentapi.PhaseClosed, patience)
 	w.write(func(r *authority.Record) {
 		r.Bootstrap = nil
 		r.Data[a.name] = "data-0"
@@ -102,7 +103,7 @@ func (w *world) bootstrapFresh() {
 	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
-	a.awaitPhase(agentapi.PhaseOpen, 20*time.Second)
+	a.awaitPhase(agentapi.PhaseOpen, patience)
 	w.seed(b, a, "data-1")
 	w.join(b, a)
 }
@@ -116,14 +117,14 @@ func (w *world) seed(m, donor *member, data pair.DataID) {
 		target = r.Data[m.name]
 		delete(r.Data, m.name)
 	})
-	m.awaitState("begun", 10*time.Second, func(s agentapi.State) bool { return s.Phase != agentapi.PhaseStarting })
+	m.awaitState("begun", patience, func(s agentapi.State) bool { return s.Phase != agentapi.PhaseStarting })
 	_, err := m.client.Seed(t.Context(), agentapi.SeedCommand{
 		Command: w.head(), Donor: donor.name, DonorHost: "127.0.0.1", Target: target, DataID: data,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.awaitState("seeded", 120*time.Second, func(s agentapi.State) bool { return s.DataID == data && s.Phase == agentapi.PhaseClosed })
+	m.awaitState("seeded", patience, func(s agentapi.State) bool { return s.DataID == data && s.Phase == agentapi.PhaseClosed })
 	w.write(func(r *authority.Record) { r.Data[m.name] = data })
 }
 
@@ -131,7 +132,7 @@ func (w *world) seed(m, donor *member, data pair.DataID) {
 func (w *world) join(m, primary *member) {
 	t := w.t
 	t.Helper()
-	m.awaitState("streams and serves reads", 30*time.Second, func(s agentapi.State) bool {
+	m.awaitState("streams and serves reads", patience, func(s agentapi.State) bool {
 		return s.Server != nil && s.Server.Receiver.Running && s.Server.Applier.Running && !s.Server.OfflineMode && s.Server.SuperReadOnly
 	})
 	joining := w.write(func(r *authority.Record) {
@@ -140,7 +141,7 @@ func (w *world) join(m, primary *member) {
 	if _, err := primary.client.Look(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
-	primary.awaitState("waits for the peer", 20*time.Second, func(s agentapi.State) bool {
+	primary.awaitState("waits for the peer", patience, func(s agentapi.State) bool {
 		return s.ActedLedger == joining.Ledger.Version && s.Server != nil && s.Server.Waiting && s.Server.SemiSyncClients == 1
 	})
 	snapshot, err := primary.client.Snapshot(t.Context(), w.head())
@@ -148,7 +149,7 @@ func (w *world) join(m, primary *member) {
 		t.Fatal(err)
 	}
 	var covers agentapi.CoversReply
-	w.await("the passive covers the primary", 20*time.Second, func() bool {
+	w.await("the passive covers the primary", patience, func() bool {
 		covers, err = m.client.Covers(t.Context(), agentapi.CoversRequest{Command: w.head(), GTIDs: snapshot.BinlogGTIDs})
 		return err == nil && covers.Covers
 	})
@@ -190,7 +191,7 @@ func (w *world) failover(from, to *member) {
 	if err != nil || !proof.ProcessStopped && !proof.Demoted || proof.Epoch != w.current().Epoch {
 		t.Fatalf("fence: %+v %v", proof, err)
 	}
-	to.awaitState("applied all", 30*time.Second, func(s agentapi.State) bool { return s.AppliedAll })
+	to.awaitState("applied all", patience, func(s agentapi.State) bool { return s.AppliedAll })
 	w.write(func(r *authority.Record) {
 		r.Holder = to.holder()
 		r.Epoch++
@@ -200,7 +201,7 @@ func (w *world) failover(from, to *member) {
 	if _, err := to.client.Look(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
-	to.awaitPhase(agentapi.PhaseOpen, 20*time.Second)
+	to.awaitPhase(agentapi.PhaseOpen, patience)
 }
 
 // disjoint compares the stamps of both members: never two open.
@@ -218,6 +219,7 @@ func (w *world) disjoint() {
 
 func TestAPairBootstrapsFailsOverAndComesBack(t *testing.T) {
 	w := newWorld(t)
+	w.setLease(20 * time.Second) // a fence is soft as long as it need not be over soon
 	w.bootstrapFresh()
 	a, b := w.members[0], w.members[1]
 	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, v INT)"); err != nil {
@@ -226,9 +228,10 @@ func TestAPairBootstrapsFailsOverAndComesBack(t *testing.T) {
 	if err := a.exec(a.db("app"), "INSERT INTO t (v) VALUES (1)"); err != nil {
 		t.Fatal(err)
 	}
-	w.await("the row is on the passive", 10*time.Second, func() bool {
+	passive := b.db("app")
+	w.await("the row is on the passive", patience, func() bool {
 		var n int
-		return b.db("app").QueryRow("SELECT COUNT(*) FROM t").Scan(&n) == nil && n == 1
+		return passive.QueryRow("SELECT COUNT(*) FROM t").Scan(&n) == nil && n == 1
 	})
 	if err := b.exec(b.db("app"), "INSERT INTO t (v) VALUES (2)"); err == nil {
 		t.Error("the passive took a write")
@@ -237,7 +240,7 @@ func TestAPairBootstrapsFailsOverAndComesBack(t *testing.T) {
 	if err := b.exec(b.db("root"), "SET GLOBAL read_only = OFF"); err != nil {
 		t.Fatal(err)
 	}
-	b.awaitState("corrected", 5*time.Second, func(s agentapi.State) bool {
+	b.awaitState("corrected", patience, func(s agentapi.State) bool {
 		for _, p := range s.Problems {
 			if p.Code == agentapi.ProblemWritablePassive && p.Count > 0 && s.Server != nil && s.Server.SuperReadOnly {
 				return true
@@ -266,27 +269,28 @@ func TestACutOffPrimaryClosesItself(t *testing.T) {
 
 	// The API server alone stops nobody: the peer vouches.
 	w.setAPIDown(true)
+	app, before := a.db("app"), len(a.intervals())
 	end := time.Now().Add(3 * leaseT)
 	for time.Now().Before(end) {
-		if err := a.exec(a.db("app"), "CREATE TABLE IF NOT EXISTS t (id INT PRIMARY KEY)"); err != nil {
+		if err := a.exec(app, "CREATE TABLE IF NOT EXISTS t (id INT PRIMARY KEY)"); err != nil {
 			t.Fatalf("the primary does not accept writes while its peer vouches: %v", err)
 		}
 		time.Sleep(200 * time.Millisecond)
 	}
 	// Without the peer too it closes, T after its last confirmation at the latest.
+	margin := w.margin()
 	_ = b.cmd.Process.Signal(syscall.SIGSTOP)
-	w.await("the primary closed itself", 3*leaseT, func() bool { return len(a.intervals()) > 0 })
+	w.await("the primary closed itself", patience, func() bool { return len(a.intervals()) > before })
+	most := leaseT + margin()
 	_ = b.cmd.Process.Signal(syscall.SIGCONT)
-	// The margin is for the kill and for late timers; nobody is promoted before it is over.
-	const margin = time.Second
-	for _, s := range a.intervals() {
-		if s.closed-s.asked > int64(leaseT+margin) {
-			t.Errorf("closed %s after the last confirmation, T is %s and the margin %s", time.Duration(s.closed-s.asked), leaseT, margin)
+	for _, s := range a.intervals()[before:] {
+		if s.closed-s.asked > int64(most) {
+			t.Errorf("closed %s after the last confirmation, T and the margin are %s", time.Duration(s.closed-s.asked), most)
 		}
 	}
 	// It comes back when the API server does.
 	w.setAPIDown(false)
-	a.awaitPhase(agentapi.PhaseOpen, 30*time.Second)
+	a.awaitPhase(agentapi.PhaseOpen, patience)
 }
 
 func TestTheDeadmanKillsWhatAStoppedAgentCannot(t *testing.T) {
@@ -297,14 +301,16 @@ func TestTheDeadmanKillsWhatAStoppedAgentCannot(t *testing.T) {
 	if pid == 0 {
 		t.Fatal("no mysqld of the primary")
 	}
-	stopped := time.Now()
+	margin, before, stopped := w.margin(), len(a.intervals()), process.Now()
 	_ = a.cmd.Process.Signal(syscall.SIGSTOP)
-	w.await("mysqld of the stopped agent is gone", 2*leaseT, func() bool { return a.mysqldPID() == 0 })
-	if took := time.Since(stopped); took > leaseT+200*time.Millisecond {
-		t.Errorf("mysqld outlived its stopped agent by %s, T is %s", took, leaseT)
-	}
+	w.await("mysqld of the stopped agent is gone", patience, func() bool { return a.mysqldPID() == 0 })
+	most := leaseT + margin()
 	_ = a.cmd.Process.Signal(syscall.SIGCONT)
-	a.awaitState("the end is seen", 10*time.Second, func(s agentapi.State) bool { return s.Mysqld.Exits > 0 })
+	a.awaitState("the end is seen", patience, func(s agentapi.State) bool { return s.Mysqld.Exits > 0 })
+	w.await("the end is told", patience, func() bool { return len(a.intervals()) > before })
+	if took := authority.Instant(a.intervals()[before].closed).Sub(stopped); took > most {
+		t.Errorf("mysqld outlived its stopped agent by %s, T and the margin are %s", took, most)
+	}
 }
 
 func TestMysqldNeverOutlivesItsAgent(t *testing.T) {
@@ -312,17 +318,18 @@ func TestMysqldNeverOutlivesItsAgent(t *testing.T) {
 	w.bootstrap()
 	a := w.members[0]
 	_ = a.cmd.Process.Kill()
-	w.await("mysqld of the killed agent is gone", 5*time.Second, func() bool { return a.mysqldPID() == 0 })
+	<-a.ended
+	w.await("mysqld of the killed agent is gone", patience, func() bool { return a.mysqldPID() == 0 })
 
 	// The end was unclean: nothing is started before it is known who the holder is (R7).
 	w.setAPIDown(true)
 	a.start()
-	a.awaitPhase(agentapi.PhaseHeld, 10*time.Second)
+	a.awaitPhase(agentapi.PhaseHeld, patience)
 	if a.mysqldPID() != 0 {
 		t.Error("mysqld was started on an unclean volume before the holder was known")
 	}
 	w.setAPIDown(false)
-	s := a.awaitPhase(agentapi.PhaseOpen, 60*time.Second)
+	s := a.awaitPhase(agentapi.PhaseOpen, patience)
 	if s.OpenEpoch != 1 {
 		t.Errorf("open at epoch %d, want 1", s.OpenEpoch)
 	}
@@ -332,7 +339,7 @@ func TestTheDoorAndTheProbesAnswerFromTheBeginning(t *testing.T) {
 	w := newWorld(t)
 	a := w.members[0]
 	a.start()
-	a.awaitPhase(agentapi.PhaseEmpty, 10*time.Second)
+	a.awaitPhase(agentapi.PhaseEmpty, patience)
 	db := a.db("app")
 	_ = db.Close()
 	if got := httpStatus(t, "http://"+a.addr("probe")+"/healthz"); got != 200 {

@@ -23,7 +23,7 @@ func TestATailIsRewoundAndTheMemberComesBack(t *testing.T) {
 	w.leaveTail(a, b)
 
 	// The former primary waits to hear who the holder is, and is not started.
-	a.awaitPhase(agentapi.PhaseHeld, 10*time.Second)
+	a.awaitPhase(agentapi.PhaseHeld, patience)
 	w.failover(a, b)
 	if err := b.exec(b.db("app"), "INSERT INTO t VALUES (2)"); err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func TestATailIsRewoundAndTheMemberComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(3 * time.Second) // longer than RestartInPlaceAfter: another is named
-	if s := a.awaitPhase(agentapi.PhaseHeld, time.Second); s.Mysqld.Running || s.Touched {
+	if s := a.now(); s.Phase != agentapi.PhaseHeld || s.Mysqld.Running || s.Touched {
 		t.Fatal("mysqld of a former primary was started though another is the holder")
 	}
 
@@ -51,8 +51,9 @@ func TestATailIsRewoundAndTheMemberComesBack(t *testing.T) {
 	}
 	w.join(a, b)
 	var rows, tail int
-	w.await("the new row is there", 10*time.Second, func() bool {
-		err := a.db("app").QueryRow("SELECT COUNT(*), COALESCE(SUM(id = 1), 0) FROM t").Scan(&rows, &tail)
+	app := a.db("app")
+	w.await("the new row is there", patience, func() bool {
+		err := app.QueryRow("SELECT COUNT(*), COALESCE(SUM(id = 1), 0) FROM t").Scan(&rows, &tail)
 		return err == nil && rows == 1
 	})
 	if tail != 0 {
@@ -73,16 +74,19 @@ func (w *world) leaveTail(a, b *member) {
 	}
 	refused := make(chan error, 1)
 	go func() {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		_, err := a.db("app").ExecContext(ctx, "INSERT INTO t VALUES (1)")
 		refused <- err
 	}()
-	a.awaitState("a commit waits", 10*time.Second, func(s agentapi.State) bool { return s.Server != nil && s.Server.WaitSessions == 1 })
+	a.awaitState("a commit waits", patience, func(s agentapi.State) bool { return s.Server != nil && s.Server.WaitSessions > 0 })
+	// It must not read meanwhile that it still is the holder, which may go on in place.
+	w.setAPIDown(true)
 	if err := syscall.Kill(a.mysqldPID(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	w.revoke()
+	w.setAPIDown(false)
 	if err := <-refused; err == nil {
 		t.Fatal("a commit that nobody acknowledged got an OK")
 	}
@@ -109,7 +113,7 @@ func TestASeedReplacesDataOnlyWhenTheLeaseSaysSo(t *testing.T) {
 		t.Errorf("a member whose data the Lease names was seeded: %v", err)
 	}
 	w.seed(b, a, "data-2")
-	if s := b.awaitPhase(agentapi.PhaseClosed, 10*time.Second); s.DataID != "data-2" {
+	if s := b.awaitPhase(agentapi.PhaseClosed, patience); s.DataID != "data-2" {
 		t.Errorf("data %q after the seed", s.DataID)
 	}
 	w.join(b, a)
