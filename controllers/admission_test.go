@@ -1,6 +1,8 @@
 package controllers_test
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -30,7 +32,35 @@ func (s *scene) editor() client.Client {
 	}
 	c, err := client.New(env.as("mallory"), client.Options{Scheme: app.Scheme()})
 	s.must(err)
+	s.inForce(c)
 	return c
+}
+
+// inForce waits for the roles, and for the policies that were made before all tests: the
+// API server learns of either from watches of its own.
+func (s *scene) inForce(c client.Client) {
+	s.Helper()
+	s.eventually("the roles are in force", func() error {
+		return errors.Join(
+			c.List(s.ctx, &corev1.PodList{}, client.InNamespace(s.namespace)),
+			c.Create(s.ctx, &coordinationv1.Lease{ObjectMeta: s.meta("his", nil)}, client.DryRunAll),
+		)
+	})
+	for _, o := range []client.Object{
+		&coordinationv1.Lease{ObjectMeta: s.meta("his", resources.Labels("his"))}, member(s.namespace, "his"),
+		&corev1.Service{ObjectMeta: s.meta("his", resources.Labels("his")), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}},
+	} {
+		s.eventually(fmt.Sprintf("the policy about a %T is in force", o), func() error {
+			err := c.Create(s.ctx, o.DeepCopyObject().(client.Object), client.DryRunAll)
+			if err == nil {
+				return errors.New("not refused")
+			}
+			if !strings.Contains(err.Error(), "dbpair") {
+				return err
+			}
+			return nil
+		})
+	}
 }
 
 func TestEditorsDoNotDecideWhoMayAcceptWrites(t *testing.T) {
@@ -40,7 +70,7 @@ func TestEditorsDoNotDecideWhoMayAcceptWrites(t *testing.T) {
 	s.surrounded("shop")
 	lease, service := &coordinationv1.Lease{}, &corev1.Service{}
 	s.eventually("the Lease", func() error { return s.Get(s.ctx, s.key("shop"), lease) })
-	s.must(s.Get(s.ctx, s.key("shop"), service))
+	s.eventually("the Service", func() error { return s.Get(s.ctx, s.key("shop"), service) })
 	pod := member(s.namespace, "shop-0")
 	s.must(s.Create(s.ctx, pod))
 	editor := s.editor()

@@ -19,8 +19,9 @@ func TestOperationsOfAFormerPairDoNothing(t *testing.T) {
 	s.must(err)
 	compared, err := s.newOperation(v1alpha1.OperationSpec{PairRef: v1alpha1.PairReference{}, Type: v1alpha1.OperationFence})
 	s.must(err)
-	for born := stayed.CreationTimestamp.Time; time.Now().Truncate(time.Second).Equal(born); {
-		time.Sleep(20 * time.Millisecond) // the API server's timestamps are whole seconds
+	// The API server's timestamps are whole seconds, and a second may have begun between the two.
+	for born := compared.CreationTimestamp.Time; !time.Now().Truncate(time.Second).After(born); {
+		time.Sleep(20 * time.Millisecond)
 	}
 	p, err := s.pair("shop", plain)
 	s.must(err)

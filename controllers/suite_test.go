@@ -7,8 +7,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,11 +40,28 @@ const (
 var env *world
 
 type world struct {
-	admin client.Client
-	conf  *rest.Config
-	// writes are the operator's requests that change something.
-	writes atomic.Int64
-	last   atomic.Value
+	admin  client.Client
+	conf   *rest.Config
+	writes writes
+}
+
+// writes are the operator's requests that change something.
+type writes struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (w *writes) add(r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list = append(w.list, r.Method+" "+r.URL.Path)
+}
+
+// in are those in a namespace: pairs of other tests may still be attended to.
+func (w *writes) in(namespace string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(w.list), func(one string) bool { return !strings.Contains(one, "/namespaces/"+namespace+"/") })
 }
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -128,8 +146,7 @@ func (w *world) startOperator(ctx context.Context) error {
 	conf.WrapTransport = func(next http.RoundTripper) http.RoundTripper {
 		return roundTrip(func(r *http.Request) (*http.Response, error) {
 			if r.Method != http.MethodGet && !strings.Contains(r.URL.Path, "/events") {
-				w.writes.Add(1)
-				w.last.Store(r.Method + " " + r.URL.Path)
+				w.writes.add(r)
 			}
 			return next.RoundTrip(r)
 		})

@@ -129,7 +129,7 @@ func TestTablesAsTheyAreTyped(t *testing.T) {
 func (w *world) finish(t *testing.T, change func(*v1alpha1.OperationStatus)) {
 	t.Helper()
 	go func() {
-		for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 			var list v1alpha1.DatabasePairOperationList
 			if w.client.List(context.Background(), &list) != nil || len(list.Items) == 0 {
 				continue
