@@ -45,8 +45,8 @@ func testAnAlterWaitsForNoSnapshot(w *world) {
 				}
 			}
 			table := w.compare(options).table("l.t")
-			if table.State != Different || table.Changed != 3 || len(table.Differing) != 3 || table.Rows != 45_000 || table.Chunks != 3 || table.Restarts < one.restarts {
-				t.Errorf("want 3 chunks and %d restarts or more: %+v", one.restarts, table)
+			if table.State != Different || table.Changed != 3 || len(table.Differing) != 3 || table.Rows != 45_000 || table.Chunks < 3 || table.Restarts < one.restarts {
+				t.Errorf("want 3 chunks, or more where one took long, and %d restarts or more: %+v", one.restarts, table)
 			}
 		})
 		if !fine {
@@ -64,7 +64,7 @@ func (w *world) alterInTime(statement string) {
 	}
 	defer conn.Close()
 	var late bool
-	for _, one := range []string{"SET SESSION lock_wait_timeout = 3", statement, "SET SESSION lock_wait_timeout = DEFAULT"} {
+	for _, one := range []string{"SET SESSION lock_wait_timeout = 60", statement, "SET SESSION lock_wait_timeout = DEFAULT"} {
 		if _, err := conn.ExecContext(w.Context(), one); err != nil {
 			w.Errorf("%s: %v", one, err)
 			return
@@ -74,7 +74,7 @@ func (w *world) alterInTime(statement string) {
 	if err := w.onA.QueryRow("SELECT @@GLOBAL.gtid_executed").Scan(&set); err != nil {
 		w.Error(err)
 	}
-	if err := w.onB.QueryRow("SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 5)", set).Scan(&late); err != nil || late {
+	if err := w.onB.QueryRow("SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 60)", set).Scan(&late); err != nil || late {
 		w.Errorf("the passive's applier waits for a snapshot: %v", err)
 	}
 }
@@ -83,7 +83,7 @@ func (w *world) alterInTime(statement string) {
 func (w *world) aligner() *tableRun {
 	w.Helper()
 	options := w.largeOptions().withDefaults()
-	options.MaxLockTime = 20 * time.Second
+	options.MaxLockTime = 2 * time.Minute
 	r := &run{Options: options, book: newBook(options)}
 	if err := r.connect(); err != nil {
 		w.Fatal(err)
@@ -162,7 +162,7 @@ func testSnapshotsShowWhatThePositionSays(w *world) {
 				if locked {
 					_, err = t.alignLocked(w.Context())
 				} else {
-					err = t.takeSnapshots(w.Context(), t.desk.primary, catchUpStep, false)
+					err = t.takeSnapshots(w.Context(), t.desk.primary, time.Minute, false)
 				}
 				done <- err
 			}()
@@ -340,12 +340,12 @@ func testALongHistoryIsNotKeptByUs(w *world) {
 		if len(state.Current) > 0 && state.Current[0].Partial.Chunks == 1 {
 			once.Do(func() {
 				w.exec("CREATE PROCEDURE l.age() BEGIN DECLARE i INT DEFAULT 0; WHILE i < 5000 DO UPDATE l.small SET id = -id; SET i = i + 1; END WHILE; END", "CALL l.age()")
-				mysqldtest.Await(w, "the run has seen the history", func() bool { return seenHistory(w) > limit })
-				_ = sleep(w.Context(), 3*watchEvery)
+				mysqldtest.Await(w, "the history is long", func() bool { return seenHistory(w) > limit })
+				_ = sleep(w.Context(), 20*watchEvery) // the run has looked
 			})
 		}
 	}
-	ctx, cancel := context.WithTimeout(w.Context(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(w.Context(), 5*time.Minute)
 	defer cancel()
 	report, err := Run(ctx, options)
 	if err != nil {
@@ -383,11 +383,11 @@ func testAClientBetweenTwoStatementsIsActive(w *world) {
 	}
 	mysqldtest.Await(w, "nobody is active", func() bool { return active() == 0 })
 	client := w.a.Client(app, mysqlops.NewSecret("x"), false)
-	if _, err := client.ExecContext(w.Context(), "DO 1"); err != nil {
-		w.Fatal(err)
-	}
-	if got := active(); got != 1 {
-		w.Errorf("%d clients are active right after a statement of one, want 1", got)
-	}
+	mysqldtest.Await(w, "the client is active after its statement", func() bool {
+		if _, err := client.ExecContext(w.Context(), "DO 1"); err != nil {
+			w.Fatal(err)
+		}
+		return active() == 1
+	})
 	mysqldtest.Await(w, "the client is not active any more", func() bool { return active() == 0 })
 }

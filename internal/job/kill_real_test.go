@@ -304,6 +304,7 @@ func TestAKilledJobGoesOnWhereItWas(t *testing.T) {
 		before = state
 		return found && len(state.Current) == 1 && state.Current[0].Partial.Chunks >= 4
 	})
+	s.way.delay.Store(int64(2 * time.Second)) // it must not come much further
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

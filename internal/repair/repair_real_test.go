@@ -95,7 +95,7 @@ func (w *world) sync() {
 		w.Fatal(err)
 	}
 	var late bool
-	if err := w.onB.QueryRow("SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 30)", set).Scan(&late); err != nil || late {
+	if err := w.onB.QueryRow("SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 120)", set).Scan(&late); err != nil || late {
 		w.Fatalf("B did not follow: %v %v", late, err)
 	}
 }
@@ -179,7 +179,7 @@ func (w *world) repair(options Options) Report {
 	w.Helper()
 	name := quoted(options.Table.Schema) + "." + quoted(options.Table.Name)
 	w.exec("GRANT INSERT, DELETE ON " + name + " TO " + writer)
-	ctx, cancel := context.WithTimeout(w.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.Context(), 5*time.Minute)
 	defer cancel()
 	report, err := Run(ctx, options)
 	if err != nil {
