@@ -33,11 +33,17 @@ private_apt() {
   APT=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o Dir::Etc::sourceparts=- -o Dir::Etc::preferencesparts=/dev/null
     -o "Dir::State=$dir" -o "Dir::State::Lists=$dir/lists" -o "Dir::State::status=$dir/status" -o "Dir::Cache=$dir/cache"
     -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none -o APT::Install-Recommends=false -o APT::Sandbox::User=
-    -o Debug::NoLocking=true -o APT::Keep-Downloaded-Packages=true -o Acquire::Retries=3)
-  if [ -z "$(find "$dir/updated" -mmin -720 2>/dev/null)" ]; then
-    apt-get -q "${APT[@]}" update >&2
-    touch "$dir/updated"
-  fi
+    -o Debug::NoLocking=true -o APT::Keep-Downloaded-Packages=true -o Acquire::Retries=3 -o APT::Update::Error-Mode=any)
+  if [ -z "$(find "$dir/updated" -mmin -720 2>/dev/null)" ]; then again update "$dir"; fi
+}
+
+update() { apt-get -q "${APT[@]}" update >&2 && touch "$1/updated"; }
+
+# fetch SUITE ARGUMENT… is apt-get with the private options. Lists of the morning may name packages that a mirror has replaced
+# since, so it is tried again with new ones.
+fetch() {
+  local dir="$CACHE/apt/$1"; shift
+  apt-get -q "${APT[@]}" "$@" >&2 || { update "$dir" && apt-get -q "${APT[@]}" "$@" >&2; }
 }
 
 extract() {
@@ -46,7 +52,7 @@ extract() {
   work=$(mktemp -d "$CACHE/apt/extract.XXXXXX")
   # apt takes its own archive folder; a fresh one tells exactly which packages belong to this set.
   mkdir -p "$work/archives/partial" "$dest/usr/bin" "$dest/usr/sbin" "$dest/usr/lib" "$dest/usr/lib64"
-  apt-get -q -y "${APT[@]}" -o "Dir::Cache::archives=$work/archives" install --download-only --no-install-recommends "$@" >&2
+  again fetch "$suite" -y -o "Dir::Cache::archives=$work/archives" install --download-only --no-install-recommends "$@"
   local link; for link in bin sbin lib lib64; do [ -e "$dest/$link" ] || ln -s "usr/$link" "$dest/$link"; done
   for deb in "$work"/archives/*.deb; do
     dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink --no-same-owner -C "$dest" \
@@ -60,7 +66,7 @@ download() {
   local suite=$1 dest=$2; shift 2
   private_apt "$suite"
   mkdir -p "$dest"
-  (cd "$dest" && apt-get -q "${APT[@]}" download "$@" >&2)
+  (cd "$dest" && again fetch "$suite" download "$@")
 }
 
 command=${1:-}; shift || true

@@ -36,8 +36,12 @@ install_packages() {
   [ "${#missing[@]}" -gt 0 ] || return 0
   need_root "installing ${missing[*]}"
   log "installing ${missing[*]}"
-  apt-get -q update >&2
-  DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}" >&2
+  again install_with_apt "${missing[@]}"
+}
+
+install_with_apt() {
+  local options=(-q -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120)
+  apt-get "${options[@]}" update >&2 && DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" -y install --no-install-recommends "$@" >&2
 }
 
 # A machine may lack CAP_SYS_RESOURCE (bit 24) in its bounding set. An old dockerd asks for it all the same in privileged

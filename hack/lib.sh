@@ -71,5 +71,17 @@ await() {
   done
 }
 
+# again COMMAND… runs what fetches something, up to four times with longer and longer pauses: a proxy may be busy, a mirror in
+# the midst of its update. Like any command behind "until", a function would run without "set -e".
+again() {
+  local pause
+  for pause in 3 15 60; do
+    if "$@"; then return; fi
+    log "once more in $pause s: $1 ${2:-}"
+    sleep "$pause"
+  done
+  "$@"
+}
+
 # need_root says why when a step needs root and does not have it.
 need_root() { [ "$(id -u)" = 0 ] || die "$1 needs root: run it as root, or start a Docker engine that you may use"; }

@@ -35,6 +35,7 @@ compile() {
     ln -sfn "$(basename "$("$HACK/tools/build.sh" kind)")" "$CACHE/bin/kind"
     return
   fi
+  (cd "$module" && CGO_ENABLED=0 again go list -deps -f '{{/* the download */}}' "$package")
   (cd "$module" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false go build -trimpath -ldflags "$flags" -o "$CACHE/bin/$program.new" "$package")
   mv "$CACHE/bin/$program.new" "$CACHE/bin/$program"
 }

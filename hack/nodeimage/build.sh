@@ -99,7 +99,7 @@ server_tarball() {
 
 # kind_folder is the source of the pinned kind, checked against hack/tools/go.sum.
 kind_folder() {
-  (cd "$HACK/tools" && go mod download sigs.k8s.io/kind) >&2
+  (cd "$HACK/tools" && again go mod download sigs.k8s.io/kind) >&2
   go list -C "$HACK/tools" -m -f '{{.Dir}}' sigs.k8s.io/kind
 }
 

@@ -22,6 +22,7 @@ target="$CACHE/bin/$tool-$key"
 build() {
   [ -x "$target" ] && return
   log "building $tool"
+  CGO_ENABLED=0 again go list -C "$HACK/tools" -deps -f '{{/* the download */}}' "$package"
   CGO_ENABLED=0 go build -C "$HACK/tools" -trimpath -ldflags '-s -w' -o "$target.new" "$package"
   mv "$target.new" "$target"
 }
