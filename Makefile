@@ -32,7 +32,7 @@ demo-down: ## Remove what demo made
 test: ## Unit, property, real mysqld and envtest tests; fetches what they need
 	@mysqld=$$(hack/mysqld.sh); assets=$$(hack/envtest.sh); set -x; \
 	DBPAIR_MYSQL_BIN="$$mysqld" KUBEBUILDER_ASSETS="$$assets" DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_ENVTEST=1 \
-	go test -race -shuffle=on -timeout 20m $(TESTFLAGS) $(UNIT)
+	go test -race -shuffle=on -timeout 40m $(TESTFLAGS) $(UNIT)
 
 .PHONY: test-short
 test-short: ## What needs neither a mysqld nor an API server
