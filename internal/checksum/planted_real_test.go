@@ -76,8 +76,16 @@ var plantedCases = []planted{
 		want: []string{"Different j", "Different j", "Different j", "Different j", "Different j", "Different j", "Different j"}},
 	{name: "JSON with holes that updates left", make: []string{"CREATE TABLE t (id INT PRIMARY KEY, j JSON)", `INSERT INTO t VALUES (1, JSON_OBJECT('a', REPEAT('x', 1000), 'b', 1))`, "UPDATE t SET j = JSON_SET(j, '$.a', 'y')"},
 		drift: []string{`UPDATE t SET j = '{"a": "y", "b": 1}'`}},
-	{name: "numbers of JSON that are the same number", make: []string{"CREATE TABLE t (id INT PRIMARY KEY, j JSON)", `INSERT INTO t VALUES (1, JSON_OBJECT('a', 5))`},
-		drift: []string{"UPDATE t SET j = JSON_OBJECT('a', CAST(5 AS UNSIGNED))"}},
+	{name: "numbers of JSON that are the same number", make: []string{"CREATE TABLE t (id INT PRIMARY KEY, j JSON, `n` JSON, `v` JSON NOT NULL)", `INSERT INTO t VALUES
+			(1, JSON_OBJECT('a', 5), '[]', '7'), (2, JSON_ARRAY(1, JSON_ARRAY(5)), NULL, '[]'), (3, JSON_OBJECT('a', 0.1234567e0), '5', '0'),
+			(4, JSON_OBJECT('a', 5, 'b', CAST(5 AS UNSIGNED)), '{"a": [{"b": 1}]}', '[1, 2]'), (5, NULL, NULL, JSON_OBJECT('a', TIME'1:00:00', 'b', '01:00:00.000000')),
+			(6, JSON_OBJECT('a', 5), JSON_ARRAY(CAST(5 AS UNSIGNED)), JSON_OBJECT('a', 1.5, 'b', DATE'2020-01-01', 'c', X'00', 'd', b'1'))`},
+		// An UPDATE to a number that is equal writes nothing.
+		drift: []string{"CREATE TEMPORARY TABLE kept LIKE t", "INSERT INTO kept SELECT * FROM t", "DELETE FROM t", `INSERT INTO t VALUES
+			(1, JSON_OBJECT('a', CAST(5 AS UNSIGNED)), '[]', CAST(CAST(7 AS UNSIGNED) AS JSON)), (2, JSON_ARRAY(1, JSON_ARRAY(CAST(5 AS UNSIGNED))), NULL, '[]'),
+			(3, JSON_OBJECT('a', 0.1234567), '5', '0'), (4, JSON_OBJECT('a', CAST(5 AS UNSIGNED), 'b', 5), JSON_OBJECT('a', JSON_ARRAY(JSON_OBJECT('b', CAST(1 AS UNSIGNED)))), '[1, 2]'),
+			(5, NULL, NULL, JSON_OBJECT('a', '01:00:00.000000', 'b', TIME'1:00:00'))`, "INSERT INTO t SELECT * FROM kept WHERE id = 6", "DROP TEMPORARY TABLE kept"},
+		want: []string{"Different j,v", "Different j", "Different j", "Different j,n", "Different v"}},
 	{name: "BIT", make: []string{"CREATE TABLE t (id INT PRIMARY KEY, a BIT(1), b BIT(64) NOT NULL)", "INSERT INTO t VALUES (1,b'1',b'1'),(2,NULL,18446744073709551615)"},
 		drift: []string{"UPDATE t SET a = b'0'", "UPDATE t SET b = 18446744073709551614 WHERE id = 2"}, want: []string{"Different a", "Different a,b"}},
 	{name: "shapes", make: []string{"CREATE TABLE t (id INT PRIMARY KEY, g GEOMETRY, p POINT NOT NULL SRID 0)", "INSERT INTO t VALUES (1,ST_GeomFromText('LINESTRING(0 0,1 1)'),POINT(1,1)),(2,ST_GeomFromText('POINT(1 1)',0),POINT(1,1))"},

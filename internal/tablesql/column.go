@@ -45,10 +45,21 @@ func (c Column) isHashed() bool { return c.isJSON() || c.Type == "vector" }
 
 func (c Column) isJSON() bool { return c.Type == "json" }
 
-// jsonSize is what a JSON value takes when it is written anew, whatever holes updates
-// have left in it; never NULL. Strings, dates, binary strings and, mostly, decimals and
-// doubles that have the same text differ by it.
-func (c Column) jsonSize() string { return "JSON_STORAGE_SIZE(JSON_ARRAY(" + Name(c.Name) + "))" }
+// plainKinds are those values of JSON whose kind follows from their text: what is quoted is
+// a STRING, digits alone are an INTEGER, others a DOUBLE, unless jsonKinds says otherwise.
+const plainKinds = "'STRING','INTEGER','DOUBLE','OBJECT','ARRAY','BOOLEAN','NULL'"
+
+// jsonKinds are expressions that, beside its text, tell a JSON value from all others: the
+// kind of the value itself, and a hash of the kinds of the members of objects and of the
+// elements of arrays in it, at any depth, by their place. What the kinds are is in plainKinds.
+func (c Column) jsonKinds() []string {
+	name := Name(c.Name)
+	within := func(path string) string {
+		return "(SELECT HEX(BIT_XOR(UNHEX(SHA2(CONCAT_WS('#',n,JSON_TYPE(v)),224)))) FROM JSON_TABLE(" + name + ",_utf8mb4'" + path +
+			"' COLUMNS (n FOR ORDINALITY, v JSON PATH _utf8mb4'$')) k WHERE JSON_TYPE(v) NOT IN (" + plainKinds + "))"
+	}
+	return []string{"JSON_TYPE(" + name + ")", within("$**.*"), within("$**[*]")}
+}
 
 // isBytes: its text may hold any byte, so that it needs its length beside it.
 func (c Column) isBytes() bool {
@@ -138,7 +149,7 @@ func (c Column) Exact() string {
 	name := Name(c.Name)
 	switch {
 	case c.isJSON():
-		return "CONCAT(SHA2(" + name + ", 256), '#', " + c.jsonSize() + ")"
+		return "CONCAT(SHA2(" + name + ", 256), '#', " + strings.Join(c.jsonKinds(), ", '#', ") + ")"
 	case c.isBytes():
 		return "SHA2(" + name + ", 256)"
 	}

@@ -60,7 +60,7 @@ func (t *Table) rowText() (string, error) {
 		case c.isHashed():
 			first = append(first, orNull("SHA2("+name+",224)"))
 			if c.isJSON() {
-				first = append(first, c.jsonSize())
+				first = append(first, c.jsonKinds()...)
 			}
 		case !c.isBytes():
 			first = append(first, orNull(c.Source()))
