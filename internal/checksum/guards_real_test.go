@@ -40,7 +40,7 @@ func testAnAlterWaitsForNoSnapshot(w *world) {
 			options.Now, options.MaxSnapshotAge = steps(2*time.Second), time.Hour // every chunk is saved
 			var once sync.Once
 			options.Save = func(state State) { // the only lane waits until it returns
-				if len(state.Current) > 0 && state.Current[0].Partial.Chunks == 1 {
+				if chunksOfLarge(state) == 1 {
 					once.Do(func() { w.alterInTime(one.alter) })
 				}
 			}
@@ -337,7 +337,7 @@ func testALongHistoryIsNotKeptByUs(w *world) {
 	waited := false
 	options.Save = func(state State) { // the only lane waits until it returns
 		waited = waited || strings.Contains(state.Waiting, "history")
-		if len(state.Current) > 0 && state.Current[0].Partial.Chunks == 1 {
+		if chunksOfLarge(state) == 1 {
 			once.Do(func() {
 				w.exec("CREATE PROCEDURE l.age() BEGIN DECLARE i INT DEFAULT 0; WHILE i < 5000 DO UPDATE l.small SET id = -id; SET i = i + 1; END WHILE; END", "CALL l.age()")
 				mysqldtest.Await(w, "the history is long", func() bool { return seenHistory(w) > limit })

@@ -48,6 +48,8 @@ func TestOnAPair(t *testing.T) {
 		{"snapshots are renewed", testSnapshotsAreRenewed},
 		{"no lock is held longer", testNoLockIsHeldLonger},
 		{"an alter waits for no snapshot", testAnAlterWaitsForNoSnapshot},
+		{"a table that is locked is waited for", testATableThatIsLockedIsWaitedFor},
+		{"a lane that meets an alter ends no other", testALaneThatMeetsAnAlterEndsNoOther},
 		{"a lost lock aligns nothing", testALostLockAlignsNothing},
 		{"snapshots show what the position says", testSnapshotsShowWhatThePositionSays},
 		{"a passive that is late aligns nothing", testAPassiveThatIsLateAlignsNothing},

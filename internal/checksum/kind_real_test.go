@@ -28,6 +28,16 @@ func (w *world) makeLarge() {
 	w.plant("UPDATE l.t SET n = 0 WHERE id IN (1, 25000, 45000)")
 }
 
+// chunksOfLarge is how many chunks of the large table are compared so far.
+func chunksOfLarge(state State) int {
+	for _, one := range state.Current {
+		if one.Partial.Table.Name == "t" {
+			return one.Partial.Chunks
+		}
+	}
+	return 0
+}
+
 func (w *world) largeOptions() Options {
 	options := w.options()
 	options.Include, options.SkipSchemaDrift, options.Parallelism = []string{"l"}, true, 1
@@ -47,7 +57,7 @@ func testARunIsResumedWhereItWas(w *world) {
 		if ctx.Err() == nil {
 			last = state
 		}
-		if len(state.Current) > 0 && state.Current[0].Partial.Chunks == 2 {
+		if chunksOfLarge(state) == 2 {
 			cancel()
 		}
 	}
@@ -99,17 +109,39 @@ func (w *world) noSessions() {
 	}
 }
 
+// testSnapshotsAreRenewed: what is written to a later chunk is seen by new snapshots only.
 func testSnapshotsAreRenewed(w *world) {
-	t := w.T
 	w.makeLarge()
-	for _, attempts := range []int{DefaultLockAttempts, -1} {
-		options := w.largeOptions()
-		options.LockAttempts = attempts
-		options.Now, options.MaxSnapshotAge = steps(400*time.Millisecond), time.Second
-		table := w.compare(options).table("l.t")
-		if table.State != Different || table.Changed != 3 || table.Rows != 45_000 || table.Restarts != 0 {
-			t.Errorf("with %d attempts: %+v", attempts, table)
-		}
+	for _, one := range []struct {
+		name     string
+		attempts int
+		age      time.Duration
+		changed  int64
+	}{
+		{"kept while they are young", DefaultLockAttempts, time.Hour, 3},
+		{"renewed under the table lock", DefaultLockAttempts, time.Second, 2},
+		{"renewed without it", -1, time.Second, 2},
+	} {
+		w.Run(one.name, func(t *testing.T) {
+			w := w.on(t)
+			w.plant("UPDATE l.t SET n = 0 WHERE id = 45000")
+			options := w.largeOptions()
+			options.LockAttempts = one.attempts
+			options.Now, options.MaxSnapshotAge = steps(400*time.Millisecond), one.age
+			var once sync.Once
+			options.Save = func(state State) { // the only lane waits until it returns
+				if chunksOfLarge(state) == 1 {
+					once.Do(func() {
+						w.exec("UPDATE l.t SET n = n + 1 WHERE id = 45000")
+						w.sync()
+					})
+				}
+			}
+			table := w.compare(options).table("l.t")
+			if table.State != Different || table.Changed != one.changed || table.Rows != 45_000 || table.Restarts != 0 {
+				t.Errorf("want %d rows: %+v", one.changed, table)
+			}
+		})
 	}
 }
 

@@ -280,6 +280,7 @@ func (t *tableRun) complete(number int, done chunk) {
 
 func (t *tableRun) merge(one chunk) {
 	r := &t.report
+	t.blocked = 0
 	r.Chunks++
 	r.Rows += one.rows
 	r.Missing += one.found.missing

@@ -18,6 +18,9 @@ const (
 	maxRestarts = 10
 	// restartPause lets an ALTER reach the passive.
 	restartPause = 200 * time.Millisecond
+	// maxBlocked bounds how often in a row somebody's lock may keep a statement of ours
+	// waiting for as long as it waits; between two times pauses grow from lockPause.
+	maxBlocked = 7
 )
 
 // skipError ends one table without a verdict.
@@ -59,6 +62,8 @@ type tableRun struct {
 	last      int64
 	sparse    atomic.Bool
 	exhausted bool
+	// blocked counts passes in a row that a lock of somebody else ended.
+	blocked int
 	// renew is set when the snapshots are too old for another chunk.
 	renew bool
 	// unverified counts rows that seemed to differ and could not be read under a lock.
@@ -113,6 +118,15 @@ func (t *tableRun) compareTable(ctx context.Context) (err error) {
 			if err := sleep(ctx, restartPause); err != nil {
 				return err
 			}
+		case errors.Is(err, tablesql.ErrLockWait):
+			if t.blocked++; t.blocked >= maxBlocked {
+				return t.finish(skip("somebody's lock kept it from being read %d times: %v", maxBlocked, err))
+			}
+			t.Log.Info("table is locked", "table", t.size.String(), "reason", err.Error())
+			t.rewind()
+			if err := sleep(ctx, lockPause<<t.blocked); err != nil {
+				return err
+			}
 		default:
 			return fmt.Errorf("table %s: %w", t.size.TableName, err)
 		}
@@ -137,9 +151,17 @@ func (t *tableRun) pass(ctx context.Context) error {
 	if t.table.Key == nil {
 		return t.compareKeyless(ctx)
 	}
-	group, ctx := errgroup.WithContext(ctx)
+	// What ends one lane lets the others finish their chunks: ending a statement costs its
+	// session, which the next pass needs.
+	var group errgroup.Group
 	for _, l := range t.lanes {
-		group.Go(func() error { return t.scan(ctx, l) })
+		group.Go(func() error {
+			err := t.scan(ctx, l)
+			if err != nil {
+				t.giveUpSnapshots()
+			}
+			return err
+		})
 	}
 	return group.Wait()
 }
@@ -213,6 +235,12 @@ func (t *tableRun) restart() {
 	t.table, t.definition = nil, ""
 	t.after, t.cursor, t.ready = nil, nil, nil
 	t.handed, t.merged, t.exhausted, t.unverified = 0, 0, false, 0
+}
+
+// rewind goes back to the last chunk that is in the report, in the same definition.
+func (t *tableRun) rewind() {
+	t.cursor, t.ready = t.after, nil
+	t.handed, t.merged, t.exhausted = 0, 0, false
 }
 
 // finish notes the verdict; reason is nil when the table was compared to its

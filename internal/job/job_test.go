@@ -5,18 +5,24 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/checksum"
 	"github.com/dbpair/dbpair/internal/jobapi"
+	"github.com/dbpair/dbpair/internal/mysqldtest"
+	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/repair"
 )
 
@@ -135,6 +141,49 @@ func TestAJobThatCannotBeDoneSaysSoAndIsNotTriedAgain(t *testing.T) {
 	}
 	if m := read(); m.Data[jobapi.KeyResult] != "" || !strings.Contains(m.Data[jobapi.KeyProgress], "certificate") {
 		t.Errorf("it is not told: %v", m.Data)
+	}
+}
+
+// What the operator writes into a request (TestTheRequestHoldsAllOfTheSpec in controllers
+// writes this very text) is what the comparison is run with.
+func TestARequestIsRunAsItIsWritten(t *testing.T) {
+	text, err := os.ReadFile("../jobapi/testdata/request.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := mysqldtest.WriteCerts(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, agentapi.PasswordFileChecksum), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var request jobapi.Request
+	if err := json.Unmarshal(text, &request); err != nil {
+		t.Fatal(err)
+	}
+	b, _ := stage(t, request)
+	found, err := b.read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Dirs: Dirs{TLS: dir, Passwords: dir}}.withDefaults()
+	w := &work{Options: o, request: found.request, members: members{request: found.request, dir: o.Dirs, port: o.AdminPort, agent: o.AgentPort}}
+	got, err := w.options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := checksum.Options{
+		Primary:     checksum.Endpoint{Member: "shop-0", Addr: "shop-0.shop-pods.ns.svc:33062", User: mysqlops.UserChecksum},
+		Passive:     checksum.Endpoint{Member: "shop-1", Addr: "shop-1.shop-pods.ns.svc:33062", User: mysqlops.UserChecksum},
+		Include:     []string{"app.*", "web"},
+		Exclude:     []string{"*.*_log"},
+		Parallelism: 3,
+		MaxLockTime: 120 * time.Millisecond,
+		Throttle:    checksum.Throttle{MaxLag: 7 * time.Second, BusyShare: 25},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(checksum.Options{}, "Save", "Now", "Log"), cmpopts.IgnoreFields(checksum.Endpoint{}, "Password", "TLS")); diff != "" {
+		t.Errorf("the comparison (-want +got):\n%s", diff)
 	}
 }
 

@@ -291,6 +291,16 @@ func (s *killScene) finish(attempt int32) {
 	}
 }
 
+// awaitChunks returns the state once the Job has written down that some chunks are compared.
+func (s *killScene) awaitChunks() (state checksum.State) {
+	s.Helper()
+	mysqldtest.Await(s, "some chunks are compared and written down", func() (found bool) {
+		state, found = s.store.state()
+		return found && len(state.Current) == 1 && state.Current[0].Partial.Chunks >= 4
+	})
+	return state
+}
+
 // A process that is killed writes nothing more. What it had compared by the position that
 // it wrote last is not read again by the next one: mysqld counts.
 func TestAKilledJobGoesOnWhereItWas(t *testing.T) {
@@ -298,18 +308,13 @@ func TestAKilledJobGoesOnWhereItWas(t *testing.T) {
 	s.store.begin(t, s.request(), nil)
 	s.way.delay.Store(int64(50 * time.Millisecond))
 	cmd := s.start()
-	var before checksum.State
-	mysqldtest.Await(t, "some chunks are compared and written down", func() bool {
-		state, found := s.store.state()
-		before = state
-		return found && len(state.Current) == 1 && state.Current[0].Partial.Chunks >= 4
-	})
+	s.awaitChunks()
 	s.way.delay.Store(int64(2 * time.Second)) // it must not come much further
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	before, _ = s.store.state() // it may have come further
+	before, _ := s.store.state() // it may have come further
 	position := before.Current[0]
 	if len(position.After) != 1 || position.Partial.DifferingRows() != 1 || position.Partial.Rows > killedRows-2*checksum.DefaultChunkRows {
 		t.Fatalf("killed at %+v: want to be in the middle, with the first row found", position)
@@ -352,5 +357,50 @@ func TestAKilledJobGoesOnWhereItWas(t *testing.T) {
 	s.finish(1)
 	if rows := s.read(s.onB); rows < killedRows {
 		t.Errorf("with the position of another server the passive has read %d rows, want %d and more", rows, killedRows)
+	}
+}
+
+// Sessions that a member ends take their snapshots with them. The same process goes on in
+// new ones, at the position that it knows.
+func TestAJobWhoseSessionsAreEndedGoesOn(t *testing.T) {
+	s := newKillScene(t)
+	s.store.begin(t, s.request(), nil)
+	s.way.delay.Store(int64(50 * time.Millisecond))
+	cmd := s.start()
+	after := s.awaitChunks().Current[0].Partial.Rows
+	for _, db := range []*sql.DB{s.onA, s.onB} {
+		s.endSessions(db)
+	}
+	s.forget() // the process waits before it logs in again
+	s.way.delay.Store(0)
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("the Job's process: %v", err)
+	}
+	result, progress := s.store.result()
+	if result.Outcome != jobapi.Done || result.Rows != killedRows || result.DifferingRows != 1 || progress.Attempt != 1 {
+		t.Errorf("result %+v, progress %+v; want %d rows, one of them different, one attempt", result, progress, killedRows)
+	}
+	if rows := s.read(s.onB); rows == 0 || rows > killedRows-after+100 {
+		t.Errorf("the passive has read %d rows since, at most %d were left", rows, killedRows-after)
+	}
+}
+
+func (s *killScene) endSessions(db *sql.DB) {
+	s.Helper()
+	rows, err := db.Query("SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE PROCESSLIST_USER = ?", mysqlops.UserChecksum)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer rows.Close()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			s.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		_, _ = db.Exec(fmt.Sprintf("KILL %d", id)) // it may have gone
 	}
 }
