@@ -286,9 +286,30 @@ func (s *scene) awaitPhase(p *harness.Pair, op *v1alpha1.DatabasePairOperation, 
 	}))
 }
 
+// lockLarge locks the table that is compared, so that a comparison is not over before it is
+// disturbed, however quick it is. The lock ends by itself after some minutes.
+func (s *scene) lockLarge(p *harness.Pair) (release func()) {
+	s.Helper()
+	primary := s.primary(p)
+	go func() {
+		_, _ = p.SQL(context.WithoutCancel(s.ctx), primary, "LOCK TABLES app.large WRITE; SELECT SLEEP(240); UNLOCK TABLES")
+	}()
+	var id string
+	s.must(harness.Eventually(s.ctx, 20*time.Second, "the lock of app.large", func(ctx context.Context) error {
+		out, err := p.SQL(ctx, primary, "SELECT MIN(ID) FROM information_schema.processlist WHERE info LIKE 'SELECT SLEEP(240)%'")
+		if id = strings.TrimSpace(out); err == nil && id == "NULL" {
+			err = harness.NotYet("nobody holds it")
+		}
+		return err
+	}))
+	return func() { _, _ = p.SQL(s.ctx, primary, "KILL "+id) } // a failover may have ended it
+}
+
 func killJob(s *scene, p *harness.Pair) {
+	release := s.lockLarge(p)
 	op, pod := s.startJob(p)
 	s.must(p.Delete(s.ctx, pod, client.GracePeriodSeconds(0)))
+	release()
 	s.awaitPhase(p, op, v1alpha1.OperationSucceeded)
 	if op.Status.Result == nil || op.Status.Result.Rows != 200000 || op.Status.Result.DifferingRows != 0 {
 		s.Errorf("result %+v", op.Status.Result)
@@ -298,12 +319,14 @@ func killJob(s *scene, p *harness.Pair) {
 
 func overtakeJob(s *scene, p *harness.Pair) {
 	before := s.primary(p)
+	release := s.lockLarge(p)
 	op, pod := s.startJob(p)
 	object, err := p.Object(s.ctx)
 	s.must(err)
 	if out, err := cluster.Plugin(s.ctx, s.namespace, "failover", "shop", "--confirm", fmt.Sprintf("shop/%d", object.Status.Epoch)); err != nil {
 		s.Fatalf("%v: %s", err, out)
 	}
+	release()
 	s.must(harness.Eventually(s.ctx, readyWithin, "the other member is the primary", func(ctx context.Context) error {
 		now, err := p.Primary(ctx)
 		if err == nil && now == before {
