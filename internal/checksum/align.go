@@ -57,7 +57,7 @@ func (l lane) end(ctx context.Context, err error) {
 // of a moment.
 func (t *tableRun) align(ctx context.Context) error {
 	for attempt := range t.LockAttempts {
-		if err := t.catchUp(ctx); err != nil {
+		if err := t.catchUp(ctx, t.desk.pairOf); err != nil {
 			return err
 		}
 		held, err := t.alignLocked(ctx)
@@ -84,18 +84,18 @@ func (t *tableRun) align(ctx context.Context) error {
 
 // catchUp waits until the passive has what the primary has now. While it makes
 // progress there is no limit: the run gives way.
-func (t *tableRun) catchUp(ctx context.Context) error {
-	set, err := t.desk.primary.Executed(ctx)
+func (r *run) catchUp(ctx context.Context, on pairOf[*tablesql.Session]) error {
+	set, err := on.primary.Executed(ctx)
 	if err != nil {
 		return err
 	}
 	for waited := time.Duration(0); waited < catchUpLimit; waited += catchUpStep {
-		there, err := t.desk.passive.AwaitExecuted(ctx, set, catchUpStep)
+		there, err := on.passive.AwaitExecuted(ctx, set, catchUpStep)
 		if err != nil || there {
 			return err
 		}
-		t.book.waiting("passive lags behind")
-		if err := t.checkRoles(ctx); err != nil {
+		r.book.waiting("passive lags behind")
+		if err := r.checkRoles(ctx); err != nil {
 			return err
 		}
 	}
@@ -157,7 +157,7 @@ func (r *run) kill(id int64) {
 // it has executed what the primary had after its own were taken.
 func (t *tableRun) alignFree(ctx context.Context) error {
 	for {
-		if err := t.catchUp(ctx); err != nil {
+		if err := t.catchUp(ctx, t.desk.pairOf); err != nil {
 			return err
 		}
 		err := t.takeSnapshots(ctx, t.desk.primary, catchUpStep, false)

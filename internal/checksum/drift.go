@@ -77,11 +77,7 @@ func (r *run) compareSchemas(ctx context.Context) error {
 		if err := sleep(ctx, driftPause); err != nil {
 			return err
 		}
-		set, err := r.control.primary.Executed(ctx)
-		if err != nil {
-			return err
-		}
-		if _, err := r.control.passive.AwaitExecuted(ctx, set, catchUpStep); err != nil {
+		if err := r.catchUp(ctx, r.control); err != nil {
 			return err
 		}
 		again, err := r.driftNow(ctx)

@@ -50,6 +50,7 @@ func TestOnAPair(t *testing.T) {
 		{"an alter waits for no snapshot", testAnAlterWaitsForNoSnapshot},
 		{"a table that is locked is waited for", testATableThatIsLockedIsWaitedFor},
 		{"a lane that meets an alter ends no other", testALaneThatMeetsAnAlterEndsNoOther},
+		{"what is still to be applied is no drift", testWhatIsStillToBeAppliedIsNoDrift},
 		{"a lost lock aligns nothing", testALostLockAlignsNothing},
 		{"snapshots show what the position says", testSnapshotsShowWhatThePositionSays},
 		{"a passive that is late aligns nothing", testAPassiveThatIsLateAlignsNothing},

@@ -89,3 +89,26 @@ func testALaneThatMeetsAnAlterEndsNoOther(w *world) {
 		}
 	}
 }
+
+// testWhatIsStillToBeAppliedIsNoDrift: definitions have no snapshots, so that the passive has
+// to be waited for, for as long as it is late.
+func testWhatIsStillToBeAppliedIsNoDrift(w *world) {
+	w.makeLarge()
+	w.Cleanup(func() {
+		if _, err := w.onA.Exec("DROP USER IF EXISTS late"); err != nil {
+			w.Error(err)
+		}
+	})
+	w.sync()
+	unblock := w.blockApplier()
+	defer unblock()
+	w.exec("UPDATE l.t SET n = n + 1 WHERE id = 9", "CREATE USER late", "CREATE TABLE l.late (id INT PRIMARY KEY)")
+	time.AfterFunc(2*catchUpStep+3*time.Second, unblock)
+	options := w.largeOptions()
+	options.SkipSchemaDrift = false
+	for _, one := range w.compare(options).SchemaDrift {
+		if one.Name == "l.late" || one.Name == "late@%" {
+			w.Errorf("what the passive had not applied yet is called drift: %+v", one)
+		}
+	}
+}

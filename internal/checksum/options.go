@@ -27,6 +27,7 @@ const (
 	MinChunkRows          = 10_000
 	DefaultMaxKeylessRows = 200_000
 	DefaultMaxRowsKept    = 1000
+	DefaultBusyShare      = 10 // percent
 )
 
 // Options of a run. Zero fields take the defaults above.
@@ -119,7 +120,7 @@ func (o Options) withDefaults() Options {
 	setInt(&o.ChunkRows, DefaultChunkRows)
 	setInt(&o.MaxRowsKept, DefaultMaxRowsKept)
 	setInt(&o.Throttle.ActiveClients, 1)
-	setInt(&o.Throttle.BusyShare, 10)
+	setInt(&o.Throttle.BusyShare, DefaultBusyShare)
 	setDuration(&o.MaxLockTime, DefaultMaxLockTime)
 	setDuration(&o.MaxSnapshotAge, DefaultMaxSnapshotAge)
 	setDuration(&o.Throttle.MaxLag, DefaultMaxLag)

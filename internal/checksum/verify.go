@@ -24,6 +24,11 @@ func (n narrowing) verify(ctx context.Context, batch []candidate) error {
 		n.t.noteLock(held)
 		switch {
 		case err == nil:
+			if len(differing) > 0 { // between members that changed roles any row may differ
+				if err := n.t.checkRoles(ctx); err != nil {
+					return err
+				}
+			}
 			n.take(differing)
 			return nil
 		case errors.Is(err, tablesql.ErrTableChanged) || ctx.Err() != nil:

@@ -196,7 +196,8 @@ func (b *bench) idle() {
 
 func (b *bench) options() checksum.Options {
 	return checksum.Options{
-		Primary: b.endpoint(b.members.A, "shop-0"), Passive: b.endpoint(b.members.B, "shop-1"),
+		Throttle: checksum.Throttle{BusyShare: number(b.T, "BENCH_BUSY_SHARE", checksum.DefaultBusyShare)},
+		Primary:  b.endpoint(b.members.A, "shop-0"), Passive: b.endpoint(b.members.B, "shop-1"),
 		Include: []string{"bench.narrow", "bench.wide"}, SkipSchemaDrift: true,
 	}
 }
