@@ -75,11 +75,7 @@ func run(m *testing.M) int {
 		}
 		return m.Run()
 	}
-	server := &envtest.Environment{
-		CRDDirectoryPaths: []string{"../config/crd/bases"}, ErrorIfCRDPathMissing: true,
-		ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute,
-	}
-	conf, err := server.Start()
+	server, conf, err := startServer()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "start the API server:", err)
 		return 1
@@ -92,6 +88,23 @@ func run(m *testing.M) int {
 		return 1
 	}
 	return m.Run()
+}
+
+// startServer starts the API server, on other ports where somebody took one of those that
+// were free a moment before.
+func startServer() (server *envtest.Environment, conf *rest.Config, err error) {
+	const attempts = 3
+	for range attempts {
+		server = &envtest.Environment{
+			CRDDirectoryPaths: []string{"../config/crd/bases"}, ErrorIfCRDPathMissing: true,
+			ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute,
+		}
+		if conf, err = server.Start(); err == nil {
+			break
+		}
+		_ = server.Stop()
+	}
+	return server, conf, err
 }
 
 func newWorld(ctx context.Context, conf *rest.Config) (*world, error) {
