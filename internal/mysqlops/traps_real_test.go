@@ -141,6 +141,7 @@ func TestTrapSourceSideOnAPassiveStallsItsApplier(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pair.B.AwaitStatus("trap: the applier waits", func(s mysqlops.Status) bool { return s.SemiSync.WaitSessions > 0 })
 	if err := pair.B.Ops.WaitApplied(ctx, a.Executed, 2*time.Second); !errors.Is(err, mysqlops.ErrDeadline) {
 		t.Errorf("trap: applied with %v, it used to stall", err)
 	}

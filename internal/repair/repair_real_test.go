@@ -169,7 +169,7 @@ func (w *world) options(table checksum.TableName) (Options, *leniency, string) {
 	lenient := &leniency{w: w}
 	return Options{
 		Primary: w.endpoint(w.a, "shop-0", reader), Passive: w.endpoint(w.b, "shop-1", reader), Writer: w.endpoint(w.a, "shop-0", writer),
-		Table: table, Leniency: lenient, Saver: file, Throttle: checksum.Throttle{ActiveClients: -1},
+		Table: table, Leniency: lenient, Saver: file, Throttle: checksum.Throttle{ActiveClients: -1}, MaxLockTime: 5 * time.Second,
 		Log: testr.New(w.T),
 	}, lenient, path
 }
