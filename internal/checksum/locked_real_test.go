@@ -58,7 +58,7 @@ func testATableThatIsLockedIsWaitedFor(w *world) {
 			}
 			report := w.compare(options)
 			got := report.table("l.t")
-			if got.State != one.want.State || got.Rows != one.want.Rows || got.Chunks != one.want.Chunks || got.Changed != one.want.Changed || int(got.Changed) != len(got.Differing) {
+			if got.State != one.want.State || got.Rows != one.want.Rows || got.Chunks < one.want.Chunks || got.Changed != one.want.Changed || int(got.Changed) != len(got.Differing) {
 				t.Errorf("want %+v: %+v", one.want, got)
 			}
 			if small := report.table("l.small"); small.State != Consistent {

@@ -368,10 +368,11 @@ func TestAJobWhoseSessionsAreEndedGoesOn(t *testing.T) {
 	s.way.delay.Store(int64(50 * time.Millisecond))
 	cmd := s.start()
 	after := s.awaitChunks().Current[0].Partial.Rows
+	s.way.delay.Store(int64(5 * time.Second)) // to log in again takes longer than to forget
 	for _, db := range []*sql.DB{s.onA, s.onB} {
 		s.endSessions(db)
 	}
-	s.forget() // the process waits before it logs in again
+	s.forget()
 	s.way.delay.Store(0)
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("the Job's process: %v", err)
