@@ -227,10 +227,11 @@ func (b *book) saveNow(always bool) {
 
 // finish returns the report. Tables that were not compared to their end are
 // not in it.
-func (b *book) finish(complete bool, throttled time.Duration) Report {
+func (b *book) finish(complete bool, throttled, shut time.Duration) Report {
 	b.mu.Lock()
 	report := &b.state.Report
 	report.Throttled += throttled
+	report.Shut += shut
 	if complete {
 		report.Finished = b.now()
 	}

@@ -51,7 +51,7 @@ type gate struct {
 	history bool // it is too long
 	changed chan struct{}
 	since   time.Time
-	slowed  time.Duration
+	spent   [shut + 1]time.Duration // at each level, but for the present one
 }
 
 func newGate(throttle Throttle, now func() time.Time) *gate {
@@ -123,8 +123,8 @@ func (g *gate) set(found pairOf[tablesql.Pressure]) {
 	g.history = g.MaxHistory > 0 && history > g.MaxHistory
 	if next != g.level || had != g.history {
 		now := g.now()
-		if g.level > free {
-			g.slowed += now.Sub(g.since)
+		if !g.since.IsZero() {
+			g.spent[g.level] += now.Sub(g.since)
 		}
 		g.level, g.since = next, now
 		close(g.changed)
@@ -226,15 +226,14 @@ func (g *gate) pause(ctx context.Context, took time.Duration) {
 	}
 }
 
-// throttled is the time that the gate was busy or shut.
-func (g *gate) throttled() time.Duration {
+// throttled is the time that the gate was busy or shut, and how much of it it was shut.
+func (g *gate) throttled() (all, nothing time.Duration) {
 	if g == nil {
-		return 0
+		return 0, 0
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.level > free {
-		return g.slowed + g.now().Sub(g.since)
-	}
-	return g.slowed
+	spent := g.spent
+	spent[g.level] += g.now().Sub(g.since)
+	return spent[busy] + spent[shut], spent[shut]
 }

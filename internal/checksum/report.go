@@ -93,8 +93,10 @@ type Report struct {
 	SchemaDriftCount int           `json:"schemaDriftCount"`
 	// RowsNotKept is how many differing rows are counted and not listed.
 	RowsNotKept int64 `json:"rowsNotKept,omitempty"`
-	// Throttled is the time spent giving way.
+	// Throttled is the time spent giving way: to clients, and, in Shut of it, to a passive
+	// that lags or to a long history, when nothing is read.
 	Throttled time.Duration `json:"throttled"`
+	Shut      time.Duration `json:"shut"`
 	// Resumed counts the runs before this one that it continues.
 	Resumed int `json:"resumed,omitempty"`
 }

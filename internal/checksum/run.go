@@ -40,7 +40,8 @@ func Run(ctx context.Context, options Options) (Report, error) {
 		defer r.disconnect()
 		err = r.compare(ctx)
 	}
-	report := r.book.finish(err == nil, r.gate.throttled())
+	throttled, shut := r.gate.throttled()
+	report := r.book.finish(err == nil, throttled, shut)
 	if err != nil {
 		return report, fmt.Errorf("checksum: %w", r.meaning(ctx, err))
 	}

@@ -211,8 +211,11 @@ func (b *bench) compare(ctx context.Context, options checksum.Options) error {
 		return fmt.Errorf("not consistent: %+v", report.Tables)
 	}
 	for _, one := range report.Tables {
-		fmt.Printf("<!-- %s: %d rows, %.1f s, %.0f rows/s, longest lock %s, under the table lock: %t, throttled %s -->\n",
-			one.Table, one.Rows, one.Seconds, float64(one.Rows)/one.Seconds, one.LongestLock.Round(100*time.Microsecond), one.Aligned, report.Throttled.Round(time.Second))
+		fmt.Printf("<!-- %s: %d rows, %.1f s, %.0f rows/s, longest lock %s, under the table lock: %t -->\n",
+			one.Table, one.Rows, one.Seconds, float64(one.Rows)/one.Seconds, one.LongestLock.Round(100*time.Microsecond), one.Aligned)
+	}
+	if report.Throttled > 0 {
+		fmt.Printf("<!-- gave way for %s, %s of it to a passive that lags -->\n", report.Throttled.Round(time.Second), report.Shut.Round(time.Second))
 	}
 	return nil
 }
