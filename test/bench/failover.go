@@ -217,9 +217,13 @@ func (b *bench) printTimeline(ctx context.Context, pair *harness.Pair) error {
 	last := slices.MaxFunc(operations, func(a, b v1alpha1.DatabasePairOperation) int {
 		return a.Status.StartTime.Compare(b.Status.StartTime.Time)
 	})
-	fmt.Printf("\nThe last failover (proof %s), from its start:\n\n| step | after |\n| --- | --- |\n", last.Status.Proof)
+	fmt.Printf("\nThe last failover (proof %s), from its start:\n\n| step | after | took |\n| --- | --- | --- |\n", last.Status.Proof)
 	for _, e := range last.Status.Timeline {
-		fmt.Printf("| %s | %s |\n", e.Step, e.Time.Sub(last.Status.StartTime.Time).Round(time.Millisecond))
+		took := time.Duration(0)
+		if e.Took != nil {
+			took = e.Took.Round(time.Millisecond)
+		}
+		fmt.Printf("| %s | %s | %s |\n", e.Step, e.Time.Sub(last.Status.StartTime.Time).Round(time.Millisecond), took)
 	}
 	fmt.Println()
 	return nil
