@@ -24,7 +24,7 @@ import (
 // checksumRuns is how often tests under writes are tried: what they find is a matter of moments.
 const checksumRuns = "60"
 
-var seeds = flag.Int("seeds", 8000, "how many seeds each bug of the simulator gets")
+var seeds = flag.Int("seeds", 20000, "how many seeds each bug of the simulator gets")
 
 func main() {
 	flag.Parse()
