@@ -27,7 +27,7 @@ const idleWindow = time.Minute
 
 // answered counts requests of everybody, by verb and resource. What the cluster's own
 // components ask is there without a pair too, and is taken off.
-var answered = regexp.MustCompile(`^apiserver_request_total\{.*resource="([^"]+)".*verb="([^"]+)"\} (\S+)$`)
+var answered = regexp.MustCompile(`^apiserver_request_total\{.*,resource="([^"]+)".*,verb="([^"]+)".*\} (\S+)$`)
 
 // noticeable is the least difference that one window of the cluster's own ups and downs
 // lets tell, in requests per second.
