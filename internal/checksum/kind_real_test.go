@@ -162,7 +162,7 @@ func testRolesAreChecked(w *world) {
 		var once sync.Once
 		options.Save = func(state State) {
 			if len(state.Current) > 0 {
-				once.Do(func() { w.killAll() })
+				once.Do(func() { mysqldtest.EndSessions(w, w.onA, checksumUser) })
 			}
 		}
 		if _, err := Run(t.Context(), options); !errors.Is(err, ErrSessionLost) && !errors.Is(err, ErrRolesChanged) {
@@ -193,26 +193,6 @@ func testRolesAreChecked(w *world) {
 			t.Errorf("%v", err)
 		}
 	})
-}
-
-func (w *world) killAll() {
-	w.Helper()
-	rows, err := w.onA.Query("SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE PROCESSLIST_USER = ?", checksumUser)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer rows.Close()
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			w.Fatal(err)
-		}
-		ids = append(ids, id)
-	}
-	for _, id := range ids {
-		_, _ = w.onA.Exec(fmt.Sprintf("KILL %d", id)) // it may have gone
-	}
 }
 
 func testNoLockIsHeldLonger(w *world) {

@@ -370,7 +370,7 @@ func TestAJobWhoseSessionsAreEndedGoesOn(t *testing.T) {
 	after := s.awaitChunks().Current[0].Partial.Rows
 	s.way.delay.Store(int64(5 * time.Second)) // to log in again takes longer than to forget
 	for _, db := range []*sql.DB{s.onA, s.onB} {
-		s.endSessions(db)
+		mysqldtest.EndSessions(s, db, mysqlops.UserChecksum)
 	}
 	s.forget()
 	s.way.delay.Store(0)
@@ -383,25 +383,5 @@ func TestAJobWhoseSessionsAreEndedGoesOn(t *testing.T) {
 	}
 	if rows := s.read(s.onB); rows == 0 || rows > killedRows-after+100 {
 		t.Errorf("the passive has read %d rows since, at most %d were left", rows, killedRows-after)
-	}
-}
-
-func (s *killScene) endSessions(db *sql.DB) {
-	s.Helper()
-	rows, err := db.Query("SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE PROCESSLIST_USER = ?", mysqlops.UserChecksum)
-	if err != nil {
-		s.Fatal(err)
-	}
-	defer rows.Close()
-	var ids []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			s.Fatal(err)
-		}
-		ids = append(ids, id)
-	}
-	for _, id := range ids {
-		_, _ = db.Exec(fmt.Sprintf("KILL %d", id)) // it may have gone
 	}
 }

@@ -1,6 +1,8 @@
 package mysqldtest
 
 import (
+	"database/sql"
+	"fmt"
 	"testing"
 	"time"
 
@@ -80,5 +82,26 @@ func Await(tb testing.TB, what string, fine func() bool) {
 			tb.Fatalf("waited in vain: %s", what)
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// EndSessions ends all sessions of an account, as somebody who tidies up would.
+func EndSessions(tb testing.TB, db *sql.DB, user string) {
+	tb.Helper()
+	rows, err := db.Query("SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE PROCESSLIST_USER = ?", user)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer rows.Close()
+	var ids []int64
+	for rows.Next() {
+		var id int64
+		if err := rows.Scan(&id); err != nil {
+			tb.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	for _, id := range ids {
+		_, _ = db.Exec(fmt.Sprintf("KILL %d", id)) // it may have gone
 	}
 }
