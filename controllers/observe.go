@@ -76,29 +76,33 @@ func (r *PairReconciler) observeMembers(ctx context.Context, v *visit) ([2]failo
 		return out, fmt.Errorf("read StatefulSet %s: %w", v.name, err)
 	}
 	alive := map[pair.PodUID]bool{}
+	var claims []corev1.PersistentVolumeClaim
 	for i, o := range ordinals {
-		m, err := r.observeMember(ctx, v, o, &set)
-		if err != nil {
+		var claim corev1.PersistentVolumeClaim
+		err := r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Claim(o)}, &claim)
+		if err == nil {
+			claims = append(claims, claim)
+		} else if !apierrors.IsNotFound(err) {
+			return out, fmt.Errorf("read volume claim of %s: %w", o.Member(v.pair.Name), err)
+		}
+		if out[i], err = r.observeMember(ctx, v, o, &set, &claim); err != nil {
 			return out, err
 		}
-		out[i] = m
-		alive[m.Pod.UID] = true
+		alive[out[i].Pod.UID] = true
 	}
 	v.session.keepPods(alive)
+	v.unsettled = unsettledVolumes(v.pair, &set, claims)
 	return out, nil
 }
 
-func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ordinal, set *appsv1.StatefulSet) (failover.Member, error) {
+// observeMember looks at one member, whose claim has no name if there is none.
+func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ordinal, set *appsv1.StatefulSet, claim *corev1.PersistentVolumeClaim) (failover.Member, error) {
 	m := failover.Member{Name: o.Member(v.pair.Name)}
-	var claim corev1.PersistentVolumeClaim
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Claim(o)}, &claim)
-	if err == nil {
+	if claim.Name != "" {
 		m.MadeForPair = failover.Known(!claim.CreationTimestamp.Before(&v.pair.CreationTimestamp))
-	} else if !apierrors.IsNotFound(err) {
-		return m, fmt.Errorf("read volume claim of %s: %w", m.Name, err)
 	}
 	var pod corev1.Pod
-	err = r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: string(m.Name)}, &pod)
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: string(m.Name)}, &pod)
 	if apierrors.IsNotFound(err) {
 		m.Pod.Reading = failover.Missing
 		return m, nil
@@ -110,7 +114,7 @@ func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ord
 	v.pods[o] = pod.DeepCopy()
 	m.Pod = r.observePod(ctx, v, &pod)
 	m.Pod.Outdated = outdated(&pod, set)
-	m.Pod.Problem = podProblem(&pod, &claim)
+	m.Pod.Problem = podProblem(&pod, claim)
 	facts := r.Agents.facts(v.name, m.Name, m.Pod.UID)
 	m.Reach, m.State, m.HeardAt, m.SilentSince = facts.Reach, facts.State, facts.HeardAt, facts.SilentSince
 	if m.Pod.IP == "" {

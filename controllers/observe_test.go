@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -169,5 +170,42 @@ func TestConfirmationsAreReadExactly(t *testing.T) {
 		if got.Confirmed != want.Confirmed || got.ConfirmedPair != want.ConfirmedPair {
 			t.Errorf("%q is read as %s/%d", confirm, got.ConfirmedPair, got.Confirmed)
 		}
+	}
+}
+
+func TestVolumesThatDoNotFollowTheSpecYetAreNamed(t *testing.T) {
+	set := &appsv1.StatefulSet{}
+	set.UID = "now"
+	claim := func(name, owner string) corev1.PersistentVolumeClaim {
+		c := corev1.PersistentVolumeClaim{}
+		c.Name = name
+		if owner != "" {
+			c.OwnerReferences = []metav1.OwnerReference{{Kind: "StatefulSet", Name: "shop", UID: types.UID(owner)}}
+		}
+		return c
+	}
+	leaving := claim("data-shop-1", "")
+	leaving.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
+	for name, tc := range map[string]struct {
+		policy v1alpha1.RetentionAction
+		claims []corev1.PersistentVolumeClaim
+		want   string
+	}{
+		"kept, as asked":                     {v1alpha1.RetainVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", ""), claim("data-shop-1", "")}, ""},
+		"removed, as asked":                  {v1alpha1.DeleteVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", "now"), claim("data-shop-1", "now")}, ""},
+		"there are none":                     {v1alpha1.DeleteVolumes, nil, ""},
+		"one would still be kept":            {v1alpha1.DeleteVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", "now"), claim("data-shop-1", "")}, "data-shop-1 would still be kept"},
+		"owned by an earlier StatefulSet":    {v1alpha1.DeleteVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", "before")}, "data-shop-0 would still be kept"},
+		"both would still be removed":        {v1alpha1.RetainVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", "now"), claim("data-shop-1", "now")}, "data-shop-0, data-shop-1 would still be removed"},
+		"deleted by somebody: nothing to do": {v1alpha1.DeleteVolumes, []corev1.PersistentVolumeClaim{leaving}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &v1alpha1.DatabasePair{}
+			p.Spec.Storage.PersistentVolumeClaimRetentionPolicy.WhenDeleted = tc.policy
+			got := unsettledVolumes(p, set, tc.claims)
+			if (tc.want == "") != (got == "") || !strings.HasPrefix(got, tc.want) {
+				t.Errorf("unsettled = %q, want %q", got, tc.want)
+			}
+		})
 	}
 }

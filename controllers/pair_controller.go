@@ -76,6 +76,8 @@ type visit struct {
 	operations []v1alpha1.DatabasePairOperation
 	copies     map[string][]byte
 	material   material
+	// unsettled names the volumes whose end does not follow the spec yet.
+	unsettled string
 }
 
 // The times until the next look when nothing calls for one.
@@ -318,8 +320,11 @@ func quiet(err error) error {
 
 func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.Observation, plan failover.Plan, childErr error) error {
 	done := status.Reconciled{Done: childErr == nil && !v.pair.Spec.Paused}
-	if childErr != nil {
+	switch {
+	case childErr != nil:
 		done.Fact = childErr.Error()
+	case done.Done && v.unsettled != "":
+		done.Done, done.Fact = false, v.unsettled
 	}
 	done.Checksum = status.Compared(v.pair.Status.Checksum, v.ours())
 	done.StaleAfter, done.ScheduleProblem = staleAfter(v.pair, o.Now)

@@ -217,7 +217,7 @@ func TestDeletionKeepsData(t *testing.T) {
 		}
 	}
 	s.must(p.PatchSpec(s.ctx, "storage: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}}"))
-	s.must(p.AwaitReady(s.ctx, readyWithin))
+	s.must(p.Await(s.ctx, readyWithin, harness.True(v1alpha1.ConditionReady)...)) // the claims know
 	s.deletePair(p)
 	s.must(harness.Eventually(s.ctx, 60*time.Second, "removal of the volumes", func(ctx context.Context) error {
 		var claims corev1.PersistentVolumeClaimList

@@ -94,8 +94,8 @@ func Conditions(object *v1alpha1.DatabasePair) string {
 	return strings.Join(parts, "; ")
 }
 
-// Want is a condition that is waited for. An empty Reason or Message is not looked at;
-// the message must contain Message.
+// Want is a condition that is waited for, of the spec as it is now. An empty Reason or
+// Message is not looked at; the message must contain Message.
 type Want struct {
 	Type    string
 	Status  metav1.ConditionStatus
@@ -114,7 +114,7 @@ func True(conditionTypes ...string) []Want {
 
 func (w Want) met(object *v1alpha1.DatabasePair) bool {
 	c := meta.FindStatusCondition(object.Status.Conditions, w.Type)
-	return c != nil && c.Status == w.Status && (w.Reason == "" || c.Reason == w.Reason) && strings.Contains(c.Message, w.Message)
+	return c != nil && c.ObservedGeneration == object.Generation && c.Status == w.Status && (w.Reason == "" || c.Reason == w.Reason) && strings.Contains(c.Message, w.Message)
 }
 
 // Await waits until the pair has all the wanted conditions at once.
