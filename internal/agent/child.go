@@ -1,12 +1,10 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -109,6 +107,9 @@ func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool) (*proc
 		return nil, "", err
 	}
 	complaints, err := a.writeOptions(ctx, dataDir)
+	if errors.Is(err, errCut) {
+		return nil, "", err
+	}
 	if err != nil {
 		a.state.problem(agentapi.ProblemConfigInvalid, err.Error())
 		return nil, "", err
@@ -161,17 +162,18 @@ func (a *Agent) checkProgram(ctx context.Context) error {
 	if known {
 		return nil
 	}
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, a.opt.Mysqld, "--no-defaults", "--version")
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := process.Run(cmd); err != nil {
+	out, err := a.askMysqld(ctx, "--no-defaults", "--version")
+	if errors.Is(err, errCut) {
+		return err
+	}
+	if err != nil {
 		err = fmt.Errorf("the image has no mysqld that runs (%w); set spec.mysql.image to one with mysqld 8.4 or newer on its PATH", err)
 		a.state.problem(agentapi.ProblemNoMysqld, err.Error())
 		return err
 	}
-	m := versionPattern.FindStringSubmatch(out.String())
-	if m == nil || strings.Contains(out.String(), "MariaDB") {
-		err := fmt.Errorf("the image's mysqld says %q; set spec.mysql.image to one with MySQL 8.4 or newer", strings.TrimSpace(out.String()))
+	m := versionPattern.FindStringSubmatch(out)
+	if m == nil || strings.Contains(out, "MariaDB") {
+		err := fmt.Errorf("the image's mysqld says %q; set spec.mysql.image to one with MySQL 8.4 or newer", strings.TrimSpace(out))
 		a.state.problem(agentapi.ProblemMysqldTooOld, err.Error())
 		return err
 	}

@@ -181,6 +181,9 @@ func (a *Agent) makeNew(ctx context.Context) error {
 	if err == nil && len(complaints) > 0 {
 		err = errors.New(settingsMessage(complaints))
 	}
+	if errors.Is(err, errCut) {
+		return err
+	}
 	if err != nil {
 		return configError{err}
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -31,17 +32,35 @@ func (a *Agent) writeOptions(ctx context.Context, dataDir string) (complaints []
 	if checked {
 		return complaints, nil
 	}
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, a.opt.Mysqld, mycnf.ValidateFlags(a.opt.optionFile())...)
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := process.Run(cmd); err != nil {
-		return nil, fmt.Errorf("mysqld refuses its settings, fix spec.mysql.config: %s", errorLines(out.String(), err))
+	out, err := a.askMysqld(ctx, mycnf.ValidateFlags(a.opt.optionFile())...)
+	if errors.Is(err, errCut) {
+		return nil, err
 	}
-	complaints = mycnf.Complaints(out.String(), member.Settings)
+	if err != nil {
+		return nil, fmt.Errorf("mysqld refuses its settings, fix spec.mysql.config: %s", errorLines(out, err))
+	}
+	complaints = mycnf.Complaints(out, member.Settings)
 	a.mu.Lock()
 	a.child.checked, a.child.complaints = text, complaints
 	a.mu.Unlock()
 	return complaints, nil
+}
+
+// errCut: the agent gave up waiting, because it ends or has something else to do. That says
+// nothing about the image or the settings.
+var errCut = errors.New("given up before mysqld answered")
+
+// askMysqld runs mysqld for what it says of itself or of its settings. An error is errCut
+// if ctx ended first.
+func (a *Agent) askMysqld(ctx context.Context, args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, a.opt.Mysqld, args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := process.Run(cmd)
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w (%w)", errCut, ctx.Err())
+	}
+	return out.String(), err
 }
 
 // configError says that spec.mysql.config has to be corrected before there is data.
