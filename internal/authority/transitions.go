@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/fencing"
@@ -23,6 +24,7 @@ type ChangeName string
 // The changes. There are no others.
 const (
 	ChangeBootstrap    ChangeName = "Bootstrap"
+	ChangeBeginAnew    ChangeName = "BeginAnew"
 	ChangeNameData     ChangeName = "NameData"
 	ChangeForgetData   ChangeName = "ForgetData"
 	ChangeRevoke       ChangeName = "Revoke"
@@ -100,6 +102,31 @@ func (c StartBootstrap) Apply(r Record) (Record, error) {
 	n := r.Clone()
 	b := Bootstrap(c)
 	n.Bootstrap = &b
+	return n, nil
+}
+
+// BeginAnew lets a member initialise its empty volume in place of the one on which the pair
+// was to begin. It is for an authority that nobody ever held, so that nothing was ever
+// acknowledged under it. What the other one may have initialised is not the pair's any more.
+type BeginAnew Bootstrap
+
+// Name of the change.
+func (BeginAnew) Name() ChangeName { return ChangeBeginAnew }
+
+// Apply implements Change.
+func (c BeginAnew) Apply(r Record) (Record, error) {
+	if r.Epoch != 0 || !r.Holder.Nobody() || r.LastHolder != nil || r.Appointed != nil {
+		return refuse(c.Name(), "at epoch %d somebody may have held it", r.Epoch)
+	}
+	if c.Member == "" || c.DataID == "" {
+		return refuse(c.Name(), "member and data id are needed")
+	}
+	if r.Bootstrap != nil && r.Bootstrap.DataID == c.DataID || slices.Contains(slices.Collect(maps.Values(r.Data)), c.DataID) {
+		return refuse(c.Name(), "data id %s is taken", c.DataID)
+	}
+	n := r.Clone()
+	b := Bootstrap(c)
+	n.Bootstrap, n.Data = &b, map[pair.MemberName]pair.DataID{}
 	return n, nil
 }
 

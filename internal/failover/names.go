@@ -33,6 +33,8 @@ const (
 	RuleInitialiseMember RuleName = "InitialiseMember"
 	RuleNameInitialData  RuleName = "NameInitialData"
 	RuleAppointFirst     RuleName = "AppointFirst"
+	RuleBeginningStuck   RuleName = "BeginningStuck"
+	RuleBeginAnew        RuleName = "BeginAnew"
 )
 
 // Rules that end a holder's authority.
@@ -112,6 +114,7 @@ var RuleNames = []RuleName{
 	RuleAuthorityMissing, RuleAuthorityMalformed, RuleAuthorityRolledBack, RuleAuthorityChangedByOthers,
 	RuleAdoptByPerson, RuleAdoptVolumes, RuleCreateAuthority,
 	RuleAwaitMembers, RuleBootstrapMember, RuleInitialiseMember, RuleNameInitialData, RuleAppointFirst,
+	RuleBeginningStuck, RuleBeginAnew,
 	RuleFenceByPerson, RuleFailoverByPerson, RuleForceByPerson, RuleHolderExited, RuleHolderHung, RuleHolderSilent,
 	RuleHolderLeaving, RuleHolderReplaced, RuleHolderDataLost, RuleHolderWentBack, RuleHolderNeedsWord, RuleNoCandidate, RuleFailoverDue,
 	RuleFlapBudgetSpent, RuleHolderUnwell,
@@ -129,7 +132,7 @@ var RuleNames = []RuleName{
 // each has a page docs/runbooks/<rule>.md.
 var DoubtRules = []RuleName{
 	RuleAuthorityMissing, RuleAuthorityMalformed, RuleAuthorityRolledBack, RuleAuthorityChangedByOthers,
-	RuleFlapBudgetSpent, RuleHolderWentBack, RuleFencedByPerson, RuleAwaitingProof, RuleCandidateStuck, RuleNoTrustedCopy,
+	RuleBeginningStuck, RuleFlapBudgetSpent, RuleHolderWentBack, RuleFencedByPerson, RuleAwaitingProof, RuleCandidateStuck, RuleNoTrustedCopy,
 }
 
 // Label keys and values on members' pods.

@@ -11,6 +11,8 @@ import (
 var bootstrapRules = []rule{
 	{name: RuleReleaseEndedPod, apply: releaseStrayPod},
 	{name: RuleServiceFollows, apply: serviceFollows},
+	{name: RuleBeginAnew, apply: beginAnew},
+	{name: RuleBeginningStuck, apply: beginningStuck, ends: true},
 	{name: RuleNameInitialData, apply: nameInitialData},
 	{name: RuleInitialiseMember, apply: initialiseMember, ends: true},
 	{name: RuleAppointFirst, apply: appointFirst, ends: true},
@@ -68,7 +70,7 @@ func initialiseMember(l *look) (Plan, bool) {
 	m := l.member(b.Member)
 	switch {
 	case m == nil:
-		return doubt(VerbNone, "the Lease lets %s initialise, who is no member: delete the pair and make it anew", b.Member)
+		return no() // BeginningStuck
 	case !m.heard():
 		return wait("%s may initialise its volume; its agent does not answer (%s) %s", m.Name, m.Reach, m.Pod.Problem)
 	case m.State.Phase == agentapi.PhaseEmpty:
@@ -77,8 +79,6 @@ func initialiseMember(l *look) (Plan, bool) {
 		return p, ok
 	case m.State.Phase == agentapi.PhaseFailed && len(m.State.Problems) > 0:
 		return hold(VerbNone, "%s: %s", m.Name, m.State.Problems[0].Message)
-	case m.State.DataID != "" && m.State.DataID != b.DataID:
-		return hold(VerbNone, "%s holds data %s, which nobody asked for", m.Name, m.State.DataID)
 	}
 	return wait("%s is %s", m.Name, m.State.Phase)
 }
@@ -121,12 +121,10 @@ func appointFirst(l *look) (Plan, bool) {
 		m = l.member(name)
 	}
 	switch {
-	case m == nil:
-		return doubt(VerbNone, "the Lease names data of a stranger: delete the pair and make it anew")
-	case l.lostData(m):
-		p, ok := doubt(VerbNone, "the first data of the pair was on %s and is gone (%s) before anybody wrote to it: delete the pair and make it anew", m.Name, m.State.Phase)
-		p.Rule = RuleNoTrustedCopy
-		return p, ok
+	case m == nil, l.lostData(m):
+		return no() // BeginningStuck
+	case m.heard() && m.State.Phase == agentapi.PhaseFailed && len(m.State.Problems) > 0:
+		return hold(VerbNone, "%s: %s", m.Name, m.State.Problems[0].Message)
 	case m.Pod.Deleting || !m.heard() || !l.hasData(m) || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running:
 		return wait("%s has its data and is not ready to open", m.Name)
 	case !m.Pod.Fenced:

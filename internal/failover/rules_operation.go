@@ -132,6 +132,9 @@ func (l *look) ended(op *Operation) (OperationPhase, string) {
 		if m := l.member(op.Target); m != nil && m.heard() && (l.lostData(m) || needsSeed(m)) {
 			return OperationFailed, fmt.Sprintf("%s %s", m.Name, l.cannotForce(m))
 		}
+		if op.Running && l.holder != nil && l.holder.Name != op.Target && !l.confirmed(op) {
+			return OperationAbandoned, fmt.Sprintf("%s is the primary", l.holder.Name)
+		}
 	case VerbConfirmDead:
 		if l.holder != nil && l.holder.Name != op.Target {
 			return OperationSucceeded, fmt.Sprintf("%s is the primary", l.rec.Holder.Member)

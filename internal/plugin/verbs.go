@@ -45,7 +45,8 @@ var verbs = []verb{
 	{"force-promote", v1alpha1.OperationForcePromote, true,
 		"Promote a member that may lack acknowledged writes",
 		"Promoting %[2]s by force makes it the primary of pair %[1]s although it may lack writes that clients were told are safe.\n" +
-			"What it lacks is lost, unless the other member's volume is kept and read by hand."},
+			"What it lacks is lost, unless the other member's volume is kept and read by hand.\n" +
+			"A pair that never opened (epoch 0) begins on %[2]s, whose volume must be empty."},
 	{"release", v1alpha1.OperationRelease, false,
 		"End a fence",
 		"Releasing pair %[1]s lets the operator appoint a primary again. No data is lost."},

@@ -30,6 +30,7 @@ type pod struct {
 	shown     map[string]string // the labels as they were read last
 	running   bool              // the kubelet reports a running container
 	container string
+	ran       string // the newest container that was seen running
 	ended     bool
 	finished  time.Duration
 	byKubelet bool
@@ -260,7 +261,7 @@ func (a *apiServer) podView(m *memberSim) failover.Pod {
 		return failover.Pod{Reading: failover.Missing}
 	}
 	facts := fencing.PodFacts{
-		UID: p.uid, Deleting: p.deleting, DeletionAsked: a.w.wall(p.asked), ContainerID: p.container, Terminated: p.ended && !p.running,
+		UID: p.uid, Deleting: p.deleting, DeletionAsked: a.w.wall(p.asked), ContainerID: p.container, Terminated: p.ended && !p.running, LastRunning: p.ran,
 		FinishedAt: a.w.wall(p.finished), KubeletEnded: p.byKubelet && p.ended,
 	}
 	ip := ""
@@ -426,6 +427,7 @@ func (m *memberSim) sync() {
 		w.api.collect(p)
 	case !p.deleting && p.agent == nil:
 		p.container, p.running, p.ended = w.id("c"), true, false
+		p.ran = p.container
 		startAgent(m, p)
 	}
 }

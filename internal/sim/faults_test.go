@@ -397,6 +397,10 @@ func (w *world) resolve(p failover.Plan) {
 	case failover.VerbFailover, failover.VerbRelease:
 		w.person(p.Verb, "")
 	case failover.VerbForcePromote, failover.VerbAdopt:
+		if p.Rule == failover.RuleBeginningStuck {
+			w.beginElsewhere()
+			return
+		}
 		w.person(p.Verb, best.name)
 		w.members[best.index].forced = true
 	case failover.VerbConfirmDead:
@@ -410,6 +414,17 @@ func (w *world) resolve(p failover.Plan) {
 			}
 		}
 	case failover.VerbNone, failover.VerbFence:
+	}
+}
+
+// beginElsewhere: a person has the pair begin on a member that has no data. That gives no
+// write up, because there was none.
+func (w *world) beginElsewhere() {
+	for _, m := range w.members {
+		if m.node.up && m.vol.id == "" && !m.vol.void {
+			w.person(failover.VerbForcePromote, m.name)
+			return
+		}
 	}
 }
 

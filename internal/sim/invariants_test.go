@@ -264,14 +264,10 @@ func (w *world) alive() {
 		if o.plan.Rule == failover.RuleAuthorityUnreadable || o.plan.Rule == failover.RuleLookAgain {
 			o.plan = o.former
 		}
-		if o.plan.Kind == failover.Doubts {
-			w.wedged(o.plan)
-			return
-		}
-		for _, n := range append([]failover.Note{{Rule: o.plan.Rule, Kind: o.plan.Kind}}, o.plan.Notes...) {
+		for _, n := range append([]failover.Note{{Rule: o.plan.Rule, Kind: o.plan.Kind, Fact: o.plan.Fact, Verb: o.plan.Verb}}, o.plan.Notes...) {
 			switch {
 			case n.Kind == failover.Doubts:
-				w.wedged(failover.Plan{Rule: n.Rule, Fact: n.Fact})
+				w.wedged(n)
 				return
 			case n.Rule == failover.RuleWritesBlocked, n.Rule == failover.RuleFailoverDue:
 				return
@@ -318,7 +314,10 @@ func (w *world) told() {
 
 // wedged: a doubt although nothing was lost and everything is back is a dead end of the
 // protocol, not an honest answer.
-func (w *world) wedged(p failover.Plan) {
+func (w *world) wedged(n failover.Note) {
+	if !slices.Contains(failover.DoubtRules, n.Rule) || n.Verb == failover.VerbNone {
+		w.violate("unnamed", "a doubt that has no page, or no verb that resolves it (%s): %s: %s", n.Verb, n.Rule, n.Fact)
+	}
 	// In Async a forced deletion takes the only proof along that counts there.
 	terminated := !w.set.lossless && !w.set.asyncAny
 	for _, f := range w.set.faults {
@@ -331,8 +330,8 @@ func (w *world) wedged(p failover.Plan) {
 			}
 		}
 	}
-	switch p.Rule {
-	case failover.RuleNoTrustedCopy, failover.RuleAwaitingProof, failover.RuleAuthorityRolledBack, failover.RuleAuthorityChangedByOthers, failover.RuleAuthorityMissing:
-		w.violate("wedged", "both members are back, and the pair is in doubt: %s: %s", p.Rule, p.Fact)
+	switch n.Rule {
+	case failover.RuleNoTrustedCopy, failover.RuleBeginningStuck, failover.RuleAwaitingProof, failover.RuleAuthorityRolledBack, failover.RuleAuthorityChangedByOthers, failover.RuleAuthorityMissing:
+		w.violate("wedged", "both members are back, and the pair is in doubt: %s: %s", n.Rule, n.Fact)
 	}
 }

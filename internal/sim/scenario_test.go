@@ -195,7 +195,14 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 	case p < 0.70 || *oneStory >= 0:
 		return drawStory(r, s)
 	case p < 0.72:
-		return []fault{{kind: "nodeGone", at: at(), member: r.IntN(2)}}
+		gone := fault{kind: "nodeGone", at: at(), member: r.IntN(2)}
+		if r.IntN(3) > 0 {
+			// Before anybody was ever appointed; some come back when another one was, perhaps.
+			gone.at, gone.member = time.Duration(r.Int64N(int64(8*time.Second))), r.IntN(4)/3
+			gone.kind = []string{"nodeGone", "nodeCrashed", "volumeEmptied", "volumeLost"}[r.IntN(4)]
+			gone.lasts = time.Duration(r.Int64N(int64(80 * time.Second)))
+		}
+		return []fault{gone}
 	}
 	var out []fault
 	n := 1 + r.IntN(4)
