@@ -29,7 +29,7 @@ func bootstrap(ctx context.Context, b *bench) error {
 			return err
 		}
 		values[available] = append(values[available], time.Since(begin))
-		if err := pair.AwaitReady(ctx, 5*time.Minute); err != nil {
+		if err := pair.AwaitReady(ctx); err != nil {
 			return err
 		}
 		values[ready] = append(values[ready], time.Since(begin))
@@ -85,7 +85,7 @@ func (b *bench) morePairs(ctx context.Context) error {
 			continue
 		}
 		for _, pair := range batch {
-			if err := pair.AwaitReady(ctx, 10*time.Minute); err != nil {
+			if err := pair.AwaitReady(ctx); err != nil {
 				return err
 			}
 		}

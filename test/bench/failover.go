@@ -81,7 +81,7 @@ func (b *bench) measure(ctx context.Context, m measurement) (series, error) {
 	if err := pair.Apply(ctx, m.spec); err != nil {
 		return nil, err
 	}
-	if err := pair.AwaitReady(ctx, 5*time.Minute); err != nil {
+	if err := pair.AwaitReady(ctx); err != nil {
 		return nil, err
 	}
 	run, err := pair.NewRun(ctx)
@@ -142,7 +142,7 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 			return 0, err
 		}
 	}
-	if err := pair.AwaitReady(ctx, 4*time.Minute); err != nil {
+	if err := pair.AwaitReady(ctx); err != nil {
 		return 0, err
 	}
 	result, err := run.Verify(ctx)
@@ -197,7 +197,7 @@ func cutNode(ctx context.Context, pair *harness.Pair, primary string) (func(cont
 		if err := node.Reconnect(ctx); err != nil {
 			return err
 		}
-		return node.AwaitReady(ctx, 90*time.Second)
+		return node.AwaitReady(ctx)
 	}
 	return heal, node.Disconnect(ctx)
 }

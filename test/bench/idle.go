@@ -50,7 +50,7 @@ func (b *bench) idle(ctx context.Context) error {
 	if err := pair.Apply(ctx); err != nil {
 		return err
 	}
-	if err := pair.AwaitReady(ctx, 5*time.Minute); err != nil {
+	if err := pair.AwaitReady(ctx); err != nil {
 		return err
 	}
 	if err := pause(ctx, settle); err != nil {

@@ -46,7 +46,7 @@ func run(ctx context.Context, args []string) error {
 	if err := cluster.Install(ctx); err != nil {
 		return err
 	}
-	if err := cluster.AwaitLeader(ctx, time.Minute); err != nil {
+	if err := cluster.AwaitLeader(ctx); err != nil {
 		return err
 	}
 	b := &bench{Cluster: cluster, runs: runs, pairs: pairs}

@@ -32,7 +32,7 @@ func TestBootstrap(t *testing.T) {
 	t.Run("a row written through the Service is readable on the passive over TLS", func(t *testing.T) {
 		s := s.sub(t)
 		s.must(clients.Write(s.ctx, 2, 20*time.Millisecond))
-		s.must(clients.AwaitAcks(s.ctx, 30*time.Second, 20))
+		s.must(clients.AwaitAcks(s.ctx, harness.Patience, 20))
 		report, err := clients.Stop(s.ctx)
 		s.must(err)
 		rows, err := clients.Rows(s.ctx)
@@ -41,7 +41,7 @@ func TestBootstrap(t *testing.T) {
 			t.Fatalf("%d rows of %d attempts", len(rows), len(report.Attempts))
 		}
 		for _, o := range []pair.Ordinal{0, 1} {
-			s.must(harness.Eventually(s.ctx, 10*time.Second, "rows on both members", func(ctx context.Context) error {
+			s.must(harness.Eventually(s.ctx, harness.Patience, "rows on both members", func(ctx context.Context) error {
 				n, err := clients.Count(ctx, o)
 				if err == nil && n != len(rows) {
 					err = harness.NotYet("%d of %d rows on member %d", n, len(rows), o)
@@ -67,20 +67,20 @@ func TestBootstrap(t *testing.T) {
 		s := s.sub(t)
 		passive := p.Peer(s.primary(p))
 		s.sql(p, passive, "SET GLOBAL read_only=OFF")
-		s.awaitReadOnly(p, passive, 10*time.Second)
+		s.awaitReadOnly(p, passive)
 		s.awaitEvent(p, "PassiveFoundWritable")
 	})
 	t.Run("SET PERSIST and a kill on the passive do not open it", func(t *testing.T) {
 		s := s.sub(t)
 		passive := p.Peer(s.primary(p))
 		// The agent closes the passive again at once: it may come between two statements.
-		s.must(harness.Eventually(s.ctx, time.Minute, "settings are persisted", func(ctx context.Context) error {
+		s.must(harness.Eventually(s.ctx, harness.Patience, "settings are persisted", func(ctx context.Context) error {
 			_, err := p.SQL(ctx, passive, "SET PERSIST super_read_only=OFF; SET PERSIST read_only=OFF; SET PERSIST offline_mode=OFF")
 			return err
 		}))
 		s.must(p.Signal(s.ctx, passive, unix.SIGKILL, harness.RoleMysqld))
-		s.awaitReadOnly(p, passive, 60*time.Second)
-		s.must(p.AwaitReady(s.ctx, readyWithin))
+		s.awaitReadOnly(p, passive)
+		s.must(p.AwaitReady(s.ctx))
 		if got := s.sql(p, passive, "SELECT @@GLOBAL.super_read_only"); got != "1" {
 			t.Errorf("super_read_only is %s on the passive", got)
 		}
@@ -103,7 +103,7 @@ func checkStatus(s *scene, p *harness.Pair) {
 			s.Errorf("condition %s: %+v, want a reason and a message", kind, c)
 		}
 	}
-	s.must(p.Await(s.ctx, 20*time.Second, harness.True(v1alpha1.ConditionReady, v1alpha1.ConditionReplicating)...))
+	s.must(p.Await(s.ctx, harness.Patience, harness.True(v1alpha1.ConditionReady, v1alpha1.ConditionReplicating)...))
 	if object.Status.Epoch < 1 || object.Status.ObservedGeneration != object.Generation {
 		s.Errorf("epoch %d, observed generation %d of %d", object.Status.Epoch, object.Status.ObservedGeneration, object.Generation)
 	}
@@ -167,9 +167,9 @@ func checkAppAccount(s *scene, p *harness.Pair) {
 	}
 }
 
-func (s *scene) awaitReadOnly(p *harness.Pair, member string, d time.Duration) {
+func (s *scene) awaitReadOnly(p *harness.Pair, member string) {
 	s.Helper()
-	s.must(harness.Eventually(s.ctx, d, member+" read-only", func(ctx context.Context) error {
+	s.must(harness.Eventually(s.ctx, harness.Patience, member+" read-only", func(ctx context.Context) error {
 		out, err := p.SQL(ctx, member, "SELECT @@GLOBAL.read_only, @@GLOBAL.super_read_only")
 		if err == nil && out != "1\t1" {
 			err = harness.NotYet("read_only, super_read_only: %q", out)
@@ -180,7 +180,7 @@ func (s *scene) awaitReadOnly(p *harness.Pair, member string, d time.Duration) {
 
 func (s *scene) awaitEvent(p *harness.Pair, reason string) {
 	s.Helper()
-	s.must(harness.Eventually(s.ctx, 30*time.Second, "event "+reason, func(ctx context.Context) error {
+	s.must(harness.Eventually(s.ctx, harness.Patience, "event "+reason, func(ctx context.Context) error {
 		events, err := p.Events(ctx, reason)
 		if err == nil && len(events) == 0 {
 			err = harness.NotYet("none yet")
@@ -199,17 +199,17 @@ func restartMember(s *scene, p *harness.Pair, clients *harness.Clients, primary 
 	before, err := p.Pod(s.ctx, member)
 	s.must(err)
 	s.must(clients.Write(s.ctx, 2, 20*time.Millisecond))
-	s.must(clients.AwaitAcks(s.ctx, 30*time.Second, 10))
+	s.must(clients.AwaitAcks(s.ctx, harness.Patience, 10))
 	s.must(client.IgnoreNotFound(p.Delete(s.ctx, before)))
-	s.must(harness.Eventually(s.ctx, 120*time.Second, "new pod "+member, func(ctx context.Context) error {
+	s.must(harness.Eventually(s.ctx, harness.Patience, "new pod "+member, func(ctx context.Context) error {
 		after, err := p.Pod(ctx, member)
 		if err == nil && after.UID == before.UID {
 			err = harness.NotYet("still the old one")
 		}
 		return err
 	}))
-	s.must(p.AwaitReady(s.ctx, readyWithin))
-	s.must(clients.AwaitAcks(s.ctx, 30*time.Second, 10))
+	s.must(p.AwaitReady(s.ctx))
+	s.must(clients.AwaitAcks(s.ctx, harness.Patience, 10))
 	report, err := clients.Stop(s.ctx)
 	s.must(err)
 	rows, err := clients.Rows(s.ctx)
@@ -234,13 +234,13 @@ func TestTwoPairsAtOnce(t *testing.T) {
 	a, b := newScene(t, "two-a"), newScene(t, "two-b")
 	first, second, third := a.pair("db"), b.pair("db"), b.pair("db-0")
 	for _, p := range []*harness.Pair{first, second, third} {
-		a.must(p.AwaitReady(a.ctx, 2*readyWithin))
+		a.must(p.AwaitReady(a.ctx))
 	}
 	for i, p := range []*harness.Pair{first, second, third} {
 		a.sql(p, a.primary(p), fmt.Sprintf("CREATE TABLE app.mark AS SELECT %d AS pair", i))
 	}
 	for i, p := range []*harness.Pair{first, second, third} {
-		a.must(harness.Eventually(a.ctx, 10*time.Second, "mark", func(ctx context.Context) error {
+		a.must(harness.Eventually(a.ctx, harness.Patience, "mark", func(ctx context.Context) error {
 			out, err := p.SQL(ctx, p.Peer(a.primary(p)), "SELECT pair FROM app.mark")
 			if err == nil && out != fmt.Sprint(i) {
 				err = harness.NotYet("pair %d of %s/%s holds the mark %q", i, p.Namespace, p.Name, out)
@@ -252,6 +252,6 @@ func TestTwoPairsAtOnce(t *testing.T) {
 	taken := b.pair("db-passive")
 	b.awaitComplaint(taken, "db-passive", "name")
 	b.must(harness.Consistently(b.ctx, 3*time.Second, "first pair beside a clash of names", func(ctx context.Context) error {
-		return second.Await(ctx, time.Second, harness.True(v1alpha1.ConditionAvailable)...)
+		return second.Await(ctx, 10*time.Second, harness.True(v1alpha1.ConditionAvailable)...)
 	}))
 }

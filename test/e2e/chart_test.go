@@ -29,8 +29,8 @@ func TestChart(t *testing.T) {
 	t.Run("an upgrade restarts no mysqld", func(t *testing.T) {
 		s := s.sub(t)
 		s.must(cluster.Install(s.ctx, "podAnnotations.upgraded=yes"))
-		s.must(cluster.AwaitLeader(s.ctx, time.Minute))
-		s.must(p.AwaitReady(s.ctx, readyWithin))
+		s.must(cluster.AwaitLeader(s.ctx))
+		s.must(p.AwaitReady(s.ctx))
 		s.samePods(p, before)
 	})
 	t.Run("uninstall deletes no pair, and the pair serves on", func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestChart(t *testing.T) {
 		s.must(cluster.Uninstall(s.ctx))
 		s.reinstallAfter()
 		s.must(harness.Consistently(s.ctx, 12*time.Second, "writes without an operator", func(ctx context.Context) error {
-			return clients.AwaitAcks(ctx, 5*time.Second, 5)
+			return clients.AwaitAcks(ctx, 30*time.Second, 5)
 		}))
 		if _, err := p.Object(s.ctx); err != nil {
 			t.Error(err)
@@ -47,8 +47,8 @@ func TestChart(t *testing.T) {
 	})
 	t.Run("an operator that comes back finds its pair", func(t *testing.T) {
 		s := s.sub(t)
-		s.must(cluster.AwaitLeader(s.ctx, time.Minute))
-		s.must(p.Await(s.ctx, readyWithin, harness.True(v1alpha1.ConditionReady, v1alpha1.ConditionFailoverReady)...))
+		s.must(cluster.AwaitLeader(s.ctx))
+		s.must(p.Await(s.ctx, harness.Patience, harness.True(v1alpha1.ConditionReady, v1alpha1.ConditionFailoverReady)...))
 		s.samePods(p, before)
 	})
 	report, err := clients.Stop(s.ctx)
@@ -67,7 +67,7 @@ func TestWatchNamespaces(t *testing.T) {
 	s, other := newScene(t, "watched"), newScene(t, "unwatched")
 	s.reinstallAfter()
 	s.must(cluster.Install(s.ctx, "watchNamespaces[0]="+s.namespace))
-	s.must(cluster.AwaitLeader(s.ctx, time.Minute))
+	s.must(cluster.AwaitLeader(s.ctx))
 	ignored := other.pair("shop")
 	s.readyPair("shop")
 	var roles rbacv1.RoleList
@@ -81,8 +81,8 @@ func TestWatchNamespaces(t *testing.T) {
 		t.Errorf("a pair of another namespace was looked after: %s", harness.Conditions(object))
 	}
 	s.must(cluster.Install(s.ctx, "watchNamespaces=null"))
-	s.must(cluster.AwaitLeader(s.ctx, time.Minute))
-	s.must(ignored.AwaitReady(s.ctx, readyWithin))
+	s.must(cluster.AwaitLeader(s.ctx))
+	s.must(ignored.AwaitReady(s.ctx))
 }
 
 // TestKustomize: config/default is an operator too.
@@ -94,14 +94,14 @@ func TestKustomize(t *testing.T) {
 	s.must(cluster.Uninstall(s.ctx))
 	s.deletedWithoutOperator(former, holder)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 		defer cancel()
 		if err := cluster.Unkustomize(ctx); err != nil {
 			t.Error(err)
 		}
 	})
 	s.must(cluster.Kustomize(s.ctx))
-	s.must(cluster.AwaitLeader(s.ctx, time.Minute))
+	s.must(cluster.AwaitLeader(s.ctx))
 	s.must(s.gone(former, holder)) // the operator that came lets the pod go
 	s.readyPair("shop")
 }
@@ -111,7 +111,7 @@ func TestKustomize(t *testing.T) {
 func (s *scene) deletedWithoutOperator(p *harness.Pair, holder string) {
 	s.Helper()
 	s.must(p.Remove(s.ctx))
-	s.must(harness.Eventually(s.ctx, 90*time.Second, "end of the pair's processes", func(ctx context.Context) error {
+	s.must(harness.Eventually(s.ctx, harness.Patience, "end of the pair's processes", func(ctx context.Context) error {
 		if _, err := p.Object(ctx); !apierrors.IsNotFound(err) {
 			return harness.NotYet("the pair is still there: %v", err)
 		}
@@ -130,7 +130,7 @@ func (s *scene) deletedWithoutOperator(p *harness.Pair, holder string) {
 }
 
 func (s *scene) gone(p *harness.Pair, member string) error {
-	return harness.Eventually(s.ctx, 60*time.Second, "removal of "+member, func(ctx context.Context) error {
+	return harness.Eventually(s.ctx, harness.Patience, "removal of "+member, func(ctx context.Context) error {
 		if _, err := p.Pod(ctx, member); !apierrors.IsNotFound(err) {
 			return harness.NotYet("still there: %v", err)
 		}
@@ -141,12 +141,12 @@ func (s *scene) gone(p *harness.Pair, member string) error {
 // reinstallAfter brings the chart back as the other tests want it.
 func (s *scene) reinstallAfter() {
 	s.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 		defer cancel()
 		if err := cluster.Install(ctx); err != nil {
 			s.Error(err)
 		}
-		if err := cluster.AwaitLeader(ctx, time.Minute); err != nil {
+		if err := cluster.AwaitLeader(ctx); err != nil {
 			s.Error(err)
 		}
 	})

@@ -6,7 +6,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -40,7 +39,7 @@ func (s *scene) withFailpoints(globs string) {
 		c.Env = append(c.Env, corev1.EnvVar{Name: envFailpoints, Value: globs}, corev1.EnvVar{Name: envFailpointDir, Value: failpointDir})
 	}))
 	s.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 		defer cancel()
 		if err := cluster.ReplaceOperator(ctx, former.Spec); err != nil {
 			s.Error(err)
@@ -72,7 +71,7 @@ func TestOperatorCrashesInBootstrap(t *testing.T) {
 	s := newScene(t, "crashes")
 	s.withFailpoints("*")
 	p := s.pair("shop")
-	s.must(p.AwaitReady(s.ctx, 5*time.Minute))
+	s.must(p.AwaitReady(s.ctx))
 	points := s.crashes()
 	t.Logf("crashed at %d boundaries: %v", len(points), points)
 	const fewest = 16 // before and after each of eight steps

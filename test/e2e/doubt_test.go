@@ -82,7 +82,7 @@ func restoreLease(st *stage) (func(context.Context) error, error) {
 	if err := st.awaitFailover(); err != nil {
 		return nil, err
 	}
-	if err := st.pair.AwaitReady(st.ctx, readyWithin); err != nil {
+	if err := st.pair.AwaitReady(st.ctx); err != nil {
 		return nil, err
 	}
 	err := st.changeLease(func(now *coordinationv1.Lease) { now.Annotations, now.Spec = before.Annotations, before.Spec })
@@ -107,7 +107,7 @@ func adoptTheOther(st *stage) (func(context.Context) error, error) {
 			return err
 		}
 		kept := false
-		err := harness.Eventually(ctx, failedWithin, "the former primary to follow, or to be held", func(ctx context.Context) error {
+		err := harness.Eventually(ctx, harness.Patience, "the former primary to follow, or to be held", func(ctx context.Context) error {
 			object, err := st.pair.Object(ctx)
 			if err != nil {
 				return err

@@ -23,10 +23,6 @@ const (
 	// deadmanGrace is how long after a thaw the deadman may take to kill its mysqld on a
 	// busy machine; nothing can be acknowledged in it, and the binlogs are checked for that.
 	deadmanGrace = 3 * time.Second
-	failedWithin = 90 * time.Second
-	// recordedWithin is what the record may take beyond the failover, by an operator that
-	// has just begun.
-	recordedWithin = 60 * time.Second
 	// leaseDuration is the default T of the pairs under test, and threeLeases longer than
 	// any authority lasts that is not confirmed anew.
 	leaseDuration = 6 * time.Second
@@ -125,7 +121,7 @@ func (st *stage) on(t *testing.T) *stage {
 	t.Helper()
 	next := *st
 	next.scene = st.scene.sub(t)
-	next.must(st.pair.AwaitReady(next.ctx, readyWithin))
+	next.must(st.pair.AwaitReady(next.ctx))
 	object, err := st.pair.Object(next.ctx)
 	next.must(err)
 	next.primary, next.epoch = object.Status.Primary, object.Status.Epoch
@@ -158,9 +154,9 @@ func (st *stage) play(f fault) {
 	st.develop(f)
 	end(st.ctx)
 	if f.doubt != "" || len(f.complaint) > 0 {
-		st.must(st.run.Clients.AwaitAcks(st.ctx, failedWithin, 100))
+		st.must(st.run.Clients.AwaitAcks(st.ctx, harness.Patience, 100))
 	}
-	st.must(st.pair.AwaitReady(st.ctx, readyWithin))
+	st.must(st.pair.AwaitReady(st.ctx))
 	result, err := st.run.Verify(st.ctx)
 	if err != nil {
 		st.Errorf("%v", err)
@@ -173,7 +169,7 @@ func (st *stage) develop(f fault) {
 	st.Helper()
 	if f.doubt != "" {
 		doubt := harness.Want{Type: v1alpha1.ConditionInDoubt, Status: metav1.ConditionTrue, Reason: string(f.doubt)}
-		st.must(st.pair.Await(st.ctx, failedWithin, doubt))
+		st.must(st.pair.Await(st.ctx, harness.Patience, doubt))
 	}
 	if len(f.complaint) > 0 {
 		st.awaitComplaint(st.pair, f.complaint...)
@@ -184,17 +180,17 @@ func (st *stage) develop(f fault) {
 	if f.want == failsOver {
 		st.must(st.awaitFailover())
 	}
-	st.must(st.run.Clients.AwaitAcks(st.ctx, failedWithin, 100))
+	st.must(st.run.Clients.AwaitAcks(st.ctx, harness.Patience, 100))
 	if f.hold > 0 {
 		st.must(harness.Consistently(st.ctx, f.hold, "writes during the fault", func(ctx context.Context) error {
-			return st.run.Clients.AwaitAcks(ctx, 10*time.Second, 10)
+			return st.run.Clients.AwaitAcks(ctx, 30*time.Second, 10)
 		}))
 	}
 }
 
 // awaitFailover waits until the other member is open at a newer epoch.
 func (st *stage) awaitFailover() error {
-	return harness.Eventually(st.ctx, failedWithin, "failover to "+st.passive, func(ctx context.Context) error {
+	return harness.Eventually(st.ctx, harness.Patience, "failover to "+st.passive, func(ctx context.Context) error {
 		object, err := st.pair.Object(ctx)
 		if err != nil {
 			return err
@@ -238,7 +234,7 @@ func (st *stage) judge(f fault, result harness.Result) {
 func (st *stage) record() (v1alpha1.DatabasePairOperation, error) {
 	st.Helper()
 	var found v1alpha1.DatabasePairOperation
-	err := harness.Eventually(st.ctx, recordedWithin, "record of the failover", func(ctx context.Context) error {
+	err := harness.Eventually(st.ctx, harness.Patience, "record of the failover", func(ctx context.Context) error {
 		operations, err := st.pair.Operations(ctx)
 		if err != nil {
 			return err

@@ -123,7 +123,7 @@ func TestBadPairs(t *testing.T) {
 	small, err := cluster.SmallVolumes(s.ctx, s.namespace, 48<<20)
 	s.must(err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 		defer cancel()
 		if err := small.Remove(ctx); err != nil {
 			t.Error(err)
@@ -177,7 +177,7 @@ func TestDeletedObjects(t *testing.T) {
 		s.must(cluster.Get(s.ctx, client.ObjectKeyFromObject(object), object))
 		uid := object.GetUID()
 		s.must(cluster.Delete(s.ctx, object))
-		s.must(harness.Eventually(s.ctx, 60*time.Second, what, func(ctx context.Context) error {
+		s.must(harness.Eventually(s.ctx, harness.Patience, what, func(ctx context.Context) error {
 			err := cluster.Get(ctx, client.ObjectKeyFromObject(object), object)
 			if err == nil && object.GetUID() == uid {
 				err = harness.NotYet("still the old one")
@@ -185,13 +185,13 @@ func TestDeletedObjects(t *testing.T) {
 			return err
 		}))
 	}
-	s.must(p.AwaitReady(s.ctx, readyWithin))
+	s.must(p.AwaitReady(s.ctx))
 	clients, err := p.StartClients(s.ctx) // with the new password
 	s.must(err)
-	s.must(harness.Eventually(s.ctx, 120*time.Second, "a client with the new Secret", func(ctx context.Context) error {
+	s.must(harness.Eventually(s.ctx, harness.Patience, "a client with the new Secret", func(ctx context.Context) error {
 		return clients.Write(ctx, 1, 20*time.Millisecond)
 	}))
-	s.must(clients.AwaitAcks(s.ctx, 30*time.Second, 10))
+	s.must(clients.AwaitAcks(s.ctx, harness.Patience, 10))
 	after, err := p.Pod(s.ctx, primary)
 	s.must(err)
 	if after.UID != before.UID || after.Status.ContainerStatuses[0].RestartCount != before.Status.ContainerStatuses[0].RestartCount {
@@ -217,9 +217,9 @@ func TestDeletionKeepsData(t *testing.T) {
 		}
 	}
 	s.must(p.PatchSpec(s.ctx, "storage: {persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}}"))
-	s.must(p.Await(s.ctx, readyWithin, harness.True(v1alpha1.ConditionReady)...)) // the claims know
+	s.must(p.Await(s.ctx, harness.Patience, harness.True(v1alpha1.ConditionReady)...)) // the claims know
 	s.deletePair(p)
-	s.must(harness.Eventually(s.ctx, 60*time.Second, "removal of the volumes", func(ctx context.Context) error {
+	s.must(harness.Eventually(s.ctx, harness.Patience, "removal of the volumes", func(ctx context.Context) error {
 		var claims corev1.PersistentVolumeClaimList
 		if err := cluster.List(ctx, &claims, client.InNamespace(s.namespace)); err != nil {
 			return err
@@ -234,7 +234,7 @@ func TestDeletionKeepsData(t *testing.T) {
 func (s *scene) deletePair(p *harness.Pair) {
 	s.Helper()
 	s.must(p.Remove(s.ctx))
-	s.must(harness.Eventually(s.ctx, 90*time.Second, "end of the pair's pods", func(ctx context.Context) error {
+	s.must(harness.Eventually(s.ctx, harness.Patience, "end of the pair's pods", func(ctx context.Context) error {
 		for _, member := range p.Members() {
 			if _, err := p.Pod(ctx, member); !apierrors.IsNotFound(err) {
 				return harness.NotYet("pod %s: %v", member, err)
@@ -281,7 +281,7 @@ func (s *scene) giveVolume(from, to string) {
 	volume.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
 	s.must(cluster.Patch(s.ctx, &volume, patch))
 	s.must(cluster.Delete(s.ctx, &claim))
-	s.must(harness.Eventually(s.ctx, 30*time.Second, "release of the volume", func(ctx context.Context) error {
+	s.must(harness.Eventually(s.ctx, harness.Patience, "release of the volume", func(ctx context.Context) error {
 		if err := cluster.Get(ctx, types.NamespacedName{Name: volume.Name}, &volume); err != nil {
 			return err
 		}

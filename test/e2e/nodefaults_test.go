@@ -33,7 +33,7 @@ func disconnect(st *stage) (func(context.Context) error, error) {
 		if err := node.Reconnect(ctx); err != nil {
 			return err
 		}
-		return node.AwaitReady(ctx, 90*time.Second)
+		return node.AwaitReady(ctx)
 	}
 	return heal, node.Disconnect(st.ctx)
 }
@@ -44,7 +44,7 @@ func killNode(st *stage) (func(context.Context) error, error) {
 		if err := node.Start(ctx); err != nil {
 			return err
 		}
-		return node.AwaitReady(ctx, 90*time.Second)
+		return node.AwaitReady(ctx)
 	}
 	return heal, node.Kill(st.ctx)
 }
@@ -57,7 +57,7 @@ func pauseNode(st *stage) (func(context.Context) error, error) {
 		if err := node.Unpause(ctx); err != nil {
 			return err
 		}
-		return node.AwaitReady(ctx, 90*time.Second)
+		return node.AwaitReady(ctx)
 	}
 	return heal, node.Pause(st.ctx)
 }

@@ -95,7 +95,7 @@ func loseCandidate(st *stage) (func(context.Context) error, error) {
 	if err := st.pair.Signal(st.ctx, st.primary, unix.SIGKILL, harness.RoleMysqld); err != nil {
 		return nil, err
 	}
-	err := harness.EventuallyEvery(st.ctx, 20*time.Millisecond, failedWithin, "revocation", func(ctx context.Context) error {
+	err := harness.EventuallyEvery(st.ctx, 20*time.Millisecond, harness.Patience, "revocation", func(ctx context.Context) error {
 		var lease coordinationv1.Lease
 		if err := cluster.Get(ctx, types.NamespacedName{Namespace: st.namespace, Name: st.pair.Name}, &lease); err != nil {
 			return err
@@ -121,7 +121,7 @@ func poisonApplier(st *stage) (func(context.Context) error, error) {
 		sleeper = "information_schema.processlist WHERE info LIKE 'SELECT SLEEP(300)%'"
 	)
 	st.sql(st.pair, st.primary, "CREATE TABLE IF NOT EXISTS "+table+" (id INT PRIMARY KEY)")
-	if err := harness.Eventually(st.ctx, 20*time.Second, "the table on the passive", func(ctx context.Context) error {
+	if err := harness.Eventually(st.ctx, harness.Patience, "the table on the passive", func(ctx context.Context) error {
 		_, err := st.pair.SQL(ctx, st.passive, "SELECT COUNT(*) FROM "+table)
 		return err
 	}); err != nil {
@@ -133,7 +133,7 @@ func poisonApplier(st *stage) (func(context.Context) error, error) {
 		id    string
 		ended atomic.Value
 	)
-	if err := harness.Eventually(st.ctx, 60*time.Second, "the lock on the passive", func(ctx context.Context) error {
+	if err := harness.Eventually(st.ctx, harness.Patience, "the lock on the passive", func(ctx context.Context) error {
 		// The agent makes the member read-only again and cuts its sessions, perhaps this one.
 		// A sleep whose query is killed only ends earlier.
 		go func() {

@@ -103,5 +103,5 @@ func TestAdmissionPolicy(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	s.must(p.AwaitReady(s.ctx, readyWithin))
+	s.must(p.AwaitReady(s.ctx))
 }

@@ -21,14 +21,6 @@ import (
 	"github.com/dbpair/dbpair/test/e2e/harness"
 )
 
-// Deadlines, generous since CI machines are small. What has to be quick is measured by
-// the benchmarks.
-const (
-	readyWithin     = 150 * time.Second
-	complaintWithin = 60 * time.Second
-	cleanupWithin   = 2 * time.Minute
-)
-
 var cluster *harness.Cluster
 
 func TestMain(m *testing.M) {
@@ -50,7 +42,7 @@ func run(m *testing.M) (int, error) {
 	if err := cluster.Install(ctx); err != nil {
 		return 0, err
 	}
-	if err := cluster.AwaitLeader(ctx, time.Minute); err != nil {
+	if err := cluster.AwaitLeader(ctx); err != nil {
 		return 0, err
 	}
 	return m.Run(), nil
@@ -98,7 +90,7 @@ func (s *scene) afterEnd(step func()) { s.ends.last = append(s.ends.last, step) 
 func (s *scene) end(t *testing.T) {
 	t.Helper()
 	s.ends.once.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
+		ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 		defer cancel()
 		if t.Failed() {
 			dir, err := cluster.Dump(ctx, t.Name(), s.namespace)
@@ -138,7 +130,7 @@ func (s *scene) pair(name string, patches ...string) *harness.Pair {
 func (s *scene) readyPair(name string, patches ...string) *harness.Pair {
 	s.Helper()
 	p := s.pair(name, patches...)
-	s.must(p.AwaitReady(s.ctx, readyWithin))
+	s.must(p.AwaitReady(s.ctx))
 	return p
 }
 
@@ -160,7 +152,7 @@ func (s *scene) sql(p *harness.Pair, member, statements string) string {
 // what is wrong, and what to do.
 func (s *scene) awaitComplaint(p *harness.Pair, fragments ...string) {
 	s.Helper()
-	s.must(harness.Eventually(s.ctx, complaintWithin, "complaint of "+p.Name, func(ctx context.Context) error {
+	s.must(harness.Eventually(s.ctx, harness.Patience, "complaint of "+p.Name, func(ctx context.Context) error {
 		object, err := p.Object(ctx)
 		if err != nil {
 			return err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -47,14 +46,14 @@ func loseSoloNode(st *stage) (func(context.Context) error, error) {
 	if err != nil {
 		return heal, err
 	}
-	st.must(harness.Eventually(st.ctx, failedWithin, st.primary+" alone in the ledger", func(context.Context) error {
+	st.must(harness.Eventually(st.ctx, harness.Patience, st.primary+" alone in the ledger", func(context.Context) error {
 		record, err := lease.Parse(st.lease())
 		if err != nil || record.Ledger.State != authority.Solo {
 			return harness.NotYet("ledger %s, %v", record.Ledger.State, err)
 		}
 		return nil
 	}))
-	if err := st.run.Clients.AwaitAcks(st.ctx, failedWithin, 200); err != nil {
+	if err := st.run.Clients.AwaitAcks(st.ctx, harness.Patience, 200); err != nil {
 		return heal, err
 	}
 	restart, err := killNode(st)
@@ -157,7 +156,7 @@ func (st *stage) in(ctx context.Context) *stage {
 
 // awaitOperation waits until the operation of this name, or any of this type, has this phase.
 func (st *stage) awaitOperation(ctx context.Context, name string, phase v1alpha1.OperationPhase, kind v1alpha1.OperationType) error {
-	return harness.Eventually(ctx, failedWithin, fmt.Sprintf("%s %s", kind, phase), func(ctx context.Context) error {
+	return harness.Eventually(ctx, harness.Patience, fmt.Sprintf("%s %s", kind, phase), func(ctx context.Context) error {
 		operations, err := st.pair.Operations(ctx)
 		if err != nil {
 			return err
@@ -173,7 +172,7 @@ func (st *stage) awaitOperation(ctx context.Context, name string, phase v1alpha1
 
 // provenBy: the record of the failover names this proof.
 func (st *stage) provenBy(ctx context.Context, kind fencing.Kind) error {
-	return harness.Eventually(ctx, failedWithin, "a failover proven by "+string(kind), func(ctx context.Context) error {
+	return harness.Eventually(ctx, harness.Patience, "a failover proven by "+string(kind), func(ctx context.Context) error {
 		operations, err := st.pair.Operations(ctx)
 		if err != nil {
 			return err
@@ -193,7 +192,7 @@ func (st *stage) comeBackAnew(ctx context.Context, restart func(context.Context)
 	if err := restart(ctx); err != nil {
 		return err
 	}
-	held := harness.Eventually(ctx, 3*time.Minute, "the data of "+st.primary+" to be kept", func(ctx context.Context) error {
+	held := harness.Eventually(ctx, harness.Patience, "the data of "+st.primary+" to be kept", func(ctx context.Context) error {
 		object, err := st.pair.Object(ctx)
 		if err != nil {
 			return err

@@ -24,7 +24,7 @@ func TestVolumeFaults(t *testing.T) {
 		s.must(err)
 		own := disks
 		s.afterEnd(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), cleanupWithin)
+			ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 			defer cancel()
 			if err := own.Close(ctx); err != nil {
 				t.Error(err)

@@ -19,11 +19,6 @@ import (
 
 const clientPort = "8080"
 
-// reachedWithin is what a first connection through the Service may take: a node's proxy may
-// follow the Service a moment after the pair says that it is Available. How long writers met
-// silence is judged by what they themselves recorded.
-const reachedWithin = 30 * time.Second
-
 // Clients is a pod with writers and a poller. It runs on the control plane node, which
 // no fault of a member's node touches.
 type Clients struct {
@@ -37,7 +32,7 @@ func (p *Pair) StartClients(ctx context.Context) (*Clients, error) {
 	if err := p.Create(ctx, p.clientPod(c.pod)); err != nil {
 		return nil, fmt.Errorf("start clients: %w", err)
 	}
-	err := Eventually(ctx, 60*time.Second, "clients of "+p.Name, func(ctx context.Context) error {
+	err := Eventually(ctx, Patience, "clients of "+p.Name, func(ctx context.Context) error {
 		return c.call(ctx, "GET", "healthz", nil, nil)
 	})
 	return c, err
@@ -82,9 +77,10 @@ func (p *Pair) clientPod(name string) *corev1.Pod {
 }
 
 // Write begins a run of writers, each pausing between two writes, and the poller. Runs
-// add to one record.
+// add to one record. A node's proxy may follow the Service a moment after the pair says that
+// it is Available; how long writers met silence is judged by what they themselves recorded.
 func (c *Clients) Write(ctx context.Context, writers int, pause time.Duration) error {
-	return Eventually(ctx, reachedWithin, "writers of "+c.pair.Name, func(ctx context.Context) error {
+	return Eventually(ctx, Patience, "writers of "+c.pair.Name, func(ctx context.Context) error {
 		return c.call(ctx, "POST", "start", map[string]string{"writers": strconv.Itoa(writers), "pause": pause.String()}, nil)
 	})
 }
@@ -109,7 +105,7 @@ func (c *Clients) Stats(ctx context.Context) (history.Stats, error) {
 // Rows that the client Service shows.
 func (c *Clients) Rows(ctx context.Context) (map[history.Key]bool, error) {
 	var keys []history.Key
-	err := Eventually(ctx, reachedWithin, "rows of "+c.pair.Name, func(ctx context.Context) error {
+	err := Eventually(ctx, Patience, "rows of "+c.pair.Name, func(ctx context.Context) error {
 		return c.call(ctx, "GET", "rows", nil, &keys)
 	})
 	if err != nil {

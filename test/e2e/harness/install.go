@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -113,8 +112,8 @@ func (c *Cluster) Leader(ctx context.Context) (*corev1.Pod, error) {
 }
 
 // AwaitLeader waits until one of the operator's pods works.
-func (c *Cluster) AwaitLeader(ctx context.Context, d time.Duration) error {
-	return Eventually(ctx, d, "a leader of the operator", func(ctx context.Context) error {
+func (c *Cluster) AwaitLeader(ctx context.Context) error {
+	return Eventually(ctx, Patience, "a leader of the operator", func(ctx context.Context) error {
 		_, err := c.Leader(ctx)
 		return err
 	})
@@ -123,7 +122,7 @@ func (c *Cluster) AwaitLeader(ctx context.Context, d time.Duration) error {
 // LeadFrom waits until the leader runs on this node. One replica at least must run there;
 // a leader elsewhere is deleted until another one has the lead.
 func (c *Cluster) LeadFrom(ctx context.Context, node string) error {
-	return Eventually(ctx, 90*time.Second, "a leader on "+node, func(ctx context.Context) error {
+	return Eventually(ctx, Patience, "a leader on "+node, func(ctx context.Context) error {
 		leader, err := c.Leader(ctx)
 		if err != nil {
 			return err
@@ -182,7 +181,7 @@ func (c *Cluster) operator(ctx context.Context) (*appsv1.Deployment, error) {
 }
 
 func (c *Cluster) awaitOperator(ctx context.Context, d *appsv1.Deployment) error {
-	return Eventually(ctx, 90*time.Second, "rollout of the operator", func(ctx context.Context) error {
+	return Eventually(ctx, Patience, "rollout of the operator", func(ctx context.Context) error {
 		if err := c.Get(ctx, client.ObjectKeyFromObject(d), d); err != nil {
 			return err
 		}

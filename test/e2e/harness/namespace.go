@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -41,7 +40,7 @@ func (c *Cluster) DeleteNamespace(ctx context.Context, name string) error {
 		return fmt.Errorf("delete the pairs of %s: %w", name, err)
 	}
 	members := client.MatchingLabels{resources.LabelName: resources.Product}
-	waited := Eventually(ctx, time.Minute, "end of the pods in "+name, func(ctx context.Context) error {
+	waited := Eventually(ctx, Patience, "end of the pods in "+name, func(ctx context.Context) error {
 		var pods corev1.PodList
 		if err := c.List(ctx, &pods, client.InNamespace(name), members); err != nil {
 			return err

@@ -130,8 +130,8 @@ func (n *Node) Addresses(ctx context.Context) ([]string, error) {
 }
 
 // AwaitReady waits until the node is Ready.
-func (n *Node) AwaitReady(ctx context.Context, d time.Duration) error {
-	return Eventually(ctx, d, "node "+n.Name, func(ctx context.Context) error {
+func (n *Node) AwaitReady(ctx context.Context) error {
+	return Eventually(ctx, Patience, "node "+n.Name, func(ctx context.Context) error {
 		node, err := n.object(ctx)
 		if err != nil {
 			return err
@@ -176,7 +176,7 @@ func (n *Node) StopAPI(ctx context.Context) error {
 		return err
 	}
 	// The kubelet looks every 20 s only; the process need not wait for that.
-	return Eventually(ctx, 60*time.Second, "end of the API server", func(ctx context.Context) error {
+	return Eventually(ctx, Patience, "end of the API server", func(ctx context.Context) error {
 		_, _ = n.Run(ctx, "pkill", "-KILL", "-f", "^kube-apiserver")
 		each, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
@@ -196,7 +196,7 @@ func (n *Node) StartAPI(ctx context.Context) error {
 	if _, err := n.Run(ctx, "sh", "-c", "[ ! -e /etc/kubernetes/kube-apiserver.yaml ] || mv /etc/kubernetes/kube-apiserver.yaml /etc/kubernetes/manifests/"); err != nil {
 		return err
 	}
-	return Eventually(ctx, 120*time.Second, "the API server", func(ctx context.Context) error {
+	return Eventually(ctx, Patience, "the API server", func(ctx context.Context) error {
 		_, err := n.Clientset.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 		return err
 	})

@@ -134,8 +134,8 @@ func (p *Pair) Await(ctx context.Context, d time.Duration, wants ...Want) error 
 }
 
 // AwaitReady waits until the pair is Available and FailoverReady.
-func (p *Pair) AwaitReady(ctx context.Context, d time.Duration) error {
-	return p.Await(ctx, d, True(v1alpha1.ConditionAvailable, v1alpha1.ConditionFailoverReady)...)
+func (p *Pair) AwaitReady(ctx context.Context) error {
+	return p.Await(ctx, Patience, True(v1alpha1.ConditionAvailable, v1alpha1.ConditionFailoverReady)...)
 }
 
 // Operations of the pair, oldest first as the API server lists them.

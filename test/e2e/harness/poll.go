@@ -16,6 +16,11 @@ type errNotYet struct{ why string }
 
 func (e errNotYet) Error() string { return e.why }
 
+// Patience is how long a test waits for what has to come. It says nothing about how quick
+// that should be, which the benchmarks measure: a wait that ends well costs no more for a
+// long deadline, and machines are busy at times.
+const Patience = 5 * time.Minute
+
 // NotYet is what the check of a poll returns to be asked again.
 func NotYet(format string, args ...any) error { return errNotYet{fmt.Sprintf(format, args...)} }
 

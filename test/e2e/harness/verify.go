@@ -76,7 +76,7 @@ func (r *Run) Load(ctx context.Context, writers int, pause time.Duration) error 
 	if err := r.Clients.Write(ctx, writers, pause); err != nil {
 		return err
 	}
-	return r.Clients.AwaitAcks(ctx, 30*time.Second, 50)
+	return r.Clients.AwaitAcks(ctx, Patience, 50)
 }
 
 // Result is what a load showed.
@@ -145,7 +145,7 @@ func (r *Run) checkRows(ctx context.Context) error {
 	}
 	for _, ordinal := range []int{0, 1} {
 		member := r.Pair.Members()[ordinal]
-		err := Eventually(ctx, 20*time.Second, "rows of "+member, func(ctx context.Context) error {
+		err := Eventually(ctx, Patience, "rows of "+member, func(ctx context.Context) error {
 			out, err := r.Pair.SQL(ctx, member, "SELECT COUNT(*) FROM app.e2e_writes")
 			if err != nil {
 				return err
