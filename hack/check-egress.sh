@@ -15,7 +15,7 @@ trap 'kubectl delete pod "$pod" --namespace default --wait=false --ignore-not-fo
 service=$(kubectl get service kubernetes --namespace default -o 'jsonpath={.spec.clusterIP}')
 unallocated=${service%.*}.253
 kubectl run "$pod" --namespace default --image "$MYSQL_IMAGE" --image-pull-policy IfNotPresent --restart Never --command -- sleep 600 >/dev/null
-kubectl wait --namespace default --for=condition=Ready "pod/$pod" --timeout=90s >/dev/null
+kubectl wait --namespace default --for=condition=Ready "pod/$pod" --timeout=300s >/dev/null
 
 # mysql is in both the official image and ours, and tells a connection that could not be made (2002, 2003, 2005) from one that
 # was made and came to nothing, as with a server that is no MySQL.

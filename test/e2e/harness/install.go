@@ -58,7 +58,7 @@ func (c *Cluster) Install(ctx context.Context, values ...string) error {
 	repository, tag, _ := cutLast(OperatorImage(), ":")
 	args := []string{
 		"upgrade", "--install", Release, chart, "--namespace", OperatorNamespace, "--create-namespace",
-		"--wait", "--timeout", "120s",
+		"--wait", "--timeout", Patience.String(),
 		"--force-conflicts", // the CRDs may have been kustomize's before
 		"--set", "image.repository=" + repository, "--set", "image.tag=" + tag,
 	}
@@ -73,7 +73,7 @@ func (c *Cluster) Install(ctx context.Context, values ...string) error {
 
 // Uninstall removes the release.
 func (c *Cluster) Uninstall(ctx context.Context) error {
-	_, err := command(ctx, helm(), "uninstall", Release, "--namespace", OperatorNamespace, "--wait", "--timeout", "120s")
+	_, err := command(ctx, helm(), "uninstall", Release, "--namespace", OperatorNamespace, "--wait", "--timeout", Patience.String())
 	return err
 }
 
@@ -215,7 +215,7 @@ func (c *Cluster) Kustomize(ctx context.Context) error {
 // Unkustomize removes what Kustomize installed, but for the CRDs.
 func (c *Cluster) Unkustomize(ctx context.Context) error {
 	for _, folder := range kustomized {
-		if err := kubectlKustomize(ctx, folder, "delete", "--ignore-not-found", "--timeout=90s"); err != nil {
+		if err := kubectlKustomize(ctx, folder, "delete", "--ignore-not-found", "--timeout="+Patience.String()); err != nil {
 			return err
 		}
 	}
