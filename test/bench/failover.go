@@ -108,6 +108,9 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 	if err := run.Load(ctx, benchWriters, benchPause); err != nil {
 		return 0, err
 	}
+	if err := atRest(ctx, run); err != nil {
+		return 0, err
+	}
 	primary, err := pair.Primary(ctx)
 	if err != nil {
 		return 0, err
@@ -156,6 +159,15 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 		down = 0
 	}
 	return untilFirstWrite(result, former, at, down)
+}
+
+// atRest lets a pair that has just become ready work for a while, as one that a fault meets
+// has done for weeks. kube-proxy writes its rules at most once a second where kind sets it
+// up (minSyncPeriod): after the last fault's changes of Services it would be late for this one's.
+func atRest(ctx context.Context, run *harness.Run) error {
+	return harness.Consistently(ctx, 3*time.Second, "writes before the fault", func(ctx context.Context) error {
+		return run.Clients.AwaitAcks(ctx, harness.Patience, 10)
+	})
 }
 
 // untilFirstWrite is from the fault to the first acknowledged write of another server than
