@@ -251,7 +251,14 @@ func (a *agentSim) open(act authority.Open) {
 func (a *agentSim) close(act authority.Close) {
 	s := a.mysqld
 	a.w.tracef("%s: closes: %s", a.m.name, act.Reason)
-	a.later(a.w.between(time.Millisecond, 40*time.Millisecond), func() {
+	takes := 40 * time.Millisecond
+	if s != nil && s.open {
+		takes += a.w.set.slowClose
+	}
+	a.later(a.w.between(time.Millisecond, takes), func() {
+		if a.machine.View().Serving != authority.Closing {
+			return // an earlier one has closed it
+		}
 		if s == nil || s.dead || s.gate.stopped > 0 {
 			return // does not answer: the machine kills it by the deadline
 		}

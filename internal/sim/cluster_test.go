@@ -461,7 +461,7 @@ func (m *memberSim) crash(down time.Duration) {
 		a.vanish()
 	}
 	m.node.gate.held = nil
-	if d := m.vol.data; d != nil && len(d.relay) > 0 && w.chance(0.5) {
+	if d := m.vol.data; d != nil && len(d.relay) > 0 && w.chance(w.set.relayLost) {
 		d.relay = d.relay[:w.rng.IntN(len(d.relay))]
 	}
 	w.after(down, func() {

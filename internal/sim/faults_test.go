@@ -263,6 +263,9 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 		w.rewriteLease()
 	case "leaseEdited":
 		w.editLease()
+	case "clientsRest":
+		w.resting++
+		w.after(f.lasts, func() { w.resting-- })
 	case "personFails":
 		w.person(failover.VerbFailover, "")
 	case "personFences":
@@ -438,7 +441,7 @@ type writer struct {
 
 func (c *writer) loop() {
 	c.w.after(c.w.between(100*time.Millisecond, 500*time.Millisecond), c.loop)
-	if c.busy {
+	if c.busy || c.w.resting > 0 {
 		return
 	}
 	if c.conn == nil || c.conn.dead || !c.conn.open {

@@ -489,7 +489,7 @@ func (s *mysqld) take(st *stream, t int) {
 	}
 	d := w.between(200*time.Microsecond, 2*time.Millisecond)
 	if w.chance(w.set.lateMessages) || w.set.lateAcks > 0 && w.chance(w.set.lateAckP) {
-		d = w.between(0, w.set.lateAcks+time.Second)
+		d = w.between(w.set.ackLeast, w.set.lateAcks+time.Second)
 	}
 	w.after(d, func() { st.src.pass(func() { st.src.acknowledged(t) }) })
 }

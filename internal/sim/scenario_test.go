@@ -28,15 +28,21 @@ type scenario struct {
 	lateAcks, slowStream           time.Duration
 	lateReads, lateWords, lateAckP float64
 	// replayedWords: a former word of the peer comes as the answer to a new question.
-	replayedWords    float64
-	lateBy           time.Duration
+	replayedWords float64
+	lateBy        time.Duration
+	// ackLeast is what a late acknowledgement takes at least; relayLost is how likely a crash of
+	// the machine takes received transactions along.
+	ackLeast         time.Duration
+	relayLost        float64
 	crashAtFailpoint float64
 	applyTime        time.Duration
 	bootTime         time.Duration
-	twoOperators     bool
-	maxPerHour       int
-	person           bool
-	faults           []fault
+	// slowClose is what mysqld may need, beside the usual, before it refuses clients.
+	slowClose    time.Duration
+	twoOperators bool
+	maxPerHour   int
+	person       bool
+	faults       []fault
 }
 
 func (s scenario) settings() failover.Settings {
@@ -105,7 +111,7 @@ func draw(seed uint64) scenario {
 		passiveTimeout: pick(time.Second, 2*time.Second, 5*time.Second), applyTimeout: pick(3*time.Second, 20*time.Second),
 		restartInPlace: pick(time.Second, 4*time.Second, 10*time.Second), heartbeat: pick(200*time.Millisecond, time.Second), leaseEvery: pick(2*time.Second, 10*time.Second),
 		lateBy: 12 * time.Second, drift: 0.05, applyTime: pick(3*time.Millisecond, 3*time.Millisecond, 150*time.Millisecond), bootTime: pick(500*time.Millisecond, 3*time.Second),
-		twoOperators: chance(0.15), person: chance(0.5), maxPerHour: 20,
+		twoOperators: chance(0.15), person: chance(0.5), maxPerHour: 20, relayLost: 0.5,
 	}
 	if chance(0.2) {
 		s.maxPerHour = 1
@@ -250,7 +256,7 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 	at := in(faultsBegin, faultsBegin+4*time.Second)
 	ms, sec := time.Millisecond, time.Second
 	crash := []string{"mysqldKilled", "nodeCrashed", "podForceDeleted"}[r.IntN(3)]
-	story := r.IntN(10)
+	story := r.IntN(11)
 	if *oneStory >= 0 {
 		story = *oneStory
 	}
@@ -333,9 +339,19 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 			{kind: "strayLeft", at: at, member: thePassive},
 			{kind: "cutWhole", at: at, member: theHolder, after: onBoth, delay: in(0, 2*sec), lasts: 10 * sec},
 		}
+	case 10: // the former primary is slow to close, and an operator that could not reach it has appointed its successor
+		s.lossless, s.ackFenced, s.crashAtFailpoint, s.slowClose = true, true, 0, 2*sec
+		s.lease, s.margin = 6*sec, authority.LeastMargin(6*sec)
+		// Nobody writes: a commit that it does not get through would tell the two apart.
+		return []fault{
+			{kind: "clientsRest", at: at, lasts: in(4*sec, 8*sec)},
+			{kind: "personFails", at: at + in(0, 2*sec)},
+			{kind: "cutOperator", at: at, member: theHolder, after: onRevoked, lasts: in(100*ms, 2*sec)},
+		}
 	case 8: // an acknowledgement of the passive's former run arrives after its new run was compared
-		s.lossless, s.slowStream, s.lateAcks, s.lateAckP, s.passiveTimeout = true, 4*sec, 4*sec, 0.9, 8*sec
+		s.lossless, s.slowStream, s.lateAcks, s.lateAckP, s.passiveTimeout = true, 4*sec, 5*sec, 0.9, 20*sec
 		s.applyTime, s.bootTime, s.crashAtFailpoint, s.lateMessages = 3*sec, 500*ms, 0, 0
+		s.ackLeast, s.relayLost = 3*sec, 1
 		return []fault{
 			{kind: "nodeCrashed", at: at + 4*sec, member: thePassive, lasts: 200 * ms},
 			{kind: "mysqldKilled", at: at + 4*sec, member: theHolder, after: onBoth, delay: in(0, 2*sec)},

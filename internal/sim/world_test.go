@@ -82,6 +82,7 @@ type world struct {
 	stray        *stray
 	armed        []fault
 	lateCommands int
+	resting      int // nobody writes
 
 	vmPaused  bool // a hypervisor stopped a machine in this run
 	restored  bool // etcd was restored in this run
