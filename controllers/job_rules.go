@@ -32,14 +32,15 @@ func (r *JobReconciler) overtaken(v *jobVisit, op *v1alpha1.DatabasePairOperatio
 			return end(v1alpha1.OperationAbandoned, "made way for %s (%s); ask again when the roles are settled", other.Name, other.Spec.Type)
 		}
 	}
+	former := ofFormerPair(op, v.pair)
 	switch {
 	case running && (v.pair.Status.Epoch != op.Status.Epoch || v.pair.Status.Primary != op.Status.From):
 		return end(v1alpha1.OperationAbandoned, "the roles changed: epoch %d with primary %s became epoch %d; ask again when they are settled",
 			op.Status.Epoch, op.Status.From, v.pair.Status.Epoch)
 	case now.Sub(asked) > deadlineOf(op):
 		return end(v1alpha1.OperationFailed, "not done after %s (spec.deadline)%s", deadlineOf(op), waitedFor(op))
-	case ofFormerPair(op, v.pair):
-		return end(v1alpha1.OperationFailed, "it is older than this pair, or spec.pairRef.uid is not %s: it was meant for a former one of this name", v.pair.UID)
+	case former != "":
+		return end(v1alpha1.OperationFailed, "%s", former)
 	case running:
 		return false, ending{}
 	}

@@ -40,23 +40,22 @@ func (r *PairReconciler) observeOperations(ctx context.Context, v *visit) ([]fai
 			out = append(out, operationOf(op))
 			continue
 		}
-		if at := op.Status.CompletionTime; at != nil && automaticFailover(op) && !ofFormerPair(op, v.pair) && r.Now().Sub(at.Time) < time.Hour {
+		if at := op.Status.CompletionTime; at != nil && automaticFailover(op) && ofFormerPair(op, v.pair) == "" && r.Now().Sub(at.Time) < time.Hour {
 			v.session.history.Failovers = append(v.session.history.Failovers, at.Time)
 		}
 	}
 	return out, nil
 }
 
-// ofFormerPair: the operation was about a pair that had this one's name before it. It says
-// nothing about this one, and does nothing to it.
-func ofFormerPair(op *v1alpha1.DatabasePairOperation, p *v1alpha1.DatabasePair) bool {
-	uid := op.Spec.PairRef.UID
-	return uid != "" && uid != string(p.UID) || op.CreationTimestamp.Before(&p.CreationTimestamp)
+// ofFormerPair says why the operation is about a pair that had this one's name before it;
+// empty when it is about this one.
+func ofFormerPair(op *v1alpha1.DatabasePairOperation, p *v1alpha1.DatabasePair) string {
+	return operationOf(op).OfFormerPair(pair.UID(p.UID), p.CreationTimestamp.Time)
 }
 
 // ours are the operations that are about this very pair.
 func (v *visit) ours() []v1alpha1.DatabasePairOperation {
-	return slices.DeleteFunc(slices.Clone(v.operations), func(op v1alpha1.DatabasePairOperation) bool { return ofFormerPair(&op, v.pair) })
+	return slices.DeleteFunc(slices.Clone(v.operations), func(op v1alpha1.DatabasePairOperation) bool { return ofFormerPair(&op, v.pair) != "" })
 }
 
 // automaticFailover: one that the operator began and that moved the authority.

@@ -19,13 +19,9 @@ func operationRefused(l *look) (Plan, bool) {
 	}
 	for i := range l.Operations {
 		op := &l.Operations[i]
-		why := ""
+		why := op.OfFormerPair(l.Settings.UID, l.Settings.CreatedAt)
 		switch {
-		case op.PairUID != "" && op.PairUID != l.Settings.UID:
-			why = fmt.Sprintf("spec.pairRef.uid is %s: it is about another pair of this name, this one is %s", op.PairUID, l.Settings.UID)
-		case op.CreatedAt.Before(l.Settings.CreatedAt):
-			why = "it is older than this pair: it was meant for a former one of this name"
-		case op.ByOperator || op.Running:
+		case why != "", op.ByOperator, op.Running:
 		case !l.confirmed(op):
 			why = fmt.Sprintf("its confirmation is not %s/%d", l.Settings.Name, l.e)
 		case op.Target != "" && l.member(op.Target) == nil:
@@ -41,6 +37,19 @@ func operationRefused(l *look) (Plan, bool) {
 		}
 	}
 	return no()
+}
+
+// OfFormerPair says why the operation is not about the pair of this UID, made then, but
+// about another one that had its name; empty when it is about this one. Such an operation
+// does nothing to this pair and says nothing about it.
+func (o Operation) OfFormerPair(uid pair.UID, made time.Time) string {
+	switch {
+	case o.PairUID != "" && o.PairUID != uid:
+		return fmt.Sprintf("spec.pairRef.uid is %s: it is about another pair of this name, this one is %s", o.PairUID, uid)
+	case o.CreatedAt.Before(made):
+		return "it is older than this pair: it was meant for a former one of this name"
+	}
+	return ""
 }
 
 // operationFinished ends operations that have done their work: once somebody is the
