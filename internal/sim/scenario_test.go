@@ -354,7 +354,7 @@ func drawStory(r *rand.Rand, s *scenario) []fault {
 		s.ackLeast, s.relayLost = 3*sec, 1
 		return []fault{
 			{kind: "nodeCrashed", at: at + 4*sec, member: thePassive, lasts: 200 * ms},
-			{kind: "mysqldKilled", at: at + 4*sec, member: theHolder, after: onBoth, delay: in(0, 2*sec)},
+			{kind: "mysqldKilled", at: at + 4*sec, member: theHolder, after: onBoth, delay: in(sec, 3*sec)},
 		}
 	}
 	// The primary's agent is stopped, or a machine, and its clock is what counts; or its pod
