@@ -215,9 +215,11 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	}
 	if res.Wrote != nil {
 		v.session.remembered = res.Wrote
-		r.nudge(ctx, v, *res.Wrote)
 		if res.Wrote.Epoch != o.Authority.Record.Epoch {
+			// Whom a change of holder concerns is asked at once, by a step.
 			r.stopJobs(ctx, v)
+		} else {
+			r.nudge(ctx, v, *res.Wrote)
 		}
 	}
 	switch {
@@ -233,7 +235,7 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 		v.log.V(1).Info("the step is pending", "step", step.Name(), "why", res.Pending)
 		return min(next, 250*time.Millisecond), nil
 	}
-	if v.session.acted == (acted{plan.Rule, step.Name(), o.Authority.Version}) {
+	if res.Wrote == nil && v.session.acted == (acted{plan.Rule, step.Name(), o.Authority.Version}) {
 		// Done before over the same authority, and not seen to have helped yet: an agent
 		// that changes says so by itself.
 		return min(next, v.session.refusedAgain(step.Name())), nil

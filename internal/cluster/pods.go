@@ -48,12 +48,35 @@ func (p Pods) Delete(ctx context.Context, s fencing.Subject) error {
 	if err := client.IgnoreNotFound(err); err != nil {
 		return fmt.Errorf("delete pod %s: %w", s, err)
 	}
+	p.awaitSeen(ctx, s, func(pod *corev1.Pod) bool { return pod == nil || pod.DeletionTimestamp != nil })
 	return nil
+}
+
+// seenWithin is how long a write waits for this operator's own watch to show it.
+const seenWithin = 500 * time.Millisecond
+
+// awaitSeen returns once this operator's watch shows what it has just written, or after
+// seenWithin: the next look follows within milliseconds, and what it did not see it would
+// do once more. The function gets nil when the pod is gone.
+func (p Pods) awaitSeen(ctx context.Context, s fencing.Subject, shows func(*corev1.Pod) bool) {
+	awaitSeen(ctx, func(ctx context.Context) (bool, error) {
+		pod := &corev1.Pod{}
+		err := p.Client.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: string(s.Member)}, pod)
+		if apierrors.IsNotFound(err) || err == nil && string(pod.UID) != string(s.PodUID) {
+			pod, err = nil, nil
+		}
+		return err == nil && shows(pod), err
+	})
+}
+
+func awaitSeen(ctx context.Context, shows func(context.Context) (bool, error)) {
+	const often = 2 * time.Millisecond
+	_ = wait.PollUntilContextTimeout(ctx, often, seenWithin, true, shows)
 }
 
 // AddFinalizer implements execute.Pods.
 func (p Pods) AddFinalizer(ctx context.Context, s fencing.Subject) error {
-	return p.change(ctx, s, func(pod *corev1.Pod) error {
+	err := p.change(ctx, s, func(pod *corev1.Pod) error {
 		if slices.Contains(pod.Finalizers, failover.FenceFinalizer) {
 			return nil
 		}
@@ -64,6 +87,13 @@ func (p Pods) AddFinalizer(ctx context.Context, s fencing.Subject) error {
 		pod.Finalizers = append(pod.Finalizers, failover.FenceFinalizer)
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	p.awaitSeen(ctx, s, func(pod *corev1.Pod) bool {
+		return pod == nil || slices.Contains(pod.Finalizers, failover.FenceFinalizer)
+	})
+	return nil
 }
 
 // RemoveFinalizer implements execute.Pods.
@@ -78,29 +108,24 @@ func (p Pods) RemoveFinalizer(ctx context.Context, s fencing.Subject) error {
 	return err
 }
 
-// labelSeenWithin is how long Label waits for its own watch.
-const labelSeenWithin = 500 * time.Millisecond
-
 // Label implements execute.Pods. It returns once this operator's watch has shown the
-// labels, or after labelSeenWithin: kube-controller-manager watches pods and Services
+// labels, or after seenWithin: kube-controller-manager watches pods and Services
 // apart, and when it sees a Service before the label that the Service selects, it empties
 // the slice, stumbles over its own stale cache and tries again a second later.
 func (p Pods) Label(ctx context.Context, s fencing.Subject, set map[string]string, remove []string) error {
 	if err := p.label(ctx, s, set, remove); err != nil {
 		return err
 	}
-	const often = 2 * time.Millisecond
-	_ = wait.PollUntilContextTimeout(ctx, often, labelSeenWithin, true, func(ctx context.Context) (bool, error) {
-		pod := &corev1.Pod{}
-		if err := p.Client.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: string(s.Member)}, pod); err != nil {
-			return false, err
+	p.awaitSeen(ctx, s, func(pod *corev1.Pod) bool {
+		if pod == nil {
+			return true
 		}
 		for k, v := range set {
 			if pod.Labels[k] != v {
-				return false, nil
+				return false
 			}
 		}
-		return true, nil
+		return true
 	})
 	return nil
 }

@@ -36,7 +36,15 @@ func (s Services) Point(ctx context.Context, p failover.PointService) error {
 
 // Detach implements execute.Services.
 func (s Services) Detach(ctx context.Context, d failover.DetachService) error {
-	return s.change(ctx, d.Version, func(svc *corev1.Service) { resources.Detach(svc, d.From.PodUID) })
+	if err := s.change(ctx, d.Version, func(svc *corev1.Service) { resources.Detach(svc, d.From.PodUID) }); err != nil {
+		return err
+	}
+	awaitSeen(ctx, func(ctx context.Context) (bool, error) {
+		svc := &corev1.Service{}
+		err := s.Client.Get(ctx, s.Name, svc)
+		return svc.ResourceVersion != d.Version, err
+	})
+	return nil
 }
 
 func (s Services) change(ctx context.Context, version string, f func(*corev1.Service)) error {

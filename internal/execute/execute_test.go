@@ -42,6 +42,7 @@ type cluster struct {
 	reply    func(agentapi.Command, fencing.Subject) agentapi.FenceReply
 	pod      fencing.PodFacts
 	refuses  error // what Detach ends in
+	away     error // what Look ends in
 }
 
 func (c *cluster) do(what string) { c.did = append(c.did, what) }
@@ -87,7 +88,7 @@ func (c *cluster) AckFence(_ context.Context, to fencing.Subject, cmd agentapi.C
 
 func (c *cluster) Look(_ context.Context, to fencing.Subject, _ agentapi.Command) error {
 	c.do("look " + string(to.Member))
-	return nil
+	return c.away
 }
 
 func (c *cluster) Initialise(_ context.Context, to fencing.Subject, _ agentapi.InitialiseCommand) error {
@@ -319,6 +320,46 @@ func TestWhatIsInOrderEndsWithTheFirstThatFails(t *testing.T) {
 			}
 			if len(res.Parts) != len(tc.want) && tc.refuses == nil {
 				t.Errorf("the report has %d parts", len(res.Parts))
+			}
+		})
+	}
+}
+
+// What fails beside a change of the authority does not hide that it was made: the next look
+// knows of it, and so does the report.
+func TestAChangeIsKnownWhateverFailsBesideIt(t *testing.T) {
+	for name, tc := range map[string]struct {
+		refuses error
+		away    error
+	}{
+		"all is well":                    {},
+		"another write is refused":       {refuses: execute.ErrConflict},
+		"the agent that is told is away": {away: errDown},
+		"the agent that is told refuses": {away: execute.ErrConflict},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &cluster{refuses: tc.refuses, away: tc.away}
+			r, o := setup(c)
+			step := failover.Together{Steps: []failover.Step{
+				failover.InOrder{Steps: []failover.Step{
+					failover.ChangeAuthority{From: o.Authority.Record, Version: "10", Change: authority.EnterSolo{Member: "shop-0"}},
+					failover.Look{Member: "shop-0"},
+				}},
+				failover.DetachService{From: primary},
+			}}
+			res, err := r.Run(t.Context(), o, failover.Plan{Operation: &failover.OperationNote{Name: "op"}}, step)
+			if !errors.Is(err, tc.refuses) {
+				t.Errorf("error %v, want %v", err, tc.refuses)
+			}
+			if res.Wrote == nil || res.WroteVersion != "next" || !res.Changed {
+				t.Errorf("the change is not known: %+v", res)
+			}
+			if (res.Pending != "") != (tc.away != nil) {
+				t.Errorf("pending %q", res.Pending)
+			}
+			want := []string{"write over 10", "look shop-0", "detach from shop-0/p0", "note op", "timeline EnterSolo", "timeline Look", "timeline DetachService"}
+			if diff := cmp.Diff(want, c.did); diff != "" {
+				t.Errorf("done (-want +got):\n%s", diff)
 			}
 		})
 	}

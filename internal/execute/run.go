@@ -69,6 +69,10 @@ func (r *Runner) Run(ctx context.Context, o failover.Observation, p failover.Pla
 	defer cancel()
 	res, err := r.dispatch(bounded, o, step)
 	if err != nil {
+		if res.Wrote != nil && !errors.Is(err, ErrCrash) {
+			// The authority has changed, whatever failed beside that.
+			r.record(ctx, p, step, res, begin)
+		}
 		return res, fmt.Errorf("step %s of %s: %w", step.Name(), o.Settings.Name, err)
 	}
 	if err := r.point("After" + string(step.Name())); err != nil {
@@ -135,8 +139,10 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 		return r.create(ctx, s)
 	case failover.ChangeAuthority:
 		return r.change(ctx, s)
-	case failover.Initialise, failover.Seed, failover.Rewind, failover.Look:
-		return r.copyOrLook(ctx, o, step)
+	case failover.Look:
+		return r.look(ctx, o, s)
+	case failover.Initialise, failover.Seed, failover.Rewind:
+		return r.copyData(ctx, o, step)
 	case failover.Fence, failover.Cease, failover.AckFence:
 		return r.ask(ctx, o, step)
 	case failover.ProvePod, failover.ProveNode, failover.ProveWord:
@@ -214,6 +220,9 @@ func joinedResults(results []Result) Result {
 	for _, res := range results {
 		out.Parts = append(out.Parts, res.Parts...)
 		out.Changed = out.Changed || res.Changed
+		if res.Wrote != nil {
+			out.Wrote, out.WroteVersion = res.Wrote, res.WroteVersion
+		}
 		if res.Pending != "" {
 			out.Pending = res.Pending
 		}
@@ -268,22 +277,20 @@ func (r *Runner) change(ctx context.Context, s failover.ChangeAuthority) (Result
 		return Result{}, err
 	}
 	r.Book.SawEpoch(next.Epoch, r.Clock.Now())
-	if a, ok := s.Change.(authority.Appoint); ok {
-		r.hasten(ctx, next, fencing.SubjectOf(a.To))
-	}
 	return Result{Changed: true, Wrote: &next, WroteVersion: version}, nil
 }
 
-// hasten has the member that was just appointed read the authority now rather than at its
-// next turn. Nothing depends on it.
-func (r *Runner) hasten(ctx context.Context, rec authority.Record, to fencing.Subject) {
+// look has an agent read the authority now rather than at its next turn. It answers when it
+// has; one that does not is pending, since nothing depends on it.
+func (r *Runner) look(ctx context.Context, o failover.Observation, s failover.Look) (Result, error) {
 	const patience = time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	c := agentapi.Command{PairUID: rec.PairUID, Epoch: rec.Epoch, LedgerVersion: rec.Ledger.Version, RequestID: r.NewID()}
-	if err := r.Effects.Fencers.Look(ctx, to, c); err != nil {
-		r.Log.V(1).Info("the appointed member did not look", "member", to.Member, "reason", err.Error())
+	err := r.Effects.Fencers.Look(ctx, subjectOf(o, s.Member), r.command(o))
+	if err != nil && !errors.Is(err, ErrCrash) {
+		return Result{Pending: fmt.Sprintf("%s did not look: %v", s.Member, err)}, nil
 	}
+	return Result{Changed: err == nil}, err
 }
 
 func (r *Runner) pointService(ctx context.Context, s failover.PointService) (Result, error) {
@@ -306,7 +313,7 @@ func (r *Runner) pods(ctx context.Context, step failover.Step) (Result, error) {
 	return Result{Changed: err == nil}, err
 }
 
-func (r *Runner) copyOrLook(ctx context.Context, o failover.Observation, step failover.Step) (Result, error) {
+func (r *Runner) copyData(ctx context.Context, o failover.Observation, step failover.Step) (Result, error) {
 	c := r.command(o)
 	var err error
 	switch s := step.(type) {
@@ -327,9 +334,6 @@ func (r *Runner) copyOrLook(ctx context.Context, o failover.Observation, step fa
 		err = r.Effects.Copiers.Rewind(ctx, subjectOf(o, s.Member), agentapi.RewindCommand{
 			Command: c, HolderGTIDs: snap.BinlogGTIDs, Target: s.Target,
 		})
-	case failover.Look:
-		err = r.Effects.Fencers.Look(ctx, subjectOf(o, s.Member), c)
-		return Result{Pending: fmt.Sprintf("%s was asked to read the authority", s.Member)}, err
 	}
 	return Result{Changed: err == nil}, err
 }

@@ -37,17 +37,17 @@ func TestTheOtherMemberIsAdopted(t *testing.T) {
 	check(t, map[string]decision{
 		"the Service leaves the former primary's mysqld first": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: steps("PointService"),
 			with: closed},
-		"then the pod that it led to is deleted": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: steps("DeletePod"),
+		"then the pod that it led to is deleted beside the appointment": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: append(appointment, "DeletePod"),
 			with: func(t *testing.T, o *obs) { closed(t, o); door(o) }},
-		"whose deletion has to be accepted": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint"),
+		"once its deletion is accepted that is left": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: appointment,
 			with: func(t *testing.T, o *obs) { closed(t, o); door(o); o.Members[0].Pod.Deleting = true }},
-		"a pod that the Service never led to stays": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint"),
+		"a pod that the Service never led to stays": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				closed(t, o)
 				door(o)
 				delete(o.Members[0].Pod.Labels, failover.EpochLabel(3))
 			}},
-		"and so does its next pod": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint"),
+		"and so does its next pod": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				door(o)
 				o.Members[0].Pod.UID, o.Members[0].State.PodUID = "pod-0b", "pod-0b"

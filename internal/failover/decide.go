@@ -1,6 +1,9 @@
 package failover
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // rule is one named rule. apply says whether it applies, and what then.
 type rule struct {
@@ -60,12 +63,15 @@ func (l *look) finish(p Plan, held []Plan) Plan {
 			}
 		}
 	}
-	if p.Operation == nil && len(p.Steps) > 0 && (p.Rule == RuleServiceFollows || p.Rule == RuleAwaitOpening) {
+	if p.Operation == nil && len(p.Steps) > 0 && slices.Contains(openingRules, p.Rule) {
 		p.Operation = l.opening()
 	}
 	p.FailoverReady = l.readiness(p)
 	return l.notForgotten(p)
 }
+
+// openingRules are those whose steps belong to the operation that appointed the holder.
+var openingRules = []RuleName{RuleFormerPodGoes, RuleServiceFollows, RuleAwaitOpening}
 
 // readiness: could the pair fail over now without loss?
 func (l *look) readiness(p Plan) Readiness {

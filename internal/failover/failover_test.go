@@ -203,6 +203,9 @@ func ceased(t *testing.T, o failover.Observation, m pair.MemberName, uid pair.Po
 	}
 }
 
+// appointment is that of a member to which the Service leads only after it has opened.
+var appointment = steps("Appoint", "Look", "LabelPod")
+
 func TestBetween(t *testing.T) {
 	type obs = failover.Observation
 	old := fencing.Subject{Member: m0, PodUID: p0}
@@ -210,7 +213,7 @@ func TestBetween(t *testing.T) {
 	check(t, map[string]decision{
 		"everything that can go on at once goes on": {from: between, rule: "PromoteCandidate", kind: failover.Acts,
 			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease", "PointService")},
-		"with a proof, all applied and the old pod's deletion accepted, the candidate is appointed": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Appoint"),
+		"with a proof and all applied the candidate is appointed": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: appointment,
 			with: func(t *testing.T, o *obs) { fenced(o); ceased(t, *o, m1, p1, t0); prove(t, *o, old) }},
 		"not before it has applied all": {from: between, rule: "PromoteCandidate", kind: failover.Waits,
 			with: func(t *testing.T, o *obs) {
@@ -219,7 +222,7 @@ func TestBetween(t *testing.T) {
 				prove(t, *o, old)
 				o.Members[1].State.AppliedAll = false
 			}},
-		"not before the deletion is accepted": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("DeletePod"),
+		"beside the deletion of the old pod": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: append(appointment, "DeletePod"),
 			with: func(t *testing.T, o *obs) {
 				fenced(o)
 				ceased(t, *o, m1, p1, t0)
@@ -228,7 +231,7 @@ func TestBetween(t *testing.T) {
 			}},
 		"not without a proof": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Fence"),
 			with: func(t *testing.T, o *obs) { fenced(o); ceased(t, *o, m1, p1, t0) }},
-		"an authority that ran out is a proof": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Appoint"),
+		"an authority that ran out is a proof": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				fenced(o)
 				ceased(t, *o, m1, p1, t0)
@@ -268,7 +271,7 @@ func TestBetween(t *testing.T) {
 			}},
 		"a candidate that was restarted is given up for the last holder": {from: between, rule: "Abandon", kind: failover.Acts,
 			steps: steps("Cease", "Fence", "PointService"), with: func(_ *testing.T, o *obs) { lost(o) }},
-		"which goes on when its peer answered closed": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint", "PointService"),
+		"which goes on when its peer answered closed": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint", "Look", "PointService"),
 			with: func(t *testing.T, o *obs) {
 				lost(o)
 				ceased(t, *o, m0, p0, t0)
@@ -276,13 +279,13 @@ func TestBetween(t *testing.T) {
 			}},
 		"a peer without a pod may have one that nobody knows of": {from: between, rule: "Abandon", kind: failover.Waits,
 			with: func(t *testing.T, o *obs) { podless(o); ceased(t, *o, m0, p0, t0) }},
-		"until its authority has run out": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint"),
+		"until its authority has run out": {from: between, rule: "Abandon", kind: failover.Acts, steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				podless(o)
 				ceased(t, *o, m0, p0, t0)
 				o.Now = t0.Add(7001 * time.Millisecond)
 			}},
-		"also in Async, where there is nobody to ask": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint"),
+		"also in Async, where there is nobody to ask": {from: between, rule: "Abandon", kind: failover.Acts, steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				podless(o)
 				ceased(t, *o, m0, p0, t0)
@@ -295,7 +298,7 @@ func TestBetween(t *testing.T) {
 				o.Now = t0.Add(time.Minute)
 				o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m1, 3)}
 			}},
-		"a candidate needs none for a member whose end is proven": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Appoint"),
+		"a candidate needs none for a member whose end is proven": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				fenced(o)
 				ceased(t, *o, m1, p1, t0)

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/dbpair/dbpair/internal/fencing"
@@ -12,15 +13,38 @@ func (l *look) leadsTo(m *Member) bool {
 	return s.Reading == Read && s.Member == m.Name && (s.Leads == LeadsDoor || m.labelled(s.Epoch)) && m.Pod.IP != ""
 }
 
-// standing is the pod that has to go before the Service leads to the course's member: the
-// last holder's; or the other member's, to whose mysqld the Service led before a person
-// adopted this one.
-func (l *look) standing(c course) (fencing.Subject, bool) {
-	if c.deleteOld && l.oldPodStands() {
-		return fencing.SubjectOf(l.rec.LastHolder.Holder), true
+// standing is the pod that has to go before the Service leads to the mysqld of this member:
+// the last holder's, if that was the other one; or the other one's, to whose mysqld the
+// Service led before a person adopted this one.
+func (l *look) standing(to *Member) (fencing.Subject, bool) {
+	if last := l.rec.LastHolder; last != nil && last.Holder.Member != to.Name && l.oldPodStands() {
+		return fencing.SubjectOf(last.Holder), true
 	}
-	other := l.other(c.to.Name)
+	other := l.other(to.Name)
 	return other.subject(), other.ledTo() && !other.Pod.Deleting
+}
+
+// deleteStanding deletes that pod once the Service has been led away from it. Not beside the
+// step that leads away: an operator that ends between the two would leave the Service with
+// a pod that is gone.
+func (l *look) deleteStanding(to *Member) []Step {
+	s, stands := l.standing(to)
+	if !stands || l.leadsTo(l.member(s.Member)) {
+		return nil
+	}
+	return []Step{DeletePod{Subject: s}}
+}
+
+// formerPodGoes: a member was appointed beside the deletion of the pod that clients were led
+// to before, and that has not been accepted. It is asked for, again if need be, before the
+// Service leads to the new primary's mysqld.
+func formerPodGoes(l *look) (Plan, bool) {
+	steps := l.deleteStanding(l.holder)
+	if len(steps) == 0 || l.leadsOpen(l.holder) {
+		return no()
+	}
+	s, _ := l.standing(l.holder)
+	return act(fmt.Sprintf("the pod %s has to go before the Service leads to the mysqld of %s", s, l.holder.Name), steps...)
 }
 
 // ledTo: the client Service led to the mysqld of this very pod, or was about to. The key is
@@ -37,7 +61,11 @@ func (m *Member) ledTo() bool {
 // oldPodStands: the last holder's pod is there, or was not read, and its deletion has
 // not been accepted.
 func (l *look) oldPodStands() bool {
-	pod := l.last.Pod
+	last := l.member(l.rec.LastHolder.Holder.Member)
+	if last == nil {
+		return false
+	}
+	pod := last.Pod
 	switch pod.Reading {
 	case Missing:
 		return false

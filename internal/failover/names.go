@@ -70,6 +70,7 @@ const (
 
 // Rules while a holder is there.
 const (
+	RuleFormerPodGoes        RuleName = "FormerPodGoes"
 	RuleAwaitOpening         RuleName = "AwaitOpening"
 	RuleServiceFollows       RuleName = "ServiceFollows"
 	RuleFinalizerOnHolder    RuleName = "FinalizerOnHolder"
@@ -120,7 +121,7 @@ var RuleNames = []RuleName{
 	RuleFlapBudgetSpent, RuleHolderUnwell,
 	RuleFencedByPerson, RuleForcePromotion, RulePromoteCandidate, RuleAbandon, RuleReappointHolder,
 	RuleAwaitingProof, RuleCandidateStuck, RuleNoTrustedCopy,
-	RuleAwaitOpening, RuleServiceFollows, RuleFinalizerOnHolder, RuleReleaseEndedPod, RuleLabelsFollow,
+	RuleFormerPodGoes, RuleAwaitOpening, RuleServiceFollows, RuleFinalizerOnHolder, RuleReleaseEndedPod, RuleLabelsFollow,
 	RuleWaitingInterrupted, RuleSoloEntry, RuleSoloForClosedHolder, RuleWritesBlocked, RulePassiveFoundWritable, RulePassiveAway,
 	RuleSeedPassive, RuleAwaitSeed, RuleNameSeededData, RuleRewindTail, RuleDiverged, RuleIncarnationChanged,
 	RuleAwaitStreaming, RuleBeginJoining, RuleAwaitWaiting, RuleConcludeJoining, RuleMemberProblem, RuleLagging,

@@ -59,13 +59,12 @@ func (l *look) leadAway(c course) []Step {
 	}
 	// The label of the new epoch comes with the appointment: a pod that has one counts as
 	// led to.
-	if !c.deleteOld || !l.oldPodStands() || l.Service.Detached != "" {
+	if !l.oldPodStands() || l.Service.Detached != "" {
 		return nil
 	}
-	// First the one, then the other: the deletion must not show in the endpoints, and an
-	// operator that ends between the two leaves them as they are.
-	old := l.last.subject()
-	return []Step{InOrder{Steps: []Step{DetachService{Version: l.Service.Version, From: old}, DeletePod{Subject: old}}}}
+	// The pod's deletion comes after this has been seen: it must not show in the endpoints,
+	// and an operator that ends between the two leaves them as they are.
+	return []Step{DetachService{Version: l.Service.Version, From: l.last.subject()}}
 }
 
 // notForgotten adds the door to what a rule has to do while nobody is the holder and the

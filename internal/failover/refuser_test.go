@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
@@ -69,8 +71,8 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 	type obs = failover.Observation
 	toTheDoor := steps("AckFence", "AddFinalizer", "Fence", "Cease", "PointService")
 	check(t, map[string]decision{
-		"the Service is detached, then the pod deleted": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
-			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease", "DetachService", "DeletePod")},
+		"the Service is detached": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
+			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease", "DetachService")},
 		"detached already, the pod is deleted": {from: detached, rule: "PromoteCandidate", kind: failover.Acts,
 			steps: steps("AckFence", "DeletePod", "Fence", "Cease"), with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = false }},
 		"deleted by somebody else, nothing is written": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
@@ -121,11 +123,36 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 			}},
 		"but not while the pair is paused": {from: detached, rule: "Paused", kind: failover.Holds,
 			with: func(_ *testing.T, o *obs) { late(o); o.Settings.Paused = true }},
-		"no appointment without the deletion": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("DeletePod"),
+		"no appointment while the Service leads to a pod that stands": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("DetachService"),
+			with: func(t *testing.T, o *obs) { ready(t, o); o.Members[1].Pod.Fenced = true }},
+		"once it does not, beside the deletion": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: append(appointment, "DeletePod"),
 			with: func(t *testing.T, o *obs) { ready(t, o); o.Members[0].Pod.Deleting = false }},
-		"with it the candidate is appointed": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Appoint"),
+		"and after it": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: appointment,
 			with: func(t *testing.T, o *obs) { ready(t, o) }},
 	})
+}
+
+// What is done beside the appointment must not come before it: a label of an epoch that
+// nobody was appointed at would be doubt.
+func TestTheLabelFollowsTheAppointment(t *testing.T) {
+	o := detached()
+	ready(t, &o)
+	o.Members[0].Pod.Deleting = false
+	beside := failover.Decide(o).Steps[0].(failover.Together)
+	got := beside.Steps[0].(failover.InOrder)
+	want := []failover.Step{got.Steps[0], failover.Together{Steps: []failover.Step{
+		failover.Look{Member: m1},
+		failover.LabelPod{Subject: fencing.Subject{Member: m1, PodUID: p1}, Set: map[string]string{failover.EpochLabel(5): "open"}},
+	}}}
+	if diff := cmp.Diff(want[1:], got.Steps[1:]); diff != "" {
+		t.Errorf("after the appointment (-want +got):\n%s", diff)
+	}
+	if name := stepNames(got.Steps)[0]; name != "Appoint" {
+		t.Errorf("it begins with %s", name)
+	}
+	if diff := cmp.Diff([]failover.Step{failover.DeletePod{Subject: fencing.Subject{Member: m0, PodUID: p0}}}, beside.Steps[1:]); diff != "" {
+		t.Errorf("beside it (-want +got):\n%s", diff)
+	}
 }
 
 // lostBoth: the former primary's container has ended, and the candidate was restarted.
@@ -155,6 +182,19 @@ func TestTheServiceMovesOnceTheNewPrimaryIsOpen(t *testing.T) {
 		"then the Service is": {from: appointed, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[1].State.Phase, o.Members[1].State.OpenEpoch = agentapi.PhaseOpen, 5
+			}},
+		"not before the deletion of the old pod is accepted": {from: appointed, rule: "FormerPodGoes", kind: failover.Acts, steps: steps("DeletePod"),
+			with: func(_ *testing.T, o *obs) {
+				o.Members[0].Pod.Deleting = false
+				o.Members[1].State.Phase, o.Members[1].State.OpenEpoch = agentapi.PhaseOpen, 5
+			}},
+		"which is asked for while the new one opens": {from: appointed, rule: "FormerPodGoes", kind: failover.Acts, steps: steps("DeletePod"),
+			with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = false }},
+		"not while the Service leads there": {from: appointed, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
+			with: func(_ *testing.T, o *obs) {
+				o.Members[0].Pod.Deleting, o.Members[0].Reach = false, failover.Refused
+				o.Members[1].State.Phase, o.Members[1].State.OpenEpoch = agentapi.PhaseOpen, 5
+				o.Service = steady().Service
 			}},
 		"to the door when it takes too long": {from: appointed, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"), with: func(_ *testing.T, o *obs) { late(o) }},
 		"or the agent has gone": {from: appointed, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),

@@ -29,9 +29,6 @@ var betweenRules = []rule{
 type course struct {
 	to      *Member
 	grounds authority.Grounds
-	// deleteOld: the last holder's pod is deleted, and its deletion accepted, first. So is
-	// any other pod that the Service led to.
-	deleteOld bool
 	// ackFence: to must have stopped receiving and applied everything first.
 	ackFence bool
 	fact     string
@@ -57,7 +54,8 @@ func (l *look) pursue(c course) Plan {
 		p.After = d
 	}
 	if len(g.missing) == 0 && l.prepared(c) {
-		p.Steps = append([]Step{l.appoint(c, g.proofs)}, away...)
+		// After that a look is due at once, and until then nothing cuts the write short.
+		p.Steps, p.After = append(l.appoint(c, g.proofs), away...), 0
 		p.Operation.Epoch, p.Operation.Proof = l.e, proofNoted(g.proofs, l.rec)
 		if s := c.to.State.Server; s != nil {
 			p.Operation.GTIDs.Promoted = s.GTIDExecuted
@@ -162,11 +160,7 @@ func (l *look) prepare(c course) []Step {
 	} else if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {
 		steps = append(steps, Cease{Subject: c.to.subject()})
 	}
-	if s, stands := l.standing(c); stands && !l.leadsTo(l.member(s.Member)) {
-		// Not beside the step that leads the Service away: an operator that ends between the
-		// two would leave the Service with a pod that is gone.
-		steps = append(steps, DeletePod{Subject: s})
-	}
+	steps = append(steps, l.deleteStanding(c.to)...)
 	if !c.to.Pod.Fenced {
 		steps = append(steps, AddFinalizer{Subject: c.to.subject()})
 	}
@@ -182,7 +176,7 @@ func (l *look) ackAbout() []fencing.Subject {
 }
 
 func (l *look) prepared(c course) bool {
-	if _, stands := l.standing(c); stands || !c.to.heard() || !c.to.Pod.Fenced {
+	if s, stands := l.standing(c.to); stands && l.leadsTo(l.member(s.Member)) || !c.to.heard() || !c.to.Pod.Fenced {
 		return false
 	}
 	if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {
@@ -194,12 +188,21 @@ func (l *look) prepared(c course) bool {
 	return c.to.State.ReceiverStoppedAt == l.e && c.to.State.AppliedAll
 }
 
-func (l *look) appoint(c course, proofs []fencing.Proof) Step {
-	return l.change(authority.Appoint{
+// appoint is the appointment, and what need not wait for its effect: the member is asked to
+// read it now and is labelled while it opens; and the pod that the Service led to before is
+// deleted, which only the Service waits for.
+func (l *look) appoint(c course, proofs []fencing.Proof) []Step {
+	change := l.change(authority.Appoint{
 		To: pair.Holder(c.to.subject()), Grounds: c.grounds, Others: l.othersOf(c.to), Proofs: proofs,
 		Incarnation: c.to.State.Mysqld.Incarnation, AckFencedIsEnough: l.Settings.Lossless && l.Settings.PromoteOnAckFenced,
 		Lease: l.Settings.LeaseDuration,
 	})
+	then := []Step{Look{Member: c.to.Name}}
+	if l.mayLabelAhead(c.to) {
+		then = append(then, c.to.label(l.e+1))
+	}
+	inOrder := InOrder{Steps: append([]Step{change}, together(then)...)}
+	return together(append([]Step{inOrder}, l.deleteStanding(c.to)...))
 }
 
 // othersOf are the pods, beside the last holder's, that could hold an older authority: the
@@ -239,7 +242,7 @@ func forcePromotion(l *look) (Plan, bool) {
 	}
 	// An applier that stopped with an error never finishes; a person took that on.
 	stuck := to.State.Server != nil && to.State.Server.Applier.LastErrno != 0
-	c := course{to: to, grounds: authority.GroundsForced, deleteOld: to != l.last, ackFence: to != l.last && !stuck}
+	c := course{to: to, grounds: authority.GroundsForced, ackFence: to != l.last && !stuck}
 	c.fact = fmt.Sprintf("operation %s forces the promotion of %s", op.Name, to.Name)
 	p := l.pursue(c)
 	if p.Operation != nil {
@@ -269,7 +272,7 @@ func promoteCandidate(l *look) (Plan, bool) {
 		grounds = authority.GroundsLag
 	}
 	p := l.pursue(course{
-		to: l.peer, grounds: grounds, deleteOld: true, ackFence: true,
+		to: l.peer, grounds: grounds, ackFence: true,
 		fact: fmt.Sprintf("%s takes over from %s", l.peer.Name, l.last.Name),
 	})
 	if !l.appliedAll(l.peer) && l.sinceEpoch() > l.Settings.ApplyTimeout && p.Kind != Doubts {

@@ -135,8 +135,9 @@ func appointFirst(l *look) (Plan, bool) {
 	if err != nil {
 		return doubt(VerbNone, "%v", err)
 	}
-	return act(string(m.Name)+" holds the pair's first data", l.change(authority.Appoint{
+	appoint := l.change(authority.Appoint{
 		To: pair.Holder(m.subject()), Grounds: authority.GroundsFirst, Others: []fencing.Subject{other},
 		Proofs: []fencing.Proof{proof}, Incarnation: m.State.Mysqld.Incarnation, Lease: l.Settings.LeaseDuration,
-	}))
+	})
+	return act(string(m.Name)+" holds the pair's first data", InOrder{Steps: []Step{appoint, Look{Member: m.Name}}})
 }

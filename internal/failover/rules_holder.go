@@ -13,6 +13,7 @@ import (
 
 // holderRules keep a pair with a holder as it should be.
 var holderRules = []rule{
+	{name: RuleFormerPodGoes, apply: formerPodGoes},
 	{name: RuleServiceFollows, apply: serviceFollows},
 	{name: RuleFinalizerOnHolder, apply: finalizerOnHolder},
 	{name: RuleWaitingInterrupted, apply: waitingInterrupted},
@@ -71,10 +72,16 @@ func (m *Member) label(e pair.Epoch) Step {
 // labelAhead labels a holder that is about to open, so that nothing but the Service is
 // left to be written when it has.
 func (l *look) labelAhead(m *Member) (Step, bool) {
-	if m.labelled(l.e) || m != l.holder || m.Pod.IP == "" || m.Pod.UID == "" || l.holderGone() != "" || !l.atDoorOf(m) && l.refusedStill() == 0 {
+	if m.labelled(l.e) || m != l.holder || l.holderGone() != "" || !l.mayLabelAhead(m) {
 		return nil, false
 	}
 	return m.label(l.e), true
+}
+
+// mayLabelAhead: the Service leads to this member's door, or for a moment to a pod that
+// refuses clients, so that its next move is to this member's mysqld.
+func (l *look) mayLabelAhead(m *Member) bool {
+	return m.Pod.IP != "" && m.Pod.UID != "" && (l.atDoorOf(m) || m != l.last && l.refusedStill() > 0)
 }
 
 // atDoorOf: the Service leads to this member's door. A door refuses alike at every epoch.
@@ -89,7 +96,8 @@ func serviceFollows(l *look) (Plan, bool) {
 	target, leads := &l.Members[0], LeadsDoor
 	if l.holder != nil {
 		target = l.holder
-		if l.holderGone() == "" && (l.open(target) || l.leadsOpen(target)) {
+		_, stands := l.standing(target)
+		if l.holderGone() == "" && (l.open(target) && !stands || l.leadsOpen(target)) {
 			leads = LeadsOpen
 		}
 	}

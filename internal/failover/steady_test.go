@@ -90,7 +90,7 @@ func TestBootstrap(t *testing.T) {
 			}},
 		"the finalizer comes before the appointment": {from: fresh, rule: "AppointFirst", kind: failover.Acts, steps: steps("AddFinalizer"),
 			with: func(_ *testing.T, o *failover.Observation) { named(o) }},
-		"the member with the first data is appointed": {from: fresh, rule: "AppointFirst", kind: failover.Acts, steps: steps("Appoint"),
+		"the member with the first data is appointed": {from: fresh, rule: "AppointFirst", kind: failover.Acts, steps: steps("Appoint", "Look"),
 			with: func(_ *testing.T, o *failover.Observation) { named(o); o.Members[0].Pod.Fenced = true }},
 		"a pod that was to be appointed and is deleted is let go": {from: fresh, rule: "ReleaseEndedPod", kind: failover.Acts, steps: steps("RemoveFinalizer"),
 			with: func(_ *testing.T, o *failover.Observation) {
@@ -109,7 +109,7 @@ func TestAppointFirstMakesARecord(t *testing.T) {
 	o.Authority.Record.Data[m0] = "data-shop-0"
 	o.Members[0].State.Phase, o.Members[0].Pod.Fenced = agentapi.PhaseClosed, true
 	running(&o.Members[0], 0, 0)
-	change := failover.Decide(o).Steps[0].(failover.ChangeAuthority)
+	change := failover.Decide(o).Steps[0].(failover.InOrder).Steps[0].(failover.ChangeAuthority)
 	got, err := change.Change.Apply(change.From)
 	if err != nil {
 		t.Fatal(err)

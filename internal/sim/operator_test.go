@@ -175,22 +175,38 @@ func (o *operator) visit(life int) time.Duration {
 func (o *operator) learned(res execute.Result, plan failover.Plan) {
 	if res.Wrote != nil {
 		o.last = res.Wrote
-		if step, ok := plan.Steps[0].(failover.ChangeAuthority); ok {
-			if a, ok := step.Change.(authority.Appoint); ok {
-				for _, p := range a.Proofs {
-					o.w.fired["proof "+string(p.Kind())]++
-				}
-				if k := step.From.EndProof().Kind(); k != "" {
-					o.w.fired["proof "+string(k)]++
-				}
-			}
-		}
+		o.used(plan.Steps[0])
 	}
 	for m, e := range res.Errant {
 		if o.history.Errant == nil {
 			o.history.Errant = map[pair.MemberName]failover.Errant{}
 		}
 		o.history.Errant[m] = e
+	}
+}
+
+// used counts the proofs that a step appointed somebody with.
+func (o *operator) used(step failover.Step) {
+	switch s := step.(type) {
+	case failover.Together:
+		for _, part := range s.Steps {
+			o.used(part)
+		}
+	case failover.InOrder:
+		for _, part := range s.Steps {
+			o.used(part)
+		}
+	case failover.ChangeAuthority:
+		a, ok := s.Change.(authority.Appoint)
+		if !ok {
+			return
+		}
+		for _, p := range a.Proofs {
+			o.w.fired["proof "+string(p.Kind())]++
+		}
+		if k := s.From.EndProof().Kind(); k != "" {
+			o.w.fired["proof "+string(k)]++
+		}
 	}
 }
 
