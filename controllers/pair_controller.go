@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -105,7 +104,11 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if ending || p.DeletionTimestamp != nil {
 		return r.deleting(ctx, v)
 	}
-	childErr := r.surround(ctx, v)
+	var childErr error
+	first := v.session.surroundFirst(p.Generation, r.Now())
+	if first {
+		childErr = r.surround(ctx, v)
+	}
 	o, err := r.observe(ctx, v)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -116,6 +119,9 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		plan = nameConflict(childErr)
 	}
 	again, actErr := r.act(ctx, v, o, plan)
+	if !first {
+		again, childErr = r.surroundAfter(ctx, v, again)
+	}
 	v.session.learned(o.Authority, plan)
 	r.tell(v, o, plan)
 	var statusErr error
@@ -146,14 +152,26 @@ func (r *PairReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair) *v
 // failover goes on though a Secret cannot be written.
 func (r *PairReconciler) surround(ctx context.Context, v *visit) error {
 	s := v.session
-	if s.surrounded == v.pair.Generation && s.childErr == nil && r.Now().Sub(s.surroundedAt) < lookSoon {
-		// Steps that follow each other within milliseconds do not wait for it.
-		s.surroundDue = true
-		return nil
-	}
-	s.surrounded, s.surroundedAt, s.surroundDue = v.pair.Generation, r.Now(), false
+	s.surrounded, s.surroundedAt, s.surroundOwed = v.pair.Generation, r.Now(), time.Time{}
 	s.childErr = r.makeSurroundings(ctx, v)
 	return s.childErr
+}
+
+// surroundAfter does the same after a look that had nothing to do. Steps that follow each
+// other within milliseconds do not wait for it: for them it is owed.
+func (r *PairReconciler) surroundAfter(ctx context.Context, v *visit, again time.Duration) (time.Duration, error) {
+	s, now := v.session, r.Now()
+	if s.surroundOwed.IsZero() && again > lookAtOnce && now.Sub(s.surroundedAt) >= lookSoon {
+		err := r.surround(ctx, v)
+		if err != nil {
+			again = min(again, lookSoon)
+		}
+		return again, err
+	}
+	if s.surroundOwed.IsZero() {
+		s.surroundOwed = now
+	}
+	return min(again, lookSoon), nil
 }
 
 func (r *PairReconciler) makeSurroundings(ctx context.Context, v *visit) error {
@@ -198,11 +216,7 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	if next == 0 || next > lookIdle {
 		next = lookIdle
 	}
-	if v.session.surroundDue {
-		next = min(next, lookSoon)
-	}
-	budget := r.budget(ctx, v, plan)
-	defer budget.Wait()
+	r.budget(ctx, v, plan)
 	if len(plan.Steps) == 0 {
 		return next, nil
 	}
@@ -248,19 +262,23 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 }
 
 // budget writes the disruption budget that the plan's readiness allows. It does so beside
-// the step: the budget guards against evictions, and a failover does not wait for it.
-func (r *PairReconciler) budget(ctx context.Context, v *visit, plan failover.Plan) *sync.WaitGroup {
-	done := &sync.WaitGroup{}
+// the looks, in their order: the budget guards against evictions, and a failover does not
+// wait for it.
+func (r *PairReconciler) budget(ctx context.Context, v *visit, plan failover.Plan) {
 	if v.pair.Spec.Paused || plan.Rule == RuleNameConflict {
-		return done
+		return
 	}
-	done.Go(func() {
+	ctx = context.WithoutCancel(ctx)
+	v.session.budgets.Do(func() {
+		ctx, cancel := context.WithTimeout(ctx, budgetTimeout)
+		defer cancel()
 		if err := r.ensureBudget(ctx, v, plan.FailoverReady.Ready); err != nil && !apierrors.IsConflict(err) {
 			v.log.Error(err, "the disruption budget was not written")
 		}
 	})
-	return done
 }
+
+const budgetTimeout = 5 * time.Second
 
 // nudge has the agents read the authority that was just written, rather than at their
 // next turn. It waits for nothing, and nothing depends on it.

@@ -28,6 +28,8 @@ type session struct {
 	book  *fencing.Book
 	// records are written down in their order beside the reconcile.
 	records cluster.Later
+	// budgets are the disruption budgets of looks, in their order too.
+	budgets cluster.Later
 
 	// The fields below belong to the reconcile of this pair, of which there is one at a
 	// time.
@@ -45,11 +47,11 @@ type session struct {
 	refusals    int
 	refusedStep failover.StepName
 	acted       acted
-	// surrounded is the generation whose surroundings were made, and when; surroundDue
-	// says that a look left them out since.
+	// surrounded is the generation whose surroundings were made, and when; surroundOwed
+	// is when a look first left them out since, zero for never.
 	surrounded   int64
 	surroundedAt time.Time
-	surroundDue  bool
+	surroundOwed time.Time
 	childErr     error
 	// goneSince is when the pair was first seen gone; toldToEnd are the pods that were
 	// told so.
@@ -119,6 +121,13 @@ func (s *sessions) forget(name types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, name)
+}
+
+// surroundFirst: what is around the members is made before anything else, because it has
+// not been made or did not succeed, or because looks have put it off for long enough.
+func (s *session) surroundFirst(generation int64, now time.Time) bool {
+	owed := !s.surroundOwed.IsZero() && now.Sub(s.surroundOwed) >= lookSoon
+	return s.surrounded != generation || s.childErr != nil || owed
 }
 
 // sawPod keeps which mysqld containers were last seen in a pod.

@@ -20,7 +20,8 @@ type Later struct {
 	running bool
 }
 
-func (l *Later) do(f func()) {
+// Do has f called after everything before it, and returns at once.
+func (l *Later) Do(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.queue = append(l.queue, f)
@@ -48,7 +49,7 @@ func (l *Later) drain() {
 // Wait blocks until everything is written down or ctx ends.
 func (l *Later) Wait(ctx context.Context) {
 	done := make(chan struct{})
-	l.do(func() { close(done) })
+	l.Do(func() { close(done) })
 	select {
 	case <-done:
 	case <-ctx.Done():
@@ -82,7 +83,7 @@ func (r LaterRecorder) Timeline(ctx context.Context, operation string, e execute
 
 func (r LaterRecorder) record(ctx context.Context, operation string, f func(context.Context) error) {
 	ctx = context.WithoutCancel(ctx)
-	r.Later.do(func() {
+	r.Later.Do(func() {
 		ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 		defer cancel()
 		if err := f(ctx); err != nil {

@@ -82,7 +82,7 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 		"not when its agent does not answer": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
 			with: func(_ *testing.T, o *obs) { o.Members[0].Reach = failover.Refused }},
 		"not without an address": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
-			steps: steps("AckFence", "DeletePod", "AddFinalizer", "Cease", "PointService"), with: func(_ *testing.T, o *obs) { o.Members[0].Pod.IP = "" }},
+			steps: steps("AckFence", "AddFinalizer", "DeletePod", "Cease", "PointService"), with: func(_ *testing.T, o *obs) { o.Members[0].Pod.IP = "" }},
 		"not when its container has ended": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
 			steps: steps("AckFence", "AddFinalizer", "Cease", "PointService"), with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Ended.Terminated = true }},
 		"not to another pod": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("AckFence", "AddFinalizer", "Cease", "Fence", "PointService"),
@@ -92,7 +92,7 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
 			}},
 		"not when the Service is somebody else's": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
-			steps: steps("AckFence", "DeletePod", "AddFinalizer", "Fence", "Cease", "PointService"),
+			steps: steps("AckFence", "AddFinalizer", "DeletePod", "Fence", "Cease", "PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1}
 			}},
@@ -127,6 +127,11 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 			with: func(t *testing.T, o *obs) { ready(t, o); o.Members[1].Pod.Fenced = true }},
 		"once it does not, beside the deletion": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: append(appointment, "DeletePod"),
 			with: func(t *testing.T, o *obs) { ready(t, o); o.Members[0].Pod.Deleting = false }},
+		"nor is it deleted while the candidate applies": {from: detached, rule: "PromoteCandidate", kind: failover.Waits,
+			with: func(t *testing.T, o *obs) {
+				ready(t, o)
+				o.Members[0].Pod.Deleting, o.Members[1].State.AppliedAll = false, false
+			}},
 		"and after it": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: appointment,
 			with: func(t *testing.T, o *obs) { ready(t, o) }},
 	})

@@ -48,7 +48,13 @@ func (l *look) doorTo(m *Member) []Step {
 func (l *look) pursue(c course) Plan {
 	g := l.gather(c)
 	away := l.leadAway(c)
-	steps := distinct(slices.Concat(l.prepare(c), g.steps, away))
+	var end []Step
+	if len(g.missing) > 0 {
+		// The end of that pod may be the proof that is missing. Otherwise it is deleted beside
+		// the appointment, which does not wait for it.
+		end = l.deleteStanding(c.to)
+	}
+	steps := distinct(slices.Concat(l.prepare(c), end, g.steps, away))
 	p := Plan{Kind: Acts, Fact: c.fact, Steps: together(steps), Missing: g.missing, After: g.after, Operation: l.courseNote(c)}
 	if d := l.refusedStill(); d > 0 && (p.After == 0 || d < p.After) {
 		p.After = d
@@ -160,7 +166,6 @@ func (l *look) prepare(c course) []Step {
 	} else if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {
 		steps = append(steps, Cease{Subject: c.to.subject()})
 	}
-	steps = append(steps, l.deleteStanding(c.to)...)
 	if !c.to.Pod.Fenced {
 		steps = append(steps, AddFinalizer{Subject: c.to.subject()})
 	}
