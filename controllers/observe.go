@@ -38,7 +38,11 @@ func (r *PairReconciler) observe(ctx context.Context, v *visit) (failover.Observ
 	if o.Operations, err = r.observeOperations(ctx, v); err != nil {
 		return o, err
 	}
-	o.Authority = r.observeAuthority(ctx, v)
+	if o.Authority = r.observeAuthority(ctx, v); o.Authority.Reading == failover.Missing {
+		if err := cluster.StillThere(ctx, r.Live, v.pair); err != nil {
+			return o, err
+		}
+	}
 	o.Now = r.Now()
 	o.History = v.session.remember(v.pair, v.operations, &o)
 	return o, nil

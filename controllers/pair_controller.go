@@ -110,6 +110,9 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		childErr = r.surround(ctx, v)
 	}
 	o, err := r.observe(ctx, v)
+	if errors.Is(err, cluster.ErrPairGone) || errors.Is(childErr, cluster.ErrPairGone) {
+		return ctrl.Result{RequeueAfter: lookSoon}, nil // the cache knows it by then
+	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -179,7 +182,7 @@ func (r *PairReconciler) makeSurroundings(ctx context.Context, v *visit) error {
 		return r.trustOnly(ctx, v)
 	}
 	err := r.ensureChildren(ctx, v)
-	if err != nil && !apierrors.IsConflict(err) {
+	if err != nil && !apierrors.IsConflict(err) && !errors.Is(err, cluster.ErrPairGone) {
 		v.log.Error(err, "an object of the pair was not made")
 		r.eventOnce(v, v.pair, warning, reasonOf(err), err.Error())
 	}
@@ -332,7 +335,7 @@ func (r *PairReconciler) stopJobs(ctx context.Context, v *visit) {
 // quiet drops errors that only say that something changed meanwhile: the next look is
 // already due.
 func quiet(err error) error {
-	if err == nil || apierrors.IsConflict(err) || errors.Is(err, execute.ErrConflict) {
+	if err == nil || apierrors.IsConflict(err) || errors.Is(err, execute.ErrConflict) || errors.Is(err, cluster.ErrPairGone) {
 		return nil
 	}
 	return err

@@ -27,6 +27,23 @@ const FieldManager = "dbpair"
 // never overwritten.
 var ErrForeign = errors.New("the name is taken by an object of somebody else")
 
+// ErrPairGone is wrapped when a pair has been deleted, and what it owns goes with it.
+var ErrPairGone = errors.New("the pair has been deleted")
+
+// StillThere asks the API server whether a pair is there; ErrPairGone if it was deleted. What
+// it owned may be gone before a cache knows that the pair is.
+func StillThere(ctx context.Context, live client.Reader, p *v1alpha1.DatabasePair) error {
+	var now v1alpha1.DatabasePair
+	err := live.Get(ctx, client.ObjectKeyFromObject(p), &now)
+	switch {
+	case apierrors.IsNotFound(err), err == nil && (now.UID != p.UID || now.DeletionTimestamp != nil):
+		return fmt.Errorf("pair %s/%s: %w", p.Namespace, p.Name, ErrPairGone)
+	case err != nil:
+		return fmt.Errorf("read pair %s/%s: %w", p.Namespace, p.Name, err)
+	}
+	return nil
+}
+
 // Configuration is the desired part of one object.
 type Configuration interface {
 	runtime.ApplyConfiguration
@@ -76,7 +93,8 @@ type known struct {
 
 // Ensure makes the object's fields what the configuration says, by server-side apply,
 // and does nothing when they are so already. live is an empty object of the type; it
-// holds the object as found. An object that another owner controls is ErrForeign.
+// holds the object as found. An object that another owner controls is ErrForeign. One that
+// was made before and is missing is put back, unless its pair was deleted: ErrPairGone.
 func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Configuration, live client.Object) (Outcome, error) {
 	gvk, err := apiutil.GVKForObject(live, a.Client.Scheme())
 	if err != nil {
@@ -105,6 +123,10 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 		if same {
 			a.remember(k, known{wish: sum, version: version})
 			return Unchanged, nil
+		}
+	} else if had {
+		if err := StillThere(ctx, a.Live, p); err != nil {
+			return "", err
 		}
 	}
 	if err := a.Client.Apply(ctx, wish, client.FieldOwner(FieldManager), client.ForceOwnership); err != nil {
