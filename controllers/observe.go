@@ -191,7 +191,10 @@ func (s *session) remember(p *v1alpha1.DatabasePair, all []v1alpha1.DatabasePair
 		return *h
 	}
 	rec := o.Authority.Record
-	if a := rec.Appointed; a != nil && slices.ContainsFunc(all, func(op v1alpha1.DatabasePairOperation) bool { return op.Name == a.Operation }) {
+	if a := rec.Appointed; a != nil && slices.ContainsFunc(all, func(op v1alpha1.DatabasePairOperation) bool {
+		// The object is one write and what it says another: an operator may have ended in between.
+		return op.Name == a.Operation && op.Status.StartTime != nil
+	}) {
 		h.Recorded = a.Operation
 	}
 	// Seen means after the read, not before: waits are counted from here.

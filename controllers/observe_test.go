@@ -209,3 +209,28 @@ func TestVolumesThatDoNotFollowTheSpecYetAreNamed(t *testing.T) {
 		})
 	}
 }
+
+// TestARecordWithoutAStatusIsNone: an operator can end between making the object of an
+// operation and writing what happened.
+func TestARecordWithoutAStatusIsNone(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	o := looked(start, 3, true, true)
+	o.Authority.Record.Appointed = &authority.Appointed{Operation: "shop-failover-2"}
+	began := metav1.NewMicroTime(start)
+	for name, c := range map[string]struct {
+		status v1alpha1.OperationStatus
+		want   string
+	}{
+		"only made":             {v1alpha1.OperationStatus{}, ""},
+		"made, and says so":     {v1alpha1.OperationStatus{StartTime: &began, Phase: v1alpha1.OperationRunning}, "shop-failover-2"},
+		"finished, and says so": {v1alpha1.OperationStatus{StartTime: &began, Phase: v1alpha1.OperationSucceeded}, "shop-failover-2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			op := v1alpha1.DatabasePairOperation{ObjectMeta: metav1.ObjectMeta{Name: "shop-failover-2"}, Status: c.status}
+			h := newSession("u", nil, start).remember(&v1alpha1.DatabasePair{}, []v1alpha1.DatabasePairOperation{op}, o)
+			if h.Recorded != c.want {
+				t.Errorf("recorded %q, want %q", h.Recorded, c.want)
+			}
+		})
+	}
+}

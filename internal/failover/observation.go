@@ -227,7 +227,7 @@ type History struct {
 	// OpenedAt is when the present holder was first heard open, LastOpen when the former one
 	// was heard open last; zero for never, by this process.
 	OpenedAt, LastOpen time.Time
-	// Recorded is the newest operation that appointed a holder and was seen as an object,
+	// Recorded is the newest operation that appointed a holder and was seen to say so,
 	// finished or not.
 	Recorded string
 	// LostSince is since when, by the looks of this process, the passive has not been

@@ -291,7 +291,15 @@ func (a *apiServer) operation(n failover.OperationNote) {
 			return
 		}
 	}
-	a.opsList = append(a.opsList, &operationObject{OperationNote: n, operator: true, confirmed: -1, finished: a.w.now})
+}
+
+// operationMade makes the object of an operation; what it says follows.
+func (a *apiServer) operationMade(n failover.OperationNote) {
+	if slices.ContainsFunc(a.opsList, func(o *operationObject) bool { return o.Name == n.Name }) {
+		return
+	}
+	empty := failover.OperationNote{Name: n.Name, Verb: n.Verb}
+	a.opsList = append(a.opsList, &operationObject{OperationNote: empty, operator: true, confirmed: -1, finished: a.w.now})
 }
 
 // failovers are the ends of those that the operator made by itself.
@@ -305,11 +313,13 @@ func (a *apiServer) failovers() []time.Time {
 	return out
 }
 
-// recorded are the names of all operations.
+// recorded are the names of the operations that say something.
 func (a *apiServer) recorded() []string {
 	var out []string
 	for _, o := range a.opsList {
-		out = append(out, o.Name)
+		if o.Phase != "" {
+			out = append(out, o.Name)
+		}
 	}
 	return out
 }

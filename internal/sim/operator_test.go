@@ -512,15 +512,20 @@ func (e podEffects) Node(_ context.Context, name string) (fencing.NodeFacts, err
 	return got.(fencing.NodeFacts), nil
 }
 
-// Operation is written down beside what goes on, and lost with the operator.
+// Operation is written down beside what goes on, and lost with the operator: all of it, or
+// all but the object, since what it says is a second write.
 func (e podEffects) Operation(_ context.Context, n failover.OperationNote) error {
-	const takes = 30 * time.Millisecond
+	const takes = 15 * time.Millisecond
 	life := e.o.life
-	e.o.w.after(takes, func() {
-		if e.o.life == life {
-			e.o.w.api.operation(n)
-		}
-	})
+	write := func(after time.Duration, what func()) {
+		e.o.w.after(after, func() {
+			if e.o.life == life {
+				what()
+			}
+		})
+	}
+	write(takes, func() { e.o.w.api.operationMade(n) })
+	write(2*takes, func() { e.o.w.api.operation(n) })
 	return nil
 }
 
