@@ -29,13 +29,16 @@ func (w *world) makeLarge() {
 }
 
 // chunksOfLarge is how many chunks of the large table are compared so far.
-func chunksOfLarge(state State) int {
+func chunksOfLarge(state State) int { return partOfLarge(state).Chunks }
+
+// partOfLarge is what is known of the large table so far.
+func partOfLarge(state State) TableReport {
 	for _, one := range state.Current {
 		if one.Partial.Table.Name == "t" {
-			return one.Partial.Chunks
+			return one.Partial
 		}
 	}
-	return 0
+	return TableReport{}
 }
 
 func (w *world) largeOptions() Options {

@@ -2,64 +2,115 @@ package checksum
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/dbpair/dbpair/internal/mysqldtest"
 )
 
-// holdTable locks a table of the primary against readers, as an ALTER does that waits for
-// somebody's transaction, until the returned function is called.
-func (w *world) holdTable(table string) (letGo func()) {
-	conn, err := w.onA.Conn(context.Background())
+// hold runs statements on a session of its own, whose locks stay until the returned function
+// is called, by any goroutine.
+func (w *world) hold(on *sql.DB, statements ...string) (letGo func()) {
+	w.Helper()
+	conn, err := on.Conn(context.Background())
 	if err != nil {
-		w.Error(err)
-		return func() {}
+		w.Fatal(err)
 	}
-	if _, err := conn.ExecContext(context.Background(), "LOCK TABLES "+table+" WRITE"); err != nil {
-		w.Error(err)
-	}
-	return sync.OnceFunc(func() {
-		if _, err := conn.ExecContext(context.Background(), "UNLOCK TABLES"); err != nil {
-			w.Error(err)
+	w.run(conn, statements)
+	letGo = sync.OnceFunc(func() {
+		for _, statement := range []string{"UNLOCK TABLES", "ROLLBACK"} {
+			if _, err := conn.ExecContext(context.Background(), statement); err != nil {
+				w.Errorf("%s: %v", statement, err)
+			}
 		}
 		_ = conn.Close()
 	})
+	w.Cleanup(letGo)
+	return letGo
 }
 
+// blockApplier keeps B from changing the large table.
+func (w *world) blockApplier() (unblock func()) {
+	w.Helper()
+	return w.hold(w.onB, "LOCK TABLES l.t READ")
+}
+
+// holdReaders keeps a member's large table from being read: by its lock, and on the passive,
+// where nobody gets that, as an ALTER does that waits for somebody's transaction.
+func (w *world) holdReaders(on *sql.DB) (letGo func()) {
+	w.Helper()
+	if on == w.onA {
+		return w.hold(on, "LOCK TABLES l.t WRITE")
+	}
+	letGo = w.hold(on, "START TRANSACTION READ ONLY", "SELECT id FROM l.t LIMIT 1")
+	w.exec("ALTER TABLE l.t COMMENT = '" + w.Name() + "'")
+	mysqldtest.Await(w, "the applier waits for the table", func() bool {
+		var n int
+		err := on.QueryRow("SELECT COUNT(*) FROM performance_schema.metadata_locks WHERE OBJECT_NAME = 't' AND LOCK_STATUS = 'PENDING'").Scan(&n)
+		return err == nil && n > 0
+	})
+	return letGo
+}
+
+// enlarge gives the large table so many rows. From 100,000 on it has chunks in its middle
+// whose ends are counted, so that their digest is the first statement that reads them.
+func (w *world) enlarge(rows int) {
+	w.Helper()
+	w.exec("SET cte_max_recursion_depth = 1000000",
+		fmt.Sprintf("INSERT INTO l.t WITH RECURSIVE r AS (SELECT 45001 i UNION ALL SELECT i + 1 FROM r WHERE i < %d) SELECT i, i FROM r", rows),
+		"ANALYZE TABLE l.t")
+	w.sync()
+}
+
+// What the large table has when it is enlarged for a test of its chunks, and after how many
+// of them the next one's end is counted.
+const (
+	enlarged   = 105_000
+	thenCounts = 2
+)
+
 // testATableThatIsLockedIsWaitedFor: no statement waits for long, and one that gave up is no
-// reason to end the run, nor to wait for ever.
+// reason to end the run, nor to leave its chunk out, nor to wait for ever.
 func testATableThatIsLockedIsWaitedFor(w *world) {
 	w.makeLarge()
+	w.enlarge(enlarged)
 	for _, one := range []struct {
-		name string
-		held time.Duration // negative: to the end
-		want TableReport
+		name     string
+		on       *sql.DB
+		attempts int
+		toTheEnd bool
 	}{
-		{"for a while", 3 * time.Second, TableReport{State: Different, Rows: 45_000, Chunks: 3, Changed: 3}},
-		{"to the end", -1, TableReport{State: Skipped, Rows: 20_000, Chunks: 1, Changed: 1}},
+		{"on the primary, for a while", w.onA, -1, false},
+		{"on the passive, for a while", w.onB, -1, false},
+		{"on the primary, for a while, under the table lock", w.onA, DefaultLockAttempts, false},
+		{"on the primary, to the end", w.onA, -1, true},
 	} {
 		w.Run(one.name, func(t *testing.T) {
 			w := w.on(t)
-			letGo := func() {}
-			defer func() { letGo() }()
 			options := w.largeOptions()
-			options.LockAttempts = -1
-			options.Now, options.MaxSnapshotAge = steps(2*time.Second), time.Hour // every chunk is saved
-			var once sync.Once
-			options.Save = func(state State) { // the only lane waits until it returns
-				if chunksOfLarge(state) == 1 {
-					once.Do(func() {
-						letGo = w.holdTable("l.t")
-						if one.held > 0 {
-							time.AfterFunc(one.held, letGo)
-						}
-					})
-				}
+			options.LockAttempts = one.attempts
+			log, gaveUp := w.logged("table is locked")
+			options.Log = log
+			run := w.stand(afterChunks(thenCounts), options)
+			before := partOfLarge(run.state())
+			letGo := w.holdReaders(one.on)
+			run.goOn()
+			want := TableReport{State: Skipped, Rows: before.Rows, Changed: before.Changed}
+			if !one.toTheEnd {
+				run.await("a statement gave up", func() bool { return isClosed(gaveUp) })
+				letGo()
+				want = TableReport{State: Different, Rows: enlarged, Changed: 3}
 			}
-			report := w.compare(options)
+			report, err := run.end()
+			if err != nil {
+				t.Fatal(err)
+			}
 			got := report.table("l.t")
-			if got.State != one.want.State || got.Rows != one.want.Rows || got.Chunks < one.want.Chunks || got.Changed != one.want.Changed || int(got.Changed) != len(got.Differing) {
-				t.Errorf("want %+v: %+v", one.want, got)
+			if got.State != want.State || got.Rows != want.Rows || got.Changed != want.Changed || int(got.Changed) != len(got.Differing) {
+				t.Errorf("want %+v: %+v", want, got)
 			}
 			if small := report.table("l.small"); small.State != Consistent {
 				t.Errorf("the other table: %+v", small)
@@ -68,12 +119,27 @@ func testATableThatIsLockedIsWaitedFor(w *world) {
 	}
 }
 
+// testAnOpenTransactionKeepsOneRowAway: it keeps the table lock away, and the lock of a row
+// that seems to differ. All other rows are compared.
+func testAnOpenTransactionKeepsOneRowAway(w *world) {
+	w.makeLarge()
+	w.hold(w.onA, "START TRANSACTION", "UPDATE l.t SET n = n + 1 WHERE id = 25000")
+	options := w.largeOptions()
+	options.LockAttempts = 1
+	report := w.compare(options)
+	if got := report.table("l.t"); got.State != Different || got.Rows != 45_000 || got.Changed != 2 || len(got.Differing) != 2 || got.Aligned {
+		w.Errorf("want two rows of three, without the table lock: %+v", got)
+	}
+	if small := report.table("l.small"); small.State != Consistent || !small.Aligned {
+		w.Errorf("the other table: %+v", small)
+	}
+}
+
 // testALaneThatMeetsAnAlterEndsNoOther: of two sessions that read a table one is the first to
 // learn that it was altered.
 func testALaneThatMeetsAnAlterEndsNoOther(w *world) {
 	w.makeLarge()
-	w.exec("SET cte_max_recursion_depth = 400000", "INSERT INTO l.t WITH RECURSIVE r AS (SELECT 45001 i UNION ALL SELECT i + 1 FROM r WHERE i < 300000) SELECT i, i FROM r", "ANALYZE TABLE l.t")
-	w.sync()
+	w.enlarge(300_000)
 	for _, alter := range []string{"ADD COLUMN y INT", "DROP COLUMN y", "ADD COLUMN y INT", "DROP COLUMN y"} {
 		options := w.largeOptions()
 		options.Parallelism = 2
@@ -101,7 +167,6 @@ func testWhatIsStillToBeAppliedIsNoDrift(w *world) {
 	})
 	w.sync()
 	unblock := w.blockApplier()
-	defer unblock()
 	w.exec("UPDATE l.t SET n = n + 1 WHERE id = 9", "CREATE USER late", "CREATE TABLE l.late (id INT PRIMARY KEY)")
 	time.AfterFunc(2*catchUpStep+3*time.Second, unblock)
 	options := w.largeOptions()

@@ -76,7 +76,8 @@ type Options struct {
 	// from one goroutine at a time and should return at once.
 	Save func(State)
 	// OnRow, if set, gets every differing row that is found, also those
-	// beyond MaxRowsKept; not those of an earlier run that is resumed.
+	// beyond MaxRowsKept; not those of an earlier run that is resumed, and again
+	// those of a chunk or a table that has to be read again.
 	// Called from one goroutine at a time.
 	OnRow func(TableName, Row)
 

@@ -46,6 +46,7 @@ var serverErrors = map[uint16]error{
 	1053: ErrKilled,
 	3169: ErrKilled,
 	3032: ErrKilled,
+	4031: ErrKilled, // it said nothing for wait_timeout
 	1044: ErrDenied,
 	1045: ErrDenied,
 	1142: ErrDenied,
