@@ -234,3 +234,25 @@ func TestARecordWithoutAStatusIsNone(t *testing.T) {
 		})
 	}
 }
+
+func TestAReportIsPutOffInAHurryButNotForLong(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s := newSession("u", nil, start)
+	for _, look := range []struct {
+		after time.Duration
+		hurry bool
+		want  bool
+	}{
+		{0, false, true},
+		{time.Minute, true, false},
+		{time.Minute + lookSoon/2, true, false},
+		{time.Minute + lookSoon, true, true},
+		{time.Minute + lookSoon, true, false},
+		{time.Minute + lookSoon + time.Millisecond, false, true},
+		{2 * time.Minute, true, false},
+	} {
+		if got := s.statusDue(look.hurry, start.Add(look.after)); got != look.want {
+			t.Errorf("after %s, in a hurry %v: due = %v, want %v", look.after, look.hurry, got, look.want)
+		}
+	}
+}

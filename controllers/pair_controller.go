@@ -128,8 +128,7 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	v.session.learned(o.Authority, plan)
 	r.tell(v, o, plan)
 	var statusErr error
-	if again > lookAtOnce || r.Now().Sub(v.session.lastStatus) > lookSoon {
-		// In the middle of a failover the next step is worth more than a report of the last.
+	if v.session.statusDue(again <= lookAtOnce || plan.Rule == failover.RuleAwaitOpening, r.Now()) {
 		statusErr = r.writeStatus(ctx, v, o, plan, childErr)
 	}
 	if errors.Is(childErr, cluster.ErrForeign) {

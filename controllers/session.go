@@ -57,8 +57,10 @@ type session struct {
 	// told so.
 	goneSince time.Time
 	toldToEnd map[pair.PodUID]bool
-	// lastStatus is when the status was last written.
+	// lastStatus is when the status was last written, statusOwed when a look first left it
+	// out since, zero for never.
 	lastStatus time.Time
+	statusOwed time.Time
 
 	// containers is read by proofs, which run beside each other.
 	mu         sync.Mutex
@@ -128,6 +130,19 @@ func (s *sessions) forget(name types.NamespacedName) {
 func (s *session) surroundFirst(generation int64, now time.Time) bool {
 	owed := !s.surroundOwed.IsZero() && now.Sub(s.surroundOwed) >= lookSoon
 	return s.surrounded != generation || s.childErr != nil || owed
+}
+
+// statusDue: this look reports. In the middle of a failover, which is when there is hurry,
+// the next step is worth more than a report of the last; for lookSoon, and no longer.
+func (s *session) statusDue(hurry bool, now time.Time) bool {
+	if hurry && s.statusOwed.IsZero() {
+		s.statusOwed = now
+	}
+	if hurry && now.Sub(s.statusOwed) < lookSoon {
+		return false
+	}
+	s.statusOwed = time.Time{}
+	return true
 }
 
 // sawPod keeps which mysqld containers were last seen in a pod.
