@@ -90,24 +90,9 @@ func endInAStatement(kill string) func(*world, *sql.DB, *comparison) {
 }
 
 // ids are those of sessions of the account.
-func (w *world) ids(on *sql.DB, query string) (ids []int64) {
+func (w *world) ids(on *sql.DB, query string) []int64 {
 	w.Helper()
-	rows, err := on.Query(query, checksumUser)
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			w.Fatal(err)
-		}
-		ids = append(ids, id)
-	}
-	if err := rows.Err(); err != nil {
-		w.Fatal(err)
-	}
-	return ids
+	return mysqldtest.SessionIDs(w, on, query, checksumUser)
 }
 
 // testASessionThatWasIdleForTooLongIsLost: a run that waits for the load to end may wait

@@ -88,12 +88,19 @@ func Await(tb testing.TB, what string, fine func() bool) {
 // EndSessions ends all sessions of an account, as somebody who tidies up would.
 func EndSessions(tb testing.TB, db *sql.DB, user string) {
 	tb.Helper()
-	rows, err := db.Query("SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE PROCESSLIST_USER = ?", user)
+	for _, id := range SessionIDs(tb, db, "SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE PROCESSLIST_USER = ?", user) {
+		_, _ = db.Exec(fmt.Sprintf("KILL %d", id)) // it may have gone
+	}
+}
+
+// SessionIDs are what a query about sessions, with one column of numbers, finds.
+func SessionIDs(tb testing.TB, db *sql.DB, query string, args ...any) (ids []int64) {
+	tb.Helper()
+	rows, err := db.Query(query, args...)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer rows.Close()
-	var ids []int64
 	for rows.Next() {
 		var id int64
 		if err := rows.Scan(&id); err != nil {
@@ -101,7 +108,8 @@ func EndSessions(tb testing.TB, db *sql.DB, user string) {
 		}
 		ids = append(ids, id)
 	}
-	for _, id := range ids {
-		_, _ = db.Exec(fmt.Sprintf("KILL %d", id)) // it may have gone
+	if err := rows.Err(); err != nil {
+		tb.Fatal(err)
 	}
+	return ids
 }
