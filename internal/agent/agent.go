@@ -157,7 +157,7 @@ func (a *Agent) begin(found foundVolume) {
 	config := a.settings.get()
 	a.machine = authority.NewMachine(authority.Config{
 		PairUID: a.env.PairUID, Self: pair.Holder{Member: a.env.PodName, PodUID: a.env.PodUID}, Peer: a.env.Peer,
-		T: config.LeaseDuration, Margin: config.SafetyMargin, RestartInPlaceAfter: config.RestartInPlaceAfter, Async: !config.Lossless,
+		T: config.LeaseDuration, Margin: config.SafetyMargin, RestartInPlaceAfter: config.RestartInPlaceAfter,
 		Seed: uint64(process.Now()) ^ uint64(a.env.Ordinal+1)<<32, Start: a.start, Linger: a.opt.Linger,
 	}, found.memory.Durable, process.Now())
 	a.state.remember(found)
@@ -193,7 +193,7 @@ func (a *Agent) watchFiles(ctx context.Context) {
 		} else {
 			config := a.settings.get()
 			a.door.Reset.Store(config.RefuseWithReset)
-			a.post(authority.Reconfigured{At: process.Now(), RestartInPlaceAfter: config.RestartInPlaceAfter, Async: !config.Lossless})
+			a.post(authority.Reconfigured{At: process.Now(), RestartInPlaceAfter: config.RestartInPlaceAfter})
 		}
 		changed, err := a.certs.reload()
 		if err != nil {

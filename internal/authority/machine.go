@@ -46,8 +46,6 @@ type Config struct {
 	// clients that are still led here are refused at once as long as the pod has its
 	// address, and wait for an answer that never comes when it has not. Default none.
 	Linger time.Duration
-	// Async: commits never wait, and a restarted primary has no unacknowledged tail.
-	Async bool
 	// Seed of the variation of LeaseEvery.
 	Seed uint64
 	// Start names this process; no other of the pair has the same.

@@ -310,9 +310,13 @@ func (m *Machine) vary() time.Duration {
 	return time.Duration(int64(m.rng>>33)%(2*half+1) - half)
 }
 
-// mustWait reports whether an open member's commits have to wait for the peer.
+// mustWait reports whether an open member's commits have to wait for the peer. The ledger
+// alone decides, in every durability mode: as long as it says that the peer has every
+// acknowledged write, the operator may promote the peer. A mounted file is no reason to
+// stop, since it arrives up to a minute late and anybody who may edit a ConfigMap can
+// change it. In Async the operator writes a solo ledger, and that ends the waiting.
 func (m *Machine) mustWait() bool {
-	return !m.cfg.Async && (m.rec == nil || m.rec.Ledger.MustWait(m.cfg.Self.Member))
+	return m.rec == nil || m.rec.Ledger.MustWait(m.cfg.Self.Member)
 }
 
 // solo reports whether the ledger read by this process says solo(self).

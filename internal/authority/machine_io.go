@@ -159,7 +159,6 @@ type Terminate struct{ At, Until Instant }
 type Reconfigured struct {
 	At                  Instant
 	RestartInPlaceAfter time.Duration
-	Async               bool
 }
 
 func (e Tick) when() Instant              { return e.At }

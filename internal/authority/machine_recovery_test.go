@@ -227,3 +227,15 @@ func TestAFencedPassiveWithSlowReadersIsNotKilledAtOnce(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+func TestAnotherLedgerAtAVersionActedOnEndsNoWaiting(t *testing.T) {
+	r := opened(t, both(3))
+	mustNot[SetWaiting](t, "a ledger that was edited within its version", r.read(record(2, me, soloOf("shop-0", 3))))
+	if !r.m.View().Waiting {
+		t.Fatal("commits do not wait")
+	}
+	s := must[SetWaiting](t, "solo at a newer version", r.read(record(2, me, soloOf("shop-0", 4))))
+	if s.Waiting || s.Version != 4 {
+		t.Fatalf("%+v", s)
+	}
+}

@@ -135,7 +135,10 @@ func (m *Machine) serveOpen() {
 		return
 	}
 	version := m.rec.Ledger.Version
-	if version > m.run.acted || version == m.run.acted && m.mustWait() != m.run.waiting {
+	// Commits stop to wait only at a version newer than any that was acted on: what an older
+	// reading says may have been replaced by a ledger that counts on the waiting.
+	resume := version == m.run.acted && m.mustWait() && !m.run.waiting
+	if version > m.run.acted || resume {
 		m.run.asked, m.run.askedWaiting = version, m.mustWait()
 		m.do(SetWaiting{Waiting: m.mustWait(), Version: version})
 	}
@@ -184,7 +187,7 @@ func (m *Machine) startMysqld() {
 
 // tailBlocks reports whether a tail that recovery committed keeps this member closed.
 func (m *Machine) tailBlocks() bool {
-	return m.run.tail && !m.run.tailCovered && !m.cfg.Async && !m.solo()
+	return m.run.tail && !m.run.tailCovered && !m.solo()
 }
 
 func (m *Machine) tryOpen() {
@@ -238,7 +241,7 @@ func (m *Machine) appointed() bool {
 	}
 	l := m.rec.Ledger
 	entered := l.State == Both && m.run.incarnation != "" && l.Incarnations[m.cfg.Self.Member] == m.run.incarnation
-	if !m.cfg.Async && l.First != m.cfg.Self.Member && !entered {
+	if l.First != m.cfg.Self.Member && !entered {
 		return false
 	}
 	return m.now >= max(m.namedAt, m.vouchedAt).Add(m.most+max(m.cfg.Margin, LeastMargin(m.most)))

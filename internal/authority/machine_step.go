@@ -64,7 +64,6 @@ func (m *Machine) take(event Event) {
 		}
 		m.ending, m.until = true, e.Until
 	case Reconfigured:
-		m.cfg.Async = e.Async
 		m.cfg.RestartInPlaceAfter = e.RestartInPlaceAfter
 		m.cfg = m.cfg.withDefaults()
 	}

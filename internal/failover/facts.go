@@ -138,7 +138,7 @@ func (l *look) candidacyOf(m *Member) candidacy {
 	switch {
 	case l.Settings.Lossless && l.rec.Ledger.State != authority.Both:
 		return not(true, "the ledger is %s(%s): %s may lack acknowledged writes", l.rec.Ledger.State, l.rec.Ledger.First, m.Name)
-	case l.waitingLost(l.other(m.Name)):
+	case l.waitingLost(l.other(m.Name)), l.openWithoutWaiting(l.other(m.Name)):
 		return not(true, "commits of %s did not wait: %s may lack acknowledged writes", l.other(m.Name).Name, m.Name)
 	case l.rec.Data[m.Name] == "":
 		return not(true, "nobody vouches for the data of %s", m.Name)

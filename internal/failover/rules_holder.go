@@ -269,11 +269,24 @@ func soloEntry(l *look) (Plan, bool) {
 // waitingInterrupted: commits of the primary did not wait though the ledger says that the
 // passive has them. It says so no longer, and the passive is shown anew to have everything.
 func waitingInterrupted(l *look) (Plan, bool) {
-	if !l.waitingLost(l.holder) || l.rec.Data[l.passive.Name] == "" {
+	lost := l.waitingLost(l.holder) || l.openWithoutWaiting(l.holder)
+	if !lost || l.rec.Data[l.passive.Name] == "" {
 		return no()
 	}
-	return act(fmt.Sprintf("commits of %s did not wait for %s, by somebody else's hand: %s may lack acknowledged writes", l.holder.Name, l.passive.Name, l.passive.Name),
+	return act(fmt.Sprintf("commits of %s did not wait for %s: %s may lack acknowledged writes", l.holder.Name, l.passive.Name, l.passive.Name),
 		l.change(authority.BeginJoining{First: l.holder.Name, Joining: l.passive.Name}))
+}
+
+// openWithoutWaiting: the ledger says that the passive has every acknowledged write, and the
+// open primary says that its commits do not wait for it. An agent reports that by itself;
+// this is for one that does not, such as an older version that goes by a mounted file. What
+// mysqld said before it was opened does not count, since a closed one never waits.
+func (l *look) openWithoutWaiting(m *Member) bool {
+	if !l.Settings.Lossless || l.rec.Ledger.State != authority.Both || m != l.holder || !l.open(m) || m.State.Server == nil {
+		return false
+	}
+	said := m.HeardAt.Add(-m.State.ServerAge)
+	return !m.State.Server.Waiting && !l.History.OpenedAt.IsZero() && said.After(l.History.OpenedAt)
 }
 
 // waitingLost: the member said, be it long ago, that its commits did not wait under a ledger

@@ -230,6 +230,17 @@ func TestSteady(t *testing.T) {
 			}},
 		"commits that did not wait end the ledger's both": {from: steady, rule: "WaitingInterrupted", kind: failover.Acts, steps: steps("BeginJoining"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 7 }},
+		"a primary that says that its commits do not wait under a ledger that is both": {from: steady, rule: "WaitingInterrupted", kind: failover.Acts, steps: steps("BeginJoining"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.History.OpenedAt = t0.Add(-time.Minute)
+				o.Members[0].State.Server.Waiting = false
+			}},
+		"what mysqld said before it was opened is no interruption": {from: steady, rule: "InSync", kind: failover.Settled,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.History.OpenedAt = t0.Add(-2 * time.Second)
+				o.Members[0].State.Server.Waiting = false
+				o.Members[0].State.ServerAge = 3 * time.Second
+			}},
 		"also those under the joining before it: they may have come after the comparison": {from: steady, rule: "WaitingInterrupted", kind: failover.Acts, steps: steps("BeginJoining"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 6 }},
 		"not those that the passive was shown to have": {from: steady, rule: "InSync", kind: failover.Settled,

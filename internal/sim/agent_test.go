@@ -57,7 +57,7 @@ func (a *agentSim) lockVolume() {
 	v := a.m.vol
 	a.machine = authority.NewMachine(authority.Config{
 		PairUID: pairUID, Self: pair.Holder{Member: a.m.name, PodUID: a.pod.uid}, Peer: a.w.members[1-a.m.index].name,
-		T: a.w.set.agentLease, Margin: a.w.set.margin, RestartInPlaceAfter: a.w.set.restartInPlace, Async: !a.w.set.lossless, Seed: a.w.rng.Uint64(),
+		T: a.w.set.agentLease, Margin: a.w.set.margin, RestartInPlaceAfter: a.w.set.restartInPlace, Seed: a.w.rng.Uint64(),
 		LeaseEvery: a.w.set.leaseEvery, Start: a.start, Linger: 3 * time.Second,
 	}, v.durable, a.local())
 	if v.id != "" && !v.void {

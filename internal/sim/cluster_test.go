@@ -368,6 +368,8 @@ type memberSim struct {
 	thawed time.Duration
 	knows  *pod
 	forced bool
+	// fileAsync: the file that its agent mounts says durability.mode Async.
+	fileAsync bool
 }
 
 func newMember(w *world, i int) *memberSim {

@@ -203,6 +203,11 @@ func (w *world) inflictElsewhere(f fault, m *memberSim, gated func(*gate)) {
 			s.switchOff()
 			w.after(f.lasts, s.switchOn)
 		}
+	case "modeAsync":
+		w.modeChange(f.lasts)
+	case "fileAsync":
+		m.mount(true)
+		w.after(f.lasts, func() { m.mount(false) })
 	case "volumeEmptied":
 		m.emptyVolume()
 	case "personReplays":

@@ -53,7 +53,7 @@ func (w *world) opened(s *mysqld, act authority.Open) {
 		// opened last.
 		w.topEpoch, w.topMember, w.topHad = act.Epoch, s.m.index, s.had
 	}
-	if !w.set.lossless {
+	if !w.promised() {
 		return
 	}
 	if s.m.forced || w.blind {
@@ -73,7 +73,7 @@ func (w *world) opened(s *mysqld, act authority.Open) {
 
 // visible: a reader of an open server can have seen this transaction.
 func (w *world) visible(_ *mysqld, t int) {
-	if w.set.lossless {
+	if w.promised() {
 		w.must.add(t)
 	}
 }
@@ -107,7 +107,7 @@ func (w *world) checkRouting(p failover.PointService) {
 // checkLedger: a member that is about to count as in sync is closed, and has nothing that
 // the primary's binlog has not.
 func (w *world) checkLedger(r authority.Record) {
-	if r.Ledger.State == authority.Solo || !w.set.lossless || w.restored {
+	if r.Ledger.State == authority.Solo || !w.promised() || w.restored {
 		return
 	}
 	for i, m := range w.members {

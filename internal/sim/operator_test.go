@@ -213,7 +213,7 @@ func (o *operator) used(step failover.Step) {
 // observe reads everything: the agents first and the authority last.
 func (o *operator) observe() failover.Observation {
 	w := o.w
-	obs := failover.Observation{Settings: w.set.settings(), Evidence: o.book, FreshID: w.id("data")}
+	obs := failover.Observation{Settings: w.wanted(), Evidence: o.book, FreshID: w.id("data")}
 	pods := [2]failover.Pod{}
 	var recorded []string
 	o.api(func() any {

@@ -158,6 +158,9 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 	case p < 0.03:
 		return nil
 	case p < 0.05:
+		if r.IntN(2) == 0 {
+			return drawModeChanged(r, s)
+		}
 		return drawSwitchedOff(r, s)
 	case p < 0.12:
 		return []fault{{kind: []string{"volumeLost", "volumeEmptied"}[r.IntN(2)], at: at(), member: theHolder - r.IntN(2)}}

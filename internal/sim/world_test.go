@@ -84,6 +84,7 @@ type world struct {
 	lateCommands int
 	resting      int // nobody writes
 
+	async     bool // durability.mode was changed to Async
 	vmPaused  bool // a hypervisor stopped a machine in this run
 	restored  bool // etcd was restored in this run
 	blind     bool // and the member that knew more could not be asked
