@@ -1,12 +1,9 @@
 package sim
 
 import (
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/authority"
-	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/gtid"
 )
 
@@ -88,22 +85,6 @@ func (w *world) acked(s *mysqld, t int) {
 	}
 }
 
-// checkRouting: no write of the Service leads to mysqld while another one can answer, nor
-// before the deletion of the pod that it led to before was accepted. A store that was restored
-// behind the back of everybody who knew better takes the memory of that with it.
-func (w *world) checkRouting(p failover.PointService) {
-	if led := w.api.led; led != nil && !w.blind && led != w.api.endpoint() && !led.deleting && slices.Contains(w.api.pods[:], led) {
-		w.violate("routing", "the Service leads to %s at epoch %d, and pod %s/%s, to which it led before, was not deleted", p.Member, p.Epoch, led.member.name, led.uid)
-	}
-	for _, m := range w.members {
-		for _, a := range m.boxes {
-			if serves(a.mysqld) && m.name != p.Member && !w.excused() {
-				w.violate("routing", "the Service leads to %s at epoch %d while %s is open", p.Member, p.Epoch, m.name)
-			}
-		}
-	}
-}
-
 // checkLedger: a member that is about to count as in sync is closed, and has nothing that
 // the primary's binlog has not.
 func (w *world) checkLedger(r authority.Record) {
@@ -178,160 +159,5 @@ func (w *world) watch() {
 				w.violate("isolated", "%s is open %s after its last confirmation", m.name, a.local().Sub(v.ConfirmedAt))
 			}
 		}
-	}
-}
-
-// checkRefusal: a detached Service leads to a pod that refuses clients, as long as there
-// is somebody who could lead them elsewhere. Nobody else takes a pod that is gone out of
-// its endpoints.
-func (w *world) checkRefusal() {
-	answers := func(p *pod) bool { return p != nil && p.agent != nil && p.member.node.up }
-	if w.api.service.Detached == "" || answers(w.api.behind()) || !w.couldLead(answers) {
-		w.mute = w.now
-		return
-	}
-	if w.now-w.mute > muteMost {
-		w.violate("mute", "the Service is detached, and the pod %s that it leads to has been gone for %s", w.api.service.Detached, w.now-w.mute)
-	}
-}
-
-// muteMost is what an operator may need to lead clients elsewhere: two requests in a row
-// that get no answer, each after a look that an agent does not answer, two seconds each.
-const muteMost = 8 * time.Second
-
-// checkDoor: a look that finds the Service detached from a pod that has been gone for a
-// while, and nobody the holder, leads clients to a door, whatever else it finds to do.
-func (w *world) checkDoor(obs failover.Observation, plan failover.Plan) {
-	s := obs.Service
-	elsewhere := false
-	for _, m := range obs.Members {
-		if m.Pod.UID == s.Detached && m.Reach == failover.Answered {
-			return
-		}
-		elsewhere = elsewhere || m.Pod.IP != "" && m.Pod.UID != s.Detached
-	}
-	switch plan.Rule {
-	case failover.RuleOperationRefused, failover.RuleOperationFinished, failover.RuleLookAgain, failover.RuleAuthorityUnreadable, failover.RuleAdoptByPerson:
-		return
-	}
-	rec := obs.Authority.Record
-	if s.Detached == "" || !elsewhere || obs.Authority.Reading != failover.Read || !rec.Holder.Nobody() || plan.Kind == failover.Doubts && len(plan.Steps) == 0 {
-		return
-	}
-	if gone := w.now - w.mute; gone > noticed && !points(plan.Steps) {
-		w.violate("mute", "rule %s finds the Service detached from a pod that has been gone for %s, and leaves it", plan.Rule, gone)
-	}
-}
-
-// noticed is when an operator has noticed that an agent has gone.
-const noticed = time.Second
-
-func points(steps []failover.Step) bool {
-	if len(steps) == 0 {
-		return false
-	}
-	if t, ok := steps[0].(failover.Together); ok {
-		return slices.ContainsFunc(t.Steps, func(s failover.Step) bool { return s.Name() == failover.StepPointService })
-	}
-	return steps[0].Name() == failover.StepPointService
-}
-
-// couldLead: some pod answers, and an operator is there and can reach the API server and
-// sees no doubt.
-func (w *world) couldLead(answers func(*pod) bool) bool {
-	if !answers(w.api.pods[0]) && !answers(w.api.pods[1]) || w.api.gate.stopped > 0 {
-		return false
-	}
-	for _, o := range w.ops {
-		cut := w.cut[o.site][siteAPI] > 0 || w.cut[siteAPI][o.site] > 0
-		unable := o.plan.Kind == failover.Doubts || o.plan.Rule == failover.RuleAuthorityUnreadable || o.plan.Rule == failover.RuleLookAgain
-		if o.leads && !cut && !unable && o.gate.stopped == 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// alive: after the faults the pair accepts writes, or says what it doubts.
-func (w *world) alive() {
-	if w.violation != "" || w.now-w.ackedAt < 12*time.Second {
-		return
-	}
-	for _, o := range w.ops {
-		if !o.leads {
-			continue
-		}
-		if o.plan.Rule == failover.RuleAuthorityUnreadable || o.plan.Rule == failover.RuleLookAgain {
-			o.plan = o.former
-		}
-		for _, n := range append([]failover.Note{{Rule: o.plan.Rule, Kind: o.plan.Kind, Fact: o.plan.Fact, Verb: o.plan.Verb}}, o.plan.Notes...) {
-			switch {
-			case n.Kind == failover.Doubts:
-				w.wedged(n)
-				return
-			case n.Rule == failover.RuleWritesBlocked, n.Rule == failover.RuleFailoverDue:
-				return
-			}
-		}
-	}
-	var says string
-	for _, o := range w.ops {
-		if o.leads {
-			says += " | " + string(o.plan.Rule) + ": " + o.plan.Fact
-			for _, n := range o.plan.Notes {
-				says += "; " + string(n.Rule) + ": " + n.Fact
-			}
-		}
-	}
-	w.violate("stuck", "no write was acknowledged since %.1fs%s", w.ackedAt.Seconds(), says)
-}
-
-// untold says what the records of operations lack about how the present primary was
-// appointed; empty when there is a finished one, with its proof.
-func (w *world) untold() string {
-	r := w.api.lease
-	if r == nil || r.Appointed == nil || r.LastHolder == nil || r.Appointed.Operation == "" {
-		return ""
-	}
-	for _, o := range w.api.opsList {
-		if o.Name != r.Appointed.Operation {
-			continue
-		}
-		if o.operator && (o.Phase == "" || o.Phase == failover.OperationRunning || o.Phase == failover.OperationSucceeded && o.Proof == "") {
-			return fmt.Sprintf("operation %s is %s with proof %q", o.Name, o.Phase, o.Proof)
-		}
-		return ""
-	}
-	return fmt.Sprintf("%s was appointed at epoch %d in operation %s, of which there is no record", r.Holder, r.Epoch, r.Appointed.Operation)
-}
-
-// told: a failover has a finished record once the operator has come to rest.
-func (w *world) told() {
-	if why := w.untold(); why != "" && w.violation == "" && w.settled() {
-		w.violate("untold", "%s", why)
-	}
-}
-
-// wedged: a doubt although nothing was lost and everything is back is a dead end of the
-// protocol, not an honest answer.
-func (w *world) wedged(n failover.Note) {
-	if !slices.Contains(failover.DoubtRules, n.Rule) || n.Verb == failover.VerbNone {
-		w.violate("unnamed", "a doubt that has no page, or no verb that resolves it (%s): %s: %s", n.Verb, n.Rule, n.Fact)
-	}
-	// In Async a forced deletion takes the only proof along that counts there.
-	terminated := !w.set.lossless && !w.set.asyncAny
-	for _, f := range w.set.faults {
-		switch f.kind {
-		case "volumeLost", "strayLeft", "volumeEmptied", "nodeGone", "etcdRestored", "etcdRestoredBlind", "leaseRestored", "leaseDeleted", "leaseRewritten", "leaseEdited", "applierFailed", "personFences":
-			return
-		case "podForceDeleted":
-			if terminated {
-				return
-			}
-		}
-	}
-	switch n.Rule {
-	case failover.RuleNoTrustedCopy, failover.RuleBeginningStuck, failover.RuleAwaitingProof, failover.RuleAuthorityRolledBack, failover.RuleAuthorityChangedByOthers, failover.RuleAuthorityMissing:
-		w.violate("wedged", "both members are back, and the pair is in doubt: %s: %s", n.Rule, n.Fact)
 	}
 }

@@ -17,12 +17,13 @@ import (
 )
 
 var (
-	seeds    = flag.Int("seeds", 300, "how many seeds TestSeeds runs")
-	first    = flag.Uint64("first", 1, "the first of them")
-	oneStory = flag.Int("story", -1, "draw this story for every seed")
-	hunt     = flag.Bool("hunt", false, "stop at the first seed that finds something, and fail when none does")
-	stuckToo = flag.Bool("stuck", false, "with -hunt: a run that is merely stuck counts")
-	oneSeed  = flag.Uint64("seed", 0, "run this seed alone and print its transcript")
+	seeds      = flag.Int("seeds", 300, "how many seeds TestSeeds runs")
+	first      = flag.Uint64("first", 1, "the first of them")
+	oneStory   = flag.String("story", "", "draw this story for every seed")
+	pendingToo = flag.Bool("pending", false, "tell the stories as well that find defects which are not fixed yet")
+	hunt       = flag.Bool("hunt", false, "stop at the first seed that finds something, and fail when none does")
+	stuckToo   = flag.Bool("stuck", false, "with -hunt: a run that is merely stuck counts")
+	oneSeed    = flag.Uint64("seed", 0, "run this seed alone and print its transcript")
 )
 
 // play is one run from a seed.

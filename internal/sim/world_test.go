@@ -2,9 +2,7 @@ package sim
 
 import (
 	"container/heap"
-	"errors"
 	"fmt"
-	"iter"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -22,11 +20,15 @@ type event struct {
 type eventHeap []event
 
 func (h eventHeap) Len() int { return len(h) }
+
 func (h eventHeap) Less(i, j int) bool {
 	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
 }
+
 func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
+
+func (h *eventHeap) Push(x any) { *h = append(*h, x.(event)) }
+
 func (h *eventHeap) Pop() any {
 	old := *h
 	e := old[len(old)-1]
@@ -174,117 +176,4 @@ func (w *world) deliver(from, to site, f func()) {
 			f()
 		}
 	})
-}
-
-// gate holds up what runs in something that can be stopped and resumed.
-type gate struct {
-	stopped int
-	held    []func()
-}
-
-func (g *gate) pass(f func()) {
-	if g.stopped > 0 {
-		g.held = append(g.held, f)
-		return
-	}
-	f()
-}
-
-func (g *gate) stop() { g.stopped++ }
-
-func (g *gate) resume() {
-	g.stopped--
-	for g.stopped == 0 && len(g.held) > 0 {
-		held := g.held
-		g.held = nil
-		for i, f := range held {
-			if g.stopped > 0 {
-				g.held = append(held[i:], g.held...)
-				return
-			}
-			f()
-		}
-	}
-}
-
-// errKilled unwinds a coroutine whose process has ended.
-var errKilled = errors.New("killed")
-
-// proc is a coroutine.
-type proc struct {
-	next  func() (struct{}, bool)
-	stop  func()
-	yield func(struct{}) bool
-	done  bool
-}
-
-func (w *world) spawn(f func()) *proc {
-	p := &proc{}
-	p.next, p.stop = iter.Pull(func(yield func(struct{}) bool) {
-		defer func() {
-			p.done = true
-			if r := recover(); r != nil && r != any(errKilled) {
-				panic(r)
-			}
-		}()
-		p.yield = yield
-		f()
-	})
-	return p
-}
-
-func (w *world) resume(p *proc) {
-	if p.done {
-		return
-	}
-	former := w.cur
-	w.cur = p
-	p.next()
-	w.cur = former
-}
-
-// park gives the thread back until somebody resumes this coroutine.
-func (w *world) park() {
-	if !w.cur.yield(struct{}{}) {
-		panic(errKilled)
-	}
-}
-
-// bitset is a set of transactions.
-type bitset []uint64
-
-func (b bitset) has(i int) bool { return i>>6 < len(b) && b[i>>6]&(1<<(i&63)) != 0 }
-
-func (b *bitset) add(i int) {
-	for i>>6 >= len(*b) {
-		*b = append(*b, 0)
-	}
-	(*b)[i>>6] |= 1 << (i & 63)
-}
-
-func (b bitset) remove(i int) {
-	if i>>6 < len(b) {
-		b[i>>6] &^= 1 << (i & 63)
-	}
-}
-
-func (b bitset) clone() bitset { return append(bitset(nil), b...) }
-
-// missing is the first member of b that is in none of the others, or -1.
-func (b bitset) missing(others ...bitset) int {
-	for i, word := range b {
-		for _, o := range others {
-			if i < len(o) {
-				word &^= o[i]
-			}
-		}
-		if word != 0 {
-			for bit := range 64 {
-				if word&(1<<bit) != 0 {
-					return i<<6 + bit
-				}
-			}
-		}
-	}
-	return -1
 }

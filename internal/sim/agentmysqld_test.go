@@ -1,0 +1,252 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agent/judge"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+func (a *agentSim) startMysqld() {
+	v := a.m.vol
+	s := &mysqld{w: a.w, m: a.m, a: a, data: v.data, inc: pair.Incarnation(a.w.id("inc"))}
+	a.mysqld = s
+	s.pass(func() {})
+	s.later(a.w.between(100*time.Millisecond, a.w.set.bootTime), func() {
+		v.gate.pass(func() {
+			if s.dead || a.dead {
+				return
+			}
+			tail := s.data.tail()
+			for _, t := range tail {
+				s.data.committed.add(t) // crash recovery commits what is in the binlog
+			}
+			s.up = true
+			s.startApply()
+			if a.w.role(thePassive) == a.m.index {
+				a.w.happens(onPassiveUp)
+			}
+			a.w.tracef("%s: mysqld %s is up, recovery committed %d, relay %d", a.m.name, s.inc, len(tail), len(s.data.relay))
+			a.pass(func() { a.step(authority.MysqldUp{At: a.local(), Incarnation: s.inc}) })
+		})
+	})
+}
+
+func (a *agentSim) open(act authority.Open) {
+	s := a.mysqld
+	a.later(a.w.between(2*time.Millisecond, 60*time.Millisecond), func() {
+		if s == nil || s.dead || !s.up || s.gate.stopped > 0 || s != a.mysqld {
+			a.step(authority.Opened{At: a.local(), OK: false})
+			return
+		}
+		if a.machine.View().Serving != authority.Opening {
+			return // a Close has cancelled it
+		}
+		s.stopReceiving()
+		if len(s.data.relay) > 0 {
+			s.startApply()
+			a.step(authority.Opened{At: a.local(), OK: false})
+			return
+		}
+		s.waits = act.Waiting
+		s.open = true
+		a.w.opened(s, act)
+		a.step(authority.Opened{At: a.local(), OK: true})
+		a.lead(s)
+	})
+}
+
+func (a *agentSim) close(act authority.Close) {
+	s := a.mysqld
+	a.w.tracef("%s: closes: %s", a.m.name, act.Reason)
+	takes := 40 * time.Millisecond
+	if s != nil && s.open {
+		takes += a.w.set.slowClose
+	}
+	a.later(a.w.between(time.Millisecond, takes), func() {
+		if a.machine.View().Serving != authority.Closing {
+			return // an earlier one has closed it
+		}
+		if s == nil || s.dead || s.gate.stopped > 0 {
+			return // does not answer: the machine kills it by the deadline
+		}
+		s.kick()
+		// super_read_only stands behind commits that wait.
+		proven := len(s.queue) == 0
+		if proven {
+			s.waits = false
+		}
+		a.later(a.w.between(time.Millisecond, 20*time.Millisecond), func() {
+			if !s.dead {
+				a.step(authority.Closed{At: a.local(), Proven: proven})
+			}
+		})
+	})
+}
+
+func (a *agentSim) killMysqld(s *mysqld) {
+	if s == nil || s.dead {
+		return
+	}
+	a.m.node.gate.pass(func() {
+		a.w.after(a.w.between(100*time.Microsecond, 3*time.Millisecond), func() { a.mysqldGone(s) })
+	})
+}
+
+// mysqldGone ends the process and lets the agent know.
+func (a *agentSim) mysqldGone(s *mysqld) {
+	if s == nil || s.dead {
+		return
+	}
+	s.die()
+	a.w.tracef("%s: mysqld %s has ended", a.m.name, s.inc)
+	if a.mysqld == s {
+		a.pass(func() {
+			if a.mysqld == s {
+				a.mysqld = nil
+				a.exits++
+				a.server = nil
+				a.step(authority.MysqldExited{At: a.local()})
+			}
+		})
+	}
+}
+
+// setDeadman gives the second process its deadline. It is stopped only with the machine.
+func (a *agentSim) setDeadman(at authority.Instant) {
+	a.deadman++
+	mine, s := a.deadman, a.mysqld
+	if at == 0 || s == nil {
+		return
+	}
+	var due func()
+	due = func() {
+		if a.deadman != mine || s.dead {
+			return
+		}
+		if left := at - a.local(); left > 0 {
+			a.w.after(time.Duration(float64(left)/a.m.node.rate)+time.Microsecond, func() { a.m.node.gate.pass(due) })
+			return
+		}
+		a.w.tracef("%s: the deadman kills mysqld", a.m.name)
+		a.killMysqld(s)
+	}
+	a.m.node.gate.pass(due)
+}
+
+func (a *agentSim) setWaiting(act authority.SetWaiting) {
+	s := a.mysqld
+	a.later(a.w.between(time.Millisecond, 200*time.Millisecond), func() {
+		ok := s != nil && !s.dead && s.gate.stopped == 0 && s.up
+		if ok {
+			s.waits = act.Waiting
+			if !act.Waiting {
+				s.release()
+			}
+			a.w.tracef("%s: waiting is %v by ledger %d", a.m.name, act.Waiting, act.Version)
+		}
+		a.step(authority.WaitingSet{At: a.local(), Version: act.Version, OK: ok})
+	})
+}
+
+// checkTail asks the peer whether its running mysqld has this member's whole binlog, and
+// streams from here.
+func (a *agentSim) checkTail() {
+	s := a.mysqld
+	if s == nil || s.dead || !s.up {
+		return
+	}
+	mine, inc := s.data.inBinlog.clone(), s.inc
+	a.toPeer(func(peer *agentSim, answer func(func())) {
+		p := peer.mysqld
+		if p == nil || p.dead || !p.up || p.gate.stopped > 0 || p.recv == nil || p.recv.src != s {
+			return
+		}
+		if mine.missing(p.data.received()) >= 0 {
+			return
+		}
+		answer(func() { a.step(authority.TailCovered{At: a.local(), Incarnation: inc}) })
+	})
+}
+
+// follow compares with the peer's binlog, waiting commits included, and then receives.
+func (a *agentSim) follow(act authority.Follow) {
+	s := a.mysqld
+	if s == nil || s.dead || !s.up {
+		return
+	}
+	again := func() {
+		a.later(time.Second, func() {
+			v := a.machine.View()
+			if a.mysqld == s && !s.dead && v.Record != nil && v.Record.Epoch == act.Epoch && v.Durable.ReceiverStopped < act.Epoch {
+				a.follow(act)
+			}
+		})
+	}
+	mine, done := s.status(), false
+	a.askState(func(peer *agentapi.State) {
+		v := a.machine.View()
+		if done || a.mysqld != s || s.dead || s.open || v.Durable.ReceiverStopped >= act.Epoch || v.Record == nil || v.Record.Epoch != act.Epoch {
+			return
+		}
+		done = true
+		if errant, err := judge.Errant(mine, peer, pairUID, act.Epoch); err != nil || !errant.IsEmpty() {
+			again()
+			return
+		}
+		s.receive()
+	})
+	a.later(1500*time.Millisecond, func() {
+		if !done {
+			done = true
+			again()
+		}
+	})
+}
+
+// lead looks after the reverse channel of an open member.
+func (a *agentSim) lead(s *mysqld) {
+	due := func() bool { return a.mysqld == s && !s.dead && s.open && s.recv == nil }
+	if !due() {
+		return
+	}
+	epoch := s.epoch
+	a.askState(func(peer *agentapi.State) {
+		if due() && s.epoch == epoch && (judge.Reverse{PairUID: pairUID, Epoch: epoch, Peer: peer}).MayOpen(s.status()) == nil {
+			s.receive()
+		}
+	})
+	a.later(time.Second, func() {
+		if s.epoch == epoch {
+			a.lead(s)
+		}
+	})
+}
+
+// heartbeat commits a row when a commit has waited although a replica is connected (F15),
+// cuts off a foreign replica, and has commits wait again that somebody let pass.
+func (a *agentSim) heartbeat() {
+	s := a.mysqld
+	if s == nil || s.dead || s.gate.stopped > 0 || !s.open {
+		return
+	}
+	if reader := (mysqlops.DumpThread{User: "somebody"}); s.foreign && s.waits && reader.IsForeign(mysqlops.UserReplication, "") {
+		s.foreign = false
+		a.lostAt = a.machine.View().ActedLedger
+		a.step(authority.WaitingLost{At: a.local()})
+	}
+	if s.interrupted {
+		s.interrupted = false
+		if a.machine.View().Waiting {
+			a.lostAt = a.machine.View().ActedLedger
+			a.step(authority.WaitingLost{At: a.local()})
+			s.switchOn()
+		}
+	}
+	if s.oldestWait() > time.Second && s.clients() == 1 {
+		s.commit(func(bool, int) {})
+	}
+}

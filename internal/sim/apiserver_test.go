@@ -1,0 +1,264 @@
+package sim
+
+import (
+	"errors"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/execute"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+const pairUID = pair.UID("pair-1")
+
+// pod is a pod object, and the container the kubelet keeps for it.
+type pod struct {
+	uid       pair.PodUID
+	member    *memberSim
+	created   time.Duration
+	deleting  bool
+	asked     time.Duration
+	fenced    bool
+	labels    map[string]string
+	shown     map[string]string // the labels as they were read last
+	running   bool              // the kubelet reports a running container
+	container string
+	ran       string // the newest container that was seen running
+	ended     bool
+	finished  time.Duration
+	byKubelet bool
+	agent     *agentSim // the container's process; nil when none runs
+	noted     bool      // the kubelet knows of the deletion
+}
+
+// apiServer keeps the objects. Everything here happens at one instant each.
+type apiServer struct {
+	w       *world
+	gate    gate // the API server is stopped
+	version int
+	lease   *authority.Record
+	leaseRV string
+	pods    [2]*pod
+	service failover.Service
+	status  pair.Epoch
+	opsList []*operationObject
+	backup  *backup
+	ever    bool // a Lease was ever made
+	led     *pod // to whose mysqld the Service led last
+}
+
+// backup is what an etcd restore brings back.
+type backup struct {
+	lease   *authority.Record
+	service failover.Service
+	status  pair.Epoch
+	labels  map[*pod]map[string]string
+}
+
+func newAPI(w *world) *apiServer {
+	return &apiServer{w: w, service: failover.Service{Reading: failover.Read, Version: "0", Epoch: -1}}
+}
+
+func (a *apiServer) bump() string {
+	a.version++
+	return strconv.Itoa(a.version)
+}
+
+var errForbidden = errors.New("there is no such object")
+
+func (a *apiServer) create(r authority.Record) (string, error) {
+	if a.lease != nil {
+		return "", execute.ErrConflict
+	}
+	return a.put(r), nil
+}
+
+// write is conditional on the version; without one it is not, as with a real API server.
+func (a *apiServer) write(r authority.Record, version string) (string, error) {
+	if a.lease == nil || version != "" && a.leaseRV != version {
+		return "", execute.ErrConflict
+	}
+	if r.Epoch < a.lease.Epoch || r.Epoch == a.lease.Epoch && r.Ledger.Version < a.lease.Ledger.Version {
+		a.w.violate("epochs", "the Lease went from epoch %d and ledger %d back to %d and %d", a.lease.Epoch, a.lease.Ledger.Version, r.Epoch, r.Ledger.Version)
+	}
+	return a.put(r), nil
+}
+
+func (a *apiServer) put(r authority.Record) string {
+	c := r.Clone()
+	old := a.lease
+	defer func() { a.tell(old, r) }()
+	a.lease, a.leaseRV, a.ever = &c, a.bump(), true
+	a.status = max(a.status, r.Epoch)
+	a.w.tracef("Lease: epoch %d holder %q ledger %d %s(%s) %v data %v", r.Epoch, r.Holder, r.Ledger.Version, r.Ledger.State, r.Ledger.First, r.Ledger.Incarnations, r.Data)
+	return a.leaseRV
+}
+
+// tell has the faults come that wait for this change.
+func (a *apiServer) tell(old *authority.Record, r authority.Record) {
+	if old == nil {
+		return
+	}
+	if old.Ledger.State != r.Ledger.State && r.Epoch > 0 {
+		a.w.checkLedger(r)
+		a.w.happens(trigger(r.Ledger.State))
+	}
+	if !old.Holder.Nobody() && r.Holder.Nobody() {
+		a.w.happens(onRevoked)
+	}
+	if old.Holder.Nobody() && !r.Holder.Nobody() {
+		a.w.happens(onAppointed)
+	}
+}
+
+func (a *apiServer) podOf(s fencing.Subject) *pod {
+	for _, p := range a.pods {
+		if p != nil && p.uid == s.PodUID && p.member.name == s.Member {
+			return p
+		}
+	}
+	return nil
+}
+
+func (a *apiServer) deletePod(s fencing.Subject) error {
+	p := a.podOf(s)
+	if p == nil {
+		return nil
+	}
+	if !p.deleting {
+		p.deleting, p.asked = true, a.w.now
+		a.w.tracef("pod %s: deletion accepted", s)
+		p.member.kubelet()
+	}
+	return nil
+}
+
+func (a *apiServer) finalizer(s fencing.Subject, on bool) error {
+	p := a.podOf(s)
+	if p == nil {
+		if on {
+			return execute.ErrConflict
+		}
+		return nil
+	}
+	if on && p.deleting {
+		return execute.ErrConflict
+	}
+	p.fenced = on
+	a.collect(p)
+	return nil
+}
+
+func (a *apiServer) label(s fencing.Subject, set map[string]string, remove []string) error {
+	p := a.podOf(s)
+	if p == nil {
+		return execute.ErrConflict
+	}
+	p.labels = maps.Clone(p.labels)
+	maps.Copy(p.labels, set)
+	for _, key := range remove {
+		delete(p.labels, key)
+	}
+	return nil
+}
+
+func (a *apiServer) point(p failover.PointService) error {
+	if a.service.Version != p.Version {
+		return execute.ErrConflict
+	}
+	if a.service.Detached != "" {
+		a.w.fired["attached to the "+string(p.Leads)]++
+	}
+	a.service = failover.Service{Reading: failover.Read, Version: a.bump(), Epoch: -1, Leads: p.Leads, PortLeads: p.Leads, Member: p.Member}
+	if p.Leads == failover.LeadsOpen {
+		a.service.Epoch = p.Epoch
+	}
+	a.w.tracef("Service: epoch %d leads to the %s of %s", p.Epoch, p.Leads, p.Member)
+	if p.Leads == failover.LeadsOpen {
+		if to := a.behind(); to != nil && to.shown[failover.EpochLabel(p.Epoch)] == "" {
+			a.w.violate("routing", "the Service leads by a label of %s that nobody has seen yet", to.uid)
+		}
+		a.w.checkRouting(p)
+		a.led = a.endpoint()
+	}
+	return nil
+}
+
+// collect removes a pod that is deleted, ended and free of finalizers.
+func (a *apiServer) collect(p *pod) {
+	if p.deleting && p.ended && !p.fenced {
+		a.remove(p)
+	}
+}
+
+func (a *apiServer) remove(p *pod) {
+	for i := range a.pods {
+		if a.pods[i] == p {
+			a.pods[i] = nil
+			a.w.tracef("pod %s/%s is gone", p.member.name, p.uid)
+			m := p.member
+			a.w.after(a.w.between(200*time.Millisecond, 2*time.Second), m.makePod)
+		}
+	}
+}
+
+func (a *apiServer) detach(d failover.DetachService) error {
+	if a.service.Version != d.Version {
+		return execute.ErrConflict
+	}
+	if p := a.behind(); p != nil && p.uid != d.From.PodUID {
+		a.w.violate("routing", "the Service is detached from %s and leads elsewhere", d.From)
+	}
+	a.service = failover.Service{Reading: failover.Read, Version: a.bump(), Epoch: -1, Detached: d.From.PodUID}
+	a.w.fired["detached"]++
+	a.w.tracef("Service: detached from %s", d.From)
+	return nil
+}
+
+// behind is the pod that is behind the Service, by its door or its mysqld.
+func (a *apiServer) behind() *pod {
+	s := a.service
+	for _, p := range a.pods {
+		switch {
+		case p == nil:
+		case s.Detached != "" && p.uid == s.Detached:
+			return p
+		case s.Detached == "" && p.member.name == s.Member &&
+			(s.Leads == failover.LeadsDoor || p.labels[failover.EpochLabel(s.Epoch)] == string(failover.LeadsOpen)):
+			return p
+		}
+	}
+	return nil
+}
+
+// endpoint is the pod to whose mysqld the Service leads.
+func (a *apiServer) endpoint() *pod {
+	if a.service.Detached == "" && a.service.Leads != failover.LeadsOpen {
+		return nil
+	}
+	return a.behind()
+}
+
+func (a *apiServer) podView(m *memberSim) failover.Pod {
+	p := a.pods[m.index]
+	if p == nil {
+		return failover.Pod{Reading: failover.Missing}
+	}
+	facts := fencing.PodFacts{
+		UID: p.uid, Deleting: p.deleting, DeletionAsked: a.w.wall(p.asked), ContainerID: p.container, Terminated: p.ended && !p.running, LastRunning: p.ran,
+		FinishedAt: a.w.wall(p.finished), KubeletEnded: p.byKubelet && p.ended,
+	}
+	ip := ""
+	if p.agent != nil || p.running {
+		ip = "10.0.0." + string(p.uid)
+	}
+	p.shown = maps.Clone(p.labels)
+	return failover.Pod{
+		Reading: failover.Read, UID: p.uid, Node: m.node.name, IP: ip, CreatedAt: a.w.wall(p.created), Deleting: p.deleting, Fenced: p.fenced,
+		Labels: maps.Clone(p.labels), Ended: facts, NodeOutOfService: failover.Known(m.node.outOfService), NodeGone: failover.No,
+	}
+}

@@ -1,0 +1,93 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/failover"
+)
+
+// alive: after the faults the pair accepts writes, or says what it doubts.
+func (w *world) alive() {
+	if w.violation != "" || w.now-w.ackedAt < 12*time.Second {
+		return
+	}
+	for _, o := range w.ops {
+		if !o.leads {
+			continue
+		}
+		if o.plan.Rule == failover.RuleAuthorityUnreadable || o.plan.Rule == failover.RuleLookAgain {
+			o.plan = o.former
+		}
+		for _, n := range append([]failover.Note{{Rule: o.plan.Rule, Kind: o.plan.Kind, Fact: o.plan.Fact, Verb: o.plan.Verb}}, o.plan.Notes...) {
+			switch {
+			case n.Kind == failover.Doubts:
+				w.wedged(n)
+				return
+			case n.Rule == failover.RuleWritesBlocked, n.Rule == failover.RuleFailoverDue:
+				return
+			}
+		}
+	}
+	var says string
+	for _, o := range w.ops {
+		if o.leads {
+			says += " | " + string(o.plan.Rule) + ": " + o.plan.Fact
+			for _, n := range o.plan.Notes {
+				says += "; " + string(n.Rule) + ": " + n.Fact
+			}
+		}
+	}
+	w.violate("stuck", "no write was acknowledged since %.1fs%s", w.ackedAt.Seconds(), says)
+}
+
+// untold says what the records of operations lack about how the present primary was
+// appointed; empty when there is a finished one, with its proof.
+func (w *world) untold() string {
+	r := w.api.lease
+	if r == nil || r.Appointed == nil || r.LastHolder == nil || r.Appointed.Operation == "" {
+		return ""
+	}
+	for _, o := range w.api.opsList {
+		if o.Name != r.Appointed.Operation {
+			continue
+		}
+		if o.operator && (o.Phase == "" || o.Phase == failover.OperationRunning || o.Phase == failover.OperationSucceeded && o.Proof == "") {
+			return fmt.Sprintf("operation %s is %s with proof %q", o.Name, o.Phase, o.Proof)
+		}
+		return ""
+	}
+	return fmt.Sprintf("%s was appointed at epoch %d in operation %s, of which there is no record", r.Holder, r.Epoch, r.Appointed.Operation)
+}
+
+// told: a failover has a finished record once the operator has come to rest.
+func (w *world) told() {
+	if why := w.untold(); why != "" && w.violation == "" && w.settled() {
+		w.violate("untold", "%s", why)
+	}
+}
+
+// wedged: a doubt although nothing was lost and everything is back is a dead end of the
+// protocol, not an honest answer.
+func (w *world) wedged(n failover.Note) {
+	if !slices.Contains(failover.DoubtRules, n.Rule) || n.Verb == failover.VerbNone {
+		w.violate("unnamed", "a doubt that has no page, or no verb that resolves it (%s): %s: %s", n.Verb, n.Rule, n.Fact)
+	}
+	// In Async a forced deletion takes the only proof along that counts there.
+	terminated := !w.set.lossless && !w.set.asyncAny
+	for _, f := range w.set.faults {
+		switch f.kind {
+		case "volumeLost", "strayLeft", "volumeEmptied", "nodeGone", "etcdRestored", "etcdRestoredBlind", "leaseRestored", "leaseDeleted", "leaseRewritten", "leaseEdited", "applierFailed", "personFences":
+			return
+		case "podForceDeleted":
+			if terminated {
+				return
+			}
+		}
+	}
+	switch n.Rule {
+	case failover.RuleNoTrustedCopy, failover.RuleBeginningStuck, failover.RuleAwaitingProof, failover.RuleAuthorityRolledBack, failover.RuleAuthorityChangedByOthers, failover.RuleAuthorityMissing:
+		w.violate("wedged", "both members are back, and the pair is in doubt: %s: %s", n.Rule, n.Fact)
+	}
+}

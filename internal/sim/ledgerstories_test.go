@@ -1,0 +1,101 @@
+package sim
+
+import "time"
+
+const (
+	ms  = time.Millisecond
+	sec = time.Second
+)
+
+// ledgerStories are about who has which transactions.
+var ledgerStories = []story{
+	{name: "passiveReturns", tell: passiveReturns},
+	{name: "passiveForgets", tell: passiveForgets},
+	{name: "tailRecovered", tell: tailRecovered},
+	{name: "forcedPromotion", tell: forcedPromotion},
+	{name: "staleSeed", tell: staleSeed},
+	{name: "candidateLost", tell: candidateLost},
+	{name: "lateAcknowledgement", tell: lateAcknowledgement},
+}
+
+// passiveReturns: the passive comes back, and just then both links and primary go.
+func passiveReturns(t *teller) []fault {
+	t.s.lossless, t.s.lateReads = true, 0.3
+	if t.r.IntN(3) == 0 {
+		return []fault{
+			{kind: "foreignReplica", at: t.at, member: theHolder, lasts: 20 * sec},
+			{kind: "cutPeer", at: t.at + sec, member: theHolder, lasts: t.in(sec, 4*sec)},
+			{kind: t.crash, at: t.at + 2*sec, member: theHolder, lasts: 3 * sec},
+		}
+	}
+	return []fault{
+		{kind: "cutPeer", at: t.at, lasts: t.s.passiveTimeout + t.in(2*sec, 4*sec)},
+		{kind: "cutPeer", at: t.at + sec, member: theHolder, after: onBoth, delay: t.in(0, 600*ms), lasts: t.in(2*sec, 8*sec)},
+		{kind: t.crash, at: t.at + sec, member: theHolder, after: onBoth, delay: t.in(300*ms, 2*sec), lasts: 3 * sec},
+	}
+}
+
+// passiveForgets: the passive loses what it had received, and then the primary goes.
+func passiveForgets(t *teller) []fault {
+	t.s.lossless, t.s.slowStream, t.s.applyTime, t.s.passiveTimeout = true, 400*ms, 150*ms, 5*sec
+	if t.r.IntN(2) == 0 {
+		t.s.lateAcks, t.s.lateAckP, t.s.slowStream = 4*sec, 0.3, t.in(400*ms, 3*sec)
+	}
+	return []fault{
+		{kind: "nodeCrashed", at: t.at, member: thePassive, lasts: t.in(200*ms, 1500*ms)},
+		{kind: t.crash, at: t.at, member: theHolder, after: []trigger{onPassiveUp, onBoth, ""}[t.r.IntN(3)], delay: t.in(0, 300*ms), lasts: 3 * sec},
+	}
+}
+
+// tailRecovered: the primary is left with a tail, recovers in place, and goes.
+func tailRecovered(t *teller) []fault {
+	t.s.lossless, t.s.continueAlone, t.s.automatic = true, false, false
+	return []fault{
+		{kind: "cutPeer", at: t.at, lasts: t.in(6*sec, 9*sec)},
+		{kind: "mysqldKilled", at: t.at + t.in(300*ms, 1500*ms), member: theHolder},
+		{kind: "nodeCrashed", at: t.at + t.in(5*sec, 8*sec), member: theHolder, lasts: 4 * sec},
+		{kind: "personFails", at: t.at + 9*sec},
+	}
+}
+
+// forcedPromotion: a person forces the member that lacks writes, and the other comes back.
+func forcedPromotion(t *teller) []fault {
+	t.s.lossless, t.s.continueAlone = true, true
+	alone := t.at + t.s.passiveTimeout
+	return []fault{
+		{kind: "cutPeer", at: t.at, lasts: t.s.passiveTimeout + 8*sec},
+		{kind: "nodeCrashed", at: alone + 3*sec, member: theHolder, lasts: 12 * sec},
+		{kind: "personForces", at: alone + 5*sec, member: thePassive},
+	}
+}
+
+// staleSeed: a stale operator has a member copied that has come back meanwhile.
+func staleSeed(t *teller) []fault {
+	t.s.lossless, t.s.twoOperators = true, true
+	return []fault{
+		{kind: "volumeLost", at: t.at, member: thePassive},
+		{kind: "lateCommands", at: t.at, lasts: 20 * sec},
+		{kind: t.crash, at: t.at, member: theHolder, after: onBoth, delay: t.in(0, 4*sec), lasts: 3 * sec},
+	}
+}
+
+// candidateLost: the candidate is lost between revocation and promotion.
+func candidateLost(t *teller) []fault {
+	t.s.lossless = true
+	return []fault{
+		{kind: t.one("mysqldKilled", "cutWhole", "podDeleted"), at: t.at, member: theHolder, lasts: 6 * sec},
+		{kind: t.one("mysqldKilled", "agentKilled", "nodeCrashed"), at: t.at, member: thePassive, after: onRevoked, delay: t.in(0, 300*ms), lasts: 2 * sec},
+	}
+}
+
+// lateAcknowledgement: an acknowledgement of the passive's former run arrives after its new
+// run was compared.
+func lateAcknowledgement(t *teller) []fault {
+	t.s.lossless, t.s.slowStream, t.s.lateAcks, t.s.lateAckP, t.s.passiveTimeout = true, 4*sec, 5*sec, 0.9, 20*sec
+	t.s.applyTime, t.s.bootTime, t.s.crashAtFailpoint, t.s.lateMessages = 3*sec, 500*ms, 0, 0
+	t.s.ackLeast, t.s.relayLost = 3*sec, 1
+	return []fault{
+		{kind: "nodeCrashed", at: t.at + 4*sec, member: thePassive, lasts: 200 * ms},
+		{kind: "mysqldKilled", at: t.at + 4*sec, member: theHolder, after: onBoth, delay: t.in(sec, 3*sec)},
+	}
+}

@@ -1,0 +1,82 @@
+package sim
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// operationObject is a DatabasePairOperation.
+type operationObject struct {
+	failover.OperationNote
+	target    pair.MemberName
+	confirmed pair.Epoch
+	operator  bool
+	finished  time.Duration
+}
+
+func (a *apiServer) operation(n failover.OperationNote) {
+	for _, o := range a.opsList {
+		if o.Name == n.Name {
+			if o.Phase != failover.OperationRunning && o.Phase != "" {
+				return
+			}
+			o.Phase, o.Message, o.Proof = n.Phase, n.Message, cmp.Or(n.Proof, o.Proof)
+			if o.Epoch == 0 {
+				o.Epoch, o.From = n.Epoch, n.From
+			}
+			if n.Phase != failover.OperationRunning {
+				o.finished = a.w.now
+			}
+			return
+		}
+	}
+}
+
+// operationMade makes the object of an operation; what it says follows.
+func (a *apiServer) operationMade(n failover.OperationNote) {
+	if slices.ContainsFunc(a.opsList, func(o *operationObject) bool { return o.Name == n.Name }) {
+		return
+	}
+	empty := failover.OperationNote{Name: n.Name, Verb: n.Verb}
+	a.opsList = append(a.opsList, &operationObject{OperationNote: empty, operator: true, confirmed: -1, finished: a.w.now})
+}
+
+// failovers are the ends of those that the operator made by itself.
+func (a *apiServer) failovers() []time.Time {
+	var out []time.Time
+	for _, o := range a.opsList {
+		if o.operator && o.Verb == failover.VerbFailover && o.Phase == failover.OperationSucceeded {
+			out = append(out, a.w.wall(o.finished))
+		}
+	}
+	return out
+}
+
+// recorded are the names of the operations that say something.
+func (a *apiServer) recorded() []string {
+	var out []string
+	for _, o := range a.opsList {
+		if o.Phase != "" {
+			out = append(out, o.Name)
+		}
+	}
+	return out
+}
+
+func (a *apiServer) unfinished() []failover.Operation {
+	var out []failover.Operation
+	for _, o := range a.opsList {
+		if o.Phase != "" && o.Phase != failover.OperationRunning {
+			continue
+		}
+		out = append(out, failover.Operation{
+			Name: o.Name, Verb: o.Verb, Target: o.target, Confirmed: o.confirmed, ConfirmedPair: "shop",
+			Running: o.Phase == failover.OperationRunning, ByOperator: o.operator, Epoch: o.Epoch, From: o.From,
+		})
+	}
+	return out
+}

@@ -1,0 +1,97 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// personFaults are what a person asks for.
+var personFaults = map[string]faultKind{
+	"personReplays": func(w *world, _ fault, m *memberSim) {
+		// A manifest that was kept: its confirmation is of an epoch long gone.
+		w.person(failover.VerbForcePromote, m.name)
+		w.api.opsList[len(w.api.opsList)-1].confirmed = 0
+	},
+	"personFails":  func(w *world, _ fault, _ *memberSim) { w.person(failover.VerbFailover, "") },
+	"personFences": func(w *world, _ fault, _ *memberSim) { w.person(failover.VerbFence, "") },
+	"personForces": func(w *world, _ fault, m *memberSim) {
+		m.forced = true
+		w.person(failover.VerbForcePromote, m.name)
+	},
+	"personReleases": func(w *world, _ fault, _ *memberSim) { w.person(failover.VerbRelease, "") },
+}
+
+// person makes an operation.
+func (w *world) person(v failover.Verb, target pair.MemberName) {
+	o := &operationObject{target: target, confirmed: -1}
+	o.Name, o.Verb = w.id("person-"), v
+	if target != "" {
+		o.confirmed = w.api.status
+		if l := w.api.lease; l != nil {
+			o.confirmed = l.Epoch
+		}
+	}
+	w.tracef("a person asks: %s %s %d", v, target, o.confirmed)
+	w.fired["verb "+string(v)]++
+	w.api.opsList = append(w.api.opsList, o)
+}
+
+// watchDoubts is a person who does what the status asks for, after a while.
+func (w *world) watchDoubts() {
+	w.after(5*time.Second, func() {
+		w.watchDoubts()
+		asked := slices.ContainsFunc(w.api.unfinished(), func(o failover.Operation) bool { return !o.ByOperator && o.Verb != failover.VerbFence })
+		if w.now < w.faultsEnd+12*time.Second || asked {
+			return
+		}
+		for _, o := range w.ops {
+			if o.leads && o.plan.Kind == failover.Doubts {
+				w.resolve(o.plan)
+				return
+			}
+		}
+	})
+}
+
+func (w *world) resolve(p failover.Plan) {
+	best := w.members[0]
+	if d := w.members[1].vol.data; d != nil && (best.vol.data == nil || w.must.missing(d.received(), w.forgave) < 0) {
+		best = w.members[1]
+	}
+	switch p.Verb {
+	case failover.VerbFailover, failover.VerbRelease:
+		w.person(p.Verb, "")
+	case failover.VerbForcePromote, failover.VerbAdopt:
+		if p.Rule == failover.RuleBeginningStuck {
+			w.beginElsewhere()
+			return
+		}
+		w.person(p.Verb, best.name)
+		w.members[best.index].forced = true
+	case failover.VerbConfirmDead:
+		if len(p.Missing) == 0 {
+			return
+		}
+		for _, m := range w.members {
+			if m.name == p.Missing[0].Member {
+				m.crash(20 * time.Second) // the person has seen to it
+				w.person(p.Verb, m.name)
+			}
+		}
+	case failover.VerbNone, failover.VerbFence:
+	}
+}
+
+// beginElsewhere: a person has the pair begin on a member that has no data. That gives no
+// write up, because there was none.
+func (w *world) beginElsewhere() {
+	for _, m := range w.members {
+		if m.node.up && m.vol.id == "" && !m.vol.void {
+			w.person(failover.VerbForcePromote, m.name)
+			return
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package sim
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// storeFaults are those of the objects in the API server's store.
+var storeFaults = map[string]faultKind{
+	"backupTaken":  func(w *world, _ fault, _ *memberSim) { w.takeBackup() },
+	"etcdRestored": func(w *world, _ fault, _ *memberSim) { w.restoreStore() },
+	"etcdRestoredBlind": func(w *world, _ fault, _ *memberSim) {
+		w.blind = true
+		w.restoreStore()
+	},
+	"leaseRestored": func(w *world, _ fault, _ *memberSim) {
+		// Of pods and Service somebody thought that they need no backup.
+		if b := w.api.backup; b != nil && b.lease != nil {
+			w.restored = true
+			w.api.lease, w.api.leaseRV, w.api.status = b.lease, w.api.bump(), b.status
+			w.tracef("the Lease restored: epoch %d holder %s", b.lease.Epoch, b.lease.Holder)
+		}
+	},
+	"leaseDeleted":   func(w *world, _ fault, _ *memberSim) { w.api.lease = nil },
+	"leaseRewritten": func(w *world, _ fault, _ *memberSim) { w.rewriteLease() },
+	"leaseEdited":    func(w *world, _ fault, _ *memberSim) { w.editLease() },
+}
+
+func (w *world) takeBackup() {
+	b := &backup{service: w.api.service, status: w.api.status, labels: map[*pod]map[string]string{}}
+	for _, p := range w.api.pods {
+		if p != nil {
+			b.labels[p] = maps.Clone(p.labels)
+		}
+	}
+	if w.api.lease != nil {
+		r := w.api.lease.Clone()
+		b.lease = &r
+	}
+	w.api.backup = b
+}
+
+func (w *world) restoreStore() {
+	b := w.api.backup
+	if b == nil || b.lease == nil {
+		return
+	}
+	w.restored = true
+	w.api.lease, w.api.leaseRV, w.api.status = b.lease, w.api.bump(), b.status
+	w.api.service = b.service
+	w.api.service.Version = w.api.bump()
+	for _, p := range w.api.pods {
+		if p != nil && !p.ended {
+			p.deleting, p.noted = false, false
+		}
+		if p != nil {
+			p.labels = map[string]string{}
+			maps.Copy(p.labels, b.labels[p])
+		}
+	}
+	if p := w.api.led; p != nil && !slices.Contains(slices.Collect(maps.Values(p.labels)), string(failover.LeadsOpen)) {
+		w.api.led = nil // nothing in the store says so any more
+	}
+	w.tracef("etcd restored: epoch %d holder %s", b.lease.Epoch, b.lease.Holder)
+}
+
+// rewriteLease is a foreign hand that makes the other member the holder.
+func (w *world) rewriteLease() {
+	if w.api.lease == nil || w.api.lease.Holder.Nobody() {
+		return
+	}
+	r := w.api.lease.Clone()
+	for i, m := range w.members {
+		if m.name != r.Holder.Member && w.api.pods[i] != nil {
+			r.Holder = pair.Holder{Member: m.name, PodUID: w.api.pods[i].uid}
+			break
+		}
+	}
+	w.api.lease, w.api.leaseRV = &r, w.api.bump()
+	w.restored = true
+	w.tracef("a foreign hand makes %s the holder", r.Holder)
+}
+
+// editLease is a foreign hand that makes the other member the holder at the next epoch, as
+// if it had been appointed.
+func (w *world) editLease() {
+	if w.api.lease == nil || w.api.lease.Holder.Nobody() {
+		return
+	}
+	r := w.api.lease.Clone()
+	for i, m := range w.members {
+		if p := w.api.pods[i]; m.name != w.api.lease.Holder.Member && p != nil {
+			r.Holder, r.Epoch = pair.Holder{Member: m.name, PodUID: p.uid}, r.Epoch+1
+		}
+	}
+	w.api.lease, w.api.leaseRV = &r, w.api.bump()
+	w.restored = true
+	w.tracef("a foreign hand makes %s the holder at epoch %d", r.Holder, r.Epoch)
+}

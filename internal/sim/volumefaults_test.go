@@ -1,0 +1,63 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/dbpair/dbpair/internal/authority"
+)
+
+// volumeFaults are those of a member's volume.
+var volumeFaults = map[string]faultKind{
+	"volumeHung":    func(w *world, f fault, m *memberSim) { w.stops(f, &m.vol.gate) },
+	"volumeEmptied": func(_ *world, _ fault, m *memberSim) { m.emptyVolume() },
+	"volumeLost":    func(_ *world, _ fault, m *memberSim) { m.loseVolume() },
+	"strayLeft": func(w *world, _ fault, m *memberSim) {
+		holder, p := w.api.pods[1-m.index], w.api.pods[m.index]
+		if p != nil && p.agent != nil && p.agent.machine != nil && holder != nil && holder.agent != nil {
+			w.stray = &stray{lost: p.agent, asker: holder.agent}
+			m.loseVolume()
+		}
+	},
+}
+
+// loseVolume takes a member's data away while its machine is down.
+func (m *memberSim) loseVolume() {
+	w := m.w
+	for _, a := range slices.Clone(m.boxes) {
+		a.vanish()
+	}
+	if l := w.api.lease; l == nil || l.Ledger.State != authority.Both {
+		w.forgiveAllBut(w.members[1-m.index])
+	}
+	m.vol = &volume{}
+	if p := w.api.pods[m.index]; p != nil {
+		p.fenced, p.deleting, p.ended, p.asked = false, true, true, w.now
+		w.api.remove(p)
+	}
+}
+
+// emptyVolume takes the data away under a pod that stays.
+func (m *memberSim) emptyVolume() {
+	for _, a := range slices.Clone(m.boxes) {
+		a.vanish()
+	}
+	if l := m.w.api.lease; l == nil || l.Ledger.State != authority.Both {
+		m.w.forgiveAllBut(m.w.members[1-m.index])
+	}
+	m.vol = &volume{}
+}
+
+// forgiveAllBut gives up what is not on this member's volume.
+func (w *world) forgiveAllBut(m *memberSim) {
+	var have bitset
+	if m.vol.data != nil {
+		have = m.vol.data.received()
+	}
+	for {
+		t := w.must.missing(have, w.forgave)
+		if t < 0 {
+			return
+		}
+		w.forgave.add(t)
+	}
+}
