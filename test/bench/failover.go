@@ -32,6 +32,8 @@ type measurement struct {
 	inject func(context.Context, *harness.Pair, string) (heal func(context.Context) error, err error)
 	// sameServer: the first write is that of the same member, restarted in place.
 	sameServer bool
+	// anyServer: the first write after the fault counts, of whichever member.
+	anyServer bool
 	// notReady: measured is until the pod is NotReady, which is what anything else in the
 	// cluster would go by.
 	notReady bool
@@ -42,7 +44,12 @@ func failover(ctx context.Context, b *bench) error {
 		{name: "mysqld killed → first acknowledged write", runs: b.runs, spec: benchSpec, inject: killMysqld},
 		{name: "the same mysqld restarted in place (failover Manual) → first acknowledged write", runs: min(b.runs, 5), spec: inPlaceSpec, inject: killMysqld, sameServer: true},
 		{name: "mysqld killed, and nobody acts → its pod NotReady", runs: min(b.runs, 5), spec: leftSpec, inject: killMysqld, sameServer: true, notReady: true},
-		{name: "node cut off → first acknowledged write", runs: min(b.runs, 5), spec: benchSpec, inject: cutNode},
+		{name: "both mysqlds killed → first acknowledged write", runs: b.runs, spec: benchSpec, inject: killBothMysqlds, anyServer: true},
+		{name: "pod of the primary ended by SIGTERM, not deleted → first acknowledged write", runs: b.runs, spec: benchSpec, inject: terminateAgent},
+		{name: "pod of the primary deleted → first acknowledged write", runs: b.runs, spec: benchSpec, inject: deletePod},
+		{name: "node of the primary drained → first acknowledged write", runs: b.runs, spec: benchSpec, inject: drainNode},
+		{name: "node cut off → first acknowledged write", runs: b.runs, spec: benchSpec, inject: cutNode},
+		{name: "node killed → first acknowledged write", runs: b.runs, spec: benchSpec, inject: killNode},
 	}
 	values := map[string]series{}
 	var names []string
@@ -155,7 +162,7 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 	if m.notReady {
 		return withdrawn, nil
 	}
-	if !m.sameServer {
+	if !m.sameServer && !m.anyServer {
 		down = 0
 	}
 	return untilFirstWrite(result, former, at, down)

@@ -64,6 +64,8 @@ type fault struct {
 	maxGap time.Duration
 	// crashes: the operator ends in the middle, so that its record may lack steps.
 	crashes bool
+	// after is checked when the pair is ready again.
+	after func(*stage) error
 	// long faults run with E2E_LONG only.
 	long bool
 }
@@ -157,6 +159,11 @@ func (st *stage) play(f fault) {
 		st.must(st.run.Clients.AwaitAcks(st.ctx, harness.Patience, 100))
 	}
 	st.must(st.pair.AwaitReady(st.ctx))
+	if f.after != nil {
+		if err := f.after(st); err != nil {
+			st.Errorf("%v", err)
+		}
+	}
 	result, err := st.run.Verify(st.ctx)
 	if err != nil {
 		st.Errorf("%v", err)

@@ -14,8 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
-	"github.com/dbpair/dbpair/internal/authority"
-	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/test/e2e/harness"
@@ -42,17 +40,10 @@ func TestConfirmedDeath(t *testing.T) {
 // loseSoloNode cuts the passive off until the primary goes on alone, and then kills the
 // primary's node before the passive could receive what was written since.
 func loseSoloNode(st *stage) (func(context.Context) error, error) {
-	heal, err := cutPeer(true)(st)
+	heal, err := goAlone(st)
 	if err != nil {
 		return heal, err
 	}
-	st.must(harness.Eventually(st.ctx, harness.Patience, st.primary+" alone in the ledger", func(context.Context) error {
-		record, err := lease.Parse(st.lease())
-		if err != nil || record.Ledger.State != authority.Solo {
-			return harness.NotYet("ledger %s, %v", record.Ledger.State, err)
-		}
-		return nil
-	}))
 	if err := st.run.Clients.AwaitAcks(st.ctx, harness.Patience, 200); err != nil {
 		return heal, err
 	}

@@ -162,6 +162,20 @@ func (p *Pair) SQL(ctx context.Context, member, statements string) (string, erro
 	return strings.TrimSpace(out), err
 }
 
+// AwaitRow asks a member, about every ten milliseconds and from inside its pod, until the
+// query returns a row.
+func (p *Pair) AwaitRow(ctx context.Context, member, query string) error {
+	ctx, cancel := context.WithTimeout(ctx, Patience)
+	defer cancel()
+	script := fmt.Sprintf(`export MYSQL_PWD="$(cat %s/%s)"
+while [ -z "$(mysql --no-defaults -uroot -S %s/mysqld.sock -N -B -e "$0" 2>/dev/null)" ]; do sleep 0.01; done`,
+		agentapi.InternalDir, agentapi.PasswordFileRoot, agentapi.RunDir)
+	if _, err := p.Exec(ctx, p.Namespace, member, resources.ContainerMysqld, "sh", "-c", script, query); err != nil {
+		return fmt.Errorf("await a row of %q on %s: %w", query, member, err)
+	}
+	return nil
+}
+
 // Events of the pair and of its pods whose reason is the one given.
 func (p *Pair) Events(ctx context.Context, reason string) ([]corev1.Event, error) {
 	var list corev1.EventList
