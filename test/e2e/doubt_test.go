@@ -4,12 +4,14 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 
@@ -28,6 +30,7 @@ func TestDoubts(t *testing.T) {
 		{name: "Lease of an earlier time", inject: restoreLease, want: failsOver, doubt: failover.RuleAuthorityRolledBack},
 		{name: "Lease that names the other member", inject: rewriteLease, want: staysPut, doubt: failover.RuleAuthorityChangedByOthers},
 		{name: "Lease that names the other member, who is adopted", inject: adoptTheOther, want: failsOver, doubt: failover.RuleAuthorityChangedByOthers},
+		{name: "Lease whose ledger was edited", inject: editLedger, want: staysPut, doubt: failover.RuleAuthorityChangedByOthers},
 		{name: "fenced by a person", inject: fenceByHand, want: either, doubt: failover.RuleFencedByPerson},
 	})
 }
@@ -144,6 +147,32 @@ func rewriteLease(st *stage) (func(context.Context) error, error) {
 	}
 	return st.adopt(st.primary), nil
 }
+
+// editLedger claims, at the same version, that the passive alone has every acknowledged
+// write. Seen once, it must not count as known from then on.
+func editLedger(st *stage) (func(context.Context) error, error) {
+	err := st.changeLease(func(l *coordinationv1.Lease) {
+		var ledger map[string]any
+		st.must(json.Unmarshal([]byte(l.Annotations[ledgerAnnotation]), &ledger))
+		ledger["state"], ledger["first"] = "solo", st.passive
+		text, err := json.Marshal(ledger)
+		st.must(err)
+		l.Annotations[ledgerAnnotation] = string(text)
+	})
+	if err != nil {
+		return nil, err
+	}
+	want := harness.Want{Type: v1alpha1.ConditionInDoubt, Status: metav1.ConditionTrue}
+	if err := st.pair.Await(st.ctx, harness.Patience, want); err != nil {
+		return nil, err
+	}
+	lasts := harness.Consistently(st.ctx, 2*leaseDuration, "the doubt about an edited ledger", func(ctx context.Context) error {
+		return st.pair.Await(ctx, leaseDuration, want)
+	})
+	return st.adopt(st.primary), lasts
+}
+
+const ledgerAnnotation = "dbpair.io/ledger"
 
 func fenceByHand(st *stage) (func(context.Context) error, error) {
 	if err := st.verb(st.ctx, "fence", st.pair.Name); err != nil {
