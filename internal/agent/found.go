@@ -122,7 +122,11 @@ func (a *Agent) adoptable(ctx context.Context, found foundVolume) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	record, outcome, _ := a.lease.read(ctx, false)
-	if outcome != authority.ReadFound || record.PairUID != a.env.PairUID || record.Epoch <= found.memory.Known {
+	if outcome != authority.ReadFound || record.PairUID != a.env.PairUID {
+		return false
+	}
+	// A file with an epoch that no pair can have says nothing about epochs.
+	if known := found.memory.Known; known.Valid() && record.Epoch <= known {
 		return false
 	}
 	data := record.Data[a.env.PodName]

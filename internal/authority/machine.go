@@ -96,6 +96,22 @@ type Durable struct {
 	ReceiverStopped pair.Epoch `json:"receiverStopped"`
 }
 
+// repaired is the content without numbers that no pair can have, and whether there were
+// any. Of such a file nothing is believed that would let this member do something: it does
+// not know its epoch, its tail may be committed, and what it received may be incomplete.
+func (d Durable) repaired() (Durable, bool) {
+	valid := d.Known.Valid() && d.Ceased.Valid() && d.Ledger.Valid() && d.OpenAt.Valid() && d.ReceiverStopped.Valid()
+	if valid {
+		return d, false
+	}
+	out := Durable{DataID: d.DataID}
+	if d.OpenAt != 0 {
+		// The smallest epoch at which a member can have been open: that it was unclean counts.
+		out.OpenAt, out.Touched = 1, true
+	}
+	return out, true
+}
+
 // Serving is what the machine takes its mysqld for.
 type Serving string
 
@@ -140,6 +156,7 @@ type Machine struct {
 	persisted bool // no Persist is in flight
 
 	data      bool // the volume holds data of this pair
+	damaged   bool // the epoch file held numbers that no pair has, and nothing was read since
 	epochFile bool // its epoch file was readable, or made by this process
 
 	rec       *Record // newest read at Known, by this process
@@ -190,8 +207,10 @@ type run struct {
 // NewMachine makes the machine of an agent process that starts at an instant with what
 // it found on its volume. It has asked for nothing yet; feed a Tick.
 func NewMachine(cfg Config, found Durable, at Instant) *Machine {
+	found, damaged := found.repaired()
 	m := &Machine{
-		cfg: cfg.withDefaults(), leads: leads{cfg.SoftLead, cfg.KillLead}, most: cfg.T, now: at, start: at,
+		damaged: damaged,
+		cfg:     cfg.withDefaults(), leads: leads{cfg.SoftLead, cfg.KillLead}, most: cfg.T, now: at, start: at,
 		want: found, have: found, inFlight: found, persisted: true,
 		serving: Stopped, wordUpTo: found.Known, rng: cfg.Seed | 1,
 	}

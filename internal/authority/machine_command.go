@@ -19,6 +19,10 @@ func (m *Machine) commanded(e Commanded) {
 		m.do(Refuse{ID: e.ID, Reason: RefusedWrongPair, Why: fmt.Sprintf("this agent serves pair %s", m.cfg.PairUID)})
 		return
 	}
+	if !e.Epoch.Valid() || !e.Ledger.Valid() {
+		m.do(Refuse{ID: e.ID, Reason: RefusedFailed, Why: fmt.Sprintf("epoch %d or ledger version %d is out of range", e.Epoch, e.Ledger)})
+		return
+	}
 	if e.Kind != CommandLook && (e.Epoch < m.want.Known || e.Ledger < m.want.Ledger) {
 		why := fmt.Sprintf("epoch %d and ledger version %d are known here, the command names %d and %d",
 			m.want.Known, m.want.Ledger, e.Epoch, e.Ledger)

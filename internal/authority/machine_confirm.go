@@ -84,6 +84,9 @@ func (m *Machine) confirmed(asked Instant) {
 }
 
 func (m *Machine) leaseRead(e LeaseRead) {
+	if e.Outcome == ReadFound && e.Record.CheckRange() != nil {
+		e.Outcome = ReadFailed
+	}
 	if e.AskedAt >= m.ask.leaseAt {
 		m.ask.leaseOut = false
 		m.ask.leaseMissed = e.Outcome == ReadFailed
@@ -103,6 +106,11 @@ func (m *Machine) leaseRead(e LeaseRead) {
 	m.below = false
 	if rec.Epoch > m.want.Known {
 		m.raise(rec.Epoch)
+	}
+	if m.damaged {
+		// Which epochs this member knew is lost: at the first one that it reads it opens only
+		// with the confirmation of its peer, as at one that it knew before.
+		m.damaged, m.wordUpTo = false, max(m.wordUpTo, rec.Epoch)
 	}
 	m.readEver = true
 	if !m.want.HolderRead {
@@ -168,6 +176,13 @@ func (m *Machine) vouchAnswered(e VouchAnswered) {
 	if !ok {
 		return
 	}
+	if !e.Known.Valid() {
+		// Not an epoch that a pair can have: the answer is none.
+		if asked >= m.ask.vouchAt {
+			m.ask.vouchOut, m.ask.vouchMissed = false, true
+		}
+		return
+	}
 	given := e.Given && m.speaksForPeer(e.Data)
 	if asked >= m.ask.vouchAt {
 		m.ask.vouchOut, m.ask.vouchMissed = false, !given
@@ -209,7 +224,8 @@ func (m *Machine) speaksForPeer(data pair.DataID) bool {
 // was restored an operator that asks only this member would take the peer's authority for
 // one that runs out, and lead the pair into that epoch a second time (F12).
 func (m *Machine) vouchAsked(e VouchAsked) {
-	if e.PairUID == m.cfg.PairUID && e.Asker == m.cfg.Peer && m.data && m.epochFile && e.Epoch > m.want.Known {
+	credible := e.PairUID == m.cfg.PairUID && e.Asker == m.cfg.Peer && e.Epoch.Valid()
+	if credible && m.data && m.epochFile && e.Epoch > m.want.Known {
 		m.raise(e.Epoch)
 		m.wordUpTo = e.Epoch
 	}
@@ -229,6 +245,8 @@ func (m *Machine) whyNoVouch(e VouchAsked) string {
 		return "another pair"
 	case e.Asker != m.cfg.Peer:
 		return "the asker is not the peer"
+	case !e.Epoch.Valid():
+		return "no pair can have this epoch"
 	case !m.data:
 		return "no data, or void data"
 	case !m.epochFile:

@@ -71,7 +71,7 @@ func (m *Machine) take(event Event) {
 
 func (m *Machine) dataReady(e DataReady) {
 	m.data = true
-	m.epochFile = m.epochFile || e.EpochFile
+	m.epochFile = m.epochFile || (e.EpochFile && !m.damaged)
 	m.want.DataID = e.DataID
 	if e.Renewed {
 		m.want.OpenAt, m.want.Touched = 0, false

@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/fencing"
@@ -143,6 +144,27 @@ type Record struct {
 	Left *Left
 	// Intent is what is under way.
 	Intent *Intent
+}
+
+// CheckRange says which number of the record no pair can have; nil for none. Such a record
+// is neither written nor taken for an authority.
+func (r Record) CheckRange() error {
+	const most = time.Duration(1<<31-1) * time.Second
+	switch {
+	case !r.Epoch.Valid():
+		return fmt.Errorf("epoch %d is out of range", r.Epoch)
+	case !r.Ledger.Version.Valid():
+		return fmt.Errorf("ledger version %d is out of range", r.Ledger.Version)
+	case r.LeaseDuration < time.Second || r.LeaseDuration > most:
+		return fmt.Errorf("lease duration %s is out of range", r.LeaseDuration)
+	case r.LastHolder != nil && !r.LastHolder.Epoch.Valid():
+		return fmt.Errorf("epoch %d of the last holder is out of range", r.LastHolder.Epoch)
+	case r.Appointed != nil && !r.Appointed.Epoch.Valid():
+		return fmt.Errorf("epoch %d of the appointment is out of range", r.Appointed.Epoch)
+	case r.Left != nil && !r.Left.Epoch.Valid():
+		return fmt.Errorf("epoch %d of the member that left is out of range", r.Left.Epoch)
+	}
+	return nil
 }
 
 // Bootstrap allows one member to initialise its empty volume.

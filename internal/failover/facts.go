@@ -30,6 +30,7 @@ func newLook(o Observation) *look {
 		o.Evidence = fencing.NewBook()
 	}
 	l := &look{Observation: o, rec: o.Authority.Record, e: o.Authority.Record.Epoch}
+	l.dropImpossible()
 	if m := l.member(l.rec.Holder.Member); m != nil {
 		l.holder, l.passive = m, l.other(m.Name)
 	}

@@ -101,7 +101,7 @@ func (l *look) seen() (e pair.Epoch, v pair.LedgerVersion) {
 // of them says so. They were written after the Lease. What is older than the pair is of a former one of
 // its name, and on its way out.
 func (l *look) labelled() (e pair.Epoch, by string) {
-	if s := l.Service; s.Reading == Read && s.Epoch > 0 && !s.CreatedAt.Before(l.Settings.CreatedAt) {
+	if s := l.Service; s.Reading == Read && s.Epoch > 0 && l.credible(s.Epoch) && !s.CreatedAt.Before(l.Settings.CreatedAt) {
 		e, by = s.Epoch, "the client Service leads by"
 	}
 	for i := range l.Members {
@@ -111,7 +111,7 @@ func (l *look) labelled() (e pair.Epoch, by string) {
 		}
 		for key := range pod.Labels {
 			text, ours := strings.CutPrefix(key, LabelEpochPrefix)
-			if n, err := strconv.ParseInt(text, 10, 64); ours && err == nil && pair.Epoch(n) > e {
+			if n, err := strconv.ParseInt(text, 10, 64); ours && err == nil && pair.Epoch(n) > e && l.credible(pair.Epoch(n)) {
 				e, by = pair.Epoch(n), fmt.Sprintf("the pod of %s is labelled for", l.Members[i].Name)
 			}
 		}

@@ -126,7 +126,7 @@ func ParseRouteLabel(key, value string) (r Route, ok bool) {
 		return Route{}, false
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 || fmt.Sprint(n) != digits {
+	if err != nil || !pair.Epoch(n).Valid() || fmt.Sprint(n) != digits {
 		return Route{}, false
 	}
 	return Route{Epoch: pair.Epoch(n), Mode: RouteOpen}, true

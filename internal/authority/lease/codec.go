@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -88,8 +87,8 @@ type bootstrapJSON struct {
 // Render writes the record into a Lease. It touches the holder, the epoch, T and the
 // annotations in Keys; everything else stays.
 func Render(r authority.Record, into *coordinationv1.Lease) error {
-	if r.Epoch < 0 || r.Epoch > math.MaxInt32 || r.LeaseDuration < time.Second {
-		return fmt.Errorf("render authority of pair %s: epoch %d or duration %s out of range", r.PairUID, r.Epoch, r.LeaseDuration)
+	if err := r.CheckRange(); err != nil {
+		return fmt.Errorf("render authority of pair %s: %w", r.PairUID, err)
 	}
 	epoch, seconds := int32(r.Epoch), int32(r.LeaseDuration/time.Second)
 	into.Spec.LeaseTransitions, into.Spec.LeaseDurationSeconds = &epoch, &seconds
@@ -248,12 +247,10 @@ func check(r authority.Record) error {
 	switch {
 	case r.PairUID == "":
 		return fmt.Errorf("annotation %s is empty", AnnotationPairUID)
-	case r.Epoch < 0 || r.LeaseDuration < time.Second:
-		return fmt.Errorf("epoch %d or duration %s out of range", r.Epoch, r.LeaseDuration)
+	case r.CheckRange() != nil:
+		return r.CheckRange()
 	case l.State != authority.Both && l.State != authority.Solo && l.State != authority.Joining:
 		return fmt.Errorf("ledger state %q", l.State)
-	case l.Version < 0:
-		return fmt.Errorf("ledger version %d", l.Version)
 	case r.Epoch > 0 && l.State != authority.Both && l.First == "":
 		return fmt.Errorf("ledger %s names no member", l.State)
 	case l.State == authority.Both && (l.First != "" || len(l.Incarnations) != 2):

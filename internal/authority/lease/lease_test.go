@@ -3,6 +3,7 @@ package lease_test
 import (
 	"context"
 	"errors"
+	"math"
 	"strconv"
 	"testing"
 	"time"
@@ -69,14 +70,21 @@ func TestRecordSurvivesTheLease(t *testing.T) {
 
 func TestParseRefusesWhatNoChangeMakes(t *testing.T) {
 	for name, spoil := range map[string]func(*coordinationv1.Lease){
-		"no ledger":                 func(l *coordinationv1.Lease) { delete(l.Annotations, lease.AnnotationLedger) },
-		"a ledger that is no JSON":  func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationLedger] = "both" },
-		"an unknown ledger state":   func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationLedger] = `{"version":9,"state":"all"}` },
-		"a solo ledger of nobody":   func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationLedger] = `{"version":9,"state":"solo"}` },
-		"both without incarnations": func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationLedger] = `{"version":9,"state":"both"}` },
-		"no pair":                   func(l *coordinationv1.Lease) { delete(l.Annotations, lease.AnnotationPairUID) },
-		"no epoch":                  func(l *coordinationv1.Lease) { l.Spec.LeaseTransitions = nil },
-		"a negative epoch":          func(l *coordinationv1.Lease) { n := int32(-1); l.Spec.LeaseTransitions = &n },
+		"no ledger":                                func(l *coordinationv1.Lease) { delete(l.Annotations, lease.AnnotationLedger) },
+		"a ledger that is no JSON":                 func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationLedger] = "both" },
+		"an unknown ledger state":                  func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationLedger] = `{"version":9,"state":"all"}` },
+		"a solo ledger of nobody":                  func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationLedger] = `{"version":9,"state":"solo"}` },
+		"both without incarnations":                func(l *coordinationv1.Lease) { l.Annotations[lease.AnnotationLedger] = `{"version":9,"state":"both"}` },
+		"no pair":                                  func(l *coordinationv1.Lease) { delete(l.Annotations, lease.AnnotationPairUID) },
+		"no epoch":                                 func(l *coordinationv1.Lease) { l.Spec.LeaseTransitions = nil },
+		"a negative epoch":                         func(l *coordinationv1.Lease) { n := int32(-1); l.Spec.LeaseTransitions = &n },
+		"an epoch that leaves no room for another": func(l *coordinationv1.Lease) { n := int32(math.MaxInt32); l.Spec.LeaseTransitions = &n },
+		"a ledger version out of range": func(l *coordinationv1.Lease) {
+			l.Annotations[lease.AnnotationLedger] = `{"version":9223372036854775807,"state":"solo","first":"shop-1"}`
+		},
+		"a last holder's epoch out of range": func(l *coordinationv1.Lease) {
+			l.Annotations[lease.AnnotationLastHolder] = `{"holder":"shop-0/p-0","epoch":9223372036854775807}`
+		},
 		"an appointment of nobody": func(l *coordinationv1.Lease) {
 			l.Annotations[lease.AnnotationAppointed] = `{"holder":"shop-0","epoch":7}`
 		},
