@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -19,11 +20,20 @@ import (
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
-// editor may do what the built-in role edit allows. No controller aggregates that role
-// here, so the roles it is made from are bound.
+// editor may do what the built-in role edit allows, and write the status of some objects,
+// which that role does not allow. No controller aggregates the role here, so the roles it
+// is made from are bound.
 func (s *scene) editor() client.Client {
 	s.Helper()
-	for _, role := range []string{"system:aggregate-to-edit", "system:aggregate-to-view"} {
+	s.must(client.IgnoreAlreadyExists(s.Create(s.ctx, &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "test-subresources"},
+		Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"pods/status", "services/status"}, Verbs: []string{"update", "patch"}},
+			{APIGroups: []string{"apps"}, Resources: []string{"statefulsets/status"}, Verbs: []string{"update", "patch"}},
+			{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"*"}},
+		},
+	})))
+	for _, role := range []string{"system:aggregate-to-edit", "system:aggregate-to-view", "test-subresources"} {
 		s.must(s.Create(s.ctx, &rbacv1.RoleBinding{
 			ObjectMeta: metav1.ObjectMeta{GenerateName: "edit-", Namespace: s.namespace},
 			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
@@ -63,75 +73,258 @@ func (s *scene) inForce(c client.Client) {
 	}
 }
 
-func TestEditorsDoNotDecideWhoMayAcceptWrites(t *testing.T) {
+// attempt is one write by a user; says is a part of the refusal, empty when the write must
+// pass.
+type attempt struct {
+	name string
+	do   func(as client.Client) error
+	says string
+}
+
+// shielded is a pair with its objects and both member pods, and the way to change them.
+type shielded struct {
+	*scene
+	lease    *coordinationv1.Lease
+	service  *corev1.Service
+	set      *appsv1.StatefulSet
+	config   *corev1.ConfigMap
+	pod      *corev1.Pod
+	report   *corev1.ConfigMap
+	job      *batchv1.Job
+	operator client.Client
+}
+
+func newShielded(t *testing.T) *shielded {
 	s := newScene(t)
 	_, err := s.pair("shop", plain)
 	s.must(err)
 	s.surrounded("shop")
-	lease, service := &coordinationv1.Lease{}, &corev1.Service{}
-	s.eventually("the Lease", func() error { return s.Get(s.ctx, s.key("shop"), lease) })
-	s.eventually("the Service", func() error { return s.Get(s.ctx, s.key("shop"), service) })
-	pod, leaving := member(s.namespace, "shop-0"), member(s.namespace, "shop-1")
-	s.must(s.Create(s.ctx, pod))
-	s.must(s.Create(s.ctx, leaving)) // the operator lets it go at once when it is deleted
-	editor := s.editor()
-	patch := func(o client.Object, change func()) error {
-		s.must(s.Get(s.ctx, client.ObjectKeyFromObject(o), o))
-		base := o.DeepCopyObject().(client.Object)
-		change()
-		return editor.Patch(s.ctx, o, client.MergeFrom(base))
+	w := &shielded{
+		scene:   s,
+		lease:   &coordinationv1.Lease{ObjectMeta: s.meta("shop", nil)},
+		service: &corev1.Service{ObjectMeta: s.meta("shop", nil)},
+		set:     &appsv1.StatefulSet{ObjectMeta: s.meta("shop", nil)},
+		config:  &corev1.ConfigMap{ObjectMeta: s.meta("shop-config", nil)},
+		pod:     member(s.namespace, "shop-0"),
+		report:  &corev1.ConfigMap{ObjectMeta: s.meta("shop-job-1", resources.JobLabels("shop"))},
+		job:     &batchv1.Job{ObjectMeta: s.meta("shop-job-1", resources.JobLabels("shop")), Spec: batchv1.JobSpec{Template: jobTemplate()}},
 	}
-	labelled := map[string]string{resources.LabelPair: "shop"}
-	for name, tc := range map[string]struct {
-		do   func() error
-		says string
-	}{
-		"write the holder":             {func() error { return patch(lease, func() { lease.Spec.HolderIdentity = ptr.To("shop-1/x") }) }, "kubectl dbpair"},
-		"write the ledger":             {func() error { return patch(lease, func() { lease.Annotations["dbpair.io/ledger"] = "{}" }) }, "kubectl dbpair"},
-		"take the label off the Lease": {func() error { return patch(lease, func() { lease.Labels = nil }) }, "kubectl dbpair"},
-		"delete the Lease":             {func() error { return editor.Delete(s.ctx, lease) }, "delete the DatabasePair"},
-		"make a Lease of the pair": {func() error {
-			return editor.Create(s.ctx, &coordinationv1.Lease{ObjectMeta: s.meta("other", labelled)})
-		}, "kubectl dbpair"},
-		"lead the Service elsewhere": {func() error { return patch(service, func() { service.Spec.Selector = map[string]string{"app": "x"} }) }, "operator only"},
-		"change the Service's port":  {func() error { return patch(service, func() { service.Spec.Ports[0].Port = 3307 }) }, "operator only"},
-		"take the Service's label":   {func() error { return patch(service, func() { delete(service.Labels, resources.LabelPair) }) }, "operator only"},
-		"delete the Service":         {func() error { return editor.Delete(s.ctx, service) }, "delete the DatabasePair"},
-		"label a member":             {func() error { return patch(pod, func() { pod.Labels["epoch.dbpair.io/9"] = "open" }) }, "kubectl dbpair failover"},
-		"take a member out":          {func() error { return patch(pod, func() { delete(pod.Labels, resources.LabelName) }) }, "kubectl dbpair failover"},
-		"take the finalizer off":     {func() error { return patch(pod, func() { pod.Finalizers = nil }) }, "confirm-dead"},
-		"make a false member":        {func() error { return editor.Create(s.ctx, member(s.namespace, "false")) }, "leave the label off"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			err := tc.do()
-			if err == nil || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), "dbpair") {
-				t.Errorf("got %v, want a refusal with %q", err, tc.says)
-			}
-		})
+	for _, o := range []client.Object{w.lease, w.service, w.set, w.config} {
+		s.eventually(fmt.Sprintf("the %T", o), func() error { return s.Get(s.ctx, client.ObjectKeyFromObject(o), o) })
 	}
-	for name, do := range map[string]func() error{
-		"a Lease of his own": func() error { return editor.Create(s.ctx, &coordinationv1.Lease{ObjectMeta: s.meta("mine", nil)}) },
-		"an annotation of a Service": func() error {
-			return patch(service, func() { metav1.SetMetaDataAnnotation(&service.ObjectMeta, "a", "b") })
-		},
-		"a label of his on a member":  func() error { return patch(pod, func() { pod.Labels["team"] = "web" }) },
-		"deletion of a member's pod":  func() error { return editor.Delete(s.ctx, leaving) },
-		"a change of the StatefulSet": func() error { return s.scaled(editor) },
-	} {
-		t.Run("allowed: "+name, func(t *testing.T) {
-			if err := do(); err != nil {
-				t.Error(err)
+	s.must(s.Create(s.ctx, w.pod))
+	w.operator = s.as(operatorUser, "system:serviceaccounts", "system:serviceaccounts:"+operatorNamespace)
+	s.must(w.operator.Create(s.ctx, w.report))
+	s.must(w.operator.Create(s.ctx, w.job))
+	return w
+}
+
+func (s *scene) as(user string, groups ...string) client.Client {
+	s.Helper()
+	c, err := client.New(env.as(user, groups...), client.Options{Scheme: app.Scheme()})
+	s.must(err)
+	return c
+}
+
+// patched writes a change of an object as a user.
+func (s *scene) patched(as client.Client, o client.Object, change func()) error {
+	s.must(s.Get(s.ctx, client.ObjectKeyFromObject(o), o))
+	base := o.DeepCopyObject().(client.Object)
+	change()
+	return as.Patch(s.ctx, o, client.MergeFrom(base))
+}
+
+func (s *scene) patchedStatus(as client.Client, o client.Object, change func()) error {
+	s.must(s.Get(s.ctx, client.ObjectKeyFromObject(o), o))
+	base := o.DeepCopyObject().(client.Object)
+	change()
+	return as.Status().Patch(s.ctx, o, client.MergeFrom(base))
+}
+
+// label sets a label, or removes it when the value is empty.
+func label(o client.Object, key, value string) func() {
+	return func() {
+		labels := o.GetLabels()
+		if labels == nil {
+			labels = map[string]string{}
+		}
+		labels[key] = value
+		if value == "" {
+			delete(labels, key)
+		}
+		o.SetLabels(labels)
+	}
+}
+
+func annotation(o client.Object, key, value string) func() {
+	return func() {
+		annotations := o.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		annotations[key] = value
+		o.SetAnnotations(annotations)
+	}
+}
+
+func (w *shielded) try(who string, as client.Client, attempts []attempt) {
+	w.Helper()
+	for _, a := range attempts {
+		w.Run(who+"/"+a.name, func(t *testing.T) {
+			err := a.do(as)
+			switch {
+			case a.says == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case a.says != "" && err == nil:
+				t.Errorf("passed, want a refusal with %q", a.says)
+			case a.says != "" && (!strings.Contains(err.Error(), a.says) || !strings.Contains(err.Error(), "verb override")):
+				t.Errorf("got %v, want a refusal with %q that names the verb override", err, a.says)
 			}
 		})
 	}
 }
 
-func (s *scene) scaled(c client.Client) error {
-	set := &appsv1.StatefulSet{}
-	s.must(s.Get(s.ctx, s.key("shop"), set))
-	base := set.DeepCopy()
-	metav1.SetMetaDataAnnotation(&set.ObjectMeta, "a", "b")
-	return c.Patch(s.ctx, set, client.MergeFrom(base))
+func TestEditorsDoNotDecideWhoMayAcceptWrites(t *testing.T) {
+	w := newShielded(t)
+	editor := w.editor()
+	w.try("lease", editor, w.leaseAttempts())
+	w.try("service", editor, w.serviceAttempts())
+	w.try("pod", editor, w.podAttempts())
+	w.try("statefulset", editor, w.statefulSetAttempts())
+	w.try("job", editor, w.jobAttempts())
+}
+
+// TestAdministratorsPassTheAdmissionPolicies: the way that each message names.
+func TestAdministratorsPassTheAdmissionPolicies(t *testing.T) {
+	w := newShielded(t)
+	admin := w.editor()
+	w.must(w.Create(w.ctx, &rbacv1.Role{ObjectMeta: w.meta("override", nil), Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{"dbpair.io"}, Resources: []string{"databasepairs/authority"}, ResourceNames: []string{"shop", "evil"}, Verbs: []string{"override"},
+	}}}))
+	w.must(w.Create(w.ctx, &rbacv1.RoleBinding{
+		ObjectMeta: w.meta("override", nil),
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "override"},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: "mallory"}},
+	}))
+	w.eventually("the role override is in force", func() error {
+		return admin.Delete(w.ctx, w.lease.DeepCopy(), client.DryRunAll)
+	})
+	for _, attempts := range [][]attempt{
+		w.leaseAttempts(), w.serviceAttempts(), w.podAttempts(), w.statefulSetAttempts(), w.jobAttempts(),
+	} {
+		for _, a := range attempts {
+			t.Run(a.name, func(t *testing.T) {
+				if err := a.do(client.NewDryRunClient(admin)); err != nil && strings.Contains(err.Error(), "ValidatingAdmissionPolicy") {
+					t.Errorf("refused: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// TestControllersMakeOnlyAPairsOwnMembers: Kubernetes' controllers act for users, so their
+// identity alone is no reason to trust a pod.
+func TestControllersMakeOnlyAPairsOwnMembers(t *testing.T) {
+	w := newShielded(t)
+	w.editor() // waits until the policies are in force
+	controller := w.as("system:serviceaccount:kube-system:statefulset-controller", "system:serviceaccounts", "system:serviceaccounts:kube-system")
+	jobs := w.as("system:serviceaccount:kube-system:job-controller", "system:serviceaccounts", "system:serviceaccounts:kube-system")
+	collector := w.as("system:serviceaccount:kube-system:generic-garbage-collector", "system:serviceaccounts", "system:serviceaccounts:kube-system")
+	owned := func(name string, owner client.Object, kind string) *corev1.Pod {
+		pod := member(w.namespace, name)
+		pod.Finalizers = nil
+		pod.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(owner, appsv1.SchemeGroupVersion.WithKind(kind))}
+		return pod
+	}
+	create := func(pod *corev1.Pod) func(client.Client) error {
+		return func(as client.Client) error { return as.Create(w.ctx, pod.DeepCopy(), client.DryRunAll) }
+	}
+	w.must(w.Delete(w.ctx, w.pod.DeepCopy(), client.GracePeriodSeconds(0)))
+	evil := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "evil", UID: "e"}}
+	jobPod := &corev1.Pod{ObjectMeta: w.meta("x", resources.JobLabels("shop")), Spec: jobTemplate().Spec}
+	ofJob := jobPod.DeepCopy()
+	ofJob.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(w.job, batchv1.SchemeGroupVersion.WithKind("Job"))}
+	w.try("statefulset-controller", controller, []attempt{
+		{"makes a member", create(owned("shop-1", w.set, "StatefulSet")), ""},
+		{"makes a member for another StatefulSet", create(owned("evil-0", evil, "StatefulSet")), "leave the label off"},
+		{"makes a member's namesake for another StatefulSet", create(owned("shop-1", evil, "StatefulSet")), "leave the label off"},
+		{"makes a third member", create(owned("shop-2", w.set, "StatefulSet")), "leave the label off"},
+		{"makes a member without an owner", create(member(w.namespace, "shop-1")), "leave the label off"},
+		{"makes a member for a ReplicaSet", create(owned("shop-1", w.set, "ReplicaSet")), "leave the label off"},
+		{"writes the status of the StatefulSet", func(as client.Client) error {
+			w.must(w.Get(w.ctx, client.ObjectKeyFromObject(w.set), w.set))
+			w.set.Status.Replicas = 2
+			return as.Status().Update(w.ctx, w.set)
+		}, ""},
+	})
+	w.try("job-controller", jobs, []attempt{
+		{"makes a pod of a Job", create(ofJob), ""},
+		{"makes a pod of no Job", create(jobPod), "leave the label off"},
+		{"writes the status of a Job", func(as client.Client) error {
+			w.must(w.Get(w.ctx, client.ObjectKeyFromObject(w.job), w.job))
+			w.job.Status.Active, w.job.Status.Ready = 1, ptr.To[int32](0)
+			return as.Status().Update(w.ctx, w.job)
+		}, ""},
+	})
+	w.try("garbage collector", collector, []attempt{
+		{"deletes the Lease", func(as client.Client) error { return as.Delete(w.ctx, w.lease.DeepCopy(), client.DryRunAll) }, ""},
+		{"deletes the Service", func(as client.Client) error { return as.Delete(w.ctx, w.service.DeepCopy(), client.DryRunAll) }, ""},
+		{"deletes the StatefulSet", func(as client.Client) error { return as.Delete(w.ctx, w.set.DeepCopy(), client.DryRunAll) }, ""},
+		{"deletes a result", func(as client.Client) error { return as.Delete(w.ctx, w.report.DeepCopy(), client.DryRunAll) }, ""},
+	})
+}
+
+// TestTwoOperatorsDoNotRefuseEachOther: a second set of policies, of an operator that
+// watches other namespaces, leaves those of the first alone; where both watch, the list of
+// trusted operators says so.
+func TestTwoOperatorsDoNotRefuseEachOther(t *testing.T) {
+	s := newScene(t)
+	const second = "system:serviceaccount:second-system:dbpair-manager"
+	theirs := newScene(t)
+	s.must(env.applyPolicies(s.ctx, t, "second", theirs.namespace, second))
+	theirs.eventually("the policies of the second operator are in force", func() error {
+		first := theirs.as(operatorUser, "system:serviceaccounts", "system:serviceaccounts:"+operatorNamespace)
+		err := first.Create(s.ctx, &corev1.ConfigMap{ObjectMeta: theirs.meta("x", resources.Labels("x"))}, client.DryRunAll)
+		switch {
+		case err == nil:
+			return errors.New("not refused by the second")
+		case !strings.Contains(err.Error(), "second-config"):
+			return err
+		}
+		return nil
+	})
+	_, err := s.pair("shop", plain)
+	s.must(err)
+	s.surrounded("shop")
+
+	both := newScene(t)
+	s.must(env.applyPolicies(s.ctx, t, "third", both.namespace, second, operatorUser))
+	_, err = both.pair("shop", plain)
+	s.must(err)
+	both.surrounded("shop")
+}
+
+func statefulSet(namespace, name string, labels map[string]string) *appsv1.StatefulSet {
+	return &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace},
+		Spec: appsv1.StatefulSetSpec{
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "none"}}},
+			},
+		},
+	}
+}
+
+func jobTemplate() corev1.PodTemplateSpec {
+	return corev1.PodTemplateSpec{
+		ObjectMeta: metav1.ObjectMeta{Labels: resources.JobLabels("shop")},
+		Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever,
+			Containers:    []corev1.Container{{Name: "a", Image: "none"}},
+		},
+	}
 }
 
 func (s *scene) meta(name string, labels map[string]string) metav1.ObjectMeta {

@@ -127,6 +127,39 @@ func newWorld(ctx context.Context, conf *rest.Config) (*world, error) {
 }
 
 func (w *world) applyFiles(ctx context.Context, pattern string) error {
+	return eachObject(pattern, func(o *unstructured.Unstructured) error { return w.admin.Create(ctx, o) })
+}
+
+// applyPolicies makes the policies of another operator, as its chart would, and removes
+// them after the test: they have its name, apply in one namespace, and let users pass.
+func (w *world) applyPolicies(ctx context.Context, t *testing.T, name, namespace string, users ...string) error {
+	t.Helper()
+	return eachObject("../config/admission/*.yaml", func(o *unstructured.Unstructured) error {
+		if o.GetKind() != "ValidatingAdmissionPolicy" && o.GetKind() != "ValidatingAdmissionPolicyBinding" {
+			return nil
+		}
+		body, err := o.MarshalJSON()
+		if err != nil {
+			return err
+		}
+		text := strings.ReplaceAll(string(body), `"dbpair-`, `"`+name+"-")
+		text = strings.ReplaceAll(text, "['"+operatorUser+"']", "['"+strings.Join(users, "','")+"']")
+		if err := o.UnmarshalJSON([]byte(text)); err != nil {
+			return err
+		}
+		if o.GetKind() == "ValidatingAdmissionPolicyBinding" {
+			err = unstructured.SetNestedStringMap(o.Object, map[string]string{corev1.LabelMetadataName: namespace},
+				"spec", "matchResources", "namespaceSelector", "matchLabels")
+		}
+		if err == nil {
+			err = w.admin.Create(ctx, o)
+		}
+		t.Cleanup(func() { _ = w.admin.Delete(context.WithoutCancel(ctx), o) })
+		return err
+	})
+}
+
+func eachObject(pattern string, do func(*unstructured.Unstructured) error) error {
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		return fmt.Errorf("no files %s: %w", pattern, err)
@@ -145,7 +178,7 @@ func (w *world) applyFiles(ctx context.Context, pattern string) error {
 			if o.GetKind() == "" {
 				continue
 			}
-			if err := w.admin.Create(ctx, &o); err != nil {
+			if err := do(&o); err != nil {
 				return fmt.Errorf("%s: %w", f, err)
 			}
 		}

@@ -169,11 +169,24 @@ func renderAdmission(root string) (string, error) {
 	return out + "{{- end }}\n", nil
 }
 
+// ownNamespaces limits a policy to the namespaces of an operator that watches named ones: in the others another operator may
+// be at work, whose writes this release must not refuse.
+const ownNamespaces = `  {{- with .Values.watchNamespaces }}
+  matchResources:
+    namespaceSelector:
+      matchExpressions:
+      - key: kubernetes.io/metadata.name
+        operator: In
+        values:
+        {{- toYaml . | nindent 8 }}
+  {{- end }}
+`
+
 // named puts the release's names where config/ has its fixed ones.
 func named(text string) string {
 	text = escape(text)
-	text = strings.ReplaceAll(text, "system:serviceaccount:dbpair-system:dbpair-manager",
-		`system:serviceaccount:{{ .Release.Namespace }}:{{ include "dbpair.serviceAccount" . }}`)
+	text = strings.ReplaceAll(text, "['system:serviceaccount:dbpair-system:dbpair-manager']", `[{{ include "dbpair.operators" . }}]`)
+	text = strings.ReplaceAll(text, "\n  validationActions: [Deny]\n", "\n  validationActions: [Deny]\n"+ownNamespaces)
 	for _, key := range []string{"\n  name: ", "\n  policyName: "} {
 		text = strings.ReplaceAll(text, key+"dbpair-", key+`{{ include "dbpair.fullname" . }}-`)
 	}

@@ -39,10 +39,10 @@ func TestKeepableRefusesACRDItDoesNotUnderstand(t *testing.T) {
 
 func TestNamedFollowsTheRelease(t *testing.T) {
 	got := named("metadata:\n  name: dbpair-edit\n  labels:\n    app.kubernetes.io/name: dbpair\nspec:\n  policyName: dbpair-edit\n" +
-		"  expression: user == 'system:serviceaccount:dbpair-system:dbpair-manager' && '{{' != ''\n")
+		"  expression: user in ['system:serviceaccount:dbpair-system:dbpair-manager'] && '{{' != ''\n  validationActions: [Deny]\n")
 	want := "metadata:\n  name: {{ include \"dbpair.fullname\" . }}-edit\n  labels:\n    {{- include \"dbpair.labels\" . | nindent 4 }}\nspec:\n" +
-		"  policyName: {{ include \"dbpair.fullname\" . }}-edit\n  expression: user == 'system:serviceaccount:{{ .Release.Namespace }}:" +
-		"{{ include \"dbpair.serviceAccount\" . }}' && '{{ \"{{\" }}' != ''\n"
+		"  policyName: {{ include \"dbpair.fullname\" . }}-edit\n  expression: user in [{{ include \"dbpair.operators\" . }}] && '{{ \"{{\" }}' != ''\n" +
+		"  validationActions: [Deny]\n" + ownNamespaces
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

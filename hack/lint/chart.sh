@@ -14,7 +14,8 @@ want_no() { ! grep -q -- "$1" "$out" || { echo "the chart must not have: $1" >&2
 template
 want '^kind: CustomResourceDefinition'; want 'helm.sh/resource-policy: keep'
 want '^kind: ValidatingAdmissionPolicy'; want 'system:serviceaccount:dbpair-system:dbpair-manager'
-want '^kind: PodDisruptionBudget'; want_no '{{'
+want '^kind: PodDisruptionBudget'; want_no '{{'; want_no 'key: kubernetes.io/metadata.name'
+for policy in lease pod service statefulset scale job job-pod config report; do want "^  policyName: dbpair-$policy\$"; done
 
 template --set crds.install=false --set admissionPolicy.enabled=false --set replicas=1
 want_no '^kind: CustomResourceDefinition'; want_no '^kind: ValidatingAdmissionPolicy'; want_no '^kind: PodDisruptionBudget'
@@ -25,12 +26,18 @@ want_no 'resource-policy: keep'
 # With named namespaces no ClusterRole may reach Secrets.
 template --set 'watchNamespaces={one,two}'
 want '^  namespace: one'; want '^  namespace: two'; want 'watch-namespaces=one,two'
+# Of two operators in a cluster each keeps others off in its own namespaces.
+[ "$(grep -c 'key: kubernetes.io/metadata.name' "$out")" = "$(grep -c '^kind: ValidatingAdmissionPolicyBinding' "$out")" ] ||
+  { echo "with watchNamespaces a policy still applies in other namespaces" >&2; exit 1; }
 awk '/^---/{role=0} /^kind: ClusterRole$/{role=1} role && /- secrets/{bad=1} END{exit bad}' "$out" ||
   { echo "with watchNamespaces a ClusterRole still reaches Secrets" >&2; exit 1; }
+
+template --set 'admissionPolicy.operators={system:serviceaccount:other:dbpair-manager}'
+want "dbpair-system:dbpair-manager', 'system:serviceaccount:other:dbpair-manager'\]"
 
 template --set fullnameOverride=pairs --set metrics.serviceMonitor.enabled=true
 want 'system:serviceaccount:dbpair-system:pairs-manager'; want '^kind: ServiceMonitor'
 
-for wrong in replicas=0 image.digest=sha256:12 'watchNamespaces={Upper}' nosuch=1; do
+for wrong in replicas=0 image.digest=sha256:12 'watchNamespaces={Upper}' nosuch=1 "admissionPolicy.operators={a'b}"; do
   ! template --set "$wrong" 2>/dev/null || { echo "the chart accepts $wrong" >&2; exit 1; }
 done

@@ -42,3 +42,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
+
+{{/* The users whose writes the admission policies let through: this operator, and others that are named. */}}
+{{- define "dbpair.operators" -}}
+'system:serviceaccount:{{ .Release.Namespace }}:{{ include "dbpair.serviceAccount" . }}'
+{{- range .Values.admissionPolicy.operators }}, '{{ . }}'{{ end -}}
+{{- end -}}
