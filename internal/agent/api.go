@@ -167,6 +167,7 @@ func (a *Agent) vouch(ctx context.Context, r agentapi.VouchRequest) (agentapi.Vo
 		return agentapi.VouchReply{
 			Nonce: r.Nonce, Voucher: a.env.PodName, VoucherData: v.Data, AgentStart: a.start, Epoch: v.Epoch, Given: v.Given,
 			Why: v.Why, KnownEpoch: v.Known, Holder: v.Holder.String(), Open: v.Open, TakesItself: v.TakesItself,
+			Mysqld: &agentapi.VoucherMysqld{Incarnation: v.Incarnation, Ending: v.Ending},
 		}, nil
 	case <-ctx.Done():
 		return agentapi.VouchReply{}, ctx.Err()

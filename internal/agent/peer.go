@@ -79,6 +79,13 @@ func (p *peerLink) vouch(ctx context.Context, request agentapi.VouchRequest, fre
 	out.Nonce, out.Data = reply.Nonce, reply.VoucherData
 	out.Answered, out.Given = true, reply.Given
 	out.Known, out.Open, out.TakesItself = reply.KnownEpoch, reply.Open, reply.TakesItself
+	if d := reply.Mysqld; d != nil {
+		out.PeerMysqld = authority.PeerMysqld{
+			ReportsMysqld: true,
+			Incarnation:   d.Incarnation,
+			Ending:        d.Ending,
+		}
+	}
 	holder, err := pair.ParseHolder(reply.Holder)
 	if err != nil {
 		out.Given = false

@@ -132,6 +132,17 @@ type VouchReply struct {
 	Holder      string          `json:"holder,omitempty"` // pair.Holder.String() at KnownEpoch, when known
 	Open        bool            `json:"open"`
 	TakesItself bool            `json:"takesItself"` // takes itself for the holder
+
+	// Mysqld says whether the voucher could take over; nil from an older agent.
+	Mysqld *VoucherMysqld `json:"mysqld,omitempty"`
+}
+
+// VoucherMysqld is what a voucher says of its mysqld and itself.
+type VoucherMysqld struct {
+	// Incarnation of the mysqld that answers there; empty when none does.
+	Incarnation pair.Incarnation `json:"incarnation,omitempty"`
+	// Ending: the voucher's agent was asked to end.
+	Ending bool `json:"ending,omitempty"`
 }
 
 // FenceReply answers a fence or cease command.

@@ -37,7 +37,8 @@ type asking struct {
 	leaseNext          Instant
 	answered           Instant // newest AskedAt of a Lease that was read
 	look               bool
-	peerHeard          Instant // newest AskedAt of a vouch that was answered
+	peerHeard          Instant    // newest AskedAt of a vouch that was answered
+	peer               PeerMysqld // what was answered then
 	receiverAt         Instant
 	persistAt          Instant
 	tailAt             Instant
@@ -187,7 +188,9 @@ func (m *Machine) vouchAnswered(e VouchAnswered) {
 	if asked >= m.ask.vouchAt {
 		m.ask.vouchOut, m.ask.vouchMissed = false, !given
 	}
-	m.ask.peerHeard = max(m.ask.peerHeard, asked)
+	if asked >= m.ask.peerHeard {
+		m.ask.peerHeard, m.ask.peer = asked, e.PeerMysqld
+	}
 	if e.Known > m.want.Known {
 		m.raise(e.Known)
 		if e.TakesItself || e.Open {
@@ -236,7 +239,20 @@ func (m *Machine) vouchAsked(e VouchAsked) {
 	m.do(AnswerVouch{
 		Nonce: e.Nonce, Epoch: e.Epoch, Given: why == "", Why: why, Data: m.want.DataID, Known: m.want.Known, Holder: m.want.Holder,
 		Open: m.serving.mayWrite(), TakesItself: m.takesItself(),
+		PeerMysqld: PeerMysqld{ReportsMysqld: true, Incarnation: m.run.incarnation, Ending: m.ending},
 	})
+}
+
+// peerCannotTakeOver reports whether the peer said, asked after an instant, that it could
+// not be promoted although the ledger has it: its process ends, or its mysqld is not in the
+// run that the ledger names. Neither changes before this member has opened again, so nobody
+// gains by waiting for a failover.
+func (m *Machine) peerCannotTakeOver(since Instant) bool {
+	if m.rec == nil || m.rec.Ledger.State != Both || m.ask.peerHeard < since || !m.ask.peer.ReportsMysqld {
+		return false
+	}
+	entered := m.rec.Ledger.Incarnations[m.cfg.Peer]
+	return m.ask.peer.Ending || entered == "" || m.ask.peer.Incarnation != entered
 }
 
 func (m *Machine) whyNoVouch(e VouchAsked) string {
@@ -283,7 +299,7 @@ func (m *Machine) questions() {
 	if m.ask.leaseOut && m.now >= m.ask.leaseAt.Add(pace) {
 		m.ask.leaseOut, m.ask.leaseMissed = false, true
 	}
-	if confirm && !m.ask.vouchOut && (!m.ask.asked || m.now >= m.ask.vouchAt.Add(pace)) {
+	if confirm && !m.ask.vouchOut && m.vouchDue() {
 		m.do(AskVouch{Nonce: m.put(), Epoch: m.want.Known, Limit: pace, Fresh: m.ask.vouchMissed})
 		m.ask.vouchAt, m.ask.vouchOut, m.ask.asked = m.now, true, true
 	}
@@ -292,6 +308,19 @@ func (m *Machine) questions() {
 		m.ask.leaseAt, m.ask.leaseOut, m.ask.leaseEver, m.ask.look = m.now, true, true, false
 		m.ask.leaseNext = m.now.Add(m.cfg.LeaseEvery + m.vary())
 	}
+}
+
+// vouchDue: it is time for the next question to the peer. While mysqld waits for its
+// restart the peer is asked at once and more often, since its answer ends the wait.
+func (m *Machine) vouchDue() bool {
+	pace := m.cfg.pace()
+	if m.serving == Stopped && m.want.OpenAt != 0 {
+		pace /= 4
+		if m.ask.vouchAt < m.run.ended {
+			return true
+		}
+	}
+	return !m.ask.asked || m.now >= m.ask.vouchAt.Add(pace)
 }
 
 // put notes a question to the peer, put now, and names it.

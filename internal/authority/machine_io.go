@@ -46,6 +46,18 @@ type VouchAnswered struct {
 	Holder      pair.Holder
 	Open        bool
 	TakesItself bool
+	PeerMysqld
+}
+
+// PeerMysqld is what a voucher says of its mysqld and itself, so that the asker knows
+// whether the voucher could take over from it.
+type PeerMysqld struct {
+	// ReportsMysqld: the voucher says what follows. One of an older version does not.
+	ReportsMysqld bool
+	// Incarnation of the mysqld that answers there; empty when none does.
+	Incarnation pair.Incarnation
+	// Ending: the voucher was asked to end.
+	Ending bool
 }
 
 // VouchAsked: the peer asks for this agent's word.
@@ -213,6 +225,7 @@ type AnswerVouch struct {
 	Holder      pair.Holder
 	Open        bool
 	TakesItself bool
+	PeerMysqld
 }
 
 // Persist writes all of Durable and fsyncs it, the directory too. Answer: Persisted. A

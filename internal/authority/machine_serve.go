@@ -148,7 +148,7 @@ func (m *Machine) serveOpen() {
 // for the operator to switch over (R8): not when the pair is being taken down, which
 // shows in a Lease that is gone or a peer that is.
 func (m *Machine) awaitSwitchover() bool {
-	if m.missing || m.now >= max(m.ask.peerHeard, m.endingAt).Add(m.cfg.T) {
+	if m.missing || m.peerCannotTakeOver(m.endingAt) || m.now >= max(m.ask.peerHeard, m.endingAt).Add(m.cfg.T) {
 		return false
 	}
 	return m.rec != nil && m.rec.Ledger.InSync(m.cfg.Peer) && m.now < m.until.Add(-m.cfg.StopTime-m.cfg.SoftLead)
@@ -171,7 +171,7 @@ func (m *Machine) mayRecover() bool {
 	if m.rec != nil && (m.rec.Epoch > m.want.OpenAt || !m.rec.Ledger.InSync(m.cfg.Peer)) {
 		return true
 	}
-	return m.now >= m.run.ended.Add(m.cfg.RestartInPlaceAfter)
+	return m.peerCannotTakeOver(m.run.ended) || m.now >= m.run.ended.Add(m.cfg.RestartInPlaceAfter)
 }
 
 func (m *Machine) startMysqld() {
@@ -225,10 +225,10 @@ func (m *Machine) mayOpen() bool {
 	if !m.appointed() {
 		return false
 	}
-	if c.fresh {
-		return m.now < m.recAsked.Add(m.cfg.T)
-	}
-	return c.word
+	// With the peer's confirmation no reading of the Lease is needed: nobody else is open, and
+	// whoever wants to appoint another member asks the peer to cease first. So a mysqld that
+	// died comes back in place while the API server is away.
+	return c.word || c.fresh && m.now < m.recAsked.Add(m.cfg.T)
 }
 
 // appointed reports whether the holder's appointment had its proofs. One that was written

@@ -136,12 +136,27 @@ func (a *agentSim) strayAnswers(act authority.AskVouch) bool {
 			continue
 		}
 		a.later(w.between(time.Millisecond, 5*time.Millisecond), func() {
-			a.step(authority.VouchAnswered{
-				At: a.local(), Nonce: act.Nonce, Epoch: v.Epoch, Answered: true, Given: v.Given, Data: v.Data, Known: v.Known, Holder: v.Holder, Open: v.Open, TakesItself: v.TakesItself,
-			})
+			a.step(a.answered(act.Nonce, v))
 		})
 	}
 	return true
+}
+
+// answered is the peer's answer as this agent takes it, now.
+func (a *agentSim) answered(nonce string, v authority.AnswerVouch) authority.VouchAnswered {
+	return authority.VouchAnswered{
+		At:          a.local(),
+		Nonce:       nonce,
+		Epoch:       v.Epoch,
+		Answered:    true,
+		Given:       v.Given,
+		Data:        v.Data,
+		Known:       v.Known,
+		Holder:      v.Holder,
+		Open:        v.Open,
+		TakesItself: v.TakesItself,
+		PeerMysqld:  v.PeerMysqld,
+	}
 }
 
 func (a *agentSim) askVouch(act authority.AskVouch) {
@@ -169,9 +184,7 @@ func (a *agentSim) askVouch(act authority.AskVouch) {
 			}
 			late(func() {
 				done = true
-				e := authority.VouchAnswered{
-					At: a.local(), Nonce: act.Nonce, Epoch: v.Epoch, Answered: true, Given: v.Given, Data: v.Data, Known: v.Known, Holder: v.Holder, Open: v.Open, TakesItself: v.TakesItself,
-				}
+				e := a.answered(act.Nonce, v)
 				a.heard = &e
 				a.step(e)
 			})
