@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -81,7 +82,7 @@ func (r *PairReconciler) letGo(ctx context.Context, name types.NamespacedName) (
 	if err := r.Client.List(ctx, &pods, client.InNamespace(name.Namespace), client.MatchingLabels{resources.LabelPair: name.Name}); err != nil {
 		return false, fmt.Errorf("list the pods of %s: %w", name, err)
 	}
-	var errs []error
+	errs := []error{r.addUnlabeled(ctx, name, &pods)}
 	for i := range pods.Items {
 		pod := &pods.Items[i]
 		if pod.DeletionTimestamp != nil {
@@ -96,6 +97,25 @@ func (r *PairReconciler) letGo(ctx context.Context, name types.NamespacedName) (
 		errs = append(errs, client.IgnoreNotFound(r.Client.Patch(ctx, pod, patch, client.FieldOwner(cluster.FieldManager))))
 	}
 	return len(pods.Items) > 0, errors.Join(errs...)
+}
+
+// addUnlabeled adds the members' pods that lost their label but still carry the finalizer:
+// nobody else takes it off.
+func (r *PairReconciler) addUnlabeled(ctx context.Context, name types.NamespacedName, pods *corev1.PodList) error {
+	var errs []error
+	for _, o := range ordinals {
+		m := string(o.Member(name.Name))
+		if slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool { return pod.Name == m }) {
+			continue
+		}
+		var pod corev1.Pod
+		err := r.Live.Get(ctx, types.NamespacedName{Namespace: name.Namespace, Name: m}, &pod)
+		if err == nil && hasFinalizer(&pod) {
+			pods.Items = append(pods.Items, pod)
+		}
+		errs = append(errs, client.IgnoreNotFound(err))
+	}
+	return errors.Join(errs...)
 }
 
 // closeForGood tells the agent of a pod that ends that no authority will name it again.

@@ -103,9 +103,10 @@ func (r *JobReconciler) otherJob(ctx context.Context, v *jobVisit, op *v1alpha1.
 			}
 		}
 	}
-	// A Job that is gone may have left a pod that has not ended yet.
+	// A Job that is gone may have left a pod that has not ended yet. The cache holds only the
+	// members' pods.
 	var pods corev1.PodList
-	err = r.Client.List(ctx, &pods, client.InNamespace(v.name.Namespace), client.MatchingLabels{resources.LabelJobOf: v.name.Name})
+	err = r.Live.List(ctx, &pods, client.InNamespace(v.name.Namespace), client.MatchingLabels{resources.LabelJobOf: v.name.Name})
 	if err != nil {
 		return false, fmt.Errorf("list the pods of the jobs of %s: %w", v.name, err)
 	}
@@ -169,7 +170,7 @@ func requestOf(v *jobVisit, op *v1alpha1.DatabasePairOperation, rec authority.Re
 func (r *JobReconciler) follow(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) (time.Duration, error) {
 	key := types.NamespacedName{Namespace: v.name.Namespace, Name: v.names.JobName(op.UID)}
 	var m corev1.ConfigMap
-	if err := r.Client.Get(ctx, key, &m); client.IgnoreNotFound(err) != nil {
+	if err := cluster.Read(ctx, r.Client, r.Live, key, &m); client.IgnoreNotFound(err) != nil {
 		return 0, fmt.Errorf("read ConfigMap %s: %w", key, err)
 	}
 	progress, result, err := answers(&m)

@@ -76,16 +76,17 @@ func (r *PairReconciler) settings(p *v1alpha1.DatabasePair) failover.Settings {
 func (r *PairReconciler) observeMembers(ctx context.Context, v *visit) ([2]failover.Member, error) {
 	var out [2]failover.Member
 	var set appsv1.StatefulSet
-	if err := r.Client.Get(ctx, v.name, &set); err != nil && !apierrors.IsNotFound(err) {
-		return out, fmt.Errorf("read StatefulSet %s: %w", v.name, err)
+	if _, err := r.Applier.Find(ctx, v.pair, v.name, &set); errors.Is(err, cluster.ErrForeign) {
+		set = appsv1.StatefulSet{}
+	} else if err != nil {
+		return out, err
 	}
 	alive := map[pair.PodUID]bool{}
-	var claims []corev1.PersistentVolumeClaim
 	for i, o := range ordinals {
 		var claim corev1.PersistentVolumeClaim
-		err := r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Claim(o)}, &claim)
+		err := cluster.Read(ctx, r.Client, r.Live, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Claim(o)}, &claim)
 		if err == nil {
-			claims = append(claims, claim)
+			v.claims = append(v.claims, claim)
 		} else if !apierrors.IsNotFound(err) {
 			return out, fmt.Errorf("read volume claim of %s: %w", o.Member(v.pair.Name), err)
 		}
@@ -95,7 +96,7 @@ func (r *PairReconciler) observeMembers(ctx context.Context, v *visit) ([2]failo
 		alive[out[i].Pod.UID] = true
 	}
 	v.session.keepPods(alive)
-	v.unsettled = unsettledVolumes(v.pair, &set, claims)
+	v.unsettled = unsettledVolumes(v.pair, &set, v.claims)
 	return out, nil
 }
 
@@ -105,20 +106,16 @@ func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ord
 	if claim.Name != "" {
 		m.MadeForPair = failover.Known(!claim.CreationTimestamp.Before(&v.pair.CreationTimestamp))
 	}
-	var pod corev1.Pod
-	err := r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: string(m.Name)}, &pod)
-	if apierrors.IsNotFound(err) {
-		m.Pod.Reading = failover.Missing
-		return m, nil
+	pod, reading, err := r.readMemberPod(ctx, v, m.Name)
+	if err != nil || reading != failover.Read {
+		m.Pod.Reading = reading
+		return m, err
 	}
-	if err != nil {
-		return m, fmt.Errorf("read pod %s: %w", m.Name, err)
-	}
-	v.session.sawPod(&pod)
+	v.session.sawPod(pod)
 	v.pods[o] = pod.DeepCopy()
-	m.Pod = r.observePod(ctx, v, &pod)
-	m.Pod.Outdated = outdated(&pod, set)
-	m.Pod.Problem = podProblem(&pod, claim)
+	m.Pod = r.observePod(ctx, v, pod)
+	m.Pod.Outdated = outdated(pod, set)
+	m.Pod.Problem = podProblem(pod, claim)
 	facts := r.Agents.facts(v.name, m.Name, m.Pod.UID)
 	m.Reach, m.State, m.HeardAt, m.SilentSince = facts.Reach, facts.State, facts.HeardAt, facts.SilentSince
 	if m.Pod.IP == "" {
@@ -151,12 +148,15 @@ func (r *PairReconciler) observePod(ctx context.Context, v *visit, pod *corev1.P
 
 func (r *PairReconciler) observeService(ctx context.Context, v *visit) (failover.Service, error) {
 	var svc corev1.Service
-	err := r.Client.Get(ctx, v.name, &svc)
-	if apierrors.IsNotFound(err) {
-		return failover.Service{Reading: failover.Missing, Epoch: -1}, nil
+	found, err := r.Applier.Find(ctx, v.pair, v.name, &svc)
+	if errors.Is(err, cluster.ErrForeign) {
+		found, err = false, nil // ensureServices reports it
 	}
 	if err != nil {
-		return failover.Service{}, fmt.Errorf("read Service %s: %w", v.name, err)
+		return failover.Service{}, err
+	}
+	if !found {
+		return failover.Service{Reading: failover.Missing, Epoch: -1}, nil
 	}
 	return cluster.ObserveService(&svc), nil
 }

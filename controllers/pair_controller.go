@@ -71,7 +71,10 @@ type visit struct {
 	session *session
 	log     logr.Logger
 
-	pods       [2]*corev1.Pod
+	pods   [2]*corev1.Pod
+	claims []corev1.PersistentVolumeClaim
+	// strangers have a member's name but are not known to be its pod.
+	strangers  []*corev1.Pod
 	operations []v1alpha1.DatabasePairOperation
 	copies     map[string][]byte
 	material   material
@@ -118,10 +121,11 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	}
 	r.Agents.watch(ctx, v)
 	plan := failover.Decide(o)
-	if errors.Is(childErr, cluster.ErrForeign) {
+	if errors.Is(childErr, cluster.ErrForeign) && !begun(o) {
 		plan = nameConflict(childErr)
 	}
 	again, actErr := r.act(ctx, v, o, plan)
+	labelErr := r.restoreLabels(ctx, v)
 	if !first {
 		again, childErr = r.surroundAfter(ctx, v, again)
 	}
@@ -134,7 +138,7 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if errors.Is(childErr, cluster.ErrForeign) {
 		childErr = nil
 	}
-	return ctrl.Result{RequeueAfter: again}, quiet(errors.Join(childErr, actErr, statusErr, r.pruneOperations(ctx, v)))
+	return ctrl.Result{RequeueAfter: again}, quiet(errors.Join(childErr, actErr, labelErr, statusErr, r.pruneOperations(ctx, v)))
 }
 
 func (r *PairReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair) *visit {
@@ -204,9 +208,14 @@ func reasonOf(err error) string {
 	return "ObjectNotMade"
 }
 
-// RuleNameConflict is the reason while an object of somebody else has a name that the
-// pair needs. Nothing is done to the pair until one of them gives way.
+// RuleNameConflict is the reason while an object that is not the pair's has a name that the
+// pair needs. Nothing is done to a new pair until one of them gives way. A pair that has had
+// a primary goes on: its failover must not depend on who makes an object in its namespace.
 const RuleNameConflict = "NameConflict"
+
+func begun(o failover.Observation) bool {
+	return o.Authority.Reading == failover.Read && o.Authority.Record.Epoch > 0
+}
 
 func nameConflict(err error) failover.Plan {
 	return failover.Plan{Rule: RuleNameConflict, Kind: failover.Holds, Fact: err.Error(), After: lookIdle}

@@ -198,7 +198,9 @@ func (r *PairReconciler) ensure(ctx context.Context, v *visit, wish cluster.Conf
 	if err != nil {
 		return err
 	}
-	if did == cluster.Repaired {
+	if lost := lostLabels(live, resources.Labels(v.pair.Name)); did != cluster.Unchanged && live.GetUID() != "" && len(lost) > 0 {
+		r.tellLabels(v, live, lost)
+	} else if did == cluster.Repaired {
 		r.event(v.pair, live, warning, "ChangeUndone", fmt.Sprintf("put %s %s back as it has to be: somebody changed or removed it", kindOf(live), *wish.GetName()))
 	}
 	if did != cluster.Unchanged {

@@ -57,6 +57,8 @@ type session struct {
 	// told so.
 	goneSince time.Time
 	toldToEnd map[pair.PodUID]bool
+	// podGone is when the API server last said that there is no pod of a member's name.
+	podGone map[pair.MemberName]time.Time
 	// lastStatus is when the status was last written, statusOwed when a look first left it
 	// out since, zero for never.
 	lastStatus time.Time
@@ -89,6 +91,7 @@ func newSession(uid types.UID, store *lease.Store, now time.Time) *session {
 		history:  failover.History{StartedAt: now, Errant: map[pair.MemberName]failover.Errant{}},
 		problems: map[string]int{}, told: map[string]string{},
 		containers: map[pair.PodUID]cluster.Seen{},
+		podGone:    map[pair.MemberName]time.Time{},
 	}
 }
 

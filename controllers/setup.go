@@ -90,10 +90,10 @@ func (r *PairReconciler) prepare(notify func(types.NamespacedName)) {
 }
 
 // pairOfLabel finds the pair of an object by its label, and thus also of one whose owner
-// is gone.
+// is gone. What belongs to a Job concerns the controller of Jobs.
 func pairOfLabel(_ context.Context, o client.Object) []reconcile.Request {
 	name := o.GetLabels()[resources.LabelPair]
-	if name == "" {
+	if name == "" || o.GetLabels()[resources.LabelJobOf] != "" {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}

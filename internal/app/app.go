@@ -6,21 +6,12 @@ import (
 	"fmt"
 	"os"
 
-	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
-	policyv1 "k8s.io/api/policy/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
@@ -28,7 +19,6 @@ import (
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/controllers"
-	"github.com/dbpair/dbpair/internal/resources"
 )
 
 // Name of the operator in its Lease, its events and its requests.
@@ -127,39 +117,4 @@ func managerOptions(o Options) manager.Options {
 		RetryPeriod:                   &o.RetryPeriod,
 	}
 	return out
-}
-
-// cacheOptions keeps out of memory what is not the operator's: only objects with its
-// label, so that it holds no Secret of anybody else.
-func cacheOptions(namespaces []string) cache.Options {
-	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{resources.LabelManagedBy: resources.Product})}
-	pods := ours
-	pods.Transform = cache.TransformStripManagedFields()
-	out := cache.Options{
-		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}: pods, &corev1.Service{}: ours, &corev1.Secret{}: ours, &corev1.ConfigMap{}: ours,
-			&corev1.ServiceAccount{}: ours, &corev1.PersistentVolumeClaim{}: ours, &appsv1.StatefulSet{}: ours,
-			&policyv1.PodDisruptionBudget{}: ours, &networkingv1.NetworkPolicy{}: ours,
-			&rbacv1.Role{}: ours, &rbacv1.RoleBinding{}: ours, &batchv1.Job{}: ours,
-			&corev1.Node{}: {Transform: slimNode},
-		},
-	}
-	if len(namespaces) > 0 {
-		out.DefaultNamespaces = map[string]cache.Config{}
-		for _, n := range namespaces {
-			out.DefaultNamespaces[n] = cache.Config{}
-		}
-	}
-	return out
-}
-
-// slimNode drops what no decision depends on; a node's images and addresses are most of
-// it.
-func slimNode(o any) (any, error) {
-	if node, ok := o.(*corev1.Node); ok {
-		node.ManagedFields = nil
-		node.Status = corev1.NodeStatus{}
-		node.Annotations = nil
-	}
-	return o, nil
 }

@@ -89,6 +89,8 @@ type known struct {
 	// replaced is the version that was there before the apply. A cache that still has it
 	// has not seen the apply yet.
 	replaced string
+	// uid of the object when it was last found to be the pair's; empty if it was not found.
+	uid types.UID
 }
 
 // Ensure makes the object's fields what the configuration says, by server-side apply,
@@ -121,7 +123,7 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 			return "", fmt.Errorf("compare %s %s: %w", k.kind, k.name, err)
 		}
 		if same {
-			a.remember(k, known{wish: sum, version: version})
+			a.remember(k, known{wish: sum, version: version, uid: live.GetUID()})
 			return Unchanged, nil
 		}
 	} else if had {
@@ -132,7 +134,7 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 	if err := a.Client.Apply(ctx, wish, client.FieldOwner(FieldManager), client.ForceOwnership); err != nil {
 		return "", fmt.Errorf("apply %s %s: %w", k.kind, k.name, err)
 	}
-	a.remember(k, known{wish: sum, replaced: live.GetResourceVersion()})
+	a.remember(k, known{wish: sum, replaced: live.GetResourceVersion(), uid: live.GetUID()})
 	switch {
 	case had && before.wish == sum:
 		return Repaired, nil
@@ -145,10 +147,7 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 // Find reads an object of the pair, from the cache or, when that has none, from the API
 // server. An object that another owner controls is ErrForeign.
 func (a *Applier) Find(ctx context.Context, p *v1alpha1.DatabasePair, name types.NamespacedName, into client.Object) (bool, error) {
-	err := a.Client.Get(ctx, name, into)
-	if apierrors.IsNotFound(err) {
-		err = a.Live.Get(ctx, name, into)
-	}
+	err := Read(ctx, a.Client, a.Live, name, into)
 	gvk, _ := apiutil.GVKForObject(into, a.Client.Scheme())
 	if apierrors.IsNotFound(err) {
 		return false, nil
@@ -156,7 +155,7 @@ func (a *Applier) Find(ctx context.Context, p *v1alpha1.DatabasePair, name types
 	if err != nil {
 		return false, fmt.Errorf("read %s %s: %w", gvk.Kind, name, err)
 	}
-	if why := foreign(p, into); why != "" {
+	if why := a.foreign(p, into, gvk.Kind); why != "" {
 		return false, fmt.Errorf("%s %s %s: %w", gvk.Kind, name.Name, why, ErrForeign)
 	}
 	return true, nil
@@ -167,7 +166,8 @@ func (a *Applier) Remove(ctx context.Context, p *v1alpha1.DatabasePair, name typ
 	if err := a.Client.Get(ctx, name, into); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	if foreign(p, into) != "" || into.GetDeletionTimestamp() != nil {
+	gvk, _ := apiutil.GVKForObject(into, a.Client.Scheme())
+	if a.foreign(p, into, gvk.Kind) != "" || into.GetDeletionTimestamp() != nil {
 		return nil
 	}
 	uid := into.GetUID()
@@ -178,22 +178,43 @@ func (a *Applier) Remove(ctx context.Context, p *v1alpha1.DatabasePair, name typ
 	return nil
 }
 
-// foreign says whose an object is if it is not the pair's. An object without a
-// controller that carries the pair's label is the pair's: a backup was restored.
-func foreign(p *v1alpha1.DatabasePair, o client.Object) string {
-	controller := metav1.GetControllerOf(o)
-	switch {
-	case controller == nil && o.GetLabels()[resources.LabelPair] == p.Name:
-		return ""
-	case controller == nil:
-		return "belongs to nobody's pair; delete it or give the pair another name"
-	case controller.UID == p.UID:
-		return ""
-	case controller.Kind == "DatabasePair" && controller.Name == p.Name:
-		return "belongs to a former pair of this name and is still being removed"
-	default:
-		return fmt.Sprintf("belongs to %s %s; give the pair another name", controller.Kind, controller.Name)
+// Read reads an object from a cache, and from the API server when the cache has no such
+// object or has dropped its content. A cache selects objects by a label, so an object
+// without that label is in none, and only the API server knows that an object is not there.
+func Read(ctx context.Context, cached, live client.Reader, name types.NamespacedName, into client.Object) error {
+	err := cached.Get(ctx, name, into)
+	if apierrors.IsNotFound(err) || err == nil && slimmed(into) {
+		return live.Get(ctx, name, into)
 	}
+	return err
+}
+
+// foreign says whose an object is if it is not the pair's. The pair's are those that it
+// controls. An object that nothing controls is the pair's only if it cannot have been
+// prepared before there was a pair: this operator has known it as the pair's, or it has the
+// pair's label and is no older than the pair. One object outlives its pair so that the next
+// pair of the name can use the volumes: the Secret of the certificate authority.
+func (a *Applier) foreign(p *v1alpha1.DatabasePair, o client.Object, kind string) string {
+	controller := metav1.GetControllerOf(o)
+	known, _ := a.recall(key{kind: kind, name: client.ObjectKeyFromObject(o)})
+	labeled := o.GetLabels()[resources.LabelPair] == p.Name
+	switch {
+	case controller != nil && controller.UID == p.UID:
+		return ""
+	case controller != nil && controller.Kind == resources.KindPair && controller.Name == p.Name:
+		return "belongs to a former pair of this name and is still being removed"
+	case controller != nil:
+		return fmt.Sprintf("belongs to %s %s; give the pair another name", controller.Kind, controller.Name)
+	case known.uid != "" && known.uid == o.GetUID():
+		return ""
+	case !labeled:
+		return fmt.Sprintf("does not have the label %s=%s; delete it or give the pair another name", resources.LabelPair, p.Name)
+	case kind == "Secret" && o.GetName() == resources.NamesOf(p).CA():
+		return ""
+	case o.GetCreationTimestamp().Time.Before(p.CreationTimestamp.Time):
+		return "is older than the pair and not controlled by it; delete it or give the pair another name"
+	}
+	return ""
 }
 
 func (a *Applier) recall(k key) (known, bool) {

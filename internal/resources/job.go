@@ -116,11 +116,17 @@ func ownedBy(op *v1alpha1.DatabasePairOperation) []metav1.OwnerReference {
 	}}
 }
 
-// JobConfigMap is what an operation's Job is told, and where it answers.
+// JobConfigMap is what an operation's Job is told, and where it answers. It carries
+// LabelPair beside the labels of Jobs, since the operator's cache selects by that label.
 func JobConfigMap(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, request []byte) *corev1.ConfigMap {
+	labels := JobLabels(p.Name)
+	labels[LabelPair] = p.Name
 	return &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: NamesOf(p).JobName(op.UID), Namespace: p.Namespace, Labels: JobLabels(p.Name), OwnerReferences: ownedBy(op),
+			Name:            NamesOf(p).JobName(op.UID),
+			Namespace:       p.Namespace,
+			Labels:          labels,
+			OwnerReferences: ownedBy(op),
 		},
 		Data: map[string]string{jobapi.KeyRequest: string(request)},
 	}

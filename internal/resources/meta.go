@@ -7,6 +7,9 @@ import (
 	"github.com/dbpair/dbpair/api/v1alpha1"
 )
 
+// KindPair is the kind of the objects that control a pair's objects.
+const KindPair = "DatabasePair"
+
 // NamesOf are the names of the pair's objects.
 func NamesOf(p *v1alpha1.DatabasePair) Names {
 	return Names{Pair: p.Name, Namespace: p.Namespace}
@@ -17,7 +20,7 @@ func NamesOf(p *v1alpha1.DatabasePair) Names {
 func owner(p *v1alpha1.DatabasePair) *metav1ac.OwnerReferenceApplyConfiguration {
 	return metav1ac.OwnerReference().
 		WithAPIVersion(v1alpha1.GroupVersion.String()).
-		WithKind("DatabasePair").
+		WithKind(KindPair).
 		WithName(p.Name).
 		WithUID(p.UID).
 		WithController(true).
@@ -26,5 +29,5 @@ func owner(p *v1alpha1.DatabasePair) *metav1ac.OwnerReferenceApplyConfiguration 
 
 // OwnerReference is the same as a plain value, for objects that are not applied.
 func OwnerReference(p *v1alpha1.DatabasePair) metav1.OwnerReference {
-	return *metav1.NewControllerRef(p, v1alpha1.GroupVersion.WithKind("DatabasePair"))
+	return *metav1.NewControllerRef(p, v1alpha1.GroupVersion.WithKind(KindPair))
 }

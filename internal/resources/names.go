@@ -66,6 +66,14 @@ func (n Names) CA() string { return n.Pair + "-ca" }
 // TLS is the Secret of a member's certificate.
 func (n Names) TLS(o pair.Ordinal) string { return n.Pair + "-tls-" + strconv.Itoa(int(o)) }
 
+// SecretNames are all Secrets of a pair.
+func SecretNames(n Names) []string {
+	return []string{n.App(), n.Internal(), n.CA(), n.TLS(0), n.TLS(1), n.JobTLS()}
+}
+
+// ConfigMapNames are all ConfigMaps of a pair but those of its Jobs.
+func ConfigMapNames(n Names) []string { return []string{n.Config()} }
+
 // Claim is the PersistentVolumeClaim of a member.
 func (n Names) Claim(o pair.Ordinal) string { return "data-" + string(o.Member(n.Pair)) }
 
