@@ -37,6 +37,7 @@ type board struct {
 	found     *agentapi.FoundVolume
 	problems  map[agentapi.ProblemCode]*trouble
 	seed      *agentapi.SeedProgress
+	compared  *agentapi.Comparison
 	accounts  []string
 	tls       bool
 
@@ -283,6 +284,9 @@ func keyOf(s agentapi.State, config agentapi.Config) string {
 	for _, p := range s.Problems {
 		key += string(p.Code) + p.Message
 	}
+	if s.Compared != nil {
+		key += fmt.Sprint(*s.Compared)
+	}
 	if s.Ledger != nil {
 		key += fmt.Sprint(*s.Ledger)
 	}
@@ -305,7 +309,7 @@ func (b *board) snapshot() agentapi.State {
 		ReceiverStoppedAt: v.Durable.ReceiverStopped, UncleanAt: uncleanAt(v), Touched: v.Durable.Touched,
 		NeedsWord: v.NeedsWord, TailUncovered: v.TailUncovered, Ending: v.Ending, LeaseReadAge: -1, PeerSilentFor: silent,
 		ConfirmationAge: -1, Seed: b.seed, Ledger: b.ledger, Found: b.found, LeaseEpoch: b.leaseEpoch.Epoch,
-		ForcesRowsFor: a.forcing.holder(), WaitingLostAt: b.waitingLost,
+		ForcesRowsFor: a.forcing.holder(), WaitingLostAt: b.waitingLost, Compared: b.compared,
 		Mysqld: agentapi.Mysqld{
 			Running: child.proc != nil, Exits: child.exits, LastExit: child.lastExit, Version: child.version,
 		},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/pair"
 )
@@ -207,6 +208,7 @@ func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status m
 // compare refuses to follow while this binlog has what the holder's lacks: this set is
 // read before the peer's, whose waiting commits count (F6).
 func (r *replication) compare(ctx context.Context, epoch pair.Epoch) error {
+	self := r.a.present()
 	status, err := r.a.ops.Status(ctx)
 	if err != nil {
 		return err
@@ -217,6 +219,14 @@ func (r *replication) compare(ctx context.Context, epoch pair.Epoch) error {
 	}
 	errant, err := judge.Errant(status, peer, r.a.env.PairUID, epoch)
 	if err != nil {
+		return err
+	}
+	if r.a.present() != self {
+		return errors.New("mysqld was restarted while its transactions were compared")
+	}
+	found := judge.Compare(r.a.state.lastComparison(), errant, self, peer)
+	r.a.state.hasCompared(found)
+	if errant, err = gtid.Parse(found.Errant); err != nil {
 		return err
 	}
 	if !errant.IsEmpty() {

@@ -282,6 +282,9 @@ type State struct {
 	// ServerAge is how old Server is.
 	ServerAge time.Duration `json:"serverAge"`
 
+	// Compared is the last comparison with the holder's binlog; nil when none was made.
+	Compared *Comparison `json:"compared,omitempty"`
+
 	// Seed is the progress of a CLONE.
 	Seed *SeedProgress `json:"seed,omitempty"`
 
@@ -296,6 +299,18 @@ type State struct {
 	// Found is what a volume says of itself that belongs to another pair or member; only
 	// in PhaseForeign.
 	Found *FoundVolume `json:"found,omitempty"`
+}
+
+// Comparison is what an agent found when it last compared what this member has, received
+// transactions included, with the holder's binlog. It is about one run of each mysqld and
+// the data that each had: another run or other data has not been compared.
+type Comparison struct {
+	DataID            pair.DataID      `json:"dataID"`
+	Incarnation       pair.Incarnation `json:"incarnation"`
+	HolderDataID      pair.DataID      `json:"holderDataID"`
+	HolderIncarnation pair.Incarnation `json:"holderIncarnation"`
+	// Errant is the GTID set that this member has and the holder lacks.
+	Errant string `json:"errant,omitempty"`
 }
 
 // SeenLedger is a ledger as an agent read it and its volume remembers it.

@@ -153,7 +153,9 @@ func (l *look) candidacyOf(m *Member) candidacy {
 		return not(true, "the pod of %s is being deleted", m.Name)
 	case m.State.Server.Applier.LastErrno != 0:
 		return not(true, "the applier of %s stopped with error %d", m.Name, m.State.Server.Applier.LastErrno)
-	case l.errantOf(m) != "":
+	case l.errantOf(m) != "" && !(l.Settings.Lossless && l.restartedInSync(l.other(m.Name))):
+		// What a primary that was restarted lacks may have been acknowledged: the ledger says
+		// that the other one, if it runs on, has all of it.
 		return not(true, "%s has transactions that are not the pair's", m.Name)
 	}
 	if l.Settings.Lossless {
@@ -183,15 +185,6 @@ func (l *look) asyncCandidacy(m *Member) candidacy {
 		return not(true, "%s lags by %s, more than failover.async.maxLag %s", m.Name, lag, l.Settings.AsyncMaxLag)
 	}
 	return candidacy{ok: true}
-}
-
-// errantOf is what the last comparison found in the member's present data and run.
-func (l *look) errantOf(m *Member) string {
-	found, ok := l.History.Errant[m.Name]
-	if !ok || m.State == nil || found.DataID != m.State.DataID || found.Incarnation != m.State.Mysqld.Incarnation {
-		return ""
-	}
-	return found.GTIDs
 }
 
 // intendedFor: the intent, a hint, names this member as the next holder.

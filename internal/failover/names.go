@@ -39,21 +39,21 @@ const (
 
 // Rules that end a holder's authority.
 const (
-	RuleFenceByPerson    RuleName = "FenceByPerson"
-	RuleFailoverByPerson RuleName = "FailoverByPerson"
-	RuleForceByPerson    RuleName = "ForceByPerson"
-	RuleHolderExited     RuleName = "HolderExited"
-	RuleHolderHung       RuleName = "HolderHung"
-	RuleHolderSilent     RuleName = "HolderSilent"
-	RuleHolderLeaving    RuleName = "HolderLeaving"
-	RuleHolderReplaced   RuleName = "HolderReplaced"
-	RuleHolderDataLost   RuleName = "HolderDataLost"
-	RuleHolderWentBack   RuleName = "HolderWentBack"
-	RuleHolderNeedsWord  RuleName = "HolderNeedsWord"
-	RuleNoCandidate      RuleName = "NoCandidate"
-	RuleFailoverDue      RuleName = "FailoverDue"
-	RuleFlapBudgetSpent  RuleName = "FlapBudgetSpent"
-	RuleHolderUnwell     RuleName = "HolderUnwell"
+	RuleFenceByPerson         RuleName = "FenceByPerson"
+	RuleFailoverByPerson      RuleName = "FailoverByPerson"
+	RuleForceByPerson         RuleName = "ForceByPerson"
+	RuleHolderExited          RuleName = "HolderExited"
+	RuleHolderHung            RuleName = "HolderHung"
+	RuleHolderSilent          RuleName = "HolderSilent"
+	RuleHolderLeaving         RuleName = "HolderLeaving"
+	RuleHolderReplaced        RuleName = "HolderReplaced"
+	RuleHolderDataLost        RuleName = "HolderDataLost"
+	RulePrimaryDataRolledBack RuleName = "PrimaryDataRolledBack"
+	RuleHolderNeedsWord       RuleName = "HolderNeedsWord"
+	RuleNoCandidate           RuleName = "NoCandidate"
+	RuleFailoverDue           RuleName = "FailoverDue"
+	RuleFlapBudgetSpent       RuleName = "FlapBudgetSpent"
+	RuleHolderUnwell          RuleName = "HolderUnwell"
 )
 
 // Rules while nobody is the holder.
@@ -117,7 +117,7 @@ var RuleNames = []RuleName{
 	RuleAwaitMembers, RuleBootstrapMember, RuleInitialiseMember, RuleNameInitialData, RuleAppointFirst,
 	RuleBeginningStuck, RuleBeginAnew,
 	RuleFenceByPerson, RuleFailoverByPerson, RuleForceByPerson, RuleHolderExited, RuleHolderHung, RuleHolderSilent,
-	RuleHolderLeaving, RuleHolderReplaced, RuleHolderDataLost, RuleHolderWentBack, RuleHolderNeedsWord, RuleNoCandidate, RuleFailoverDue,
+	RuleHolderLeaving, RuleHolderReplaced, RuleHolderDataLost, RulePrimaryDataRolledBack, RuleHolderNeedsWord, RuleNoCandidate, RuleFailoverDue,
 	RuleFlapBudgetSpent, RuleHolderUnwell,
 	RuleFencedByPerson, RuleForcePromotion, RulePromoteCandidate, RuleAbandon, RuleReappointHolder,
 	RuleAwaitingProof, RuleCandidateStuck, RuleNoTrustedCopy,
@@ -133,7 +133,7 @@ var RuleNames = []RuleName{
 // each has a page docs/runbooks/<rule>.md.
 var DoubtRules = []RuleName{
 	RuleAuthorityMissing, RuleAuthorityMalformed, RuleAuthorityRolledBack, RuleAuthorityChangedByOthers,
-	RuleBeginningStuck, RuleFlapBudgetSpent, RuleHolderWentBack, RuleFencedByPerson, RuleAwaitingProof, RuleCandidateStuck, RuleNoTrustedCopy,
+	RuleBeginningStuck, RuleFlapBudgetSpent, RulePrimaryDataRolledBack, RuleFencedByPerson, RuleAwaitingProof, RuleCandidateStuck, RuleNoTrustedCopy,
 }
 
 // Label keys and values on members' pods.

@@ -222,6 +222,9 @@ type History struct {
 	// Errant is what a member's binlog has that the holder's has not, as last compared;
 	// empty when it has nothing.
 	Errant map[pair.MemberName]Errant
+	// RolledBack is what the primary was found to lack though it was its own; zero for
+	// nothing. It stays while the members cannot be compared again.
+	RolledBack RolledBack
 	// HolderOpened: the holder was seen open at the present epoch.
 	HolderOpened bool
 	// OpenedAt is when the present holder was first heard open, LastOpen when the former one
@@ -233,6 +236,16 @@ type History struct {
 	// LostSince is since when, by the looks of this process, the passive has not been
 	// streaming while the authority named this holder; zero when it streams.
 	LostSince time.Time
+}
+
+// RolledBack is what a primary was found to have lost: its disk was restored from an older
+// state, and its peer has what it lacks.
+type RolledBack struct {
+	Primary pair.MemberName
+	// DataID of the primary, PeerDataID of the other member, when that was found.
+	DataID     pair.DataID
+	PeerDataID pair.DataID
+	GTIDs      string
 }
 
 // Errant is what a comparison of two binlogs found.

@@ -19,6 +19,7 @@ var betweenRules = []rule{
 	{name: RuleFencedByPerson, apply: fencedByPerson, ends: true},
 	{name: RuleForcePromotion, apply: forcePromotion, ends: true},
 	{name: RulePromoteCandidate, apply: promoteCandidate, ends: true},
+	{name: RulePrimaryDataRolledBack, apply: lastDataRolledBack, ends: true},
 	{name: RuleAbandon, apply: abandon, ends: true},
 	{name: RuleReappointHolder, apply: reappointHolder, ends: true},
 	{name: RuleCandidateStuck, apply: candidateStuck, ends: true},

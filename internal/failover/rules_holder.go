@@ -16,10 +16,10 @@ var holderRules = []rule{
 	{name: RuleFormerPodGoes, apply: formerPodGoes},
 	{name: RuleServiceFollows, apply: serviceFollows},
 	{name: RuleFinalizerOnHolder, apply: finalizerOnHolder},
+	{name: RulePrimaryDataRolledBack, apply: primaryDataRolledBack, ends: true},
 	{name: RuleWaitingInterrupted, apply: waitingInterrupted},
 	{name: RuleSoloEntry, apply: soloEntry},
 	{name: RuleSoloForClosedHolder, apply: soloForClosedHolder},
-	{name: RuleHolderWentBack, apply: holderWentBack},
 	{name: RulePassiveFoundWritable, apply: passiveFoundWritable},
 	{name: RuleWritesBlocked, apply: writesBlocked},
 	{name: RuleReleaseEndedPod, apply: releaseEndedPod},
@@ -260,8 +260,11 @@ func awaitOpening(l *look) (Plan, bool) {
 // commit that waits, or that the passive has no data any more and has to be copied anew.
 func soloEntry(l *look) (Plan, bool) {
 	why := l.alone()
-	if why == "" || l.Settings.Lossless && !l.Settings.ContinueAlone {
+	if why == "" || (l.Settings.Lossless && !l.Settings.ContinueAlone) {
 		return no()
+	}
+	if missing := l.uncompared(); missing != "" {
+		return wait("%s, and %s", why, missing)
 	}
 	return act(why, l.change(authority.EnterSolo{Member: l.holder.Name}))
 }
@@ -334,6 +337,9 @@ func soloForClosedHolder(l *look) (Plan, bool) {
 	if why == "" || !l.Settings.ContinueAlone {
 		return no()
 	}
+	if missing := l.uncompared(); missing != "" {
+		return wait("%s, and %s", why, missing)
+	}
 	return act(why, l.change(authority.EnterSolo{Member: l.holder.Name}))
 }
 
@@ -370,20 +376,6 @@ func writesBlocked(l *look) (Plan, bool) {
 			why, l.passive.Name, l.holder.Name)
 	}
 	return hold(VerbNone, "%s; durability.onPassiveLoss is Block: bring %s back, or set it to Continue", why, l.passive.Name)
-}
-
-// holderWentBack: the passive has transactions that the holder wrote and lacks.
-func holderWentBack(l *look) (Plan, bool) {
-	errant := l.errantOf(l.passive)
-	if errant == "" || !l.holder.heard() || l.holder.State.Server == nil {
-		return no()
-	}
-	uuid := strings.ToLower(l.holder.State.Server.ServerUUID)
-	if uuid == "" || !strings.Contains(strings.ToLower(errant), uuid) {
-		return no()
-	}
-	return doubt(VerbForcePromote, "%s has transactions that %s wrote and lacks (%s): the volume of %s went back in time. Promote %s, or keep what %s has",
-		l.passive.Name, l.holder.Name, errant, l.holder.Name, l.passive.Name, l.holder.Name)
 }
 
 // passiveFoundWritable: the passive's own agent closes it; asking for a fence makes it

@@ -167,7 +167,7 @@ func holderSilent(l *look) (Plan, bool) { return l.failOver(RuleHolderSilent, l.
 // its peer's word. With the peer away a new epoch takes the place of that word.
 func holderNeedsWord(l *look) (Plan, bool) {
 	m := l.holder
-	if !m.heard() || l.holderGone() != "" || m.Pod.Deleting || !l.hasData(m) || !l.rec.Ledger.InSync(m.Name) {
+	if !l.rolledBack(m).IsEmpty() || !m.heard() || l.holderGone() != "" || m.Pod.Deleting || !l.hasData(m) || !l.rec.Ledger.InSync(m.Name) {
 		return no()
 	}
 	if !l.History.HolderOpened && l.sinceHolder() >= 2*(l.rec.LeaseDuration+l.Settings.DeadAfter) && m.State.Phase == agentapi.PhaseClosed &&

@@ -39,13 +39,18 @@ func member(name pair.MemberName, uid pair.PodUID, phase agentapi.Phase) failove
 	}
 }
 
+// serverOf is the UUID of the member's server.
+func serverOf(m pair.MemberName) string {
+	return "00000000-0000-0000-0000-00000000000" + string(m[len(m)-1:])
+}
+
 // running gives the member a closed mysqld with the data it is known by.
 func running(m *failover.Member, epoch pair.Epoch, ledger pair.LedgerVersion) {
 	m.State.DataID = pair.DataID("data-" + string(m.Name))
 	m.State.KnownEpoch, m.State.ActedLedger = epoch, ledger
 	m.State.Mysqld = agentapi.Mysqld{Running: true, Incarnation: pair.Incarnation("inc-" + string(m.Name))}
 	m.State.Server = &agentapi.Server{
-		ServerUUID: "uuid-" + string(m.Name), SuperReadOnly: true, ReadOnly: true, OfflineMode: true,
+		ServerUUID: serverOf(m.Name), SuperReadOnly: true, ReadOnly: true, OfflineMode: true,
 		Applier: agentapi.ChannelThread{Running: true},
 	}
 }
@@ -56,7 +61,7 @@ func steady() failover.Observation {
 	running(&a, 3, 7)
 	running(&b, 3, 7)
 	a.State.OpenEpoch = 3
-	*a.State.Server = agentapi.Server{ServerUUID: "uuid-shop-0", Waiting: true, SemiSyncClients: 1}
+	*a.State.Server = agentapi.Server{ServerUUID: serverOf(m0), Waiting: true, SemiSyncClients: 1}
 	b.State.Server.Receiver.Running, b.State.Server.ReplicaSemiSync = true, true
 	a.Pod.Fenced = true
 	a.Pod.Labels = map[string]string{failover.LabelRole: failover.RolePrimary, failover.EpochLabel(3): "open"}

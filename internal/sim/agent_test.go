@@ -28,6 +28,7 @@ type agentSim struct {
 	server    *agentapi.Server
 	exits     int
 	ledger    *agentapi.SeenLedger
+	compared  *agentapi.Comparison
 	lostAt    pair.LedgerVersion // acted on when commits were found not to have waited
 	leaseAt   pair.Epoch
 	heard     *authority.VouchAnswered // the newest word that came

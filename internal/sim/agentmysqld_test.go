@@ -193,7 +193,12 @@ func (a *agentSim) follow(act authority.Follow) {
 			return
 		}
 		done = true
-		if errant, err := judge.Errant(mine, peer, pairUID, act.Epoch); err != nil || !errant.IsEmpty() {
+		errant, err := judge.Errant(mine, peer, pairUID, act.Epoch)
+		if err == nil {
+			found := judge.Compare(a.compared, errant, judge.Self{Incarnation: s.inc, DataID: a.m.vol.id}, peer)
+			a.compared = &found
+		}
+		if err != nil || a.compared.Errant != "" {
 			again()
 			return
 		}

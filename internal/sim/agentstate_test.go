@@ -12,7 +12,7 @@ func (a *agentSim) state() *agentapi.State {
 	v := a.m.vol
 	s := &agentapi.State{
 		PairUID: pairUID, Member: a.m.name, PodUID: a.pod.uid, AgentStart: a.start, AgentVersion: "v1", Ledger: a.ledger,
-		PeerSilentFor: a.w.now - a.heardPeer, WaitingLostAt: a.lostAt,
+		PeerSilentFor: a.w.now - a.heardPeer, WaitingLostAt: a.lostAt, Compared: a.compared,
 	}
 	if a.machine == nil {
 		s.Phase = agentapi.PhaseVolumeInUse
@@ -58,6 +58,9 @@ func (a *agentSim) describeMysqld(st *agentapi.State) {
 			ServerUUID: serverUUID(s.data.server), SuperReadOnly: !s.open, ReadOnly: !s.open, OfflineMode: !s.open,
 			Receiver: agentapi.ChannelThread{Running: s.recv != nil && !s.recv.gone && s.recv.broken < 0}, Applier: agentapi.ChannelThread{Running: !s.data.errored},
 			Waiting: s.waits, WaitSessions: len(s.queue), OldestWait: s.oldestWait(), SemiSyncClients: s.clients(), ReplicaSemiSync: s.wants,
+		}
+		if !s.open && s.recv == nil {
+			a.server.BinlogGTIDs, a.server.GTIDReceived = a.w.gtids(s.data.inBinlog), a.w.gtids(s.data.received())
 		}
 		if s.data.errored {
 			a.server.Applier.LastErrno = 1062

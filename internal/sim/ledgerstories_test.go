@@ -16,6 +16,13 @@ var ledgerStories = []story{
 	{name: "staleSeed", tell: staleSeed},
 	{name: "candidateLost", tell: candidateLost},
 	{name: "lateAcknowledgement", tell: lateAcknowledgement},
+	{name: "diskRolledBack", tell: diskRolledBack},
+}
+
+// diskRolledBack: both machines lose power, and the primary's disk comes back older.
+func diskRolledBack(t *teller) []fault {
+	t.s.lossless, t.s.crashAtFailpoint = true, 0
+	return []fault{{kind: "diskOlder", at: t.at, member: theHolder, lasts: t.in(500*ms, 4*sec)}}
 }
 
 // passiveReturns: the passive comes back, and just then both links and primary go.

@@ -238,6 +238,8 @@ func (o *operator) observe() failover.Observation {
 	}
 	o.remember(&obs)
 	obs.History = o.history
+	o.history.RolledBack = failover.FindRolledBack(obs)
+	obs.History = o.history
 	return obs
 }
 

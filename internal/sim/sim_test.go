@@ -134,7 +134,7 @@ func huntSeeds(t *testing.T) {
 // elsewhere are the rules that the simulator has no cause for; unit tests have.
 var elsewhere = []failover.RuleName{
 	failover.RuleDeleting, failover.RulePaused, failover.RuleAdoptVolumes, failover.RuleMemberProblem, failover.RuleAgentOutdated,
-	failover.RuleRestartPending, failover.RuleHolderWentBack, failover.RuleLookAgain,
+	failover.RuleRestartPending, failover.RuleLookAgain,
 	failover.RuleNeverCompared, failover.RuleMembersEqual, failover.RuleDrift, failover.RuleComparisonStale,
 }
 

@@ -10,7 +10,12 @@ import (
 var volumeFaults = map[string]faultKind{
 	"volumeHung":    func(w *world, f fault, m *memberSim) { w.stops(f, &m.vol.gate) },
 	"volumeEmptied": func(_ *world, _ fault, m *memberSim) { m.emptyVolume() },
-	"volumeLost":    func(_ *world, _ fault, m *memberSim) { m.loseVolume() },
+	"diskOlder": func(w *world, f fault, m *memberSim) {
+		m.crash(f.lasts)
+		w.members[1-m.index].crash(f.lasts)
+		m.olderDisk()
+	},
+	"volumeLost": func(_ *world, _ fault, m *memberSim) { m.loseVolume() },
 	"strayLeft": func(w *world, _ fault, m *memberSim) {
 		holder, p := w.api.pods[1-m.index], w.api.pods[m.index]
 		if p != nil && p.agent != nil && p.agent.machine != nil && holder != nil && holder.agent != nil {
@@ -34,6 +39,28 @@ func (m *memberSim) loseVolume() {
 		p.fenced, p.deleting, p.ended, p.asked = false, true, true, w.now
 		w.api.remove(p)
 	}
+}
+
+// olderDisk gives the member a disk as it was some commits ago: a restored snapshot, or a
+// cache that lied. Its machine is down.
+func (m *memberSim) olderDisk() {
+	d, other, l := m.vol.data, m.w.members[1-m.index].vol.data, m.w.api.lease
+	if d == nil || other == nil || len(d.binlog) == 0 || l == nil || l.Ledger.State != authority.Both {
+		return // without a second copy it is a lost volume
+	}
+	kept := len(d.binlog) - 1 - m.w.rng.IntN(min(20, len(d.binlog)))
+	for _, t := range d.binlog[kept:] {
+		if !other.received().has(t) {
+			m.w.forgave.add(t) // the other machine lost it as well, with its relay log
+		}
+		d.inBinlog.remove(t)
+		d.committed.remove(t)
+		if m.w.txns[t].server == d.server {
+			d.written = min(d.written, m.w.txns[t].number-1)
+		}
+	}
+	d.binlog, d.relay = slices.Clone(d.binlog[:kept]), nil
+	m.w.tracef("the disk of %s is as it was after %d transactions", m.name, kept)
 }
 
 // emptyVolume takes the data away under a pod that stays.

@@ -3,6 +3,7 @@ package judge
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/gtid"
@@ -43,6 +44,32 @@ func Errant(s mysqlops.Status, holder *agentapi.State, uid pair.UID, e pair.Epoc
 		return gtid.Set{}, err
 	}
 	return s.Binlog.Union(s.Received).Subtract(theirs), nil
+}
+
+// Self is this member when its status was read.
+type Self struct {
+	Incarnation pair.Incarnation
+	DataID      pair.DataID
+}
+
+// Compare is what is published of a comparison that found errant. What the holder itself
+// wrote and lacks was lost with its disk, and its server gives the same numbers to other
+// transactions from then on: such a finding of the former comparison stays while both
+// members have the same data.
+func Compare(former *agentapi.Comparison, errant gtid.Set, self Self, holder *agentapi.State) agentapi.Comparison {
+	c := agentapi.Comparison{
+		DataID:            self.DataID,
+		Incarnation:       self.Incarnation,
+		HolderDataID:      holder.DataID,
+		HolderIncarnation: holder.Mysqld.Incarnation,
+	}
+	if former != nil && former.DataID == c.DataID && former.HolderDataID == c.HolderDataID && holder.Server != nil {
+		if lost, err := gtid.Parse(former.Errant); err == nil {
+			errant = errant.Union(lost.OfServer(gtid.ServerUUID(strings.ToLower(holder.Server.ServerUUID))))
+		}
+	}
+	c.Errant = errant.String()
+	return c
 }
 
 // Reverse is the state of the pair as an open member sees it before it opens the channel

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -159,6 +160,24 @@ func TestErrantIsJudgedByTheHoldersBinlog(t *testing.T) {
 		if _, err := Errant(applied, h, "pair", 5); err == nil {
 			t.Errorf("an answer %s is compared with", name)
 		}
+	}
+}
+
+// A server whose disk came back older gives the numbers of lost transactions to others.
+func TestWhatTheHolderLostStaysErrantWhenItsNumbersAreUsedAgain(t *testing.T) {
+	holder := &agentapi.State{DataID: "h", Mysqld: agentapi.Mysqld{Incarnation: "h1"}, Server: &agentapi.Server{ServerUUID: strings.ToUpper(serverA)}}
+	self := Self{Incarnation: "p1", DataID: "p"}
+	first := Compare(nil, gtid.MustParse(serverA+":8-9,"+serverB+":1"), self, holder)
+	want := agentapi.Comparison{DataID: "p", Incarnation: "p1", HolderDataID: "h", HolderIncarnation: "h1", Errant: serverA + ":8-9," + serverB + ":1"}
+	if first != want {
+		t.Errorf("found %+v", first)
+	}
+	if again := Compare(&first, gtid.MustParse(""), self, holder); again.Errant != serverA+":8-9" {
+		t.Errorf("later it is %q", again.Errant)
+	}
+	holder.DataID = "copied"
+	if again := Compare(&first, gtid.MustParse(""), self, holder); again.Errant != "" {
+		t.Errorf("of other data it is %q", again.Errant)
 	}
 }
 
