@@ -92,7 +92,9 @@ func (s *jobStage) lease(epoch pair.Epoch, holder pair.MemberName) *coordination
 	rec.Epoch, rec.Holder = epoch, pair.Holder{Member: holder, PodUID: "pod"}
 	rec.Data = map[pair.MemberName]pair.DataID{"shop-0": "d0", "shop-1": "d1"}
 	rec.Ledger = authority.Ledger{Version: 9, State: authority.Solo, First: holder}
-	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "ns"}}
+	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+		Name: "shop", Namespace: "ns", Labels: resources.Labels("shop"), OwnerReferences: []metav1.OwnerReference{{UID: "pair-uid"}},
+	}}
 	if err := lease.Render(rec, l); err != nil {
 		s.Fatal(err)
 	}

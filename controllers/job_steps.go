@@ -18,7 +18,6 @@ import (
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/authority"
-	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/jobapi"
 	"github.com/dbpair/dbpair/internal/pair"
@@ -55,8 +54,7 @@ func (r *JobReconciler) begin(ctx context.Context, v *jobVisit, op *v1alpha1.Dat
 func (r *JobReconciler) roles(ctx context.Context, v *jobVisit) (authority.Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
-	store := &lease.Store{API: r.Leases.CoordinationV1().Leases(v.name.Namespace), Name: v.name.Name}
-	rec, _, err := store.Read(ctx)
+	rec, _, err := leaseStore(r.Leases, v.pair).Read(ctx)
 	return rec, err
 }
 

@@ -175,6 +175,8 @@ func (r *PairReconciler) observeAuthority(ctx context.Context, v *visit) failove
 		out.Reading, out.Record, out.Version = failover.Read, rec, version
 	case errors.Is(err, lease.ErrMissing):
 		out.Reading = failover.Missing
+	case errors.Is(err, lease.ErrForeign):
+		v.foreignLease, out.Problem = err, err.Error()
 	case errors.Is(err, lease.ErrMalformed):
 		out.Reading, out.Version, out.Problem = failover.Malformed, version, err.Error()
 	default:

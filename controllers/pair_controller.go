@@ -78,6 +78,8 @@ type visit struct {
 	operations []v1alpha1.DatabasePairOperation
 	copies     map[string][]byte
 	material   material
+	// foreignLease says that the Lease of the pair's name is not the pair's.
+	foreignLease error
 	// unsettled names the volumes whose end does not follow the spec yet.
 	unsettled string
 }
@@ -121,8 +123,11 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	}
 	r.Agents.watch(ctx, v)
 	plan := failover.Decide(o)
-	if errors.Is(childErr, cluster.ErrForeign) && !begun(o) {
+	switch {
+	case errors.Is(childErr, cluster.ErrForeign) && !begun(o):
 		plan = nameConflict(childErr)
+	case v.foreignLease != nil:
+		plan = nameConflict(v.foreignLease)
 	}
 	again, actErr := r.act(ctx, v, o, plan)
 	labelErr := r.restoreLabels(ctx, v)
@@ -146,11 +151,19 @@ func (r *PairReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair) *v
 	return &visit{
 		name: name, names: resources.NamesOf(p), pair: p, log: logf.FromContext(ctx),
 		session: r.sessions.of(name, p.UID, func() *session {
-			return newSession(p.UID, &lease.Store{
-				API: r.Leases.CoordinationV1().Leases(p.Namespace), Name: p.Name,
-				Labels: resources.Labels(p.Name), Owners: []metav1.OwnerReference{resources.OwnerReference(p)},
-			}, r.Now())
+			return newSession(p.UID, leaseStore(r.Leases, p), r.Now())
 		}),
+	}
+}
+
+// leaseStore keeps the authority of a pair in its Lease.
+func leaseStore(leases kubernetes.Interface, p *v1alpha1.DatabasePair) *lease.Store {
+	return &lease.Store{
+		API:     leases.CoordinationV1().Leases(p.Namespace),
+		Name:    p.Name,
+		Labels:  resources.Labels(p.Name),
+		Owners:  []metav1.OwnerReference{resources.OwnerReference(p)},
+		Guarded: resources.LabelPair,
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -15,6 +17,10 @@ import (
 
 // ErrMissing is wrapped when the API server says that there is no such Lease.
 var ErrMissing = errors.New("the Lease is missing")
+
+// ErrForeign is wrapped when the Lease of this name was not made for the pair. It is no
+// authority, whatever it says, and is never written over.
+var ErrForeign = errors.New("the Lease is not the pair's")
 
 // ErrConflict is wrapped when the Lease is not the one a write was conditional on.
 var ErrConflict = authority.ErrConflict
@@ -32,17 +38,21 @@ type API interface {
 type Store struct {
 	API  API
 	Name string
-	// Labels and Owners are put on a Lease that is made. A Lease owned by the pair goes
-	// with it.
+	// Labels and Owners are put on a Lease that is made or written. A Lease owned by the
+	// pair goes with it.
 	Labels map[string]string
 	Owners []metav1.OwnerReference
+	// Guarded is the key among Labels by which admission knows a Lease that only operators
+	// write. Whoever makes one without it can also write it later, so that such a Lease is
+	// ErrForeign.
+	Guarded string
 
 	mu   sync.Mutex
 	last *coordinationv1.Lease // as last read or written, so that a write costs one request
 }
 
-// Read is an uncached read. Errors wrap ErrMissing or ErrMalformed, or are the API
-// server's own. The version is the resourceVersion; it comes with ErrMalformed too.
+// Read is an uncached read. Errors wrap ErrMissing, ErrForeign or ErrMalformed, or are the
+// API server's own. The version is the resourceVersion; it comes with ErrMalformed too.
 func (s *Store) Read(ctx context.Context) (r authority.Record, version string, err error) {
 	l, err := s.API.Get(ctx, s.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -52,8 +62,44 @@ func (s *Store) Read(ctx context.Context) (r authority.Record, version string, e
 		return authority.Record{}, "", fmt.Errorf("read Lease %s: %w", s.Name, err)
 	}
 	s.remember(l)
+	if err := s.ours(l); err != nil {
+		return authority.Record{}, l.ResourceVersion, err
+	}
 	r, err = Parse(l)
 	return r, l.ResourceVersion, err
+}
+
+// ours says why a Lease is not this pair's. One with the pair's label and another owner, or
+// none, is of a former pair or from a backup: the label shows that an operator made it, and
+// a person can have it adopted.
+func (s *Store) ours(l *coordinationv1.Lease) error {
+	if key := s.Guarded; key != "" && l.Labels[key] != s.Labels[key] {
+		return fmt.Errorf("%w: Lease %s lacks the label %s=%s, so that no operator made it; find out who did, and delete it with 'kubectl -n %s delete lease %s'",
+			ErrForeign, s.Name, key, s.Labels[key], l.Namespace, s.Name)
+	}
+	for _, owner := range s.Owners {
+		owned := slices.ContainsFunc(l.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == owner.UID })
+		if !owned {
+			return fmt.Errorf("%w: Lease %s has no owner reference to %s %s with UID %s", ErrMalformed, s.Name, owner.Kind, owner.Name, owner.UID)
+		}
+	}
+	return nil
+}
+
+// claim puts the labels and owners of the pair on the Lease. Another controller is
+// replaced: there can be one.
+func (s *Store) claim(l *coordinationv1.Lease) {
+	if l.Labels == nil {
+		l.Labels = map[string]string{}
+	}
+	maps.Copy(l.Labels, s.Labels)
+	for _, owner := range s.Owners {
+		l.OwnerReferences = slices.DeleteFunc(l.OwnerReferences, func(o metav1.OwnerReference) bool {
+			controls := o.Controller != nil && *o.Controller
+			return o.UID == owner.UID || controls
+		})
+		l.OwnerReferences = append(l.OwnerReferences, owner)
+	}
 }
 
 func (s *Store) remember(l *coordinationv1.Lease) {
@@ -75,7 +121,8 @@ func (s *Store) at(ctx context.Context, version string) (*coordinationv1.Lease, 
 
 // Create makes the Lease; it must not exist.
 func (s *Store) Create(ctx context.Context, r authority.Record) (string, error) {
-	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: s.Name, Labels: s.Labels, OwnerReferences: s.Owners}}
+	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: s.Name}}
+	s.claim(l)
 	if err := Render(r, l); err != nil {
 		return "", err
 	}
@@ -106,6 +153,10 @@ func (s *Store) Write(ctx context.Context, r authority.Record, version string) (
 	if l.ResourceVersion != version {
 		return "", fmt.Errorf("write Lease %s: %w", s.Name, ErrConflict)
 	}
+	if err := s.ours(l); errors.Is(err, ErrForeign) {
+		return "", fmt.Errorf("write Lease %s: %w", s.Name, err)
+	}
+	s.claim(l)
 	if err := Render(r, l); err != nil {
 		return "", err
 	}
