@@ -34,7 +34,8 @@ type child struct {
 	openCancel  context.CancelFunc
 	openDone    chan struct{}
 	up          bool // answers and was read back
-	terminated  bool
+	terminated  bool // the agent asked it to end
+	outside     bool // something else did
 	opened      interval
 }
 
@@ -95,6 +96,7 @@ func (a *Agent) startMysqld(ctx context.Context) {
 	a.mu.Lock()
 	a.child.up = true
 	a.mu.Unlock()
+	go a.killAtShutdown(proc)
 	a.state.resolve(agentapi.ProblemMysqldExits)
 	a.log.Info("mysqld is up and closed", "incarnation", incarnation)
 	a.post(authority.MysqldUp{At: process.Now(), Incarnation: incarnation})
@@ -131,7 +133,11 @@ func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool) (*proc
 	}
 	incarnation := pair.Incarnation(random())
 	a.mu.Lock()
-	a.child.proc, a.child.incarnation, a.child.up, a.child.terminated = proc, incarnation, false, false
+	a.child.proc = proc
+	a.child.incarnation = incarnation
+	a.child.up = false
+	a.child.terminated = false
+	a.child.outside = false
 	a.mu.Unlock()
 	a.log.Info("mysqld started", "incarnation", incarnation, "pid", proc.PID())
 	a.state.bump()
@@ -245,7 +251,8 @@ func (a *Agent) awaitExit(proc *process.Mysqld) {
 	c.lastExit = proc.How()
 	opened := c.opened
 	c.opened = interval{}
-	stop, cancelOpen, orderly := c.stop, c.openCancel, c.terminated
+	stop, cancelOpen := c.stop, c.openCancel
+	orderly, outside := c.terminated, c.outside
 	a.mu.Unlock()
 	for _, cancel := range []context.CancelFunc{stop, cancelOpen} {
 		if cancel != nil {
@@ -259,10 +266,47 @@ func (a *Agent) awaitExit(proc *process.Mysqld) {
 	a.logClosed(opened, lastRun(proc, now), "process ended: "+proc.How())
 	a.log.Info("mysqld ended", "how", proc.How())
 	a.metrics.exits.Inc()
-	if !orderly {
+	switch {
+	case outside:
+		a.state.problem(agentapi.ProblemMysqldExits, "mysqld was ended by SIGTERM, SHUTDOWN or RESTART and not by its agent, which killed it, "+
+			"since a mysqld that shuts down acknowledges commits that its peer does not have; find out who did it, and use kubectl dbpair failover to move the primary")
+	case !orderly:
 		a.state.problem(agentapi.ProblemMysqldExits, "mysqld ended with "+proc.How()+"; its log says why")
 	}
 	a.state.bump()
+}
+
+// killAtShutdown kills a mysqld that begins to shut down without having been asked to by
+// this agent: by SIGTERM from somewhere else, SHUTDOWN or RESTART. On its way down, which
+// takes seconds, it refuses clients and answers OK to commits that wait for the peer and may
+// exist nowhere else. It closes its listeners first, so the kill comes before that.
+func (a *Agent) killAtShutdown(proc *process.Mysqld) {
+	ctx, cancel := context.WithCancel(a.ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-proc.Exited():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	err := process.AwaitDeaf(ctx, a.opt.socket())
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		a.log.Error(err, "cannot watch mysqld's listener: a shutdown that this agent did not order is noticed only when it has ended")
+		return
+	}
+	a.mu.Lock()
+	asked := a.child.proc != proc || a.child.terminated
+	a.child.outside = a.child.outside || !asked
+	a.mu.Unlock()
+	if asked {
+		return
+	}
+	a.log.Info("mysqld stopped listening and was not asked to end, killing it", "pid", proc.PID())
+	proc.Kill()
 }
 
 // lastRun is until when a mysqld that ended at an instant can have answered a client.
