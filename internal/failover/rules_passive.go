@@ -154,13 +154,19 @@ func awaitStreaming(l *look) (Plan, bool) {
 }
 
 func (l *look) subjectsForJoining() (Step, bool) {
-	if !l.ready(l.passive) || !streams(l.passive) || !l.open(l.holder) {
+	if !l.ready(l.passive) || !streams(l.passive) || !l.open(l.holder) || leaving(l.passive) {
 		return nil, false
 	}
 	if !l.closedProof(l.passive) {
 		return Fence{Subject: l.passive.subject()}, true
 	}
 	return BeginJoining{From: l.rec, Version: l.Authority.Version, Primary: l.holder.subject(), Passive: l.passive.subject()}, true
+}
+
+// leaving: the member's mysqld is about to end. A primary that waited for it again would wait
+// in vain as soon as it has.
+func leaving(m *Member) bool {
+	return m.Pod.Deleting || m.heard() && m.State.Ending
 }
 
 // incarnationChanged: what a restarted mysqld had received may be gone with its former

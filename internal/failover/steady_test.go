@@ -318,7 +318,16 @@ func TestSteady(t *testing.T) {
 			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
 		}},
 		"before it joins the passive answers that it is closed": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Fence")},
-		"then it is compared and joins":                         {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("BeginJoining"), with: closed},
+		"a passive whose pod is being deleted does not join": {from: solo, rule: "Replicating", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
+			closed(t, o)
+			o.Members[1].Pod.Deleting = true
+			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+		}},
+		"a passive whose agent was asked to end does not join": {from: solo, rule: "Replicating", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
+			closed(t, o)
+			o.Members[1].State.Ending = true
+		}},
+		"then it is compared and joins": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("BeginJoining"), with: closed},
 		"a joining primary has to wait first": {from: joining, rule: "AwaitWaiting", kind: failover.Acts, steps: steps("Look"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 6 }},
 		"then the passive is shown to have everything": {from: joining, rule: "ConcludeJoining", kind: failover.Acts, steps: steps("ConcludeJoining"), with: closed},

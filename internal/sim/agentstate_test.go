@@ -21,6 +21,7 @@ func (a *agentSim) state() *agentapi.State {
 	view := a.machine.View()
 	s.KnownEpoch, s.ActedLedger, s.OpenEpoch = view.Known, view.ActedLedger, view.OpenEpoch
 	s.ReceiverStoppedAt, s.Touched, s.NeedsWord, s.TailUncovered = view.Durable.ReceiverStopped, view.Durable.Touched, view.NeedsWord, view.TailUncovered
+	s.Ending = view.Ending
 	if !v.void {
 		s.DataID = v.id
 	}

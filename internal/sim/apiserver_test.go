@@ -4,7 +4,6 @@ import (
 	"errors"
 	"maps"
 	"strconv"
-	"time"
 
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/execute"
@@ -14,26 +13,6 @@ import (
 )
 
 const pairUID = pair.UID("pair-1")
-
-// pod is a pod object, and the container the kubelet keeps for it.
-type pod struct {
-	uid       pair.PodUID
-	member    *memberSim
-	created   time.Duration
-	deleting  bool
-	asked     time.Duration
-	fenced    bool
-	labels    map[string]string
-	shown     map[string]string // the labels as they were read last
-	running   bool              // the kubelet reports a running container
-	container string
-	ran       string // the newest container that was seen running
-	ended     bool
-	finished  time.Duration
-	byKubelet bool
-	agent     *agentSim // the container's process; nil when none runs
-	noted     bool      // the kubelet knows of the deletion
-}
 
 // apiServer keeps the objects. Everything here happens at one instant each.
 type apiServer struct {
@@ -125,14 +104,8 @@ func (a *apiServer) podOf(s fencing.Subject) *pod {
 }
 
 func (a *apiServer) deletePod(s fencing.Subject) error {
-	p := a.podOf(s)
-	if p == nil {
-		return nil
-	}
-	if !p.deleting {
-		p.deleting, p.asked = true, a.w.now
-		a.w.tracef("pod %s: deletion accepted", s)
-		p.member.kubelet()
+	if p := a.podOf(s); p != nil {
+		a.beginDeletion(p)
 	}
 	return nil
 }
@@ -188,24 +161,6 @@ func (a *apiServer) point(p failover.PointService) error {
 	return nil
 }
 
-// collect removes a pod that is deleted, ended and free of finalizers.
-func (a *apiServer) collect(p *pod) {
-	if p.deleting && p.ended && !p.fenced {
-		a.remove(p)
-	}
-}
-
-func (a *apiServer) remove(p *pod) {
-	for i := range a.pods {
-		if a.pods[i] == p {
-			a.pods[i] = nil
-			a.w.tracef("pod %s/%s is gone", p.member.name, p.uid)
-			m := p.member
-			a.w.after(a.w.between(200*time.Millisecond, 2*time.Second), m.makePod)
-		}
-	}
-}
-
 func (a *apiServer) detach(d failover.DetachService) error {
 	if a.service.Version != d.Version {
 		return execute.ErrConflict
@@ -241,24 +196,4 @@ func (a *apiServer) endpoint() *pod {
 		return nil
 	}
 	return a.behind()
-}
-
-func (a *apiServer) podView(m *memberSim) failover.Pod {
-	p := a.pods[m.index]
-	if p == nil {
-		return failover.Pod{Reading: failover.Missing}
-	}
-	facts := fencing.PodFacts{
-		UID: p.uid, Deleting: p.deleting, DeletionAsked: a.w.wall(p.asked), ContainerID: p.container, Terminated: p.ended && !p.running, LastRunning: p.ran,
-		FinishedAt: a.w.wall(p.finished), KubeletEnded: p.byKubelet && p.ended,
-	}
-	ip := ""
-	if p.agent != nil || p.running {
-		ip = "10.0.0." + string(p.uid)
-	}
-	p.shown = maps.Clone(p.labels)
-	return failover.Pod{
-		Reading: failover.Read, UID: p.uid, Node: m.node.name, IP: ip, CreatedAt: a.w.wall(p.created), Deleting: p.deleting, Fenced: p.fenced,
-		Labels: maps.Clone(p.labels), Ended: facts, NodeOutOfService: failover.Known(m.node.outOfService), NodeGone: failover.No,
-	}
 }

@@ -68,71 +68,20 @@ func (m *memberSim) makePod() {
 		return
 	}
 	m.made++
-	p := &pod{uid: pair.PodUID(fmt.Sprintf("%d%c", m.index, 'a'+m.made-1)), member: m, created: m.w.now, labels: map[string]string{}}
+	if m.node.outOfService {
+		// Its volume was detached there, and it is scheduled elsewhere.
+		m.node = &node{name: m.w.id("node-"), up: true, rate: m.node.rate, booted: m.w.now}
+	}
+	p := &pod{
+		uid:     pair.PodUID(fmt.Sprintf("%d%c", m.index, 'a'+m.made-1)),
+		member:  m,
+		node:    m.node,
+		created: m.w.now,
+		labels:  map[string]string{},
+	}
 	a.pods[m.index] = p
 	m.w.tracef("pod %s/%s is made", m.name, p.uid)
 	m.kubelet()
-}
-
-// kubelet looks at the member's pod soon. Without a way to the API server it does not.
-func (m *memberSim) kubelet() {
-	m.w.after(m.w.between(20*time.Millisecond, 400*time.Millisecond), m.sync)
-}
-
-func (m *memberSim) sync() {
-	w := m.w
-	if !m.node.up {
-		return
-	}
-	if w.cut[m.site][siteAPI] > 0 || w.cut[siteAPI][m.site] > 0 || w.api.gate.stopped > 0 || m.node.gate.stopped > 0 {
-		// A kubelet restarts what it knows without asking anybody.
-		if p := m.knows; p != nil && p.agent == nil && !p.noted && !p.ended && m.node.gate.stopped == 0 && p == w.api.pods[m.index] && !p.deleting {
-			startAgent(m, p)
-		}
-		w.after(500*time.Millisecond, m.sync)
-		return
-	}
-	m.knows = w.api.pods[m.index]
-	p := w.api.pods[m.index]
-	m.killForgotten(p)
-	switch {
-	case p == nil:
-	case p.deleting && p.agent != nil && !p.noted:
-		p.noted = true
-		p.agent.terminate(10 * time.Second)
-	case p.deleting && p.agent == nil && !p.ended:
-		p.ended, p.running, p.byKubelet = true, false, true
-		p.finished = max(p.finished, w.now)
-		if p.container == "" {
-			p.container = w.id("c")
-		}
-		w.tracef("pod %s/%s: terminated", m.name, p.uid)
-		w.api.collect(p)
-	case !p.deleting && p.agent == nil:
-		p.container, p.running, p.ended = w.id("c"), true, false
-		p.ran = p.container
-		startAgent(m, p)
-	}
-}
-
-// killForgotten ends containers whose pod object is gone.
-func (m *memberSim) killForgotten(p *pod) {
-	for _, a := range slices.Clone(m.boxes) {
-		if a.pod != p && !a.condemned {
-			a.condemned = true
-			m.w.after(m.w.between(0, 5*time.Second), func() { a.terminate(5 * time.Second) })
-		}
-	}
-}
-
-// boxEnded is called when a container's processes are gone.
-func (m *memberSim) boxEnded(a *agentSim) {
-	m.boxes = slices.DeleteFunc(m.boxes, func(o *agentSim) bool { return o == a })
-	if a.pod.agent == a {
-		a.pod.agent = nil
-		a.pod.finished = m.w.now
-	}
-	m.w.after(m.w.between(100*time.Millisecond, time.Second), m.sync)
 }
 
 // crash takes the machine away at once; unsynced relay log may be lost.
@@ -143,13 +92,14 @@ func (m *memberSim) crash(down time.Duration) {
 	for _, a := range slices.Clone(m.boxes) {
 		a.vanish()
 	}
-	m.node.gate.held = nil
+	n := m.node
+	n.gate.held = nil
 	if d := m.vol.data; d != nil && len(d.relay) > 0 && w.chance(w.set.relayLost) {
 		d.relay = d.relay[:w.rng.IntN(len(d.relay))]
 	}
 	w.after(down, func() {
-		m.node.up, m.node.booted, m.node.lost = true, w.now, 0
-		w.tracef("node %s is back", m.node.name)
+		n.up, n.booted, n.lost = true, w.now, 0
+		w.tracef("node %s is back", n.name)
 		m.kubelet()
 	})
 }

@@ -74,7 +74,7 @@ func (e podEffects) Pod(_ context.Context, s fencing.Subject) (fencing.PodFacts,
 	got, err := e.o.api(func() any {
 		for _, m := range e.o.w.members {
 			if m.name == s.Member {
-				return e.o.w.api.podView(m)
+				return e.o.w.api.podView(m, e.o)
 			}
 		}
 		return failover.Pod{Reading: failover.Missing}

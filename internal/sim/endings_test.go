@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
 )
 
 // alive: after the faults the pair accepts writes, or says what it doubts.
@@ -89,5 +90,23 @@ func (w *world) wedged(n failover.Note) {
 	switch n.Rule {
 	case failover.RuleNoTrustedCopy, failover.RuleBeginningStuck, failover.RuleAwaitingProof, failover.RuleAuthorityRolledBack, failover.RuleAuthorityChangedByOthers, failover.RuleAuthorityMissing:
 		w.violate("wedged", "both members are back, and the pair is in doubt: %s: %s", n.Rule, n.Fact)
+	}
+}
+
+// checkOrderly: what is announced is never proven by waiting for the authority to run out.
+func (w *world) checkOrderly(k fencing.Kind) {
+	if w.set.orderly && w.now > faultsBegin && k == fencing.AuthorityExpired {
+		w.violate("orderly", "an announced end of the primary was waited for until its authority had run out")
+	}
+}
+
+// orderlyMost is how long clients may wait for a write when the primary leaves in good order:
+// a few looks of the operator, the way of the Service and a client's own pause.
+const orderlyMost = 2500 * time.Millisecond
+
+// checkGap: an announced end of the primary costs next to nothing.
+func (w *world) checkGap() {
+	if w.set.orderly && w.violation == "" && w.gap > orderlyMost {
+		w.violate("orderly", "an announced end of the primary cost %s without writes", w.gap)
 	}
 }

@@ -78,6 +78,9 @@ func (w *world) visible(_ *mysqld, t int) {
 // acked: a client got its answer.
 func (w *world) acked(s *mysqld, t int) {
 	w.acks++
+	if w.now > faultsBegin && w.ackedAt > 0 {
+		w.gap = max(w.gap, w.now-w.ackedAt)
+	}
 	w.ackedAt = w.now
 	// A write that the other one had before it opened may still be answered here.
 	if w.topMember != s.m.index && s.epoch < w.topEpoch && (w.set.lossless || !w.set.asyncAny) && !w.topHad.has(t) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/execute"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
@@ -37,6 +38,8 @@ type operator struct {
 	former  failover.Plan // the last one that was about what was read
 	seen    failover.Observation
 	looking bool
+	// pods is what this process saw of the containers of pods.
+	pods map[pair.PodUID]cluster.Seen
 }
 
 var (
@@ -51,7 +54,7 @@ func (o *operator) begin() {
 	o.leads = true
 	o.book = fencing.NewBook()
 	o.history = failover.History{StartedAt: o.now()}
-	o.last, o.silent = nil, [2]time.Time{}
+	o.last, o.silent, o.pods = nil, [2]time.Time{}, nil
 	o.runner = &execute.Runner{
 		Effects: execute.Effects{
 			Authority: leaseEffects{o}, Fencers: agentEffects{o}, Copiers: agentEffects{o}, Comparers: agentEffects{o},
@@ -203,6 +206,7 @@ func (o *operator) used(step failover.Step) {
 		}
 		for _, p := range a.Proofs {
 			o.w.fired["proof "+string(p.Kind())]++
+			o.w.checkOrderly(p.Kind())
 		}
 		if k := s.From.EndProof().Kind(); k != "" {
 			o.w.fired["proof "+string(k)]++
@@ -218,7 +222,7 @@ func (o *operator) observe() failover.Observation {
 	var recorded []string
 	o.api(func() any {
 		for i, m := range w.members {
-			pods[i] = w.api.podView(m)
+			pods[i] = w.api.podView(m, o)
 		}
 		obs.Service = w.api.service
 		obs.Operations = w.api.unfinished()

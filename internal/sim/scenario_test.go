@@ -30,8 +30,10 @@ type scenario struct {
 	lateBy        time.Duration
 	// ackLeast is what a late acknowledgement takes at least; relayLost is how likely a crash of
 	// the machine takes received transactions along.
-	ackLeast         time.Duration
-	relayLost        float64
+	ackLeast  time.Duration
+	relayLost float64
+	// statusLost is how likely the kubelet does not know what became of an ended container.
+	statusLost       float64
 	crashAtFailpoint float64
 	applyTime        time.Duration
 	bootTime         time.Duration
@@ -41,6 +43,8 @@ type scenario struct {
 	maxPerHour   int
 	person       bool
 	faults       []fault
+	// orderly: what happens is announced, and has to cost next to nothing.
+	orderly bool
 	// story is the name of the one that is told; empty for none.
 	story string
 }
@@ -71,6 +75,8 @@ type fault struct {
 	// after is what the fault waits for, from at on; at once when empty.
 	after trigger
 	delay time.Duration
+	// grace is the grace period of an end by SIGTERM.
+	grace time.Duration
 }
 
 // The members by what they are: the holder, or the last one; and the other.

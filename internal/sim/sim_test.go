@@ -58,6 +58,7 @@ func play(seed uint64, trace bool) *world {
 		}
 	}
 	w.alive()
+	w.checkGap()
 	w.told()
 	for _, o := range w.ops {
 		o.end()

@@ -78,8 +78,10 @@ type world struct {
 	topMember int
 	topHad    bitset
 	ackedAt   time.Duration
-	mute      time.Duration // when the Service was last not detached from a pod that is gone, or nobody could help it
-	acks      int
+	// gap is the longest time without an acknowledged write since the faults began.
+	gap  time.Duration
+	mute time.Duration // when the Service was last not detached from a pod that is gone, or nobody could help it
+	acks int
 
 	stray        *stray
 	armed        []fault

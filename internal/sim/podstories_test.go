@@ -1,0 +1,62 @@
+package sim
+
+import "time"
+
+// podStories are about the end of pods as Kubernetes shows it.
+var podStories = []story{
+	{name: "orderlyDeletion", tell: orderlyDeletion},
+	{name: "orderlyTermination", tell: orderlyTermination, pending: "SIGTERM to a pod that is not being deleted is not noticed: the agent waits for a switchover that nobody begins"},
+	{name: "endedByKubelet", tell: endedByKubelet, pending: "a container that its kubelet ended before the deletion of the pod proves nothing, and the pod keeps its finalizer"},
+	{name: "nodeReplaced", tell: nodeReplaced, pending: "a solo primary on a lost node is not revoked, and its finalizer keeps the pod that the garbage collector deletes"},
+}
+
+// quiet takes all weather away, so that nothing but the event itself can cost time.
+func (t *teller) quiet() {
+	s := t.s
+	s.lossless, s.continueAlone, s.automatic, s.twoOperators = true, true, true, false
+	s.crashAtFailpoint, s.lateMessages, s.lateReads, s.lostAcks, s.lateAckP = 0, 0, 0, 0, 0
+	s.replayedWords, s.slowStream, s.statusLost = 0, 0, 0
+	s.applyTime, s.maxPerHour = 3*ms, 20
+}
+
+// orderlyDeletion: the pod of the primary of a healthy pair is deleted or evicted.
+func orderlyDeletion(t *teller) []fault {
+	t.quiet()
+	t.s.orderly = true
+	return []fault{{kind: t.one("podDeleted", "podEvicted"), at: t.at, member: theHolder}}
+}
+
+// orderlyTermination: the primary of a healthy pair gets SIGTERM, and its pod is not being deleted.
+func orderlyTermination(t *teller) []fault {
+	t.quiet()
+	t.s.orderly = true
+	kind := t.one("podEndedByKubelet", "nodeShutDown", "containerTerminated")
+	return []fault{{kind: kind, at: t.at, member: theHolder, grace: t.in(8*sec, 12*sec), lasts: t.in(4*sec, 10*sec)}}
+}
+
+// endedByKubelet: a pod ends before it is deleted, while the pair is in some trouble already.
+func endedByKubelet(t *teller) []fault {
+	t.s.lossless = true
+	t.s.statusLost = []float64{0, 0, 1}[t.r.IntN(3)]
+	kind := t.one("podEndedByKubelet", "nodeShutDown")
+	ends := fault{kind: kind, at: t.at + 8*sec, member: theHolder, grace: t.in(500*ms, 6*sec), lasts: t.in(2*sec, 8*sec)}
+	switch t.r.IntN(3) {
+	case 0: // alone by then
+		return []fault{{kind: "nodeCrashed", at: t.at, member: thePassive, lasts: 14 * sec}, ends}
+	case 1: // and the candidate goes as well
+		lost := fault{kind: "mysqldKilled", at: t.at, member: thePassive, after: onRevoked, delay: t.in(0, sec)}
+		return []fault{ends, lost}
+	}
+	return []fault{ends}
+}
+
+// nodeReplaced: the node of a solo primary is lost, and an admin marks it as out of service.
+// Its volume can be attached elsewhere, and nothing of it is lost.
+func nodeReplaced(t *teller) []fault {
+	t.s.lossless, t.s.continueAlone = true, true
+	out := []fault{{kind: "nodeReplaced", at: t.at + 8*sec, member: theHolder, lasts: t.in(sec, 8*sec)}}
+	if t.r.IntN(3) > 0 {
+		out = append(out, fault{kind: "nodeCrashed", at: t.at, member: thePassive, lasts: t.in(12*sec, time.Minute)})
+	}
+	return out
+}
