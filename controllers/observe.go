@@ -241,9 +241,8 @@ func streaming(m *failover.Member) bool {
 	return m.Heard() && m.State.Server != nil && m.State.Server.Receiver.Running
 }
 
-// learned keeps what a step found out.
-func (s *session) learned(rec failover.Authority, plan failover.Plan) {
-	s.history.LastRule = plan.Rule
+// learned keeps what was read.
+func (s *session) learned(rec failover.Authority) {
 	if rec.Reading == failover.Read {
 		known := rec.Record
 		s.remembered = &known

@@ -134,7 +134,7 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if !first {
 		again, childErr = r.surroundAfter(ctx, v, again)
 	}
-	v.session.learned(o.Authority, plan)
+	v.session.learned(o.Authority)
 	r.tell(v, o, plan)
 	var statusErr error
 	if v.session.statusDue(again <= lookAtOnce || plan.Rule == failover.RuleAwaitOpening, r.Now()) {
@@ -248,9 +248,7 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	v.log.Info("acting", "rule", plan.Rule, "step", step.Name(), "epoch", o.Authority.Record.Epoch, "fact", plan.Fact)
 	res, err := r.runner(v).Run(ctx, o, plan, step)
 	stepTotal.WithLabelValues(string(step.Name()), string(plan.Rule), outcomeOf(err)).Inc()
-	for member, errant := range res.Errant {
-		v.session.history.Errant[member] = errant
-	}
+	v.session.history = v.session.history.After(o, plan, failover.Outcome{Failed: err != nil, Errant: res.Errant})
 	if res.Wrote != nil {
 		v.session.remembered = res.Wrote
 		if res.Wrote.Epoch != o.Authority.Record.Epoch {

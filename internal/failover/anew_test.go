@@ -164,7 +164,7 @@ func TestStuckBeginningNamesWhoIsMissing(t *testing.T) {
 // else has overtaken ends too.
 func TestBeginAnewEndsItsOperation(t *testing.T) {
 	ended := func(target pair.MemberName) failover.OperationNote {
-		o := solo()
+		o := steady()
 		o.Operations = []failover.Operation{op(failover.VerbForcePromote, target, 0)}
 		o.Operations[0].Running = true
 		note, ok := failover.Decide(o).Steps[0].(failover.NoteOperation)

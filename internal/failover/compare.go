@@ -172,13 +172,7 @@ func primaryDataRolledBack(l *look) (Plan, bool) {
 	if p, ok := l.failOver(RulePrimaryDataRolledBack, fact); ok {
 		return p, ok
 	}
-	p, ok := l.chooseData(fact, l.holder, l.passive)
-	for _, other := range []func(*look) (Plan, bool){releaseEndedPod, labelsFollow} {
-		if q, applies := other(l); applies && len(p.Steps) == 0 {
-			p.Steps = q.Steps
-		}
-	}
-	return p, ok
+	return l.chooseData(fact, l.holder, l.passive)
 }
 
 // lastDataRolledBack is the same while nobody is the primary: the last one is not appointed

@@ -5,50 +5,83 @@ import (
 	"slices"
 )
 
-// rule is one named rule. apply says whether it applies, and what then.
-type rule struct {
-	name  RuleName
-	apply func(*look) (Plan, bool)
-	// ends: when it applies, no later rule is asked even if it has nothing to do.
-	ends bool
-}
-
-// Decide says what to do. It is pure and total: the same observation gives the same
-// plan. The first rule that has something to do speaks; rules that merely wait or hold
-// let later ones speak, and the first of them names the state when none has anything to
-// do.
+// Decide says what to do. It is pure and total: the same observation gives the same plan.
+//
+// The tables are asked in their order. The first rule that has something to do speaks;
+// rules that only wait or hold let later ones speak. When none has anything to do, the rule
+// that ended the tables names the state, or else the first that applied. Two things give a later rule its turn: what only writes down
+// what has happened is asked when no rule about roles has something new to do, and a rule
+// whose step failed over this very version of the authority is passed over.
 func Decide(o Observation) Plan {
 	l := newLook(o)
-	var held []Plan
-	for _, r := range rulesFor(l) {
+	var a asked
+	goesOn := a.ask(l, rolesFor(l))
+	if goesOn && a.stale(l) {
+		a.ask(l, recordsFor(l))
+	}
+	chosen, held := a.choose(l)
+	return l.finish(chosen, held)
+}
+
+// asked is what the rules that were asked have said.
+type asked struct {
+	// acts are plans with steps that are due, failed those whose step has failed over this
+	// version of the authority.
+	acts, failed []Plan
+	// held are plans without steps; the first names the state.
+	held []Plan
+}
+
+// ask asks the rules of a table until one has something to do or ends it. It reports whether
+// other tables may be asked as well.
+func (a *asked) ask(l *look, rules []rule) bool {
+	for _, r := range rules {
 		p, ok := r.apply(l)
 		if !ok {
 			continue
 		}
-		if p.Rule == "" {
-			p.Rule = r.name
+		p.Rule = r.name
+		switch {
+		case len(p.Steps) == 0 && (r.ends || r.endsAll):
+			a.held = slices.Insert(a.held, 0, p)
+		case len(p.Steps) == 0:
+			a.held = append(a.held, p)
+		case l.History.failed(l.Authority.Version, p) && !r.ends && !r.endsAll:
+			a.failed = append(a.failed, p)
+			continue
+		default:
+			a.acts = append(a.acts, p)
+			return !r.endsAll
 		}
-		if r.ends || len(p.Steps) > 0 {
-			return l.finish(p, held)
+		if r.ends || r.endsAll {
+			return !r.endsAll
 		}
-		held = append(held, p)
 	}
-	if len(held) == 0 {
-		return l.finish(Plan{Rule: RuleLookAgain, Kind: Waits, Fact: "no rule applies to what was seen"}, nil)
-	}
-	return l.finish(held[0], held[1:])
+	return true
 }
 
-// rulesFor are the rules in their order, which depends on nothing but the authority.
-func rulesFor(l *look) []rule {
-	all := append([]rule{}, pairRules...)
-	switch {
-	case l.e == 0:
-		return append(all, bootstrapRules...)
-	case l.holder == nil:
-		return append(all, betweenRules...)
+// stale: no rule has something to do that has not just been done over the same authority.
+func (a *asked) stale(l *look) bool {
+	return len(a.acts) == 0 || l.History.repeats(l.Authority.Version, a.acts[0])
+}
+
+// choose is the plan that speaks, and what the other rules hold. Of several that are due the
+// first is taken that was not executed last, so that one that does not help, or fails, does
+// not keep the others from their turn.
+func (a *asked) choose(l *look) (Plan, []Plan) {
+	due := slices.Concat(a.acts, a.failed)
+	for _, p := range due {
+		if !l.History.repeats(l.Authority.Version, p) {
+			return p, a.held
+		}
 	}
-	return append(append(all, revokingRules...), holderRules...)
+	switch {
+	case len(due) > 0:
+		return due[0], a.held
+	case len(a.held) > 0:
+		return a.held[0], a.held[1:]
+	}
+	return Plan{Rule: RuleLookAgain, Kind: Waits, Fact: "no rule applies to what was seen"}, nil
 }
 
 // finish adds to a plan what other rules hold, most serious first.
@@ -63,15 +96,9 @@ func (l *look) finish(p Plan, held []Plan) Plan {
 			}
 		}
 	}
-	if p.Operation == nil && len(p.Steps) > 0 && slices.Contains(openingRules, p.Rule) {
-		p.Operation = l.opening()
-	}
 	p.FailoverReady = l.readiness(p)
-	return l.notForgotten(p)
+	return p
 }
-
-// openingRules are those whose steps belong to the operation that appointed the holder.
-var openingRules = []RuleName{RuleFormerPodGoes, RuleServiceFollows, RuleAwaitOpening}
 
 // readiness: could the pair fail over now without loss?
 func (l *look) readiness(p Plan) Readiness {

@@ -63,28 +63,3 @@ func TestEveryDoubtHasARunbook(t *testing.T) {
 		}
 	}
 }
-
-// The names that rules are registered under are those that are listed.
-func TestEveryRuleOfTheSourceIsListed(t *testing.T) {
-	files, err := filepath.Glob("*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	used := regexp.MustCompile(`name: Rule(\w+),`)
-	listed, err := os.ReadFile("names.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, list, _ := strings.Cut(string(listed), "var RuleNames")
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range used.FindAllStringSubmatch(string(text), -1) {
-			if !regexp.MustCompile(`\bRule` + m[1] + `\b`).MatchString(list) {
-				t.Errorf("rule %s of %s is not in RuleNames", m[1], f)
-			}
-		}
-	}
-}

@@ -107,14 +107,14 @@ func TestRevocation(t *testing.T) {
 			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} }},
 		"a person forces a promotion out of the ledger": {from: solo, rule: "ForceByPerson", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 3)} }},
-		"an operation that is older than the pair is refused, also one that was begun": {from: solo, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
+		"an operation that is older than the pair is refused, also one that was begun": {from: steady, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Settings.CreatedAt = t0.Add(-time.Hour)
 				o.Operations = []failover.Operation{{
 					Name: "op", Verb: failover.VerbForcePromote, Target: m1, Confirmed: 3, ConfirmedPair: "shop", Running: true, CreatedAt: t0.Add(-2 * time.Hour),
 				}}
 			}},
-		"one that names another pair of this name is refused": {from: solo, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
+		"one that names another pair of this name is refused": {from: steady, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Operations = []failover.Operation{{
 					Name: "op", Verb: failover.VerbForcePromote, Target: m1, Confirmed: 3, ConfirmedPair: "shop", PairUID: "pair-0",
@@ -126,7 +126,7 @@ func TestRevocation(t *testing.T) {
 					Name: "op", Verb: failover.VerbForcePromote, Target: m1, Confirmed: 3, ConfirmedPair: "shop", PairUID: "pair-1",
 				}}
 			}},
-		"a confirmation of another epoch is refused": {from: solo, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
+		"a confirmation of another epoch is refused": {from: steady, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
 			with: func(_ *testing.T, o *obs) {
 				o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 2)}
 				o.Operations[0].Running = false
@@ -342,8 +342,9 @@ func TestBetween(t *testing.T) {
 				o.Members[1].State.Server.Applier.LastErrno = 1062
 				o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State
 			}},
-		"a candidate's pod that is deleted before its appointment is let go": {from: between, rule: "ReleaseEndedPod", kind: failover.Acts, steps: steps("RemoveFinalizer"),
-			with: func(_ *testing.T, o *obs) { fenced(o); o.Members[1].Pod.Deleting = true }},
+		"a candidate's pod that is deleted before its appointment is let go when there is nothing new to do": {
+			from: between, rule: "ReleaseEndedPod", kind: failover.Acts, steps: steps("RemoveFinalizer"),
+			with: func(_ *testing.T, o *obs) { fenced(o); o.Members[1].Pod.Deleting = true; done(o) }},
 		"a fence holds": {from: between, rule: "FencedByPerson", kind: failover.Doubts, steps: steps("Fence", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} }},
 		"until it is released, to the last holder": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Cease", "Fence", "PointService"),
@@ -359,6 +360,11 @@ func TestBetween(t *testing.T) {
 				o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 3)}
 			}},
 	})
+}
+
+// done: what Decide says is executed, and nothing has changed since.
+func done(o *failover.Observation) {
+	o.History = o.History.After(*o, failover.Decide(*o), failover.Outcome{})
 }
 
 // podless: the candidate's pod is gone, and the last holder could go on.

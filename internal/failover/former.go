@@ -44,7 +44,9 @@ func formerPodGoes(l *look) (Plan, bool) {
 		return no()
 	}
 	s, _ := l.standing(l.holder)
-	return act(fmt.Sprintf("the pod %s has to go before the Service leads to the mysqld of %s", s, l.holder.Name), steps...)
+	p, ok := act(fmt.Sprintf("the pod %s has to go before the Service leads to the mysqld of %s", s, l.holder.Name), steps...)
+	p.Operation = l.opening()
+	return p, ok
 }
 
 // ledTo: the client Service led to the mysqld of this very pod, or was about to. The key is

@@ -108,34 +108,6 @@ const (
 	RuleComparisonStale RuleName = "ComparisonStale"
 )
 
-// RuleNames lists every rule, in the order of docs/failover.md.
-var RuleNames = []RuleName{
-	RuleDeleting, RulePaused, RuleAuthorityUnreadable, RuleLookAgain,
-	RuleOperationRefused, RuleOperationFinished, RuleOperationLost,
-	RuleAuthorityMissing, RuleAuthorityMalformed, RuleAuthorityRolledBack, RuleAuthorityChangedByOthers,
-	RuleAdoptByPerson, RuleAdoptVolumes, RuleCreateAuthority,
-	RuleAwaitMembers, RuleBootstrapMember, RuleInitialiseMember, RuleNameInitialData, RuleAppointFirst,
-	RuleBeginningStuck, RuleBeginAnew,
-	RuleFenceByPerson, RuleFailoverByPerson, RuleForceByPerson, RuleHolderExited, RuleHolderHung, RuleHolderSilent,
-	RuleHolderLeaving, RuleHolderReplaced, RuleHolderDataLost, RulePrimaryDataRolledBack, RuleHolderNeedsWord, RuleNoCandidate, RuleFailoverDue,
-	RuleFlapBudgetSpent, RuleHolderUnwell,
-	RuleFencedByPerson, RuleForcePromotion, RulePromoteCandidate, RuleAbandon, RuleReappointHolder,
-	RuleAwaitingProof, RuleCandidateStuck, RuleNoTrustedCopy,
-	RuleFormerPodGoes, RuleAwaitOpening, RuleServiceFollows, RuleFinalizerOnHolder, RuleReleaseEndedPod, RuleLabelsFollow,
-	RuleWaitingInterrupted, RuleSoloEntry, RuleSoloForClosedHolder, RuleWritesBlocked, RulePassiveFoundWritable, RulePassiveAway,
-	RuleSeedPassive, RuleAwaitSeed, RuleNameSeededData, RuleRewindTail, RuleDiverged, RuleIncarnationChanged,
-	RuleAwaitStreaming, RuleBeginJoining, RuleAwaitWaiting, RuleConcludeJoining, RuleMemberProblem, RuleLagging,
-	RuleAgentOutdated, RuleRestartPending, RuleInSync, RuleReplicating,
-	RuleNeverCompared, RuleMembersEqual, RuleDrift, RuleComparisonStale,
-}
-
-// DoubtRules are the rules in which nothing may be done without a proof or a person's word;
-// each has a page docs/runbooks/<rule>.md.
-var DoubtRules = []RuleName{
-	RuleAuthorityMissing, RuleAuthorityMalformed, RuleAuthorityRolledBack, RuleAuthorityChangedByOthers,
-	RuleBeginningStuck, RuleFlapBudgetSpent, RulePrimaryDataRolledBack, RuleFencedByPerson, RuleAwaitingProof, RuleCandidateStuck, RuleNoTrustedCopy,
-}
-
 // Label keys and values on members' pods.
 const (
 	// LabelEpochPrefix is followed by the epoch; the value is a Door.

@@ -217,11 +217,13 @@ type History struct {
 	Failovers []time.Time
 	// HolderSince is when this process first saw the present holder; zero for nobody.
 	HolderSince time.Time
-	// LastRule is the rule that spoke at the last look.
-	LastRule RuleName
+	// LastActed is the rule whose step was executed last.
+	LastActed RuleName
+	// Attempts are the last executions of a step, by the rule that asked for it.
+	Attempts map[RuleName]Attempt
 	// Errant is what a member's binlog has that the holder's has not, as last compared;
 	// empty when it has nothing.
-	Errant map[pair.MemberName]Errant
+	Errant ErrantByMember
 	// RolledBack is what the primary was found to lack though it was its own; zero for
 	// nothing. It stays while the members cannot be compared again.
 	RolledBack RolledBack
@@ -247,6 +249,9 @@ type RolledBack struct {
 	PeerDataID pair.DataID
 	GTIDs      string
 }
+
+// ErrantByMember is what comparisons found, by the member it was found in.
+type ErrantByMember map[pair.MemberName]Errant
 
 // Errant is what a comparison of two binlogs found.
 type Errant struct {

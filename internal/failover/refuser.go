@@ -1,7 +1,7 @@
 package failover
 
 import (
-	"slices"
+	"fmt"
 	"time"
 )
 
@@ -67,21 +67,19 @@ func (l *look) leadAway(c course) []Step {
 	return []Step{DetachService{Version: l.Service.Version, From: l.last.subject()}}
 }
 
-// notForgotten adds the door to what a rule has to do while nobody is the holder and the
-// Service is detached from a pod that does not refuse clients any more, whichever rule
-// speaks: the cluster does not take that pod out of the endpoints. The rules about the
-// pair as a whole go before: they are asked first, and leave everything as it is.
-func (l *look) notForgotten(p Plan) Plan {
-	aboutPair := slices.ContainsFunc(pairRules, func(r rule) bool { return r.name == p.Rule })
-	if l.last == nil || l.Service.Detached == "" || l.refusedStill() > 0 || aboutPair || leadsSomewhere(p.Steps) {
-		return p
+// serviceLeavesDeadPod leads clients to a door while nobody is the holder and the Service is
+// detached from a pod that does not refuse them any more: the cluster does not take that
+// pod out of the endpoints, whatever else there is to do.
+func serviceLeavesDeadPod(l *look) (Plan, bool) {
+	if l.Service.Detached == "" || l.refusedStill() > 0 {
+		return no()
 	}
-	steps := l.doorTo(l.doorkeeper())
-	if len(p.Steps) > 0 {
-		steps = append(steps, p.Steps[0])
+	to := l.doorkeeper()
+	step, ok := l.pointTo(to, LeadsDoor)
+	if !ok {
+		return no()
 	}
-	p.Steps = together(steps)
-	return p
+	return act(fmt.Sprintf("the pod that clients are led to does not refuse them any more: they are led to the door of %s", to.Name), step)
 }
 
 // doorkeeper is the member whose door clients are led to while no course names one: not
@@ -91,19 +89,4 @@ func (l *look) doorkeeper() *Member {
 		return l.last
 	}
 	return l.peer
-}
-
-// leadsSomewhere: the step that is executed leads the Service.
-func leadsSomewhere(steps []Step) bool {
-	if len(steps) == 0 {
-		return false
-	}
-	parts := steps[:1]
-	switch s := steps[0].(type) {
-	case Together:
-		parts = s.Steps
-	case InOrder:
-		parts = s.Steps
-	}
-	return slices.ContainsFunc(parts, func(s Step) bool { return s.Name() == StepPointService })
 }

@@ -96,25 +96,25 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 			with: func(_ *testing.T, o *obs) {
 				o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1}
 			}},
-		"not when it was detached from another pod": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("AckFence", "Fence", "Cease", "PointService"),
+		"not when it was detached from another pod": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) { o.Service.Detached = "pod-9" }},
 		"not for longer than a second": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor, with: func(_ *testing.T, o *obs) { late(o) }},
-		"nor once detached": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("AckFence", "Fence", "Cease", "PointService"),
+		"nor once detached": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) { late(o) }},
-		"nor when the agent has gone": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("AckFence", "Fence", "Cease", "PointService"),
+		"nor when the agent has gone": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) { o.Members[0].Reach = failover.Refused }},
 		"not when the last holder goes on": {from: detached, rule: "Abandon", kind: failover.Acts, steps: steps("Cease", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[0].Pod.Deleting = false
 				o.Members[1].State.Mysqld.Incarnation = "next"
 			}},
-		"nor while the candidate does not answer yet": {from: detached, rule: "PromoteCandidate", kind: failover.Waits, steps: steps("PointService"),
+		"nor while the candidate does not answer yet": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) { late(o); o.Members[1].Reach = failover.TimedOut }},
-		"nor while the end of the old pod is looked at": {from: detached, rule: "ReappointHolder", kind: failover.Acts, steps: steps("PointService", "ProvePod", "Cease"),
+		"nor while the end of the old pod is looked at": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) { lostBoth(o) }},
-		"nor while it is written down": {from: detached, rule: "ReappointHolder", kind: failover.Acts, steps: steps("PointService", "RecordEnd"),
+		"nor while it is written down": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(t *testing.T, o *obs) { lostBoth(o); endOf(t, o) }},
-		"to the last holder's next pod when there is no other": {from: detached, rule: "PromoteCandidate", kind: failover.Waits, steps: steps("PointService"),
+		"to the last holder's next pod when there is no other": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) {
 				lostBoth(o)
 				o.Members[0] = member(m0, "pod-0b", agentapi.PhaseHeld)

@@ -11,21 +11,6 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// betweenRules apply while nobody is the holder. Exactly one of ForcePromotion,
-// PromoteCandidate, Abandon, ReappointHolder and NoTrustedCopy goes on, judged anew at
-// every look.
-var betweenRules = []rule{
-	{name: RuleReleaseEndedPod, apply: releaseStrayPod},
-	{name: RuleFencedByPerson, apply: fencedByPerson, ends: true},
-	{name: RuleForcePromotion, apply: forcePromotion, ends: true},
-	{name: RulePromoteCandidate, apply: promoteCandidate, ends: true},
-	{name: RulePrimaryDataRolledBack, apply: lastDataRolledBack, ends: true},
-	{name: RuleAbandon, apply: abandon, ends: true},
-	{name: RuleReappointHolder, apply: reappointHolder, ends: true},
-	{name: RuleCandidateStuck, apply: candidateStuck, ends: true},
-	{name: RuleNoTrustedCopy, apply: noTrustedCopy, ends: true},
-}
-
 // course is one way to a new holder.
 type course struct {
 	to      *Member
@@ -49,6 +34,9 @@ func (l *look) doorTo(m *Member) []Step {
 func (l *look) pursue(c course) Plan {
 	g := l.gather(c)
 	away := l.leadAway(c)
+	if len(g.missing) == 0 && l.prepared(c) {
+		return l.appointment(c, g, away)
+	}
 	var end []Step
 	if len(g.missing) > 0 {
 		// The end of that pod may be the proof that is missing. Otherwise it is deleted beside
@@ -60,21 +48,20 @@ func (l *look) pursue(c course) Plan {
 	if d := l.refusedStill(); d > 0 && (p.After == 0 || d < p.After) {
 		p.After = d
 	}
-	if len(g.missing) == 0 && l.prepared(c) {
-		// After that a look is due at once, and until then nothing cuts the write short.
-		p.Steps, p.After = append(l.appoint(c, g.proofs), away...), 0
-		p.Operation.Epoch, p.Operation.Proof = l.e, proofNoted(g.proofs, l.rec)
-		if s := c.to.State.Server; s != nil {
-			p.Operation.GTIDs.Promoted = s.GTIDExecuted
-		}
-		return p
-	}
-	if len(g.missing) > 0 && l.overdue() {
-		p.Kind, p.Rule, p.Verb = Doubts, RuleAwaitingProof, VerbConfirmDead
-		p.Fact = fmt.Sprintf("%s; there is no proof yet that %v accepts no writes. If it cannot run any more, say so", c.fact, g.missing)
-	} else if len(p.Steps) == 0 {
+	if len(p.Steps) == 0 {
 		p.Kind = Waits
 		p.Fact = c.fact + l.waitsFor(c, g)
+	}
+	return p
+}
+
+// appointment is the end of a course: every proof is there and the member is prepared. An
+// observation is due at once after it, and until then nothing cuts the write short.
+func (l *look) appointment(c course, g gathered, away []Step) Plan {
+	p := Plan{Kind: Acts, Fact: c.fact, Steps: append(l.appoint(c, g.proofs), away...), Operation: l.courseNote(c)}
+	p.Operation.Epoch, p.Operation.Proof = l.e, proofNoted(g.proofs, l.rec)
+	if s := c.to.State.Server; s != nil {
+		p.Operation.GTIDs.Promoted = s.GTIDExecuted
 	}
 	return p
 }
@@ -219,7 +206,7 @@ func (l *look) othersOf(to *Member) []fencing.Subject {
 
 func fencedByPerson(l *look) (Plan, bool) {
 	op := l.operation(VerbFence, "")
-	if op == nil || l.operation(VerbRelease, "") != nil {
+	if op == nil || l.released(op) {
 		return no()
 	}
 	p, ok := doubt(VerbRelease, "operation %s: nobody accepts writes until it is released", op.Name)
@@ -237,56 +224,122 @@ func fencedByPerson(l *look) (Plan, bool) {
 	return p, ok
 }
 
-func forcePromotion(l *look) (Plan, bool) {
-	op := l.operation(VerbForcePromote, "")
-	if op == nil {
+// chosen is the way to a new holder that is gone now, if one can be.
+func (l *look) chosen() (course, bool) {
+	if c, ok := forcedCourse(l); ok {
+		return c, true
+	}
+	if c, ok := promotingCourse(l); ok {
+		return c, true
+	}
+	if _, rolledBack := lastDataRolledBack(l); rolledBack || l.awaitsCandidate() {
+		return course{}, false
+	}
+	for _, way := range []func(*look) (course, bool){abandoningCourse, returningCourse, stuckCourse} {
+		if c, ok := way(l); ok {
+			return c, true
+		}
+	}
+	return course{}, false
+}
+
+// awaitingProof: what proves that the other pods are closed should have come by itself by
+// now. Everything that can still bring it goes on.
+func awaitingProof(l *look) (Plan, bool) {
+	if !l.overdue() {
 		return no()
+	}
+	if c, ok := l.chosen(); ok {
+		missing := l.gather(c).missing
+		if len(missing) == 0 {
+			return no()
+		}
+		p := l.pursue(c)
+		p.Kind, p.Verb = Doubts, VerbConfirmDead
+		p.Fact = fmt.Sprintf("%s; there is no proof yet that %v accepts no writes. If it cannot run any more, say so", c.fact, missing)
+		return p, true
+	}
+	old := fencing.SubjectOf(l.rec.LastHolder.Holder)
+	if l.awaitsCandidate() || !l.oldPodEnds() || l.last.Pod.Ended.Terminated || l.rec.LastHolder.Ended != "" {
+		return no()
+	}
+	p, ok := doubt(VerbConfirmDead, "the pod %s is being deleted and does not end. If its node is gone for good, say so", old)
+	p.Steps = together(slices.Concat(l.evidenceSteps(old), l.doorTo(l.peer)))
+	return p, ok
+}
+
+// forcedCourse: an operation forces the promotion of a member.
+func forcedCourse(l *look) (course, bool) {
+	op := l.operation(VerbForcePromote, "")
+	if op == nil || l.cannotForce(l.member(op.Target)) != "" {
+		return course{}, false
 	}
 	to := l.member(op.Target)
-	if l.cannotForce(to) != "" {
-		return no()
-	}
 	// An applier that stopped with an error never finishes; a person took that on.
 	stuck := to.State.Server != nil && to.State.Server.Applier.LastErrno != 0
-	c := course{to: to, grounds: authority.GroundsForced, ackFence: to != l.last && !stuck}
-	c.fact = fmt.Sprintf("operation %s forces the promotion of %s", op.Name, to.Name)
-	p := l.pursue(c)
-	if p.Operation != nil {
-		p.Operation.Name, p.Operation.Verb, p.Operation.Rule = op.Name, VerbForcePromote, RuleForcePromotion
+	return course{
+		to:       to,
+		grounds:  authority.GroundsForced,
+		ackFence: to != l.last && !stuck,
+		fact:     fmt.Sprintf("operation %s forces the promotion of %s", op.Name, to.Name),
+	}, true
+}
+
+func forcePromotion(l *look) (Plan, bool) {
+	c, ok := forcedCourse(l)
+	if !ok {
+		return no()
 	}
+	p := l.pursue(c)
+	p.Operation.Name, p.Operation.Verb, p.Operation.Rule = l.operation(VerbForcePromote, "").Name, VerbForcePromote, RuleForcePromotion
 	return p, true
 }
 
-// promoteCandidate: the other member is in sync, in its entered incarnation, and applies
+// promotingCourse: the other member is in sync, in its entered incarnation, and applies
 // in time.
-func promoteCandidate(l *look) (Plan, bool) {
-	if l.intendedFor(l.last) && l.canReturn(l.last) && (l.last.Pod.UID != "" && !l.last.Pod.Deleting) {
-		return no()
+func promotingCourse(l *look) (course, bool) {
+	if l.lastIsIntended() || !l.candidacyOf(l.peer).ok || l.tooSlow() {
+		return course{}, false
 	}
-	c := l.candidacyOf(l.peer)
-	if !c.ok && c.lasting {
-		return no()
-	}
-	if !c.ok {
-		return wait("%s is to take over, and %s", l.peer.Name, c.why)
-	}
-	if !l.appliedAll(l.peer) && l.sinceEpoch() > l.Settings.ApplyTimeout && l.canReturn(l.last) {
-		return no()
-	}
+	return l.promotion(), true
+}
+
+func (l *look) promotion() course {
 	grounds := authority.GroundsPromote
 	if !l.Settings.Lossless {
 		grounds = authority.GroundsLag
 	}
-	p := l.pursue(course{
-		to: l.peer, grounds: grounds, ackFence: true,
-		fact: fmt.Sprintf("%s takes over from %s", l.peer.Name, l.last.Name),
-	})
-	if !l.appliedAll(l.peer) && l.sinceEpoch() > l.Settings.ApplyTimeout && p.Kind != Doubts {
-		p.Kind, p.Verb = Doubts, VerbForcePromote
-		p.Rule = RuleCandidateStuck
-		p.Fact = fmt.Sprintf("%s has not applied what it received within %s and goes on", l.peer.Name, l.Settings.ApplyTimeout)
+	return course{
+		to:       l.peer,
+		grounds:  grounds,
+		ackFence: true,
+		fact:     fmt.Sprintf("%s takes over from %s", l.peer.Name, l.last.Name),
 	}
-	return p, true
+}
+
+// lastIsIntended: the revocation was meant for the last holder itself, and its pod is there.
+func (l *look) lastIsIntended() bool { return l.intendedFor(l.last) && l.canReturn(l.last) }
+
+// awaitsCandidate: the other member is to take over, and what keeps it from that will pass.
+func (l *look) awaitsCandidate() bool {
+	c := l.candidacyOf(l.peer)
+	_, forced := forcedCourse(l)
+	return !forced && !l.lastIsIntended() && !c.ok && !c.lasting
+}
+
+// tooSlow: the candidate has not applied in time what it had received.
+func (l *look) tooSlow() bool {
+	return !l.appliedAll(l.peer) && l.sinceEpoch() > l.Settings.ApplyTimeout
+}
+
+func promoteCandidate(l *look) (Plan, bool) {
+	if l.awaitsCandidate() {
+		return wait("%s is to take over, and %s", l.peer.Name, l.candidacyOf(l.peer).why)
+	}
+	if c, ok := promotingCourse(l); ok {
+		return l.pursue(c), true
+	}
+	return no()
 }
 
 func (l *look) appliedAll(m *Member) bool {
@@ -299,28 +352,44 @@ func (l *look) canReturn(m *Member) bool {
 		m.Pod.UID != "" && !m.Pod.Deleting && m.State.Phase != agentapi.PhaseFailed
 }
 
-func (l *look) returns(replaced bool, fact string) (Plan, bool) {
+// goesOn: the last holder's data goes on, in its very pod or in a new one.
+func (l *look) goesOn(replaced bool, fact string) (course, bool) {
 	if !l.canReturn(l.last) || (l.last.Pod.UID != l.rec.LastHolder.Holder.PodUID) != replaced {
-		return no()
+		return course{}, false
 	}
-	return l.pursue(course{to: l.last, grounds: authority.GroundsReturn, fact: fmt.Sprintf(fact, l.last.Name)}), true
+	return course{to: l.last, grounds: authority.GroundsReturn, fact: fmt.Sprintf(fact, l.last.Name)}, true
+}
+
+func abandoningCourse(l *look) (course, bool) {
+	return l.goesOn(false, "nobody can take over in its place: %s goes on")
+}
+
+func returningCourse(l *look) (course, bool) {
+	return l.goesOn(true, "the data of %s goes on in its new pod")
 }
 
 // abandon: no candidate; the last holder goes on in the same pod, at a new epoch.
 func abandon(l *look) (Plan, bool) {
-	return l.returns(false, "nobody can take over in its place: %s goes on")
+	if c, ok := abandoningCourse(l); ok {
+		return l.pursue(c), true
+	}
+	return no()
+}
+
+// oldPodEnds: the last holder's pod is being deleted, and is there still.
+func (l *look) oldPodEnds() bool {
+	pod := l.last.Pod
+	return pod.Reading == Read && pod.UID == l.rec.LastHolder.Holder.PodUID && pod.Deleting
 }
 
 // reappointHolder: the last holder's data goes on in a new pod. Until that pod is there
 // the old one's end is proven, written down, and its finalizer taken off.
 func reappointHolder(l *look) (Plan, bool) {
-	if p, ok := l.returns(true, "the data of %s goes on in its new pod"); ok {
-		return p, ok
+	if c, ok := returningCourse(l); ok {
+		return l.pursue(c), true
 	}
-	old := fencing.SubjectOf(l.rec.LastHolder.Holder)
-	pod := l.last.Pod
-	if pod.Reading == Read && pod.UID == old.PodUID && pod.Deleting {
-		return l.endOldPod(old)
+	if l.oldPodEnds() {
+		return l.endOldPod(fencing.SubjectOf(l.rec.LastHolder.Holder))
 	}
 	if !l.rec.Ledger.InSync(l.last.Name) || l.sinceEpoch() > max(l.Settings.InitialDelay, l.Settings.DeadAfter) {
 		return no()
@@ -328,7 +397,7 @@ func reappointHolder(l *look) (Plan, bool) {
 	if l.last.heard() && (l.lostData(l.last) || l.last.State.Phase == agentapi.PhaseFailed) {
 		return no()
 	}
-	p, ok := wait("waits for the next pod of %s (%s) %s", l.last.Name, l.last.Reach, pod.Problem)
+	p, ok := wait("waits for the next pod of %s (%s) %s", l.last.Name, l.last.Reach, l.last.Pod.Problem)
 	p.Steps = l.doorTo(l.peer)
 	return p, ok
 }
@@ -352,16 +421,27 @@ func (l *look) endOldPod(old fencing.Subject) (Plan, bool) {
 			return p, ok
 		}
 	}
-	if l.overdue() && !l.last.Pod.Ended.Terminated {
-		return doubt(VerbConfirmDead, "the pod %s is being deleted and does not end. If its node is gone for good, say so", old)
-	}
 	p, ok := wait("%s", fact)
 	p.Steps = l.doorTo(l.peer)
 	return p, ok
 }
 
+// stuckCourse: the candidate is too slow, and nobody else can go on.
+func stuckCourse(l *look) (course, bool) {
+	if !l.candidacyOf(l.peer).ok || !l.tooSlow() {
+		return course{}, false
+	}
+	return l.promotion(), true
+}
+
 func candidateStuck(l *look) (Plan, bool) {
 	m := l.peer
+	if c, ok := stuckCourse(l); ok {
+		p := l.pursue(c)
+		p.Kind, p.Verb = Doubts, VerbForcePromote
+		p.Fact = fmt.Sprintf("%s has not applied what it received within %s and goes on", m.Name, l.Settings.ApplyTimeout)
+		return p, true
+	}
 	if !m.heard() || m.State.Server == nil || m.State.Server.Applier.LastErrno == 0 || !l.rec.Ledger.InSync(m.Name) {
 		return no()
 	}

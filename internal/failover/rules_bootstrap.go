@@ -7,19 +7,6 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// bootstrapRules make a new pair's first primary: epoch 0.
-var bootstrapRules = []rule{
-	{name: RuleReleaseEndedPod, apply: releaseStrayPod},
-	{name: RuleServiceFollows, apply: serviceFollows},
-	{name: RuleBeginAnew, apply: beginAnew},
-	{name: RuleBeginningStuck, apply: beginningStuck, ends: true},
-	{name: RuleNameInitialData, apply: nameInitialData},
-	{name: RuleInitialiseMember, apply: initialiseMember, ends: true},
-	{name: RuleAppointFirst, apply: appointFirst, ends: true},
-	{name: RuleBootstrapMember, apply: bootstrapMember},
-	{name: RuleAwaitMembers, apply: awaitMembers, ends: true},
-}
-
 // bootstrapMember lets member 0 initialise its volume once no volume can hold data:
 // every agent says so, or the volume was made for this very pair.
 func bootstrapMember(l *look) (Plan, bool) {
@@ -74,21 +61,11 @@ func initialiseMember(l *look) (Plan, bool) {
 	case !m.heard():
 		return wait("%s may initialise its volume; its agent does not answer (%s) %s", m.Name, m.Reach, m.Pod.Problem)
 	case m.State.Phase == agentapi.PhaseEmpty:
-		p, ok := act("the volume of "+string(m.Name)+" is empty", Initialise{Member: m.Name, DataID: b.DataID})
-		p.Notes = problemNotes(m)
-		return p, ok
+		return act("the volume of "+string(m.Name)+" is empty", Initialise{Member: m.Name, DataID: b.DataID})
 	case m.State.Phase == agentapi.PhaseFailed && len(m.State.Problems) > 0:
 		return hold(VerbNone, "%s: %s", m.Name, m.State.Problems[0].Message)
 	}
 	return wait("%s is %s", m.Name, m.State.Phase)
-}
-
-func problemNotes(m *Member) []Note {
-	var notes []Note
-	for _, p := range m.State.Problems {
-		notes = append(notes, Note{Rule: RuleMemberProblem, Kind: Holds, Fact: string(m.Name) + ": " + p.Message})
-	}
-	return notes
 }
 
 func nameInitialData(l *look) (Plan, bool) {

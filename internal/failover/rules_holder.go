@@ -11,39 +11,6 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// holderRules keep a pair with a holder as it should be.
-var holderRules = []rule{
-	{name: RuleFormerPodGoes, apply: formerPodGoes},
-	{name: RuleServiceFollows, apply: serviceFollows},
-	{name: RuleFinalizerOnHolder, apply: finalizerOnHolder},
-	{name: RulePrimaryDataRolledBack, apply: primaryDataRolledBack, ends: true},
-	{name: RuleWaitingInterrupted, apply: waitingInterrupted},
-	{name: RuleSoloEntry, apply: soloEntry},
-	{name: RuleSoloForClosedHolder, apply: soloForClosedHolder},
-	{name: RulePassiveFoundWritable, apply: passiveFoundWritable},
-	{name: RuleWritesBlocked, apply: writesBlocked},
-	{name: RuleReleaseEndedPod, apply: releaseEndedPod},
-	{name: RuleLabelsFollow, apply: labelsFollow},
-	{name: RuleAwaitOpening, apply: awaitOpening},
-	{name: RuleMemberProblem, apply: memberProblem},
-	{name: RulePassiveAway, apply: passiveAway},
-	{name: RuleNameSeededData, apply: nameSeededData},
-	{name: RuleSeedPassive, apply: seedPassive},
-	{name: RuleAwaitSeed, apply: awaitSeed},
-	{name: RuleRewindTail, apply: rewindTail},
-	{name: RuleDiverged, apply: diverged},
-	{name: RuleAwaitStreaming, apply: awaitStreaming},
-	{name: RuleIncarnationChanged, apply: incarnationChanged},
-	{name: RuleBeginJoining, apply: beginJoining},
-	{name: RuleAwaitWaiting, apply: awaitWaiting},
-	{name: RuleConcludeJoining, apply: concludeJoining},
-	{name: RuleLagging, apply: lagging},
-	{name: RuleRestartPending, apply: restartPending},
-	{name: RuleAgentOutdated, apply: agentOutdated},
-	{name: RuleInSync, apply: inSync},
-	{name: RuleReplicating, apply: replicating},
-}
-
 // pointTo is the step that leads the client Service to a member's door, or to its mysqld at
 // the present epoch, unless it leads there. A door is found by the member's name alone. The
 // mysqld is found by the epoch's label, which has to be seen on the pod first: the cluster
@@ -117,7 +84,9 @@ func serviceFollows(l *look) (Plan, bool) {
 	if !ok {
 		return no()
 	}
-	return act(fmt.Sprintf("the Service should lead to the %s of %s at epoch %d", doorWord(leads), target.Name, l.e), step)
+	p, ok := act(fmt.Sprintf("the Service should lead to the %s of %s at epoch %d", doorWord(leads), target.Name, l.e), step)
+	p.Operation = l.opening()
+	return p, ok
 }
 
 func doorWord(d Door) string {
@@ -145,6 +114,9 @@ func finalizerOnHolder(l *look) (Plan, bool) {
 // releaseEndedPod: another member was appointed with the proof that this pod is closed,
 // so its finalizer has done its work.
 func releaseEndedPod(l *look) (Plan, bool) {
+	if l.holder == nil {
+		return releaseStrayPod(l)
+	}
 	pod := l.passive.Pod
 	if l.opensSoon() {
 		return no()
@@ -175,7 +147,7 @@ func releaseStrayPod(l *look) (Plan, bool) {
 // labelsFollow keeps role, readability and epoch labels of both pods. The epoch's key
 // stays on the pod that the Service selects, and goes from every other one.
 func labelsFollow(l *look) (Plan, bool) {
-	if l.opensSoon() {
+	if l.holder == nil || l.opensSoon() {
 		return no()
 	}
 	for i := range l.Members {
@@ -246,7 +218,9 @@ func awaitOpening(l *look) (Plan, bool) {
 	case !m.heard():
 		return wait("the agent of the primary %s does not answer (%s) %s", m.Name, m.Reach, m.Pod.Problem)
 	case l.hasData(m) && m.State.KnownEpoch < l.e && l.holderGone() == "" && l.sinceHolder() >= toldAtOnce:
-		return act(fmt.Sprintf("%s may be open at epoch %d and has not read that", m.Name, l.e), Look{Member: m.Name})
+		p, ok := act(fmt.Sprintf("%s may be open at epoch %d and has not read that", m.Name, l.e), Look{Member: m.Name})
+		p.Operation = l.opening()
+		return p, ok
 	}
 	p, ok := wait("%s may be open at epoch %d and is %s", m.Name, l.e, m.State.Phase)
 	p.After = l.refusedStill()
@@ -399,7 +373,11 @@ func passiveFoundWritable(l *look) (Plan, bool) {
 }
 
 func memberProblem(l *look) (Plan, bool) {
-	for _, m := range []*Member{l.holder, l.passive} {
+	members := []*Member{&l.Members[0], &l.Members[1]}
+	if l.holder != nil {
+		members = []*Member{l.holder, l.passive}
+	}
+	for _, m := range members {
 		if m.heard() && len(m.State.Problems) > 0 {
 			return hold(VerbNone, "%s: %s", m.Name, m.State.Problems[0].Message)
 		}

@@ -28,8 +28,6 @@ func operationRefused(l *look) (Plan, bool) {
 			why = fmt.Sprintf("%s is no member", op.Target)
 		case op.Verb == VerbAdopt && !l.adoptable():
 			why = "there is no doubt about the authority: nothing to adopt"
-		case op.Verb == VerbRelease && l.operation(VerbFence, "") == nil:
-			why = "nothing is fenced"
 		}
 		if why != "" {
 			note := OperationNote{Name: op.Name, Verb: op.Verb, Rule: RuleOperationRefused, Phase: OperationFailed, Epoch: l.e, To: op.Target, Message: why}
@@ -60,12 +58,10 @@ func operationFinished(l *look) (Plan, bool) {
 	}
 	for i := range l.Operations {
 		op := &l.Operations[i]
-		phase, why := l.ended(op)
-		if phase == "" && op.Verb == VerbRelease && !op.Running && l.operation(VerbFence, "") != nil {
-			// Noted before the fence ends: a release that was never begun would look as if it
-			// had nothing to release.
-			phase, why = OperationRunning, "ends the fence"
+		if op.OfFormerPair(l.Settings.UID, l.Settings.CreatedAt) != "" {
+			continue
 		}
+		phase, why := l.ended(op)
 		if phase == "" {
 			continue
 		}
@@ -122,15 +118,14 @@ func (l *look) ended(op *Operation) (OperationPhase, string) {
 	if l.e == 0 || l.Authority.Reading != Read {
 		return "", ""
 	}
-	released := l.operation(VerbRelease, "") != nil
 	switch op.Verb {
 	case VerbFence:
-		if released && l.holder != nil && op.Running {
+		if l.holder != nil && l.released(op) {
 			return OperationSucceeded, fmt.Sprintf("released: %s is the primary again", l.rec.Holder.Member)
 		}
 	case VerbRelease:
 		if l.holder != nil && l.operation(VerbFence, "") == nil {
-			return OperationSucceeded, "nothing is fenced any more"
+			return OperationSucceeded, "nothing is fenced"
 		}
 	case VerbFailover:
 		return l.failedOver(op)
@@ -159,6 +154,13 @@ func (l *look) ended(op *Operation) (OperationPhase, string) {
 		return OperationFailed, "this operator does not know what to do"
 	}
 	return "", ""
+}
+
+// released: a release was asked for after this fence. It needs no note before it takes
+// effect: one that has outlived its fence has succeeded, and so has one that found none.
+func (l *look) released(fence *Operation) bool {
+	op := l.operation(VerbRelease, "")
+	return op != nil && !op.CreatedAt.Before(fence.CreatedAt)
 }
 
 // failedOver: a failover ends when the new primary serves, or when the authority has gone
@@ -300,7 +302,7 @@ func adoptByPerson(l *look) (Plan, bool) {
 // proven which of them has every acknowledged write: both volumes must be there to be
 // asked, and the newer ledger of the two names the member.
 func adoptVolumes(l *look) (Plan, bool) {
-	if !l.blank() || l.Settings.Paused || l.History.Epoch > 0 {
+	if !l.blank() || l.Settings.Paused || l.History.Epoch > 0 || l.operation(VerbAdopt, "") != nil {
 		return no()
 	}
 	var newest *agentapi.SeenLedger

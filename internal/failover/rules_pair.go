@@ -10,24 +10,6 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// pairRules come first, whatever the authority says.
-var pairRules = []rule{
-	{name: RuleDeleting, apply: deleting, ends: true},
-	{name: RuleAuthorityUnreadable, apply: authorityUnreadable, ends: true},
-	{name: RuleLookAgain, apply: lookAgain, ends: true},
-	{name: RuleOperationRefused, apply: operationRefused},
-	{name: RuleAdoptByPerson, apply: adoptByPerson},
-	{name: RuleAdoptVolumes, apply: adoptVolumes},
-	{name: RuleAuthorityMissing, apply: authorityMissing, ends: true},
-	{name: RuleAuthorityMalformed, apply: authorityMalformed, ends: true},
-	{name: RuleAuthorityRolledBack, apply: authorityRolledBack, ends: true},
-	{name: RuleAuthorityChangedByOthers, apply: authorityChangedByOthers, ends: true},
-	{name: RulePaused, apply: paused, ends: true},
-	{name: RuleCreateAuthority, apply: createAuthority, ends: true},
-	{name: RuleOperationFinished, apply: operationFinished},
-	{name: RuleOperationLost, apply: operationLost},
-}
-
 func deleting(l *look) (Plan, bool) {
 	if !l.Settings.Deleting {
 		return no()

@@ -9,25 +9,6 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// revokingRules are the reasons to take the authority from its holder.
-var revokingRules = []rule{
-	{name: RuleFenceByPerson, apply: fenceByPerson},
-	{name: RuleForceByPerson, apply: forceByPerson},
-	{name: RuleHolderReplaced, apply: holderReplaced},
-	{name: RuleHolderLeaving, apply: holderLeaving},
-	{name: RuleHolderDataLost, apply: holderDataLost},
-	{name: RuleHolderExited, apply: holderExited},
-	{name: RuleHolderHung, apply: holderHung},
-	{name: RuleHolderSilent, apply: holderSilent},
-	{name: RuleHolderNeedsWord, apply: holderNeedsWord},
-	{name: RuleFailoverByPerson, apply: failoverByPerson},
-	{name: RuleFailoverDue, apply: failoverDue},
-	{name: RuleFlapBudgetSpent, apply: flapBudgetSpent},
-	{name: RuleNoTrustedCopy, apply: holderLost},
-	{name: RuleNoCandidate, apply: noCandidate},
-	{name: RuleHolderUnwell, apply: holderUnwell},
-}
-
 // revoke is the step that begins every change of holder.
 func (l *look) revoke(rule RuleName, op string, to *Member, fact string) (Plan, bool) {
 	if op == "" {
@@ -285,7 +266,7 @@ func holderUnwell(l *look) (Plan, bool) {
 
 func fenceByPerson(l *look) (Plan, bool) {
 	op := l.operation(VerbFence, "")
-	if op == nil || l.operation(VerbRelease, "") != nil {
+	if op == nil || l.released(op) {
 		return no()
 	}
 	p, ok := l.revoke(RuleFenceByPerson, op.Name, l.holder, "operation "+op.Name+" asks that nobody accepts writes")
@@ -338,7 +319,12 @@ func (l *look) operation(v Verb, target pair.MemberName) *Operation {
 	return nil
 }
 
+// confirmed: the operation is about this very pair, and its confirmation, if it needs one,
+// fits.
 func (l *look) confirmed(op *Operation) bool {
+	if op.OfFormerPair(l.Settings.UID, l.Settings.CreatedAt) != "" {
+		return false
+	}
 	switch op.Verb {
 	case VerbAdopt, VerbConfirmDead, VerbForcePromote:
 	case VerbFailover, VerbFence, VerbRelease, VerbNone:

@@ -161,6 +161,9 @@ func (o *operator) visit(life int) time.Duration {
 	defer cancel()
 	res, err := o.runner.Run(ctx, obs, plan, plan.Steps[0])
 	o.w.fired["step "+string(plan.Steps[0].Name())]++
+	if life == o.life {
+		o.history = o.history.After(obs, plan, failover.Outcome{Failed: err != nil, Errant: res.Errant})
+	}
 	switch {
 	case errors.Is(err, execute.ErrCrash):
 		return -1
@@ -179,12 +182,6 @@ func (o *operator) learned(res execute.Result, plan failover.Plan) {
 	if res.Wrote != nil {
 		o.last = res.Wrote
 		o.used(plan.Steps[0])
-	}
-	for m, e := range res.Errant {
-		if o.history.Errant == nil {
-			o.history.Errant = map[pair.MemberName]failover.Errant{}
-		}
-		o.history.Errant[m] = e
 	}
 }
 
