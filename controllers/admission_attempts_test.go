@@ -188,9 +188,12 @@ func (w *shielded) jobAttempts() []attempt {
 		{"write a result", func(as client.Client) error {
 			return w.patched(as, w.report, func() { w.report.Data = map[string]string{"result.json": "{}"} })
 		}, "only its Job and the dbpair operator"},
+		{"take a result for the configuration of the agents", func(as client.Client) error {
+			return w.patched(as, w.config, label(w.config, resources.LabelJobOf, "shop"))
+		}, "only its Job and the dbpair operator"},
 		{"delete a result", func(as client.Client) error { return as.Delete(w.ctx, w.report.DeepCopy()) }, "only its Job and the dbpair operator"},
 		{"make a ConfigMap of a Job", func(as client.Client) error {
-			return as.Create(w.ctx, &corev1.ConfigMap{ObjectMeta: w.meta("shop-job-2", resources.JobLabels("shop"))})
+			return as.Create(w.ctx, &corev1.ConfigMap{ObjectMeta: w.meta("shop-job-2", reportLabels())})
 		}, "only its Job and the dbpair operator"},
 		{"make a Job of the pair", func(as client.Client) error {
 			return as.Create(w.ctx, &batchv1.Job{

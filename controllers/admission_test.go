@@ -106,7 +106,7 @@ func newShielded(t *testing.T) *shielded {
 		set:     &appsv1.StatefulSet{ObjectMeta: s.meta("shop", nil)},
 		config:  &corev1.ConfigMap{ObjectMeta: s.meta("shop-config", nil)},
 		pod:     member(s.namespace, "shop-0"),
-		report:  &corev1.ConfigMap{ObjectMeta: s.meta("shop-job-1", resources.JobLabels("shop"))},
+		report:  &corev1.ConfigMap{ObjectMeta: s.meta("shop-job-1", reportLabels())},
 		job:     &batchv1.Job{ObjectMeta: s.meta("shop-job-1", resources.JobLabels("shop")), Spec: batchv1.JobSpec{Template: jobTemplate()}},
 	}
 	for _, o := range []client.Object{w.lease, w.service, w.set, w.config} {
@@ -117,6 +117,13 @@ func newShielded(t *testing.T) *shielded {
 	s.must(w.operator.Create(s.ctx, w.report))
 	s.must(w.operator.Create(s.ctx, w.job))
 	return w
+}
+
+// reportLabels are on the ConfigMap of a Job.
+func reportLabels() map[string]string {
+	labels := resources.JobLabels("shop")
+	labels[resources.LabelPair] = "shop"
+	return labels
 }
 
 func (s *scene) as(user string, groups ...string) client.Client {

@@ -85,8 +85,10 @@ func TestTheOperatorMayRunJobs(t *testing.T) {
 
 	operator, err := client.New(env.as(operatorUser, "system:serviceaccounts", "system:serviceaccounts:"+operatorNamespace), client.Options{Scheme: app.Scheme()})
 	s.must(err)
-	job := resources.Job(p, op, resources.Image{Name: "example.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}, time.Hour)
-	s.must(operator.Create(s.ctx, resources.JobConfigMap(p, op, []byte("{}"))))
+	job := resources.Job(p, op, resources.JobOptions{
+		Image: resources.Image{Name: "example.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}, Deadline: time.Hour, Request: "{}",
+	})
+	s.must(operator.Create(s.ctx, resources.JobConfigMap(p, op)))
 	s.must(operator.Create(s.ctx, job))
 	s.must(operator.Apply(s.ctx, resources.JobRole(p, job.Name), client.FieldOwner(cluster.FieldManager), client.ForceOwnership))
 	var jobs batchv1.JobList
@@ -99,7 +101,7 @@ func TestTheOperatorMayRunJobs(t *testing.T) {
 	var m corev1.ConfigMap
 	s.eventually("the Job may read its ConfigMap", func() error { return self.Get(s.ctx, s.key(job.Name), &m) })
 	base := m.DeepCopy()
-	m.Data["progress.json"] = "{}"
+	m.Data = map[string]string{"progress.json": "{}"}
 	s.must(self.Patch(s.ctx, &m, client.MergeFrom(base)))
 	for what, err := range map[string]error{
 		"another ConfigMap": self.Get(s.ctx, s.key(n.Config()), &m), "a Secret": self.Get(s.ctx, s.key(n.Internal()), &corev1.Secret{}),

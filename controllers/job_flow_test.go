@@ -163,6 +163,16 @@ func (s *jobStage) jobOf(name string) string {
 	return resources.Names{Pair: "shop", Namespace: "ns"}.JobName(types.UID("uid-" + name))
 }
 
+// requestOf is the request in the template of an operation's Job.
+func (s *jobStage) requestOf(name string) string {
+	s.Helper()
+	var job batchv1.Job
+	if err := s.c.Get(s.Context(), types.NamespacedName{Namespace: "ns", Name: s.jobOf(name)}, &job); err != nil {
+		s.Fatal(err)
+	}
+	return resources.JobRequest(&job)
+}
+
 // answer writes into the Job's ConfigMap as the Job does.
 func (s *jobStage) answer(name, key string, value any) {
 	s.Helper()
@@ -170,9 +180,16 @@ func (s *jobStage) answer(name, key string, value any) {
 	if err := s.c.Get(s.Context(), types.NamespacedName{Namespace: "ns", Name: s.jobOf(name)}, &m); err != nil {
 		s.Fatal(err)
 	}
+	if result, ok := value.(jobapi.Result); ok && result.Asked == (jobapi.Asked{}) {
+		result.Asked = askedBy(s.operation(name))
+		value = result
+	}
 	text, err := json.Marshal(value)
 	if err != nil {
 		s.Fatal(err)
+	}
+	if m.Data == nil {
+		m.Data = map[string]string{}
 	}
 	m.Data[key] = string(text)
 	if err := s.c.Update(s.Context(), &m); err != nil {
@@ -222,12 +239,8 @@ func TestAChecksumIsDoneByAJob(t *testing.T) {
 	if got := s.jobs(); len(got) != 1 || got[0] != s.jobOf("c1") || s.allowed() != s.jobOf("c1") {
 		t.Fatalf("jobs %v, allowed %q", got, s.allowed())
 	}
-	var m corev1.ConfigMap
-	if err := s.c.Get(t.Context(), types.NamespacedName{Namespace: "ns", Name: s.jobOf("c1")}, &m); err != nil {
-		t.Fatal(err)
-	}
 	var request jobapi.Request
-	if err := json.Unmarshal([]byte(m.Data[jobapi.KeyRequest]), &request); err != nil {
+	if err := json.Unmarshal([]byte(s.requestOf("c1")), &request); err != nil {
 		t.Fatal(err)
 	}
 	if request.Primary != "shop-0" || request.Passive != "shop-1" || request.Epoch != 4 || request.Ledger != 9 || request.Table != nil ||
@@ -536,4 +549,67 @@ func TestStaleAfter(t *testing.T) {
 			t.Errorf("%s: %s, %q", name, got, problem)
 		}
 	}
+}
+
+// TestAResultIsBelievedForWhatWasAskedOnly: who may write ConfigMaps cannot turn a
+// comparison of one table into a verdict about another.
+func TestAResultIsBelievedForWhatWasAskedOnly(t *testing.T) {
+	asked := jobapi.Asked{Operation: "r1", Kind: jobapi.Repair, Table: "app.people", DryRun: true}
+	for name, c := range map[string]struct {
+		asked jobapi.Asked
+		phase v1alpha1.OperationPhase
+		says  string
+	}{
+		"what was asked": {asked, v1alpha1.OperationSucceeded, "all is well"},
+		"another table": {
+			jobapi.Asked{Operation: "r1", Kind: jobapi.Repair, Table: "app.other", DryRun: true}, v1alpha1.OperationFailed,
+			"it is about a Repair without writing of app.other for operation r1, asked for was a Repair without writing of app.people",
+		},
+		"one that wrote":    {jobapi.Asked{Operation: "r1", Kind: jobapi.Repair, Table: "app.people"}, v1alpha1.OperationFailed, "is not believed"},
+		"another operation": {jobapi.Asked{Operation: "r0", Kind: jobapi.Repair, Table: "app.people", DryRun: true}, v1alpha1.OperationFailed, "is not believed"},
+		"another kind":      {jobapi.Asked{Operation: "r1", Kind: jobapi.Checksum, Table: "app.people"}, v1alpha1.OperationFailed, "is not believed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newJobStage(t, nil)
+			s.ask("r1", v1alpha1.OperationRepair, func(op *v1alpha1.DatabasePairOperation) {
+				op.Spec.Repair = &v1alpha1.RepairParameters{Table: "app.people", DryRun: true}
+			})
+			s.look()
+			s.answer("r1", jobapi.KeyResult, jobapi.Result{Outcome: jobapi.Done, Message: "all is well", Asked: c.asked, RepairedRows: 1})
+			s.look()
+			op := s.is("r1", c.phase, c.says)
+			if c.phase == v1alpha1.OperationFailed && op.Status.Result != nil {
+				t.Errorf("the result was taken: %+v", op.Status.Result)
+			}
+		})
+	}
+}
+
+// TestAJobOfAnotherUserIsNotFollowed: a Job that somebody made under the name does not
+// answer for the operation.
+func TestAJobOfAnotherUserIsNotFollowed(t *testing.T) {
+	s := newJobStage(t, nil)
+	s.ask("c1", v1alpha1.OperationChecksum, nil)
+	s.look()
+	var job batchv1.Job
+	if err := s.c.Get(t.Context(), types.NamespacedName{Namespace: "ns", Name: s.jobOf("c1")}, &job); err != nil {
+		t.Fatal(err)
+	}
+	forged := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+		Name: job.Name, Namespace: job.Namespace, Labels: job.Labels, OwnerReferences: job.OwnerReferences,
+	}, Spec: *job.Spec.DeepCopy()}
+	env := forged.Spec.Template.Spec.Containers[0].Env
+	for i := range env {
+		if env[i].Name == jobapi.EnvRequest {
+			env[i].Value = strings.Replace(env[i].Value, `"kind":"Checksum"`, `"kind":"Repair"`, 1)
+		}
+	}
+	if err := s.c.Delete(t.Context(), &job); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.c.Create(t.Context(), forged); err != nil {
+		t.Fatal(err)
+	}
+	s.look()
+	s.is("c1", v1alpha1.OperationFailed, "was not made by the operator for this operation")
 }

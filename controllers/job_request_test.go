@@ -10,9 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -38,12 +36,8 @@ func TestTheRequestHoldsAllOfTheSpec(t *testing.T) {
 	s := newJobStage(t, func(p *v1alpha1.DatabasePair) { p.Spec.Checksum = fullChecksum })
 	s.ask("c1", v1alpha1.OperationChecksum, nil)
 	s.look()
-	var m corev1.ConfigMap
-	if err := s.c.Get(t.Context(), types.NamespacedName{Namespace: "ns", Name: s.jobOf("c1")}, &m); err != nil {
-		t.Fatal(err)
-	}
 	var got bytes.Buffer
-	if err := json.Indent(&got, []byte(m.Data[jobapi.KeyRequest]), "", "  "); err != nil {
+	if err := json.Indent(&got, []byte(s.requestOf("c1")), "", "  "); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(bytes.TrimSpace(want)), got.String()); diff != "" {

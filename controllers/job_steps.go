@@ -67,7 +67,7 @@ func (r *JobReconciler) makeJob(ctx context.Context, v *jobVisit, op *v1alpha1.D
 	if busy, err := r.otherJob(ctx, v, op); busy || err != nil {
 		return err
 	}
-	request, err := json.MarshalIndent(requestOf(v, op, rec), "", "  ")
+	request, err := json.Marshal(requestOf(v, op, rec))
 	if err != nil {
 		return fmt.Errorf("operation %s: encode the request: %w", op.Name, err)
 	}
@@ -75,7 +75,8 @@ func (r *JobReconciler) makeJob(ctx context.Context, v *jobVisit, op *v1alpha1.D
 		return err
 	}
 	left := deadlineOf(op) - r.Now().Sub(op.CreationTimestamp.Time)
-	for _, o := range []object{resources.JobConfigMap(v.pair, op, request), resources.Job(v.pair, op, r.Image, left)} {
+	job := resources.Job(v.pair, op, resources.JobOptions{Image: r.Image, Deadline: left, Request: string(request)})
+	for _, o := range []object{resources.JobConfigMap(v.pair, op), job} {
 		err := r.Client.Create(ctx, o, client.FieldOwner(cluster.FieldManager))
 		if err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("operation %s: make its %s: %w", op.Name, kindOf(o), err)
@@ -164,6 +165,25 @@ func requestOf(v *jobVisit, op *v1alpha1.DatabasePairOperation, rec authority.Re
 	return out
 }
 
+// askedBy is what a result of the operation has to be about.
+func askedBy(op *v1alpha1.DatabasePairOperation) jobapi.Asked {
+	out := jobapi.Asked{Operation: op.Name, Kind: jobapi.Kind(op.Spec.Type)}
+	switch {
+	case op.Spec.Repair != nil:
+		out.Table, out.DryRun = op.Spec.Repair.Table, op.Spec.Repair.DryRun
+	case op.Spec.Checksum != nil:
+		out.Table = op.Spec.Checksum.Table
+	}
+	return out
+}
+
+// doesWhatIsAsked is false for a Job of the right name that another user made.
+func doesWhatIsAsked(job *batchv1.Job, op *v1alpha1.DatabasePairOperation) bool {
+	var request jobapi.Request
+	err := json.Unmarshal([]byte(resources.JobRequest(job)), &request)
+	return err == nil && metav1.IsControlledBy(job, op) && request.Asked() == askedBy(op)
+}
+
 // follow copies what the Job says into the operation's status.
 func (r *JobReconciler) follow(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) (time.Duration, error) {
 	key := types.NamespacedName{Namespace: v.name.Namespace, Name: v.names.JobName(op.UID)}
@@ -180,6 +200,12 @@ func (r *JobReconciler) follow(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 	}
 	var job batchv1.Job
 	err = r.Client.Get(ctx, key, &job)
+	if err == nil && !doesWhatIsAsked(&job, op) {
+		return lookAtOnce, r.finish(ctx, v, op, ending{
+			phase:   v1alpha1.OperationFailed,
+			message: fmt.Sprintf("its Job %s was not made by the operator for this operation: delete the Job and ask again", job.Name),
+		})
+	}
 	if apierrors.IsNotFound(err) {
 		rec, err := r.roles(ctx, v)
 		if err != nil {
@@ -267,6 +293,11 @@ func resultOf(p jobapi.Result, report string) *v1alpha1.OperationResult {
 // conclude ends an operation whose Job came to an end of its own.
 func (r *JobReconciler) conclude(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation, m *corev1.ConfigMap, p jobapi.Result) error {
 	end := ending{message: p.Message}
+	if want := askedBy(op); p.Asked != want {
+		end.phase = v1alpha1.OperationFailed
+		end.message = fmt.Sprintf("the result in ConfigMap %s is not believed: it is about a %s, asked for was a %s", m.Name, p.Asked, want)
+		return r.finish(ctx, v, op, end)
+	}
 	switch p.Outcome {
 	case jobapi.Done:
 		end.phase = v1alpha1.OperationSucceeded

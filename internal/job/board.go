@@ -37,7 +37,6 @@ type board struct {
 
 // found is what stands in it at the start.
 type found struct {
-	request  jobapi.Request
 	progress jobapi.Progress
 	done     bool
 	state    []byte // empty for none
@@ -48,9 +47,6 @@ func (b board) read(ctx context.Context) (found, error) {
 	m, err := b.api.Get(ctx, b.name, metav1.GetOptions{})
 	if err != nil {
 		return out, fmt.Errorf("read ConfigMap %s: %w", b.name, err)
-	}
-	if err := json.Unmarshal([]byte(m.Data[jobapi.KeyRequest]), &out.request); err != nil {
-		return out, fmt.Errorf("read %s of ConfigMap %s: %w", jobapi.KeyRequest, b.name, err)
 	}
 	_, out.done = m.Data[jobapi.KeyResult]
 	// What cannot be read is begun anew.

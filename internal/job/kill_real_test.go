@@ -53,8 +53,13 @@ func beJob() int {
 		fmt.Fprintln(os.Stderr, err, perr)
 		return 2
 	}
+	var request jobapi.Request
+	if err := json.Unmarshal([]byte(os.Getenv(jobapi.EnvRequest)), &request); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
 	err = Run(context.Background(), Options{
-		ConfigMaps: core.ConfigMaps("ns"), Name: "j", Dirs: Dirs{TLS: os.Getenv(envTLS), Passwords: os.Getenv(envTLS)},
+		ConfigMaps: core.ConfigMaps("ns"), Name: "j", Request: request, Dirs: Dirs{TLS: os.Getenv(envTLS), Passwords: os.Getenv(envTLS)},
 		AdminPort: port, Every: 50 * time.Millisecond, Log: logr.Discard(),
 	})
 	if err != nil {
@@ -105,15 +110,10 @@ func (s *store) result() (result jobapi.Result, progress jobapi.Progress) {
 }
 
 // begin makes the ConfigMap anew, with this state.
-func (s *store) begin(t *testing.T, request jobapi.Request, state []byte) {
-	t.Helper()
-	text, err := json.Marshal(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+func (s *store) begin(state []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.now = corev1.ConfigMap{Data: map[string]string{jobapi.KeyRequest: string(text)}, BinaryData: map[string][]byte{}}
+	s.now = corev1.ConfigMap{BinaryData: map[string][]byte{}}
 	s.now.Kind, s.now.APIVersion, s.now.Name, s.now.Namespace = "ConfigMap", "v1", "j", "ns"
 	if state != nil {
 		s.now.BinaryData[jobapi.KeyState] = state
@@ -243,8 +243,12 @@ func (s *killScene) request() jobapi.Request {
 // start begins a process of the Job.
 func (s *killScene) start() *exec.Cmd {
 	s.Helper()
+	request, err := json.Marshal(s.request())
+	if err != nil {
+		s.Fatal(err)
+	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), envAPI+"="+s.url, envTLS+"="+s.tls, envPort+"="+strconv.Itoa(s.port))
+	cmd.Env = append(os.Environ(), jobapi.EnvRequest+"="+string(request), envAPI+"="+s.url, envTLS+"="+s.tls, envPort+"="+strconv.Itoa(s.port))
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
@@ -305,7 +309,7 @@ func (s *killScene) awaitChunks() (state checksum.State) {
 // it wrote last is not read again by the next one: mysqld counts.
 func TestAKilledJobGoesOnWhereItWas(t *testing.T) {
 	s := newKillScene(t)
-	s.store.begin(t, s.request(), nil)
+	s.store.begin(nil)
 	s.way.delay.Store(int64(50 * time.Millisecond))
 	cmd := s.start()
 	s.awaitChunks()
@@ -339,7 +343,7 @@ func TestAKilledJobGoesOnWhereItWas(t *testing.T) {
 	}
 
 	// The same without the position: these counters do tell.
-	s.store.begin(t, s.request(), nil)
+	s.store.begin(nil)
 	s.forget()
 	s.finish(1)
 	if rows := s.read(s.onB); rows < killedRows {
@@ -352,7 +356,7 @@ func TestAKilledJobGoesOnWhereItWas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.store.begin(t, s.request(), packed)
+	s.store.begin(packed)
 	s.forget()
 	s.finish(1)
 	if rows := s.read(s.onB); rows < killedRows {
@@ -364,7 +368,7 @@ func TestAKilledJobGoesOnWhereItWas(t *testing.T) {
 // new ones, at the position that it knows.
 func TestAJobWhoseSessionsAreEndedGoesOn(t *testing.T) {
 	s := newKillScene(t)
-	s.store.begin(t, s.request(), nil)
+	s.store.begin(nil)
 	s.way.delay.Store(int64(50 * time.Millisecond))
 	cmd := s.start()
 	after := s.awaitChunks().Current[0].Partial.Rows

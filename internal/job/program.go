@@ -2,6 +2,7 @@ package job
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 
@@ -19,6 +20,10 @@ func RunInPod(ctx context.Context, log logr.Logger) error {
 	if namespace == "" || name == "" {
 		return fmt.Errorf("%w: %s and %s must be set, as the operator's Jobs have them", ErrForGood, agentapi.EnvPodNamespace, jobapi.EnvConfigMap)
 	}
+	var request jobapi.Request
+	if err := json.Unmarshal([]byte(os.Getenv(jobapi.EnvRequest)), &request); err != nil {
+		return fmt.Errorf("%w: read the request in %s: %w", ErrForGood, jobapi.EnvRequest, err)
+	}
 	conf, err := rest.InClusterConfig()
 	if err != nil {
 		return fmt.Errorf("find the API server: %w", err)
@@ -27,5 +32,5 @@ func RunInPod(ctx context.Context, log logr.Logger) error {
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	return Run(ctx, Options{ConfigMaps: core.ConfigMaps(namespace), Name: name, Log: log})
+	return Run(ctx, Options{ConfigMaps: core.ConfigMaps(namespace), Name: name, Request: request, Log: log})
 }

@@ -22,7 +22,9 @@ type Options struct {
 	// ConfigMaps of the Job's namespace, and the name of its own.
 	ConfigMaps ConfigMaps
 	Name       string
-	Dirs       Dirs
+	// Request is what is to be done.
+	Request jobapi.Request
+	Dirs    Dirs
 	// AdminPort and AgentPort of the members.
 	AdminPort, AgentPort int
 	// Every is the time between two reports of progress.
@@ -53,7 +55,7 @@ func (o Options) withDefaults() Options {
 // ErrForGood is wrapped by the error of a Job that would fail again the same way.
 var ErrForGood = errors.New("another attempt would not help")
 
-// Run does what the ConfigMap asks for and blocks until that is done or ctx ends. When
+// Run does what the request asks for and blocks until that is done or ctx ends. When
 // ctx ends it writes down where it is first. It may be called again after any end: what
 // was done is not done again.
 func Run(ctx context.Context, o Options) error {
@@ -67,8 +69,10 @@ func Run(ctx context.Context, o Options) error {
 		return nil
 	}
 	w := &work{
-		Options: o, board: b, request: found.request,
-		members: members{request: found.request, dir: o.Dirs, port: o.AdminPort, agent: o.AgentPort},
+		Options: o,
+		board:   b,
+		request: o.Request,
+		members: members{request: o.Request, dir: o.Dirs, port: o.AdminPort, agent: o.AgentPort},
 	}
 	w.progress.Attempt, w.progress.Beat = found.progress.Attempt+1, found.progress.Beat
 	if len(found.state) > 0 {
@@ -126,6 +130,7 @@ func (w *work) run(ctx context.Context) error {
 		w.note(err)
 		return errors.Join(err, w.board.write(last, w.newest(true)))
 	}
+	result.Asked = w.request.Asked()
 	c := w.newest(false)
 	c.result, c.report = &result, report
 	w.Log.Info("job ends", "operation", w.request.Operation, "outcome", result.Outcome, "message", result.Message)

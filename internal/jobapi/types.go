@@ -8,8 +8,6 @@ import (
 
 // Keys of a Job's ConfigMap. A name that ends in .gz stands in its binary data.
 const (
-	// KeyRequest is a Request, written by the operator when the Job is made.
-	KeyRequest = "request.json"
 	// KeyProgress is a Progress, written by the Job every few seconds.
 	KeyProgress = "progress.json"
 	// KeyResult is a Result. With it the Job is done.
@@ -25,6 +23,9 @@ const (
 const (
 	// EnvConfigMap names the Job's ConfigMap in its environment.
 	EnvConfigMap = "DBPAIR_CONFIGMAP"
+	// EnvRequest holds a Request. It is part of the Job's pod template, which cannot be
+	// changed: a ConfigMap could be, between the operator's writing and the Job's reading.
+	EnvRequest = "DBPAIR_REQUEST"
 	// TLSDir holds ca.crt, tls.crt and tls.key in a Job's pod.
 	TLSDir = "/etc/dbpair/tls"
 	// ExitForGood is the exit code of a Job that would fail again; any other but 0 asks
@@ -83,6 +84,37 @@ type Request struct {
 // Host is the address of a member, without a port.
 func (r Request) Host(m pair.MemberName) string { return string(m) + "." + r.Domain }
 
+// Asked is what a result is about.
+func (r Request) Asked() Asked {
+	a := Asked{Operation: r.Operation, Kind: r.Kind, DryRun: r.DryRun}
+	if r.Table != nil {
+		a.Table = r.Table.String()
+	}
+	return a
+}
+
+// Asked names what a Job was asked to do. The operator believes a result only for what it
+// asked for itself.
+type Asked struct {
+	Operation string `json:"operation"`
+	Kind      Kind   `json:"kind"`
+	// Table is empty when patterns chose the tables.
+	Table  string `json:"table,omitempty"`
+	DryRun bool   `json:"dryRun,omitempty"`
+}
+
+// String is the sentence for people.
+func (a Asked) String() string {
+	out := string(a.Kind)
+	if a.DryRun {
+		out += " without writing"
+	}
+	if a.Table != "" {
+		out += " of " + a.Table
+	}
+	return out + " for operation " + a.Operation
+}
+
 // Progress is how far a Job is.
 type Progress struct {
 	// Attempt counts the pods that have worked on it, from 1.
@@ -121,6 +153,7 @@ const (
 type Result struct {
 	Outcome Outcome `json:"outcome"`
 	Message string  `json:"message"`
+	Asked   Asked   `json:"asked"`
 
 	Tables            int64         `json:"tables"`
 	TablesSkipped     int64         `json:"tablesSkipped"`

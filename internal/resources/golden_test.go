@@ -68,9 +68,10 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 			"secret-ca":          CASecret(p, []byte("certificate"), []byte("key")),
 			"secret-tls-1":       TLSSecret(p, 1, []byte("authority"), []byte("certificate"), []byte("key")),
 			"job-serviceaccount": JobServiceAccount(p), "job-role": JobRole(p, "shop-job-1"), "job-role-idle": JobRole(p, ""),
-			"job-rolebinding": JobRoleBinding(p), "job-configmap": JobConfigMap(p, checksum, []byte("{}")),
+			"job-rolebinding": JobRoleBinding(p), "job-configmap": JobConfigMap(p, checksum),
 			"job-secret-tls": JobTLSSecret(p, []byte("authority"), []byte("certificate"), []byte("key")),
-			"job-checksum":   Job(p, checksum, image, 24*time.Hour), "job-repair": Job(p, repair, image, time.Hour),
+			"job-checksum":   Job(p, checksum, JobOptions{Image: image, Deadline: 24 * time.Hour, Request: "{}"}),
+			"job-repair":     Job(p, repair, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
 		} {
 			t.Run(name+"/"+file, func(t *testing.T) { golden(t, filepath.Join("testdata", name, file+".yaml"), object) })
 		}

@@ -116,9 +116,9 @@ func ownedBy(op *v1alpha1.DatabasePairOperation) []metav1.OwnerReference {
 	}}
 }
 
-// JobConfigMap is what an operation's Job is told, and where it answers. It carries
+// JobConfigMap is where an operation's Job keeps its state and answers. It carries
 // LabelPair beside the labels of Jobs, since the operator's cache selects by that label.
-func JobConfigMap(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, request []byte) *corev1.ConfigMap {
+func JobConfigMap(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation) *corev1.ConfigMap {
 	labels := JobLabels(p.Name)
 	labels[LabelPair] = p.Name
 	return &corev1.ConfigMap{
@@ -128,13 +128,32 @@ func JobConfigMap(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, 
 			Labels:          labels,
 			OwnerReferences: ownedBy(op),
 		},
-		Data: map[string]string{jobapi.KeyRequest: string(request)},
 	}
+}
+
+// JobRequest is the request in a Job's pod template; empty for none.
+func JobRequest(job *batchv1.Job) string {
+	for i := range job.Spec.Template.Spec.Containers {
+		for _, env := range job.Spec.Template.Spec.Containers[i].Env {
+			if env.Name == jobapi.EnvRequest {
+				return env.Value
+			}
+		}
+	}
+	return ""
+}
+
+// JobOptions are what a Job is made with.
+type JobOptions struct {
+	Image    Image
+	Deadline time.Duration
+	// Request is an encoded jobapi.Request.
+	Request string
 }
 
 // Job runs one operation beside the pair. Its pod needs nothing but the network, runs
 // restricted, and is made again when it is lost.
-func Job(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, image Image, deadline time.Duration) *batchv1.Job {
+func Job(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOptions) *batchv1.Job {
 	name := NamesOf(p).JobName(op.UID)
 	labels := JobLabels(p.Name)
 	return &batchv1.Job{
@@ -142,7 +161,7 @@ func Job(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, image Ima
 		Spec: batchv1.JobSpec{
 			Parallelism: ptr.To[int32](1), Completions: ptr.To[int32](1),
 			BackoffLimit:            ptr.To[int32](jobRetries),
-			ActiveDeadlineSeconds:   ptr.To(int64(max(deadline, time.Second) / time.Second)),
+			ActiveDeadlineSeconds:   ptr.To(int64(max(o.Deadline, time.Second) / time.Second)),
 			TTLSecondsAfterFinished: ptr.To(int32(jobKept / time.Second)),
 			// Never two at once: the next pod is made when the last one has ended.
 			PodReplacementPolicy: ptr.To(batchv1.Failed),
@@ -156,13 +175,13 @@ func Job(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, image Ima
 			}},
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{Labels: maps.Clone(labels)},
-				Spec:       jobPod(p, op, image),
+				Spec:       jobPod(p, op, o),
 			},
 		},
 	}
 }
 
-func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, image Image) corev1.PodSpec {
+func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOptions) corev1.PodSpec {
 	user := &p.Spec.PodTemplate.Spec
 	return corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
@@ -178,11 +197,12 @@ func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, image 
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
 		Containers: []corev1.Container{{
-			Name: ContainerJob, Image: image.Name, ImagePullPolicy: image.PullPolicy,
+			Name: ContainerJob, Image: o.Image.Name, ImagePullPolicy: o.Image.PullPolicy,
 			Command: []string{"/job", "run"},
 			Env: []corev1.EnvVar{
 				{Name: agentapi.EnvPodNamespace, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.namespace"}}},
 				{Name: jobapi.EnvConfigMap, Value: NamesOf(p).JobName(op.UID)},
+				{Name: jobapi.EnvRequest, Value: o.Request},
 			},
 			Resources: corev1.ResourceRequirements{
 				Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
