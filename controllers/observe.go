@@ -45,7 +45,7 @@ func (r *PairReconciler) observe(ctx context.Context, v *visit) (failover.Observ
 	}
 	o.Now = r.Now()
 	o.History = v.session.remember(v.pair, v.operations, &o)
-	v.session.history.RolledBack = failover.FindRolledBack(o)
+	v.session.history = failover.Observed(o)
 	o.History = v.session.history
 	return o, nil
 }

@@ -137,12 +137,37 @@ func (l *look) remembered(primary, peer *Member) gtid.Set {
 	return parsed(r.GTIDs)
 }
 
-// FindRolledBack is what History.RolledBack is after this observation.
-func FindRolledBack(o Observation) RolledBack {
+// Observed is the history with what this observation shows of the primary: what it was found
+// to have lost, and since when it has been up and closed. Without an authority that was read
+// nothing changes.
+func Observed(o Observation) History {
+	h := o.History
 	if o.Authority.Reading != Read {
-		return o.History.RolledBack
+		return h
 	}
 	l := newLook(o)
+	h.Closed = l.closed()
+	h.RolledBack = l.findRolledBack()
+	return h
+}
+
+// closed: not to be heard at one observation changes nothing, another run of mysqld does.
+func (l *look) closed() Closed {
+	m, former := l.holder, l.History.Closed
+	switch {
+	case m == nil:
+		return Closed{}
+	case !m.heard():
+		return former
+	case !m.State.Mysqld.Running || m.State.Phase != agentapi.PhaseClosed:
+		return Closed{}
+	case former.Incarnation != m.State.Mysqld.Incarnation:
+		return Closed{Since: l.Now, Incarnation: m.State.Mysqld.Incarnation}
+	}
+	return former
+}
+
+func (l *look) findRolledBack() RolledBack {
 	primary := l.holder
 	if primary == nil {
 		primary = l.last

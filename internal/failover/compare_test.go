@@ -20,6 +20,7 @@ func bothRestarted(errant string) func(*testing.T, *failover.Observation) {
 		a.Mysqld.Incarnation, b.Mysqld.Incarnation = "next-0", "next-1"
 		b.Server.Receiver.Running = false
 		o.History.LostSince = t0.Add(-time.Minute)
+		o.History.Closed = failover.Closed{Since: t0.Add(-time.Minute), Incarnation: "next-0"}
 		b.Compared = &agentapi.Comparison{
 			DataID:            b.DataID,
 			Incarnation:       "next-1",
@@ -121,6 +122,49 @@ func waits(o *failover.Observation) {
 	delete(o.Members[1].Pod.Labels, failover.LabelReadable)
 }
 
+// What the passive cannot receive while the primary is down says nothing about the passive.
+func TestAClosedPrimaryIsLeftAloneForItsPassivesAbsenceOnly(t *testing.T) {
+	type obs = failover.Observation
+	up := func(d time.Duration) func(*testing.T, *obs) {
+		return func(_ *testing.T, o *obs) {
+			o.History.Closed = failover.Closed{Since: t0.Add(-d), Incarnation: "next-0"}
+		}
+	}
+	check(t, map[string]decision{
+		"its own downtime does not count": {from: steady, rule: "AwaitOpening", kind: failover.Waits, with: then(bothRestarted(""), up(time.Second))},
+		"nor that of a former run": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
+			with: then(bothRestarted(""), func(_ *testing.T, o *obs) { o.History.Closed.Incarnation = "former" })},
+		"since it is up it does": {from: steady, rule: "SoloForClosedHolder", kind: failover.Acts, steps: steps("EnterSolo"),
+			with: then(bothRestarted(""), up(6*time.Second))},
+		"a primary that opens is not left alone": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
+			with: then(bothRestarted(""), func(_ *testing.T, o *obs) { o.Members[0].State.Phase = agentapi.PhaseOpening })},
+	})
+}
+
+func TestSinceWhenThePrimaryIsClosed(t *testing.T) {
+	o := steady()
+	bothRestarted("")(t, &o)
+	o.History.Closed = failover.Closed{}
+	o.History = failover.Observed(o)
+	if want := (failover.Closed{Since: t0, Incarnation: "next-0"}); o.History.Closed != want {
+		t.Fatalf("it is %+v, not %+v", o.History.Closed, want)
+	}
+	first := o.History.Closed
+	o.Now = t0.Add(time.Second)
+	o.Members[0].Reach = failover.TimedOut
+	if again := failover.Observed(o).Closed; again != first {
+		t.Errorf("after an answer that did not come it is %+v", again)
+	}
+	o.Members[0].Reach, o.Members[0].State.Mysqld.Incarnation = failover.Answered, "third"
+	if again := failover.Observed(o).Closed; again.Since != o.Now {
+		t.Errorf("of the next run it is %+v", again)
+	}
+	o.Members[0].State.Phase = agentapi.PhaseOpen
+	if again := failover.Observed(o).Closed; again != (failover.Closed{}) {
+		t.Errorf("of an open primary it is %+v", again)
+	}
+}
+
 func TestTheDoubtNamesWhatIsLostAndTheCommand(t *testing.T) {
 	o := steady()
 	bothRestarted(serverOf(m0)+":90-95")(t, &o)
@@ -135,16 +179,16 @@ func TestTheDoubtNamesWhatIsLostAndTheCommand(t *testing.T) {
 func TestARolledBackPrimaryIsRememberedWhileItsDataIsThere(t *testing.T) {
 	o := steady()
 	bothRestarted(serverOf(m0)+":90-95")(t, &o)
-	o.History.RolledBack = failover.FindRolledBack(o)
+	o.History = failover.Observed(o)
 	if o.History.RolledBack.GTIDs != serverOf(m0)+":90-95" {
 		t.Fatalf("remembered: %+v", o.History.RolledBack)
 	}
 	o.Members[1].State.Compared = nil
-	if again := failover.FindRolledBack(o); again != o.History.RolledBack {
+	if again := failover.Observed(o).RolledBack; again != o.History.RolledBack {
 		t.Errorf("without a new comparison it is %+v", again)
 	}
 	o.Authority.Record.Data[m0] = "copied"
-	if again := failover.FindRolledBack(o); again != (failover.RolledBack{}) {
+	if again := failover.Observed(o).RolledBack; again != (failover.RolledBack{}) {
 		t.Errorf("of new data it is %+v", again)
 	}
 }

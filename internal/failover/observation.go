@@ -235,9 +235,18 @@ type History struct {
 	// Recorded is the newest operation that appointed a holder and was seen to say so,
 	// finished or not.
 	Recorded string
+	// Closed is since when the primary has been seen up and closed, in one run of its mysqld;
+	// zero while it is open or down.
+	Closed Closed
 	// LostSince is since when, by the looks of this process, the passive has not been
 	// streaming while the authority named this holder; zero when it streams.
 	LostSince time.Time
+}
+
+// Closed is a run of the primary's mysqld that was up and closed.
+type Closed struct {
+	Since       time.Time
+	Incarnation pair.Incarnation
 }
 
 // RolledBack is what a primary was found to have lost: its disk was restored from an older

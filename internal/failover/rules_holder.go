@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
@@ -325,12 +326,17 @@ func (l *look) closedAlone() string {
 	if !l.hasData(m) || l.open(m) || !m.State.Mysqld.Running || l.holderGone() != "" {
 		return ""
 	}
-	since := l.History.LostSince
-	lost := max(l.Settings.DeadAfter, l.Settings.PassiveTimeout)
-	if since.IsZero() || l.Now.Sub(since) < lost || l.sinceHolder() < lost {
+	// A passive cannot stream from a mysqld that is down: it counts as away from when this
+	// one was up to stream from.
+	closed := l.History.Closed
+	if m.State.Phase != agentapi.PhaseClosed || closed.Since.IsZero() || closed.Incarnation != m.State.Mysqld.Incarnation {
 		return ""
 	}
-	return fmt.Sprintf("%s is closed, and %s has not streamed for %s", m.Name, l.passive.Name, l.Now.Sub(since).Round(time.Second))
+	away := min(l.lostFor(), l.Now.Sub(closed.Since))
+	if lost := max(l.Settings.DeadAfter, l.Settings.PassiveTimeout); away < lost || l.sinceHolder() < lost {
+		return ""
+	}
+	return fmt.Sprintf("%s is up and closed, and %s has not streamed from it for %s", m.Name, l.passive.Name, away.Round(time.Second))
 }
 
 // writesBlocked: as asked, writes wait until the passive is back.

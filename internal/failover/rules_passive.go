@@ -194,6 +194,13 @@ func beginJoining(l *look) (Plan, bool) {
 	if !ok {
 		return no()
 	}
+	if l.holder.State.ActedLedger < l.rec.Ledger.Version {
+		// Commits that wait are released when it acts on the ledger. To join before that would
+		// make them wait on, and the ledger solo again by the same commits.
+		p, ok := act(fmt.Sprintf("%s has not read yet that it need not wait", l.holder.Name), Look{Member: l.holder.Name})
+		p.After = time.Second
+		return p, ok
+	}
 	return act(fmt.Sprintf("%s streams from %s again", l.passive.Name, l.holder.Name), step)
 }
 

@@ -296,6 +296,7 @@ func TestSteady(t *testing.T) {
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseClosed, 0
 				o.History.LostSince = t0.Add(-time.Minute)
+				o.History.Closed = failover.Closed{Since: t0.Add(-time.Minute), Incarnation: "inc-shop-0"}
 			}},
 		"an empty passive's entry is forgotten first": {from: solo, rule: "SeedPassive", kind: failover.Acts, steps: steps("ForgetData"), with: empty},
 		"then it is seeded": {from: solo, rule: "SeedPassive", kind: failover.Acts, steps: steps("Seed"), with: func(t *testing.T, o *failover.Observation) {
@@ -317,6 +318,8 @@ func TestSteady(t *testing.T) {
 			o.Members[1].State.DataID = "strange"
 			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
 		}},
+		"it does not join before the primary acts on the ledger that left it alone": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Look"),
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 6 }},
 		"before it joins the passive answers that it is closed": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Fence")},
 		"a passive whose pod is being deleted does not join": {from: solo, rule: "Replicating", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
 			closed(t, o)

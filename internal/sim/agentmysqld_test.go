@@ -24,7 +24,7 @@ func (a *agentSim) startMysqld() {
 			for _, t := range tail {
 				s.data.committed.add(t) // crash recovery commits what is in the binlog
 			}
-			s.up = true
+			s.up, s.upAt = true, a.w.now
 			s.startApply()
 			if a.w.role(thePassive) == a.m.index {
 				a.w.happens(onPassiveUp)

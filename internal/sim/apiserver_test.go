@@ -84,6 +84,7 @@ func (a *apiServer) tell(old *authority.Record, r authority.Record) {
 	}
 	if old.Ledger.State != r.Ledger.State && r.Epoch > 0 {
 		a.w.checkLedger(r)
+		a.w.checkSolo(*old, r)
 		a.w.happens(trigger(r.Ledger.State))
 	}
 	if !old.Holder.Nobody() && r.Holder.Nobody() {

@@ -112,6 +112,40 @@ func (w *world) checkLedger(r authority.Record) {
 	}
 }
 
+// checkSolo: the primary is left alone only while its passive does not stream from it though
+// it could: it is open, or up and closed for as long as a passive is waited for.
+func (w *world) checkSolo(old, r authority.Record) {
+	if r.Ledger.State != authority.Solo || r.Epoch != old.Epoch || !w.promised() || w.restored {
+		return
+	}
+	for i, m := range w.members {
+		passive := w.members[1-i]
+		if m.name != r.Holder.Member || passive.vol.data == nil || passive.vol.void || r.Data[passive.name] != passive.vol.id {
+			continue
+		}
+		s := m.running()
+		if s == nil || !s.up {
+			w.violate("needless solo", "the ledger becomes solo(%s) while its mysqld does not run", m.name)
+			return
+		}
+		if up := w.now - s.upAt; !s.open && up < w.set.passiveTimeout*9/10 {
+			w.violate("needless solo", "the ledger becomes solo(%s), which is closed and has been up for %s", m.name, up)
+		}
+		p := passive.running()
+		if p == nil || p.recv == nil || p.recv.src != s || p.recv.gone || p.recv.broken >= 0 {
+			continue
+		}
+		// An operator may have asked just before the passive connected, and acknowledgements
+		// may be late.
+		if since := w.now - p.recv.since; since > solelySeen && s.oldestWait() < w.set.passiveTimeout*9/10 {
+			w.violate("needless solo", "the ledger becomes solo(%s) while %s has streamed from it for %s", m.name, passive.name, since)
+		}
+	}
+}
+
+// solelySeen is how old what an operator decides by may be.
+const solelySeen = 3 * time.Second
+
 // lostData: a member's data is given up. What must not be lost has to be elsewhere.
 func (w *world) lostData(m *memberSim, d *dataset) {
 	if d == nil || !w.set.lossless {

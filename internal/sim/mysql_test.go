@@ -26,6 +26,7 @@ type mysqld struct {
 	gate gate // SIGSTOP of mysqld alone
 	dead bool
 	up   bool // recovered, answers
+	upAt time.Duration
 	open bool
 	// had is what it had when it was opened last.
 	had bitset

@@ -239,7 +239,7 @@ func (o *operator) observe() failover.Observation {
 	}
 	o.remember(&obs)
 	obs.History = o.history
-	o.history.RolledBack = failover.FindRolledBack(obs)
+	o.history = failover.Observed(obs)
 	obs.History = o.history
 	return obs
 }

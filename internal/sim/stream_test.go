@@ -15,6 +15,7 @@ type stream struct {
 	way      []int // sent and not there yet, in the order of the binlog
 	gone     bool  // the receiver's side has ended
 	broken   time.Duration
+	since    time.Duration // when it was connected
 	inc      pair.Incarnation
 }
 
@@ -47,7 +48,7 @@ func (s *mysqld) connect() {
 		retry()
 		return
 	}
-	st := &stream{src: peer, dst: s, inc: s.inc, broken: -1}
+	st := &stream{src: peer, dst: s, inc: s.inc, broken: -1, since: w.now}
 	// A new connection of the same server ends its former dump thread.
 	peer.dumps = slices.DeleteFunc(peer.dumps, func(o *stream) bool { return o.dst.m == s.m })
 	peer.dumps = append(peer.dumps, st)
