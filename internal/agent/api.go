@@ -339,7 +339,11 @@ func (a *Agent) snapshot(ctx context.Context, c agentapi.Command) (agentapi.Snap
 	if a.incarnation() != before || before == "" {
 		return agentapi.SnapshotReply{}, errors.New("mysqld was restarted meanwhile")
 	}
-	return judge.Snapshot(c, status, before, acted), nil
+	reply, err := judge.Snapshot(c, status, before, acted)
+	if err != nil {
+		return reply, refuse(agentapi.ErrorRefused, "%v", err)
+	}
+	return reply, nil
 }
 
 func (a *Agent) covers(ctx context.Context, c agentapi.CoversRequest) (agentapi.CoversReply, error) {

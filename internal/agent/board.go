@@ -11,7 +11,6 @@ import (
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
-	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/pair"
 )
@@ -330,8 +329,7 @@ func (b *board) snapshot() agentapi.State {
 		s.Server = describeServer(*b.status)
 		s.Server.PrivilegedAccounts, s.Server.PasswordsRevision = b.accounts, b.passwordsRev
 		s.ServerAge = now.Sub(b.lookedAt)
-		s.AppliedAll = v.Durable.ReceiverStopped != 0 && b.lookedAt >= b.stoppedAt && b.status.Channel.Receiver != mysqlops.ReceiverStreaming &&
-			b.status.Channel.Receiver != mysqlops.ReceiverConnecting && b.status.Executed.Covers(b.status.Received)
+		s.AppliedAll = v.Durable.ReceiverStopped != 0 && b.lookedAt >= b.stoppedAt && hasEndedApplying(*b.status)
 	}
 	for _, p := range b.problems {
 		if p.active {
@@ -355,24 +353,6 @@ func uncleanAt(v authority.View) pair.Epoch {
 	case authority.Opening, authority.Serves, authority.Closing, authority.Killing:
 	}
 	return 0
-}
-
-func describeServer(s mysqlops.Status) *agentapi.Server {
-	text := func(set gtid.Set) string { return set.String() }
-	c := s.Channel
-	return &agentapi.Server{
-		ServerUUID: string(s.ServerUUID), SuperReadOnly: s.SuperReadOnly, ReadOnly: s.ReadOnly, OfflineMode: s.OfflineMode,
-		GTIDExecuted: text(s.Executed), GTIDReceived: text(s.Received), BinlogGTIDs: text(s.Binlog), ClientSessions: s.Sessions.Clients,
-		Receiver: agentapi.ChannelThread{
-			Running: c.Receiver == mysqlops.ReceiverStreaming, LastErrno: c.ReceiverError.Number, LastError: plain(c.ReceiverError.Message),
-		},
-		Applier: agentapi.ChannelThread{
-			Running: c.ApplierRunning, LastErrno: c.ApplierError.Number, LastError: plain(c.ApplierError.Message),
-		},
-		SourceHost: c.SourceHost, LagSeconds: int64(c.Lag / time.Second), LagTransactions: int64(c.LagTransactions),
-		Waiting: s.SemiSync.SourceEnabled, WaitSessions: s.SemiSync.WaitSessions, OldestWait: s.SemiSync.OldestWait,
-		SemiSyncClients: s.SemiSync.Clients, ReplicaSemiSync: s.SemiSync.ReplicaActive,
-	}
 }
 
 // wait returns once the revision is another than since, or limit is over.

@@ -72,6 +72,8 @@ type member struct {
 	cmd     *exec.Cmd
 	ended   chan struct{}
 	client  *agentapi.Client
+	// peerAdmin is where its mysqld reaches the peer's, when that is not directly.
+	peerAdmin string
 }
 
 var portNames = []string{"mysql", "admin", "door", "agent", "metrics", "probe"}
@@ -334,10 +336,14 @@ func (m *member) start(environment ...string) {
 	t := m.w.t
 	t.Helper()
 	peer := m.w.peer(m)
+	peerAdmin := peer.addr("admin")
+	if m.peerAdmin != "" {
+		peerAdmin = m.peerAdmin
+	}
 	args := []string{
 		"run", "--linger", "200ms", "--bind-address", "127.0.0.1", "--data-dir", m.path("data"), "--run-dir", m.path("run"), "--config-dir", m.path("config"),
 		"--internal-dir", m.path("internal"), "--tls-dir", m.path("tls"), "--temp-dir", m.path("tmp"), "--api-server", m.w.api.URL,
-		"--peer-address", peer.addr("agent"), "--peer-admin-address", peer.addr("admin"), "--mysqld", m.w.bins.Mysqld,
+		"--peer-address", peer.addr("agent"), "--peer-admin-address", peerAdmin, "--mysqld", m.w.bins.Mysqld,
 	}
 	for _, name := range portNames {
 		args = append(args, "--"+name+"-port", strconv.Itoa(m.ports[name]))

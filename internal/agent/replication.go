@@ -41,6 +41,9 @@ type replication struct {
 	password string // revision that the channel was configured with
 
 	cleared string // of the holder of turn: what the peer's data was compared for
+	// ended, of the holder of turn, is the mysqld whose applier was stopped because it has
+	// applied all that was received.
+	ended pair.Incarnation
 }
 
 func newReplication(a *Agent) *replication {
@@ -57,6 +60,11 @@ func (r *replication) order(o order, epoch pair.Epoch) {
 		r.cancel()
 	}
 	r.mu.Unlock()
+	r.hurry()
+}
+
+// hurry has the next step made now.
+func (r *replication) hurry() {
 	select {
 	case r.kick <- struct{}{}:
 	default:
@@ -159,6 +167,9 @@ func (r *replication) step(ctx context.Context) error {
 		return r.leadPeer(ctx, epoch, status)
 	case orderNone, orderFenced:
 	}
+	if o == orderFenced && status.Channel.Receiver == mysqlops.ReceiverStopped {
+		return r.applyAll(ctx, status)
+	}
 	return r.startApplier(ctx, status)
 }
 
@@ -167,6 +178,10 @@ func (r *replication) startApplier(ctx context.Context, status mysqlops.Status) 
 	if !status.Channel.Configured || status.Channel.ApplierRunning || status.Channel.ApplierError.Number != 0 {
 		return nil
 	}
+	if r.ended != "" && status.Executed.Covers(status.Received) {
+		return nil // it was stopped for good
+	}
+	r.ended = ""
 	return r.a.ops.StartApplier(ctx)
 }
 
@@ -255,6 +270,7 @@ func (r *replication) passwordIsDue(status mysqlops.Status) bool {
 
 // connect points the channel at the peer and starts it.
 func (r *replication) connect(ctx context.Context, rotated bool) error {
+	r.ended = ""
 	revision := r.a.settings.passwordsRevision()
 	host, port, err := r.a.peerAdmin()
 	if err != nil {

@@ -48,7 +48,7 @@ func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.M
 	if err := a.follow.halt(ctx); err != nil {
 		return fmt.Errorf("stop the receiver: %w", err)
 	}
-	if err := a.awaitApplied(ctx); err != nil {
+	if err := a.applyReceived(ctx); err != nil {
 		return err
 	}
 	if err := a.forcing.end(ctx, "the member opens", ""); err != nil {
@@ -92,20 +92,27 @@ func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.M
 	return nil
 }
 
-// awaitApplied waits until everything received is applied: a primary that wrote before
-// would write over what it has not seen yet.
-func (a *Agent) awaitApplied(ctx context.Context) error {
+// applyReceived waits until everything received is applied: a primary that wrote before
+// would write over what it has not seen yet. Then it ends the applier, which stays stopped
+// until the reverse channel connects.
+func (a *Agent) applyReceived(ctx context.Context) error {
 	status, err := a.ops.Status(ctx)
 	if err != nil {
 		return err
 	}
-	if status.Executed.Covers(status.Received) {
-		return nil
+	if !status.Executed.Covers(status.Received) {
+		if err := a.ops.StartApplier(ctx); err != nil {
+			return err
+		}
+		if err := a.ops.WaitApplied(ctx, status.Received, max(a.settings.get().ApplyTimeout, time.Second)); err != nil {
+			return err
+		}
 	}
-	if err := a.ops.StartApplier(ctx); err != nil {
+	if err := a.follow.take(ctx); err != nil {
 		return err
 	}
-	return a.ops.WaitApplied(ctx, status.Received, max(a.settings.get().ApplyTimeout, time.Second))
+	defer a.follow.giveBack()
+	return a.follow.endApplying(ctx)
 }
 
 // close fences mysqld softly and reports whether that was proven in time.
@@ -215,6 +222,7 @@ func (a *Agent) stopReceiver(ctx context.Context, act authority.StopReceiver) {
 	now := process.Now()
 	if err == nil {
 		a.state.receiverStopped(now)
+		a.follow.hurry()
 	}
 	a.post(authority.ReceiverIsStopped{At: now, OK: err == nil})
 	a.pokeServer()

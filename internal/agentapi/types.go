@@ -251,7 +251,8 @@ type State struct {
 	WaitingLostAt pair.LedgerVersion `json:"waitingLostAt,omitempty"`
 	// ReceiverStoppedAt is the epoch of the ack fence; zero when there is none.
 	ReceiverStoppedAt pair.Epoch `json:"receiverStoppedAt,omitempty"`
-	// AppliedAll: since the ack fence everything received is applied and flushed.
+	// AppliedAll: since the ack fence everything received is applied and flushed, the
+	// applier is stopped, and what was received by half is rolled back.
 	AppliedAll bool `json:"appliedAll,omitempty"`
 	// UncleanAt is the epoch of an open-at marker found at the start; Touched says that
 	// a mysqld was started since, so that the tail can no longer be rewound.
@@ -361,7 +362,10 @@ type Server struct {
 	GTIDReceived  string `json:"gtidReceived"` // executed included
 	// BinlogGTIDs is what the binlog holds up to its end, waiting commits included, and
 	// what was purged from it. What is errant is judged by it.
-	BinlogGTIDs    string `json:"binlogGTIDs"`
+	BinlogGTIDs string `json:"binlogGTIDs"`
+	// ApplyingGTIDs is what the applier is in the middle of, received whole or by half.
+	// It is not in BinlogGTIDs.
+	ApplyingGTIDs  string `json:"applyingGTIDs,omitempty"`
 	ClientSessions int    `json:"clientSessions"`
 
 	Receiver ChannelThread `json:"receiver"`

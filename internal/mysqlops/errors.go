@@ -42,6 +42,8 @@ var (
 	// ErrUnapplied: received transactions are not applied yet and the asked
 	// thing would throw them away.
 	ErrUnapplied = errors.New("received transactions are not applied")
+	// ErrReceiving: the asked thing needs a receiver that is stopped.
+	ErrReceiving = errors.New("the receiver runs")
 	// ErrNotAsOwned: a setting that dbpair owns has another value; the error
 	// is a *DriftError.
 	ErrNotAsOwned = errors.New("owned settings differ")

@@ -37,7 +37,8 @@ func (s *Server) Status(ctx context.Context) (Status, error) {
 // order none that is in the binlog is missed in both.
 func observeGlobals(ctx context.Context, conn *sql.Conn, status *Status) error {
 	var owned, executed, purged, uuid string
-	if err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL.gtid_owned").Scan(&owned); err != nil {
+	var appliers sql.NullString
+	if err := conn.QueryRowContext(ctx, ownedQuery).Scan(&owned, &appliers); err != nil {
 		return err
 	}
 	err := conn.QueryRowContext(ctx, `SELECT @@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged, @@GLOBAL.version, @@GLOBAL.server_uuid,
@@ -56,14 +57,21 @@ func observeGlobals(ctx context.Context, conn *sql.Conn, status *Status) error {
 	if status.Purged, err = gtid.Parse(purged); err != nil {
 		return err
 	}
-	inFlight, err := ParseOwned(owned)
+	committing, applying, err := splitOwned(owned, appliers.String)
 	if err != nil {
 		return err
 	}
-	status.Binlog = status.Executed.Union(inFlight)
+	status.Binlog = status.Executed.Union(committing)
+	status.Applying = applying
 	status.Received = status.Executed
 	return nil
 }
+
+// ownedQuery reads the GTIDs that sessions own, and which of the sessions are threads of
+// the applier. An applier owns the GTID of a transaction from its first event on, long
+// before it is in the binlog, and for good when the rest of it never comes.
+const ownedQuery = `SELECT @@GLOBAL.gtid_owned, (SELECT JSON_ARRAYAGG(PROCESSLIST_ID) FROM performance_schema.threads
+	WHERE NAME IN ('thread/sql/replica_worker', 'thread/sql/replica_sql') AND PROCESSLIST_ID IS NOT NULL)`
 
 // observeCounters reads semi-sync. The settings do not come from
 // performance_schema.global_variables: that table does not answer while a

@@ -3,9 +3,11 @@ package mysqlops
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -110,18 +112,45 @@ func choose(all []session, keep func(session) bool) []session {
 // ParseOwned reads gtid_owned, "uuid:1#17:2#18:tag:5#19,…", where the number
 // after # is the session that holds the transaction.
 func ParseOwned(text string) (gtid.Set, error) {
-	var b strings.Builder
-	skip := false
-	for _, c := range text {
-		switch {
-		case c == '#':
-			skip = true
-		case c < '0' || c > '9':
-			skip = false
-		}
-		if !skip {
-			b.WriteRune(c)
+	return parseOwned(text, func(string) bool { return true })
+}
+
+// splitOwned reads gtid_owned and tells what threads of the applier hold from what others
+// do; appliers is a JSON list of their session numbers, or empty.
+func splitOwned(text, appliers string) (others, applying gtid.Set, err error) {
+	var ids []int64
+	if appliers != "" {
+		if err := json.Unmarshal([]byte(appliers), &ids); err != nil {
+			return others, applying, fmt.Errorf("sessions of the applier: %w", err)
 		}
 	}
-	return gtid.Parse(b.String())
+	isApplier := func(session string) bool {
+		id, err := strconv.ParseInt(session, 10, 64)
+		return err == nil && slices.Contains(ids, id)
+	}
+	if applying, err = parseOwned(text, isApplier); err != nil {
+		return others, applying, err
+	}
+	others, err = parseOwned(text, func(session string) bool { return !isApplier(session) })
+	return others, applying, err
+}
+
+// parseOwned reads those entries of gtid_owned whose session is wanted: "number#session",
+// where a tag before it holds for all that follow.
+func parseOwned(text string, wanted func(session string) bool) (gtid.Set, error) {
+	var kept []string
+	for group := range strings.SplitSeq(text, ",") {
+		server, entries, _ := strings.Cut(strings.TrimSpace(group), ":")
+		tag := ""
+		for entry := range strings.SplitSeq(entries, ":") {
+			number, session, owned := strings.Cut(entry, "#")
+			switch {
+			case !owned:
+				tag = entry + ":"
+			case wanted(session):
+				kept = append(kept, server+":"+tag+number)
+			}
+		}
+	}
+	return gtid.Parse(strings.Join(kept, ","))
 }

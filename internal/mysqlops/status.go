@@ -25,10 +25,15 @@ type Status struct {
 	Executed gtid.Set
 	// Purged is the part of Executed that is in no binlog any more.
 	Purged gtid.Set
-	// Binlog holds everything written to the binlog up to its end, waiting
-	// commits included (and Purged). It can also hold a transaction that is
-	// just about to be written; it never lacks one that is.
+	// Binlog holds everything that sessions of this member wrote to the binlog up
+	// to its end, waiting commits included (and Purged). It can also hold a
+	// transaction that is just about to be written; it never lacks one that is,
+	// except for what the applier writes at this moment (see Applying).
 	Binlog gtid.Set
+	// Applying is what the applier is in the middle of: received whole, or by half
+	// when the source ended while it sent it. It counts as received only once it is
+	// in Received, and as executed only once it is in Executed.
+	Applying gtid.Set
 	// Received is everything this member could apply by itself: what its
 	// receiver has written whole to the relay log, and Executed.
 	Received gtid.Set

@@ -65,6 +65,29 @@ func TestOwnedTransactionsAreParsed(t *testing.T) {
 	}
 }
 
+func TestWhatTheApplierOwnsIsToldFromTheRest(t *testing.T) {
+	const a, b = "0a0a0a0a-0000-1111-2222-333333333333", "0b0b0b0b-0000-1111-2222-333333333333"
+	cases := map[string]struct{ text, appliers, others, applying string }{
+		"nothing is owned":             {"", "[7, 8]", "", ""},
+		"no applier runs":              {a + ":23#42", "", a + ":23", ""},
+		"one of each":                  {a + ":23#42:24#7", "[7, 8]", a + ":23", a + ":24"},
+		"a tag that holds for several": {a + ":1#7:t:5#8:6#42", "[7, 8]", a + ":t:6", a + ":1:t:5"},
+		"a tag of nothing wanted":      {a + ":1#42:t:5#8", "[7, 8]", a + ":1", a + ":t:5"},
+		"two servers":                  {a + ":1#7,\n" + b + ":9#42", "[7]", b + ":9", a + ":1"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			others, applying, err := splitOwned(c.text, c.appliers)
+			if err != nil || others.String() != c.others || applying.String() != c.applying {
+				t.Errorf("others %q, applying %q, %v; want %q and %q", others, applying, err, c.others, c.applying)
+			}
+		})
+	}
+	if _, _, err := splitOwned(a+":1#7", "seven"); err == nil {
+		t.Error("a list that cannot be read is taken for an empty one")
+	}
+}
+
 func TestValuesCompareAsMysqldMeansThem(t *testing.T) {
 	values := map[string]string{"a": "ON", "b": "0", "c": "/data/mysql/", "d": "after_sync", "e": "4294967295", "f": ""}
 	want := []mycnf.Expectation{

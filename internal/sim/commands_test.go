@@ -189,7 +189,12 @@ func (e agentEffects) Snapshot(_ context.Context, to fencing.Subject, c agentapi
 			reply(errRefused)
 			return
 		}
-		reply(judge.Snapshot(c, s.status(), s.inc, a.machine.View().ActedLedger))
+		r, err := judge.Snapshot(c, s.status(), s.inc, a.machine.View().ActedLedger)
+		if err != nil {
+			reply(err)
+			return
+		}
+		reply(r)
 	})
 	if err != nil {
 		return agentapi.SnapshotReply{}, err

@@ -12,12 +12,21 @@ import (
 )
 
 // Snapshot is what this member's binlog holds up to its end, waiting commits included,
-// with the facts that say whether the answer is of use (F2).
-func Snapshot(c agentapi.Command, s mysqlops.Status, run pair.Incarnation, acted pair.LedgerVersion) agentapi.SnapshotReply {
-	return agentapi.SnapshotReply{
-		RequestID: c.RequestID, LedgerVersion: acted, Incarnation: run, Waiting: s.SemiSync.Waits(),
-		SemiSyncClients: s.SemiSync.Clients, BinlogGTIDs: s.Binlog.String(),
+// with the facts that say whether the answer is of use. There is no answer while the
+// applier is in the middle of a transaction: whether that ends up in this binlog is not
+// known, and what the peer keeps, or counts as shared, is decided by the answer.
+func Snapshot(c agentapi.Command, s mysqlops.Status, run pair.Incarnation, acted pair.LedgerVersion) (agentapi.SnapshotReply, error) {
+	if !s.Applying.IsEmpty() {
+		return agentapi.SnapshotReply{}, fmt.Errorf("the applier of this member has not finished %.200s, which its peer wrote", s.Applying)
 	}
+	return agentapi.SnapshotReply{
+		RequestID:       c.RequestID,
+		LedgerVersion:   acted,
+		Incarnation:     run,
+		Waiting:         s.SemiSync.Waits(),
+		SemiSyncClients: s.SemiSync.Clients,
+		BinlogGTIDs:     s.Binlog.String(),
+	}, nil
 }
 
 // Covers says whether this member has received what is asked about.
@@ -38,6 +47,9 @@ func Covers(c agentapi.CoversRequest, s mysqlops.Status, run pair.Incarnation) (
 func Errant(s mysqlops.Status, holder *agentapi.State, uid pair.UID, e pair.Epoch) (gtid.Set, error) {
 	if holder.PairUID != uid || holder.Server == nil || holder.KnownEpoch > e {
 		return gtid.Set{}, errors.New("the peer does not say what it has at this epoch")
+	}
+	if holder.Server.ApplyingGTIDs != "" {
+		return gtid.Set{}, fmt.Errorf("the applier of the primary has not finished %.200s yet", holder.Server.ApplyingGTIDs)
 	}
 	theirs, err := gtid.Parse(holder.Server.BinlogGTIDs)
 	if err != nil {

@@ -118,12 +118,15 @@ func TestASnapshotHoldsWaitingCommits(t *testing.T) {
 		Executed: gtid.MustParse(serverA + ":1-4"), Binlog: gtid.MustParse(serverA + ":1-6"),
 		SemiSync: mysqlops.SemiSync{SourceEnabled: true, SourceActive: true, SourceStrict: true, Clients: 1},
 	}
-	got := Snapshot(head(), s, "inc", 9)
+	got, err := Snapshot(head(), s, "inc", 9)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if got.BinlogGTIDs != serverA+":1-6" || !got.Waiting || got.SemiSyncClients != 1 || got.LedgerVersion != 9 || got.Incarnation != "inc" {
 		t.Errorf("snapshot %+v", got)
 	}
 	s.SemiSync.SourceActive = false
-	if Snapshot(head(), s, "inc", 9).Waiting {
+	if idle, err := Snapshot(head(), s, "inc", 9); err != nil || idle.Waiting {
 		t.Error("a primary that has given up to wait counts as one that waits")
 	}
 	covers, err := Covers(agentapi.CoversRequest{Command: head(), GTIDs: got.BinlogGTIDs}, mysqlops.Status{Received: gtid.MustParse(serverA + ":1-5")}, "inc")
@@ -132,6 +135,28 @@ func TestASnapshotHoldsWaitingCommits(t *testing.T) {
 	}
 	if _, err := Covers(agentapi.CoversRequest{GTIDs: "nonsense"}, s, "inc"); err == nil {
 		t.Error("nonsense was taken for a set")
+	}
+}
+
+// A transaction received by half is neither kept nor shared: the former primary that wrote
+// it has it, and its tail would not be cut.
+func TestWhatTheHolderReceivedByHalfIsNotInItsBinlog(t *testing.T) {
+	half := mysqlops.Status{
+		Executed: gtid.MustParse(serverA + ":1-4"), Binlog: gtid.MustParse(serverA + ":1-4"), Applying: gtid.MustParse(serverB + ":7"),
+	}
+	if got, err := Snapshot(head(), half, "inc", 9); err == nil {
+		t.Errorf("a snapshot %+v while the applier is in the middle of a transaction", got)
+	}
+	holder := &agentapi.State{PairUID: "pair", KnownEpoch: 5, Server: &agentapi.Server{
+		GTIDExecuted: serverA + ":1-4", BinlogGTIDs: serverA + ":1-4", ApplyingGTIDs: serverB + ":7",
+	}}
+	mine := mysqlops.Status{Binlog: gtid.MustParse(serverB + ":7")}
+	if got, err := Errant(mine, holder, "pair", 5); err == nil {
+		t.Errorf("compared with a binlog that is not settled: errant %s", got)
+	}
+	holder.Server.ApplyingGTIDs = ""
+	if got, err := Errant(mine, holder, "pair", 5); err != nil || got.String() != serverB+":7" {
+		t.Errorf("errant %s, %v, want what the holder rolled back", got, err)
 	}
 }
 

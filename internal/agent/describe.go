@@ -1,0 +1,36 @@
+package agent
+
+import (
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+)
+
+// hasEndedApplying: nothing is received any more, all that was received is applied, and no
+// thread is left that could hold a transaction received by half.
+func hasEndedApplying(s mysqlops.Status) bool {
+	receives := s.Channel.Receiver == mysqlops.ReceiverStreaming || s.Channel.Receiver == mysqlops.ReceiverConnecting
+	return !receives && !s.Channel.ApplierRunning && s.Applying.IsEmpty() && s.Executed.Covers(s.Received)
+}
+
+// describeServer is what is published of what mysqld said.
+func describeServer(s mysqlops.Status) *agentapi.Server {
+	text := func(set gtid.Set) string { return set.String() }
+	c := s.Channel
+	return &agentapi.Server{
+		ServerUUID: string(s.ServerUUID), SuperReadOnly: s.SuperReadOnly, ReadOnly: s.ReadOnly, OfflineMode: s.OfflineMode,
+		GTIDExecuted: text(s.Executed), GTIDReceived: text(s.Received), BinlogGTIDs: text(s.Binlog), ApplyingGTIDs: text(s.Applying),
+		ClientSessions: s.Sessions.Clients,
+		Receiver: agentapi.ChannelThread{
+			Running: c.Receiver == mysqlops.ReceiverStreaming, LastErrno: c.ReceiverError.Number, LastError: plain(c.ReceiverError.Message),
+		},
+		Applier: agentapi.ChannelThread{
+			Running: c.ApplierRunning, LastErrno: c.ApplierError.Number, LastError: plain(c.ApplierError.Message),
+		},
+		SourceHost: c.SourceHost, LagSeconds: int64(c.Lag / time.Second), LagTransactions: int64(c.LagTransactions),
+		Waiting: s.SemiSync.SourceEnabled, WaitSessions: s.SemiSync.WaitSessions, OldestWait: s.SemiSync.OldestWait,
+		SemiSyncClients: s.SemiSync.Clients, ReplicaSemiSync: s.SemiSync.ReplicaActive,
+	}
+}

@@ -1,0 +1,95 @@
+package mysqlops
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// EndApplying stops the applier of a member that has applied everything it received, and
+// empties its relay log. What is left there then is at most the beginning of a transaction
+// whose source ended while it sent it: the applier holds its GTID and its row locks for as
+// long as the receiver stays away, so a member must not be opened beside it. Stopping it
+// rolls that transaction back.
+//
+// It fails with ErrReceiving while the receiver runs and with ErrUnapplied while something
+// received is not applied. A member without a channel is success. It is idempotent, and
+// replaces the relay log each time.
+func (s *Server) EndApplying(ctx context.Context) error {
+	const operation = "end applying"
+	status, err := s.Status(ctx)
+	if err != nil {
+		return wrap(operation, err)
+	}
+	left := status.Received.Subtract(status.Executed)
+	switch {
+	case !status.Channel.Configured:
+		return nil
+	case status.Channel.Receiver != ReceiverStopped:
+		return wrap(operation, ErrReceiving)
+	case !left.IsEmpty():
+		return fmt.Errorf("%s: %w: %s", operation, ErrUnapplied, left)
+	}
+	if err := s.stopApplierInHalf(ctx); err != nil {
+		return wrap(operation, err)
+	}
+	return s.execAll(ctx, operation, emptyRelayLog...)
+}
+
+// emptyRelayLog has mysqld replace the relay log, which it does at any change of a channel
+// whose threads both stand still. (RESET REPLICA leaves a channel behind that does not start
+// again while super_read_only is on.) A short run of the applier on the new relay log takes
+// away the error that a killed coordinator leaves.
+var emptyRelayLog = []string{
+	"CHANGE REPLICATION SOURCE TO SOURCE_CONNECT_RETRY = 1", "START REPLICA SQL_THREAD", "STOP REPLICA SQL_THREAD",
+}
+
+// stopApplierInHalf stops the applier also in the middle of a transaction. STOP REPLICA
+// alone waits up to a minute for the rest of such a transaction; the coordinator whose
+// session is killed does not.
+func (s *Server) stopApplierInHalf(ctx context.Context) error {
+	const (
+		grace = 200 * time.Millisecond // an idle applier has stopped long before
+		pulse = 10 * time.Millisecond
+	)
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.StopApplier(ctx) }()
+	began := time.Now()
+	for {
+		select {
+		case err := <-stopped:
+			return err
+		case <-time.After(pulse):
+		}
+		half, err := s.appliesByHalf(ctx)
+		if err == nil && (half || time.Since(began) > grace) {
+			err = s.killCoordinator(ctx)
+		}
+		if err != nil {
+			return errors.Join(err, <-stopped)
+		}
+	}
+}
+
+func (s *Server) appliesByHalf(ctx context.Context) (bool, error) {
+	var status Status
+	err := s.read(ctx, func(ctx context.Context, conn *sql.Conn) error { return observeGlobals(ctx, conn, &status) })
+	return !status.Applying.IsEmpty(), err
+}
+
+func (s *Server) killCoordinator(ctx context.Context) error {
+	return s.read(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		var id int64
+		err := conn.QueryRowContext(ctx, "SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE NAME = 'thread/sql/replica_sql' LIMIT 1").Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil // it has stopped
+		}
+		if err != nil {
+			return err
+		}
+		_, err = killSessions(ctx, conn, []session{{id: id}})
+		return err
+	})
+}
