@@ -30,6 +30,7 @@ type board struct {
 	ledger   *agentapi.SeenLedger
 	status   *mysqlops.Status
 	lookedAt authority.Instant
+	stall    stall
 	// stoppedAt is when an ack fence found the receiver standing still.
 	stoppedAt authority.Instant
 	phase     agentapi.Phase // before the machine begins; empty after
@@ -132,15 +133,18 @@ func (b *board) leaseAge() time.Duration {
 	return process.Now().Sub(b.leaseAnswer)
 }
 
-// saw takes what mysqld said to a question asked at this instant. An answer to an older
-// question does not replace a newer one.
-func (b *board) saw(s mysqlops.Status, asked authority.Instant) {
+// saw takes what mysqld said to a question asked at this instant, and returns it with the
+// age of the oldest waiting commit as the agent knows it. An answer to an older question
+// does not replace a newer one.
+func (b *board) saw(s mysqlops.Status, asked authority.Instant) mysqlops.Status {
 	b.mu.Lock()
 	if b.status == nil || asked >= b.lookedAt {
+		s.SemiSync.OldestWait = b.stall.oldestWait(s.SemiSync, asked)
 		b.status, b.lookedAt = &s, asked
 	}
 	b.mu.Unlock()
 	b.bump()
+	return s
 }
 
 // receiverStopped: at this instant it was seen that nothing is received any more. Only
@@ -153,7 +157,7 @@ func (b *board) receiverStopped(at authority.Instant) {
 
 func (b *board) forgetServer() {
 	b.mu.Lock()
-	b.status = nil
+	b.status, b.stall = nil, stall{}
 	b.mu.Unlock()
 }
 

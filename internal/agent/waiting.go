@@ -93,6 +93,17 @@ func (w *waiting) foreign() {
 	}
 }
 
+// interrupted reports whether mysqld counts more interruptions than are known. A count of
+// zero where there were some is FLUSH STATUS, which is no interruption and hides none but
+// one that came between the last observation and it.
+func (w *waiting) interrupted(count int) bool {
+	if count == 0 && w.known > 0 {
+		w.known = 0
+		w.a.log.Info("mysqld's status counters were reset (FLUSH STATUS)")
+	}
+	return count != w.known
+}
+
 // judge looks for an interruption in what mysqld said to a question that was put when
 // changed gave before. It publishes one first and then sets the waiting right, and
 // reports whether there was one.
@@ -113,7 +124,7 @@ func (w *waiting) judge(ctx context.Context, s mysqlops.SemiSync, before int) bo
 			a.log.Error(err, "cannot let commits pass")
 		}
 		return true
-	case !w.on || s.Waits() && s.Interruptions == w.known:
+	case !w.on || s.Waits() && !w.interrupted(s.Interruptions):
 		return false
 	}
 	w.publish()

@@ -163,3 +163,86 @@ func TestAPassiveThatWaitsAppliesAgain(t *testing.T) {
 		return root.QueryRowContext(ctx, "SELECT COUNT(*) FROM app.t").Scan(&n) == nil && n == rows
 	})
 }
+
+// TestFlushedCountersAreNoInterruption: the counter of interruptions is not zero after the
+// pair was solo once, and FLUSH STATUS, which monitoring tools use, sets it to zero.
+func TestFlushedCountersAreNoInterruption(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a := w.members[0]
+	a.awaitState("the pair is in sync", patience, func(s agentapi.State) bool {
+		return s.Server != nil && s.Server.Waiting && s.ActedLedger == w.current().Ledger.Version
+	})
+	root := a.db("root")
+	if err := a.exec(root, "SET GLOBAL rpl_semi_sync_source_enabled = OFF"); err != nil {
+		t.Fatal(err)
+	}
+	version := w.current().Ledger.Version
+	a.awaitState("a real interruption is reported", patience, func(s agentapi.State) bool {
+		return s.WaitingLostAt == version && s.Server != nil && s.Server.Waiting
+	})
+	w.write(func(r *authority.Record) { r.Ledger.Version++ })
+	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+		t.Fatal(err)
+	}
+	a.awaitState("the next ledger is acted on", patience, func(s agentapi.State) bool { return s.ActedLedger > version })
+	var count int
+	const counter = "SELECT VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Rpl_semi_sync_source_no_times'"
+	if err := root.QueryRow(counter).Scan(&count); err != nil || count == 0 {
+		t.Fatalf("trap: %d interruptions are counted (%v), want some", count, err)
+	}
+	if err := a.exec(root, "FLUSH STATUS"); err != nil {
+		t.Fatal(err)
+	}
+	if err := root.QueryRow(counter).Scan(&count); err != nil || count != 0 {
+		t.Fatalf("trap: %d interruptions are counted after FLUSH STATUS (%v)", count, err)
+	}
+	for range 2 { // when the second one is there, the first has been judged
+		since := time.Now()
+		a.awaitState("mysqld was observed", patience, func(s agentapi.State) bool {
+			return s.Server != nil && s.ServerAge < time.Since(since)
+		})
+	}
+	if s := a.now(); s.WaitingLostAt != version {
+		t.Errorf("FLUSH STATUS is reported as commits that did not wait, at ledger version %d", s.WaitingLostAt)
+	}
+}
+
+// TestACommitOfTheEventSchedulerIsSeenToWait: it has no session, so mysqld does not say how
+// long it has waited; the operator judges the passive by that age.
+func TestACommitOfTheEventSchedulerIsSeenToWait(t *testing.T) {
+	w := newWorld(t)
+	w.setLease(time.Minute)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	app := a.db("root")
+	if err := a.exec(app, "CREATE TABLE app.t (id INT PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	// It begins when the passive has stopped to receive.
+	if err := a.exec(app, "CREATE EVENT app.e ON SCHEDULE EVERY 1 SECOND DO INSERT INTO app.t SELECT 1 FROM DUAL WHERE GET_LOCK('go', 0) = 1"); err != nil {
+		t.Fatal(err)
+	}
+	hold, err := app.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hold.Close()
+	var got int
+	if err := hold.QueryRowContext(t.Context(), "SELECT GET_LOCK('go', 60)").Scan(&got); err != nil || got != 1 {
+		t.Fatalf("lock: %d, %v", got, err)
+	}
+	if err := a.exec(app, "DELETE FROM app.t"); err != nil {
+		t.Fatal(err)
+	}
+	b.holdReceiver()
+	if err := hold.QueryRowContext(t.Context(), "SELECT RELEASE_LOCK('go')").Scan(&got); err != nil || got != 1 {
+		t.Fatalf("unlock: %d, %v", got, err)
+	}
+	s := a.awaitState("the wait is timed", patience, func(s agentapi.State) bool {
+		return s.Server != nil && s.Server.OldestWait > 3*time.Second
+	})
+	if s.Server.WaitSessions == 0 {
+		t.Errorf("nothing waits: %+v", s.Server)
+	}
+}

@@ -67,7 +67,7 @@ func (w *watch) look(ctx context.Context) {
 		a.log.V(1).Info("mysqld does not answer", "reason", err.Error())
 		return
 	}
-	a.state.saw(status, asked)
+	status = a.state.saw(status, asked)
 	view := a.state.view()
 	switch view.Serving {
 	case authority.Serves:

@@ -79,7 +79,7 @@ const ownedQuery = `SELECT @@GLOBAL.gtid_owned, (SELECT JSON_ARRAYAGG(PROCESSLIS
 func observeCounters(ctx context.Context, conn *sql.Conn, status *Status) error {
 	rows, err := conn.QueryContext(ctx, `SELECT VARIABLE_NAME, VARIABLE_VALUE FROM performance_schema.global_status WHERE VARIABLE_NAME IN
 		('Uptime', 'Threads_running', 'Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_source_wait_sessions',
-		'Rpl_semi_sync_source_no_times', 'Rpl_semi_sync_replica_status')`)
+		'Rpl_semi_sync_source_no_times', 'Rpl_semi_sync_source_yes_tx', 'Rpl_semi_sync_replica_status')`)
 	if err != nil {
 		return err
 	}
@@ -105,6 +105,7 @@ func observeCounters(ctx context.Context, conn *sql.Conn, status *Status) error 
 	status.SemiSync.ReplicaActive = values["Rpl_semi_sync_replica_status"] == "ON"
 	status.SemiSync.WaitSessions = number("Rpl_semi_sync_source_wait_sessions")
 	status.SemiSync.Clients = number("Rpl_semi_sync_source_clients")
+	status.SemiSync.Acknowledged = number("Rpl_semi_sync_source_yes_tx")
 	status.SemiSync.Interruptions = number("Rpl_semi_sync_source_no_times")
 	err = conn.QueryRowContext(ctx, `SELECT @@GLOBAL.rpl_semi_sync_source_enabled, @@GLOBAL.rpl_semi_sync_replica_enabled,
 		@@GLOBAL.rpl_semi_sync_source_timeout = `+infiniteWait+` AND @@GLOBAL.rpl_semi_sync_source_wait_no_replica

@@ -113,6 +113,9 @@ type SemiSync struct {
 	// whatever hand: switched off, or a time limit. It is the only trace of one that
 	// is over. FLUSH STATUS sets it to 0.
 	Interruptions int
+	// Acknowledged counts commits that were acknowledged since mysqld's start or
+	// the last FLUSH STATUS. While it stands still nothing that waits is released.
+	Acknowledged int
 	// ReplicaEnabled is the setting, ReplicaActive what the present
 	// connection has negotiated: a setting made while the receiver runs
 	// counts from its next start.
@@ -123,7 +126,8 @@ type SemiSync struct {
 	WaitSessions int
 	// Clients counts connected replicas that acknowledge.
 	Clients int
-	// OldestWait is the age of the oldest waiting commit; 0 when none waits.
+	// OldestWait is the age of the oldest commit that a session waits with; 0 when
+	// none waits. A commit of the event scheduler has no session, see Acknowledged.
 	OldestWait time.Duration
 }
 
