@@ -109,13 +109,14 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if ending || p.DeletionTimestamp != nil {
 		return r.deleting(ctx, v)
 	}
-	var childErr error
-	first := v.session.surroundFirst(p.Generation, r.Now())
-	if first {
-		childErr = r.surround(ctx, v)
+	if !v.session.surroundedOnce {
+		// Without certificates no agent can be asked.
+		v.session.surroundedOnce = true
+		r.surround(ctx, v)
 	}
 	o, err := r.observe(ctx, v)
-	if errors.Is(err, cluster.ErrPairGone) || errors.Is(childErr, cluster.ErrPairGone) {
+	if errors.Is(err, cluster.ErrPairGone) || errors.Is(v.session.childErr, cluster.ErrPairGone) {
+		v.session.childErr = nil
 		return ctrl.Result{RequeueAfter: lookSoon}, nil // the cache knows it by then
 	}
 	if err != nil {
@@ -124,26 +125,20 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	r.Agents.watch(ctx, v)
 	plan := failover.Decide(o)
 	switch {
-	case errors.Is(childErr, cluster.ErrForeign) && !begun(o):
-		plan = nameConflict(childErr)
+	case errors.Is(v.session.childErr, cluster.ErrForeign) && !begun(o):
+		plan = nameConflict(v.session.childErr)
 	case v.foreignLease != nil:
 		plan = nameConflict(v.foreignLease)
 	}
+	// The step comes before everything else that is written: nothing that fails or hangs
+	// may keep a failover waiting.
 	again, actErr := r.act(ctx, v, o, plan)
-	labelErr := r.restoreLabels(ctx, v)
-	if !first {
-		again, childErr = r.surroundAfter(ctx, v, again)
+	if quiet(actErr) != nil {
+		v.log.Error(actErr, "a step failed", "rule", plan.Rule)
 	}
 	v.session.learned(o.Authority)
-	r.tell(v, o, plan)
-	var statusErr error
-	if v.session.statusDue(again <= lookAtOnce || plan.Rule == failover.RuleAwaitOpening, r.Now()) {
-		statusErr = r.writeStatus(ctx, v, o, plan, childErr)
-	}
-	if errors.Is(childErr, cluster.ErrForeign) {
-		childErr = nil
-	}
-	return ctrl.Result{RequeueAfter: again}, quiet(errors.Join(childErr, actErr, labelErr, statusErr, r.pruneOperations(ctx, v)))
+	again = r.bookkeeping(ctx, v, o, plan, again)
+	return ctrl.Result{RequeueAfter: again}, nil
 }
 
 func (r *PairReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair) *visit {
@@ -165,32 +160,6 @@ func leaseStore(leases kubernetes.Interface, p *v1alpha1.DatabasePair) *lease.St
 		Owners:  []metav1.OwnerReference{resources.OwnerReference(p)},
 		Guarded: resources.LabelPair,
 	}
-}
-
-// surround makes what is around the members. It never stands in the way of the roles: a
-// failover goes on though a Secret cannot be written.
-func (r *PairReconciler) surround(ctx context.Context, v *visit) error {
-	s := v.session
-	s.surrounded, s.surroundedAt, s.surroundOwed = v.pair.Generation, r.Now(), time.Time{}
-	s.childErr = r.makeSurroundings(ctx, v)
-	return s.childErr
-}
-
-// surroundAfter does the same after a look that had nothing to do. Steps that follow each
-// other within milliseconds do not wait for it: for them it is owed.
-func (r *PairReconciler) surroundAfter(ctx context.Context, v *visit, again time.Duration) (time.Duration, error) {
-	s, now := v.session, r.Now()
-	if s.surroundOwed.IsZero() && again > lookAtOnce && now.Sub(s.surroundedAt) >= lookSoon {
-		err := r.surround(ctx, v)
-		if err != nil {
-			again = min(again, lookSoon)
-		}
-		return again, err
-	}
-	if s.surroundOwed.IsZero() {
-		s.surroundOwed = now
-	}
-	return min(again, lookSoon), nil
 }
 
 func (r *PairReconciler) makeSurroundings(ctx context.Context, v *visit) error {

@@ -52,7 +52,14 @@ type session struct {
 	surrounded   int64
 	surroundedAt time.Time
 	surroundOwed time.Time
-	childErr     error
+	// surroundedOnce: the first attempt was made, after which surroundings follow the steps.
+	surroundedOnce bool
+	childErr       error
+	// Bookkeeping that may fail, each kind apart.
+	children attempts
+	labels   attempts
+	reports  attempts
+	pruning  attempts
 	// goneSince is when the pair was first seen gone; toldToEnd are the pods that were
 	// told so.
 	goneSince time.Time
@@ -126,13 +133,6 @@ func (s *sessions) forget(name types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, name)
-}
-
-// surroundFirst: what is around the members is made before anything else, because it has
-// not been made or did not succeed, or because looks have put it off for long enough.
-func (s *session) surroundFirst(generation int64, now time.Time) bool {
-	owed := !s.surroundOwed.IsZero() && now.Sub(s.surroundOwed) >= lookSoon
-	return s.surrounded != generation || s.childErr != nil || owed
 }
 
 // statusDue: this look reports. In the middle of a failover, which is when there is hurry,

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -43,6 +44,14 @@ func (r *PairReconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrent
 		case <-ctx.Done():
 		}
 	})
+	// The watches of agents end with the manager; another one may follow in this process.
+	if err := mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		<-ctx.Done()
+		r.Agents.watcher.Close()
+		return nil
+	})); err != nil {
+		return fmt.Errorf("set up the end of the watches of agents: %w", err)
+	}
 	byLabel := handler.EnqueueRequestsFromMapFunc(pairOfLabel)
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("databasepair").

@@ -51,8 +51,9 @@ type Watcher struct {
 	now    func() time.Time
 	notify func(types.NamespacedName)
 
-	mu    sync.Mutex
-	pairs map[types.NamespacedName]map[pair.MemberName]*watch
+	mu     sync.Mutex
+	pairs  map[types.NamespacedName]map[pair.MemberName]*watch
+	closed bool
 }
 
 // New makes a watcher. dial makes the connection to an agent; notify is called, from any
@@ -77,6 +78,9 @@ type watch struct {
 func (w *Watcher) Sync(ctx context.Context, name types.NamespacedName, targets []Target) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
 	old := w.pairs[name]
 	next := make(map[pair.MemberName]*watch, len(targets))
 	for _, t := range targets {
@@ -100,6 +104,19 @@ func (w *Watcher) Sync(ctx context.Context, name types.NamespacedName, targets [
 // Forget ends the watches of a pair.
 func (w *Watcher) Forget(name types.NamespacedName) {
 	w.Sync(context.Background(), name, nil)
+}
+
+// Close ends all watches. None is begun afterwards.
+func (w *Watcher) Close() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
+	for _, members := range w.pairs {
+		for _, h := range members {
+			h.cancel()
+		}
+	}
+	w.pairs = nil
 }
 
 // Facts are those of the agent of this pod; the zero value when it is not watched.

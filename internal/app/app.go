@@ -10,9 +10,8 @@ import (
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -30,34 +29,6 @@ func Scheme() *runtime.Scheme {
 	utilruntime.Must(clientgoscheme.AddToScheme(s))
 	utilruntime.Must(v1alpha1.AddToScheme(s))
 	return s
-}
-
-// Run runs the operator until ctx ends. It gives up the lead when it returns, so that
-// another replica takes over at once.
-func Run(ctx context.Context, conf *rest.Config, o Options) error {
-	if err := noticeDeadConnections(); err != nil {
-		return err
-	}
-	conf = rest.CopyConfig(conf)
-	conf.QPS, conf.Burst = float32(o.QPS), o.Burst
-	conf.UserAgent = Name + "/" + o.Version
-	mgr, err := ctrl.NewManager(conf, managerOptions(o))
-	if err != nil {
-		return fmt.Errorf("make the manager: %w", err)
-	}
-	if err := AddControllers(ctx, mgr, o); err != nil {
-		return err
-	}
-	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return fmt.Errorf("add the health check: %w", err)
-	}
-	if err := mgr.AddReadyzCheck("ping", healthz.Ping); err != nil {
-		return fmt.Errorf("add the readiness check: %w", err)
-	}
-	if err := mgr.Start(ctx); err != nil {
-		return fmt.Errorf("run the manager: %w", err)
-	}
-	return nil
 }
 
 // noticeDeadConnections makes a connection to an API server that went silent known within
@@ -107,7 +78,11 @@ func managerOptions(o Options) manager.Options {
 			FilterProvider: filters.WithAuthenticationAndAuthorization,
 			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.MinVersion = tls.VersionTLS12 }},
 		},
-		HealthProbeBindAddress:        o.ProbeAddress,
+		// The probes are answered beside the managers: a manager can be made only while the API
+		// server answers, and the process outlives that.
+		HealthProbeBindAddress: "0",
+		// A manager that ended is followed by another one in the same process.
+		Controller:                    config.Controller{SkipNameValidation: ptr.To(true)},
 		LeaderElection:                o.LeaderElect,
 		LeaderElectionID:              Name,
 		LeaderElectionNamespace:       o.Namespace,

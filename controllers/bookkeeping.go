@@ -1,0 +1,127 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/failover"
+)
+
+// attempts are those of one kind of bookkeeping: what a visit writes beside the steps of its
+// plan. Bookkeeping that fails or hangs, because of a webhook, a quota or a missing right,
+// takes time from the next observation, so it is tried ever more rarely while it goes on.
+type attempts struct {
+	failed int
+	next   time.Time
+}
+
+const (
+	// bookkeepingTimeout bounds one attempt. It is shorter than what a webhook may take.
+	bookkeepingTimeout = 5 * time.Second
+	// bookkeepingMax is the longest time between two attempts.
+	bookkeepingMax = 15 * time.Second
+)
+
+// due reports whether it is time for another attempt.
+func (a *attempts) due(now time.Time) bool { return !now.Before(a.next) }
+
+// try makes an attempt if one is due, bounded by bookkeepingTimeout, and keeps how it ended.
+// Conflicts are no failures: the next observation follows anyway.
+func (a *attempts) try(ctx context.Context, now clock, f func(context.Context) error) error {
+	if !a.due(now()) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, bookkeepingTimeout)
+	defer cancel()
+	err := f(ctx)
+	if quiet(err) == nil || errors.Is(err, cluster.ErrForeign) {
+		*a = attempts{}
+		return err
+	}
+	a.failed++
+	a.next = now().Add(min(time.Second<<min(a.failed-1, 8), bookkeepingMax))
+	return err
+}
+
+// task is one kind of bookkeeping of one visit.
+type task struct {
+	failure string
+	state   *attempts
+	do      func(context.Context) error
+}
+
+// bookkeeping writes what no decision waits for: objects around the members, labels that
+// were removed, events and the status. What fails is logged, shows in the status where that
+// can be written, and is tried again more and more rarely; it is never an error of the
+// reconcile, which would put off the next observation. It returns when to observe again.
+func (r *PairReconciler) bookkeeping(ctx context.Context, v *visit, o failover.Observation, plan failover.Plan, again time.Duration) time.Duration {
+	s := v.session
+	hurry := again <= lookAtOnce || plan.Rule == failover.RuleAwaitOpening
+	again = r.surroundAfter(ctx, v, again)
+	r.tell(v, o, plan)
+	tasks := []task{{
+		failure: "a label was not put back",
+		state:   &s.labels,
+		do:      func(ctx context.Context) error { return r.restoreLabels(ctx, v) },
+	}}
+	if s.statusDue(hurry, r.Now()) {
+		tasks = append(tasks, task{
+			failure: "the status was not written",
+			state:   &s.reports,
+			do:      func(ctx context.Context) error { return r.writeStatus(ctx, v, o, plan, s.childErr) },
+		})
+	}
+	if !hurry {
+		tasks = append(tasks, task{
+			failure: "a finished operation was not deleted",
+			state:   &s.pruning,
+			do:      func(ctx context.Context) error { return r.pruneOperations(ctx, v) },
+		})
+	}
+	for _, t := range tasks {
+		err := t.state.try(ctx, r.Now, t.do)
+		if err != nil {
+			again = min(again, lookSoon)
+		}
+		if quiet(err) != nil {
+			v.log.Error(err, t.failure)
+		}
+	}
+	return again
+}
+
+// surround makes what is around the members. It never stands in the way of the roles: a
+// failover goes on though a Secret cannot be written.
+func (r *PairReconciler) surround(ctx context.Context, v *visit) {
+	s := v.session
+	if !s.children.due(r.Now()) {
+		return
+	}
+	s.surrounded = v.pair.Generation
+	s.surroundedAt = r.Now()
+	s.surroundOwed = time.Time{}
+	s.childErr = s.children.try(ctx, r.Now, func(ctx context.Context) error { return r.makeSurroundings(ctx, v) })
+}
+
+// surroundAfter does the same after the step of a visit, at most every lookSoon. While steps
+// follow each other within milliseconds it is put off, for lookSoon and no longer.
+func (r *PairReconciler) surroundAfter(ctx context.Context, v *visit, again time.Duration) time.Duration {
+	s := v.session
+	now := r.Now()
+	hurry := again <= lookAtOnce
+	if hurry && s.surroundOwed.IsZero() {
+		s.surroundOwed = now
+	}
+	owed := !s.surroundOwed.IsZero() && now.Sub(s.surroundOwed) >= lookSoon
+	changed := s.surrounded != v.pair.Generation
+	if (hurry && !owed) || (!changed && !owed && now.Sub(s.surroundedAt) < lookSoon) {
+		return min(again, lookSoon)
+	}
+	r.surround(ctx, v)
+	if s.childErr != nil {
+		again = min(again, lookSoon)
+	}
+	return again
+}
