@@ -130,7 +130,17 @@ func (a *Agent) clone(ctx context.Context, command agentapi.SeedCommand) error {
 		_ = stop(false)
 		return errors.New("mysqld did not end after the copy")
 	}
-	return stop(false)
+	return errors.Join(copied(proc), stop(false))
+}
+
+// copied says why the end of mysqld is not that of a finished copy; nil when it is. The
+// session cannot tell: it ends with mysqld, whatever ended that.
+func copied(proc *process.Mysqld) error {
+	const restartWanted = 16 // what mysqld asks its supervisor for when a copy is complete
+	if code := proc.ExitCode(); code != restartWanted {
+		return fmt.Errorf("mysqld ended with %s while it copied, a finished copy ends with exit %d; it is seeded again", proc.How(), restartWanted)
+	}
+	return nil
 }
 
 func (a *Agent) donor(command agentapi.SeedCommand) (mysqlops.Donor, error) {
