@@ -38,12 +38,16 @@ type JobReconciler struct {
 	Applier *cluster.Applier
 	Events  recorder.EventRecorder
 	Now     clock
+	// Permit has agents permit repairs that write.
+	Permit Permitter
 	// Image holds the Job's program.
 	Image resources.Image
 
 	mu sync.Mutex
 	// beats are the last signs of life of Jobs. They may be lost.
 	beats map[types.UID]beat
+	// permits are the times at which repairs were permitted last. They may be lost.
+	permits map[types.UID]time.Time
 }
 
 // beat is a Job's count of reports, and since when it has stood there.

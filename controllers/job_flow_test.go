@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/cluster"
@@ -50,6 +51,9 @@ type jobStage struct {
 	c      client.Client
 	now    time.Time
 	events events
+	// permitted are the permissions given to agents, which refuse with this error.
+	permitted []string
+	refuses   error
 }
 
 func newJobStage(t *testing.T, change func(*v1alpha1.DatabasePair)) *jobStage {
@@ -82,6 +86,10 @@ func newJobStage(t *testing.T, change func(*v1alpha1.DatabasePair)) *jobStage {
 	s.r = &JobReconciler{
 		Client: s.c, Live: s.c, Leases: clientset.NewClientset(s.lease(4, "shop-0")), Events: &s.events, Now: func() time.Time { return s.now },
 		Applier: &cluster.Applier{Client: s.c, Live: s.c}, Image: resources.Image{Name: "image:1"},
+		Permit: func(_ context.Context, _ types.NamespacedName, member pair.MemberName, c agentapi.PermitRepairCommand) error {
+			s.permitted = append(s.permitted, string(member)+" "+c.Operation+" "+c.Schema+"."+c.Table)
+			return s.refuses
+		},
 	}
 	return s
 }

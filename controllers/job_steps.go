@@ -74,6 +74,9 @@ func (r *JobReconciler) makeJob(ctx context.Context, v *jobVisit, op *v1alpha1.D
 	if err := r.allow(ctx, v, v.names.JobName(op.UID)); err != nil {
 		return err
 	}
+	if err := r.permit(ctx, v, op, rec); err != nil {
+		return err
+	}
 	left := deadlineOf(op) - r.Now().Sub(op.CreationTimestamp.Time)
 	job := resources.Job(v.pair, op, resources.JobOptions{Image: r.Image, Deadline: left, Request: string(request)})
 	for _, o := range []object{resources.JobConfigMap(v.pair, op), job} {
@@ -223,6 +226,9 @@ func (r *JobReconciler) follow(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 		}
 		return lookAtOnce, r.finish(ctx, v, op, ending{phase: v1alpha1.OperationFailed, message: message})
 	}
+	if err := r.keepPermitting(ctx, v, op); err != nil {
+		return 0, err
+	}
 	if progress == nil {
 		return jobLook, nil
 	}
@@ -329,6 +335,7 @@ func (r *JobReconciler) finish(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 	}
 	r.mu.Lock()
 	delete(r.beats, op.UID)
+	delete(r.permits, op.UID)
 	r.mu.Unlock()
 	log(ctx, op).Info("an operation ended", "phase", end.phase, "message", end.message)
 	operationTotal.WithLabelValues(v.name.Namespace, v.name.Name, string(op.Spec.Type), string(end.phase), "").Inc()

@@ -40,6 +40,7 @@ type Agent struct {
 	follow   *replication
 	forcing  *forcing
 	rights   *repairRights
+	permit   permit
 	waiting  *waiting
 	state    *board
 	failures *failpoints

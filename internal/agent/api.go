@@ -58,6 +58,7 @@ func (a *Agent) handler() http.Handler {
 	handle(mux, a, agentapi.PathRepairLease, a.orderRepairLease)
 	handle(mux, a, agentapi.PathRepairRights, a.orderRepairRights)
 	handle(mux, a, agentapi.PathSaveRows, a.orderSaveRows)
+	handle(mux, a, agentapi.PathPermitRepair, a.orderPermitRepair)
 	return mux
 }
 

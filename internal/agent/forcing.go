@@ -46,6 +46,9 @@ const (
 // epoch that the command names gives one.
 func (a *Agent) orderRepairLease(ctx context.Context, c agentapi.RepairLeaseCommand) (agentapi.Done, error) {
 	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
+	if c.Operation == "" {
+		return done, refuse(agentapi.ErrorRefused, "operation is empty: name the one that repairs")
+	}
 	if c.For <= 0 {
 		return done, a.forcing.end(ctx, "its holder ended it", c.Operation)
 	}
@@ -55,10 +58,11 @@ func (a *Agent) orderRepairLease(ctx context.Context, c agentapi.RepairLeaseComm
 	switch {
 	case c.Epoch != done.Epoch:
 		return done, refuse(agentapi.ErrorRefused, "the epoch here is %d, the lease is asked for at %d", done.Epoch, c.Epoch)
-	case c.Operation == "":
-		return done, refuse(agentapi.ErrorRefused, "operation is empty: name the one that repairs")
 	case c.For > maxForcing:
 		return done, refuse(agentapi.ErrorRefused, "a lease of %s is too long: ask for at most %s and renew it", c.For, maxForcing)
+	}
+	if err := a.permit.use(c.Operation, c.Epoch); err != nil {
+		return done, err
 	}
 	return done, a.forcing.grant(ctx, c.Operation, c.For)
 }

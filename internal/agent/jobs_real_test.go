@@ -58,6 +58,14 @@ func (m *member) asJob() *agentapi.Client {
 	return &agentapi.Client{Address: m.addr("agent"), Timeout: patience, TLS: func() (*tls.Config, error) { return conf, nil }}
 }
 
+// permit has the operator permit a repair of a table of schema app.
+func (m *member) permit(operation, table string) error {
+	_, err := m.client.PermitRepair(m.w.t.Context(), agentapi.PermitRepairCommand{
+		Command: m.w.head(), Operation: operation, Schema: "app", Table: table, For: time.Minute,
+	})
+	return err
+}
+
 // The Job's process does nothing here: it is as dead as a stopped one.
 func TestALockOfAJobIsEndedInTime(t *testing.T) {
 	w := newWorld(t)
@@ -153,6 +161,9 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	ask := func(m *member, operation string, limit time.Duration) error {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
+		if err := m.permit(operation, "r"); err != nil {
+			return err
+		}
 		_, err := m.asJob().RepairLease(ctx, agentapi.RepairLeaseCommand{Command: w.head(), Operation: operation, For: limit})
 		return err
 	}
@@ -161,6 +172,25 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 		if !errors.Is(err, agentapi.ErrRefused) || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, want a refusal that says %q", err, says)
 		}
+	}
+	// Without the operator's permission a Job's certificate opens nothing, and it cannot
+	// give itself one.
+	lease := agentapi.RepairLeaseCommand{Command: w.head(), Operation: "shop-repair-1", For: time.Second}
+	_, err := b.asJob().RepairLease(ctx, lease)
+	refused(err, "has not permitted")
+	lease.Operation, lease.For = "", 0
+	_, err = b.asJob().RepairLease(ctx, lease)
+	refused(err, "operation is empty")
+	_, err = b.asJob().SaveRows(ctx, agentapi.SaveRowsCommand{Command: w.head(), Operation: "no-such", Lines: []string{"{}"}})
+	refused(err, "has not permitted")
+	_, err = a.asJob().RepairRights(ctx, agentapi.RepairRightsCommand{
+		Command: w.head(), Operation: "shop-repair-1", Schema: "app", Table: "r", For: time.Minute,
+	})
+	refused(err, "has not permitted")
+	if _, err := a.asJob().PermitRepair(ctx, agentapi.PermitRepairCommand{
+		Command: w.head(), Operation: "shop-repair-1", Schema: "app", Table: "r", For: time.Minute,
+	}); !errors.Is(err, agentapi.ErrRefused) || !strings.Contains(err.Error(), "may not ask") {
+		t.Errorf("a job may permit itself a repair: %v", err)
 	}
 	refused(ask(a, "shop-repair-1", time.Second), "does not follow")
 	refused(ask(b, "shop-repair-1", time.Hour), "too long")
@@ -184,6 +214,9 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 
 	// The right to write: on the primary, of one table, taken back when it runs out.
 	write := func(m *member, table string, limit time.Duration) error {
+		if err := m.permit("shop-repair-1", table); err != nil {
+			return err
+		}
 		_, err := m.asJob().RepairRights(ctx, agentapi.RepairRightsCommand{
 			Command: w.head(), Operation: "shop-repair-1", Schema: "app", Table: table, For: limit,
 		})
@@ -205,6 +238,10 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	if err := patiently("r", time.Minute); err != nil {
 		t.Fatal(err)
 	}
+	_, err = a.asJob().RepairRights(ctx, agentapi.RepairRightsCommand{
+		Command: w.head(), Operation: "shop-repair-1", Schema: "app", Table: "other", For: time.Minute,
+	})
+	refused(err, "may repair table app.r, not app.other")
 	repair := a.job(mysqlops.UserRepair, "repair-secret")
 	if _, err := repair.ExecContext(ctx, "INSERT INTO app.r VALUES (1)"); err != nil {
 		t.Errorf("writing with the right to: %v", err)

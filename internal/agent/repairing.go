@@ -35,6 +35,9 @@ func (a *Agent) orderRepairRights(ctx context.Context, c agentapi.RepairRightsCo
 	r := a.rights
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if c.Operation == "" {
+		return done, refuse(agentapi.ErrorRefused, "operation is empty: name the one that repairs")
+	}
 	if c.For <= 0 {
 		if r.operation == c.Operation {
 			r.operation = ""
@@ -48,12 +51,13 @@ func (a *Agent) orderRepairRights(ctx context.Context, c agentapi.RepairRightsCo
 	switch {
 	case c.Epoch != done.Epoch || a.state.view().Serving != authority.Serves:
 		return done, refuse(agentapi.ErrorRefused, "this member is not open at epoch %d", c.Epoch)
-	case c.Operation == "":
-		return done, refuse(agentapi.ErrorRefused, "operation is empty: name the one that repairs")
 	case c.For > maxRepairRights:
 		return done, refuse(agentapi.ErrorRefused, "%s is too long: ask for at most %s and renew it", c.For, maxRepairRights)
 	case r.alive() && r.operation != c.Operation:
 		return done, refuse(agentapi.ErrorRefused, "operation %s repairs now", r.operation)
+	}
+	if err := a.permit.useFor(c.Operation, c.Schema, c.Table, c.Epoch); err != nil {
+		return done, err
 	}
 	if !r.alive() || r.schema != c.Schema || r.table != c.Table {
 		if !a.wouldNotHang(ctx) {
@@ -103,6 +107,9 @@ func (r *repairRights) tend(ctx context.Context) {
 func (a *Agent) orderSaveRows(_ context.Context, c agentapi.SaveRowsCommand) (agentapi.Done, error) {
 	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
 	if err := a.head(c.Command); err != nil {
+		return done, err
+	}
+	if err := a.permit.use(c.Operation, c.Epoch); err != nil {
 		return done, err
 	}
 	var size int64

@@ -134,6 +134,11 @@ func (c *Client) RepairRights(ctx context.Context, r RepairRightsCommand) (Done,
 	return c.done(ctx, PathRepairRights, r)
 }
 
+// PermitRepair permits an operation to repair one table; idempotent.
+func (c *Client) PermitRepair(ctx context.Context, r PermitRepairCommand) (Done, error) {
+	return c.done(ctx, PathPermitRepair, r)
+}
+
 // SaveRows appends rows to the operation's file in the quarantine of the passive.
 func (c *Client) SaveRows(ctx context.Context, r SaveRowsCommand) (Done, error) {
 	return c.done(ctx, PathSaveRows, r)

@@ -33,6 +33,7 @@ const (
 	PathRepairLease  = "/v1/repair-lease"  // POST RepairLeaseCommand to the passive (a repair's Job, or the operator)
 	PathRepairRights = "/v1/repair-rights" // POST RepairRightsCommand to the primary (likewise)
 	PathSaveRows     = "/v1/save-rows"     // POST SaveRowsCommand to the passive (likewise)
+	PathPermitRepair = "/v1/permit-repair" // POST PermitRepairCommand to both members (the operator alone)
 )
 
 // Command is the head of every command. The agent refuses it with ErrorStale when it
@@ -75,6 +76,22 @@ type RewindCommand struct {
 	HolderGTIDs string      `json:"holderGTIDs"`
 	Target      pair.DataID `json:"target"`
 }
+
+// PermitRepairCommand permits an operation to repair one table at the epoch of the command:
+// without it an agent refuses RepairLeaseCommand, RepairRightsCommand and SaveRowsCommand.
+// It is idempotent. The permission ends by itself when For has passed; each of the Job's
+// requests extends it by some minutes, for at most an hour after the operator's last.
+type PermitRepairCommand struct {
+	Command
+	Operation string `json:"operation"`
+	Schema    string `json:"schema"`
+	Table     string `json:"table"`
+	// For is how long from now on, at most MaxPermitRepair; 0 ends that of Operation.
+	For time.Duration `json:"for"`
+}
+
+// MaxPermitRepair is the longest time for which a repair is permitted at once.
+const MaxPermitRepair = 15 * time.Minute
 
 // RepairLeaseCommand lets the passive's applier force rows through for a while, which a
 // repair needs, or ends that. The agent ends it by itself when For has passed and what was

@@ -64,7 +64,7 @@ func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
 	}
 	jobs := &controllers.JobReconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Leases: leases, Events: mgr.GetEventRecorder(Name),
-		Now: o.now(), Image: o.AgentImage,
+		Now: o.now(), Image: o.AgentImage, Permit: r.PermitRepair,
 	}
 	return jobs.Setup(mgr, o.Concurrent)
 }

@@ -165,6 +165,25 @@ const (
 	rightsRenew = 30 * time.Second
 )
 
+// untilPermitted asks again for a while: the operator tells an agent that was restarted
+// only at its next visit what it permits.
+func (m members) untilPermitted(ctx context.Context, log logr.Logger, ask func() error) error {
+	const pause, attempts = 3 * time.Second, 40
+	for attempt := 1; ; attempt++ {
+		err := ask()
+		var refusal *agentapi.Refusal
+		if err == nil || !errors.As(err, &refusal) || refusal.Code != agentapi.ErrorRefused || attempt == attempts {
+			return err
+		}
+		log.Info("waiting for the right to write", "reason", err.Error())
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
 // mayWrite asks the primary's agent for the right to write the table and keeps it until
 // giveBack is called.
 func (m members) mayWrite(ctx context.Context, log logr.Logger) (giveBack func(), err error) {
@@ -175,7 +194,7 @@ func (m members) mayWrite(ctx context.Context, log logr.Logger) (giveBack func()
 		})
 		return rolesOf(err)
 	}
-	if err := ask(ctx, rightsFor); err != nil {
+	if err := m.untilPermitted(ctx, log, func() error { return ask(ctx, rightsFor) }); err != nil {
 		return nil, err
 	}
 	renewing, stop := context.WithCancel(ctx)
