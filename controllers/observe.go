@@ -106,6 +106,7 @@ func (r *PairReconciler) observeMembers(ctx context.Context, v *visit) ([2]failo
 func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ordinal, set *appsv1.StatefulSet, claim *corev1.PersistentVolumeClaim) (failover.Member, error) {
 	m := failover.Member{Name: o.Member(v.pair.Name)}
 	if claim.Name != "" {
+		m.ClaimDeleting = claim.DeletionTimestamp != nil
 		m.MadeForPair = failover.Known(!claim.CreationTimestamp.Before(&v.pair.CreationTimestamp))
 	}
 	pod, reading, err := r.readMemberPod(ctx, v, m.Name)

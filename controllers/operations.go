@@ -60,7 +60,8 @@ func (v *visit) ours() []v1alpha1.DatabasePairOperation {
 
 // automaticFailover: one that the operator began and that moved the authority.
 func automaticFailover(op *v1alpha1.DatabasePairOperation) bool {
-	return byOperator(op) && op.Spec.Type == v1alpha1.OperationFailover && op.Status.Phase == v1alpha1.OperationSucceeded
+	planned := op.Status.Rule == string(failover.RuleHolderLeaving)
+	return byOperator(op) && op.Spec.Type == v1alpha1.OperationFailover && op.Status.Phase == v1alpha1.OperationSucceeded && !planned
 }
 
 func byOperator(op *v1alpha1.DatabasePairOperation) bool {

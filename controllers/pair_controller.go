@@ -252,7 +252,7 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	return min(next, lookSoon), nil
 }
 
-// budget writes the disruption budget that the plan's readiness allows. It does so beside
+// budget writes the disruption budget that the plan allows. It does so beside
 // the looks, in their order: the budget guards against evictions, and a failover does not
 // wait for it.
 func (r *PairReconciler) budget(ctx context.Context, v *visit, plan failover.Plan) {
@@ -263,7 +263,7 @@ func (r *PairReconciler) budget(ctx context.Context, v *visit, plan failover.Pla
 	v.session.budgets.Do(func() {
 		ctx, cancel := context.WithTimeout(ctx, budgetTimeout)
 		defer cancel()
-		if err := r.ensureBudget(ctx, v, plan.FailoverReady.Ready); err != nil && !apierrors.IsConflict(err) {
+		if err := r.ensureBudget(ctx, v, plan.Evictable); err != nil && !apierrors.IsConflict(err) {
 			v.log.Error(err, "the disruption budget was not written")
 		}
 	})

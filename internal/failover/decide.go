@@ -96,12 +96,29 @@ func (l *look) finish(p Plan, held []Plan) Plan {
 			}
 		}
 	}
-	p.FailoverReady = l.readiness(p)
+	core := l.canFailOver(p)
+	p.FailoverReady = l.readiness(core)
+	p.Evictable = core.Ready && l.Settings.AutomaticFailover && !l.Settings.Paused
 	return p
 }
 
-// readiness: could the pair fail over now without loss?
-func (l *look) readiness(p Plan) Readiness {
+// readiness is the condition FailoverReady: a failover would lose nothing, and would be
+// started.
+func (l *look) readiness(core Readiness) Readiness {
+	switch {
+	case !core.Ready:
+		return core
+	case !l.Settings.AutomaticFailover:
+		core.Fact += fmt.Sprintf("; failover.mode is Manual: it does when you ask for it with kubectl dbpair failover %s -n %s", l.Settings.Name, l.Settings.Namespace)
+	case l.budgetSpent():
+		return Readiness{Rule: RuleFlapBudgetSpent, Fact: fmt.Sprintf(
+			"there were %d failovers in the last hour (failover.maxPerHour): the next one is not automatic", len(l.History.Failovers))}
+	}
+	return core
+}
+
+// canFailOver: could the pair fail over now without loss?
+func (l *look) canFailOver(p Plan) Readiness {
 	no := func(rule RuleName, format string, args ...any) Readiness {
 		return Readiness{Rule: rule, Fact: fmt.Sprintf(format, args...)}
 	}
@@ -114,12 +131,19 @@ func (l *look) readiness(p Plan) Readiness {
 		return no(p.Rule, "%s", p.Fact)
 	case !l.open(l.holder):
 		return no(RuleAwaitOpening, "%s is not open", l.holder.Name)
+	case l.holder.Pod.Deleting:
+		return no(RuleHolderLeaving, "the pod of the primary %s is being deleted", l.holder.Name)
+	case l.holder.ClaimDeleting:
+		return no(RuleVolumeClaimDeleting, "the volume claim of the primary %s is being deleted: a failover would remove it with its pod", l.holder.Name)
 	}
 	if c := l.candidacyOf(l.passive); !c.ok {
 		return no(RuleNoCandidate, "%s", c.why)
 	}
 	if !streams(l.passive) {
 		return no(RuleAwaitStreaming, "%s does not stream from %s", l.passive.Name, l.holder.Name)
+	}
+	if lag := l.passive.lag(); lag > l.Settings.ApplyTimeout {
+		return no(RuleLagging, "%s lags by %s, and would not apply that within failover.applyTimeout %s", l.passive.Name, lag, l.Settings.ApplyTimeout)
 	}
 	return Readiness{Ready: true, Rule: RuleInSync, Fact: fmt.Sprintf("%s can take over from %s", l.passive.Name, l.holder.Name)}
 }

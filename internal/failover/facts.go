@@ -122,6 +122,14 @@ func streams(m *Member) bool {
 		m.State.Server.Receiver.Running && m.State.Server.ReplicaSemiSync
 }
 
+// lag is the age of what the member has received and not applied; zero when unknown.
+func (m *Member) lag() time.Duration {
+	if m.State == nil || m.State.Server == nil {
+		return 0
+	}
+	return max(0, time.Duration(m.State.Server.LagSeconds)*time.Second)
+}
+
 // candidacy says whether a member may be promoted, and why not. lasting: it will not
 // become one by waiting a little.
 type candidacy struct {
@@ -151,6 +159,8 @@ func (l *look) candidacyOf(m *Member) candidacy {
 		return not(true, "mysqld of %s does not answer", m.Name)
 	case m.Pod.Deleting:
 		return not(true, "the pod of %s is being deleted", m.Name)
+	case m.ClaimDeleting:
+		return not(true, "the volume claim of %s is being deleted: its data goes when its pod ends", m.Name)
 	case m.State.Server.Applier.LastErrno != 0:
 		return not(true, "the applier of %s stopped with error %d", m.Name, m.State.Server.Applier.LastErrno)
 	case l.errantOf(m) != "" && !(l.Settings.Lossless && l.restartedInSync(l.other(m.Name))):

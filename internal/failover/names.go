@@ -92,6 +92,7 @@ const (
 	RuleBeginJoining         RuleName = "BeginJoining"
 	RuleAwaitWaiting         RuleName = "AwaitWaiting"
 	RuleConcludeJoining      RuleName = "ConcludeJoining"
+	RuleVolumeClaimDeleting  RuleName = "VolumeClaimDeleting"
 	RuleMemberProblem        RuleName = "MemberProblem"
 	RuleLagging              RuleName = "Lagging"
 	RuleAgentOutdated        RuleName = "AgentOutdated"

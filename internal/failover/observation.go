@@ -147,6 +147,9 @@ type Member struct {
 	// MadeForPair: the member's volume claim was created after the pair, so that it can
 	// hold no data of an earlier one. No when it is older.
 	MadeForPair Tri
+	// ClaimDeleting: the deletion of the member's volume claim was accepted. Its data goes
+	// when its pod ends.
+	ClaimDeleting bool
 }
 
 // Heard reports whether the member's agent answered the last attempt.

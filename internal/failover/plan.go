@@ -45,6 +45,8 @@ type Plan struct {
 	Notes []Note
 	// FailoverReady, from the same observation.
 	FailoverReady Readiness
+	// Evictable: an eviction of the primary would be answered by a failover without loss.
+	Evictable bool
 	// Operation is the record that this act belongs to; nil for none.
 	Operation *OperationNote
 }

@@ -122,7 +122,7 @@ func releaseEndedPod(l *look) (Plan, bool) {
 	if l.opensSoon() {
 		return no()
 	}
-	if pod.Reading == Read && pod.Fenced {
+	if pod.Reading == Read && pod.Fenced && !l.claimWanted(l.passive) {
 		return act(fmt.Sprintf("the pod of %s is not the primary's any more", l.passive.Name), RemoveFinalizer{Subject: l.passive.subject()})
 	}
 	return releaseStrayPod(l)
@@ -138,7 +138,7 @@ func releaseStrayPod(l *look) (Plan, bool) {
 		if l.rec.Holder.Nobody() {
 			held = l.rec.LastHolder != nil && m.Pod.UID == l.rec.LastHolder.Holder.PodUID || m.ledTo() && !m.Pod.Ended.Terminated
 		}
-		if m.Pod.Reading == Read && m.Pod.Fenced && m.Pod.Deleting && !held {
+		if m.Pod.Reading == Read && m.Pod.Fenced && m.Pod.Deleting && !held && !l.claimWanted(m) {
 			return act(fmt.Sprintf("the pod of %s is being deleted, and its end is not waited for", m.Name), RemoveFinalizer{Subject: m.subject()})
 		}
 	}

@@ -267,7 +267,14 @@ func replicating(l *look) (Plan, bool) {
 		return no()
 	}
 	if l.Settings.Lossless {
-		return wait("%s is the primary and alone (%s)", l.holder.Name, l.rec.Ledger.State)
+		switch l.rec.Ledger.State {
+		case authority.Both:
+			return no()
+		case authority.Joining:
+			return wait("%s is the primary; %s is not verified to have every transaction yet", l.holder.Name, l.passive.Name)
+		case authority.Solo:
+		}
+		return wait("%s is the primary, and the only one with every acknowledged write", l.holder.Name)
 	}
 	return Plan{Kind: Settled, Fact: fmt.Sprintf("%s is the primary, %s follows", l.holder.Name, l.passive.Name)}, true
 }

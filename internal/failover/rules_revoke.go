@@ -27,7 +27,12 @@ func (l *look) revoke(rule RuleName, op string, to *Member, fact string) (Plan, 
 
 // failOver revokes in favour of the passive, if it may be done unasked.
 func (l *look) failOver(rule RuleName, fact string) (Plan, bool) {
-	if fact == "" || !l.Settings.AutomaticFailover || l.budgetSpent() || !l.candidacyOf(l.passive).ok {
+	if l.holder.ClaimDeleting && !l.Settings.Lossless {
+		return no() // the passive may lack writes, and the only copy of them would be deleted
+	}
+	// The deletion of a pod is planned, and no sign of a pair that flaps.
+	spent := l.budgetSpent() && rule != RuleHolderLeaving
+	if fact == "" || !l.Settings.AutomaticFailover || spent || !l.candidacyOf(l.passive).ok {
 		return no()
 	}
 	return l.revoke(rule, "", l.passive, fact)

@@ -141,6 +141,10 @@ var (
 			says: "Nobody can take over: the last primary goes on in the same pod.",
 		},
 		{
+			name: RuleVolumeClaimDeleting, apply: lastClaimDeleting, ends: true, doubts: true,
+			says: "The last primary's volume claim is being deleted, its pod ends, and nobody else has every write: the pod is kept.",
+		},
+		{
 			name: RuleReappointHolder, apply: reappointHolder, ends: true,
 			says: "The last primary's data goes on in a new pod, once the old one's end is proven.",
 		},

@@ -110,6 +110,10 @@ var (
 			says: "The holder is named and not open yet.",
 		},
 		{
+			name: RuleVolumeClaimDeleting, apply: claimDeleting,
+			says: "The volume claim of a member is being deleted: its data goes when its pod ends.",
+		},
+		{
 			name: RuleMemberProblem, apply: memberProblem,
 			says: "An agent reports a problem; its message says what to do.",
 		},

@@ -15,11 +15,11 @@ import (
 // labelNamespaceName is put on every namespace by the API server.
 const labelNamespaceName = "kubernetes.io/metadata.name"
 
-// DisruptionBudget lets one member be evicted while the pair could fail over, and none
-// otherwise. A pod that is not ready anyway may always go: it protects nothing.
-func DisruptionBudget(p *v1alpha1.DatabasePair, failoverReady bool) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
+// DisruptionBudget lets one member be evicted while an eviction of the primary would be
+// answered by a failover, and none otherwise. A pod that is not ready anyway may always go: it protects nothing.
+func DisruptionBudget(p *v1alpha1.DatabasePair, evictable bool) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
 	allowed := intstr.FromInt32(0)
-	if failoverReady {
+	if evictable {
 		allowed = intstr.FromInt32(1)
 	}
 	return policyv1ac.PodDisruptionBudget(p.Name, p.Namespace).

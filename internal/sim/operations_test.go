@@ -25,6 +25,7 @@ func (a *apiServer) operation(n failover.OperationNote) {
 				return
 			}
 			o.Phase, o.Message, o.Proof = n.Phase, n.Message, cmp.Or(n.Proof, o.Proof)
+			o.Rule = cmp.Or(o.Rule, n.Rule)
 			if o.Epoch == 0 {
 				o.Epoch, o.From = n.Epoch, n.From
 			}
@@ -49,7 +50,7 @@ func (a *apiServer) operationMade(n failover.OperationNote) {
 func (a *apiServer) failovers() []time.Time {
 	var out []time.Time
 	for _, o := range a.opsList {
-		if o.operator && o.Verb == failover.VerbFailover && o.Phase == failover.OperationSucceeded {
+		if o.operator && o.Verb == failover.VerbFailover && o.Phase == failover.OperationSucceeded && o.Rule != failover.RuleHolderLeaving {
 			out = append(out, a.w.wall(o.finished))
 		}
 	}

@@ -1,0 +1,59 @@
+package failover
+
+import "fmt"
+
+// claimDeleting: the volume claim of a member is being deleted. Kubernetes removes it, and
+// with most storage classes the data, as soon as the member's pod is gone.
+func claimDeleting(l *look) (Plan, bool) {
+	members := []*Member{l.holder, l.passive}
+	if l.holder == nil {
+		members = []*Member{&l.Members[0], &l.Members[1]}
+	}
+	for _, m := range members {
+		if m.ClaimDeleting {
+			return hold(VerbNone, "%s", l.claimFact(m))
+		}
+	}
+	return no()
+}
+
+func (l *look) claimFact(m *Member) string {
+	fact := fmt.Sprintf("the volume claim data-%s is being deleted: it is removed, with its data, when the pod of %s ends. That cannot be taken back", m.Name, m.Name)
+	switch {
+	case m == l.passive:
+		return fact + fmt.Sprintf(". To have %s copied from %s to a new volume now: kubectl delete pod %s -n %s", m.Name, l.holder.Name, m.Name, l.Settings.Namespace)
+	case m == l.holder && l.candidacyOf(l.passive).ok:
+		return fact + fmt.Sprintf(". %s has every acknowledged write: let it take over with kubectl dbpair failover %s -n %s",
+			l.passive.Name, l.Settings.Name, l.Settings.Namespace)
+	}
+	return fact + fmt.Sprintf(". Keep the pod until %s is in sync. To keep the volume: kubectl patch pv $(kubectl get pvc data-%s -n %s -o jsonpath={.spec.volumeName}) -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'",
+		l.other(m.Name).Name, m.Name, l.Settings.Namespace)
+}
+
+// claimWanted: the member's volume goes with its pod, and it may hold acknowledged writes
+// that the other one lacks.
+func (l *look) claimWanted(m *Member) bool {
+	if m == nil || !m.ClaimDeleting || l.Settings.Deleting {
+		return false
+	}
+	left := l.rec.Left
+	if l.holder == nil {
+		return l.last == m && l.rec.Ledger.InSync(m.Name) && !l.candidacyOf(l.peer).ok
+	}
+	return m == l.holder || (left != nil && left.Member == m.Name && left.DataID == l.rec.Data[m.Name] && !left.Clean)
+}
+
+// lastClaimDeleting: the last primary's pod ends, and its volume, the only complete copy,
+// would go with it. The finalizer stays on the pod, which keeps the claim.
+func lastClaimDeleting(l *look) (Plan, bool) {
+	if !l.oldPodEnds() || !l.claimWanted(l.last) {
+		return no()
+	}
+	if _, ok := l.chosen(); ok {
+		return no()
+	}
+	p, ok := doubt(VerbForcePromote, "%s; it may be the only copy of acknowledged writes, so its pod is kept. To go on without them: kubectl dbpair force-promote %s %s -n %s",
+		l.claimFact(l.last), l.Settings.Name, l.peer.Name, l.Settings.Namespace)
+	p.Steps = l.doorTo(l.peer)
+	return p, ok
+}
