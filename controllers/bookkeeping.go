@@ -36,7 +36,7 @@ func (a *attempts) try(ctx context.Context, now clock, f func(context.Context) e
 	ctx, cancel := context.WithTimeout(ctx, bookkeepingTimeout)
 	defer cancel()
 	err := f(ctx)
-	if quiet(err) == nil || errors.Is(err, cluster.ErrForeign) {
+	if quiet(err) == nil || errors.Is(err, cluster.ErrForeign) || errors.Is(err, errFormerPods) {
 		*a = attempts{}
 		return err
 	}
@@ -44,6 +44,9 @@ func (a *attempts) try(ctx context.Context, now clock, f func(context.Context) e
 	a.next = now().Add(min(time.Second<<min(a.failed-1, 8), bookkeepingMax))
 	return err
 }
+
+// lookForPod is the longest time between two observations while a member has no pod.
+const lookForPod = 2 * time.Second
 
 // task is one kind of bookkeeping of one visit.
 type task struct {
@@ -60,6 +63,9 @@ func (r *PairReconciler) bookkeeping(ctx context.Context, v *visit, o failover.O
 	s := v.session
 	hurry := again <= lookAtOnce || plan.Rule == failover.RuleAwaitOpening
 	again = r.surroundAfter(ctx, v, again)
+	if len(s.podMissing) > 0 {
+		again = min(again, lookForPod)
+	}
 	r.tell(v, o, plan)
 	tasks := []task{{
 		failure: "a label was not put back",

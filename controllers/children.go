@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -137,22 +136,6 @@ func (r *PairReconciler) ensureClientService(ctx context.Context, v *visit) erro
 
 func (r *PairReconciler) ensureNetwork(ctx context.Context, v *visit) error {
 	return r.ensure(ctx, v, resources.NetworkPolicy(v.pair, r.Namespace), &networkingv1.NetworkPolicy{})
-}
-
-// ensureMembers makes the StatefulSet. What cannot be changed on one that is there stays.
-func (r *PairReconciler) ensureMembers(ctx context.Context, v *visit) error {
-	var live appsv1.StatefulSet
-	found, err := r.Applier.Find(ctx, v.pair, v.name, &live)
-	if err != nil {
-		return err
-	}
-	claim := resources.ClaimOf(v.pair)
-	if found {
-		if had, ok := resources.LiveClaim(&live); ok {
-			claim = had
-		}
-	}
-	return r.ensure(ctx, v, resources.StatefulSet(v.pair, r.Agent, claim), &appsv1.StatefulSet{})
 }
 
 // ensureVolumes grows the volumes to the size of the spec, where their class can.

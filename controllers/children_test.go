@@ -36,6 +36,8 @@ func TestAnIdlePairIsCompleteAndCostsNoWrites(t *testing.T) {
 	p, err := s.pair("shop", plain+"\nnetwork: {allowFrom: [{podSelector: {matchLabels: {app: web}}}]}\nplacement: {zoneAntiAffinity: Required}")
 	s.must(err)
 	s.surrounded("shop")
+	s.member("shop-0", "shop")
+	s.member("shop-1", "shop")
 	n := resources.NamesOf(p)
 	for _, o := range []struct {
 		object client.Object

@@ -110,6 +110,11 @@ func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ord
 		m.MadeForPair = failover.Known(!claim.CreationTimestamp.Before(&v.pair.CreationTimestamp))
 	}
 	pod, reading, err := r.readMemberPod(ctx, v, m.Name)
+	if reading != failover.Missing {
+		delete(v.session.podMissing, m.Name)
+	} else if _, known := v.session.podMissing[m.Name]; !known {
+		v.session.podMissing[m.Name] = r.Now()
+	}
 	if err != nil || reading != failover.Read {
 		m.Pod.Reading = reading
 		return m, err

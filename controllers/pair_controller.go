@@ -167,7 +167,7 @@ func (r *PairReconciler) makeSurroundings(ctx context.Context, v *visit) error {
 		return r.trustOnly(ctx, v)
 	}
 	err := r.ensureChildren(ctx, v)
-	if err != nil && !apierrors.IsConflict(err) && !errors.Is(err, cluster.ErrPairGone) {
+	if err != nil && !apierrors.IsConflict(err) && !errors.Is(err, cluster.ErrPairGone) && !errors.Is(err, errFormerPods) {
 		v.log.Error(err, "an object of the pair was not made")
 		r.eventOnce(v, v.pair, warning, reasonOf(err), err.Error())
 	}

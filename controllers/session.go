@@ -66,6 +66,10 @@ type session struct {
 	toldToEnd map[pair.PodUID]bool
 	// podGone is when the API server last said that there is no pod of a member's name.
 	podGone map[pair.MemberName]time.Time
+	// podMissing is since when a member has had no pod; wokenAt is when the StatefulSet was
+	// last touched for that.
+	podMissing map[pair.MemberName]time.Time
+	wokenAt    time.Time
 	// lastStatus is when the status was last written, statusOwed when a look first left it
 	// out since, zero for never.
 	lastStatus time.Time
@@ -99,6 +103,7 @@ func newSession(uid types.UID, store *lease.Store, now time.Time) *session {
 		problems: map[string]int{}, told: map[string]string{},
 		containers: map[pair.PodUID]cluster.Seen{},
 		podGone:    map[pair.MemberName]time.Time{},
+		podMissing: map[pair.MemberName]time.Time{},
 	}
 }
 

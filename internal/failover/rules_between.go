@@ -181,9 +181,10 @@ func (l *look) prepared(c course) bool {
 	return c.to.State.ReceiverStoppedAt == l.e && c.to.State.AppliedAll
 }
 
-// appoint is the appointment, and what need not wait for its effect: the member is asked to
-// read it now and is labelled while it opens; and the pod that the Service led to before is
-// deleted, which only the Service waits for.
+// appoint is the appointment, and then what need not wait for its effect: the member is asked
+// to read it now and is labelled while it opens; and the pod that the Service led to before is
+// deleted, which only the Service waits for. The deletion follows the write of the authority:
+// an operator whose view is old, so that its write is refused, must delete nothing.
 func (l *look) appoint(c course, proofs []fencing.Proof) []Step {
 	change := l.change(authority.Appoint{
 		To: pair.Holder(c.to.subject()), Grounds: c.grounds, Others: l.othersOf(c.to), Proofs: proofs,
@@ -194,8 +195,8 @@ func (l *look) appoint(c course, proofs []fencing.Proof) []Step {
 	if l.mayLabelAhead(c.to) {
 		then = append(then, c.to.label(l.e+1))
 	}
-	inOrder := InOrder{Steps: append([]Step{change}, together(then)...)}
-	return together(append([]Step{inOrder}, l.deleteStanding(c.to)...))
+	then = append(then, l.deleteStanding(c.to)...)
+	return []Step{InOrder{Steps: append([]Step{change}, together(then)...)}}
 }
 
 // othersOf are the pods, beside the last holder's, that could hold an older authority: the

@@ -147,6 +147,12 @@ func authorityMissing(l *look) (Plan, bool) {
 	if why == "" {
 		return no()
 	}
+	for i := range l.Members {
+		if m := &l.Members[i]; m.Pod.Reading == Missing {
+			// Once both volumes can be asked, most often no person has to decide.
+			return wait("there is no record of who may be primary, but the pair has a history: %s. The pod of %s does not exist yet, and its volume may tell", why, m.Name)
+		}
+	}
 	return doubt(VerbAdopt, "there is no record of who may be primary, but the pair has a history: %s. Name the member whose data is the truth", why)
 }
 

@@ -62,6 +62,11 @@ func TestBootstrap(t *testing.T) {
 			with: func(_ *testing.T, o *failover.Observation) { o.History.Epoch = 2 }},
 		"a missing authority of a pair whose agent knows an epoch is doubt": {from: newPair, rule: "AuthorityMissing", kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.KnownEpoch = 2 }},
+		"but not while a member's pod does not exist": {from: newPair, rule: "AuthorityMissing", kind: failover.Waits,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[1].State.KnownEpoch = 2
+				o.Members[0] = failover.Member{Name: m0, Pod: failover.Pod{Reading: failover.Missing}}
+			}},
 		"a blank authority over a volume with data is doubt": {from: fresh, rule: "AuthorityMissing", kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { running(&o.Members[1], 0, 0) }},
 		"two empty volumes let member 0 begin": {from: fresh, rule: "BootstrapMember", kind: failover.Acts, steps: steps("Bootstrap")},

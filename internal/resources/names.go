@@ -27,6 +27,9 @@ const (
 	// AnnotationDetached of the client Service without a selector is the UID of the pod that
 	// its endpoints still lead to.
 	AnnotationDetached = "dbpair.io/detached-from"
+	// AnnotationTouched of the StatefulSet is when it was last changed only so that its
+	// controller works on it.
+	AnnotationTouched = "dbpair.io/touched"
 	// AnnotationSettings of a pod names the mysqld settings it was made with.
 	AnnotationSettings = "dbpair.io/settings"
 	// FinalizerFence keeps the holder's pod object until the end of its process is seen.
