@@ -134,7 +134,7 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 	for {
 		select {
 		case <-terminate:
-			grace := process.Now().Add(gracePeriod)
+			grace := process.Now().Add(a.env.GracePeriod - min(endBefore, a.env.GracePeriod/5))
 			a.log.Info("asked to end", "graceUntil", grace)
 			a.post(authority.Terminate{At: process.Now(), Until: grace})
 		case <-a.done:
@@ -147,8 +147,9 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 	}
 }
 
-// gracePeriod is a little less than the pod's.
-const gracePeriod = 4*time.Minute + 50*time.Second
+// endBefore is how long before the end of the pod's grace period the agent has ended its
+// mysqld; a fifth of a short one.
+const endBefore = 10 * time.Second
 
 // errEnded: asked to end before there was anything to end.
 var errEnded = errors.New("ended")

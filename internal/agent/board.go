@@ -326,6 +326,9 @@ func (b *board) snapshot() agentapi.State {
 	if b.leaseAnswer != 0 {
 		s.LeaseReadAge = now.Sub(b.leaseAnswer)
 	}
+	if v.Ending {
+		s.EndsIn = max(v.EndsAt.Sub(now), time.Nanosecond)
+	}
 	if v.Confirmed {
 		s.ConfirmationAge = now.Sub(v.ConfirmedAt)
 	}

@@ -94,7 +94,12 @@ type Environment struct {
 	PairUID   pair.UID
 	Ordinal   pair.Ordinal
 	Peer      pair.MemberName
+	// GracePeriod of the pod: how long the agent has after SIGTERM.
+	GracePeriod time.Duration
 }
+
+// defaultGracePeriod is that of pods made before the template named it.
+const defaultGracePeriod = 5 * time.Minute
 
 // ReadEnvironment reads it with getenv. The error names every variable that is missing
 // or wrong, and where it comes from.
@@ -114,6 +119,14 @@ func ReadEnvironment(getenv func(string) string) (Environment, error) {
 		PodIP:     need(agentapi.EnvPodIP, "status.podIP"),
 		PairName:  need(agentapi.EnvPairName, "the DatabasePair's name"),
 		PairUID:   pair.UID(need(agentapi.EnvPairUID, "the DatabasePair's UID")),
+	}
+	e.GracePeriod = defaultGracePeriod
+	if text := getenv(agentapi.EnvGracePeriod); text != "" {
+		seconds, err := strconv.Atoi(text)
+		if err != nil || seconds <= 0 {
+			problems = append(problems, fmt.Errorf("environment variable %s is %q, which is no number of seconds above 0", agentapi.EnvGracePeriod, text))
+		}
+		e.GracePeriod = time.Duration(seconds) * time.Second
 	}
 	if e.PodIP != "" && net.ParseIP(e.PodIP) == nil {
 		problems = append(problems, fmt.Errorf("environment variable %s is %q, which is no IP address", agentapi.EnvPodIP, e.PodIP))

@@ -3,6 +3,7 @@ package agent
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/pair"
@@ -22,7 +23,10 @@ func TestTheEnvironmentIsNamedWhereItIsWrong(t *testing.T) {
 		})
 	}
 	e, err := read("", "")
-	if err != nil || e.Ordinal != 1 || e.Peer != pair.MemberName("shop-0") {
+	if err != nil || e.Ordinal != 1 || e.Peer != pair.MemberName("shop-0") || e.GracePeriod != 5*time.Minute {
+		t.Errorf("got %+v, %v", e, err)
+	}
+	if e, err := read(agentapi.EnvGracePeriod, "90"); err != nil || e.GracePeriod != 90*time.Second {
 		t.Errorf("got %+v, %v", e, err)
 	}
 	for name := range good {
@@ -30,7 +34,7 @@ func TestTheEnvironmentIsNamedWhereItIsWrong(t *testing.T) {
 			t.Errorf("without %s: %v", name, err)
 		}
 	}
-	for name, value := range map[string]string{agentapi.EnvPodIP: "ten", agentapi.EnvPodName: "shop-2"} {
+	for name, value := range map[string]string{agentapi.EnvPodIP: "ten", agentapi.EnvPodName: "shop-2", agentapi.EnvGracePeriod: "0s"} {
 		if _, err := read(name, value); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s=%s: %v", name, value, err)
 		}

@@ -44,6 +44,9 @@ const (
 	EnvNodeName     = "NODE_NAME"
 	EnvPairName     = "PAIR_NAME"
 	EnvPairUID      = "PAIR_UID"
+	// EnvGracePeriod is the pod's terminationGracePeriodSeconds. A deletion, an eviction or a
+	// node that shuts down can give less, which no container is told.
+	EnvGracePeriod = "GRACE_PERIOD_SECONDS"
 )
 
 // DefaultMaxLockTime is that of a pair that says nothing about it.

@@ -284,6 +284,9 @@ type State struct {
 	TailUncovered bool `json:"tailUncovered,omitempty"`
 	// Ending: the agent was asked to end (SIGTERM).
 	Ending bool `json:"ending,omitempty"`
+	// EndsIn is how long an agent that was asked to end has left, by the grace period of its
+	// pod; less when whoever ends it gives less. Zero when it was not asked.
+	EndsIn time.Duration `json:"endsIn,omitempty"`
 	// LeaseEpoch is the epoch of the Lease when it was last read; below KnownEpoch the
 	// authority was rolled back. LeaseReadAge is -1 before the first reading.
 	LeaseEpoch   pair.Epoch    `json:"leaseEpoch,omitempty"`

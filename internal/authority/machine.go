@@ -44,7 +44,8 @@ type Config struct {
 	StopTime time.Duration
 	// Linger is how long the agent stays after mysqld has ended, when it was asked to end:
 	// clients that are still led here are refused at once as long as the pod has its
-	// address, and wait for an answer that never comes when it has not. Default none.
+	// address, and wait for an answer that never comes when it has not. A holder does not
+	// stay: its next process is what clients wait for. Default none.
 	Linger time.Duration
 	// Seed of the variation of LeaseEvery.
 	Seed uint64
@@ -253,8 +254,9 @@ type View struct {
 	BelowKnown bool
 	// Data: the volume holds data that may be served.
 	Data bool
-	// Ending: asked to end by SIGTERM.
+	// Ending: asked to end by SIGTERM; EndsAt is when the process will be killed.
 	Ending bool
+	EndsAt Instant
 	// LeaseDuration is the T that counts now.
 	LeaseDuration time.Duration
 }
@@ -267,7 +269,7 @@ func (m *Machine) View() View {
 		Holder: m.want.Holder, HolderRead: m.want.HolderRead, Record: m.rec,
 		Held:          m.data && m.serving == Stopped && m.want.OpenAt != 0 && !m.mayStart(),
 		TailUncovered: m.serving == Shut && m.tailBlocks(),
-		NeedsWord:     m.isHolder() && !m.serving.mayWrite() && !m.confirm.fresh && !m.confirm.word, BelowKnown: m.below, Ending: m.ending, Data: m.data,
+		NeedsWord:     m.isHolder() && !m.serving.mayWrite() && !m.confirm.fresh && !m.confirm.word, BelowKnown: m.below, Ending: m.ending, EndsAt: m.until, Data: m.data,
 	}
 	if m.serving.mayWrite() {
 		v.OpenEpoch = m.run.openEpoch

@@ -77,10 +77,44 @@ func TestMysqldThatDiesUnderAnUnbrokenConfirmationComesBackInPlace(t *testing.T)
 	r.after(time.Second)
 	r.step(MysqldExited{At: r.now})
 	mustNot[StartMysqld](t, "by a confirmation from before the end", r.after(time.Millisecond))
-	must[StartMysqld](t, "confirmed since", append(r.word(2), r.after(time.Millisecond)...))
+	mustNot[StartMysqld](t, "by a ledger from before the end", append(r.word(2), r.after(time.Millisecond)...))
+	must[StartMysqld](t, "alone, as read since", r.read(record(2, me, soloOf("shop-0", 1))))
 	r.log = nil
 	r.up()
 	must[Open](t, "at the same epoch", r.log)
+}
+
+func TestAPrimaryDoesNotGoByALedgerThatItReadLongAgo(t *testing.T) {
+	joining := Ledger{Version: 1, State: Joining, First: "shop-0"}
+	t.Run("mysqld has ended", func(t *testing.T) {
+		r := opened(t, joining)
+		r.after(time.Second)
+		r.log = nil
+		must[ReadLease](t, "at once", r.step(MysqldExited{At: r.now}))
+		r.word(2)
+		r.read(record(2, me, both(2)))
+		r.after(time.Millisecond)
+		mustNot[StartMysqld](t, "the peer is in sync meanwhile and may take over", r.log)
+	})
+	t.Run("SIGTERM", func(t *testing.T) {
+		r := opened(t, joining)
+		r.after(time.Second)
+		r.log = nil
+		must[ReadLease](t, "at once", r.step(Terminate{At: r.now, Until: r.now.Add(time.Minute)}))
+		r.read(record(2, me, both(2)))
+		mustNot[Close](t, "the peer is in sync meanwhile and may take over", r.log)
+	})
+	t.Run("no API server answers", func(t *testing.T) {
+		r := opened(t, joining)
+		r.after(time.Second)
+		r.step(Terminate{At: r.now, Until: r.now.Add(time.Minute)})
+		r.log = nil
+		for range 5 {
+			r.word(2)
+			r.after(testT / 16)
+		}
+		must[Close](t, "by what is known", r.log)
+	})
 }
 
 func TestTheLedgerDecidesAboutWaiting(t *testing.T) {
@@ -203,6 +237,12 @@ func TestAnAgentThatWasAskedToEndLingersAndAnswers(t *testing.T) {
 	mustNot[Exit](t, "within the linger", r.after(2900*time.Millisecond))
 	must[Answer](t, "asked again meanwhile", r.order(CommandFence, 3, 1))
 	must[Exit](t, "after the linger", r.after(200*time.Millisecond))
+
+	r = opened(t, soloOf("shop-0", 1))
+	r.m.cfg.Linger = 3 * time.Second
+	r.step(Terminate{At: r.now, Until: r.now.Add(time.Minute)})
+	must[StopMysqld](t, "closed", r.step(Closed{At: r.now, Proven: true}))
+	must[Exit](t, "still the holder, its next process serves clients", r.step(MysqldExited{At: r.now}))
 }
 
 func TestAForwardJumpOfTheWallClockCountsAsTime(t *testing.T) {

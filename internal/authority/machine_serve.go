@@ -1,5 +1,7 @@
 package authority
 
+import "time"
+
 // killAt is when an open mysqld has to be killed; 0 for never.
 func (m *Machine) killAt() Instant {
 	if !m.serving.mayWrite() {
@@ -74,7 +76,7 @@ func (m *Machine) serve() {
 	switch m.serving {
 	case Stopped:
 		if m.ending {
-			if m.now >= max(m.run.ended, m.endingAt).Add(m.cfg.Linger) {
+			if m.now >= max(m.run.ended, m.endingAt).Add(m.lingers()) {
 				m.do(Exit{})
 			}
 		} else if m.mayStart() {
@@ -99,6 +101,15 @@ func (m *Machine) serve() {
 	case Opening, Closing, Killing:
 	}
 	m.stopReceiver()
+}
+
+// lingers is how long the agent stays after the end of its mysqld. A holder does not: clients
+// are led nowhere else, and they wait for its next process.
+func (m *Machine) lingers() time.Duration {
+	if m.takesItself() {
+		return 0
+	}
+	return m.cfg.Linger
 }
 
 func (m *Machine) serveShut() {
@@ -151,7 +162,17 @@ func (m *Machine) awaitSwitchover() bool {
 	if m.missing || m.peerCannotTakeOver(m.endingAt) || m.now >= max(m.ask.peerHeard, m.endingAt).Add(m.cfg.T) {
 		return false
 	}
-	return m.rec != nil && m.rec.Ledger.InSync(m.cfg.Peer) && m.now < m.until.Add(-m.cfg.StopTime-m.cfg.SoftLead)
+	if m.now >= m.until.Add(-m.cfg.StopTime-m.cfg.SoftLead) {
+		return false
+	}
+	return m.rec != nil && (m.rec.Ledger.InSync(m.cfg.Peer) || !m.ledgerIsCurrent(m.endingAt))
+}
+
+// ledgerIsCurrent reports whether the ledger was read after an instant, or the API server
+// had its time to answer. An open primary reads it every LeaseEvery only, so that it can
+// have missed for as long that its peer is in sync by now.
+func (m *Machine) ledgerIsCurrent(since Instant) bool {
+	return m.recAsked >= since || m.now >= since.Add(m.cfg.pace())
 }
 
 // mayStart reports whether mysqld may be started, closed as it boots (R7).
@@ -168,7 +189,8 @@ func (m *Machine) mayRecover() bool {
 	if !m.takesItself() || !m.confirm.valid || m.confirm.named < m.run.ended {
 		return false
 	}
-	if m.rec != nil && (m.rec.Epoch > m.want.OpenAt || !m.rec.Ledger.InSync(m.cfg.Peer)) {
+	alone := m.rec != nil && !m.rec.Ledger.InSync(m.cfg.Peer) && m.ledgerIsCurrent(m.run.ended)
+	if alone || m.rec != nil && m.rec.Epoch > m.want.OpenAt {
 		return true
 	}
 	return m.peerCannotTakeOver(m.run.ended) || m.now >= m.run.ended.Add(m.cfg.RestartInPlaceAfter)

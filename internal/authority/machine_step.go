@@ -61,6 +61,7 @@ func (m *Machine) take(event Event) {
 	case Terminate:
 		if !m.ending {
 			m.endingAt = m.now
+			m.ask.look = true
 		}
 		m.ending, m.until = true, e.Until
 	case Reconfigured:
@@ -100,6 +101,7 @@ func (m *Machine) mysqldExited() {
 		retry = m.now.Add(min(m.cfg.pace()<<min(failures-1, 5), 30e9))
 	}
 	m.serving = Stopped
+	m.ask.look = m.ask.look || m.takesItself() // who may take over follows from the ledger
 	m.run = run{ended: m.now, retry: retry, failures: failures}
 	m.following = 0
 	m.setDeadman(0)

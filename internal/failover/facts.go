@@ -161,6 +161,8 @@ func (l *look) candidacyOf(m *Member) candidacy {
 		return not(true, "the pod of %s is being deleted", m.Name)
 	case m.ClaimDeleting:
 		return not(true, "the volume claim of %s is being deleted: its data goes when its pod ends", m.Name)
+	case m.State.Ending:
+		return not(true, "the agent of %s was asked to end", m.Name)
 	case m.State.Server.Applier.LastErrno != 0:
 		return not(true, "the applier of %s stopped with error %d", m.Name, m.State.Server.Applier.LastErrno)
 	case l.errantOf(m) != "" && !(l.Settings.Lossless && l.restartedInSync(l.other(m.Name))):

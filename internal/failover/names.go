@@ -46,6 +46,7 @@ const (
 	RuleHolderHung            RuleName = "HolderHung"
 	RuleHolderSilent          RuleName = "HolderSilent"
 	RuleHolderLeaving         RuleName = "HolderLeaving"
+	RulePrimaryPodEnding      RuleName = "PrimaryPodEnding"
 	RuleHolderReplaced        RuleName = "HolderReplaced"
 	RuleHolderDataLost        RuleName = "HolderDataLost"
 	RulePrimaryDataRolledBack RuleName = "PrimaryDataRolledBack"

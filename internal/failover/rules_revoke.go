@@ -85,6 +85,29 @@ func holderLeaving(l *look) (Plan, bool) {
 	return wait("%s, and nobody can take over: %s", fact, l.candidacyOf(l.passive).why)
 }
 
+// ending says that the agent of the primary was asked to end although nobody deletes its
+// pod: the node shuts down, the kubelet evicts the pod, or somebody sent SIGTERM.
+func (l *look) ending() string {
+	m := l.holder
+	if !m.heard() || l.holderGone() != "" || m.Pod.Deleting || !m.State.Ending {
+		return ""
+	}
+	return fmt.Sprintf("the container of the primary %s was asked to end, and its pod is not being deleted", m.Name)
+}
+
+// primaryPodEnding: the agent keeps the primary open and waits for a failover, which is
+// orderly now and costs T when the kubelet has killed the agent.
+func primaryPodEnding(l *look) (Plan, bool) {
+	fact := l.ending()
+	if fact == "" {
+		return no()
+	}
+	if p, ok := l.failOver(RulePrimaryPodEnding, fact); ok {
+		return p, ok
+	}
+	return wait("%s. No failover follows: %s goes on when its container is started again", fact, l.holder.Name)
+}
+
 func holderDataLost(l *look) (Plan, bool) {
 	if l.holderGone() != "" || !l.lostData(l.holder) {
 		return no()
@@ -187,7 +210,7 @@ func (l *look) due() string {
 	if l.lostData(l.holder) {
 		return fmt.Sprintf("the volume of %s does not hold its data any more", l.holder.Name)
 	}
-	for _, why := range []string{l.exited(), l.hung(), l.silent()} {
+	for _, why := range []string{l.exited(), l.ending(), l.hung(), l.silent()} {
 		if why != "" {
 			return why
 		}

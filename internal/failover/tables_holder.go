@@ -21,6 +21,10 @@ var (
 			says: "The primary's pod is being deleted.",
 		},
 		{
+			name: RulePrimaryPodEnding, apply: primaryPodEnding,
+			says: "The primary's container was asked to end, and its pod is not being deleted.",
+		},
+		{
 			name: RuleHolderDataLost, apply: holderDataLost,
 			says: "The primary's volume does not hold the pair's data any more.",
 		},

@@ -1,6 +1,9 @@
 package resources
 
 import (
+	"strconv"
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
@@ -38,6 +41,7 @@ func mysqldContainer(p *v1alpha1.DatabasePair) *corev1ac.ContainerApplyConfigura
 			fieldEnv(agentapi.EnvNodeName, "spec.nodeName"),
 			corev1ac.EnvVar().WithName(agentapi.EnvPairName).WithValue(p.Name),
 			corev1ac.EnvVar().WithName(agentapi.EnvPairUID).WithValue(string(p.UID)),
+			corev1ac.EnvVar().WithName(agentapi.EnvGracePeriod).WithValue(strconv.Itoa(int(gracePeriod/time.Second))),
 		).
 		WithPorts(
 			containerPort(portNameMySQL, agentapi.PortMySQL),

@@ -20,6 +20,7 @@ type node struct {
 	gate         gate
 	up           bool
 	outOfService bool
+	shutsDown    bool // its kubelet starts nothing any more
 	booted       time.Duration
 	lost         time.Duration // time that BOOTTIME did not count: a hypervisor stopped it
 	rate         float64

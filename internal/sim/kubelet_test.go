@@ -42,6 +42,7 @@ func (m *memberSim) sync() {
 		p.agent.terminate(grace)
 	case leaves && p.agent == nil:
 		m.endPod(p)
+	case p.agent == nil && m.node.shutsDown:
 	case p.agent == nil && p.status.running:
 		// The end of a container is reported first, and its successor starts after a back-off.
 		p.status.running, p.status.terminated, p.status.finished = false, true, w.now

@@ -24,8 +24,13 @@ var podFaults = map[string]faultKind{
 	"podEndedByKubelet": func(_ *world, f fault, m *memberSim) { m.endByKubelet(f.grace) },
 	// Graceful shutdown of the node: the same, and then the machine is away.
 	"nodeShutDown": func(w *world, f fault, m *memberSim) {
+		n := m.node
+		n.shutsDown = true
 		m.endByKubelet(f.grace)
-		w.after(f.grace+2*time.Second, func() { m.crash(f.lasts) })
+		w.after(f.grace+2*time.Second, func() {
+			n.shutsDown = false
+			m.crash(f.lasts)
+		})
 	},
 	// SIGTERM to the container alone: it starts again in place.
 	"containerTerminated": func(_ *world, f fault, m *memberSim) {

@@ -5,7 +5,7 @@ import "time"
 // podStories are about the end of pods as Kubernetes shows it.
 var podStories = []story{
 	{name: "orderlyDeletion", tell: orderlyDeletion},
-	{name: "orderlyTermination", tell: orderlyTermination, pending: "SIGTERM to a pod that is not being deleted is not noticed: the agent waits for a switchover that nobody begins"},
+	{name: "orderlyTermination", tell: orderlyTermination},
 	{name: "endedByKubelet", tell: endedByKubelet, pending: "a container that its kubelet ended before the deletion of the pod proves nothing, and the pod keeps its finalizer"},
 	{name: "nodeReplaced", tell: nodeReplaced, pending: "a solo primary on a lost node is not revoked, and its finalizer keeps the pod that the garbage collector deletes"},
 }
