@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // applyAll waits a moment until everything received is applied, and ends the applier then.
@@ -28,6 +29,11 @@ func (r *replication) applyAll(ctx context.Context, status mysqlops.Status) erro
 	return r.endApplying(ctx)
 }
 
+func (r *replication) setEnded(run pair.Incarnation) {
+	r.ended = run
+	r.a.state.endedApplying(run)
+}
+
 // endApplying stops the applier of a member that is about to be opened. An applier that is
 // in the middle of a transaction whose rest never came would hold its rows, and its GTID,
 // until the reverse channel connects.
@@ -39,10 +45,15 @@ func (r *replication) endApplying(ctx context.Context) error {
 		return nil
 	}
 	began := time.Now()
+	// What is applied has to be on the disk, and nothing may keep the member from opening,
+	// before anything relies on it.
+	if _, err := r.a.keepOwned(ctx, false); err != nil {
+		return err
+	}
 	if err := r.a.ops.EndApplying(ctx); err != nil {
 		return err
 	}
-	r.ended = incarnation
+	r.setEnded(incarnation)
 	r.a.log.Info("the applier has applied everything and is stopped", "took", time.Since(began))
 	r.a.pokeServer()
 	return nil

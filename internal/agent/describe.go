@@ -6,6 +6,7 @@ import (
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // hasEndedApplying: nothing is received any more, all that was received is applied, and no
@@ -33,4 +34,12 @@ func describeServer(s mysqlops.Status) *agentapi.Server {
 		Waiting: s.SemiSync.SourceEnabled, WaitSessions: s.SemiSync.WaitSessions, OldestWait: s.SemiSync.OldestWait,
 		SemiSyncClients: s.SemiSync.Clients, ReplicaSemiSync: s.SemiSync.ReplicaActive,
 	}
+}
+
+// endedApplying publishes the mysqld whose applier has applied everything and was stopped,
+// with every owned setting right; empty when it runs again.
+func (b *board) endedApplying(run pair.Incarnation) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.ended = run
 }

@@ -16,6 +16,7 @@ type metrics struct {
 	registry     *prometheus.Registry
 	exits        prometheus.Counter
 	corrections  prometheus.Counter
+	settings     prometheus.Counter
 	interrupted  prometheus.Counter
 	openFailures prometheus.Counter
 	locksEnded   prometheus.Counter
@@ -32,6 +33,7 @@ func newMetrics(a *Agent) *metrics {
 		exits:        counter("mysqld_exits_total", "Ends of mysqld seen."),
 		interrupted:  counter("waiting_interruptions_total", "Times commits of this open member were found not to wait for its peer, by somebody else's hand."),
 		corrections:  counter("read_only_corrections_total", "Times this closed member was found writable and corrected."),
+		settings:     counter("setting_corrections_total", "Times settings that dbpair owns were found changed in the running mysqld and set right."),
 		locksEnded:   counter("job_locks_ended_total", "Sessions of Jobs that were ended because they held a lock too long."),
 		openFailures: counter("open_failures_total", "Attempts to open that failed."),
 		vouches: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -55,7 +57,7 @@ func newMetrics(a *Agent) *metrics {
 	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.exits, m.corrections, m.interrupted, m.openFailures, m.locksEnded, m.vouches, m.leaseReads,
+		m.exits, m.corrections, m.settings, m.interrupted, m.openFailures, m.locksEnded, m.vouches, m.leaseReads,
 		gauge("open", "1 while this member is open.", func(s agentapi.State) float64 { return one(s.Phase == agentapi.PhaseOpen) }),
 		gauge("mysqld_up", "1 while mysqld runs.", func(s agentapi.State) float64 { return one(s.Mysqld.Running) }),
 		gauge("known_epoch", "Highest epoch known, on the volume.", func(s agentapi.State) float64 { return float64(s.KnownEpoch) }),

@@ -181,7 +181,7 @@ func (r *replication) startApplier(ctx context.Context, status mysqlops.Status) 
 	if r.ended != "" && status.Executed.Covers(status.Received) {
 		return nil // it was stopped for good
 	}
-	r.ended = ""
+	r.setEnded("")
 	return r.a.ops.StartApplier(ctx)
 }
 
@@ -270,7 +270,7 @@ func (r *replication) passwordIsDue(status mysqlops.Status) bool {
 
 // connect points the channel at the peer and starts it.
 func (r *replication) connect(ctx context.Context, rotated bool) error {
-	r.ended = ""
+	r.setEnded("")
 	revision := r.a.settings.passwordsRevision()
 	host, port, err := r.a.peerAdmin()
 	if err != nil {

@@ -54,6 +54,8 @@ type watch struct {
 	corrected time.Time
 	locked    int       // looks in a row that found an open member read-only or offline
 	setRight  time.Time // when an open member was last set right
+	// settingsRight is when owned settings were last found wrong.
+	settingsRight time.Time
 }
 
 func (w *watch) look(ctx context.Context) {
@@ -85,6 +87,7 @@ func (w *watch) look(ctx context.Context) {
 		a.state.resolve(agentapi.ProblemWritablePassive)
 	}
 	w.judgeChannel(status, view)
+	w.keepSettings(ctx, view)
 	if err := a.ops.Warm(ctx); err != nil {
 		a.log.V(1).Info("the sessions of the fence path are not all there", "reason", err.Error())
 	}

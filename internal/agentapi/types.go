@@ -266,6 +266,9 @@ type State struct {
 	// had not waited though they had to, by somebody else's hand: what was acknowledged
 	// then may be missing on the peer. Zero for never.
 	WaitingLostAt pair.LedgerVersion `json:"waitingLostAt,omitempty"`
+	// WrongSettings are owned settings of the running mysqld, as "name: want, is", that
+	// are not as they must be and could not be set right. Such a member cannot be opened.
+	WrongSettings []string `json:"wrongSettings,omitempty"`
 	// ReceiverStoppedAt is the epoch of the ack fence; zero when there is none.
 	ReceiverStoppedAt pair.Epoch `json:"receiverStoppedAt,omitempty"`
 	// AppliedAll: since the ack fence everything received is applied and flushed, the
@@ -440,6 +443,7 @@ const (
 	ProblemMysqldTooOld     ProblemCode = "MysqldTooOld"
 	ProblemMysqldExits      ProblemCode = "MysqldExits"
 	ProblemOwnedVariable    ProblemCode = "OwnedVariableChanged"
+	ProblemSettingDrift     ProblemCode = "SettingDrift"
 	ProblemWritablePassive  ProblemCode = "PassiveFoundWritable"
 	ProblemWrongPassword    ProblemCode = "WrongPassword"
 	ProblemForeignReplica   ProblemCode = "ForeignReplica"

@@ -165,6 +165,8 @@ func (l *look) candidacyOf(m *Member) candidacy {
 		return not(true, "the agent of %s was asked to end", m.Name)
 	case m.State.Server.Applier.LastErrno != 0:
 		return not(true, "the applier of %s stopped with error %d", m.Name, m.State.Server.Applier.LastErrno)
+	case len(m.State.WrongSettings) > 0:
+		return not(true, "%s cannot be opened with its settings (%s)", m.Name, m.State.WrongSettings[0])
 	case l.errantOf(m) != "" && !(l.Settings.Lossless && l.restartedInSync(l.other(m.Name))):
 		// What a primary that was restarted lacks may have been acknowledged: the ledger says
 		// that the other one, if it runs on, has all of it.

@@ -279,6 +279,10 @@ func TestBetween(t *testing.T) {
 			}},
 		"a candidate that was restarted is given up for the last holder": {from: between, rule: "Abandon", kind: failover.Acts,
 			steps: steps("Cease", "Fence", "PointService"), with: func(_ *testing.T, o *obs) { lost(o) }},
+		"so is one that cannot be opened with its settings": {from: between, rule: "Abandon", kind: failover.Acts,
+			steps: steps("Cease", "Fence", "PointService"), with: func(_ *testing.T, o *obs) {
+				o.Members[1].State.WrongSettings = []string{"gtid_mode: want ON, is ON_PERMISSIVE"}
+			}},
 		"which goes on when its peer answered closed": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint", "Look", "PointService"),
 			with: func(t *testing.T, o *obs) {
 				lost(o)

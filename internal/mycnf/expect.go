@@ -56,6 +56,30 @@ func Expect(m Member, state State) []Expectation {
 	return list
 }
 
+// Kept returns the owned settings that somebody could change in a running mysqld and that
+// are set right again there. Those that follow the role or the ledger are not among them:
+// read_only and its family, event_scheduler, the source side's switch. Of an open member the
+// rest of the source side is not among them either, since a change of it is found and
+// reported as commits that did not wait, before it is corrected.
+func Kept(m Member, open bool) []Expectation {
+	var list []Expectation
+	for _, one := range m.withDefaults().fixed() {
+		source := strings.HasPrefix(one.Variable, "rpl_semi_sync_source_")
+		if !slices.Contains(notKept, one.Variable) && !(open && source) {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
+// notKept are those of the fixed settings that no statement changes in a running mysqld, and
+// replica_exec_mode, which a repair changes under a lease.
+var notKept = []string{
+	"log_replica_updates", "innodb_doublewrite", "relay_log_recovery", "relay_log_space_limit", "replica_skip_errors",
+	"disabled_storage_engines", "skip_name_resolve", "create_admin_listener_thread", "performance_schema",
+	"performance_schema_session_connect_attrs_size", "replica_exec_mode",
+}
+
 // fixed are the owned settings whose value is the same in every state; they
 // stand in the option file and are read back.
 func (m Member) fixed() []Expectation {
