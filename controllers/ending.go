@@ -124,7 +124,7 @@ func (r *PairReconciler) addUnlabeled(ctx context.Context, name types.Namespaced
 func (r *PairReconciler) closeForGood(ctx context.Context, name types.NamespacedName, pod *corev1.Pod) {
 	s := r.sessions.find(name)
 	uid := pair.PodUID(pod.UID)
-	if s == nil || s.remembered == nil || s.toldToEnd[uid] || pod.Status.PodIP == "" {
+	if s == nil || s.history.Accepted == nil || s.toldToEnd[uid] || pod.Status.PodIP == "" {
 		return
 	}
 	if s.toldToEnd == nil {
@@ -133,8 +133,8 @@ func (r *PairReconciler) closeForGood(ctx context.Context, name types.Namespaced
 	s.toldToEnd[uid] = true
 	agent := r.Agents.client(agentKey{pair: name, pod: uid}, pair.MemberName(pod.Name), pod.Status.PodIP)
 	command := agentapi.Command{
-		PairUID: s.remembered.PairUID, Epoch: s.remembered.Epoch + 1,
-		LedgerVersion: s.remembered.Ledger.Version, RequestID: string(uuid.NewUUID()),
+		PairUID: s.history.Accepted.PairUID, Epoch: s.history.Accepted.Epoch + 1,
+		LedgerVersion: s.history.Accepted.Ledger.Version, RequestID: string(uuid.NewUUID()),
 	}
 	log := logf.FromContext(ctx)
 	ctx = context.WithoutCancel(ctx)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -18,6 +17,7 @@ import (
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/status"
 )
 
 // observe gathers everything Decide wants to know. Agents come before the authority: one
@@ -44,8 +44,12 @@ func (r *PairReconciler) observe(ctx context.Context, v *visit) (failover.Observ
 		}
 	}
 	o.Now = r.Now()
-	o.History = v.session.remember(v.pair, v.operations, &o)
-	v.session.history = failover.Observed(o)
+	o.Kept = r.kept(v)
+	if rec := o.Authority.Record; o.Authority.Reading == failover.Read {
+		// Seen means after the read, not before: waits are counted from here.
+		v.session.book.SawEpoch(rec.Epoch, o.Now)
+	}
+	v.session.history = v.session.history.Next(o)
 	o.History = v.session.history
 	return o, nil
 }
@@ -172,7 +176,7 @@ func (r *PairReconciler) observeService(ctx context.Context, v *visit) (failover
 // observeAuthority reads the Lease from the API server. Not being able to is a fact like
 // others.
 func (r *PairReconciler) observeAuthority(ctx context.Context, v *visit) failover.Authority {
-	out := failover.Authority{AskedAt: r.Now(), Remembered: v.session.remembered}
+	out := failover.Authority{AskedAt: r.Now()}
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
 	rec, version, err := v.session.store.Read(ctx)
@@ -193,64 +197,24 @@ func (r *PairReconciler) observeAuthority(ctx context.Context, v *visit) failove
 
 const leaseTimeout = 5 * time.Second
 
-// remember keeps what this look adds to the history, and returns the history.
-func (s *session) remember(p *v1alpha1.DatabasePair, all []v1alpha1.DatabasePairOperation, o *failover.Observation) failover.History {
-	h := &s.history
-	h.Epoch = pair.Epoch(p.Status.Epoch)
-	if o.Authority.Reading != failover.Read {
-		return *h
+// kept is what the pair's status and the operations about it say of former observations.
+func (r *PairReconciler) kept(v *visit) failover.Kept {
+	k := failover.Kept{Epoch: pair.Epoch(v.pair.Status.Epoch)}
+	accepted, err := status.Accepted(v.pair)
+	if err != nil {
+		v.log.Error(err, "the record that the status keeps is not used")
 	}
-	rec := o.Authority.Record
-	if a := rec.Appointed; a != nil && slices.ContainsFunc(all, func(op v1alpha1.DatabasePairOperation) bool {
-		// The object is one write and what it says another: an operator may have ended in between.
-		return op.Name == a.Operation && op.Status.StartTime != nil
-	}) {
-		h.Recorded = a.Operation
-	}
-	// Seen means after the read, not before: waits are counted from here.
-	s.book.SawEpoch(rec.Epoch, o.Now)
-	if rec.Holder != s.holder || rec.Epoch != s.holderAt {
-		s.holder, s.holderAt = rec.Holder, rec.Epoch
-		h.HolderOpened, h.HolderSince, h.LostSince = false, time.Time{}, time.Time{}
-		if !s.openAt.IsZero() {
-			h.LastOpen = s.openAt
+	k.Accepted = accepted
+	for i := range v.operations {
+		op := &v.operations[i]
+		if op.Status.StartTime != nil {
+			// The object is one write and what it says another: an operator may have ended in between.
+			k.Begun = append(k.Begun, op.Name)
 		}
-		h.OpenedAt, s.openAt = time.Time{}, time.Time{}
-		if !rec.Holder.Nobody() {
-			h.HolderSince = o.Now
+		at := op.Status.CompletionTime
+		if at != nil && automaticFailover(op) && ofFormerPair(op, v.pair) == "" && r.Now().Sub(at.Time) < time.Hour {
+			k.Failovers = append(k.Failovers, at.Time)
 		}
 	}
-	if rec.Holder.Nobody() {
-		return *h
-	}
-	for i := range o.Members {
-		m := &o.Members[i]
-		switch {
-		case m.Name == rec.Holder.Member:
-			if m.Heard() && m.State.OpenEpoch == rec.Epoch {
-				h.HolderOpened = true
-				s.openAt = m.HeardAt
-				if h.OpenedAt.IsZero() {
-					h.OpenedAt = m.HeardAt
-				}
-			}
-		case streaming(m):
-			h.LostSince = time.Time{}
-		case h.LostSince.IsZero():
-			h.LostSince = o.Now
-		}
-	}
-	return *h
-}
-
-func streaming(m *failover.Member) bool {
-	return m.Heard() && m.State.Server != nil && m.State.Server.Receiver.Running
-}
-
-// learned keeps what was read.
-func (s *session) learned(rec failover.Authority) {
-	if rec.Reading == failover.Read {
-		known := rec.Record
-		s.remembered = &known
-	}
+	return k
 }

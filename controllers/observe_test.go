@@ -11,10 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
-	"github.com/dbpair/dbpair/internal/agentapi"
-	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
-	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
@@ -89,53 +86,6 @@ func TestOutdatedNamesWhatWaitsForARestart(t *testing.T) {
 	set.Generation, set.Status.ObservedGeneration = 3, 2
 	if got := outdated(pod("shop-1", "x", "y", "z"), set); got != "" {
 		t.Errorf("%q is outdated though the StatefulSet has not been looked at", got)
-	}
-}
-
-// looked is a look at which shop-0 is the holder at this epoch.
-func looked(at time.Time, e pair.Epoch, streams, open bool) *failover.Observation {
-	o := &failover.Observation{Now: at}
-	o.Authority = failover.Authority{Reading: failover.Read, AskedAt: at.Add(-time.Second), Record: authority.Record{
-		Epoch: e, Holder: pair.Holder{Member: "shop-0", PodUID: "p0"},
-	}}
-	holder := &agentapi.State{}
-	if open {
-		holder.OpenEpoch = e
-	}
-	o.Members[0] = failover.Member{Name: "shop-0", Reach: failover.Answered, State: holder}
-	o.Members[1] = failover.Member{Name: "shop-1", Reach: failover.Answered, State: &agentapi.State{
-		Server: &agentapi.Server{Receiver: agentapi.ChannelThread{Running: streams}},
-	}}
-	return o
-}
-
-func TestMemoryBeginsAnewWithEachEpoch(t *testing.T) {
-	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	s, p := newSession("u", nil, start), &v1alpha1.DatabasePair{}
-	h := s.remember(p, nil, looked(start, 3, true, true))
-	if !h.HolderOpened || !h.HolderSince.Equal(start) || !h.LostSince.IsZero() {
-		t.Fatalf("history = %+v", h)
-	}
-	// The epoch counts as seen when the read was over, not when it was begun: a wait that
-	// is counted from here must not be too short.
-	if since, ok := s.book.Since(3); !ok || !since.Equal(start) {
-		t.Errorf("epoch 3 seen at %s (%v)", since, ok)
-	}
-	later := start.Add(time.Minute)
-	if h = s.remember(p, nil, looked(later, 3, false, false)); !h.LostSince.Equal(later) || !h.HolderOpened || !h.HolderSince.Equal(start) {
-		t.Errorf("history = %+v", h)
-	}
-	if h = s.remember(p, nil, looked(later.Add(time.Minute), 3, false, true)); !h.LostSince.Equal(later) {
-		t.Errorf("the beginning of the loss moved to %s", h.LostSince)
-	}
-	next := later.Add(2 * time.Minute)
-	if h = s.remember(p, nil, looked(next, 4, true, false)); h.HolderOpened || !h.HolderSince.Equal(next) || !h.LostSince.IsZero() {
-		t.Errorf("history at a new epoch = %+v", h)
-	}
-	unread := looked(next, 4, true, true)
-	unread.Authority.Reading = failover.Unread
-	if h = s.remember(p, nil, unread); h.HolderOpened {
-		t.Error("something was learned from an authority that was not read")
 	}
 }
 
@@ -214,22 +164,21 @@ func TestVolumesThatDoNotFollowTheSpecYetAreNamed(t *testing.T) {
 // operation and writing what happened.
 func TestARecordWithoutAStatusIsNone(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	o := looked(start, 3, true, true)
-	o.Authority.Record.Appointed = &authority.Appointed{Operation: "shop-failover-2"}
 	began := metav1.NewMicroTime(start)
 	for name, c := range map[string]struct {
 		status v1alpha1.OperationStatus
-		want   string
+		want   int
 	}{
-		"only made":             {v1alpha1.OperationStatus{}, ""},
-		"made, and says so":     {v1alpha1.OperationStatus{StartTime: &began, Phase: v1alpha1.OperationRunning}, "shop-failover-2"},
-		"finished, and says so": {v1alpha1.OperationStatus{StartTime: &began, Phase: v1alpha1.OperationSucceeded}, "shop-failover-2"},
+		"only made":             {v1alpha1.OperationStatus{}, 0},
+		"made, and says so":     {v1alpha1.OperationStatus{StartTime: &began, Phase: v1alpha1.OperationRunning}, 1},
+		"finished, and says so": {v1alpha1.OperationStatus{StartTime: &began, Phase: v1alpha1.OperationSucceeded}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			op := v1alpha1.DatabasePairOperation{ObjectMeta: metav1.ObjectMeta{Name: "shop-failover-2"}, Status: c.status}
-			h := newSession("u", nil, start).remember(&v1alpha1.DatabasePair{}, []v1alpha1.DatabasePairOperation{op}, o)
-			if h.Recorded != c.want {
-				t.Errorf("recorded %q, want %q", h.Recorded, c.want)
+			r := &PairReconciler{Now: func() time.Time { return start }}
+			kept := r.kept(&visit{pair: &v1alpha1.DatabasePair{}, operations: []v1alpha1.DatabasePairOperation{op}})
+			if len(kept.Begun) != c.want {
+				t.Errorf("begun are %v, want %d", kept.Begun, c.want)
 			}
 		})
 	}

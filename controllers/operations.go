@@ -18,8 +18,8 @@ import (
 	"github.com/dbpair/dbpair/internal/status"
 )
 
-// observeOperations are the unfinished operations of the pair, oldest first. What the
-// finished ones say goes into the history; those beyond the limit are deleted.
+// observeOperations are the unfinished operations of the pair, oldest first. All of
+// them stay with the visit; those beyond the limit are deleted.
 func (r *PairReconciler) observeOperations(ctx context.Context, v *visit) ([]failover.Operation, error) {
 	var list v1alpha1.DatabasePairOperationList
 	if err := r.Client.List(ctx, &list, client.InNamespace(v.pair.Namespace), client.MatchingFields{indexPair: v.pair.Name}); err != nil {
@@ -29,7 +29,6 @@ func (r *PairReconciler) observeOperations(ctx context.Context, v *visit) ([]fai
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
 	v.operations = list.Items
-	v.session.history.Failovers = nil
 	var out []failover.Operation
 	for i := range list.Items {
 		op := &list.Items[i]
@@ -38,10 +37,6 @@ func (r *PairReconciler) observeOperations(ctx context.Context, v *visit) ([]fai
 		}
 		if !op.Status.Phase.Terminal() {
 			out = append(out, operationOf(op))
-			continue
-		}
-		if at := op.Status.CompletionTime; at != nil && automaticFailover(op) && ofFormerPair(op, v.pair) == "" && r.Now().Sub(at.Time) < time.Hour {
-			v.session.history.Failovers = append(v.session.history.Failovers, at.Time)
 		}
 	}
 	return out, nil

@@ -136,7 +136,6 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if quiet(actErr) != nil {
 		v.log.Error(actErr, "a step failed", "rule", plan.Rule)
 	}
-	v.session.learned(o.Authority)
 	again = r.bookkeeping(ctx, v, o, plan, again)
 	return ctrl.Result{RequeueAfter: again}, nil
 }
@@ -217,9 +216,12 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	v.log.Info("acting", "rule", plan.Rule, "step", step.Name(), "epoch", o.Authority.Record.Epoch, "fact", plan.Fact)
 	res, err := r.runner(v).Run(ctx, o, plan, step)
 	stepTotal.WithLabelValues(string(step.Name()), string(plan.Rule), outcomeOf(err)).Inc()
-	v.session.history = v.session.history.After(o, plan, failover.Outcome{Failed: err != nil, Errant: res.Errant})
+	v.session.history = v.session.history.After(o, plan, failover.Outcome{
+		Failed: err != nil,
+		Errant: res.Errant,
+		Wrote:  res.Wrote,
+	})
 	if res.Wrote != nil {
-		v.session.remembered = res.Wrote
 		if res.Wrote.Epoch != o.Authority.Record.Epoch {
 			// Whom a change of holder concerns is asked at once, by a step.
 			r.stopJobs(ctx, v)

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/failover"
@@ -33,11 +32,7 @@ type session struct {
 
 	// The fields below belong to the reconcile of this pair, of which there is one at a
 	// time.
-	history    failover.History
-	remembered *authority.Record
-	holder     pair.Holder
-	holderAt   pair.Epoch
-	openAt     time.Time // when the present holder was heard open last
+	history failover.History
 	// problems of members with their counts, and events that were raised once: what has
 	// been told already.
 	problems map[string]int

@@ -44,6 +44,10 @@ type DatabasePairStatus struct {
 	// epoch is the version of the authority; it grows with every change of primary.
 	// +optional
 	Epoch int64 `json:"epoch,omitempty"`
+	// authority is the record of the Lease that the operator accepted last. A Lease that cannot follow from it was
+	// modified externally, which is doubt also for the next operator.
+	// +optional
+	Authority *AuthorityStatus `json:"authority,omitempty"`
 	// inSync are the members that have every acknowledged write.
 	// +optional
 	// +listType=set
@@ -126,4 +130,28 @@ type LastFailover struct {
 	Time metav1.Time `json:"time"`
 	// proof that the old primary was closed.
 	Proof string `json:"proof"`
+}
+
+// AuthorityStatus is what a Lease said: who may be open, and who has every acknowledged write.
+type AuthorityStatus struct {
+	// epoch of the record.
+	Epoch int64 `json:"epoch"`
+	// holder is <member>/<pod UID>; empty for nobody.
+	// +optional
+	Holder string `json:"holder,omitempty"`
+	// leaseDuration that the holder lives by.
+	// +optional
+	LeaseDuration metav1.Duration `json:"leaseDuration,omitempty"`
+	// ledger is the state of the ledger: both, solo or joining.
+	// +optional
+	Ledger string `json:"ledger,omitempty"`
+	// ledgerVersion grows with every change of the ledger.
+	// +optional
+	LedgerVersion int64 `json:"ledgerVersion,omitempty"`
+	// ledgerFirst is the member that has every acknowledged write, if only one has.
+	// +optional
+	LedgerFirst string `json:"ledgerFirst,omitempty"`
+	// incarnations are the runs of mysqld for which the ledger holds, by member.
+	// +optional
+	Incarnations map[string]string `json:"incarnations,omitempty"`
 }

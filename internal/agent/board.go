@@ -84,10 +84,14 @@ func (b *board) see(v authority.View) {
 	b.mu.Lock()
 	b.seen = v
 	if r := v.Record; r != nil {
-		b.ledger = &agentapi.SeenLedger{
-			Epoch: r.Epoch, Version: r.Ledger.Version, State: string(r.Ledger.State), First: r.Ledger.First,
-			Incarnations: r.Ledger.Incarnations, Holder: r.Holder.String(),
-		}
+		b.ledger = b.ledger.With(agentapi.SeenLedger{
+			Epoch:        r.Epoch,
+			Version:      r.Ledger.Version,
+			State:        string(r.Ledger.State),
+			First:        r.Ledger.First,
+			Incarnations: r.Ledger.Incarnations,
+			Holder:       r.Holder.String(),
+		})
 	}
 	b.mu.Unlock()
 	b.bump()

@@ -350,6 +350,25 @@ type SeenLedger struct {
 	Holder string `json:"holder,omitempty"`
 }
 
+// With is what is remembered after a record was read. What was read first of an epoch or of
+// a version of the ledger stays: an operator writes each once, so that another content under
+// the same number shows that the Lease was modified externally. s may be nil; neither it nor
+// read is changed.
+func (s *SeenLedger) With(read SeenLedger) *SeenLedger {
+	if s == nil {
+		return &read
+	}
+	next := *s
+	if read.Epoch > s.Epoch {
+		next.Epoch, next.Holder = read.Epoch, read.Holder
+	}
+	if read.Version > s.Version {
+		next.Version, next.State = read.Version, read.State
+		next.First, next.Incarnations = read.First, read.Incarnations
+	}
+	return &next
+}
+
 // FoundVolume is the identity of a volume that belongs to another pair or member.
 type FoundVolume struct {
 	PairUID   pair.UID        `json:"pairUID"`

@@ -148,7 +148,7 @@ func (r Record) Follows(next Record) bool {
 	case next.Epoch == r.Epoch && (next.Holder != r.Holder || next.LeaseDuration != r.LeaseDuration), next.Epoch == r.Epoch+1 && !next.Holder.Nobody() && !r.Holder.Nobody():
 		// Between two holders there is an epoch of nobody, and T changes with the holder.
 		return false
-	case next.Ledger.Version == r.Ledger.Version && (next.Ledger.State != r.Ledger.State || next.Ledger.First != r.Ledger.First):
+	case next.Ledger.Version == r.Ledger.Version && !next.Ledger.Same(r.Ledger):
 		return false
 	}
 	return true

@@ -2,6 +2,8 @@ package authority
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/fencing"
@@ -38,6 +40,16 @@ type Ledger struct {
 // InSync reports whether the member is known to hold every acknowledged write.
 func (l Ledger) InSync(m pair.MemberName) bool {
 	return l.State == Both || (l.First == m && m != "")
+}
+
+// Same reports whether two ledgers say the same, at the same version.
+func (l Ledger) Same(other Ledger) bool {
+	for _, m := range append(slices.Collect(maps.Keys(l.Incarnations)), slices.Collect(maps.Keys(other.Incarnations))...) {
+		if l.Incarnations[m] != other.Incarnations[m] {
+			return false
+		}
+	}
+	return l.Version == other.Version && l.State == other.State && l.First == other.First
 }
 
 // MustWait reports whether an open member may acknowledge a write only after its peer

@@ -137,10 +137,10 @@ func (l *look) remembered(primary, peer *Member) gtid.Set {
 	return parsed(r.GTIDs)
 }
 
-// Observed is the history with what this observation shows of the primary: what it was found
+// observed is the history with what this observation shows of the primary: what it was found
 // to have lost, and since when it has been up and closed. Without an authority that was read
 // nothing changes.
-func Observed(o Observation) History {
+func observed(o Observation) History {
 	h := o.History
 	if o.Authority.Reading != Read {
 		return h

@@ -145,22 +145,22 @@ func TestSinceWhenThePrimaryIsClosed(t *testing.T) {
 	o := steady()
 	bothRestarted("")(t, &o)
 	o.History.Closed = failover.Closed{}
-	o.History = failover.Observed(o)
+	o.History = o.History.Next(o)
 	if want := (failover.Closed{Since: t0, Incarnation: "next-0"}); o.History.Closed != want {
 		t.Fatalf("it is %+v, not %+v", o.History.Closed, want)
 	}
 	first := o.History.Closed
 	o.Now = t0.Add(time.Second)
 	o.Members[0].Reach = failover.TimedOut
-	if again := failover.Observed(o).Closed; again != first {
+	if again := o.History.Next(o).Closed; again != first {
 		t.Errorf("after an answer that did not come it is %+v", again)
 	}
 	o.Members[0].Reach, o.Members[0].State.Mysqld.Incarnation = failover.Answered, "third"
-	if again := failover.Observed(o).Closed; again.Since != o.Now {
+	if again := o.History.Next(o).Closed; again.Since != o.Now {
 		t.Errorf("of the next run it is %+v", again)
 	}
 	o.Members[0].State.Phase = agentapi.PhaseOpen
-	if again := failover.Observed(o).Closed; again != (failover.Closed{}) {
+	if again := o.History.Next(o).Closed; again != (failover.Closed{}) {
 		t.Errorf("of an open primary it is %+v", again)
 	}
 }
@@ -179,16 +179,16 @@ func TestTheDoubtNamesWhatIsLostAndTheCommand(t *testing.T) {
 func TestARolledBackPrimaryIsRememberedWhileItsDataIsThere(t *testing.T) {
 	o := steady()
 	bothRestarted(serverOf(m0)+":90-95")(t, &o)
-	o.History = failover.Observed(o)
+	o.History = o.History.Next(o)
 	if o.History.RolledBack.GTIDs != serverOf(m0)+":90-95" {
 		t.Fatalf("remembered: %+v", o.History.RolledBack)
 	}
 	o.Members[1].State.Compared = nil
-	if again := failover.Observed(o).RolledBack; again != o.History.RolledBack {
+	if again := o.History.Next(o).RolledBack; again != o.History.RolledBack {
 		t.Errorf("without a new comparison it is %+v", again)
 	}
 	o.Authority.Record.Data[m0] = "copied"
-	if again := failover.Observed(o).RolledBack; again != (failover.RolledBack{}) {
+	if again := o.History.Next(o).RolledBack; again != (failover.RolledBack{}) {
 		t.Errorf("of new data it is %+v", again)
 	}
 }

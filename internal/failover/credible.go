@@ -38,7 +38,7 @@ func (l *look) credible(e pair.Epoch) bool {
 	if l.Authority.Reading == Read {
 		base = max(base, l.e)
 	}
-	if r := l.Authority.Remembered; r != nil {
+	if r := l.History.Accepted; r != nil {
 		base = max(base, r.Epoch)
 	}
 	return e.Valid() && e <= base+pair.MaxJump

@@ -1,6 +1,148 @@
 package failover
 
-import "maps"
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// Kept is what the pair's status and its operations have kept of former observations.
+type Kept struct {
+	// Epoch is the highest epoch in the pair's status.
+	Epoch pair.Epoch
+	// Accepted is the record that the status keeps; nil for none.
+	Accepted *authority.Record
+	// Failovers are the ends of automatic failovers in the last hour.
+	Failovers []time.Time
+	// Begun are the operations whose status says that they were begun, finished or not.
+	Begun []string
+}
+
+// History is what the operator remembers of a pair beside the authority. It is a value: Next
+// and After give the next one and change nothing. All of it may be lost with the process.
+type History struct {
+	// Epoch is the highest epoch in the pair's status.
+	Epoch pair.Epoch
+	// StartedAt is when this operator process first observed the pair.
+	StartedAt time.Time
+	// Accepted is the last record that followed from the one accepted before it, or that
+	// this process wrote; after a start, that of the status; nil for none. One that does not follow was modified
+	// externally, and does not take its place for as long as that lasts.
+	Accepted *authority.Record
+	// Refused is the record that was read last and found modified externally, and why; nil
+	// when the last one was accepted. It stays refused also when what showed that, such as
+	// an agent, cannot be asked any more.
+	Refused    *authority.Record
+	RefusedWhy string
+	// Holder and HolderEpoch are those of the record that was read last.
+	Holder      pair.Holder
+	HolderEpoch pair.Epoch
+	// Failovers are the ends of automatic failovers in the last hour.
+	Failovers []time.Time
+	// HolderSince is when this process first saw the present holder; zero for nobody.
+	HolderSince time.Time
+	// LastActed is the rule whose step was executed last.
+	LastActed RuleName
+	// Attempts are the last executions of a step, by the rule that asked for it.
+	Attempts map[RuleName]Attempt
+	// Errant is what a member's binlog has that the holder's has not, as last compared;
+	// empty when it has nothing.
+	Errant ErrantByMember
+	// RolledBack is what the primary was found to lack though it was its own; zero for
+	// nothing. It stays while the members cannot be compared again.
+	RolledBack RolledBack
+	// HolderOpened: the holder was seen open at the present epoch.
+	HolderOpened bool
+	// OpenedAt is when the present holder was first heard open, HeardOpen when last, and
+	// LastOpen when the former one was heard open last; zero for never, by this process.
+	OpenedAt, HeardOpen, LastOpen time.Time
+	// Recorded is the newest operation that appointed a holder and was seen to say so,
+	// finished or not.
+	Recorded string
+	// Closed is since when the primary has been seen up and closed, in one run of its mysqld;
+	// zero while it is open or down.
+	Closed Closed
+	// LostSince is since when, by the observations of this process, the passive has not been
+	// streaming while the authority named this holder; zero when it streams.
+	LostSince time.Time
+}
+
+// Next is the history that Decide needs beside this observation, of which History is not
+// looked at. An authority that could not be read teaches nothing about the roles.
+func (h History) Next(o Observation) History {
+	h.Epoch = max(h.Epoch, o.Kept.Epoch)
+	h.Failovers = o.Kept.Failovers
+	if o.Authority.Reading != Read {
+		return h
+	}
+	if h.Accepted == nil {
+		h.Accepted = o.Kept.Accepted
+	}
+	o.History = h
+	rec := o.Authority.Record
+	read := rec.Clone()
+	if h.RefusedWhy = newLook(o).modified(); h.RefusedWhy == "" {
+		h.Accepted, h.Refused = &read, nil
+	} else {
+		h.Refused = &read
+	}
+	if a := rec.Appointed; a != nil && slices.Contains(o.Kept.Begun, a.Operation) {
+		h.Recorded = a.Operation
+	}
+	if rec.Holder != h.Holder || rec.Epoch != h.HolderEpoch {
+		h = h.withHolder(rec, o.Now)
+	}
+	if !rec.Holder.Nobody() {
+		h = h.heard(o)
+	}
+	o.History = h
+	return observed(o)
+}
+
+// withHolder begins what is remembered of a holder.
+func (h History) withHolder(rec authority.Record, now time.Time) History {
+	h.Holder, h.HolderEpoch = rec.Holder, rec.Epoch
+	h.HolderOpened = false
+	h.HolderSince, h.LostSince = time.Time{}, time.Time{}
+	if !h.HeardOpen.IsZero() {
+		h.LastOpen = h.HeardOpen
+	}
+	h.OpenedAt, h.HeardOpen = time.Time{}, time.Time{}
+	if !rec.Holder.Nobody() {
+		h.HolderSince = now
+	}
+	return h
+}
+
+// heard keeps when the holder was open, and since when its passive does not stream.
+func (h History) heard(o Observation) History {
+	for i := range o.Members {
+		m := &o.Members[i]
+		switch {
+		case m.Name == h.Holder.Member:
+			if m.Heard() && m.State.OpenEpoch == h.HolderEpoch {
+				h.HolderOpened = true
+				h.HeardOpen = m.HeardAt
+				if h.OpenedAt.IsZero() {
+					h.OpenedAt = m.HeardAt
+				}
+			}
+		case receives(m):
+			h.LostSince = time.Time{}
+		case h.LostSince.IsZero():
+			h.LostSince = o.Now
+		}
+	}
+	return h
+}
+
+// receives: the member's receiver runs.
+func receives(m *Member) bool {
+	return m.Heard() && m.State.Mysqld.Running && m.State.Server != nil && m.State.Server.Receiver.Running
+}
 
 // Attempt is the last execution of a rule's step.
 type Attempt struct {
@@ -17,6 +159,9 @@ type Outcome struct {
 	Failed bool
 	// Errant is what a comparison of binlogs found, by member; nil when nothing was compared.
 	Errant ErrantByMember
+	// Wrote is the record after a change of the authority, which may have succeeded beside a
+	// step that failed; nil without one.
+	Wrote *authority.Record
 }
 
 // After is the history once the first step of a plan was executed over an observation. It
@@ -31,6 +176,10 @@ func (h History) After(o Observation, p Plan, out Outcome) History {
 	}
 	h.LastActed = p.Rule
 	h.Attempts[p.Rule] = Attempt{Step: p.Steps[0].Name(), Version: o.Authority.Version, Failed: out.Failed}
+	if out.Wrote != nil {
+		accepted := out.Wrote.Clone()
+		h.Accepted = &accepted
+	}
 	if len(out.Errant) > 0 {
 		errant := maps.Clone(h.Errant)
 		if errant == nil {

@@ -6,7 +6,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // failing: what Decide says is executed and fails, over the same authority.
@@ -78,5 +81,135 @@ func TestAHistoryIsAValue(t *testing.T) {
 	_ = before.After(o, failover.Decide(o), failover.Outcome{Failed: true})
 	if diff := cmp.Diff(before, want); diff != "" {
 		t.Errorf("what follows changed what was before:\n%s", diff)
+	}
+}
+
+func TestMemoryBeginsAgainWithEachHolder(t *testing.T) {
+	o := steady()
+	o.History = failover.History{StartedAt: t0}.Next(o)
+	h := o.History
+	if !h.HolderOpened || !h.HolderSince.Equal(t0) || !h.LostSince.IsZero() || h.Epoch != 0 {
+		t.Fatalf("history %+v", h)
+	}
+	lost := o
+	lost.Now = t0.Add(time.Minute)
+	lost.Members[1].Reach = failover.TimedOut
+	if h = h.Next(lost); !h.LostSince.Equal(lost.Now) || !h.HolderSince.Equal(t0) {
+		t.Errorf("history %+v", h)
+	}
+	later := lost
+	later.Now = t0.Add(2 * time.Minute)
+	if h = h.Next(later); !h.LostSince.Equal(lost.Now) {
+		t.Errorf("the beginning of the loss moved to %s", h.LostSince)
+	}
+	unread := between()
+	unread.Authority = failover.Authority{Problem: "timeout"}
+	if again := h.Next(unread); !again.HolderOpened || again.Holder != h.Holder {
+		t.Error("something was learned from an authority that was not read")
+	}
+	if h = h.Next(between()); h.HolderOpened || !h.HolderSince.IsZero() || !h.LostSince.IsZero() || !h.LastOpen.Equal(o.Members[0].HeardAt) {
+		t.Errorf("history without a holder %+v", h)
+	}
+}
+
+// edited is a pair whose passive lacks writes, and whose ledger was edited to say that it
+// has them.
+func edited(t *testing.T, h failover.History, change func(*authority.Record)) failover.Observation {
+	t.Helper()
+	o := solo()
+	o.History = h.Next(o)
+	for i := range o.Members {
+		r := o.Authority.Record
+		o.Members[i].State.Ledger = o.Members[i].State.Ledger.With(agentapi.SeenLedger{
+			Epoch:        r.Epoch,
+			Version:      r.Ledger.Version,
+			State:        string(r.Ledger.State),
+			First:        r.Ledger.First,
+			Incarnations: r.Ledger.Incarnations,
+			Holder:       r.Holder.String(),
+		})
+	}
+	rec := o.Authority.Record.Clone()
+	change(&rec)
+	o.Authority.Record, o.Authority.Version = rec, "11"
+	return o
+}
+
+func TestAModifiedLeaseIsInDoubtForAsLongAsItLasts(t *testing.T) {
+	fresh := failover.History{StartedAt: t0.Add(-time.Hour)}
+	forged := pair.Holder{Member: m1, PodUID: p1}
+	for name, change := range map[string]func(*authority.Record){
+		"a solo ledger into both": func(r *authority.Record) { r.Ledger = steady().Authority.Record.Ledger },
+		"the runs of a ledger": func(r *authority.Record) {
+			r.Ledger.Incarnations = map[pair.MemberName]pair.Incarnation{m0: "next"}
+		},
+		"another holder, with an appointment": func(r *authority.Record) {
+			r.Holder, r.Ledger.First = forged, m1
+			r.Appointed = &authority.Appointed{Holder: forged, Epoch: r.Epoch}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := edited(t, fresh, change)
+			for _, when := range []string{"at once", "at the next observation", "and after it", "for a new operator", "and its next observation"} {
+				if when == "for a new operator" {
+					o.History = fresh
+				}
+				o.History = o.History.Next(o)
+				p := failover.Decide(o)
+				if p.Rule != failover.RuleAuthorityChangedByOthers || p.Kind != failover.Doubts || p.FailoverReady.Ready {
+					t.Fatalf("%s: %s (%s), ready %v: %s", when, p.Rule, p.Kind, p.FailoverReady.Ready, p.Fact)
+				}
+			}
+			undone := o
+			undone.Authority.Record = solo().Authority.Record
+			undone.History = fresh.Next(undone)
+			if p := failover.Decide(undone); p.Kind == failover.Doubts {
+				t.Errorf("undone: %s: %s", p.Rule, p.Fact)
+			}
+			o.Operations = []failover.Operation{op(failover.VerbAdopt, m0, o.Authority.Record.Epoch)}
+			p := failover.Decide(o)
+			if p.Rule != failover.RuleAdoptByPerson || len(p.Steps) != 1 {
+				t.Fatalf("adopt: %s (%s): %s", p.Rule, p.Kind, p.Fact)
+			}
+			c := p.Steps[0].(failover.ChangeAuthority)
+			adopted, err := c.Change.Apply(c.From)
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.Authority.Record, o.Authority.Version = adopted, "12"
+			o.Evidence.SawEpoch(adopted.Epoch, o.Now)
+			for who, h := range map[string]failover.History{
+				"the operator that adopted":   o.History.After(o, p, failover.Outcome{Wrote: &adopted}),
+				"one that had seen the edit":  o.History,
+				"one that had not seen it":    fresh,
+				"one that ended after a read": fresh.Next(edited(t, fresh, change)),
+			} {
+				o.History = h.Next(o)
+				if p := failover.Decide(o); p.Kind == failover.Doubts {
+					t.Errorf("%s, after the adoption: %s: %s", who, p.Rule, p.Fact)
+				}
+			}
+		})
+	}
+}
+
+// An operator's own chain of changes is accepted step by step.
+func TestOwnChangesAreAccepted(t *testing.T) {
+	o := solo()
+	h := failover.History{}.Next(o)
+	for _, change := range []authority.Change{
+		authority.BeginJoining{First: m0, Joining: m1},
+		authority.ConcludeBoth{First: m0, Joined: m1, Version: 8, Incarnations: map[pair.MemberName]pair.Incarnation{m0: "a", m1: "b"}},
+		authority.Revoke{Intent: authority.Intent{Operation: "op", Target: m1, Step: "HolderExited"}},
+	} {
+		next, err := change.Apply(o.Authority.Record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Authority.Record = next
+		h = h.Next(o)
+		if h.Accepted.Epoch != next.Epoch || !h.Accepted.Ledger.Same(next.Ledger) {
+			t.Errorf("%s was not accepted: %+v", change.Name(), h.Accepted)
+		}
 	}
 }

@@ -41,6 +41,8 @@ type Observation struct {
 	Service Service
 	// Evidence is what this operator process heard; never nil.
 	Evidence *fencing.Book
+	// Kept is what the pair's status and its operations have kept.
+	Kept Kept
 	// History is what the operator remembers about the pair beside the authority.
 	History History
 	// Operations that are not finished, oldest first.
@@ -110,8 +112,6 @@ type Authority struct {
 	Problem string
 	// AskedAt is the instant before the read was sent.
 	AskedAt time.Time
-	// Remembered is the record this process read or wrote before; nil after a start.
-	Remembered *authority.Record
 }
 
 // Reach is how the last attempt to reach an agent ended. Refused, timed out and reset
@@ -208,42 +208,6 @@ type Service struct {
 	// Detached is the pod to whose mysqld port the endpoints still lead while the Service
 	// has no selector; empty when it has one.
 	Detached pair.PodUID
-}
-
-// History is what the operator remembers beside the authority. All of it may be lost.
-type History struct {
-	// Epoch is the highest epoch in the pair's status.
-	Epoch pair.Epoch
-	// StartedAt is when this operator process first looked at the pair.
-	StartedAt time.Time
-	// Failovers are the ends of automatic failovers in the last hour.
-	Failovers []time.Time
-	// HolderSince is when this process first saw the present holder; zero for nobody.
-	HolderSince time.Time
-	// LastActed is the rule whose step was executed last.
-	LastActed RuleName
-	// Attempts are the last executions of a step, by the rule that asked for it.
-	Attempts map[RuleName]Attempt
-	// Errant is what a member's binlog has that the holder's has not, as last compared;
-	// empty when it has nothing.
-	Errant ErrantByMember
-	// RolledBack is what the primary was found to lack though it was its own; zero for
-	// nothing. It stays while the members cannot be compared again.
-	RolledBack RolledBack
-	// HolderOpened: the holder was seen open at the present epoch.
-	HolderOpened bool
-	// OpenedAt is when the present holder was first heard open, LastOpen when the former one
-	// was heard open last; zero for never, by this process.
-	OpenedAt, LastOpen time.Time
-	// Recorded is the newest operation that appointed a holder and was seen to say so,
-	// finished or not.
-	Recorded string
-	// Closed is since when the primary has been seen up and closed, in one run of its mysqld;
-	// zero while it is open or down.
-	Closed Closed
-	// LostSince is since when, by the looks of this process, the passive has not been
-	// streaming while the authority named this holder; zero when it streams.
-	LostSince time.Time
 }
 
 // Closed is a run of the primary's mysqld that was up and closed.

@@ -57,7 +57,7 @@ func (l *look) knowsNewerLedger(m *Member) bool {
 // seen are the highest epoch and ledger version that any volume or memory knows.
 func (l *look) seen() (e pair.Epoch, v pair.LedgerVersion) {
 	e, v = max(l.History.Epoch, l.e), l.rec.Ledger.Version
-	if r := l.Authority.Remembered; r != nil {
+	if r := l.History.Accepted; r != nil {
 		e, v = max(e, r.Epoch), max(v, r.Ledger.Version)
 	}
 	for _, m := range l.Members {
@@ -114,7 +114,7 @@ func (l *look) past() string {
 	if e, by := l.labelled(); e > 0 {
 		return fmt.Sprintf("%s epoch %d", by, e)
 	}
-	if l.Authority.Remembered != nil && !l.Authority.Remembered.Blank() {
+	if l.History.Accepted != nil && !l.History.Accepted.Blank() {
 		return "this operator has read it before"
 	}
 	for i := range l.Members {
@@ -199,15 +199,63 @@ func authorityRolledBack(l *look) (Plan, bool) {
 	return no()
 }
 
+// authorityChangedByOthers lasts as long as its cause: the history accepts no record that
+// does not follow, and agents keep what they read first of an epoch and a ledger version.
 func authorityChangedByOthers(l *look) (Plan, bool) {
-	if l.Authority.Reading == Read && l.holder != nil && !l.rec.Proven() {
-		return doubt(VerbAdopt, "the Lease names %s at epoch %d, and no appointment wrote that: somebody else did. Name the member whose data is the truth", l.rec.Holder, l.e)
-	}
-	if l.Authority.Reading != Read || l.Authority.Remembered == nil || l.Authority.Remembered.Follows(l.rec) {
+	if l.Authority.Reading != Read {
 		return no()
 	}
-	return doubt(VerbAdopt, "the Lease was changed by somebody else: epoch %d, ledger %d and T %s came after epoch %d, ledger %d and T %s. Name the member whose data is the truth",
-		l.e, l.rec.Ledger.Version, l.rec.LeaseDuration, l.Authority.Remembered.Epoch, l.Authority.Remembered.Ledger.Version, l.Authority.Remembered.LeaseDuration)
+	why := l.modified()
+	if why == "" {
+		return no()
+	}
+	return doubt(VerbAdopt, "the Lease was modified externally: %s. Name the member whose data is the truth", why)
+}
+
+// modified says what shows that no operator wrote the record; empty when nothing does.
+func (l *look) modified() string {
+	if l.holder != nil && !l.rec.Proven() {
+		return fmt.Sprintf("it names %s at epoch %d, and no appointment wrote that", l.rec.Holder, l.e)
+	}
+	if was := l.History.Refused; was != nil && was.Follows(l.rec) && l.rec.Follows(*was) {
+		return l.History.RefusedWhy
+	}
+	if was := l.History.Accepted; was != nil && !was.Follows(l.rec) {
+		return fmt.Sprintf("%s came after %s", described(l.rec), described(*was))
+	}
+	for i := range l.Members {
+		m := &l.Members[i]
+		if !m.heard() || m.State.PairUID != l.Settings.UID || m.State.Ledger == nil {
+			continue
+		}
+		if why := contradicts(m.State.Ledger, l.rec); why != "" {
+			return fmt.Sprintf("%s has read %s", m.Name, why)
+		}
+	}
+	return ""
+}
+
+func described(r authority.Record) string {
+	return fmt.Sprintf("epoch %d of %s, ledger %s(%s) at version %d, leaseDuration %s",
+		r.Epoch, r.Holder, r.Ledger.State, r.Ledger.First, r.Ledger.Version, r.LeaseDuration)
+}
+
+// contradicts says what an agent has read that cannot stand beside this record: one epoch has
+// one holder, one version of the ledger one content.
+func contradicts(seen *agentapi.SeenLedger, r authority.Record) string {
+	if seen.Epoch == r.Epoch && r.Epoch > 0 && seen.Holder != "" && seen.Holder != r.Holder.String() {
+		return fmt.Sprintf("that epoch %d is that of %s, the Lease says %s", r.Epoch, seen.Holder, r.Holder)
+	}
+	was := authority.Ledger{
+		Version:      seen.Version,
+		State:        authority.LedgerState(seen.State),
+		First:        seen.First,
+		Incarnations: seen.Incarnations,
+	}
+	if was.Version == r.Ledger.Version && was.Version > 0 && !was.Same(r.Ledger) {
+		return fmt.Sprintf("the ledger %s(%s) at version %d, the Lease says %s(%s)", was.State, was.First, was.Version, r.Ledger.State, r.Ledger.First)
+	}
+	return ""
 }
 
 func paused(l *look) (Plan, bool) {

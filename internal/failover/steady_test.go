@@ -156,7 +156,7 @@ func TestSteady(t *testing.T) {
 		"a foreign write is doubt": {from: steady, rule: "AuthorityChangedByOthers", kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) {
 				old := o.Authority.Record.Clone()
-				o.Authority.Remembered = &old
+				o.History.Accepted = &old
 				o.Authority.Record.Holder = pair.Holder{Member: m1, PodUID: p1}
 			}},
 		"an authority of another pair is doubt": {from: steady, rule: "AuthorityMalformed", kind: failover.Doubts,

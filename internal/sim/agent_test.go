@@ -54,6 +54,7 @@ func (a *agentSim) lockVolume() {
 	}
 	a.m.vol.lock = a
 	v := a.m.vol
+	a.ledger = v.seen
 	a.machine = authority.NewMachine(authority.Config{
 		PairUID: pairUID, Self: pair.Holder{Member: a.m.name, PodUID: a.pod.uid}, Peer: a.w.members[1-a.m.index].name,
 		T: a.w.set.agentLease, Margin: a.w.set.margin, RestartInPlaceAfter: a.w.set.restartInPlace, Seed: a.w.rng.Uint64(),
@@ -186,13 +187,13 @@ func (a *agentSim) deliver(id string, action authority.Action) {
 }
 
 func (a *agentSim) persist(act authority.Persist) {
-	v := a.m.vol
+	v, seen := a.m.vol, a.ledger
 	a.w.after(a.w.between(200*time.Microsecond, 8*time.Millisecond), func() {
 		v.gate.pass(func() {
 			if a.dead || a.m.vol != v || v.lock != a {
 				return
 			}
-			v.durable, v.remembered = act.Durable, true
+			v.durable, v.remembered, v.seen = act.Durable, true, seen
 			a.pass(func() { a.step(authority.Persisted{At: a.local(), Seq: act.Seq, OK: true}) })
 		})
 	})

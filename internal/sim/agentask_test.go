@@ -61,13 +61,14 @@ func (a *agentSim) readLease(act authority.ReadLease) {
 
 func (a *agentSim) sawLedger(r authority.Record) {
 	a.leaseAt = r.Epoch
-	if a.ledger != nil && (r.Epoch < a.ledger.Epoch || r.Ledger.Version < a.ledger.Version) {
-		return
-	}
-	a.ledger = &agentapi.SeenLedger{
-		Epoch: r.Epoch, Version: r.Ledger.Version, State: string(r.Ledger.State), First: r.Ledger.First,
-		Incarnations: r.Ledger.Incarnations, Holder: r.Holder.String(),
-	}
+	a.ledger = a.ledger.With(agentapi.SeenLedger{
+		Epoch:        r.Epoch,
+		Version:      r.Ledger.Version,
+		State:        string(r.Ledger.State),
+		First:        r.Ledger.First,
+		Incarnations: r.Ledger.Incarnations,
+		Holder:       r.Holder.String(),
+	})
 }
 
 // toPeer asks the peer's agent something; whichever of its containers has the volume.

@@ -24,10 +24,12 @@ type apiServer struct {
 	pods    [2]*pod
 	service failover.Service
 	status  pair.Epoch
-	opsList []*operationObject
-	backup  *backup
-	ever    bool // a Lease was ever made
-	led     *pod // to whose mysqld the Service led last
+	// accepted is the record that the pair's status keeps.
+	accepted *authority.Record
+	opsList  []*operationObject
+	backup   *backup
+	ever     bool // a Lease was ever made
+	led      *pod // to whose mysqld the Service led last
 }
 
 // backup is what an etcd restore brings back.
@@ -35,7 +37,9 @@ type backup struct {
 	lease   *authority.Record
 	service failover.Service
 	status  pair.Epoch
-	labels  map[*pod]map[string]string
+	// accepted is the record that the pair's status keeps.
+	accepted *authority.Record
+	labels   map[*pod]map[string]string
 }
 
 func newAPI(w *world) *apiServer {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/pair"
 )
@@ -113,5 +114,6 @@ type volume struct {
 	void       bool
 	durable    authority.Durable
 	remembered bool
+	seen       *agentapi.SeenLedger
 	lock       *agentSim
 }

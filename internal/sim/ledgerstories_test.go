@@ -17,6 +17,23 @@ var ledgerStories = []story{
 	{name: "candidateLost", tell: candidateLost},
 	{name: "lateAcknowledgement", tell: lateAcknowledgement},
 	{name: "diskRolledBack", tell: diskRolledBack},
+	{name: "ledgerForged", tell: ledgerForged},
+}
+
+// ledgerForged: the passive is away, a foreign hand has it count as in sync all the same, the
+// operator may end then, and the primary goes.
+func ledgerForged(t *teller) []fault {
+	t.s.lossless, t.s.continueAlone, t.s.automatic, t.s.twoOperators, t.s.crashAtFailpoint = true, true, true, false, 0
+	forged := t.in(sec, 4*sec)
+	faults := []fault{
+		{kind: "cutPeer", at: t.at, member: thePassive, lasts: t.s.passiveTimeout + 14*sec},
+		{kind: "ledgerForged", at: t.at, after: onSolo, delay: forged},
+		{kind: t.crash, at: t.at, member: theHolder, after: onSolo, delay: forged + t.in(2*sec, 5*sec), lasts: 3 * sec},
+	}
+	if t.r.IntN(2) == 0 {
+		faults = append(faults, fault{kind: "operatorCrashed", at: t.at, after: onSolo, delay: forged + t.in(0, sec)})
+	}
+	return faults
 }
 
 // diskRolledBack: both machines lose power, and the primary's disk comes back older.

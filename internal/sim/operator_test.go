@@ -20,18 +20,19 @@ import (
 // operator is one operator: the real Decide and the real Runner, and what a controller
 // does around them.
 type operator struct {
-	w       *world
-	index   int
-	site    site
-	gate    gate
-	rate    float64
+	w     *world
+	index int
+	site  site
+	gate  gate
+	rate  float64
+	// doubted is the version of a forged Lease that this operator has found to be one.
+	doubted string
 	leads   bool // believes that it is the leader; two may
 	life    int
 	procs   []*proc
 	book    *fencing.Book
 	runner  *execute.Runner
 	history failover.History
-	last    *authority.Record
 	silent  [2]time.Time
 	missed  [2]bool
 	plan    failover.Plan
@@ -54,7 +55,10 @@ func (o *operator) begin() {
 	o.leads = true
 	o.book = fencing.NewBook()
 	o.history = failover.History{StartedAt: o.now()}
-	o.last, o.silent, o.pods = nil, [2]time.Time{}, nil
+	o.silent, o.pods = [2]time.Time{}, nil
+	if a, l := o.w.api.accepted, o.w.api.lease; a == nil || l == nil || a.Ledger.Version < l.Ledger.Version {
+		o.doubted = "" // nothing that this process can read says what the ledger was
+	}
 	o.runner = &execute.Runner{
 		Effects: execute.Effects{
 			Authority: leaseEffects{o}, Fencers: agentEffects{o}, Copiers: agentEffects{o}, Comparers: agentEffects{o},
@@ -146,6 +150,8 @@ func (o *operator) visit(life int) time.Duration {
 	}
 	o.plan, o.seen = plan, obs
 	o.w.checkDoor(obs, plan)
+	o.w.checkForged(o, obs, plan)
+	o.keep(obs.History.Accepted)
 	o.w.fired["rule "+string(plan.Rule)]++
 	for _, n := range plan.Notes {
 		o.w.fired["rule "+string(n.Rule)]++
@@ -162,7 +168,7 @@ func (o *operator) visit(life int) time.Duration {
 	res, err := o.runner.Run(ctx, obs, plan, plan.Steps[0])
 	o.w.fired["step "+string(plan.Steps[0].Name())]++
 	if life == o.life {
-		o.history = o.history.After(obs, plan, failover.Outcome{Failed: err != nil, Errant: res.Errant})
+		o.history = o.history.After(obs, plan, failover.Outcome{Failed: err != nil, Errant: res.Errant, Wrote: res.Wrote})
 	}
 	switch {
 	case errors.Is(err, execute.ErrCrash):
@@ -178,9 +184,18 @@ func (o *operator) visit(life int) time.Duration {
 	return min(next, 200*time.Millisecond)
 }
 
+// keep writes the record that was accepted into the pair's status, beside what goes on.
+func (o *operator) keep(r *authority.Record) {
+	if have := o.w.api.accepted; r == nil || (have != nil && have.Follows(*r) && r.Follows(*have)) {
+		return
+	}
+	o.w.deliver(o.site, siteAPI, func() {
+		o.w.api.gate.pass(func() { o.w.api.accepted = r })
+	})
+}
+
 func (o *operator) learned(res execute.Result, plan failover.Plan) {
 	if res.Wrote != nil {
-		o.last = res.Wrote
 		o.used(plan.Steps[0])
 	}
 }
@@ -216,30 +231,25 @@ func (o *operator) observe() failover.Observation {
 	w := o.w
 	obs := failover.Observation{Settings: w.wanted(), Evidence: o.book, FreshID: w.id("data")}
 	pods := [2]failover.Pod{}
-	var recorded []string
-	o.api(func() any {
+	_, err := o.api(func() any {
 		for i, m := range w.members {
 			pods[i] = w.api.podView(m, o)
 		}
 		obs.Service = w.api.service
 		obs.Operations = w.api.unfinished()
-		recorded = w.api.recorded()
-		o.history.Epoch = max(o.history.Epoch, w.api.status)
-		o.history.Failovers = w.api.failovers()
+		obs.Kept = failover.Kept{Epoch: w.api.status, Accepted: w.api.accepted, Failovers: w.api.failovers(), Begun: w.api.recorded()}
 		return nil
 	})
 	for i, m := range w.members {
 		obs.Members[i] = failover.Member{Name: m.name, Pod: pods[i], MadeForPair: failover.Yes}
 	}
 	o.parallel(func() { o.ask(&obs.Members[0], 0) }, func() { o.ask(&obs.Members[1], 1) })
-	obs.Authority = o.readAuthority()
-	obs.Now = o.now()
-	if a := obs.Authority.Record.Appointed; a != nil && slices.Contains(recorded, a.Operation) {
-		o.history.Recorded = a.Operation
+	obs.Authority = failover.Authority{Problem: "the pair was not read"}
+	if err == nil {
+		obs.Authority = o.readAuthority()
 	}
-	o.remember(&obs)
-	obs.History = o.history
-	o.history = failover.Observed(obs)
+	obs.Now = o.now()
+	o.history = o.history.Next(obs)
 	obs.History = o.history
 	return obs
 }
@@ -287,47 +297,9 @@ func (o *operator) readAuthority() failover.Authority {
 		return failover.Authority{Problem: err.Error()}
 	}
 	a := got.(failover.Authority)
-	a.AskedAt, a.Remembered = asked, o.last
+	a.AskedAt = asked
 	if a.Reading == failover.Read {
 		o.book.SawEpoch(a.Record.Epoch, o.now())
 	}
 	return a
-}
-
-// remember keeps what the operator's memory holds about the pair.
-func (o *operator) remember(obs *failover.Observation) {
-	h := &o.history
-	a := obs.Authority
-	if a.Reading != failover.Read {
-		return
-	}
-	if o.last == nil || o.last.Holder != a.Record.Holder || o.last.Epoch != a.Record.Epoch {
-		h.HolderSince, h.HolderOpened, h.LostSince = time.Time{}, false, time.Time{}
-	}
-	if o.last == nil || o.last.Follows(a.Record) {
-		r := a.Record.Clone()
-		o.last = &r
-	}
-	if a.Record.Holder.Nobody() {
-		return
-	}
-	if h.HolderSince.IsZero() {
-		h.HolderSince = obs.Now
-	}
-	for i := range obs.Members {
-		m := obs.Members[i]
-		if m.Name == a.Record.Holder.Member {
-			if m.Heard() && m.State.OpenEpoch == a.Record.Epoch {
-				h.HolderOpened = true
-			}
-			continue
-		}
-		streams := m.Heard() && m.State.Server != nil && m.State.Mysqld.Running && m.State.Server.Receiver.Running
-		switch {
-		case streams:
-			h.LostSince = time.Time{}
-		case h.LostSince.IsZero():
-			h.LostSince = obs.Now
-		}
-	}
 }

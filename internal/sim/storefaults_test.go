@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/pair"
 )
@@ -21,16 +22,18 @@ var storeFaults = map[string]faultKind{
 		if b := w.api.backup; b != nil && b.lease != nil {
 			w.restored = true
 			w.api.lease, w.api.leaseRV, w.api.status = b.lease, w.api.bump(), b.status
+			w.api.accepted = b.accepted
 			w.tracef("the Lease restored: epoch %d holder %s", b.lease.Epoch, b.lease.Holder)
 		}
 	},
 	"leaseDeleted":   func(w *world, _ fault, _ *memberSim) { w.api.lease = nil },
 	"leaseRewritten": func(w *world, _ fault, _ *memberSim) { w.rewriteLease() },
 	"leaseEdited":    func(w *world, _ fault, _ *memberSim) { w.editLease() },
+	"ledgerForged":   func(w *world, _ fault, _ *memberSim) { w.forgeLedger() },
 }
 
 func (w *world) takeBackup() {
-	b := &backup{service: w.api.service, status: w.api.status, labels: map[*pod]map[string]string{}}
+	b := &backup{service: w.api.service, status: w.api.status, accepted: w.api.accepted, labels: map[*pod]map[string]string{}}
 	for _, p := range w.api.pods {
 		if p != nil {
 			b.labels[p] = maps.Clone(p.labels)
@@ -50,6 +53,7 @@ func (w *world) restoreStore() {
 	}
 	w.restored = true
 	w.api.lease, w.api.leaseRV, w.api.status = b.lease, w.api.bump(), b.status
+	w.api.accepted = b.accepted
 	w.api.service = b.service
 	w.api.service.Version = w.api.bump()
 	for _, p := range w.api.pods {
@@ -99,4 +103,45 @@ func (w *world) editLease() {
 	w.api.lease, w.api.leaseRV = &r, w.api.bump()
 	w.restored = true
 	w.tracef("a foreign hand makes %s the holder at epoch %d", r.Holder, r.Epoch)
+}
+
+// forgeLedger is a foreign hand that has a member count as in sync that lacks writes: the
+// ledger solo becomes both, at the same version.
+func (w *world) forgeLedger() {
+	if w.api.lease == nil || w.api.lease.Holder.Nobody() || w.api.lease.Ledger.State != authority.Solo {
+		return
+	}
+	r := w.api.lease.Clone()
+	r.Ledger.State, r.Ledger.First = authority.Both, ""
+	r.Ledger.Incarnations = map[pair.MemberName]pair.Incarnation{}
+	for _, m := range w.members {
+		for _, a := range m.boxes {
+			if a.mysqld != nil {
+				r.Ledger.Incarnations[m.name] = a.mysqld.inc
+			}
+		}
+	}
+	w.api.lease, w.api.leaseRV = &r, w.api.bump()
+	w.forged = w.api.leaseRV
+	w.tracef("a foreign hand makes the ledger both at version %d", r.Ledger.Version)
+}
+
+// checkForged: an operator that has found the Lease modified externally goes on saying so
+// while it is the same.
+func (w *world) checkForged(o *operator, obs failover.Observation, plan failover.Plan) {
+	if obs.Authority.Reading != failover.Read || obs.Authority.Version != w.forged || w.forged == "" {
+		return
+	}
+	switch plan.Rule {
+	case failover.RuleLookAgain, failover.RuleAdoptByPerson:
+		return
+	}
+	doubts := plan.Rule == failover.RuleAuthorityChangedByOthers || slices.ContainsFunc(plan.Notes, func(n failover.Note) bool { return n.Rule == failover.RuleAuthorityChangedByOthers })
+	if o.doubted == w.forged && !doubts {
+		w.violate("forgotten", "the Lease was found modified externally, is the same, and rule %s speaks: %s", plan.Rule, plan.Fact)
+	}
+	if doubts {
+		o.doubted = w.forged
+		w.fired["forged ledger found"]++
+	}
 }

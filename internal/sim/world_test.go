@@ -88,9 +88,11 @@ type world struct {
 	lateCommands int
 	resting      int // nobody writes
 
-	async     bool // durability.mode was changed to Async
-	vmPaused  bool // a hypervisor stopped a machine in this run
-	restored  bool // etcd was restored in this run
+	async    bool // durability.mode was changed to Async
+	vmPaused bool // a hypervisor stopped a machine in this run
+	restored bool // etcd was restored in this run
+	// forged is the version of a Lease whose ledger was modified externally; empty for none.
+	forged    string
 	blind     bool // and the member that knew more could not be asked
 	faultsEnd time.Duration
 	violation string

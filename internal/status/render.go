@@ -25,6 +25,7 @@ func Render(o failover.Observation, p failover.Plan, done Reconciled, old v1alph
 	if o.Authority.Reading != failover.Read {
 		return out
 	}
+	out.Authority = accepted(o.History.Accepted)
 	rec := o.Authority.Record
 	out.Epoch = max(out.Epoch, int64(rec.Epoch))
 	out.Primary, out.InSync, out.Lag = string(rec.Holder.Member), nil, ""
