@@ -92,29 +92,6 @@ func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.M
 	return nil
 }
 
-// applyReceived waits until everything received is applied: a primary that wrote before
-// would write over what it has not seen yet. Then it ends the applier, which stays stopped
-// until the reverse channel connects.
-func (a *Agent) applyReceived(ctx context.Context) error {
-	status, err := a.ops.Status(ctx)
-	if err != nil {
-		return err
-	}
-	if !status.Executed.Covers(status.Received) {
-		if err := a.ops.StartApplier(ctx); err != nil {
-			return err
-		}
-		if err := a.ops.WaitApplied(ctx, status.Received, max(a.settings.get().ApplyTimeout, time.Second)); err != nil {
-			return err
-		}
-	}
-	if err := a.follow.take(ctx); err != nil {
-		return err
-	}
-	defer a.follow.giveBack()
-	return a.follow.endApplying(ctx)
-}
-
 // close fences mysqld softly and reports whether that was proven in time.
 func (a *Agent) close(ctx context.Context, act authority.Close) {
 	limit := act.By.Sub(process.Now())
