@@ -8,12 +8,14 @@ import (
 
 	"github.com/go-logr/logr"
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/client-go/kubernetes"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
@@ -46,11 +48,13 @@ type PairReconciler struct {
 	Client client.Client
 	// Live reads from the API server.
 	Live client.Reader
-	// Leases are read and written without a cache.
-	Leases  kubernetes.Interface
-	Applier *cluster.Applier
-	Events  recorder.EventRecorder
-	Now     clock
+	// Leases are read without a cache, and written by LeaseWrites, which has a rate limiter of
+	// its own. Without LeaseWrites both are done by Leases.
+	Leases      kubernetes.Interface
+	LeaseWrites kubernetes.Interface
+	Applier     *cluster.Applier
+	Events      recorder.EventRecorder
+	Now         clock
 	// Agent is the image of the agent, Version what such an agent calls itself.
 	Agent   resources.Image
 	Version string
@@ -109,6 +113,9 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if ending || p.DeletionTimestamp != nil {
 		return r.deleting(ctx, v)
 	}
+	if wait := v.session.throttle.take(r.Now()); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
 	if !v.session.surroundedOnce {
 		// Without certificates no agent can be asked.
 		v.session.surroundedOnce = true
@@ -136,6 +143,7 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if quiet(actErr) != nil {
 		v.log.Error(actErr, "a step failed", "rule", plan.Rule)
 	}
+	v.session.throttle.free = len(plan.Steps) > 0 || (begun(o) && o.Authority.Record.Holder.Nobody())
 	again = r.bookkeeping(ctx, v, o, plan, again)
 	return ctrl.Result{RequeueAfter: again}, nil
 }
@@ -145,9 +153,24 @@ func (r *PairReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair) *v
 	return &visit{
 		name: name, names: resources.NamesOf(p), pair: p, log: logf.FromContext(ctx),
 		session: r.sessions.of(name, p.UID, func() *session {
-			return newSession(p.UID, leaseStore(r.Leases, p), r.Now())
+			store := leaseStore(r.Leases, p)
+			if r.LeaseWrites != nil {
+				store.API = splitLeases{LeaseInterface: r.LeaseWrites.CoordinationV1().Leases(p.Namespace), reads: store.API}
+			}
+			return newSession(p.UID, store, r.Now())
 		}),
 	}
+}
+
+// splitLeases reads by one client and writes by another.
+type splitLeases struct {
+	coordinationclient.LeaseInterface
+	reads lease.API
+}
+
+// Get implements lease.API.
+func (s splitLeases) Get(ctx context.Context, name string, o metav1.GetOptions) (*coordinationv1.Lease, error) {
+	return s.reads.Get(ctx, name, o)
 }
 
 // leaseStore keeps the authority of a pair in its Lease.
@@ -256,9 +279,9 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 
 // budget writes the disruption budget that the plan allows. It does so beside
 // the looks, in their order: the budget guards against evictions, and a failover does not
-// wait for it.
+// wait for it. It is written for a paused pair, too, whose evictions nothing would answer.
 func (r *PairReconciler) budget(ctx context.Context, v *visit, plan failover.Plan) {
-	if v.pair.Spec.Paused || plan.Rule == RuleNameConflict {
+	if plan.Rule == RuleNameConflict {
 		return
 	}
 	ctx = context.WithoutCancel(ctx)

@@ -25,7 +25,12 @@ func (c wallClock) Now() time.Time { return c.now() }
 
 // runner puts the effects of this visit's pair together.
 func (r *PairReconciler) runner(v *visit) *execute.Runner {
-	asked := cluster.Agents{Client: func(s fencing.Subject) (*agentapi.Client, error) { return r.Agents.command(v, s) }}
+	asked := cluster.Agents{
+		Client: func(s fencing.Subject) (*agentapi.Client, error) { return r.Agents.command(v, s) },
+		Silent: func(s fencing.Subject) bool {
+			return r.Agents.facts(v.name, s.Member, s.PodUID).Reach == failover.TimedOut
+		},
+	}
 	pods := cluster.Pods{Client: r.Client, Live: r.Live, Namespace: v.pair.Namespace, Seen: v.session.seenOf}
 	recorder := cluster.LaterRecorder{
 		Recorder: cluster.Recorder{

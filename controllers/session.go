@@ -50,6 +50,7 @@ type session struct {
 	// surroundedOnce: the first attempt was made, after which surroundings follow the steps.
 	surroundedOnce bool
 	childErr       error
+	throttle       throttle
 	// Bookkeeping that may fail, each kind apart.
 	children attempts
 	labels   attempts

@@ -49,15 +49,27 @@ func noticeDeadConnections() error {
 
 // AddControllers adds the operator's controllers to a manager.
 func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
+	// Reads and writes of authorities have a limit of requests each: many observations, which
+	// read, must not keep a failover from its write.
 	leases, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
-		return fmt.Errorf("make the client for Leases: %w", err)
+		return fmt.Errorf("make the client that reads Leases: %w", err)
+	}
+	leaseWrites, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("make the client that writes Leases: %w", err)
 	}
 	r := &controllers.PairReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Leases: leases,
-		Events: mgr.GetEventRecorder(Name), Now: o.now(),
-		Agent: o.AgentImage, Version: o.Version, Namespace: o.Namespace,
-		Failpoint: failpoint(),
+		Client:      mgr.GetClient(),
+		Live:        mgr.GetAPIReader(),
+		Leases:      leases,
+		LeaseWrites: leaseWrites,
+		Events:      mgr.GetEventRecorder(Name),
+		Now:         o.now(),
+		Agent:       o.AgentImage,
+		Version:     o.Version,
+		Namespace:   o.Namespace,
+		Failpoint:   failpoint(),
 	}
 	if err := r.Setup(ctx, mgr, o.Concurrent); err != nil {
 		return err

@@ -17,6 +17,10 @@ const (
 	fenceTimeout   = 5 * time.Second
 	commandTimeout = 5 * time.Second
 	compareTimeout = 10 * time.Second
+	// silentTimeout is how long an agent may take that does not answer the operator's watch
+	// either. It is asked again at each observation, and one that is asked holds up a worker
+	// that other pairs wait for.
+	silentTimeout = time.Second
 )
 
 // Agents speaks to the agents of one pair. It implements execute.Fencers, Copiers and
@@ -24,6 +28,8 @@ const (
 type Agents struct {
 	// Client of the agent in the pod with this UID; an error when that pod is not there.
 	Client func(fencing.Subject) (*agentapi.Client, error)
+	// Silent reports whether the agent does not answer the watch; optional.
+	Silent func(fencing.Subject) bool
 }
 
 var (
@@ -51,6 +57,9 @@ func call[Request, Reply any](
 	c, err := a.Client(to)
 	if err != nil {
 		return zero, err
+	}
+	if a.Silent != nil && a.Silent(to) {
+		d = min(d, silentTimeout)
 	}
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
