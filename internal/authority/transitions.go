@@ -230,7 +230,7 @@ func (c RecordEnd) Apply(r Record) (Record, error) {
 		return refuse(c.Name(), "the authority is not between two holders")
 	}
 	s := fencing.SubjectOf(r.LastHolder.Holder)
-	if k := c.Proof.Kind(); (k != fencing.PodTerminated && k != fencing.HumanAck) || !c.Proof.Closes(s, r.Epoch) {
+	if !c.Proof.Kind().EndsPod() || !c.Proof.Closes(s, r.Epoch) {
 		return refuse(c.Name(), "%s does not prove the end of %s", c.Proof, s)
 	}
 	n := r.Clone()

@@ -240,6 +240,9 @@ func TestPodFactsSayNothingThatTheKubeletDidNot(t *testing.T) {
 	collected := func(pod *corev1.Pod) {
 		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByPodGC"}}
 	}
+	byKubelet := func(pod *corev1.Pod) {
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: corev1.PodReasonTerminationByKubelet}}
+	}
 	for name, tc := range map[string]struct {
 		change []func(*corev1.Pod)
 		want   fencing.PodFacts
@@ -249,8 +252,9 @@ func TestPodFactsSayNothingThatTheKubeletDidNot(t *testing.T) {
 			[]func(*corev1.Pod){deleting, terminated},
 			fencing.PodFacts{UID: "u1", Deleting: true, DeletionAsked: asked, Terminated: true, ContainerID: "c1", Reason: "Completed", FinishedAt: asked.Add(time.Second)},
 		},
-		"ended by the kubelet":             {[]func(*corev1.Pod){failed}, fencing.PodFacts{UID: "u1", KubeletEnded: true}},
-		"called failed by a pod collector": {[]func(*corev1.Pod){failed, collected}, fencing.PodFacts{UID: "u1"}},
+		"ended by the kubelet": {[]func(*corev1.Pod){failed}, fencing.PodFacts{UID: "u1", KubeletEnded: true}},
+		"ended by the kubelet on its own, as when its node shuts down": {[]func(*corev1.Pod){failed, byKubelet}, fencing.PodFacts{UID: "u1", KubeletEnded: true}},
+		"called failed by a pod collector":                             {[]func(*corev1.Pod){failed, collected}, fencing.PodFacts{UID: "u1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pod := member()

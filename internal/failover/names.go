@@ -54,6 +54,7 @@ const (
 	RuleNoCandidate           RuleName = "NoCandidate"
 	RuleFailoverDue           RuleName = "FailoverDue"
 	RuleFlapBudgetSpent       RuleName = "FlapBudgetSpent"
+	RuleHolderNodeLost        RuleName = "HolderNodeLost"
 	RuleHolderUnwell          RuleName = "HolderUnwell"
 )
 

@@ -257,14 +257,18 @@ func awaitingProof(l *look) (Plan, bool) {
 		}
 		p := l.pursue(c)
 		p.Kind, p.Verb = Doubts, VerbConfirmDead
-		p.Fact = fmt.Sprintf("%s; there is no proof yet that %v accepts no writes. If it cannot run any more, say so", c.fact, missing)
+		p.Fact = fmt.Sprintf("%s; there is no proof yet that %v accepts no writes", c.fact, missing)
+		if m := l.member(missing[0].Member); m != nil {
+			p.Fact += ". " + l.howToProveEnd(m)
+		}
 		return p, true
 	}
 	old := fencing.SubjectOf(l.rec.LastHolder.Holder)
-	if l.awaitsCandidate() || !l.oldPodEnds() || l.last.Pod.Ended.Terminated || l.rec.LastHolder.Ended != "" {
+	if l.awaitsCandidate() || !(l.oldPodEnds() || l.oldPodLost()) || l.endIsProven(old) {
 		return no()
 	}
-	p, ok := doubt(VerbConfirmDead, "the pod %s is being deleted and does not end. If its node is gone for good, say so", old)
+	p, ok := doubt(VerbConfirmDead, "the pod %s ends, and there is no proof that it has. %s", old, l.howToProveEnd(l.last))
+	p.Missing = []fencing.Subject{old}
 	p.Steps = together(slices.Concat(l.evidenceSteps(old), l.doorTo(l.peer)))
 	return p, ok
 }
@@ -377,19 +381,13 @@ func abandon(l *look) (Plan, bool) {
 	return no()
 }
 
-// oldPodEnds: the last holder's pod is being deleted, and is there still.
-func (l *look) oldPodEnds() bool {
-	pod := l.last.Pod
-	return pod.Reading == Read && pod.UID == l.rec.LastHolder.Holder.PodUID && pod.Deleting
-}
-
 // reappointHolder: the last holder's data goes on in a new pod. Until that pod is there
 // the old one's end is proven, written down, and its finalizer taken off.
 func reappointHolder(l *look) (Plan, bool) {
 	if c, ok := returningCourse(l); ok {
 		return l.pursue(c), true
 	}
-	if l.oldPodEnds() {
+	if l.oldPodEnds() || l.oldPodLost() {
 		return l.endOldPod(fencing.SubjectOf(l.rec.LastHolder.Holder))
 	}
 	if !l.rec.Ledger.InSync(l.last.Name) || l.sinceEpoch() > max(l.Settings.InitialDelay, l.Settings.DeadAfter) {
@@ -399,30 +397,6 @@ func reappointHolder(l *look) (Plan, bool) {
 		return no()
 	}
 	p, ok := wait("waits for the next pod of %s (%s) %s", l.last.Name, l.last.Reach, l.last.Pod.Problem)
-	p.Steps = l.doorTo(l.peer)
-	return p, ok
-}
-
-// endOldPod proves the end of the last holder's pod, writes it down and lets it go.
-func (l *look) endOldPod(old fencing.Subject) (Plan, bool) {
-	fact := fmt.Sprintf("the pod %s is ending", old)
-	for _, p := range l.Evidence.Proofs(old, l.e) {
-		if l.rec.LastHolder.Ended == "" && (p.Kind() == fencing.PodTerminated || p.Kind() == fencing.HumanAck) {
-			return act(fact, l.change(authority.RecordEnd{Proof: p}))
-		}
-	}
-	switch {
-	case l.rec.LastHolder.Ended != "" && l.last.Pod.Fenced:
-		return act(fact, RemoveFinalizer{Subject: old})
-	case l.rec.LastHolder.Ended == "":
-		steps := l.evidenceSteps(old)
-		if len(steps) > 0 {
-			p, ok := act(fact, together(steps)...)
-			p.After = time.Second
-			return p, ok
-		}
-	}
-	p, ok := wait("%s", fact)
 	p.Steps = l.doorTo(l.peer)
 	return p, ok
 }
@@ -452,8 +426,13 @@ func candidateStuck(l *look) (Plan, bool) {
 }
 
 func noTrustedCopy(l *look) (Plan, bool) {
-	p, ok := doubt(VerbForcePromote, "nobody may be appointed: %s; and %s cannot go on (%s). Bring one back, or promote one and lose what it lacks",
-		l.candidacyOf(l.peer).why, l.last.Name, l.last.Reach)
+	verb, missing, way := VerbForcePromote, []fencing.Subject(nil), "Bring one back"
+	if l.oldPodIsThere() && !l.last.heard() && l.rec.Ledger.InSync(l.last.Name) {
+		verb, missing, way = VerbConfirmDead, []fencing.Subject{l.last.subject()}, l.howToProveEnd(l.last)
+	}
+	p, ok := doubt(verb, "nobody may be appointed: %s; and %s cannot go on (%s). %s. To go on with %s and lose what it lacks: kubectl dbpair force-promote %s %s -n %s",
+		l.candidacyOf(l.peer).why, l.last.Name, l.last.Reach, way, l.peer.Name, l.Settings.Name, l.peer.Name, l.Settings.Namespace)
+	p.Missing = missing
 	steps := l.doorTo(l.peer)
 	if l.peer.Pod.IP == "" {
 		steps = l.doorTo(l.last)

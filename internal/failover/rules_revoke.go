@@ -6,6 +6,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -264,9 +265,14 @@ func holderLost(l *look) (Plan, bool) {
 	switch {
 	case l.lostData(m):
 		return doubt(VerbForcePromote, "the volume of %s does not hold the pair's data any more (%s), and %s", m.Name, m.State.Phase, c.why)
-	case l.silentFor(m) >= long, l.holderGone() != "" && l.Now.Sub(l.History.StartedAt) >= long && !m.heard():
-		return doubt(VerbForcePromote, "%s has not answered for %s, and %s. Bring it back, or promote the other member and lose what it lacks",
-			m.Name, l.silentFor(m).Round(time.Second), c.why)
+	case l.silentFor(m) >= long && l.holderGone() == "":
+		p, ok := doubt(VerbConfirmDead, "%s has not answered for %s, and %s. %s. To lose what only its volume has: kubectl dbpair force-promote %s %s -n %s",
+			m.Name, l.silentFor(m).Round(time.Second), c.why, l.howToProveEnd(m), l.Settings.Name, l.passive.Name, l.Settings.Namespace)
+		p.Missing = []fencing.Subject{m.subject()}
+		return p, ok
+	case l.holderGone() != "" && !m.heard() && (l.silentFor(m) >= long || l.Now.Sub(l.History.StartedAt) >= long):
+		return doubt(VerbForcePromote, "%s has not answered for %s, and %s. Bring it back, or lose what only its volume has: kubectl dbpair force-promote %s %s -n %s",
+			m.Name, l.silentFor(m).Round(time.Second), c.why, l.Settings.Name, l.passive.Name, l.Settings.Namespace)
 	case m.heard() && m.State.Phase == agentapi.PhaseFailed:
 		return doubt(VerbForcePromote, "mysqld of %s cannot be started, and %s", m.Name, c.why)
 	}

@@ -49,6 +49,10 @@ var (
 			says: "An operation asks for a failover: mode and budget do not apply, the candidate's fitness does.",
 		},
 		{
+			name: RuleHolderNodeLost, apply: holderNodeLost,
+			says: "The primary is silent, nobody can take over, and an operation or its node's taint says that it cannot run any more: its data goes on in its next pod.",
+		},
+		{
 			name: RuleFailoverDue, apply: failoverDue,
 			says: "A failover is called for and failover.mode is Manual.",
 		},

@@ -129,7 +129,7 @@ func FromPod(req Request, pod PodFacts, at time.Time) (Proof, error) {
 // FromRecord is the end of a pod that was proven before and written into the authority,
 // so that its finalizer could be removed. It is of use only for ended pods.
 func FromRecord(s Subject, e pair.Epoch, kind Kind, request string) (Proof, error) {
-	if kind != PodTerminated && kind != HumanAck {
+	if !kind.EndsPod() {
 		return Proof{}, fmt.Errorf("recorded end of %s: %w", s, notProof("kind %q does not outlive its epoch", kind))
 	}
 	return Proof{kind: kind, subject: s, epoch: e, request: request}, nil

@@ -18,3 +18,9 @@ const (
 	// appointment of a new pair uses it.
 	NeverHeld Kind = "NeverHeld"
 )
+
+// EndsPod reports whether evidence of this kind says that the pod runs nothing any more and
+// never will: it can be recorded, so that it outlives the operator and the pod's object.
+func (k Kind) EndsPod() bool {
+	return k == PodTerminated || k == NodeOutOfService || k == HumanAck
+}

@@ -6,8 +6,8 @@ import "time"
 var podStories = []story{
 	{name: "orderlyDeletion", tell: orderlyDeletion},
 	{name: "orderlyTermination", tell: orderlyTermination},
-	{name: "endedByKubelet", tell: endedByKubelet, pending: "a container that its kubelet ended before the deletion of the pod proves nothing, and the pod keeps its finalizer"},
-	{name: "nodeReplaced", tell: nodeReplaced, pending: "a solo primary on a lost node is not revoked, and its finalizer keeps the pod that the garbage collector deletes"},
+	{name: "endedByKubelet", tell: endedByKubelet},
+	{name: "nodeReplaced", tell: nodeReplaced},
 }
 
 // quiet takes all weather away, so that nothing but the event itself can cost time.
