@@ -110,7 +110,8 @@ images: ## Our image, for the cluster
 	@hack/images.sh
 
 .PHONY: generate
-generate: ## Deep copies of the API types
+generate: ## Deep copies of the API types, the rule about owned settings
+	@go run ./hack/settings-rule .
 	@$(controller-gen) object paths=./api/...
 
 .PHONY: manifests

@@ -174,7 +174,7 @@ func (w *shielded) statefulSetAttempts() []attempt {
 		}, ""},
 		{"annotate it", func(as client.Client) error { return w.patched(as, set, annotation(set, "a", "b")) }, ""},
 		{"write the configuration of the agents", func(as client.Client) error {
-			return w.patched(as, w.config, func() { w.config.Data["config.json"] = "{}" })
+			return w.patched(as, w.config, func() { w.config.Data["agent.json"] = "{}" })
 		}, "change the DatabasePair"},
 		{"delete the configuration of the agents", func(as client.Client) error {
 			return as.Delete(w.ctx, w.config.DeepCopy())

@@ -91,6 +91,9 @@ func (r *PairReconciler) ensureAccess(ctx context.Context, v *visit) error {
 }
 
 func (r *PairReconciler) ensureConfiguration(ctx context.Context, v *visit) error {
+	if r.refuses(v) {
+		return nil // the members keep what they have
+	}
 	wish, err := resources.AgentConfigMap(v.pair)
 	if err != nil {
 		return err

@@ -62,6 +62,8 @@ type PairReconciler struct {
 	Namespace string
 	// Failpoint is called between effects; an error ends the look there. Optional.
 	Failpoint func(string) error
+	// Allowed limits what pairs may ask for.
+	Allowed Allowed
 
 	Agents   *agents
 	sessions *sessions
@@ -359,6 +361,9 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	switch {
 	case childErr != nil:
 		done.Fact = childErr.Error()
+	case r.Allowed.refusal(v.pair) != "":
+		done.Done, done.Reason = false, ReasonSpecRefused
+		done.Fact = r.Allowed.refusal(v.pair) + "; what runs stays as it is until the spec is corrected"
 	case done.Done && v.unsettled != "":
 		done.Done, done.Fact = false, v.unsettled
 	}

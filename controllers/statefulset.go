@@ -35,8 +35,11 @@ func (r *PairReconciler) ensureMembers(ctx context.Context, v *visit) error {
 	} else if err := r.awaitFormerPods(ctx, v); err != nil {
 		return err
 	}
-	if err := r.ensure(ctx, v, resources.StatefulSet(v.pair, r.Agent, claim), &appsv1.StatefulSet{}); err != nil {
-		return err
+	// A spec that is refused changes nothing that runs, and begins nothing.
+	if !r.refuses(v) {
+		if err := r.ensure(ctx, v, resources.StatefulSet(v.pair, r.Agent, claim), &appsv1.StatefulSet{}); err != nil {
+			return err
+		}
 	}
 	if !found {
 		return nil

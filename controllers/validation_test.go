@@ -26,7 +26,7 @@ func TestEachWrongFieldGetsItsMessage(t *testing.T) {
 		"an owned option with dashes":        {"a", plain + "\nmysql: {config: {Super-Read-Only: \"OFF\"}}", "owned by the operator"},
 		"an owned option behind loose_":      {"a", plain + "\nmysql: {config: {loose_rpl_semi_sync_source_timeout: \"1\"}}", "owned by the operator"},
 		"an owned option behind skip-":       {"a", plain + "\nmysql: {config: {skip-grant-tables: \"\"}}", "owned by the operator"},
-		"an option name with a space":        {"a", plain + "\nmysql: {config: {\"a b\": \"1\"}}", "option name holds only letters"},
+		"an option name with a space":        {"a", plain + "\nmysql: {config: {\"a b\": \"1\"}}", "option name holds only lower-case letters"},
 		"an option of two lines":             {"a", plain + "\nmysql: {config: {sql_mode: \"a\\nskip-grant-tables\"}}", "spec.mysql.config"},
 		"a retention too short":              {"a", plain + "\nmysql: {binlogRetention: 1m}", "at least 10m"},
 		"a share above all":                  {"a", plain + "\nmysql: {binlogMaxSize: 95%}", "spec.mysql.binlogMaxSize"},

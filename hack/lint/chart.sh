@@ -35,6 +35,9 @@ awk '/^---/{role=0} /^kind: ClusterRole$/{role=1} role && /- secrets/{bad=1} END
 template --set 'admissionPolicy.operators={system:serviceaccount:other:dbpair-manager}'
 want "dbpair-system:dbpair-manager', 'system:serviceaccount:other:dbpair-manager'\]"
 
+template --set 'allowedImages={mysql:*,registry.test/*}' --set 'allowedPriorityClasses={db-*}'
+want 'allowed-images=mysql:\*,registry.test/\*'; want 'allowed-priority-classes=db-\*'
+
 template --set fullnameOverride=pairs --set metrics.serviceMonitor.enabled=true
 want 'system:serviceaccount:dbpair-system:pairs-manager'; want '^kind: ServiceMonitor'
 

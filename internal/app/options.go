@@ -38,6 +38,11 @@ type Options struct {
 	// Namespace and Pod of the operator itself.
 	Namespace string
 
+	// AllowedImages and AllowedPriorityClasses are patterns for what pairs may ask for;
+	// everything when empty.
+	AllowedImages          []string
+	AllowedPriorityClasses []string
+
 	LogLevel string
 
 	// Now is the clock; nil means time.Now.
@@ -59,7 +64,7 @@ func Parse(args []string, out io.Writer) (Options, error) {
 	o := Options{Namespace: os.Getenv("POD_NAMESPACE")}
 	set := flag.NewFlagSet("manager", flag.ContinueOnError)
 	set.SetOutput(out)
-	var namespaces, pull string
+	var namespaces, pull, images, classes string
 	set.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint, served with TLS to whoever may get /metrics; 0 for none")
 	set.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	set.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the operator's own Lease; needed with more than one replica")
@@ -73,6 +78,8 @@ func Parse(args []string, out io.Writer) (Options, error) {
 	set.StringVar(&o.AgentImage.Name, "agent-image", os.Getenv("DBPAIR_AGENT_IMAGE"), "image that brings the agent into the members' pods (env DBPAIR_AGENT_IMAGE)")
 	set.StringVar(&pull, "agent-image-pull-policy", string(corev1.PullIfNotPresent), "Always, IfNotPresent or Never")
 	set.StringVar(&o.Namespace, "namespace", o.Namespace, "namespace of the operator (env POD_NAMESPACE)")
+	set.StringVar(&images, "allowed-images", "", "comma-separated patterns of images that pairs may run as mysqld (* for any characters); all when empty")
+	set.StringVar(&classes, "allowed-priority-classes", "", "comma-separated patterns of priority classes that pairs may ask for; all when empty")
 	set.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
 	if err := set.Parse(args); err != nil {
 		return o, err
@@ -81,12 +88,21 @@ func Parse(args []string, out io.Writer) (Options, error) {
 		return o, fmt.Errorf("unexpected argument %q", set.Arg(0))
 	}
 	o.AgentImage.PullPolicy = corev1.PullPolicy(pull)
-	for n := range strings.SplitSeq(namespaces, ",") {
-		if n = strings.TrimSpace(n); n != "" {
-			o.WatchNamespaces = append(o.WatchNamespaces, n)
+	o.WatchNamespaces = list(namespaces)
+	o.AllowedImages = list(images)
+	o.AllowedPriorityClasses = list(classes)
+	return o, o.check()
+}
+
+// list splits a comma-separated value.
+func list(text string) []string {
+	var out []string
+	for one := range strings.SplitSeq(text, ",") {
+		if one = strings.TrimSpace(one); one != "" {
+			out = append(out, one)
 		}
 	}
-	return o, o.check()
+	return out
 }
 
 func (o Options) check() error {

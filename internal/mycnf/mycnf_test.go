@@ -101,7 +101,7 @@ func TestSettingsAreAccepted(t *testing.T) {
 	for key, value := range map[string]string{
 		"max_connections": "900", "max-allowed-packet": "64M", "skip-show-database": "", "loose_max_connections": "90",
 		"loose_plugin_of_mine": "ON", "sql_mode": "ANSI_QUOTES,STRICT_ALL_TABLES", "innodb_buffer_pool_size": "1G",
-		"general_log_file": "/data/it's", "binlog_format": "ROW", "replica_parallel_workers": "32", "local_infile": "ON",
+		"general_log": "ON", "activate_all_roles_on_login": "ON", "replica_parallel_workers": "32", "local_infile": "ON",
 	} {
 		if err := mycnf.ValidateSettings(map[string]string{key: value}); err != nil {
 			t.Errorf("%s=%q: %v", key, value, err)

@@ -25,6 +25,8 @@ const (
 	whySame      = "both members have to hold the same data"
 	whyTLS       = "certificates are issued and renewed by the operator"
 	whyRelay     = "what was received and acknowledged must survive a restart"
+	whyFiles     = "mysqld would write among the agent's own files or outside the volume"
+	whyKeys      = "both members have to read each other's files"
 	whySight     = "the agent recognises its own sessions by it"
 )
 
@@ -65,6 +67,7 @@ var ownedTable = []Owned{
 	{Name: "server_id_bits", Why: whyGTID},
 	{Name: "replicate_same_server_id", Why: whyGTID},
 	{Name: "binlog_encryption", Why: "an encrypted binlog can not be rewound"},
+	{Name: "binlog_format", Why: "repairs, rewinding and checksums rest on rows in the binlog"},
 	{Name: "binlog_row_image", Why: "checksums and repairs compare whole rows"},
 	{Name: "binlog_do_db", Why: whySame},
 	{Name: "binlog_ignore_db", Why: whySame},
@@ -108,6 +111,22 @@ var ownedTable = []Owned{
 	{Name: "user", Why: "mysqld runs as the user of its container"},
 	{Name: "chroot", Why: whyPlace},
 	{Name: "daemonize", Why: "mysqld is the agent's child"},
+	{Name: "mandatory_roles", Why: "every login would get the role, those of the pair's own accounts too", Instead: "GRANT the role to the accounts that need it"},
+	{Name: "core_file", Why: "a core on the volume holds passwords and rows"},
+	{Name: "log_raw", Why: "passwords in statements would be logged"},
+	{Name: "general_log_file", Why: whyFiles, Instead: "the log is in the data directory under its default name"},
+	{Name: "slow_query_log_file", Why: whyFiles, Instead: "the log is in the data directory under its default name"},
+	{Name: "tmpdir", Why: whyFiles},
+	{Name: "innodb_tmpdir", Why: whyFiles},
+	{Name: "replica_load_tmpdir", Why: whyFiles},
+	{Name: "slave_load_tmpdir", Why: whyFiles},
+	{Name: "innodb_data_home_dir", Why: whyFiles},
+	{Name: "innodb_directories", Why: whyFiles},
+	{Name: "innodb_doublewrite_dir", Why: whyFiles},
+	{Name: "innodb_log_group_home_dir", Why: whyFiles},
+	{Name: "innodb_temp_tablespaces_dir", Why: whyFiles},
+	{Name: "innodb_undo_directory", Why: whyFiles},
+	{Name: "keyring_*", Why: whyKeys},
 	{Name: "upgrade", Why: "upgrades follow the order of the members"},
 	{Name: "initialize*", Why: "the agent alone initialises a volume, and only an empty one"},
 	{Name: "validate_config", Why: "mysqld would end instead of starting"},
@@ -138,6 +157,25 @@ var ownedTable = []Owned{
 	{Name: "performance_schema_consumer_global_instrumentation", Why: whySight},
 	{Name: "performance_schema_consumer_thread_instrumentation", Why: whySight},
 	{Name: "performance_schema_max_thread_instances", Why: whySight},
+}
+
+// OwnedPattern is a regular expression that matches the names of owned options, in lower
+// case and with underscores, behind any of the prefixes that mysqld strips. The API server
+// refuses by it what the agent would refuse at its next start (hack/settings-rule).
+func OwnedPattern() string {
+	names := make([]string, len(ownedTable))
+	for i, row := range ownedTable {
+		names[i] = row.Name
+		if family, is := strings.CutSuffix(row.Name, "*"); is {
+			names[i] = family + ".*"
+		}
+	}
+	slices.Sort(names)
+	stripped := make([]string, len(prefixes))
+	for i, prefix := range prefixes {
+		stripped[i] = strings.TrimSuffix(prefix, "_")
+	}
+	return "^((" + strings.Join(stripped, "|") + ")_)*(" + strings.Join(slices.Compact(names), "|") + ")$"
 }
 
 // owner returns the row of the table that name falls under.

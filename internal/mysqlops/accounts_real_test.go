@@ -144,6 +144,41 @@ func TestAccountsMayDoWhatTheyAreForAndNothingElse(t *testing.T) {
 	})
 }
 
+// TestMandatoryRolesCountAsGrantedToAll: root may set them while mysqld runs, and they make
+// the pair's own accounts roles of every login.
+func TestMandatoryRolesCountAsGrantedToAll(t *testing.T) {
+	member := mysqldtest.Start(t, mysqldtest.Options{})
+	ctx := t.Context()
+	member.Open(false)
+	mustExec(t, member.Root(),
+		"CREATE USER plain@'%', local@'localhost'", "CREATE ROLE power, 'idle'@'10.%'",
+		"GRANT CONNECTION_ADMIN ON *.* TO power", "GRANT SELECT ON *.* TO 'idle'@'10.%'")
+	alone := []string{"`power`@`%`"}
+	all := []string{
+		"`app`@`%`", "`dbpair_checksum`@`%`", "`dbpair_repair`@`%`", "`idle`@`10.%`", "`local`@`localhost`", "`plain`@`%`", "`power`@`%`",
+	}
+	for setting, want := range map[string][]string{
+		"":                       alone,
+		"'idle'@'10.%'":          alone,
+		"power":                  all,
+		"`power`@`%`":            all,
+		"'idle'@'10.%', power@%": all,
+	} {
+		mustExec(t, member.Root(), "SET GLOBAL mandatory_roles = \""+setting+"\"")
+		got, err := member.Ops.PrivilegedAccounts(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := make([]string, len(got))
+		for i, one := range got {
+			names[i] = one.Account
+		}
+		if diff := cmp.Diff(want, names); diff != "" {
+			t.Errorf("mandatory_roles %q (-want +got):\n%s", setting, diff)
+		}
+	}
+}
+
 func TestPrivilegedAccountsAreListed(t *testing.T) {
 	member := mysqldtest.Start(t, mysqldtest.Options{})
 	ctx := t.Context()

@@ -271,8 +271,14 @@ func (s *Server) privilegedAccounts(ctx context.Context) ([]PrivilegedAccount, e
 	return list, wrap("list privileged accounts", err)
 }
 
-// privilegedQuery walks role grants down to every right. Roles count whether
-// or not they are default or mandatory: one statement of the client sets them.
+// mandatory is true for an account m that mandatory_roles names, with or without a host
+// and quotation marks.
+const mandatory = `(FIND_IN_SET(CONCAT(m.User, '@', m.Host), REGEXP_REPLACE(@@GLOBAL.mandatory_roles, '[` + "`" + `''" ]', '')) > 0
+		OR m.Host = '%' AND FIND_IN_SET(m.User, REGEXP_REPLACE(@@GLOBAL.mandatory_roles, '[` + "`" + `''" ]', '')) > 0)`
+
+// privilegedQuery walks role grants down to every right. Roles count whether or not they
+// are default: one statement of the client sets them. A mandatory role, which may be any
+// account, counts as granted to everyone.
 func privilegedQuery() string {
 	quoted := make([]string, len(passingRights))
 	for i, right := range passingRights {
@@ -284,6 +290,8 @@ func privilegedQuery() string {
 	}
 	return `WITH RECURSIVE reach (user, host, via_user, via_host) AS (
 		SELECT User, Host, User, Host FROM mysql.user
+		UNION DISTINCT
+		SELECT u.User, u.Host, m.User, m.Host FROM mysql.user u JOIN mysql.user m ON ` + mandatory + `
 		UNION DISTINCT
 		SELECT r.user, r.host, e.FROM_USER, e.FROM_HOST FROM reach r
 			JOIN mysql.role_edges e ON e.TO_USER = r.via_user AND e.TO_HOST = r.via_host

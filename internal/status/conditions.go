@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -19,6 +20,8 @@ type Reconciled struct {
 	Done bool
 	// Fact says what is not, and what to do.
 	Fact string
+	// Reason is that of Ready while it is False for Fact; empty for the plan's rule.
+	Reason string
 	// Checksum is what comparisons of the members' tables found, see Compared.
 	Checksum *v1alpha1.ChecksumStatus
 	// StaleAfter is the age from which on a comparison says nothing any more; 0 for never.
@@ -169,7 +172,7 @@ func readiness(available metav1.Condition, p failover.Plan, done Reconciled, o f
 	case p.Kind == failover.Doubts:
 		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, p.Rule, said(o, p.Fact, p.Verb))
 	case !done.Done:
-		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, p.Rule, done.Fact)
+		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, cmp.Or(failover.RuleName(done.Reason), p.Rule), done.Fact)
 	}
 	return condition(v1alpha1.ConditionReady, metav1.ConditionTrue, p.Rule, said(o, p.Fact, p.Verb))
 }

@@ -1,0 +1,66 @@
+package controllers
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/mycnf"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// ReasonSpecRefused is the reason of Ready=False while the operator does not carry a spec
+// out. What runs stays as it is.
+const ReasonSpecRefused = "SpecRefused"
+
+// Allowed limits what the writers of pairs may choose. In a pattern * stands for any
+// characters; an empty list allows everything.
+type Allowed struct {
+	Images          []string
+	PriorityClasses []string
+}
+
+// refusal names every field of the spec that is not carried out, with the reason and the
+// fix; empty for none. A setting that the agent would refuse is refused here: published,
+// it would be found at the next start of mysqld, which is when it is needed.
+func (a Allowed) refusal(p *v1alpha1.DatabasePair) string {
+	var found []string
+	settings := resources.AgentConfig(p).MySQL
+	if err := mycnf.ValidateSettings(settings); err != nil {
+		found = append(found, "spec.mysql.config: "+strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if image := p.Spec.MySQL.Image; !matches(a.Images, image) {
+		found = append(found, fmt.Sprintf("spec.mysql.image: %q is not among the images that this operator allows (--allowed-images): %s",
+			image, strings.Join(a.Images, ", ")))
+	}
+	if class := p.Spec.PodTemplate.Spec.PriorityClassName; class != "" && !matches(a.PriorityClasses, class) {
+		found = append(found, fmt.Sprintf(
+			"spec.podTemplate.spec.priorityClassName: %q is not among the classes that this operator allows (--allowed-priority-classes): %s",
+			class, strings.Join(a.PriorityClasses, ", ")))
+	}
+	return strings.Join(found, "; ")
+}
+
+func matches(patterns []string, text string) bool {
+	if len(patterns) == 0 {
+		return true
+	}
+	for _, pattern := range patterns {
+		expression := "^" + strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, ".*") + "$"
+		if ok, err := regexp.MatchString(expression, text); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}
+
+// refuses notes and reports a spec that is not carried out.
+func (r *PairReconciler) refuses(v *visit) bool {
+	why := r.Allowed.refusal(v.pair)
+	if why == "" {
+		return false
+	}
+	r.eventOnce(v, v.pair, warning, ReasonSpecRefused, why)
+	return true
+}

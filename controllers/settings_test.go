@@ -1,0 +1,100 @@
+package controllers_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/controllers"
+	"github.com/dbpair/dbpair/internal/mycnf"
+)
+
+// TestTheAPIServerRefusesEverySettingThatIsOwned: the agent would refuse it at the next
+// start of mysqld, which may be the start by which the pair survives.
+func TestTheAPIServerRefusesEverySettingThatIsOwned(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain)
+	s.must(err)
+	for _, row := range mycnf.OwnedSettings() {
+		name := row.Name
+		if strings.HasSuffix(name, "*") {
+			name = strings.TrimSuffix(name, "*") + "x"
+		}
+		for _, spelling := range []string{name, "loose-" + strings.ReplaceAll(name, "_", "-")} {
+			changed := p.DeepCopy()
+			changed.Spec.MySQL.Config = map[string]v1alpha1.MySQLOptionValue{spelling: "1"}
+			err := s.Patch(s.ctx, changed, client.MergeFrom(p), client.DryRunAll)
+			if err == nil || !strings.Contains(err.Error(), "owned by the operator") {
+				t.Errorf("%s: %v", spelling, err)
+			}
+		}
+	}
+}
+
+// TestASettingThatTheAgentWouldRefuseIsNotPublished: names that no mysqld has are too many
+// for a rule of the API server.
+func TestASettingThatTheAgentWouldRefuseIsNotPublished(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain)
+	s.must(err)
+	s.surrounded("shop")
+	config, set := &corev1.ConfigMap{}, &appsv1.StatefulSet{}
+	s.eventually("the configuration", func() error {
+		return errors.Join(s.Get(s.ctx, s.key("shop-config"), config), s.Get(s.ctx, s.key("shop"), set))
+	})
+	change := func(settings map[string]v1alpha1.MySQLOptionValue) {
+		s.must(s.Get(s.ctx, s.key("shop"), p))
+		base := p.DeepCopy()
+		p.Spec.MySQL.Config = settings
+		s.must(s.Patch(s.ctx, p, client.MergeFrom(base)))
+	}
+	ready := func(reason string, parts ...string) {
+		t.Helper()
+		s.eventually("Ready says "+strings.Join(parts, ", "), func() error {
+			s.must(s.Get(s.ctx, s.key("shop"), p))
+			c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady)
+			if c == nil || c.ObservedGeneration != p.Generation {
+				return errors.New("not of this generation")
+			}
+			if reason != "" && c.Reason != reason && !strings.Contains(c.Message, "spec.mysql.config") {
+				return fmt.Errorf("%s: %s", c.Reason, c.Message)
+			}
+			for _, part := range parts {
+				if !strings.Contains(c.Message, part) {
+					return fmt.Errorf("%s lacks %s", c.Message, part)
+				}
+			}
+			return nil
+		})
+	}
+	change(map[string]v1alpha1.MySQLOptionValue{"max_conections": "100"})
+	ready(controllers.ReasonSpecRefused, "spec.mysql.config", "max_conections", "correct the name", "stays as it is")
+	now, nowSet := &corev1.ConfigMap{}, &appsv1.StatefulSet{}
+	s.must(s.Get(s.ctx, s.key("shop-config"), now))
+	s.must(s.Get(s.ctx, s.key("shop"), nowSet))
+	if now.ResourceVersion != config.ResourceVersion || nowSet.Generation != set.Generation {
+		t.Error("the running generation was touched")
+	}
+	change(map[string]v1alpha1.MySQLOptionValue{"max_connections": "100"})
+	s.eventually("the corrected setting is published", func() error {
+		s.must(s.Get(s.ctx, s.key("shop-config"), now))
+		var told struct {
+			MySQL map[string]string `json:"mysql"`
+		}
+		if err := json.Unmarshal([]byte(now.Data["agent.json"]), &told); err != nil {
+			return err
+		}
+		if told.MySQL["max_connections"] != "100" {
+			return fmt.Errorf("config %s", now.Data["agent.json"])
+		}
+		return nil
+	})
+}
