@@ -495,6 +495,8 @@ const (
 	ErrorForbidden ErrorCode = "Forbidden" // this certificate may not ask that
 	ErrorRefused   ErrorCode = "Refused"   // the agent's own reading of the Lease says no
 	ErrorInternal  ErrorCode = "Internal"
+	// ErrorMalformed: the request could not be read.
+	ErrorMalformed ErrorCode = "Malformed"
 )
 
 // ErrorReply is the body of every answer that is not a success.
