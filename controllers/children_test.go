@@ -2,6 +2,8 @@ package controllers_test
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
@@ -122,6 +124,40 @@ func (s *scene) event(reason, with string) error {
 }
 
 // mysqld knows the old passwords: a new one would lock the pair out.
+func TestHostnamesAreTakenIntoRunningCertificates(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain)
+	s.must(err)
+	s.surrounded("shop")
+	change := func(names ...string) error {
+		s.must(s.Get(s.ctx, s.key("shop"), p))
+		base := p.DeepCopy()
+		p.Spec.Services.Primary.Hostnames = names
+		return s.Patch(s.ctx, p, client.MergeFrom(base))
+	}
+	for _, wrong := range []string{"Upper.example.com", "a b", "db.*.example.com", "", "-x.example.com"} {
+		if err := change(wrong); err == nil || !strings.Contains(err.Error(), "spec.services.primary.hostnames") {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+	s.must(change("db.example.com", "192.0.2.7"))
+	for _, name := range []string{"shop-tls-0", "shop-tls-1"} {
+		s.eventually("the certificate in "+name+" has the names", func() error {
+			var secret corev1.Secret
+			s.must(s.Get(s.ctx, s.key(name), &secret))
+			block, _ := pem.Decode(secret.Data[corev1.TLSCertKey])
+			if block == nil {
+				return errors.New("no certificate")
+			}
+			cert, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return err
+			}
+			return errors.Join(cert.VerifyHostname("db.example.com"), cert.VerifyHostname("192.0.2.7"), cert.VerifyHostname("shop."+s.namespace+".svc"))
+		})
+	}
+}
+
 func TestDeletedSecretsComeBackAsTheyWere(t *testing.T) {
 	s := newScene(t)
 	p, err := s.pair("shop", plain)

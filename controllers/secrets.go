@@ -165,7 +165,7 @@ func (r *PairReconciler) ensureMemberCertificate(ctx context.Context, v *visit, 
 		return err
 	}
 	leaf := pki.Leaf{CertPEM: data[corev1.TLSCertKey], KeyPEM: data[corev1.TLSPrivateKeyKey]}
-	subject := pki.Member(v.names, o)
+	subject := pki.Member(v.names, o, v.pair.Spec.Services.Primary.Hostnames...)
 	if why := v.material.authority.Due(leaf, subject, r.Now()); why != "" {
 		if leaf, err = v.material.authority.Issue(subject, r.Now()); err != nil {
 			return err

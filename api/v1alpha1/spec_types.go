@@ -262,6 +262,16 @@ type PrimaryServiceSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=50
 	Annotations map[string]string `json:"annotations,omitempty"`
+	// hostnames are further DNS names (a wildcard in the first label is allowed) and IP
+	// addresses by which clients reach the Service, such as those of a load balancer or
+	// of another cluster domain. They are added to the members' certificates, which are
+	// issued again and loaded without a restart, so that clients can verify them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.all(h, isIP(h) || h.matches('^([*][.])?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$'))",message="spec.services.primary.hostnames must be DNS names in lower case, a wildcard in the first label only, or IP addresses; fix the name"
+	Hostnames []string `json:"hostnames,omitempty"`
 	// refuseWith is how clients are turned away while nobody accepts writes: Error (a
 	// MySQL error packet) or Reset (a TCP reset). Never silence.
 	// +optional

@@ -96,6 +96,16 @@ func (a *Authority) Due(l Leaf, s Subject, now time.Time) (why string) {
 			return "it lacks the address " + ip.String()
 		}
 	}
+	for _, name := range cert.DNSNames {
+		if !slices.Contains(s.DNSNames, name) {
+			return "it has the name " + name + ", which is not wanted any more"
+		}
+	}
+	for _, ip := range cert.IPAddresses {
+		if !slices.ContainsFunc(s.IPs, ip.Equal) {
+			return "it has the address " + ip.String() + ", which is not wanted any more"
+		}
+	}
 	if now.After(RenewAt(cert)) {
 		return "it expires on " + cert.NotAfter.UTC().Format(time.RFC3339)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"net"
 	"strings"
 	"testing"
@@ -173,4 +174,44 @@ func handshake(caPEM []byte, server, client tls.Certificate, host string) error 
 	// somebody to read the verdict.
 	go func() { _, _ = c.Read(make([]byte, 1)) }()
 	return <-done
+}
+
+func TestHostnamesOfTheServiceAreInTheCertificate(t *testing.T) {
+	now := time.Now()
+	ca, err := NewAuthority("shop", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := resources.Names{Pair: "shop", Namespace: "ns"}
+	subject := Member(names, 0, "db.example.com", "*.db.example.org", "192.0.2.7", "2001:db8::7")
+	leaf, err := ca.Issue(subject, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(leaf.CertPEM)
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"shop.ns.svc", "shop-passive.ns.svc", "db.example.com", "a.db.example.org", "192.0.2.7", "2001:db8::7"} {
+		if err := cert.VerifyHostname(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := cert.VerifyHostname("other.ns.svc"); err == nil {
+		t.Error("another pair's name is verified")
+	}
+	if why := ca.Due(leaf, subject, now); why != "" {
+		t.Errorf("due: %s", why)
+	}
+	for why, changed := range map[string]Subject{
+		"it lacks the name":    Member(names, 0, "db.example.com", "*.db.example.org", "192.0.2.7", "2001:db8::7", "new.example.com"),
+		"it lacks the address": Member(names, 0, "db.example.com", "*.db.example.org", "192.0.2.7", "2001:db8::7", "192.0.2.8"),
+		"it has the name":      Member(names, 0, "*.db.example.org", "192.0.2.7", "2001:db8::7"),
+		"it has the address":   Member(names, 0, "db.example.com", "*.db.example.org", "2001:db8::7"),
+	} {
+		if got := ca.Due(leaf, changed, now); !strings.HasPrefix(got, why) {
+			t.Errorf("due %q, want %q", got, why)
+		}
+	}
 }

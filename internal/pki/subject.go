@@ -9,8 +9,9 @@ import (
 )
 
 // Member is the subject of a member's certificate. It is presented to clients of every
-// Service of the pair, to the peer and to the operator.
-func Member(n resources.Names, o pair.Ordinal) Subject {
+// Service of the pair, to the peer and to the operator. Hostnames are further names, or
+// addresses, by which clients reach the Service.
+func Member(n resources.Names, o pair.Ordinal, hostnames ...string) Subject {
 	member := string(o.Member(n.Pair))
 	names := []string{"localhost", member, member + "." + n.Pods()}
 	names = append(names, forms(member+"."+n.Pods(), n.Namespace)...)
@@ -18,10 +19,18 @@ func Member(n resources.Names, o pair.Ordinal) Subject {
 	names = append(names, forms(n.Pair, n.Namespace)...)
 	names = append(names, n.Passive())
 	names = append(names, forms(n.Passive(), n.Namespace)...)
+	addresses := []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}
+	for _, name := range hostnames {
+		if ip := net.ParseIP(name); ip != nil {
+			addresses = append(addresses, ip)
+		} else {
+			names = append(names, name)
+		}
+	}
 	return Subject{
 		CommonName: agentapi.RolePeerPrefix + member,
 		DNSNames:   names,
-		IPs:        []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		IPs:        addresses,
 		Server:     true,
 		Life:       MemberLife,
 	}
