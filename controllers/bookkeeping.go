@@ -71,6 +71,10 @@ func (r *PairReconciler) bookkeeping(ctx context.Context, v *visit, o failover.O
 		failure: "a label was not put back",
 		state:   &s.labels,
 		do:      func(ctx context.Context) error { return r.restoreLabels(ctx, v) },
+	}, {
+		failure: "the authority was not signed",
+		state:   &s.signing,
+		do:      func(ctx context.Context) error { return r.keepLease(ctx, v, o, plan) },
 	}}
 	if s.statusDue(hurry, r.Now()) {
 		tasks = append(tasks, task{

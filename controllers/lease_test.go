@@ -2,11 +2,14 @@ package controllers_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -14,6 +17,9 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/pki"
+	"github.com/dbpair/dbpair/internal/resources"
+	"github.com/dbpair/dbpair/internal/signing"
 )
 
 // forged is a Lease by which shop-1 is the primary of the pair.
@@ -68,4 +74,132 @@ func TestALeaseThatWasThereFirstIsNoAuthority(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// trusted are the keys that the members of a pair trust.
+func (s *scene) trusted(name string) authority.Verify {
+	s.Helper()
+	var secret corev1.Secret
+	s.must(s.Get(s.ctx, s.key(resources.Names{Pair: name, Namespace: s.namespace}.TLS(0)), &secret))
+	keys, err := signing.Trust(secret.Data[resources.KeyCA])
+	s.must(err)
+	return keys.Verify
+}
+
+// signedLease waits until the Lease is one that agents believe.
+func (s *scene) signedLease(name string) *coordinationv1.Lease {
+	s.Helper()
+	s.surrounded(name)
+	l := &coordinationv1.Lease{}
+	s.eventually("a Lease that agents believe", func() error {
+		if err := s.Get(s.ctx, s.key(name), l); err != nil {
+			return err
+		}
+		r, err := lease.Parse(l)
+		if err != nil {
+			return err
+		}
+		return s.trusted(name).Authentic(r)
+	})
+	return l
+}
+
+func (s *scene) doubt(p *v1alpha1.DatabasePair, reason, says string) {
+	s.Helper()
+	s.eventually("the doubt "+reason, func() error {
+		s.must(s.Get(s.ctx, s.key(p.Name), p))
+		c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionInDoubt)
+		if c == nil || c.Status != metav1.ConditionTrue || c.Reason != reason || !strings.Contains(c.Message, says) {
+			return fmt.Errorf("InDoubt = %+v", c)
+		}
+		return nil
+	})
+}
+
+// TestWhatOthersWriteIntoTheLeaseIsDoubt: neither a changed Lease nor one without its
+// signature is believed, and neither is written over.
+func TestWhatOthersWriteIntoTheLeaseIsDoubt(t *testing.T) {
+	for name, change := range map[string]func(l *coordinationv1.Lease, p *v1alpha1.DatabasePair){
+		"another Lease under the signature": func(l *coordinationv1.Lease, p *v1alpha1.DatabasePair) {
+			signature := l.Annotations[lease.AnnotationSignature]
+			forged := authority.Fresh(pair.UID(p.UID), 6*time.Second)
+			forged.Epoch, forged.Holder = 2, pair.Holder{Member: "shop-1", PodUID: "x"}
+			forged.Data = map[pair.MemberName]pair.DataID{"shop-1": "d1"}
+			forged.Ledger = authority.Ledger{Version: 1, State: authority.Solo, First: "shop-1"}
+			forged.Appointed = &authority.Appointed{Holder: forged.Holder, Epoch: 2}
+			if err := lease.Render(forged, l); err != nil {
+				t.Error(err)
+			}
+			l.Annotations[lease.AnnotationSignature] = signature
+		},
+		"the signature taken away": func(l *coordinationv1.Lease, _ *v1alpha1.DatabasePair) {
+			delete(l.Annotations, lease.AnnotationSignature)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newScene(t)
+			p, err := s.pair("shop", plain)
+			s.must(err)
+			s.eventually("the change", func() error {
+				l := s.signedLease("shop")
+				change(l, p)
+				return s.Update(s.ctx, l)
+			})
+			s.doubt(p, "AuthorityChangedByOthers", "modified externally")
+			if p.Status.Primary != "" {
+				t.Errorf("%s is the primary by somebody else's Lease", p.Status.Primary)
+			}
+			var l coordinationv1.Lease
+			s.must(s.Get(s.ctx, s.key("shop"), &l))
+			r, err := lease.Parse(&l)
+			if err != nil || s.trusted("shop").Authentic(r) == nil {
+				t.Errorf("the operator has signed what it did not write: %v", err)
+			}
+		})
+	}
+}
+
+// TestAPairOfAnOperatorThatDidNotSignIsSigned: its Lease is taken as it is, once.
+func TestAPairOfAnOperatorThatDidNotSignIsSigned(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain+"\npaused: true")
+	s.must(err)
+	ca, err := pki.NewAuthority("shop", time.Now())
+	s.must(err)
+	key, err := ca.KeyPEM()
+	s.must(err)
+	secret := &corev1.Secret{
+		ObjectMeta: s.meta("shop-ca", resources.Labels("shop")),
+		Data:       map[string][]byte{resources.KeyCA: ca.CertPEM, resources.KeyCAKey: key},
+	}
+	s.must(s.Create(s.ctx, secret))
+	r := authority.Fresh(pair.UID(p.UID), 6*time.Second)
+	r.Epoch, r.LastHolder = 3, &authority.LastHolder{Holder: pair.Holder{Member: "shop-0", PodUID: "x"}, DataID: "d0", Epoch: 2}
+	r.Ledger = authority.Ledger{Version: 4, State: authority.Solo, First: "shop-0"}
+	r.Data = map[pair.MemberName]pair.DataID{"shop-0": "d0"}
+	l := &coordinationv1.Lease{ObjectMeta: s.meta("shop", resources.Labels("shop"))}
+	l.OwnerReferences = []metav1.OwnerReference{resources.OwnerReference(p)}
+	s.must(lease.Render(r, l))
+	s.must(s.Create(s.ctx, l))
+	s.eventually("the pair goes on", func() error {
+		s.must(s.Get(s.ctx, s.key("shop"), p))
+		p.Spec.Paused = false
+		return s.Update(s.ctx, p)
+	})
+	got, err := lease.Parse(s.signedLease("shop"))
+	s.must(err)
+	if got.Epoch != 3 || got.Ledger.Version != 4 || got.LastHolder == nil {
+		t.Errorf("the authority became %+v", got)
+	}
+	s.eventually("the note that it is signed", func() error {
+		s.must(s.Get(s.ctx, s.key("shop-ca"), secret))
+		if len(secret.Data[resources.KeyLeaseSigned]) == 0 {
+			return fmt.Errorf("keys %v", slices.Collect(maps.Keys(secret.Data)))
+		}
+		return nil
+	})
+	l = s.signedLease("shop")
+	delete(l.Annotations, lease.AnnotationSignature)
+	s.must(s.Update(s.ctx, l))
+	s.doubt(p, "AuthorityChangedByOthers", "it has no signature")
 }

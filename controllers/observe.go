@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/failover"
@@ -183,8 +184,11 @@ func (r *PairReconciler) observeAuthority(ctx context.Context, v *visit) failove
 	switch {
 	case err == nil:
 		out.Reading, out.Record, out.Version = failover.Read, rec, version
+		v.session.sawRecord(rec)
 	case errors.Is(err, lease.ErrMissing):
 		out.Reading = failover.Missing
+	case errors.Is(err, authority.ErrNotAuthentic):
+		out.Reading, out.Version, out.Problem = failover.NotAuthentic, version, err.Error()
 	case errors.Is(err, lease.ErrForeign):
 		v.foreignLease, out.Problem = err, err.Error()
 	case errors.Is(err, lease.ErrMalformed):

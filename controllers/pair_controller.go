@@ -175,17 +175,6 @@ func (s splitLeases) Get(ctx context.Context, name string, o metav1.GetOptions) 
 	return s.reads.Get(ctx, name, o)
 }
 
-// leaseStore keeps the authority of a pair in its Lease.
-func leaseStore(leases kubernetes.Interface, p *v1alpha1.DatabasePair) *lease.Store {
-	return &lease.Store{
-		API:     leases.CoordinationV1().Leases(p.Namespace),
-		Name:    p.Name,
-		Labels:  resources.Labels(p.Name),
-		Owners:  []metav1.OwnerReference{resources.OwnerReference(p)},
-		Guarded: resources.LabelPair,
-	}
-}
-
 func (r *PairReconciler) makeSurroundings(ctx context.Context, v *visit) error {
 	if v.pair.Spec.Paused {
 		return r.trustOnly(ctx, v)
@@ -200,7 +189,7 @@ func (r *PairReconciler) makeSurroundings(ctx context.Context, v *visit) error {
 
 // trustOnly lets a paused pair's agents be watched without writing anything.
 func (r *PairReconciler) trustOnly(ctx context.Context, v *visit) error {
-	if err := r.ensureAuthority(ctx, v); err != nil {
+	if err := r.ensureAuthority(ctx, v); err != nil || !v.material.kept {
 		return err
 	}
 	_, err := v.session.trust(v.material.authority, v.material.bundle, r.Now())

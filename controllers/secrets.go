@@ -29,6 +29,8 @@ const copyPrefix = "password."
 type material struct {
 	authority *pki.Authority
 	bundle    []byte
+	// kept: the authority is the one in the Secret.
+	kept      bool
 	passwords map[string][]byte
 }
 
@@ -51,12 +53,16 @@ func (r *PairReconciler) ensureAuthority(ctx context.Context, v *visit) error {
 			v.copies[string(key)] = value
 		}
 	}
+	// A pair whose Secret does not say so was made by an operator that did not sign.
+	v.session.acceptUnsigned(len(data[resources.KeyCAKey]) > 0 && len(data[resources.KeyLeaseSigned]) == 0)
 	now := r.Now()
 	made, err := pki.ParseAuthority(data[resources.KeyCA], data[resources.KeyCAKey])
+	v.material.kept = err == nil
 	if err != nil || now.After(pki.RenewAt(made.Cert)) {
 		if len(data[resources.KeyCAKey]) > 0 {
 			r.event(v.pair, nil, warning, "AuthorityReplaced", "replaced the pair's certificate authority: it could not be used any more")
 		}
+		v.material.kept = false
 		if made, err = pki.NewAuthority(v.pair.Name, now); err != nil {
 			return err
 		}
@@ -126,7 +132,7 @@ func (r *PairReconciler) ensureCASecret(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
-	wish := resources.CASecret(v.pair, v.material.bundle, key)
+	wish := resources.CASecret(v.pair, v.material.bundle, key, !v.session.unsignedCounts())
 	for name, value := range v.material.passwords {
 		wish.WithData(map[string][]byte{copyPrefix + name: value})
 	}
@@ -135,6 +141,13 @@ func (r *PairReconciler) ensureCASecret(ctx context.Context, v *visit) error {
 
 // ensureSecrets makes the Secrets that are mounted or handed out.
 func (r *PairReconciler) ensureSecrets(ctx context.Context, v *visit) error {
+	renewed, err := v.session.trust(v.material.authority, v.material.bundle, r.Now())
+	if renewed {
+		r.Agents.forgetConnections(v.name)
+	}
+	if err != nil {
+		return err
+	}
 	passwords := maps.Clone(v.material.passwords)
 	app := passwords[appCopy]
 	delete(passwords, appCopy)
@@ -149,14 +162,7 @@ func (r *PairReconciler) ensureSecrets(ctx context.Context, v *visit) error {
 			return err
 		}
 	}
-	if err := r.ensureJobCertificate(ctx, v); err != nil {
-		return err
-	}
-	renewed, err := v.session.trust(v.material.authority, v.material.bundle, r.Now())
-	if renewed {
-		r.Agents.forgetConnections(v.name)
-	}
-	return err
+	return r.ensureJobCertificate(ctx, v)
 }
 
 func (r *PairReconciler) ensureMemberCertificate(ctx context.Context, v *visit, o pair.Ordinal) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/pki"
+	"github.com/dbpair/dbpair/internal/signing"
 )
 
 // session is what this process remembers of one pair between two looks. All of it may be
@@ -56,6 +57,7 @@ type session struct {
 	labels   attempts
 	reports  attempts
 	pruning  attempts
+	signing  attempts
 	// goneSince is when the pair was first seen gone; toldToEnd are the pods that were
 	// told so.
 	goneSince time.Time
@@ -75,6 +77,10 @@ type session struct {
 	mu         sync.Mutex
 	containers map[pair.PodUID]cluster.Seen
 	credential credential
+	// unsigned: the pair's operators did not sign the Lease yet, so that one without a
+	// signature counts, until one with a signature was read.
+	unsigned bool
+	signed   bool
 }
 
 // acted is a step that was done, for a rule, over one version of the authority.
@@ -90,10 +96,17 @@ type credential struct {
 	leaf   pki.Leaf
 	roots  *x509.CertPool
 	bundle string
+	// authority signs the Lease; signers are those whose signature on it counts.
+	authority *pki.Authority
+	signers   *signing.Trusted
+	// former signs instead for as long as members may not trust authority yet.
+	former *pki.Authority
+	// since is when the authority became this one, for this process.
+	since time.Time
 }
 
 func newSession(uid types.UID, store *lease.Store, now time.Time) *session {
-	return &session{
+	s := &session{
 		uid: uid, store: store, book: fencing.NewBook(),
 		history:  failover.History{StartedAt: now, Errant: map[pair.MemberName]failover.Errant{}},
 		problems: map[string]int{}, told: map[string]string{},
@@ -101,6 +114,8 @@ func newSession(uid types.UID, store *lease.Store, now time.Time) *session {
 		podGone:    map[pair.MemberName]time.Time{},
 		podMissing: map[pair.MemberName]time.Time{},
 	}
+	store.Keyring, store.AcceptUnsigned = s, s.unsignedCounts
+	return s
 }
 
 // sessions are those of all pairs.
@@ -182,9 +197,23 @@ var errNoCredential = errors.New("the certificates of the pair are not made yet"
 func (s *session) trust(a *pki.Authority, bundle []byte, now time.Time) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if now.Sub(s.credential.since) >= trustSpreads {
+		s.credential.former = nil
+	}
 	why := a.Due(s.credential.leaf, pki.Operator(), now)
 	if why == "" && s.credential.bundle == string(bundle) {
 		return false, nil
+	}
+	signers, err := signing.Trust(bundle)
+	if err != nil {
+		return false, fmt.Errorf("the pair's certificate authority: %w", err)
+	}
+	since, former := s.credential.since, s.credential.former
+	if present := s.credential.authority; present == nil || !present.Cert.Equal(a.Cert) {
+		since = now
+		if former == nil {
+			former = present
+		}
 	}
 	leaf, err := a.Issue(pki.Operator(), now)
 	if err != nil {
@@ -196,7 +225,16 @@ func (s *session) trust(a *pki.Authority, bundle []byte, now time.Time) (bool, e
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(bundle)
-	s.credential = credential{cert: cert, leaf: leaf, roots: roots, bundle: string(bundle)}
+	s.credential = credential{
+		cert:      cert,
+		leaf:      leaf,
+		roots:     roots,
+		bundle:    string(bundle),
+		authority: a,
+		signers:   signers,
+		former:    former,
+		since:     since,
+	}
 	return true, nil
 }
 

@@ -36,7 +36,6 @@ type Agent struct {
 	door     *door.Door
 	metrics  *metrics
 	start    pair.AgentStart
-	moved    bool // another node's agent wrote to the volume last; set by begin
 	ops      *mysqlops.Server
 	follow   *replication
 	forcing  *forcing
@@ -73,7 +72,7 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	if err != nil {
 		return nil, err
 	}
-	lease, err := newLeaseReader(opt, env, os.Getenv)
+	lease, err := newLeaseReader(opt, env, os.Getenv, certs.verify)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +128,7 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 		return err
 	}
 	a.begin(found)
-	for _, part := range []func(context.Context){a.loop, a.writeMemory, a.beat, a.watchPeer, a.watchServer, a.follow.run, a.upkeep, a.guardJobs, a.forcing.run} {
+	for _, part := range []func(context.Context){a.loop, a.writeMemory, a.watchPeer, a.watchServer, a.follow.run, a.upkeep, a.guardJobs, a.forcing.run} {
 		go part(ctx)
 	}
 	for {
@@ -161,10 +160,8 @@ func (a *Agent) begin(found foundVolume) {
 	a.machine = authority.NewMachine(authority.Config{
 		PairUID: a.env.PairUID, Self: pair.Holder{Member: a.env.PodName, PodUID: a.env.PodUID}, Peer: a.env.Peer,
 		T: config.LeaseDuration, Margin: config.SafetyMargin, RestartInPlaceAfter: config.RestartInPlaceAfter,
-		Moved: found.moved,
-		Seed:  uint64(process.Now()) ^ uint64(a.env.Ordinal+1)<<32, Start: a.start, Linger: a.opt.Linger,
+		Seed: uint64(process.Now()) ^ uint64(a.env.Ordinal+1)<<32, Start: a.start, Linger: a.opt.Linger, Verify: a.certs.verify,
 	}, found.memory.Durable, process.Now())
-	a.moved = found.moved
 	a.state.remember(found)
 	if found.identity.DataID != "" && !found.identity.Void {
 		a.post(authority.DataReady{

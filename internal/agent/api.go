@@ -70,8 +70,8 @@ func handle[In, Out any](mux *http.ServeMux, a *Agent, path string, do func(cont
 			return
 		}
 		var in In
-		if err := decodeBody(w, r, &in); err != nil {
-			writeError(w, refuse(agentapi.ErrorMalformed, "decode request: %v", err))
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 8<<20)).Decode(&in); err != nil {
+			writeError(w, refuse(agentapi.ErrorInternal, "decode request: %v", err))
 			return
 		}
 		if !a.state.hasBegun() {
@@ -86,19 +86,6 @@ func handle[In, Out any](mux *http.ServeMux, a *Agent, path string, do func(cont
 		}
 		writeJSON(w, http.StatusOK, out)
 	})
-}
-
-// bodyTimeout is how long a request's body may take. The server has no such limit for all
-// requests, since it would end long polls, too.
-const bodyTimeout = 10 * time.Second
-
-func decodeBody(w http.ResponseWriter, r *http.Request, into any) error {
-	control := http.NewResponseController(w)
-	// A writer without deadlines is one of a test.
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 8<<20)).Decode(into)
-	_ = control.SetReadDeadline(time.Time{})
-	return err
 }
 
 // mayAsk: the common name of the client's certificate decides.
@@ -139,8 +126,6 @@ func writeError(w http.ResponseWriter, err error) {
 		status = http.StatusForbidden
 	case agentapi.ErrorInternal:
 		status = http.StatusServiceUnavailable
-	case agentapi.ErrorMalformed:
-		status = http.StatusBadRequest
 	case agentapi.ErrorStale, agentapi.ErrorWrongPair, agentapi.ErrorRefused:
 	}
 	writeJSON(w, status, reply)
@@ -173,7 +158,7 @@ func (a *Agent) vouch(ctx context.Context, r agentapi.VouchRequest) (agentapi.Vo
 	id := random()
 	answer, forget := a.await(id)
 	defer forget()
-	a.post(authority.VouchAsked{At: process.Now(), PairUID: r.PairUID, Asker: r.Asker, Epoch: r.Epoch, Nonce: id})
+	a.post(authority.VouchAsked{At: process.Now(), PairUID: r.PairUID, Asker: r.Asker, Epoch: r.Epoch, Nonce: id, Signed: r.Signed})
 	select {
 	case got := <-answer:
 		v, ok := got.(authority.AnswerVouch)
@@ -182,7 +167,7 @@ func (a *Agent) vouch(ctx context.Context, r agentapi.VouchRequest) (agentapi.Vo
 		}
 		return agentapi.VouchReply{
 			Nonce: r.Nonce, Voucher: a.env.PodName, VoucherData: v.Data, AgentStart: a.start, Epoch: v.Epoch, Given: v.Given,
-			Why: v.Why, KnownEpoch: v.Known, Holder: v.Holder.String(), Open: v.Open, TakesItself: v.TakesItself,
+			Why: v.Why, KnownEpoch: v.Known, Holder: v.Holder.String(), Open: v.Open, TakesItself: v.TakesItself, Signed: v.Signed,
 			Mysqld: &agentapi.VoucherMysqld{Incarnation: v.Incarnation, Ending: v.Ending},
 		}, nil
 	case <-ctx.Done():
@@ -197,7 +182,7 @@ func (a *Agent) command(ctx context.Context, kind authority.CommandKind, c agent
 	defer forget()
 	a.log.Info("command", "kind", kind, "epoch", c.Epoch, "ledgerVersion", c.LedgerVersion, "requestID", c.RequestID)
 	a.post(authority.Commanded{
-		At: process.Now(), ID: id, Kind: kind, PairUID: c.PairUID, Epoch: c.Epoch, Ledger: c.LedgerVersion,
+		At: process.Now(), ID: id, Kind: kind, PairUID: c.PairUID, Epoch: c.Epoch, Ledger: c.LedgerVersion, Signed: c.Signed,
 	})
 	select {
 	case got := <-answer:

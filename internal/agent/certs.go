@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/signing"
 )
 
 // certs are the member's certificate and the pair's authority, read again when the files
@@ -22,6 +23,8 @@ type certs struct {
 	sum  [32]byte
 	leaf tls.Certificate
 	pool *x509.CertPool
+	// signers are the CA's keys: what they signed about the authority counts.
+	signers *signing.Trusted
 }
 
 func readCerts(dir string) (*certs, error) {
@@ -56,12 +59,25 @@ func (c *certs) reload() (changed bool, err error) {
 	if !pool.AppendCertsFromPEM(text[0]) {
 		return false, fmt.Errorf("read certificates: %s holds no certificate", files.CA)
 	}
+	signers, err := signing.Trust(text[0])
+	if err != nil {
+		return false, fmt.Errorf("read certificates: %s: %w", files.CA, err)
+	}
 	sum := [32]byte(hash.Sum(nil))
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	changed = sum != c.sum
-	c.sum, c.leaf, c.pool = sum, leaf, pool
+	c.sum, c.leaf, c.pool, c.signers = sum, leaf, pool, signers
 	return changed, nil
+}
+
+// verify reports whether the operator of this pair signed a message, with any of the keys
+// that are trusted now.
+func (c *certs) verify(message, signature []byte) bool {
+	c.mu.Lock()
+	signers := c.signers
+	c.mu.Unlock()
+	return signers.Verify(message, signature)
 }
 
 func (c *certs) get() (tls.Certificate, *x509.CertPool) {

@@ -179,7 +179,7 @@ func (w *world) serveLease(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "ns"}}
-	if err := lease.Render(*record, l); err != nil {
+	if err := errors.Join(lease.Render(*record, l), lease.Sign(*record, l, w.ca.Sign)); err != nil {
 		w.t.Errorf("render lease: %v", err)
 	}
 	_ = json.NewEncoder(rw).Encode(l)

@@ -28,12 +28,13 @@ import (
 type leaseReader struct {
 	url, dir string
 	local    bool // plain HTTP, for tests
+	verify   authority.Verify
 
 	mu        sync.Mutex
 	transport *http.Transport
 }
 
-func newLeaseReader(opt Options, env Environment, getenv func(string) string) (*leaseReader, error) {
+func newLeaseReader(opt Options, env Environment, getenv func(string) string, verify authority.Verify) (*leaseReader, error) {
 	base := opt.APIServer
 	if base == "" {
 		host, port := getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT")
@@ -43,7 +44,7 @@ func newLeaseReader(opt Options, env Environment, getenv func(string) string) (*
 		base = "https://" + net.JoinHostPort(host, port)
 	}
 	path := fmt.Sprintf("/apis/coordination.k8s.io/v1/namespaces/%s/leases/%s", url.PathEscape(env.Namespace), url.PathEscape(env.PairName))
-	return &leaseReader{url: strings.TrimSuffix(base, "/") + path, dir: opt.TokenDir, local: strings.HasPrefix(base, "http://")}, nil
+	return &leaseReader{url: strings.TrimSuffix(base, "/") + path, dir: opt.TokenDir, local: strings.HasPrefix(base, "http://"), verify: verify}, nil
 }
 
 // read reads once. The outcome is Missing only on the API server's own word.
@@ -66,8 +67,13 @@ func (l *leaseReader) read(ctx context.Context, fresh bool) (authority.Record, a
 		return authority.Record{}, authority.ReadFailed, fmt.Errorf("read Lease: %w", err)
 	}
 	record, err := lease.Parse(&object)
+	if err == nil {
+		err = l.verify.Authentic(record)
+	}
 	if err != nil {
-		return authority.Record{}, authority.ReadFailed, err
+		// Somebody else's writing confirms nothing and revokes nothing: it is as if there had
+		// been no answer.
+		return authority.Record{}, authority.ReadFailed, fmt.Errorf("read Lease: %w", err)
 	}
 	return record, authority.ReadFound, nil
 }

@@ -132,7 +132,7 @@ func (a *Agent) readLease(ctx context.Context, act authority.ReadLease) {
 	switch {
 	case err == nil:
 		a.state.resolve(agentapi.ProblemAuthorityUnread)
-	case errors.Is(err, lease.ErrMissing), errors.Is(err, lease.ErrMalformed):
+	case errors.Is(err, lease.ErrMissing), errors.Is(err, lease.ErrMalformed), errors.Is(err, authority.ErrNotAuthentic):
 		a.state.problem(agentapi.ProblemAuthorityUnread, err.Error())
 	case a.state.leaseAge() > 3*a.state.view().LeaseDuration:
 		a.state.problem(agentapi.ProblemAuthorityUnread, "the API server does not answer: "+err.Error())
@@ -143,7 +143,7 @@ func (a *Agent) askVouch(ctx context.Context, act authority.AskVouch) {
 	ctx, cancel := context.WithTimeout(ctx, act.Limit)
 	defer cancel()
 	answer := a.peer.vouch(ctx, agentapi.VouchRequest{
-		PairUID: a.env.PairUID, Asker: a.env.PodName, Epoch: act.Epoch, Nonce: act.Nonce,
+		PairUID: a.env.PairUID, Asker: a.env.PodName, Epoch: act.Epoch, Nonce: act.Nonce, Signed: act.Signed,
 	}, act.Fresh)
 	result := "unanswered"
 	if answer.Answered {
@@ -168,36 +168,6 @@ func (a *Agent) persist(act authority.Persist) {
 	default:
 		a.post(authority.Persisted{At: process.Now(), Seq: act.Seq})
 	}
-}
-
-// beatPeriod is the time between two writes that show that the volume is still attached.
-const beatPeriod = time.Second
-
-// beat shows the machine that the volume takes writes. It is a goroutine of its own: a volume
-// that hangs holds up nothing but this agent's confirmations for its peer.
-func (a *Agent) beat(ctx context.Context) {
-	failed, taken := false, false
-	// As long as a process on the former node may confirm, a next process here has to know.
-	take := process.Now()
-	if a.moved {
-		take = take.Add(authority.BeatMost)
-	}
-	a.every(ctx, beatPeriod, func() {
-		begun := process.Now()
-		var err error
-		if !taken && begun >= take {
-			err = a.vol.TakeNode(a.env.Node)
-			taken = err == nil
-		} else {
-			err = a.vol.Beat()
-		}
-		if err == nil {
-			a.post(authority.VolumeBeat{At: process.Now(), Begun: begun})
-		} else if !failed {
-			a.log.Error(err, "the volume takes no write, so that the peer's questions are refused")
-		}
-		failed = err != nil
-	})
 }
 
 func (a *Agent) writeMemory(ctx context.Context) {

@@ -41,7 +41,8 @@ func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		var l coordinationv1.Lease
 		l.Name, l.Namespace = "shop", "ns"
-		if err := lease.Render(record, &l); err != nil {
+		sign := func([]byte) ([]byte, error) { return []byte("by the operator"), nil }
+		if err := errors.Join(lease.Render(record, &l), lease.Sign(record, &l, sign)); err != nil {
 			t.Errorf("render lease: %v", err)
 		}
 		_ = json.NewEncoder(w).Encode(l)
@@ -51,7 +52,7 @@ func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := &Agent{
 				log: logr.Discard(), env: Environment{PairUID: "pair-a", PodName: "shop-0"},
-				vol: volume.Open(t.TempDir()), lease: &leaseReader{url: api.URL, local: true}, busy: c.busy,
+				vol: volume.Open(t.TempDir()), lease: &leaseReader{url: api.URL, local: true, verify: func(_, signature []byte) bool { return string(signature) == "by the operator" }}, busy: c.busy,
 				peer: &peerLink{}, forcing: &forcing{}, settings: &settings{},
 			}
 			a.state = newBoard(a)

@@ -79,6 +79,7 @@ func (p *peerLink) vouch(ctx context.Context, request agentapi.VouchRequest, fre
 	out.Nonce, out.Data = reply.Nonce, reply.VoucherData
 	out.Answered, out.Given = true, reply.Given
 	out.Known, out.Open, out.TakesItself = reply.KnownEpoch, reply.Open, reply.TakesItself
+	out.Signed = reply.Signed
 	if d := reply.Mysqld; d != nil {
 		out.PeerMysqld = authority.PeerMysqld{
 			ReportsMysqld: true,

@@ -46,6 +46,9 @@ type Command struct {
 	// RequestID is random per request and comes back in the answer, so that an answer
 	// cannot be taken for that of another request.
 	RequestID string `json:"requestID"`
+	// Signed is what the operator signed about Epoch, so that the agent can show it to its
+	// peer.
+	Signed pair.SignedEpoch `json:"signed,omitzero"`
 }
 
 // InitialiseCommand makes an empty volume a data directory with the accounts of the
@@ -134,6 +137,8 @@ type VouchRequest struct {
 	// Epoch the asker believes it holds, or wants to open at again.
 	Epoch pair.Epoch `json:"epoch"`
 	Nonce string     `json:"nonce"`
+	// Signed shows that Epoch exists: an agent that does not know it believes nothing else.
+	Signed pair.SignedEpoch `json:"signed,omitzero"`
 }
 
 // VouchReply is the peer's word: "I know no epoch above Epoch".
@@ -149,6 +154,8 @@ type VouchReply struct {
 	Holder      string          `json:"holder,omitempty"` // pair.Holder.String() at KnownEpoch, when known
 	Open        bool            `json:"open"`
 	TakesItself bool            `json:"takesItself"` // takes itself for the holder
+	// Signed shows that KnownEpoch exists.
+	Signed pair.SignedEpoch `json:"signed,omitzero"`
 
 	// Mysqld says whether the voucher could take over; nil from an older agent.
 	Mysqld *VoucherMysqld `json:"mysqld,omitempty"`
@@ -278,10 +285,6 @@ type State struct {
 	// a mysqld was started since, so that the tail can no longer be rewound.
 	UncleanAt pair.Epoch `json:"uncleanAt,omitempty"`
 	Touched   bool       `json:"touched,omitempty"`
-
-	// RewindRefused is why the tail of this data cannot be cut, in a sentence; empty when
-	// that was not found. Ordering the same rewind again does not help.
-	RewindRefused string `json:"rewindRefused,omitempty"`
 
 	// NeedsWord: this member is the holder and closed, and opens at this epoch only with
 	// its peer's word; without the peer it takes a new appointment.
@@ -495,8 +498,6 @@ const (
 	ErrorForbidden ErrorCode = "Forbidden" // this certificate may not ask that
 	ErrorRefused   ErrorCode = "Refused"   // the agent's own reading of the Lease says no
 	ErrorInternal  ErrorCode = "Internal"
-	// ErrorMalformed: the request could not be read.
-	ErrorMalformed ErrorCode = "Malformed"
 )
 
 // ErrorReply is the body of every answer that is not a success.

@@ -31,7 +31,7 @@ func (m *Machine) commanded(e Commanded) {
 	}
 	switch e.Kind {
 	case CommandCease, CommandFence, CommandAckFence:
-		m.cease(e.Epoch)
+		m.cease(e.Epoch, e.Signed)
 	case CommandLook:
 		m.ask.look = true
 	}
@@ -47,10 +47,14 @@ func (m *Machine) commanded(e Commanded) {
 	m.pending = append(m.pending, command{id: e.ID, kind: e.Kind, epoch: e.Epoch, at: m.now})
 }
 
-// cease gives up every right at epochs up to e (F4).
-func (m *Machine) cease(e pair.Epoch) {
+// cease gives up every right at epochs up to e (F4). The operator is known by its
+// certificate; the statement is for the peer.
+func (m *Machine) cease(e pair.Epoch, s pair.SignedEpoch) {
 	if e > m.want.Known {
 		m.raise(e)
+		if m.shows(s, e) {
+			m.want.Signed = s
+		}
 	}
 	m.want.Ceased = max(m.want.Ceased, e)
 	m.confirm.valid, m.confirm.word, m.confirm.fresh = false, false, false
@@ -79,15 +83,10 @@ func (m *Machine) answer() {
 	m.pending = left
 }
 
-// isOnlyVoucher: no former process of this volume confirms any more.
-func (m *Machine) isOnlyVoucher() bool {
-	return !m.cfg.Moved || m.now >= m.start.Add(BeatMost)
-}
-
 func (m *Machine) outcome(c command) (Answer, bool) {
 	a := Answer{
 		ID: c.id, Kind: c.kind, Epoch: m.have.Known,
-		Ceased:          m.have.Known >= c.epoch && m.have.Ceased >= c.epoch && m.isOnlyVoucher(),
+		Ceased:          m.have.Known >= c.epoch && m.have.Ceased >= c.epoch,
 		ProcessStopped:  m.serving == Stopped,
 		Demoted:         m.serving == Shut && m.run.proved,
 		ReceiverStopped: m.have.ReceiverStopped >= c.epoch && (m.run.receiverOff || m.serving == Stopped),

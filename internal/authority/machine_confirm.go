@@ -37,6 +37,7 @@ type asking struct {
 	leaseNext          Instant
 	answered           Instant // newest AskedAt of a Lease that was read
 	look               bool
+	doubted            bool       // the peer named an epoch that it did not show
 	peerHeard          Instant    // newest AskedAt of a vouch that was answered
 	peer               PeerMysqld // what was answered then
 	receiverAt         Instant
@@ -130,6 +131,7 @@ func (m *Machine) leaseRead(e LeaseRead) {
 		m.want.Ledger = rec.Ledger.Version
 		m.rec, m.recAsked = &rec, e.AskedAt
 		m.liveBy(rec.LeaseDuration)
+		m.keep(rec)
 	}
 	if m.takesItself() {
 		if m.namedAt == 0 {
@@ -192,8 +194,7 @@ func (m *Machine) vouchAnswered(e VouchAnswered) {
 		m.ask.peerHeard, m.ask.peer = asked, e.PeerMysqld
 	}
 	if e.Known > m.want.Known {
-		m.raise(e.Known)
-		if e.TakesItself || e.Open {
+		if m.learn(e.Known, e.Signed) && (e.TakesItself || e.Open) {
 			m.wordUpTo = e.Known
 		}
 		return
@@ -228,8 +229,7 @@ func (m *Machine) speaksForPeer(data pair.DataID) bool {
 // one that runs out, and lead the pair into that epoch a second time (F12).
 func (m *Machine) vouchAsked(e VouchAsked) {
 	credible := e.PairUID == m.cfg.PairUID && e.Asker == m.cfg.Peer && e.Epoch.Valid()
-	if credible && m.data && m.epochFile && e.Epoch > m.want.Known {
-		m.raise(e.Epoch)
+	if credible && m.data && m.epochFile && e.Epoch > m.want.Known && m.learn(e.Epoch, e.Signed) {
 		m.wordUpTo = e.Epoch
 	}
 	why := m.whyNoVouch(e)
@@ -238,7 +238,7 @@ func (m *Machine) vouchAsked(e VouchAsked) {
 	}
 	m.do(AnswerVouch{
 		Nonce: e.Nonce, Epoch: e.Epoch, Given: why == "", Why: why, Data: m.want.DataID, Known: m.want.Known, Holder: m.want.Holder,
-		Open: m.serving.mayWrite(), TakesItself: m.takesItself(),
+		Open: m.serving.mayWrite(), TakesItself: m.takesItself(), Signed: m.evidence(),
 		PeerMysqld: PeerMysqld{ReportsMysqld: true, Incarnation: m.run.incarnation, Ending: m.ending},
 	})
 }
@@ -255,11 +255,6 @@ func (m *Machine) peerCannotTakeOver(since Instant) bool {
 	return m.ask.peer.Ending || entered == "" || m.ask.peer.Incarnation != entered
 }
 
-// BeatMost is how old the last write to the volume may be for a confirmation: some writes of
-// a slow volume, and less than it takes to attach it to another machine and start a process
-// there.
-const BeatMost = 5 * time.Second
-
 func (m *Machine) whyNoVouch(e VouchAsked) string {
 	switch {
 	case e.PairUID != m.cfg.PairUID:
@@ -274,11 +269,10 @@ func (m *Machine) whyNoVouch(e VouchAsked) string {
 		return "the epoch file was not readable at the start"
 	case !m.readEver:
 		return "the Lease has not been read since the start"
-	case m.beatAt == 0 || m.now >= m.beatAt.Add(BeatMost):
-		// The volume may be attached elsewhere, with another process that has ceased for it.
-		return "the volume has taken no write for too long"
 	case e.Epoch < m.want.Known:
 		return "a higher epoch is known"
+	case e.Epoch > m.want.Known:
+		return "the epoch is not known here, and no valid signature shows it"
 	case e.Epoch > m.have.Known:
 		return "the epoch is new here and is being written down"
 	case e.Epoch < m.want.Ceased:
@@ -308,12 +302,13 @@ func (m *Machine) questions() {
 		m.ask.leaseOut, m.ask.leaseMissed = false, true
 	}
 	if confirm && !m.ask.vouchOut && m.vouchDue() {
-		m.do(AskVouch{Nonce: m.put(), Epoch: m.want.Known, Limit: pace, Fresh: m.ask.vouchMissed})
+		m.do(AskVouch{Nonce: m.put(), Epoch: m.want.Known, Signed: m.evidence(), Limit: pace, Fresh: m.ask.vouchMissed})
 		m.ask.vouchAt, m.ask.vouchOut, m.ask.asked = m.now, true, true
 	}
 	if m.ask.look || !m.ask.leaseOut && m.leaseDue(confirm) {
 		m.do(ReadLease{Limit: pace, Fresh: m.ask.leaseMissed})
 		m.ask.leaseAt, m.ask.leaseOut, m.ask.leaseEver, m.ask.look = m.now, true, true, false
+		m.ask.doubted = false
 		m.ask.leaseNext = m.now.Add(m.cfg.LeaseEvery + m.vary())
 	}
 }
@@ -349,7 +344,7 @@ func (m *Machine) leaseDue(confirm bool) bool {
 	}
 	silent := m.ask.vouchMissed || m.ask.vouchOut && m.now >= m.ask.vouchAt.Add(m.cfg.pace()/2)
 	switch {
-	case m.rec == nil, m.rec.Holder.Nobody(), m.ending:
+	case m.rec == nil, m.rec.Holder.Nobody(), m.ending, m.ask.doubted:
 		return true
 	case confirm && (silent || m.serving != Serves):
 		return true

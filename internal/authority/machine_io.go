@@ -46,6 +46,8 @@ type VouchAnswered struct {
 	Holder      pair.Holder
 	Open        bool
 	TakesItself bool
+	// Signed shows that Known exists.
+	Signed pair.SignedEpoch
 	PeerMysqld
 }
 
@@ -67,6 +69,8 @@ type VouchAsked struct {
 	Asker   pair.MemberName
 	Epoch   pair.Epoch
 	Nonce   string
+	// Signed shows that Epoch exists.
+	Signed pair.SignedEpoch
 }
 
 // CommandKind is what an operator may order of the machine.
@@ -89,6 +93,8 @@ type Commanded struct {
 	PairUID pair.UID
 	Epoch   pair.Epoch
 	Ledger  pair.LedgerVersion
+	// Signed shows that Epoch exists.
+	Signed pair.SignedEpoch
 }
 
 // DataReady says that the volume holds data of this pair. EpochFile: what the machine
@@ -157,10 +163,6 @@ type Persisted struct {
 	OK  bool
 }
 
-// VolumeBeat: the volume took a write that was begun at Begun, fsynced. An agent whose
-// volume was detached from its machine, and perhaps attached to another one, sends no more.
-type VolumeBeat struct{ At, Begun Instant }
-
 // ClockJumped: the wall clock moved against CLOCK_BOOTTIME by more than T/4. Forward is
 // by how much; negative for backward.
 type ClockJumped struct {
@@ -193,7 +195,6 @@ func (e WaitingLost) when() Instant       { return e.At }
 func (e TailCovered) when() Instant       { return e.At }
 func (e ReceiverIsStopped) when() Instant { return e.At }
 func (e Persisted) when() Instant         { return e.At }
-func (e VolumeBeat) when() Instant        { return e.At }
 func (e ClockJumped) when() Instant       { return e.At }
 func (e Terminate) when() Instant         { return e.At }
 func (e Reconfigured) when() Instant      { return e.At }
@@ -214,8 +215,10 @@ type AskVouch struct {
 	// Nonce the answer has to carry.
 	Nonce string
 	Epoch pair.Epoch
-	Limit time.Duration
-	Fresh bool
+	// Signed shows the peer that Epoch exists.
+	Signed pair.SignedEpoch
+	Limit  time.Duration
+	Fresh  bool
 }
 
 // AnswerVouch is the word that was asked for.
@@ -230,6 +233,8 @@ type AnswerVouch struct {
 	Holder      pair.Holder
 	Open        bool
 	TakesItself bool
+	// Signed shows the peer that Known exists.
+	Signed pair.SignedEpoch
 	PeerMysqld
 }
 

@@ -1,6 +1,9 @@
 package authority
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"testing"
 	"time"
@@ -28,7 +31,20 @@ var (
 )
 
 func testConfig() Config {
-	return Config{PairUID: "pair", Self: me, Peer: "shop-1", T: testT, RestartInPlaceAfter: 3 * time.Second}
+	return Config{PairUID: "pair", Self: me, Peer: "shop-1", T: testT, RestartInPlaceAfter: 3 * time.Second, Verify: verifyTest}
+}
+
+// verifyTest and signedAt stand for the pair's key: a signature is the hash of what it is of.
+func verifyTest(message, signature []byte) bool {
+	sum := sha256.Sum256(message)
+	return bytes.Equal(sum[:], signature)
+}
+
+func signedAt(e pair.Epoch, holder pair.Holder, v pair.LedgerVersion) pair.SignedEpoch {
+	s := pair.SignedEpoch{Epoch: e, Holder: holder, Ledger: v, Digest: "d"}
+	sum := sha256.Sum256(s.Message("pair"))
+	s.Signature = base64.StdEncoding.EncodeToString(sum[:])
+	return s
 }
 
 func newRig(t *testing.T, found Durable) *rig {
@@ -53,11 +69,8 @@ func (r *rig) step(e Event) []Action {
 
 func (r *rig) after(d time.Duration) []Action {
 	r.now = r.now.Add(d)
-	return append(r.beat(), r.step(Tick{At: r.now})...)
+	return r.step(Tick{At: r.now})
 }
-
-// beat is a write that the volume took.
-func (r *rig) beat() []Action { return r.step(VolumeBeat{At: r.now, Begun: r.now}) }
 
 func (r *rig) read(rec Record) []Action {
 	return r.step(LeaseRead{AskedAt: r.now, At: r.now, Outcome: ReadFound, Record: rec})
@@ -85,7 +98,6 @@ func (r *rig) order(kind CommandKind, e pair.Epoch, v pair.LedgerVersion) []Acti
 
 // boot has the data ready and mysqld up.
 func (r *rig) boot() {
-	r.beat()
 	r.step(DataReady{At: r.now, DataID: "data-0", EpochFile: true})
 	r.up()
 }
@@ -128,7 +140,8 @@ func mustNot[A Action](t *testing.T, why string, actions []Action) {
 func record(e pair.Epoch, h pair.Holder, l Ledger) Record {
 	return Record{
 		PairUID: "pair", Epoch: e, Holder: h, LeaseDuration: testT, Ledger: l, Appointed: &Appointed{Holder: h, Epoch: e},
-		Data: map[pair.MemberName]pair.DataID{"shop-0": "data-0", "shop-1": "data-1"},
+		Data:   map[pair.MemberName]pair.DataID{"shop-0": "data-0", "shop-1": "data-1"},
+		Signed: signedAt(e, h, l.Version),
 	}
 }
 
@@ -173,20 +186,20 @@ func TestOpensOnlyOnItsOwnFreshReading(t *testing.T) {
 		// As an operator does that goes by a restored Lease: the epoch was another's already.
 		"one that the peer holds needs it too": {Durable{Known: 1}, func(r *rig) []Action {
 			r.read(record(1, pair.Holder{}, both(1)))
-			r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: 2, Nonce: "n"})
+			r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: 2, Nonce: "n", Signed: signedAt(2, them, 1)})
 			return r.read(record(2, me, both(1)))
 		}, false},
 		"also when it says so itself": {Durable{Known: 1, Holder: me, HolderRead: true}, func(r *rig) []Action {
 			r.read(record(1, me, both(1)))
 			v := r.answer(1, "data-1")
-			v.Known, v.Holder, v.TakesItself = 2, them, true
+			v.Known, v.Holder, v.TakesItself, v.Signed = 2, them, true, signedAt(2, them, 1)
 			r.step(v)
 			return r.read(record(2, me, both(1)))
 		}, false},
 		"one that the peer only knows does not": {Durable{Known: 1, Holder: me, HolderRead: true}, func(r *rig) []Action {
 			r.read(record(1, me, both(1)))
 			v := r.answer(1, "data-1")
-			v.Known, v.Holder = 2, me
+			v.Known, v.Holder, v.Signed = 2, me, signedAt(2, me, 1)
 			r.step(v)
 			return r.read(record(2, me, both(1)))
 		}, true},
@@ -438,7 +451,7 @@ func TestCeaseIsOnTheVolumeBeforeItIsAcknowledged(t *testing.T) {
 
 func TestVouchesOnlyForWhatItKnows(t *testing.T) {
 	ask := func(r *rig, e pair.Epoch) AnswerVouch {
-		return must[AnswerVouch](r.t, "asked", r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: e, Nonce: "n"}))
+		return must[AnswerVouch](r.t, "asked", r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: e, Nonce: "n", Signed: signedAt(e, them, 1)}))
 	}
 	passive := func(t *testing.T) *rig {
 		r := newRig(t, Durable{DataID: "data-0", Known: 1})

@@ -156,6 +156,9 @@ type Record struct {
 	Left *Left
 	// Intent is what is under way.
 	Intent *Intent
+	// Signed is what was signed about this record as it was read; the zero value for none.
+	// A change of the record does not change it: what is written is signed anew.
+	Signed pair.SignedEpoch
 }
 
 // CheckRange says which number of the record no pair can have; nil for none. Such a record

@@ -249,7 +249,7 @@ var ErrCrash = errors.New("crashed at a failpoint")
 func (r *Runner) command(o failover.Observation) agentapi.Command {
 	rec := o.Authority.Record
 	return agentapi.Command{
-		PairUID: o.Settings.UID, Epoch: rec.Epoch, LedgerVersion: rec.Ledger.Version, RequestID: r.NewID(),
+		PairUID: o.Settings.UID, Epoch: rec.Epoch, LedgerVersion: rec.Ledger.Version, RequestID: r.NewID(), Signed: rec.Signed,
 	}
 }
 

@@ -73,7 +73,7 @@ func (l *look) oldPodStands() bool {
 		return false
 	case Read:
 		return pod.UID == l.rec.LastHolder.Holder.PodUID && !pod.Deleting
-	case Unread, Malformed:
+	case Unread, Malformed, NotAuthentic:
 	}
 	return true
 }

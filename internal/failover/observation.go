@@ -99,6 +99,8 @@ const (
 	Read      Reading = "Read"
 	Missing   Reading = "Missing"   // the API server says there is none
 	Malformed Reading = "Malformed" // there is one, which makes no sense
+	// NotAuthentic: there is one that no operator of this pair has signed.
+	NotAuthentic Reading = "NotAuthentic"
 )
 
 // Authority is the Lease as it was read.

@@ -202,6 +202,9 @@ func authorityRolledBack(l *look) (Plan, bool) {
 // authorityChangedByOthers lasts as long as its cause: the history accepts no record that
 // does not follow, and agents keep what they read first of an epoch and a ledger version.
 func authorityChangedByOthers(l *look) (Plan, bool) {
+	if l.Authority.Reading == NotAuthentic {
+		return doubt(VerbAdopt, "the Lease was modified externally: %s. Agents ignore it. Name the member whose data is the truth", l.Authority.Problem)
+	}
 	if l.Authority.Reading != Read {
 		return no()
 	}

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"math/big"
 	"time"
+
+	"github.com/dbpair/dbpair/internal/signing"
 )
 
 // Lifetimes. A certificate is renewed when a third of its life is left, so that a
@@ -84,6 +86,9 @@ func ParseAuthority(certPEM, keyPEM []byte) (*Authority, error) {
 
 // KeyPEM is the authority's private key. It is a secret.
 func (a *Authority) KeyPEM() ([]byte, error) { return encodeKey(a.key) }
+
+// Sign signs a message with the authority's key, as package signing does.
+func (a *Authority) Sign(message []byte) ([]byte, error) { return signing.Sign(a.key, message) }
 
 // Bundle is what somebody must trust to know both this authority's certificates and
 // those that earlier authorities still have out: this one first, then each one of older

@@ -65,7 +65,7 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 			"networkpolicy":      NetworkPolicy(p, "dbpair-system"),
 			"secret-app":         AppSecret(p, "Password1234", []byte("certificate")),
 			"secret-internal":    InternalSecret(p, passwords),
-			"secret-ca":          CASecret(p, []byte("certificate"), []byte("key")),
+			"secret-ca":          CASecret(p, []byte("certificate"), []byte("key"), true),
 			"secret-tls-1":       TLSSecret(p, 1, []byte("authority"), []byte("certificate"), []byte("key")),
 			"job-serviceaccount": JobServiceAccount(p), "job-role": JobRole(p, "shop-job-1"), "job-role-idle": JobRole(p, ""),
 			"job-rolebinding": JobRoleBinding(p), "job-configmap": JobConfigMap(p, checksum),

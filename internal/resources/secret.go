@@ -24,6 +24,8 @@ const (
 	KeyPassword = keyPassword
 	KeyCA       = "ca.crt"
 	KeyCAKey    = "ca.key"
+	// KeyLeaseSigned says that a Lease without a signature is not the pair's authority.
+	KeyLeaseSigned = "lease.signed"
 )
 
 // InternalKeys are the keys of the Secret of the pair's own accounts.
@@ -43,8 +45,15 @@ func InternalSecret(p *v1alpha1.DatabasePair, passwords map[string][]byte) *core
 
 // CASecret holds the pair's certificate authority; nothing mounts it. It goes with the
 // pair only if the volumes do.
-func CASecret(p *v1alpha1.DatabasePair, certPEM, keyPEM []byte) *corev1ac.SecretApplyConfiguration {
-	s := secret(p, NamesOf(p).CA(), corev1.SecretTypeOpaque, map[string][]byte{KeyCA: certPEM, KeyCAKey: keyPEM})
+//
+// signed says that the pair's Lease is signed, so that one without a signature is not
+// believed any more.
+func CASecret(p *v1alpha1.DatabasePair, certPEM, keyPEM []byte, signed bool) *corev1ac.SecretApplyConfiguration {
+	data := map[string][]byte{KeyCA: certPEM, KeyCAKey: keyPEM}
+	if signed {
+		data[KeyLeaseSigned] = []byte("v1")
+	}
+	s := secret(p, NamesOf(p).CA(), corev1.SecretTypeOpaque, data)
 	if p.Spec.Storage.PersistentVolumeClaimRetentionPolicy.WhenDeleted != v1alpha1.DeleteVolumes {
 		s.OwnerReferences = nil
 	}

@@ -45,8 +45,11 @@ func (a *agentSim) readLease(act authority.ReadLease) {
 	var rec authority.Record
 	a.toAPI(act.Limit, func() func() {
 		outcome = authority.ReadMissing
-		if a.w.api.lease != nil {
-			outcome, rec = authority.ReadFound, a.w.api.lease.Clone()
+		if r, ok := a.w.api.read(); ok {
+			outcome, rec = authority.ReadFound, r
+			if authority.Verify(verify).Authentic(r) != nil {
+				outcome, rec = authority.ReadFailed, authority.Record{}
+			}
 		}
 		return func() {
 			if outcome == authority.ReadFound {
@@ -115,10 +118,8 @@ func (a *agentSim) ping() {
 // stray is a process of the passive that lives on, with its volume, after both were given
 // up: the connection that the holder's agent kept leads to it. It hears nothing else.
 type stray struct {
-	// detached: its volume was attached elsewhere, where another process has it.
-	detached bool
-	lost     *agentSim
-	asker    *agentSim
+	lost  *agentSim
+	asker *agentSim
 }
 
 // strayAnswers: the question went to that process. A new connection leads to the new pod.
@@ -132,10 +133,7 @@ func (a *agentSim) strayAnswers(act authority.AskVouch) bool {
 		return false
 	}
 	lost := w.stray.lost
-	if !w.stray.detached {
-		lost.machine.Step(authority.VolumeBeat{At: lost.local(), Begun: lost.local()})
-	}
-	asked := authority.VouchAsked{At: lost.local(), PairUID: pairUID, Asker: a.m.name, Epoch: act.Epoch}
+	asked := authority.VouchAsked{At: lost.local(), PairUID: pairUID, Asker: a.m.name, Epoch: act.Epoch, Signed: act.Signed}
 	for _, action := range lost.machine.Step(asked) {
 		v, ok := action.(authority.AnswerVouch)
 		if !ok {
@@ -161,6 +159,7 @@ func (a *agentSim) answered(nonce string, v authority.AnswerVouch) authority.Vou
 		Holder:      v.Holder,
 		Open:        v.Open,
 		TakesItself: v.TakesItself,
+		Signed:      v.Signed,
 		PeerMysqld:  v.PeerMysqld,
 	}
 }
@@ -184,6 +183,9 @@ func (a *agentSim) askVouch(act authority.AskVouch) {
 		}
 		peer.answers[nonce] = func(action authority.Action) {
 			v := action.(authority.AnswerVouch)
+			if a.w.hostile == peer.m {
+				v = a.w.lie(v)
+			}
 			late := func(f func()) { answer(f) }
 			if w := a.w; w.now < w.faultsEnd && w.chance(w.set.lateWords) {
 				late = func(f func()) { w.after(w.between(50*time.Millisecond, w.set.lease), func() { a.pass(f) }) }
@@ -195,7 +197,7 @@ func (a *agentSim) askVouch(act authority.AskVouch) {
 				a.step(e)
 			})
 		}
-		peer.step(authority.VouchAsked{At: peer.local(), PairUID: pairUID, Asker: a.m.name, Epoch: act.Epoch, Nonce: nonce})
+		peer.step(authority.VouchAsked{At: peer.local(), PairUID: pairUID, Asker: a.m.name, Epoch: act.Epoch, Nonce: nonce, Signed: act.Signed})
 	})
 	a.later(act.Limit, func() {
 		if !done {

@@ -30,6 +30,10 @@ type apiServer struct {
 	backup   *backup
 	ever     bool // a Lease was ever made
 	led      *pod // to whose mysqld the Service led last
+	// topEpoch is the highest epoch that an operator wrote.
+	topEpoch pair.Epoch
+	digested *authority.Record // of which digest is
+	digest   string
 }
 
 // backup is what an etcd restore brings back.
@@ -65,7 +69,8 @@ func (a *apiServer) write(r authority.Record, version string) (string, error) {
 	if a.lease == nil || version != "" && a.leaseRV != version {
 		return "", execute.ErrConflict
 	}
-	if r.Epoch < a.lease.Epoch || r.Epoch == a.lease.Epoch && r.Ledger.Version < a.lease.Ledger.Version {
+	back := r.Epoch < a.lease.Epoch || (r.Epoch == a.lease.Epoch && r.Ledger.Version < a.lease.Ledger.Version)
+	if back && a.authentic() {
 		a.w.violate("epochs", "the Lease went from epoch %d and ledger %d back to %d and %d", a.lease.Epoch, a.lease.Ledger.Version, r.Epoch, r.Ledger.Version)
 	}
 	return a.put(r), nil
@@ -73,7 +78,9 @@ func (a *apiServer) write(r authority.Record, version string) (string, error) {
 
 func (a *apiServer) put(r authority.Record) string {
 	c := r.Clone()
+	sign(&c)
 	old := a.lease
+	a.topEpoch = max(a.topEpoch, c.Epoch)
 	defer func() { a.tell(old, r) }()
 	a.lease, a.leaseRV, a.ever = &c, a.bump(), true
 	a.status = max(a.status, r.Epoch)

@@ -42,7 +42,7 @@ func (e agentEffects) order(ctx context.Context, to fencing.Subject, kind author
 				ProcessStopped: ans.ProcessStopped, Demoted: ans.Demoted, ReceiverStopped: ans.ReceiverStopped,
 			})
 		}
-		a.step(authority.Commanded{At: a.local(), ID: c.RequestID, Kind: kind, PairUID: c.PairUID, Epoch: c.Epoch, Ledger: c.LedgerVersion})
+		a.step(authority.Commanded{At: a.local(), ID: c.RequestID, Kind: kind, PairUID: c.PairUID, Epoch: c.Epoch, Ledger: c.LedgerVersion, Signed: c.Signed})
 	})
 	if err != nil {
 		return agentapi.FenceReply{}, err
@@ -79,13 +79,14 @@ func (e agentEffects) own(to fencing.Subject, c agentapi.Command, fits func(*age
 			return
 		}
 		a.toAPI(time.Second, func() func() {
-			l := e.o.w.api.lease
+			l, ok := e.o.w.api.read()
+			ok = ok && authority.Verify(verify).Authentic(l) == nil
 			return func() {
-				if l == nil || judge.Stale(c, a.machine.View()) != nil || a.busy != "" || !fits(a, *l) {
+				if !ok || judge.Stale(c, a.machine.View()) != nil || a.busy != "" || !fits(a, l) {
 					reply(errRefused)
 					return
 				}
-				act(a, *l)
+				act(a, l)
 				reply(nil)
 			}
 		}, func() { reply(errRefused) })

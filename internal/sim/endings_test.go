@@ -79,7 +79,7 @@ func (w *world) wedged(n failover.Note) {
 	terminated := !w.set.lossless && !w.set.asyncAny
 	for _, f := range w.set.faults {
 		switch f.kind {
-		case "volumeLost", "strayLeft", "volumeEmptied", "nodeGone", "etcdRestored", "etcdRestoredBlind", "leaseRestored", "leaseDeleted", "leaseRewritten", "leaseEdited", "ledgerForged", "applierFailed", "personFences":
+		case "volumeLost", "strayLeft", "volumeEmptied", "nodeGone", "etcdRestored", "etcdRestoredBlind", "leaseRestored", "leaseDeleted", "leaseRewritten", "leaseEdited", "ledgerForged", "leaseForged", "applierFailed", "personFences":
 			return
 		case "podForceDeleted":
 			if terminated {

@@ -16,6 +16,7 @@ func init() {
 		storeFaults,
 		volumeFaults,
 		personFaults,
+		hostileFaults,
 	}
 	for _, set := range sets {
 		for name, kind := range set {

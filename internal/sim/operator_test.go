@@ -287,11 +287,7 @@ func (o *operator) ask(m *failover.Member, i int) {
 func (o *operator) readAuthority() failover.Authority {
 	asked := o.now()
 	got, err := o.api(func() any {
-		out := failover.Authority{Reading: failover.Missing}
-		if r := o.w.api.lease; r != nil {
-			out = failover.Authority{Reading: failover.Read, Record: r.Clone(), Version: o.w.api.leaseRV}
-		}
-		return out
+		return o.w.api.observed()
 	})
 	if err != nil {
 		return failover.Authority{Problem: err.Error()}

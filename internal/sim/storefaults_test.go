@@ -84,7 +84,6 @@ func (w *world) rewriteLease() {
 		}
 	}
 	w.api.lease, w.api.leaseRV = &r, w.api.bump()
-	w.restored = true
 	w.tracef("a foreign hand makes %s the holder", r.Holder)
 }
 
@@ -101,7 +100,6 @@ func (w *world) editLease() {
 		}
 	}
 	w.api.lease, w.api.leaseRV = &r, w.api.bump()
-	w.restored = true
 	w.tracef("a foreign hand makes %s the holder at epoch %d", r.Holder, r.Epoch)
 }
 

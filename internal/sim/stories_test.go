@@ -18,7 +18,7 @@ type story struct {
 }
 
 // stories are told with equal weight.
-var stories = joinStories(ledgerStories, timeStories, podStories)
+var stories = joinStories(ledgerStories, timeStories, podStories, hostileStories)
 
 func joinStories(sets ...[]story) []story {
 	var out []story

@@ -93,7 +93,8 @@ type world struct {
 	restored bool // etcd was restored in this run
 	// forged is the version of a Lease whose ledger was modified externally; empty for none.
 	forged    string
-	blind     bool // and the member that knew more could not be asked
+	blind     bool       // and the member that knew more could not be asked
+	hostile   *memberSim // somebody speaks for the agent of this member
 	faultsEnd time.Duration
 	violation string
 	trace     bool

@@ -27,6 +27,9 @@ const (
 	AnnotationLeft       = "dbpair.io/left"
 	AnnotationIntent     = "dbpair.io/intent"
 	AnnotationBootstrap  = "dbpair.io/bootstrap"
+	// AnnotationSignature is "v1:" and the base64 of a signature by the pair's CA of all that
+	// the Lease says.
+	AnnotationSignature = "dbpair.io/signature"
 )
 
 // Keys lists every annotation the codec owns.
@@ -146,7 +149,8 @@ func annotate(meta *metav1.ObjectMeta, values map[string]any) error {
 	return nil
 }
 
-// Parse reads the record of a Lease. An error wraps ErrMalformed and names the part.
+// Parse reads the record of a Lease. An error wraps ErrMalformed and names the part. Whether
+// an operator signed it is not looked at: ask authority.Verify.Authentic.
 func Parse(l *coordinationv1.Lease) (authority.Record, error) {
 	r, err := parse(l)
 	if err == nil {
@@ -155,6 +159,7 @@ func Parse(l *coordinationv1.Lease) (authority.Record, error) {
 	if err != nil {
 		return authority.Record{}, fmt.Errorf("%w: Lease %s/%s: %w", ErrMalformed, l.Namespace, l.Name, err)
 	}
+	r.Signed = signedOf(l, r)
 	return r, nil
 }
 

@@ -46,13 +46,20 @@ type Store struct {
 	// write. Whoever makes one without it can also write it later, so that such a Lease is
 	// ErrForeign.
 	Guarded string
+	// Keyring signs and verifies the Lease. Without one nothing is signed, and what is read
+	// is believed.
+	Keyring Keyring
+	// AcceptUnsigned reports whether a Lease without any signature counts: that of a pair whose
+	// operators did not sign yet. Optional.
+	AcceptUnsigned func() bool
 
-	mu   sync.Mutex
-	last *coordinationv1.Lease // as last read or written, so that a write costs one request
+	mu        sync.Mutex
+	unclaimed bool
+	last      *coordinationv1.Lease // as last read or written, so that a write costs one request
 }
 
-// Read is an uncached read. Errors wrap ErrMissing, ErrForeign or ErrMalformed, or are the
-// API server's own. The version is the resourceVersion; it comes with ErrMalformed too.
+// Read is an uncached read. Errors wrap ErrMissing, ErrForeign, ErrMalformed or
+// authority.ErrNotAuthentic, or are the API server's own or of the Keyring. The version is the resourceVersion; it comes with ErrMalformed too.
 func (s *Store) Read(ctx context.Context) (r authority.Record, version string, err error) {
 	l, err := s.API.Get(ctx, s.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -62,11 +69,53 @@ func (s *Store) Read(ctx context.Context) (r authority.Record, version string, e
 		return authority.Record{}, "", fmt.Errorf("read Lease %s: %w", s.Name, err)
 	}
 	s.remember(l)
-	if err := s.ours(l); err != nil {
-		return authority.Record{}, l.ResourceVersion, err
+	if r, err = s.judge(l); err != nil {
+		return authority.Record{}, l.ResourceVersion, fmt.Errorf("read Lease %s: %w", s.Name, err)
 	}
-	r, err = Parse(l)
-	return r, l.ResourceVersion, err
+	return r, l.ResourceVersion, nil
+}
+
+// judge is the record of a Lease, or why it is no authority. Labels and owners can be lost
+// or made up; a signature cannot be made by others, so that one that is valid is enough.
+func (s *Store) judge(l *coordinationv1.Lease) (authority.Record, error) {
+	r, err := Parse(l)
+	signed := err == nil && r.Signed.Signature != ""
+	if err == nil && s.Keyring != nil {
+		err = s.authentic(r)
+	}
+	if !signed && errors.Is(err, authority.ErrNotAuthentic) && s.AcceptUnsigned != nil && s.AcceptUnsigned() {
+		err = nil
+	}
+	foreign := s.ours(l)
+	if foreign != nil && (s.Keyring == nil || !signed || err != nil) {
+		err = foreign
+	}
+	s.mu.Lock()
+	s.unclaimed = foreign != nil && err == nil
+	s.mu.Unlock()
+	return r, err
+}
+
+// Unclaimed reports whether the Lease that was read last is the pair's by its signature and
+// lacks the labels or the owner that Write puts on it.
+func (s *Store) Unclaimed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unclaimed
+}
+
+// authentic verifies the signature of a record.
+func (s *Store) authentic(r authority.Record) error {
+	var unable error
+	err := authority.Verify(func(message, signature []byte) bool {
+		ok, err := s.Keyring.Verify(message, signature)
+		unable = err
+		return ok
+	}).Authentic(r)
+	if unable != nil {
+		return unable
+	}
+	return err
 }
 
 // ours says why a Lease is not this pair's. One with the pair's label and another owner, or
@@ -119,11 +168,23 @@ func (s *Store) at(ctx context.Context, version string) (*coordinationv1.Lease, 
 	return s.API.Get(ctx, s.Name, metav1.GetOptions{})
 }
 
+// render writes the record into the Lease and signs it.
+func (s *Store) render(r authority.Record, l *coordinationv1.Lease) error {
+	if err := Render(r, l); err != nil {
+		return err
+	}
+	delete(l.Annotations, AnnotationSignature)
+	if s.Keyring == nil {
+		return nil
+	}
+	return Sign(r, l, s.Keyring.Sign)
+}
+
 // Create makes the Lease; it must not exist.
 func (s *Store) Create(ctx context.Context, r authority.Record) (string, error) {
 	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: s.Name}}
 	s.claim(l)
-	if err := Render(r, l); err != nil {
+	if err := s.render(r, l); err != nil {
 		return "", err
 	}
 	made, err := s.API.Create(ctx, l, metav1.CreateOptions{})
@@ -153,11 +214,11 @@ func (s *Store) Write(ctx context.Context, r authority.Record, version string) (
 	if l.ResourceVersion != version {
 		return "", fmt.Errorf("write Lease %s: %w", s.Name, ErrConflict)
 	}
-	if err := s.ours(l); errors.Is(err, ErrForeign) {
+	if _, err := s.judge(l); errors.Is(err, ErrForeign) {
 		return "", fmt.Errorf("write Lease %s: %w", s.Name, err)
 	}
 	s.claim(l)
-	if err := Render(r, l); err != nil {
+	if err := s.render(r, l); err != nil {
 		return "", err
 	}
 	written, err := s.API.Update(ctx, l, metav1.UpdateOptions{})
