@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +13,7 @@ import (
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/status"
 )
 
 const (
@@ -54,7 +54,7 @@ func (r *PairReconciler) tell(v *visit, o failover.Observation, plan failover.Pl
 	if v.session.spoke != plan.Rule && !housekeeping(plan) {
 		v.session.spoke = plan.Rule
 		if kind := eventKind(plan); kind != "" && plan.Fact != "" {
-			r.event(v.pair, nil, kind, string(plan.Rule), sentence(plan))
+			r.event(v.pair, nil, kind, string(plan.Rule), status.Message(o, plan.Fact, plan.Remedy))
 		}
 	}
 	for i := range o.Members {
@@ -86,13 +86,6 @@ func housekeeping(plan failover.Plan) bool {
 		return s.Leads == failover.LeadsDoor
 	}
 	return false
-}
-
-func sentence(plan failover.Plan) string {
-	if plan.Verb == failover.VerbNone {
-		return plan.Fact
-	}
-	return fmt.Sprintf("%s (kubectl dbpair %s)", plan.Fact, plan.Verb)
 }
 
 func (r *PairReconciler) tellMember(v *visit, m *failover.Member) {

@@ -216,11 +216,10 @@ func lastDataRolledBack(l *look) (Plan, bool) {
 
 func (l *look) chooseData(fact string, primary, passive *Member) (Plan, bool) {
 	if l.candidacyOf(passive).ok {
-		return doubt(VerbFailover, "%s. %s has every acknowledged write: let it take over with kubectl dbpair failover %s -n %s",
-			fact, passive.Name, l.Settings.Name, l.Settings.Namespace)
+		return doubt(VerbFailover, "%s. %s has every acknowledged write: let it take over", fact, passive.Name)
 	}
-	return doubt(VerbForcePromote, "%s. To keep what %s has and lose what only %s has: kubectl dbpair force-promote %s %s -n %s. To lose those transactions: delete the volume claim and the pod of %s, which is then copied anew",
-		fact, passive.Name, primary.Name, l.Settings.Name, passive.Name, l.Settings.Namespace, passive.Name)
+	return doubt(VerbForcePromote, "%s. To keep them and lose what only %s has, promote %s by force; to lose them, delete the volume claim and the pod of %s, which is then copied again",
+		fact, primary.Name, passive.Name, passive.Name)
 }
 
 // uncompared says why the primary may lack acknowledged writes that the passive has, so that

@@ -89,13 +89,14 @@ func (l *look) finish(p Plan, held []Plan) Plan {
 	for _, kind := range []Kind{Doubts, Holds, Waits, Settled, Acts} {
 		for _, h := range held {
 			if h.Kind == kind {
-				p.Notes = append(p.Notes, Note{Rule: h.Rule, Kind: h.Kind, Fact: h.Fact, Verb: h.Verb})
+				p.Notes = append(p.Notes, Note{Rule: h.Rule, Kind: h.Kind, Fact: h.Fact, Verb: h.Verb, Remedy: l.remedy(h)})
 			}
 			if h.After > 0 && (p.After == 0 || h.After < p.After) && h.Kind == kind {
 				p.After = h.After
 			}
 		}
 	}
+	p.Remedy = l.remedy(p)
 	core := l.canFailOver(p)
 	p.FailoverReady = l.readiness(core)
 	p.Evictable = core.Ready && l.Settings.AutomaticFailover && !l.Settings.Paused

@@ -35,6 +35,8 @@ type Plan struct {
 	Fact string
 	// Verb resolves it; VerbNone when nobody has to act.
 	Verb Verb
+	// Remedy is the verb with the members that it can name, and what it may cost.
+	Remedy Remedy
 	// Missing are the pods whose proof is missing, in a doubt.
 	Missing []fencing.Subject
 	// Steps in order; the first is executed, then everything is looked at again.
@@ -57,6 +59,8 @@ type Note struct {
 	Kind Kind
 	Fact string
 	Verb Verb
+	// Remedy is the verb with the members that it can name, and what it may cost.
+	Remedy Remedy
 }
 
 // Readiness says whether the pair could fail over now without loss, and if not, why.

@@ -52,8 +52,8 @@ func lastClaimDeleting(l *look) (Plan, bool) {
 	if _, ok := l.chosen(); ok {
 		return no()
 	}
-	p, ok := doubt(VerbForcePromote, "%s; it may be the only copy of acknowledged writes, so its pod is kept. To go on without them: kubectl dbpair force-promote %s %s -n %s",
-		l.claimFact(l.last), l.Settings.Name, l.peer.Name, l.Settings.Namespace)
+	p, ok := doubt(VerbForcePromote, "%s; it may be the only copy of acknowledged writes, so its pod is kept. To go on without them, promote %s by force",
+		l.claimFact(l.last), l.peer.Name)
 	p.Steps = l.doorTo(l.peer)
 	return p, ok
 }

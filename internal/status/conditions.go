@@ -3,6 +3,7 @@ package status
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,12 +82,20 @@ func condition(kind string, s metav1.ConditionStatus, rule failover.RuleName, me
 	return metav1.Condition{Type: kind, Status: s, Reason: string(rule), Message: message}
 }
 
-// said is the plan's fact and, where somebody has to act, the command.
-func said(o failover.Observation, fact string, verb failover.Verb) string {
-	if verb == failover.VerbNone {
+// Message is a fact and, where somebody has to act, the complete command with what it may
+// cost: the text of conditions and of events.
+func Message(o failover.Observation, fact string, remedy failover.Remedy) string {
+	commands := slices.DeleteFunc(remedy.Commands(o.Settings.Namespace, o.Settings.Name), func(c string) bool {
+		return strings.Contains(fact, c) // the fact says when to use which
+	})
+	if len(commands) == 0 {
 		return fact
 	}
-	return fmt.Sprintf("%s. Command: kubectl dbpair %s %s -n %s", fact, verb, o.Settings.Name, o.Settings.Namespace)
+	cost := ""
+	if remedy.Loses != "" {
+		cost = " (" + remedy.Loses + ")"
+	}
+	return fmt.Sprintf("%s. Command: %s%s", fact, strings.Join(commands, "; or: "), cost)
 }
 
 // Holder is the member that the authority names, if it was read.
@@ -128,7 +137,7 @@ func availability(o failover.Observation, p failover.Plan) metav1.Condition {
 		return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, failover.RuleServiceFollows,
 			fmt.Sprintf("%s accepts writes; the Service does not lead to it yet", m.Name))
 	}
-	return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, p.Rule, said(o, p.Fact, p.Verb)+problemsOf(o, p))
+	return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, p.Rule, Message(o, p.Fact, p.Remedy)+problemsOf(o, p))
 }
 
 // blocked says why commits wait and go on waiting, as the spec asks; empty when they do not.
@@ -170,11 +179,11 @@ func readiness(available metav1.Condition, p failover.Plan, done Reconciled, o f
 		}
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: available.Reason, Message: message}
 	case p.Kind == failover.Doubts:
-		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, p.Rule, said(o, p.Fact, p.Verb))
+		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, p.Rule, Message(o, p.Fact, p.Remedy))
 	case !done.Done:
 		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, cmp.Or(failover.RuleName(done.Reason), p.Rule), done.Fact)
 	}
-	return condition(v1alpha1.ConditionReady, metav1.ConditionTrue, p.Rule, said(o, p.Fact, p.Verb))
+	return condition(v1alpha1.ConditionReady, metav1.ConditionTrue, p.Rule, Message(o, p.Fact, p.Remedy))
 }
 
 func replicating(o failover.Observation, p failover.Plan) metav1.Condition {
@@ -223,9 +232,9 @@ func progressing(p failover.Plan, done Reconciled) metav1.Condition {
 
 func inDoubt(o failover.Observation, p failover.Plan) metav1.Condition {
 	const kind = v1alpha1.ConditionInDoubt
-	for _, n := range append([]failover.Note{{Rule: p.Rule, Kind: p.Kind, Fact: p.Fact, Verb: p.Verb}}, p.Notes...) {
+	for _, n := range append([]failover.Note{{Rule: p.Rule, Kind: p.Kind, Fact: p.Fact, Remedy: p.Remedy}}, p.Notes...) {
 		if n.Kind == failover.Doubts {
-			return condition(kind, metav1.ConditionTrue, n.Rule, said(o, n.Fact, n.Verb))
+			return condition(kind, metav1.ConditionTrue, n.Rule, Message(o, n.Fact, n.Remedy))
 		}
 	}
 	return condition(kind, metav1.ConditionFalse, p.Rule, "nothing is in doubt")

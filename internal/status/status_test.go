@@ -63,7 +63,9 @@ func TestEveryConditionIsThereFromTheFirstVisit(t *testing.T) {
 func TestConditions(t *testing.T) {
 	yes, no, unknown := metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown
 	settled := failover.Plan{Rule: failover.RuleReplicating, Kind: failover.Settled, Fact: "fine"}
-	doubt := failover.Plan{Rule: failover.RuleNoTrustedCopy, Kind: failover.Doubts, Fact: "lost", Verb: failover.VerbForcePromote}
+	doubt := failover.Plan{Rule: failover.RuleNoTrustedCopy, Kind: failover.Doubts, Fact: "lost", Remedy: failover.Remedy{
+		Verb: failover.VerbForcePromote, Targets: []pair.MemberName{"shop-0", "shop-1"}, Loses: "writes are lost",
+	}}
 	for name, c := range map[string]struct {
 		spoil func(*failover.Observation)
 		plan  failover.Plan
@@ -96,7 +98,7 @@ func TestConditions(t *testing.T) {
 	o := available()
 	o.Authority.Record.Holder = pair.Holder{}
 	c := meta.FindStatusCondition(status.Conditions(o, doubt, status.Reconciled{}, nil), "InDoubt")
-	if want := "lost. Command: kubectl dbpair force-promote shop -n ns"; c.Message != want || c.Reason != "NoTrustedCopy" {
+	if want := "lost. Command: kubectl dbpair force-promote shop shop-0 -n ns; or: kubectl dbpair force-promote shop shop-1 -n ns (writes are lost)"; c.Message != want || c.Reason != "NoTrustedCopy" {
 		t.Errorf("doubt reads %q (%s), want %q", c.Message, c.Reason, want)
 	}
 }
