@@ -128,6 +128,7 @@ func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ord
 	v.pods[o] = pod.DeepCopy()
 	m.Pod = r.observePod(ctx, v, pod)
 	m.Pod.Outdated = outdated(pod, set)
+	m.Pod.NeverRan = neverRan(pod)
 	m.Pod.Problem = podProblem(pod, claim)
 	facts := r.Agents.facts(v.name, m.Name, m.Pod.UID)
 	m.Reach, m.State, m.HeardAt, m.SilentSince = facts.Reach, facts.State, facts.HeardAt, facts.SilentSince

@@ -58,6 +58,32 @@ func TestPodProblemsSayWhatToDo(t *testing.T) {
 	}
 }
 
+func TestAPodThatNeverRan(t *testing.T) {
+	with := func(phase corev1.PodPhase, c corev1.ContainerStatus) corev1.PodStatus {
+		c.Name = resources.ContainerMysqld
+		return corev1.PodStatus{Phase: phase, ContainerStatuses: []corev1.ContainerStatus{c}}
+	}
+	waiting := corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}}
+	ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}
+	for name, tc := range map[string]struct {
+		status corev1.PodStatus
+		want   bool
+	}{
+		"no node takes it":            {corev1.PodStatus{Phase: corev1.PodPending}, true},
+		"its image is not there":      {with(corev1.PodPending, corev1.ContainerStatus{State: waiting}), true},
+		"it runs":                     {with(corev1.PodRunning, corev1.ContainerStatus{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}), false},
+		"it ran and waits to restart": {with(corev1.PodPending, corev1.ContainerStatus{State: waiting, LastTerminationState: ended, RestartCount: 1}), false},
+		"it has ended":                {with(corev1.PodFailed, corev1.ContainerStatus{State: ended}), false},
+		"its node does not answer":    {corev1.PodStatus{Phase: corev1.PodUnknown}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := neverRan(&corev1.Pod{Status: tc.status}); got != tc.want {
+				t.Errorf("never ran: %v", got)
+			}
+		})
+	}
+}
+
 func TestOutdatedNamesWhatWaitsForARestart(t *testing.T) {
 	set := &appsv1.StatefulSet{}
 	set.Status.UpdateRevision = "shop-2"

@@ -68,6 +68,17 @@ func podProblem(pod *corev1.Pod, claim *corev1.PersistentVolumeClaim) string {
 	return ""
 }
 
+// neverRan: the pod is still pending, and no mysqld container was started in it.
+func neverRan(pod *corev1.Pod) bool {
+	for _, c := range pod.Status.ContainerStatuses {
+		started := c.RestartCount > 0 || c.State.Running != nil || c.State.Terminated != nil || c.LastTerminationState.Terminated != nil
+		if c.Name == resources.ContainerMysqld && started {
+			return false
+		}
+	}
+	return pod.Status.Phase == corev1.PodPending
+}
+
 // stuck are the reasons of a waiting container that do not pass by themselves.
 var stuck = []string{
 	"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull",

@@ -324,6 +324,14 @@ func TestBetween(t *testing.T) {
 				o.Members[1].State.AppliedAll = false
 				o.Now = t0.Add(time.Minute)
 			}},
+		"beside one that is too slow the last holder's pod is let go, for its next one": {from: between, rule: "ReappointHolder", kind: failover.Acts,
+			steps: steps("RemoveFinalizer"), with: func(t *testing.T, o *obs) {
+				fenced(o)
+				endOf(t, o)
+				o.Authority.Record.LastHolder.Ended = fencing.PodTerminated
+				o.Members[1].State.AppliedAll = false
+				o.Now = t0.Add(time.Minute)
+			}},
 		"the last holder's data goes on in a new pod": {from: between, rule: "ReappointHolder", kind: failover.Acts,
 			steps: steps("Cease", "AddFinalizer", "Cease", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) {
@@ -437,6 +445,13 @@ func TestAdoptionOfVolumesTakesTheNewerLedger(t *testing.T) {
 			foreign(o, 1, 5, 9, "both", "", "shop-0/x")
 		}, m0},
 		"the one named is not there": {func(o *failover.Observation) { foreign(o, 0, 5, 9, "solo", "shop-1", "shop-1/y") }, ""},
+		"both, and the other volume is gone, which may have been promoted since": {func(o *failover.Observation) {
+			foreign(o, 0, 5, 9, "both", "", "shop-0/x")
+		}, ""},
+		"joining, and the other volume is gone, which may have been in sync since": {func(o *failover.Observation) {
+			foreign(o, 0, 5, 9, "joining", "shop-0", "shop-0/x")
+		}, ""},
+		"solo, and the other volume is gone": {func(o *failover.Observation) { foreign(o, 0, 5, 9, "solo", "shop-0", "shop-0/x") }, m0},
 		"one cannot be asked": {func(o *failover.Observation) {
 			foreign(o, 0, 5, 9, "solo", "shop-0", "shop-0/y")
 			o.Members[1].Reach = failover.TimedOut

@@ -54,6 +54,7 @@ const (
 	RuleNoCandidate           RuleName = "NoCandidate"
 	RuleFailoverDue           RuleName = "FailoverDue"
 	RuleFlapBudgetSpent       RuleName = "FlapBudgetSpent"
+	RuleReplacePendingPod     RuleName = "ReplacePendingPod"
 	RuleHolderNodeLost        RuleName = "HolderNodeLost"
 	RuleHolderUnwell          RuleName = "HolderUnwell"
 )

@@ -179,6 +179,8 @@ type Pod struct {
 	// Outdated names what differs from the wish and waits for a restart, such as image or
 	// configuration; empty when nothing does.
 	Outdated string
+	// NeverRan: no mysqld container was ever started in this pod.
+	NeverRan bool
 	// Problem is why the pod does not run, such as Unschedulable or ImagePullBackOff with
 	// its message.
 	Problem string

@@ -306,12 +306,14 @@ func adoptVolumes(l *look) (Plan, bool) {
 		return no()
 	}
 	var newest *agentapi.SeenLedger
+	empty := false
 	for i := range l.Members {
 		m := &l.Members[i]
 		switch {
 		case !m.heard():
 			return no()
 		case m.State.Phase == agentapi.PhaseEmpty, m.State.Phase == agentapi.PhaseVoid:
+			empty = true
 			continue
 		case l.dataOf(m) == "" || m.State.Found == nil || m.State.Found.Ledger == nil:
 			return no()
@@ -323,6 +325,11 @@ func adoptVolumes(l *look) (Plan, bool) {
 	}
 	if newest == nil || l.Members[0].State.Found != nil && l.Members[1].State.Found != nil &&
 		l.Members[0].State.Found.PairUID != l.Members[1].State.Found.PairUID {
+		return no()
+	}
+	if empty && authority.LedgerState(newest.State) != authority.Solo {
+		// The volume that is gone may have seen a later ledger: its member may have taken over
+		// from this one, and gone on alone.
 		return no()
 	}
 	m := l.member(l.provenOf(newest))

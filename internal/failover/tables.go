@@ -175,6 +175,10 @@ var (
 			says: "A pod has the finalizer and is waited for no longer: it is taken off.",
 		},
 		{
+			name: RuleReplacePendingPod, apply: replacePendingPod,
+			says: "A pod in which mysqld never ran is made by a former template: it is deleted, and the next one follows the present one.",
+		},
+		{
 			name: RuleLabelsFollow, apply: labelsFollow,
 			says: "Role, readability or epoch labels of a pod are not what they should be: they are set.",
 		},
