@@ -316,11 +316,17 @@ type NetworkSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +listType=atomic
 	AllowFrom []NetworkPeer `json:"allowFrom,omitempty"`
+	// metricsFrom lists who may reach the metrics port of the members beside the operator,
+	// such as the pods of Prometheus.
+	// +optional
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	MetricsFrom []NetworkPeer `json:"metricsFrom,omitempty"`
 }
 
 // NetworkPeer is one source that may connect.
-// +kubebuilder:validation:XValidation:rule="has(self.podSelector) || has(self.namespaceSelector) || has(self.cidr)",message="spec.network.allowFrom: an entry needs podSelector, namespaceSelector or cidr"
-// +kubebuilder:validation:XValidation:rule="!has(self.cidr) || !(has(self.podSelector) || has(self.namespaceSelector))",message="spec.network.allowFrom: an entry with cidr takes no selector; write two entries"
+// +kubebuilder:validation:XValidation:rule="has(self.podSelector) || has(self.namespaceSelector) || has(self.cidr)",message="spec.network: an entry of allowFrom or metricsFrom needs podSelector, namespaceSelector or cidr"
+// +kubebuilder:validation:XValidation:rule="!has(self.cidr) || !(has(self.podSelector) || has(self.namespaceSelector))",message="spec.network: an entry with cidr takes no selector; write two entries"
 type NetworkPeer struct {
 	// podSelector picks pods, of this namespace or of those of namespaceSelector.
 	// +optional
@@ -331,7 +337,7 @@ type NetworkPeer struct {
 	// cidr is a block of addresses, such as 10.0.0.0/8.
 	// +optional
 	// +kubebuilder:validation:MaxLength=43
-	// +kubebuilder:validation:XValidation:rule="isCIDR(self)",message="spec.network.allowFrom.cidr must be a block of addresses such as 10.0.0.0/8"
+	// +kubebuilder:validation:XValidation:rule="isCIDR(self)",message="spec.network: cidr must be a block of addresses such as 10.0.0.0/8"
 	CIDR string `json:"cidr,omitempty"`
 }
 

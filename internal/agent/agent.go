@@ -36,6 +36,7 @@ type Agent struct {
 	door     *door.Door
 	metrics  *metrics
 	start    pair.AgentStart
+	moved    bool // another node's agent wrote to the volume last; set by begin
 	ops      *mysqlops.Server
 	follow   *replication
 	forcing  *forcing
@@ -128,7 +129,7 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 		return err
 	}
 	a.begin(found)
-	for _, part := range []func(context.Context){a.loop, a.writeMemory, a.watchPeer, a.watchServer, a.follow.run, a.upkeep, a.guardJobs, a.forcing.run} {
+	for _, part := range []func(context.Context){a.loop, a.writeMemory, a.beat, a.watchPeer, a.watchServer, a.follow.run, a.upkeep, a.guardJobs, a.forcing.run} {
 		go part(ctx)
 	}
 	for {
@@ -160,8 +161,10 @@ func (a *Agent) begin(found foundVolume) {
 	a.machine = authority.NewMachine(authority.Config{
 		PairUID: a.env.PairUID, Self: pair.Holder{Member: a.env.PodName, PodUID: a.env.PodUID}, Peer: a.env.Peer,
 		T: config.LeaseDuration, Margin: config.SafetyMargin, RestartInPlaceAfter: config.RestartInPlaceAfter,
-		Seed: uint64(process.Now()) ^ uint64(a.env.Ordinal+1)<<32, Start: a.start, Linger: a.opt.Linger, Verify: a.certs.verify,
+		Moved: found.moved,
+		Seed:  uint64(process.Now()) ^ uint64(a.env.Ordinal+1)<<32, Start: a.start, Linger: a.opt.Linger, Verify: a.certs.verify,
 	}, found.memory.Durable, process.Now())
+	a.moved = found.moved
 	a.state.remember(found)
 	if found.identity.DataID != "" && !found.identity.Void {
 		a.post(authority.DataReady{

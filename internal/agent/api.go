@@ -70,8 +70,8 @@ func handle[In, Out any](mux *http.ServeMux, a *Agent, path string, do func(cont
 			return
 		}
 		var in In
-		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 8<<20)).Decode(&in); err != nil {
-			writeError(w, refuse(agentapi.ErrorInternal, "decode request: %v", err))
+		if err := decodeBody(w, r, &in); err != nil {
+			writeError(w, refuse(agentapi.ErrorMalformed, "decode request: %v", err))
 			return
 		}
 		if !a.state.hasBegun() {
@@ -86,6 +86,19 @@ func handle[In, Out any](mux *http.ServeMux, a *Agent, path string, do func(cont
 		}
 		writeJSON(w, http.StatusOK, out)
 	})
+}
+
+// bodyTimeout is how long a request's body may take. The server has no such limit for all
+// requests, since it would end long polls, too.
+const bodyTimeout = 10 * time.Second
+
+func decodeBody(w http.ResponseWriter, r *http.Request, into any) error {
+	control := http.NewResponseController(w)
+	// A writer without deadlines is one of a test.
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 8<<20)).Decode(into)
+	_ = control.SetReadDeadline(time.Time{})
+	return err
 }
 
 // mayAsk: the common name of the client's certificate decides.
@@ -126,6 +139,8 @@ func writeError(w http.ResponseWriter, err error) {
 		status = http.StatusForbidden
 	case agentapi.ErrorInternal:
 		status = http.StatusServiceUnavailable
+	case agentapi.ErrorMalformed:
+		status = http.StatusBadRequest
 	case agentapi.ErrorStale, agentapi.ErrorWrongPair, agentapi.ErrorRefused:
 	}
 	writeJSON(w, status, reply)

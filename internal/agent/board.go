@@ -31,8 +31,10 @@ type board struct {
 	status   *mysqlops.Status
 	lookedAt authority.Instant
 	stall    stall
-	wrong    []string         // owned settings
-	ended    pair.Incarnation // whose applier has applied all and was stopped
+	// rewindRefused is why the tail cannot be cut; empty when that was not found.
+	rewindRefused string
+	wrong         []string         // owned settings
+	ended         pair.Incarnation // whose applier has applied all and was stopped
 	// stoppedAt is when an ack fence found the receiver standing still.
 	stoppedAt authority.Instant
 	phase     agentapi.Phase // before the machine begins; empty after
@@ -282,7 +284,7 @@ func (b *board) bump() {
 func keyOf(s agentapi.State, config agentapi.Config) string {
 	key := fmt.Sprint(s.Phase, s.KnownEpoch, s.ActedLedger, s.DataID, s.OpenEpoch, s.ReceiverStoppedAt, s.AppliedAll, s.UncleanAt,
 		s.Touched, s.NeedsWord, s.TailUncovered, s.Ending, s.LeaseEpoch, s.Mysqld, s.PeerSilentFor > config.DeadAfter,
-		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor, s.WaitingLostAt, s.WrongSettings)
+		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor, s.WaitingLostAt, s.WrongSettings, s.RewindRefused)
 	if r := s.Server; r != nil {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
 			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision)
@@ -319,7 +321,7 @@ func (b *board) snapshot() agentapi.State {
 		NeedsWord: v.NeedsWord, TailUncovered: v.TailUncovered, Ending: v.Ending, LeaseReadAge: -1, PeerSilentFor: silent,
 		ConfirmationAge: -1, Seed: b.seed, Ledger: b.ledger, Found: b.found, LeaseEpoch: b.leaseEpoch.Epoch,
 		ForcesRowsFor: a.forcing.holder(), WaitingLostAt: b.waitingLost, Compared: b.compared,
-		WrongSettings: b.wrong,
+		WrongSettings: b.wrong, RewindRefused: b.rewindRefused,
 		Mysqld: agentapi.Mysqld{
 			Running: child.proc != nil, Exits: child.exits, LastExit: child.lastExit, Version: child.version,
 		},

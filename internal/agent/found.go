@@ -20,6 +20,7 @@ type foundVolume struct {
 	memory     volume.Memory
 	remembered bool // the epoch file was there and belongs to the data, or there is no data
 	renewed    bool // the data was completed just now
+	moved      bool // another node's agent wrote to the volume last
 }
 
 // awaitVolume locks the volume and reads it, however long that takes (R10). A volume of
@@ -106,7 +107,12 @@ func (a *Agent) readVolume() (foundVolume, error) {
 	if err != nil {
 		return found, err
 	}
+	node, err := a.vol.LastNode()
+	if err != nil {
+		return found, err
+	}
 	found.identity, found.memory = id, memory
+	found.moved = node != "" && node != a.env.Node
 	if memory.DataID != "" && id.DataID != "" && !id.Void && memory.DataID != id.DataID {
 		// A crash came between the name of new data and the machine's note of it: what is
 		// noted of an unclean end is about the data before. This was never open.

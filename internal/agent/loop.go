@@ -170,6 +170,36 @@ func (a *Agent) persist(act authority.Persist) {
 	}
 }
 
+// beatPeriod is the time between two writes that show that the volume is still attached.
+const beatPeriod = time.Second
+
+// beat shows the machine that the volume takes writes. It is a goroutine of its own: a volume
+// that hangs holds up nothing but this agent's confirmations for its peer.
+func (a *Agent) beat(ctx context.Context) {
+	failed, taken := false, false
+	// As long as a process on the former node may confirm, a next process here has to know.
+	take := process.Now()
+	if a.moved {
+		take = take.Add(authority.BeatMost)
+	}
+	a.every(ctx, beatPeriod, func() {
+		begun := process.Now()
+		var err error
+		if !taken && begun >= take {
+			err = a.vol.TakeNode(a.env.Node)
+			taken = err == nil
+		} else {
+			err = a.vol.Beat()
+		}
+		if err == nil {
+			a.post(authority.VolumeBeat{At: process.Now(), Begun: begun})
+		} else if !failed {
+			a.log.Error(err, "the volume takes no write, so that the peer's questions are refused")
+		}
+		failed = err != nil
+	})
+}
+
 func (a *Agent) writeMemory(ctx context.Context) {
 	for {
 		select {

@@ -94,6 +94,8 @@ type Environment struct {
 	PairUID   pair.UID
 	Ordinal   pair.Ordinal
 	Peer      pair.MemberName
+	// Node that the pod runs on; empty when the template does not say.
+	Node string
 	// GracePeriod of the pod: how long the agent has after SIGTERM.
 	GracePeriod time.Duration
 }
@@ -120,6 +122,7 @@ func ReadEnvironment(getenv func(string) string) (Environment, error) {
 		PairName:  need(agentapi.EnvPairName, "the DatabasePair's name"),
 		PairUID:   pair.UID(need(agentapi.EnvPairUID, "the DatabasePair's UID")),
 	}
+	e.Node = getenv(agentapi.EnvNodeName)
 	e.GracePeriod = defaultGracePeriod
 	if text := getenv(agentapi.EnvGracePeriod); text != "" {
 		seconds, err := strconv.Atoi(text)

@@ -44,6 +44,11 @@ func (a *Agent) orderRewind(ctx context.Context, c agentapi.RewindCommand) (agen
 
 func (a *Agent) rewind(ctx context.Context, keep gtid.Set) {
 	err := a.tryRewind(ctx, keep)
+	refusal := ""
+	if rewind.IsRefusal(err) {
+		refusal = err.Error()
+	}
+	a.state.refusesRewind(refusal)
 	a.vacate()
 	a.post(authority.DataReady{At: process.Now(), DataID: a.dataID(), EpochFile: err == nil, Renewed: err == nil})
 	if err != nil {
@@ -101,4 +106,13 @@ func serverUUID(dir string) (gtid.ServerUUID, error) {
 		}
 	}
 	return "", fmt.Errorf("%s/auto.cnf names no server-uuid", dir)
+}
+
+// refusesRewind publishes why the tail cannot be cut, so that it is not tried again and
+// again; an empty reason takes that back.
+func (b *board) refusesRewind(why string) {
+	b.mu.Lock()
+	b.rewindRefused = why
+	b.mu.Unlock()
+	b.bump()
 }

@@ -64,7 +64,10 @@ func TestATailIsRewoundAndTheMemberComesBack(t *testing.T) {
 
 // leaveTail kills the primary's mysqld while a commit waits that the peer has not
 // received, and revokes its authority.
-func (w *world) leaveTail(a, b *member) {
+func (w *world) leaveTail(a, b *member) { w.leaveTailOf(a, b, "INSERT INTO t VALUES (1)") }
+
+// leaveTailOf is leaveTail with statements of one session, of which the last one waits.
+func (w *world) leaveTailOf(a, b *member, statements ...string) {
 	t := w.t
 	t.Helper()
 	_ = b.cmd.Process.Signal(syscall.SIGSTOP)
@@ -76,7 +79,12 @@ func (w *world) leaveTail(a, b *member) {
 	go func() {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
-		_, err := a.db("app").ExecContext(ctx, "INSERT INTO t VALUES (1)")
+		conn, err := a.db("app").Conn(ctx)
+		for _, statement := range statements {
+			if err == nil {
+				_, err = conn.ExecContext(ctx, statement)
+			}
+		}
 		refused <- err
 	}()
 	a.awaitState("a commit waits", patience, func(s agentapi.State) bool { return s.Server != nil && s.Server.WaitSessions > 0 })
@@ -117,4 +125,33 @@ func TestASeedReplacesDataOnlyWhenTheLeaseSaysSo(t *testing.T) {
 		t.Errorf("data %q after the seed", s.DataID)
 	}
 	w.join(b, a)
+}
+
+// TestATailThatCannotBeCutIsPublished: the tail is a part of an XA transaction, which recovery
+// does not roll back. That does not change by trying again.
+func TestATailThatCannotBeCutIsPublished(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a, b := w.members[0], w.members[1]
+	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	w.leaveTailOf(a, b, "XA START 'x'", "INSERT INTO t VALUES (1)", "XA END 'x'", "XA PREPARE 'x'")
+	a.awaitPhase(agentapi.PhaseHeld, patience)
+	w.failover(a, b)
+	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := b.client.Snapshot(t.Context(), w.head())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewind := agentapi.RewindCommand{Command: w.head(), HolderGTIDs: snapshot.BinlogGTIDs, Target: "data-0"}
+	if _, err := a.client.Rewind(t.Context(), rewind); err != nil {
+		t.Fatal(err)
+	}
+	s := a.awaitState("the refusal is published", patience, func(s agentapi.State) bool { return s.RewindRefused != "" })
+	if s.Phase != agentapi.PhaseHeld || s.DataID != "data-0" || !strings.Contains(s.RewindRefused, "XA") {
+		t.Errorf("phase %s, data %q, refused for %q", s.Phase, s.DataID, s.RewindRefused)
+	}
 }

@@ -286,6 +286,10 @@ type State struct {
 	UncleanAt pair.Epoch `json:"uncleanAt,omitempty"`
 	Touched   bool       `json:"touched,omitempty"`
 
+	// RewindRefused is why the tail of this data cannot be cut, in a sentence; empty when
+	// that was not found. Ordering the same rewind again does not help.
+	RewindRefused string `json:"rewindRefused,omitempty"`
+
 	// NeedsWord: this member is the holder and closed, and opens at this epoch only with
 	// its peer's word; without the peer it takes a new appointment.
 	NeedsWord bool `json:"needsWord,omitempty"`
@@ -498,6 +502,8 @@ const (
 	ErrorForbidden ErrorCode = "Forbidden" // this certificate may not ask that
 	ErrorRefused   ErrorCode = "Refused"   // the agent's own reading of the Lease says no
 	ErrorInternal  ErrorCode = "Internal"
+	// ErrorMalformed: the request could not be read.
+	ErrorMalformed ErrorCode = "Malformed"
 )
 
 // ErrorReply is the body of every answer that is not a success.

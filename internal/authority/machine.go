@@ -47,6 +47,9 @@ type Config struct {
 	// address, and wait for an answer that never comes when it has not. A holder does not
 	// stay: its next process is what clients wait for. Default none.
 	Linger time.Duration
+	// Moved: another machine wrote to the volume last. A process there may live on without the
+	// volume and confirm for BeatMost, so this one acknowledges no cease before that has passed.
+	Moved bool
 	// Seed of the variation of LeaseEvery.
 	Seed uint64
 	// Start names this process; no other of the pair has the same.
@@ -172,6 +175,7 @@ type Machine struct {
 	wordUpTo  pair.Epoch // at epochs up to this one it opens only with its peer's word (R9)
 	knownAt   Instant    // when Known was learned
 	namedAt   Instant    // when this process first read that it is the holder at Known
+	beatAt    Instant    // when the volume was seen to take a write last; 0 for never
 	vouchedAt Instant    // when it gave its word last
 	confirm   confirmation
 	ask       asking

@@ -83,10 +83,15 @@ func (m *Machine) answer() {
 	m.pending = left
 }
 
+// isOnlyVoucher: no former process of this volume confirms any more.
+func (m *Machine) isOnlyVoucher() bool {
+	return !m.cfg.Moved || m.now >= m.start.Add(BeatMost)
+}
+
 func (m *Machine) outcome(c command) (Answer, bool) {
 	a := Answer{
 		ID: c.id, Kind: c.kind, Epoch: m.have.Known,
-		Ceased:          m.have.Known >= c.epoch && m.have.Ceased >= c.epoch,
+		Ceased:          m.have.Known >= c.epoch && m.have.Ceased >= c.epoch && m.isOnlyVoucher(),
 		ProcessStopped:  m.serving == Stopped,
 		Demoted:         m.serving == Shut && m.run.proved,
 		ReceiverStopped: m.have.ReceiverStopped >= c.epoch && (m.run.receiverOff || m.serving == Stopped),

@@ -255,6 +255,11 @@ func (m *Machine) peerCannotTakeOver(since Instant) bool {
 	return m.ask.peer.Ending || entered == "" || m.ask.peer.Incarnation != entered
 }
 
+// BeatMost is how old the last write to the volume may be for a confirmation: some writes of
+// a slow volume, and less than it takes to attach it to another machine and start a process
+// there.
+const BeatMost = 5 * time.Second
+
 func (m *Machine) whyNoVouch(e VouchAsked) string {
 	switch {
 	case e.PairUID != m.cfg.PairUID:
@@ -269,6 +274,9 @@ func (m *Machine) whyNoVouch(e VouchAsked) string {
 		return "the epoch file was not readable at the start"
 	case !m.readEver:
 		return "the Lease has not been read since the start"
+	case m.beatAt == 0 || m.now >= m.beatAt.Add(BeatMost):
+		// The volume may be attached elsewhere, with another process that has ceased for it.
+		return "the volume has taken no write for too long"
 	case e.Epoch < m.want.Known:
 		return "a higher epoch is known"
 	case e.Epoch > m.want.Known:

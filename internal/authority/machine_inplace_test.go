@@ -149,3 +149,45 @@ func TestSIGTERMDoesNotWaitForASwitchoverToAPeerThatEndsToo(t *testing.T) {
 	mustNot[Close](t, "the peer could take over", r.log)
 	must[Close](t, "the peer ends too", append(r.peerConfirms("peer-run", true), r.after(10*time.Millisecond)...))
 }
+
+func TestAVolumeThatTakesNoWritesConfirmsNothing(t *testing.T) {
+	r := newRig(t, Durable{DataID: "data-0", Known: 1})
+	r.boot()
+	r.read(record(2, them, both(1)))
+	asked := func() AnswerVouch {
+		t.Helper()
+		return must[AnswerVouch](t, "asked", r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: 2, Nonce: "n"}))
+	}
+	if a := asked(); !a.Given {
+		t.Fatalf("refused: %s", a.Why)
+	}
+	r.now = r.now.Add(BeatMost - time.Millisecond)
+	if a := asked(); !a.Given {
+		t.Fatalf("refused: %s", a.Why)
+	}
+	r.now = r.now.Add(time.Millisecond)
+	if a := asked(); a.Given {
+		t.Error("confirms though its volume may be attached elsewhere")
+	}
+	r.step(VolumeBeat{At: r.now, Begun: r.now.Add(-BeatMost)})
+	if a := asked(); a.Given {
+		t.Error("confirms by a write that took too long")
+	}
+	r.beat()
+	if a := asked(); !a.Given {
+		t.Errorf("refused: %s", a.Why)
+	}
+}
+
+func TestAProcessOnAVolumeThatWasMovedAcknowledgesACeaseLater(t *testing.T) {
+	cfg := testConfig()
+	cfg.Moved = true
+	r := newRig(t, Durable{DataID: "data-0", Known: 1})
+	r.m = NewMachine(cfg, r.disk, r.now)
+	r.boot()
+	mustNot[Answer](t, "a process elsewhere may still confirm", append(r.order(CommandCease, 2, 1), r.after(BeatMost-time.Millisecond)...))
+	a := must[Answer](t, "no other process confirms any more", r.after(time.Millisecond))
+	if !a.Ceased || r.disk.Ceased != 2 {
+		t.Errorf("%+v %+v", a, r.disk)
+	}
+}

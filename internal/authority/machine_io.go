@@ -163,6 +163,10 @@ type Persisted struct {
 	OK  bool
 }
 
+// VolumeBeat: the volume took a write that was begun at Begun, fsynced. An agent whose
+// volume was detached from its machine, and perhaps attached to another one, sends no more.
+type VolumeBeat struct{ At, Begun Instant }
+
 // ClockJumped: the wall clock moved against CLOCK_BOOTTIME by more than T/4. Forward is
 // by how much; negative for backward.
 type ClockJumped struct {
@@ -195,6 +199,7 @@ func (e WaitingLost) when() Instant       { return e.At }
 func (e TailCovered) when() Instant       { return e.At }
 func (e ReceiverIsStopped) when() Instant { return e.At }
 func (e Persisted) when() Instant         { return e.At }
+func (e VolumeBeat) when() Instant        { return e.At }
 func (e ClockJumped) when() Instant       { return e.At }
 func (e Terminate) when() Instant         { return e.At }
 func (e Reconfigured) when() Instant      { return e.At }

@@ -56,6 +56,8 @@ func (m *Machine) take(event Event) {
 		m.ask.receiverAt = 0
 	case Persisted:
 		m.wrote(e)
+	case VolumeBeat:
+		m.beatAt = max(m.beatAt, e.Begun)
 	case ClockJumped:
 		m.clockJumped(e)
 	case Terminate:

@@ -69,8 +69,11 @@ func (r *rig) step(e Event) []Action {
 
 func (r *rig) after(d time.Duration) []Action {
 	r.now = r.now.Add(d)
-	return r.step(Tick{At: r.now})
+	return append(r.beat(), r.step(Tick{At: r.now})...)
 }
+
+// beat is a write that the volume took.
+func (r *rig) beat() []Action { return r.step(VolumeBeat{At: r.now, Begun: r.now}) }
 
 func (r *rig) read(rec Record) []Action {
 	return r.step(LeaseRead{AskedAt: r.now, At: r.now, Outcome: ReadFound, Record: rec})
@@ -98,6 +101,7 @@ func (r *rig) order(kind CommandKind, e pair.Epoch, v pair.LedgerVersion) []Acti
 
 // boot has the data ready and mysqld up.
 func (r *rig) boot() {
+	r.beat()
 	r.step(DataReady{At: r.now, DataID: "data-0", EpochFile: true})
 	r.up()
 }

@@ -165,6 +165,18 @@ func TestRevocation(t *testing.T) {
 	})
 }
 
+// The next observation finds no doubt any more, and refused the operation that it had just
+// carried out.
+func TestAnAdoptionThatWasCarriedOutHasSucceeded(t *testing.T) {
+	o := steady()
+	o.Members[1].State.KnownEpoch = 9
+	o.Operations = []failover.Operation{op(failover.VerbAdopt, m1, 3)}
+	plan := failover.Decide(o)
+	if plan.Rule != failover.RuleAdoptByPerson || plan.Operation == nil || plan.Operation.Phase != failover.OperationSucceeded {
+		t.Errorf("rule %s records %+v", plan.Rule, plan.Operation)
+	}
+}
+
 // unrecorded: shop-0 was appointed at epoch 3 by an operator that did not record it.
 func unrecorded(o *failover.Observation) {
 	rec := &o.Authority.Record

@@ -292,8 +292,16 @@ func adoptByPerson(l *look) (Plan, bool) {
 	}
 	p, ok := act("operation "+op.Name+" makes the data of "+string(m.Name)+" the truth", step)
 	e, _ := l.seen()
+	// The write of the authority is all that was asked for, and it is recorded only once it
+	// was made. At the next observation there is no doubt to adopt anything for.
 	p.Operation = &OperationNote{
-		Name: op.Name, Verb: VerbAdopt, Rule: RuleAdoptByPerson, Phase: OperationRunning, Epoch: e + 1, To: m.Name, Message: p.Fact,
+		Name:    op.Name,
+		Verb:    VerbAdopt,
+		Rule:    RuleAdoptByPerson,
+		Phase:   OperationSucceeded,
+		Epoch:   e + 1,
+		To:      m.Name,
+		Message: "the data of " + string(m.Name) + " is the authoritative one",
 	}
 	return p, ok
 }

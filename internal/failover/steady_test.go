@@ -358,7 +358,11 @@ func TestSteady(t *testing.T) {
 			}},
 		"a clean tail is rewound":                  {from: solo, rule: "RewindTail", kind: failover.Acts, steps: steps("Rewind"), with: held(true, false)},
 		"a tail that a mysqld has touched is kept": {from: solo, rule: "RewindTail", kind: failover.Holds, with: held(true, true)},
-		"a tail after a forced promotion is kept":  {from: solo, rule: "RewindTail", kind: failover.Holds, with: held(false, false)},
+		"a tail that was found impossible to cut is kept": {from: solo, rule: "RewindTail", kind: failover.Holds, with: func(t *testing.T, o *failover.Observation) {
+			held(true, false)(t, o)
+			o.Members[1].State.RewindRefused = "the tail has a transaction that can not be rolled back"
+		}},
+		"a tail after a forced promotion is kept": {from: solo, rule: "RewindTail", kind: failover.Holds, with: held(false, false)},
 		"errant transactions are kept": {from: solo, rule: "Diverged", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) {
 			o.History.Errant = map[pair.MemberName]failover.Errant{m1: {GTIDs: serverOf(m1) + ":5", DataID: "data-shop-1", Incarnation: "inc-shop-1"}}
 		}},

@@ -15,6 +15,12 @@ import (
 // labelNamespaceName is put on every namespace by the API server.
 const labelNamespaceName = "kubernetes.io/metadata.name"
 
+// The operator's own pods have these labels, by the chart and by config/manager.
+const (
+	labelComponent   = "app.kubernetes.io/component"
+	componentManager = "manager"
+)
+
 // DisruptionBudget lets one member be evicted while an eviction of the primary would be
 // answered by a failover, and none otherwise. A pod that is not ready anyway may always go: it protects nothing.
 func DisruptionBudget(p *v1alpha1.DatabasePair, evictable bool) *policyv1ac.PodDisruptionBudgetApplyConfiguration {
@@ -40,7 +46,9 @@ func NetworkPolicy(p *v1alpha1.DatabasePair, operatorNamespace string) *networki
 	}
 	operator := networkingv1ac.NetworkPolicyPeer().
 		WithNamespaceSelector(metav1ac.LabelSelector().
-			WithMatchLabels(map[string]string{labelNamespaceName: operatorNamespace}))
+			WithMatchLabels(map[string]string{labelNamespaceName: operatorNamespace})).
+		WithPodSelector(metav1ac.LabelSelector().
+			WithMatchLabels(map[string]string{LabelName: Product, labelComponent: componentManager}))
 	clients := networkingv1ac.NetworkPolicyIngressRule().
 		WithPorts(policyPort(portNameMySQL), policyPort(portNameDoor))
 	if allow := p.Spec.Network.AllowFrom; len(allow) > 0 {
@@ -49,20 +57,31 @@ func NetworkPolicy(p *v1alpha1.DatabasePair, operatorNamespace string) *networki
 			clients.WithFrom(policyPeer(&allow[i]))
 		}
 	}
+	rules := []*networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration{
+		clients,
+		networkingv1ac.NetworkPolicyIngressRule().
+			WithPorts(policyPort(portNameAdmin), policyPort(portNameAgent), policyPort(portNameMetrics)).
+			WithFrom(members(), operator),
+		// Jobs that compare and repair.
+		networkingv1ac.NetworkPolicyIngressRule().
+			WithPorts(policyPort(portNameAdmin), policyPort(portNameAgent)).
+			WithFrom(networkingv1ac.NetworkPolicyPeer().
+				WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(jobSelector(p.Name)))),
+	}
+	if from := p.Spec.Network.MetricsFrom; len(from) > 0 {
+		metrics := networkingv1ac.NetworkPolicyIngressRule().WithPorts(policyPort(portNameMetrics))
+		for i := range from {
+			metrics.WithFrom(policyPeer(&from[i]))
+		}
+		rules = append(rules, metrics)
+	}
 	return networkingv1ac.NetworkPolicy(p.Name, p.Namespace).
 		WithLabels(Labels(p.Name)).
 		WithOwnerReferences(owner(p)).
 		WithSpec(networkingv1ac.NetworkPolicySpec().
 			WithPolicyTypes(networkingv1.PolicyTypeIngress).
 			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(memberSelector(p.Name))).
-			WithIngress(clients, networkingv1ac.NetworkPolicyIngressRule().
-				WithPorts(policyPort(portNameAdmin), policyPort(portNameAgent), policyPort(portNameMetrics)).
-				WithFrom(members(), operator),
-				// Jobs that compare and repair.
-				networkingv1ac.NetworkPolicyIngressRule().
-					WithPorts(policyPort(portNameAdmin), policyPort(portNameAgent)).
-					WithFrom(networkingv1ac.NetworkPolicyPeer().
-						WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(jobSelector(p.Name))))))
+			WithIngress(rules...))
 }
 
 func policyPort(name string) *networkingv1ac.NetworkPolicyPortApplyConfiguration {

@@ -35,6 +35,17 @@ var (
 	ErrDamaged = errors.New("the binlog is damaged")
 )
 
+// IsRefusal reports whether an error of Inspect or Cut says that the tail cannot be cut,
+// however often that is tried: not that a file could not be read or written this time.
+func IsRefusal(err error) bool {
+	for _, refusal := range []error{ErrNotLast, ErrMixed, ErrEncrypted, ErrClosed, ErrForeign, ErrEngine, ErrDamaged} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
+}
+
 // Member says whose binlog it is and what of it stays.
 type Member struct {
 	// DataDir is mysqld's; mysqld is down and the caller holds its lock.

@@ -58,11 +58,13 @@ func (a *agentSim) lockVolume() {
 	a.machine = authority.NewMachine(authority.Config{
 		PairUID: pairUID, Self: pair.Holder{Member: a.m.name, PodUID: a.pod.uid}, Peer: a.w.members[1-a.m.index].name,
 		T: a.w.set.agentLease, Margin: a.w.set.margin, RestartInPlaceAfter: a.w.set.restartInPlace, Seed: a.w.rng.Uint64(),
-		LeaseEvery: a.w.set.leaseEvery, Start: a.start, Linger: 3 * time.Second, Verify: verify,
+		LeaseEvery: a.w.set.leaseEvery, Moved: v.moved, Start: a.start, Linger: 3 * time.Second, Verify: verify,
 	}, v.durable, a.local())
 	if v.id != "" && !v.void {
 		a.step(authority.DataReady{At: a.local(), DataID: v.id, EpochFile: v.remembered})
 	}
+	a.later(authority.BeatMost, func() { v.moved = false })
+	a.beat()
 	a.tick()
 	a.ping()
 }
@@ -87,6 +89,20 @@ func (a *agentSim) pass(f func()) {
 }
 
 func (a *agentSim) later(d time.Duration, f func()) { a.w.after(d, func() { a.pass(f) }) }
+
+// beat is the write that shows that the volume is still attached.
+func (a *agentSim) beat() {
+	v, begun := a.m.vol, a.local()
+	a.later(a.w.between(200*time.Microsecond, 8*time.Millisecond), func() {
+		v.gate.pass(func() {
+			if a.dead || a.m.vol != v || v.lock != a {
+				return
+			}
+			a.pass(func() { a.step(authority.VolumeBeat{At: a.local(), Begun: begun}) })
+		})
+	})
+	a.later(time.Second, a.beat)
+}
 
 func (a *agentSim) tick() {
 	a.step(authority.Tick{At: a.local()})

@@ -118,8 +118,10 @@ func (a *agentSim) ping() {
 // stray is a process of the passive that lives on, with its volume, after both were given
 // up: the connection that the holder's agent kept leads to it. It hears nothing else.
 type stray struct {
-	lost  *agentSim
-	asker *agentSim
+	// detached: its volume was attached elsewhere, where another process has it.
+	detached bool
+	lost     *agentSim
+	asker    *agentSim
 }
 
 // strayAnswers: the question went to that process. A new connection leads to the new pod.
@@ -133,6 +135,9 @@ func (a *agentSim) strayAnswers(act authority.AskVouch) bool {
 		return false
 	}
 	lost := w.stray.lost
+	if !w.stray.detached {
+		lost.machine.Step(authority.VolumeBeat{At: lost.local(), Begun: lost.local()})
+	}
 	asked := authority.VouchAsked{At: lost.local(), PairUID: pairUID, Asker: a.m.name, Epoch: act.Epoch, Signed: act.Signed}
 	for _, action := range lost.machine.Step(asked) {
 		v, ok := action.(authority.AnswerVouch)

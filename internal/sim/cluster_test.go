@@ -116,4 +116,6 @@ type volume struct {
 	remembered bool
 	seen       *agentapi.SeenLedger
 	lock       *agentSim
+	// moved: it was attached to another machine, where no process has lived long enough yet.
+	moved bool
 }

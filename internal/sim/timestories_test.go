@@ -5,6 +5,7 @@ var timeStories = []story{
 	{name: "hearsOnlyItsPeer", tell: hearsOnlyItsPeer},
 	{name: "agentStandsStill", tell: agentStandsStill},
 	{name: "strayVoucher", tell: strayVoucher},
+	{name: "detachedVoucher", tell: detachedVoucher},
 	{name: "slowToClose", tell: slowToClose},
 }
 
@@ -38,6 +39,16 @@ func strayVoucher(t *teller) []fault {
 	t.s.lossless, t.s.automatic, t.s.crashAtFailpoint = true, true, 0
 	return []fault{
 		{kind: "strayLeft", at: t.at, member: thePassive},
+		{kind: "cutWhole", at: t.at, member: theHolder, after: onBoth, delay: t.in(0, 2*sec), lasts: 10 * sec},
+	}
+}
+
+// detachedVoucher: the passive goes on with its volume in another place, and the primary's
+// questions still reach the process that had the volume before.
+func detachedVoucher(t *teller) []fault {
+	t.s.lossless, t.s.automatic, t.s.crashAtFailpoint = true, true, 0
+	return []fault{
+		{kind: "volumeDetached", at: t.at, member: thePassive},
 		{kind: "cutWhole", at: t.at, member: theHolder, after: onBoth, delay: t.in(0, 2*sec), lasts: 10 * sec},
 	}
 }

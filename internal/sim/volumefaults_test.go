@@ -16,6 +16,19 @@ var volumeFaults = map[string]faultKind{
 		m.olderDisk()
 	},
 	"volumeLost": func(_ *world, _ fault, m *memberSim) { m.loseVolume() },
+	// volumeDetached: the passive's pod is deleted by force while its node is cut off, and its
+	// volume is attached to another node. The former process lives on, without the volume.
+	"volumeDetached": func(w *world, _ fault, m *memberSim) {
+		holder := w.api.pods[1-m.index]
+		p := w.api.pods[m.index]
+		if p == nil || p.agent == nil || p.agent.machine == nil || holder == nil || holder.agent == nil {
+			return
+		}
+		w.stray = &stray{lost: p.agent, asker: holder.agent, detached: true}
+		p.fenced, m.vol.moved = false, true
+		p.agent.vanish()
+		w.api.remove(p)
+	},
 	"strayLeft": func(w *world, _ fault, m *memberSim) {
 		holder, p := w.api.pods[1-m.index], w.api.pods[m.index]
 		if p != nil && p.agent != nil && p.agent.machine != nil && holder != nil && holder.agent != nil {

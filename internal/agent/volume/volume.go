@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -163,6 +164,52 @@ func (v *Volume) ReadMemory() (Memory, bool, error) {
 
 // WriteMemory writes it durably.
 func (v *Volume) WriteMemory(m Memory) error { return v.writeJSON(v.epochFile(), m) }
+
+func (v *Volume) beatFile() string { return v.file("beat") }
+
+// LastNode is the node whose agent wrote to the volume last; empty when none did.
+func (v *Volume) LastNode() (string, error) {
+	text, err := os.ReadFile(v.beatFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read node of volume %s: %w: %w", v.root, ErrUnreadable, err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// TakeNode notes durably that from now on the agent on this node writes to the volume.
+func (v *Volume) TakeNode(node string) error {
+	if err := WriteFile(v.beatFile(), []byte(node+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write node of volume %s: %w", v.root, err)
+	}
+	return nil
+}
+
+// Beat writes to the volume, fsynced, and blocks until that is done: a volume that was
+// detached from this machine takes nothing. TakeNode comes before it.
+func (v *Volume) Beat() error {
+	f, err := os.OpenFile(v.beatFile(), os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("write to volume %s: %w", v.root, err)
+	}
+	var first [1]byte
+	_, err = f.ReadAt(first[:], 0)
+	if err == nil {
+		_, err = f.WriteAt(first[:], 0)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("write to volume %s: %w", v.root, err)
+	}
+	return nil
+}
 
 // HasData reports whether there is a data directory with content.
 func (v *Volume) HasData() (bool, error) { return hasContent(v.DataDir()) }

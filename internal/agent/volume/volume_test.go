@@ -153,3 +153,20 @@ func TestDataIsNeverOverwritten(t *testing.T) {
 		t.Errorf("the quarantine holds %q", text)
 	}
 }
+
+func TestTheVolumeKnowsTheNodeThatWroteLast(t *testing.T) {
+	v := Open(t.TempDir())
+	if err := v.Beat(); err == nil {
+		t.Error("a beat before any node took the volume")
+	}
+	for _, node := range []string{"", "node-a", "node-b"} {
+		if node != "" {
+			if err := errors.Join(v.TakeNode(node), v.Beat(), v.Beat()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if last, err := v.LastNode(); err != nil || last != node {
+			t.Errorf("last node %q, %v, want %q", last, err, node)
+		}
+	}
+}

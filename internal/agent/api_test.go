@@ -1,0 +1,41 @@
+package agent
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+)
+
+// 503 would have the caller try the same again.
+func TestARequestThatCannotBeReadIsTheCallersFault(t *testing.T) {
+	for body, want := range map[string]int{
+		"":                       http.StatusBadRequest,
+		"{":                      http.StatusBadRequest,
+		`{"epoch":"three"}`:      http.StatusBadRequest,
+		`{"epoch":3}`:            http.StatusServiceUnavailable, // the agent has not taken its volume yet
+		strings.Repeat("[", 100): http.StatusBadRequest,
+	} {
+		mux := http.NewServeMux()
+		a := &Agent{}
+		a.state = newBoard(a)
+		handle(mux, a, agentapi.PathFence, func(context.Context, agentapi.Command) (agentapi.Done, error) {
+			return agentapi.Done{}, nil
+		})
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, agentapi.PathFence, strings.NewReader(body))
+		request.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{
+			{Subject: pkix.Name{CommonName: agentapi.RoleOperator}},
+		}}
+		answer := httptest.NewRecorder()
+		mux.ServeHTTP(answer, request)
+		if answer.Code != want {
+			t.Errorf("%q is answered %d, want %d", body, answer.Code, want)
+		}
+	}
+}
