@@ -157,8 +157,11 @@ type OperationStatus struct {
 	// gtids of the two members as far as they could be asked, in a failover.
 	// +optional
 	GTIDs *OperationGTIDs `json:"gtids,omitempty"`
-	// writeGap is the time from the last answer of the former primary that it was open to the
-	// first one of the new primary, as the operator saw it. Empty when it saw only one of the two.
+	// writeGap is the time for which no member accepted writes, from the end of the former primary's to the
+	// beginning of the new one's, as the agents measured them; some milliseconds exact. Clients notice
+	// what the move of the Service takes beside. When the former primary's agent could not say it any more,
+	// it is the time from its last answer that it was open, and longer than the truth. Empty when only one of
+	// the two was heard.
 	// +optional
 	WriteGap *metav1.Duration `json:"writeGap,omitempty"`
 	// message says how it ended, and what to do if something has to be done.

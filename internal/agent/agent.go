@@ -57,6 +57,7 @@ type Agent struct {
 	mu       sync.Mutex
 	answers  map[string]chan authority.Action
 	child    child
+	lastOpen stamp
 	identity volume.Identity
 	busy     *maintenance // a seed, initialisation or rewind under way
 }

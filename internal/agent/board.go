@@ -289,6 +289,9 @@ func keyOf(s agentapi.State, config agentapi.Config) string {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
 			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision)
 	}
+	if o := s.LastOpen; o != nil {
+		key += fmt.Sprint(o.Epoch, o.ClosedAge > 0)
+	}
 	if s.Seed != nil {
 		key += s.Seed.Stage + string(s.Seed.Donor)
 	}
@@ -310,6 +313,7 @@ func (b *board) snapshot() agentapi.State {
 	_, silent := a.peer.last()
 	a.mu.Lock()
 	child, identity, busy := a.child, a.identity, a.busy
+	lastOpen := a.lastOpen
 	a.mu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -335,6 +339,7 @@ func (b *board) snapshot() agentapi.State {
 	if b.leaseAnswer != 0 {
 		s.LeaseReadAge = now.Sub(b.leaseAnswer)
 	}
+	s.LastOpen = lastOpen.describe(now)
 	if v.Ending {
 		s.EndsIn = max(v.EndsAt.Sub(now), time.Nanosecond)
 	}

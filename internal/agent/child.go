@@ -45,6 +45,24 @@ type interval struct {
 	openedAt authority.Instant
 }
 
+// stamp is when this member accepted writes last, for the report of a failover.
+type stamp struct {
+	epoch          pair.Epoch
+	opened, closed authority.Instant // closed is 0 while it is open
+}
+
+// describe is the stamp as it is published; nil when it never opened.
+func (s stamp) describe(now authority.Instant) *agentapi.OpenInterval {
+	if s.opened == 0 {
+		return nil
+	}
+	out := &agentapi.OpenInterval{Epoch: s.epoch, OpenedAge: now.Sub(s.opened)}
+	if s.closed != 0 {
+		out.ClosedAge = max(now.Sub(s.closed), 1)
+	}
+	return out
+}
+
 // killChild kills mysqld without looking at anything else.
 func (a *Agent) killChild() {
 	a.mu.Lock()
@@ -323,6 +341,11 @@ func (a *Agent) logClosed(o interval, at authority.Instant, how string) {
 	if o.openedAt == 0 {
 		return
 	}
+	a.mu.Lock()
+	if a.lastOpen.epoch == o.epoch && a.lastOpen.closed == 0 {
+		a.lastOpen.closed = at
+	}
+	a.mu.Unlock()
 	a.log.Info("member closed", "epoch", o.epoch, "openedAt", int64(o.openedAt), "closedAt", int64(at),
 		"lastConfirmationAskedAt", int64(a.state.confirmedAt()), "how", how)
 }

@@ -250,6 +250,13 @@ func TestAPairBootstrapsFailsOverAndComesBack(t *testing.T) {
 	})
 
 	w.failover(a, b)
+	former, present := a.now().LastOpen, b.now().LastOpen
+	if former == nil || former.Epoch != 1 || former.ClosedAge == 0 || former.ClosedAge > former.OpenedAge {
+		t.Errorf("the former primary says of its writes %+v", former)
+	}
+	if present == nil || present.Epoch != 3 || present.ClosedAge != 0 {
+		t.Errorf("the new primary says of its writes %+v", present)
+	}
 	if err := b.exec(b.db("app"), "INSERT INTO t (v) VALUES (3)"); err != nil {
 		t.Fatal(err)
 	}

@@ -85,6 +85,9 @@ func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.M
 		}
 		return err
 	}
+	a.mu.Lock()
+	a.lastOpen = stamp{epoch: act.Epoch, opened: process.Now()}
+	a.mu.Unlock()
 	a.failures.at(failAfterOpen)
 	a.state.resolve(agentapi.ProblemOwnedVariable)
 	a.follow.order(orderLead, act.Epoch)

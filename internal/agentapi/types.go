@@ -169,6 +169,18 @@ type VoucherMysqld struct {
 	Ending bool `json:"ending,omitempty"`
 }
 
+// OpenInterval is one time for which a member accepted writes. Both ends are ages at the
+// moment of the answer by the agent's own clock, so that the clocks of two nodes need not
+// agree: what remains is the way of the answer, some milliseconds.
+type OpenInterval struct {
+	Epoch pair.Epoch `json:"epoch"`
+	// OpenedAge since mysqld was made writable.
+	OpenedAge time.Duration `json:"openedAge"`
+	// ClosedAge since it could answer the last write: it was proven closed, was sent SIGKILL, or
+	// had ended. Zero while it is open.
+	ClosedAge time.Duration `json:"closedAge,omitempty"`
+}
+
 // FenceReply answers a fence or cease command.
 type FenceReply struct {
 	RequestID string          `json:"requestID"`
@@ -312,6 +324,9 @@ type State struct {
 	ConfirmationAge time.Duration `json:"confirmationAge"`
 
 	Mysqld Mysqld `json:"mysqld"`
+	// LastOpen is the last time that this member accepted writes; nil when it has not since
+	// this agent's start.
+	LastOpen *OpenInterval `json:"lastOpen,omitempty"`
 	// Server is what mysqld answered last; nil when it never did in this incarnation.
 	Server *Server `json:"server,omitempty"`
 	// ServerAge is how old Server is.

@@ -59,6 +59,9 @@ type History struct {
 	// OpenedAt is when the present holder was first heard open, HeardOpen when last, and
 	// LastOpen when the former one was heard open last; zero for never, by this process.
 	OpenedAt, HeardOpen, LastOpen time.Time
+	// AcceptsSince is when the present holder began to accept writes, and AcceptedUntil when
+	// the former one stopped, by what their agents measured; zero for not heard.
+	AcceptsSince, AcceptedUntil time.Time
 	// Recorded is the newest operation that appointed a holder and was seen to say so,
 	// finished or not.
 	Recorded string
@@ -98,6 +101,7 @@ func (h History) Next(o Observation) History {
 	if !rec.Holder.Nobody() {
 		h = h.heard(o)
 	}
+	h = h.measured(o)
 	o.History = h
 	return observed(o)
 }
@@ -111,6 +115,10 @@ func (h History) withHolder(rec authority.Record, now time.Time) History {
 		h.LastOpen = h.HeardOpen
 	}
 	h.OpenedAt, h.HeardOpen = time.Time{}, time.Time{}
+	h.AcceptsSince = time.Time{}
+	if rec.Holder.Nobody() {
+		h.AcceptedUntil = time.Time{} // of the failover before this one
+	}
 	if !rec.Holder.Nobody() {
 		h.HolderSince = now
 	}
@@ -134,6 +142,26 @@ func (h History) heard(o Observation) History {
 			h.LostSince = time.Time{}
 		case h.LostSince.IsZero():
 			h.LostSince = o.Now
+		}
+	}
+	return h
+}
+
+// measured keeps what the agents say of the end of the former holder's writes and the
+// beginning of the present one's.
+func (h History) measured(o Observation) History {
+	last := o.Authority.Record.LastHolder
+	for i := range o.Members {
+		m := &o.Members[i]
+		if m.State == nil || m.State.LastOpen == nil {
+			continue
+		}
+		open := m.State.LastOpen
+		if last != nil && m.Name == last.Holder.Member && open.Epoch == last.Epoch && open.ClosedAge > 0 {
+			h.AcceptedUntil = m.HeardAt.Add(-open.ClosedAge)
+		}
+		if m.Name == h.Holder.Member && open.Epoch == h.HolderEpoch && open.ClosedAge == 0 {
+			h.AcceptsSince = m.HeardAt.Add(-open.OpenedAge)
 		}
 	}
 	return h

@@ -4,7 +4,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // promoted is a pair whose shop-0 was appointed at epoch 3 by a failover from shop-1.
@@ -83,5 +86,28 @@ func TestAReleasedFenceSaysSo(t *testing.T) {
 	got := note(t, failover.Decide(o))
 	if got.Name != "fence" || got.Phase != failover.OperationSucceeded || got.To != "" || got.Message != "released: shop-0 is the primary again" {
 		t.Errorf("note %+v", got)
+	}
+}
+
+func TestTheWriteGapIsWhatTheMembersMeasured(t *testing.T) {
+	o := promoted()
+	o.Members[0].HeardAt, o.Members[1].HeardAt = t0, t0.Add(-300*time.Millisecond)
+	o.Authority.Record.LastHolder = &authority.LastHolder{Holder: pair.Holder{Member: m1, PodUID: p1}, Epoch: 1}
+	epoch := o.Authority.Record.Epoch
+	o.Members[0].State.LastOpen = &agentapi.OpenInterval{Epoch: epoch, OpenedAge: 2 * time.Second}
+	o.Members[1].State.LastOpen = &agentapi.OpenInterval{Epoch: 1, OpenedAge: time.Hour, ClosedAge: 2200 * time.Millisecond}
+	o.History = o.History.Next(o)
+	if got := note(t, failover.Decide(o)); got.WriteGap != 500*time.Millisecond {
+		t.Errorf("gap %s", got.WriteGap)
+	}
+	// An end of an earlier epoch is not the one that this failover began with.
+	o = promoted()
+	o.Authority.Record.LastHolder = &authority.LastHolder{Holder: pair.Holder{Member: m1, PodUID: p1}, Epoch: 1}
+	o.Members[0].State.LastOpen = &agentapi.OpenInterval{Epoch: epoch, OpenedAge: 2 * time.Second}
+	o.Members[1].State.LastOpen = &agentapi.OpenInterval{Epoch: 0, OpenedAge: time.Hour, ClosedAge: time.Minute}
+	before := o.History
+	o.History = o.History.Next(o)
+	if !o.History.AcceptedUntil.IsZero() {
+		t.Errorf("ended at %s; before %+v", o.History.AcceptedUntil, before)
 	}
 }

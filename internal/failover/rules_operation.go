@@ -188,10 +188,14 @@ func (l *look) serves() bool {
 	return l.holder != nil && l.open(l.holder) && l.leadsOpen(l.holder)
 }
 
-// writeGap is how long nobody could write between the former primary and this one, as this
-// process heard it; zero when it did not hear both.
+// writeGap is how long no member accepted writes between the former primary and this one: as
+// their agents measured it, or, with the former one's agent gone, from when this process heard
+// it open last. Zero when it did not hear both.
 func (l *look) writeGap() time.Duration {
 	h := l.History
+	if !h.AcceptedUntil.IsZero() && h.AcceptsSince.After(h.AcceptedUntil) {
+		return h.AcceptsSince.Sub(h.AcceptedUntil)
+	}
 	if h.OpenedAt.IsZero() || h.LastOpen.IsZero() || !h.OpenedAt.After(h.LastOpen) {
 		return 0
 	}
