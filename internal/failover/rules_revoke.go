@@ -270,13 +270,23 @@ func holderLost(l *look) (Plan, bool) {
 			m.Name, l.silentFor(m).Round(time.Second), c.why, l.howToProveEnd(m), l.Settings.Name, l.passive.Name, l.Settings.Namespace)
 		p.Missing = []fencing.Subject{m.subject()}
 		return p, ok
-	case l.holderGone() != "" && !m.heard() && (l.silentFor(m) >= long || l.Now.Sub(l.History.StartedAt) >= long):
+	case l.holderGone() != "" && !m.heard() && l.goneFor(m) >= long:
 		return doubt(VerbForcePromote, "%s has not answered for %s, and %s. Bring it back, or lose what only its volume has: kubectl dbpair force-promote %s %s -n %s",
 			m.Name, l.silentFor(m).Round(time.Second), c.why, l.Settings.Name, l.passive.Name, l.Settings.Namespace)
 	case m.heard() && m.State.Phase == agentapi.PhaseFailed:
 		return doubt(VerbForcePromote, "mysqld of %s cannot be started, and %s", m.Name, c.why)
 	}
 	return no()
+}
+
+// goneFor is how long the primary's member has not been heard, and not been open: a pod that
+// was just replaced has not been away for as long as this operator runs.
+func (l *look) goneFor(m *Member) time.Duration {
+	away := l.awayFor(m)
+	if open := l.History.HeardOpen; !open.IsZero() {
+		away = min(away, l.Now.Sub(open))
+	}
+	return away
 }
 
 func noCandidate(l *look) (Plan, bool) {
