@@ -142,7 +142,9 @@ type MySQLSpec struct {
 	BinlogRetention metav1.Duration `json:"binlogRetention,omitempty"`
 
 	// binlogMaxSize caps all binary logs together: a quantity (10Gi) or a share of the
-	// volume (30%). Nothing that the other member has not received is ever removed.
+	// volume (30%). What the other member has not received is kept beyond it, except by a
+	// primary that is alone: then it is removed at this size, and the other member is copied
+	// when it is back.
 	// +optional
 	// +kubebuilder:default="30%"
 	// +kubebuilder:validation:MaxLength=20

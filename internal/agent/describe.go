@@ -22,7 +22,7 @@ func describeServer(s mysqlops.Status) *agentapi.Server {
 	c := s.Channel
 	return &agentapi.Server{
 		ServerUUID: string(s.ServerUUID), SuperReadOnly: s.SuperReadOnly, ReadOnly: s.ReadOnly, OfflineMode: s.OfflineMode,
-		GTIDExecuted: text(s.Executed), GTIDReceived: text(s.Received), BinlogGTIDs: text(s.Binlog), ApplyingGTIDs: text(s.Applying),
+		GTIDExecuted: text(s.Executed), GTIDReceived: text(s.Received), BinlogGTIDs: text(s.Binlog), ApplyingGTIDs: text(s.Applying), PurgedGTIDs: text(s.Purged),
 		ClientSessions: s.Sessions.Clients,
 		Receiver: agentapi.ChannelThread{
 			Running: c.Receiver == mysqlops.ReceiverStreaming, LastErrno: c.ReceiverError.Number, LastError: plain(c.ReceiverError.Message),

@@ -10,8 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
-	"github.com/dbpair/dbpair/internal/gtid"
-	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
 // upkeep is what can wait: certificates, accounts, binary logs.
@@ -56,27 +54,6 @@ func (a *Agent) listPrivileged(ctx context.Context) {
 		list = append(list, text)
 	}
 	a.state.privileged(list)
-}
-
-// purge removes old binary logs, never what the peer has not received.
-func (a *Agent) purge(ctx context.Context) {
-	peer, silent := a.peer.last()
-	if peer == nil || peer.Server == nil || peer.PairUID != a.env.PairUID || silent > time.Minute {
-		return
-	}
-	received, err := gtid.Parse(peer.Server.GTIDReceived)
-	if err != nil {
-		return
-	}
-	config := a.settings.get()
-	purged, err := a.ops.PurgeBinlogs(ctx, mysqlops.PurgeLimits{
-		MaxBytes: a.binlogLimit(config.BinlogMaxSize), MaxAge: config.BinlogRetention, Received: received,
-	})
-	if err != nil {
-		a.log.V(1).Info("cannot purge binary logs", "reason", err.Error())
-	} else if purged.Files > 0 {
-		a.log.Info("binary logs purged", "files", purged.Files, "bytes", purged.Bytes, "left", purged.Left)
-	}
 }
 
 // binlogLimit is a quantity, or a share of the volume; 0 for no limit.

@@ -75,7 +75,8 @@ type Config struct {
 	PassiveTimeout time.Duration `json:"passiveTimeout"`
 
 	// BinlogRetention and BinlogMaxSize ("30%" of the volume or a quantity) bound the
-	// binary logs; what the peer has not received stays whatever they say.
+	// binary logs. What the peer has not received stays whatever they say, except beyond
+	// BinlogMaxSize on a primary that is alone in the ledger: its peer is copied then.
 	BinlogRetention time.Duration `json:"binlogRetention"`
 	BinlogMaxSize   string        `json:"binlogMaxSize"`
 

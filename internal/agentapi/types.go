@@ -431,6 +431,9 @@ type Server struct {
 	// BinlogGTIDs is what the binlog holds up to its end, waiting commits included, and
 	// what was purged from it. What is errant is judged by it.
 	BinlogGTIDs string `json:"binlogGTIDs"`
+	// PurgedGTIDs are in no binlog of this member any more: a replica that has not received
+	// them has to be copied.
+	PurgedGTIDs string `json:"purgedGTIDs,omitempty"`
 	// ApplyingGTIDs is what the applier is in the middle of, received whole or by half.
 	// It is not in BinlogGTIDs.
 	ApplyingGTIDs  string `json:"applyingGTIDs,omitempty"`
@@ -488,6 +491,7 @@ const (
 	ProblemMysqldTooOld     ProblemCode = "MysqldTooOld"
 	ProblemMysqldExits      ProblemCode = "MysqldExits"
 	ProblemOwnedVariable    ProblemCode = "OwnedVariableChanged"
+	ProblemBinlogsLacking   ProblemCode = "BinlogsLacking"
 	ProblemSettingDrift     ProblemCode = "SettingDrift"
 	ProblemWritablePassive  ProblemCode = "PassiveFoundWritable"
 	ProblemWrongPassword    ProblemCode = "WrongPassword"

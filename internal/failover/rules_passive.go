@@ -6,6 +6,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -44,11 +45,30 @@ func needsSeed(m *Member) bool {
 	return m.heard() && (m.State.Phase == agentapi.PhaseEmpty || m.State.Phase == agentapi.PhaseVoid)
 }
 
-// seedPassive: the passive's volume is empty, or was given up. Its entry goes first, so
+// cannotCatchUp: the primary has removed binary logs that the passive has not received, and
+// the passive, whose agent has compared them in this run, has nothing that the primary lacks.
+func (l *look) cannotCatchUp(m *Member) bool {
+	if !m.heard() || m.State.Phase != agentapi.PhaseClosed || m.State.Server == nil || !l.open(l.holder) || l.holder.State.Server == nil {
+		return false
+	}
+	purged, err := gtid.Parse(l.holder.State.Server.PurgedGTIDs)
+	if err != nil {
+		return false
+	}
+	received, err := gtid.Parse(m.State.Server.GTIDReceived)
+	if err != nil || received.Covers(purged) {
+		return false
+	}
+	c := m.State.Compared
+	compared := c != nil && c.DataID == m.State.DataID && c.Incarnation == m.State.Mysqld.Incarnation && c.HolderDataID == l.holder.State.DataID
+	return compared && c.Errant == "" && l.errantOf(m) == ""
+}
+
+// seedPassive: the passive's volume is empty, or was given up, or it cannot catch up. Its entry goes first, so
 // that a command that arrives late finds an authority that says what it says.
 func seedPassive(l *look) (Plan, bool) {
 	m := l.passive
-	if !needsSeed(m) {
+	if !needsSeed(m) && !l.cannotCatchUp(m) {
 		return no()
 	}
 	if !l.open(l.holder) {
@@ -62,7 +82,11 @@ func seedPassive(l *look) (Plan, bool) {
 		if l.FreshID == "" {
 			return wait("%s is to be copied from %s", m.Name, l.holder.Name)
 		}
-		return act(fmt.Sprintf("the volume of %s is %s", m.Name, m.State.Phase), l.change(authority.ForgetData{Member: m.Name, NewData: pair.DataID(l.FreshID)}))
+		fact := fmt.Sprintf("the volume of %s is %s", m.Name, m.State.Phase)
+		if !needsSeed(m) {
+			fact = fmt.Sprintf("%s lacks transactions that %s has removed from its binary logs, and has none of its own", m.Name, l.holder.Name)
+		}
+		return act(fact, l.change(authority.ForgetData{Member: m.Name, NewData: pair.DataID(l.FreshID)}))
 	}
 	return act(fmt.Sprintf("%s is to be copied from %s", m.Name, l.holder.Name),
 		Seed{Member: m.Name, Donor: l.holder.Name, Target: m.State.DataID, DataID: id})

@@ -303,7 +303,20 @@ func TestSteady(t *testing.T) {
 				o.History.LostSince = t0.Add(-time.Minute)
 				o.History.Closed = failover.Closed{Since: t0.Add(-time.Minute), Incarnation: "inc-shop-0"}
 			}},
-		"an empty passive's entry is forgotten first": {from: solo, rule: "SeedPassive", kind: failover.Acts, steps: steps("ForgetData"), with: empty},
+		"an empty passive's entry is forgotten first":  {from: solo, rule: "SeedPassive", kind: failover.Acts, steps: steps("ForgetData"), with: empty},
+		"so is that of a passive that cannot catch up": {from: solo, rule: "SeedPassive", kind: failover.Acts, steps: steps("ForgetData"), with: behindPurged},
+		"but not of one that has transactions of its own": {from: solo, rule: "AwaitStreaming", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
+			behindPurged(t, o)
+			o.Members[1].State.Compared.Errant = "00000000-0000-0000-0000-0000000000bb:1"
+		}},
+		"nor of one that was not compared in this run": {from: solo, rule: "AwaitStreaming", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
+			behindPurged(t, o)
+			o.Members[1].State.Compared.Incarnation = "former"
+		}},
+		"nor of one that lacks what is still there": {from: solo, rule: "AwaitStreaming", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
+			behindPurged(t, o)
+			o.Members[0].State.Server.PurgedGTIDs = "00000000-0000-0000-0000-0000000000aa:1-4"
+		}},
 		"then it is seeded": {from: solo, rule: "SeedPassive", kind: failover.Acts, steps: steps("Seed"), with: func(t *testing.T, o *failover.Observation) {
 			empty(t, o)
 			delete(o.Authority.Record.Data, m1)
@@ -384,4 +397,17 @@ func held(clean, touched bool) func(*testing.T, *failover.Observation) {
 		o.Authority.Record.Left = &authority.Left{Member: m1, DataID: "data-shop-1", Epoch: 1, Clean: clean, Proof: fencing.Demoted}
 		delete(o.Members[1].Pod.Labels, failover.LabelReadable)
 	}
+}
+
+// behindPurged: the passive is back after the primary, which was alone, has removed binary
+// logs that it lacks.
+func behindPurged(_ *testing.T, o *failover.Observation) {
+	holder, passive := o.Members[0].State, o.Members[1].State
+	holder.Server.PurgedGTIDs = "00000000-0000-0000-0000-0000000000aa:1-9"
+	passive.Server.GTIDReceived = "00000000-0000-0000-0000-0000000000aa:1-4"
+	passive.Server.Receiver.Running = false
+	passive.Compared = &agentapi.Comparison{
+		DataID: passive.DataID, Incarnation: passive.Mysqld.Incarnation, HolderDataID: holder.DataID, HolderIncarnation: holder.Mysqld.Incarnation,
+	}
+	delete(o.Members[1].Pod.Labels, failover.LabelReadable)
 }

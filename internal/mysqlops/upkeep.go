@@ -46,6 +46,11 @@ type PurgeLimits struct {
 	MaxAge time.Duration
 	// Received is what the peer has; no file with anything beyond it goes.
 	Received gtid.Set
+	// WithoutPeer lets a file over MaxBytes go also when the peer lacks it: the peer has to
+	// be copied again then.
+	WithoutPeer bool
+	// KeepAll removes nothing and only counts.
+	KeepAll bool
 }
 
 // Purged is what a purge did.
@@ -55,6 +60,9 @@ type Purged struct {
 	Bytes int64
 	// Left is the size that remains, over the limit when the peer lacks too much.
 	Left int64
+	// Lacking is the part of Left, by whole files, that the peer has not received. It is
+	// counted from half of MaxBytes on, and 0 below.
+	Lacking int64
 }
 
 // PurgeBinlogs removes old binlog files as far as limits and the peer allow.

@@ -129,11 +129,14 @@ func (s *Server) purgeBinlogs(ctx context.Context, limits PurgeLimits) (Purged, 
 		for _, file := range files {
 			purged.Left += file.size
 		}
-		for i, file := range files[:max(0, len(files)-1)] {
-			next := files[i+1]
+		for len(files) > 1 && !limits.KeepAll {
+			file, next := files[0], files[1]
 			may, err := limits.allow(ctx, conn, file.name, next.name, purged.Left)
-			if err != nil || !may {
+			if err != nil {
 				return err
+			}
+			if !may {
+				break
 			}
 			if _, err := conn.ExecContext(ctx, "PURGE BINARY LOGS TO ?", next.name); err != nil {
 				return err
@@ -141,16 +144,39 @@ func (s *Server) purgeBinlogs(ctx context.Context, limits PurgeLimits) (Purged, 
 			purged.Files++
 			purged.Bytes += file.size
 			purged.Left -= file.size
+			files = files[1:]
 		}
-		return nil
+		if limits.MaxBytes > 0 && purged.Left >= limits.MaxBytes/2 {
+			purged.Lacking, err = limits.lacking(ctx, conn, files, purged.Left)
+		}
+		return err
 	})
 	return purged, wrap(operation, err)
+}
+
+// lacking is the size of the files from the first one on that the peer has not whole.
+func (l PurgeLimits) lacking(ctx context.Context, conn *sql.Conn, files []binlogFile, total int64) (int64, error) {
+	for i := range files[:max(0, len(files)-1)] {
+		before, err := gtidsBefore(ctx, conn, files[i+1].name)
+		if err != nil {
+			return 0, err
+		}
+		if !l.Received.Covers(before) {
+			return total, nil
+		}
+		total -= files[i].size
+	}
+	// The file being written counts only behind one that is lacking.
+	return 0, nil
 }
 
 // allow reports whether file may go: it is over a limit, and the peer has all
 // that comes before next, the file after it.
 func (l PurgeLimits) allow(ctx context.Context, conn *sql.Conn, file, next string, total int64) (bool, error) {
 	over := l.MaxBytes > 0 && total > l.MaxBytes
+	if over && l.WithoutPeer {
+		return true, nil
+	}
 	if !over && l.MaxAge > 0 {
 		age, err := binlogAge(ctx, conn, file)
 		if err != nil {
