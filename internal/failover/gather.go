@@ -48,11 +48,12 @@ func (l *look) gather(c course) gathered {
 	return g
 }
 
-// expired: the authority of a pod has run out. In Async that counts only if opted in,
-// since a machine that a hypervisor stopped would go on acknowledging; or when nothing is
-// known of any pod, so that nobody could ever be asked.
+// expired: the authority of a pod has run out. In Async that counts about the last holder's
+// pod only if opted in, since a machine that a hypervisor stopped would go on acknowledging.
+// Any other pod was proven closed before the last holder was appointed.
 func (l *look) expired(s fencing.Subject) (fencing.Proof, time.Duration) {
-	if !l.Settings.Lossless && !l.Settings.AsyncAnyProof && s.PodUID != "" {
+	held := l.rec.LastHolder != nil && s == fencing.SubjectOf(l.rec.LastHolder.Holder)
+	if held && !l.Settings.Lossless && !l.Settings.AsyncAnyProof {
 		return fencing.Proof{}, 0
 	}
 	return l.Evidence.Expired(fencing.Expiry{

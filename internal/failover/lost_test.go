@@ -72,6 +72,23 @@ func TestASoloPrimaryOnALostNodeGoesOnInItsNextPod(t *testing.T) {
 	})
 }
 
+// In Async the primary's container was restarted while the node of the passive is down.
+func TestAPrimaryGoesOnInAsyncWhileItsPassiveIsDown(t *testing.T) {
+	down := func(t *testing.T, o *failover.Observation) {
+		o.Settings.Lossless = false
+		o.Authority.Record.Intent.Target = m0
+		o.Members[1].Reach, o.Members[1].SilentSince, o.Members[1].State = failover.TimedOut, t0.Add(-time.Minute), nil
+		o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m0}
+		ceased(t, *o, m0, p0, t0)
+	}
+	check(t, map[string]decision{
+		"once the authority that the passive could know has run out": {from: between, rule: "Abandon", kind: failover.Acts, steps: appointment,
+			with: then(down, func(_ *testing.T, o *failover.Observation) { o.Now = t0.Add(8 * time.Second) })},
+		"not before": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Fence"),
+			with: then(down, func(_ *testing.T, o *failover.Observation) { o.Now = t0.Add(6 * time.Second) })},
+	})
+}
+
 func asyncMode(_ *testing.T, o *failover.Observation) {
 	o.Settings.Lossless = false
 	o.Members[1].State.Server.LagSeconds = 99 // too late to take over
