@@ -1,7 +1,9 @@
 # One image for the operator, the agents and the jobs: static binaries on an empty file system.
 # hack/images.sh makes the same without the network.
+# A release names the image by digest (docs/releasing.md).
 ARG GO_VERSION=1.26
-FROM --platform=$BUILDPLATFORM golang:${GO_VERSION} AS build
+ARG GO_IMAGE=golang:${GO_VERSION}
+FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download

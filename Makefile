@@ -67,7 +67,7 @@ checksum-bugs: ## Do the tests of comparisons find each bug of internal/checksum
 ##@ Check it
 
 .PHONY: check
-check: check-fmt vet lint check-generated check-chart check-scripts check-words ## Everything that needs no test run; what CI runs first
+check: check-fmt vet lint check-generated check-chart check-scripts check-words check-vulnerabilities ## Everything that needs no test run; what CI runs first
 
 .PHONY: check-fmt
 check-fmt: ## Is every Go file formatted?
@@ -98,6 +98,10 @@ check-scripts: ## Is every shell script's syntax right?
 .PHONY: check-words
 check-words: ## Do links between documents lead somewhere; are paths of one machine left out?
 	@git ls-files -co --exclude-standard | xargs go run ./hack/lint
+
+.PHONY: check-vulnerabilities
+check-vulnerabilities: ## Known vulnerabilities in what is called (govulncheck); says so when its database cannot be reached
+	@hack/lint/vulnerabilities.sh
 
 ##@ Make it
 

@@ -190,7 +190,7 @@ func (w *shielded) jobAttempts() []attempt {
 		}, "only its Job and the dbpair operator"},
 		{"take a result for the configuration of the agents", func(as client.Client) error {
 			return w.patched(as, w.config, label(w.config, resources.LabelJobOf, "shop"))
-		}, "dbpair operator"}, // two policies refuse it
+		}, "of a dbpair pair"}, // two policies refuse it, and either may answer
 		{"delete a result", func(as client.Client) error { return as.Delete(w.ctx, w.report.DeepCopy()) }, "only its Job and the dbpair operator"},
 		{"make a ConfigMap of a Job", func(as client.Client) error {
 			return as.Create(w.ctx, &corev1.ConfigMap{ObjectMeta: w.meta("shop-job-2", reportLabels())})

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -72,6 +73,9 @@ func (r *JobReconciler) permit(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 			Table:     table,
 			For:       permitFor,
 		})
+		if errors.Is(err, agentapi.ErrNoSuchPath) {
+			continue // an agent of an earlier version asks for no permission
+		}
 		if err != nil {
 			return fmt.Errorf("operation %s: the agent of %s does not permit the repair: %w", op.Name, member, err)
 		}

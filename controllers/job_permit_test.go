@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
 func askRepair(dryRun bool) func(*v1alpha1.DatabasePairOperation) {
@@ -60,6 +62,16 @@ func TestARepairThatAgentsDoNotPermitGetsNoJob(t *testing.T) {
 	s.look()
 	if len(s.jobs()) != 1 {
 		t.Errorf("no Job when the agents answer again")
+	}
+}
+
+func TestAnAgentOfAnEarlierVersionNeedsNoPermission(t *testing.T) {
+	s := newJobStage(t, nil)
+	s.refuses = fmt.Errorf("/v1/permit-repair of agent 10.0.0.1: %w", agentapi.ErrNoSuchPath)
+	s.ask("r1", v1alpha1.OperationRepair, askRepair(false))
+	s.look()
+	if len(s.permitted) != 2 || len(s.jobs()) != 1 {
+		t.Errorf("permitted %q, Jobs %v", s.permitted, s.jobs())
 	}
 }
 

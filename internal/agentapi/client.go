@@ -22,6 +22,9 @@ const maxBody = 8 << 20
 // then is a *Refusal.
 var ErrRefused = errors.New("refused by the agent")
 
+// ErrNoSuchPath is wrapped when the agent is of a version that does not know the request.
+var ErrNoSuchPath = errors.New("the agent does not know this request, it is of an earlier version")
+
 // Refusal is the agent's answer that it did not do what was asked.
 type Refusal struct {
 	ErrorReply
@@ -244,6 +247,9 @@ func (c *Client) roundTrip(ctx context.Context, method, path string, in, out any
 	}
 	if response.StatusCode != http.StatusOK {
 		refusal := &Refusal{Status: response.StatusCode}
+		if response.StatusCode == http.StatusNotFound {
+			return ErrNoSuchPath
+		}
 		if json.Unmarshal(text, &refusal.ErrorReply) != nil || refusal.Code == "" {
 			return fmt.Errorf("status %d", response.StatusCode)
 		}

@@ -173,6 +173,8 @@ func (m Member) defaults() []line {
 		{"secure_file_priv", "NULL"},
 		{"max_binlog_size", "134217728"},
 		{"max_connections", "500"},
+		// A connection that says nothing holds a thread for as long.
+		{"connect_timeout", "3"},
 		{"temptable_max_mmap", "0"},
 	}
 	if m.CPUs > 0 {
