@@ -34,6 +34,7 @@ func (a *Agent) upkeep(ctx context.Context) {
 		if round%6 == 0 {
 			a.listPrivileged(ctx)
 			a.purge(ctx)
+			a.pruneQuarantine()
 		}
 		round++
 	})

@@ -492,6 +492,7 @@ const (
 	ProblemMysqldExits      ProblemCode = "MysqldExits"
 	ProblemOwnedVariable    ProblemCode = "OwnedVariableChanged"
 	ProblemBinlogsLacking   ProblemCode = "BinlogsLacking"
+	ProblemQuarantineLarge  ProblemCode = "QuarantineLarge"
 	ProblemSettingDrift     ProblemCode = "SettingDrift"
 	ProblemWritablePassive  ProblemCode = "PassiveFoundWritable"
 	ProblemWrongPassword    ProblemCode = "WrongPassword"
