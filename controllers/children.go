@@ -40,6 +40,7 @@ var phases = []phase{
 
 // ensureChildren does all phases. An error of one says which.
 func (r *PairReconciler) ensureChildren(ctx context.Context, v *visit) error {
+	v.writes = true
 	for _, p := range phases {
 		if err := p.run(r, ctx, v); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)

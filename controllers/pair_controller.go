@@ -83,7 +83,9 @@ type visit struct {
 	strangers  []*corev1.Pod
 	operations []v1alpha1.DatabasePairOperation
 	copies     map[string][]byte
-	material   material
+	// writes: the Secrets are written at this visit, so that a rotation can go on.
+	writes   bool
+	material material
 	// foreignLease says that the Lease of the pair's name is not the pair's.
 	foreignLease error
 	// unsettled names the volumes whose end does not follow the spec yet.
@@ -145,6 +147,7 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if quiet(actErr) != nil {
 		v.log.Error(actErr, "a step failed", "rule", plan.Rule)
 	}
+	v.session.sawSettled(o, plan)
 	v.session.throttle.free = len(plan.Steps) > 0 || (begun(o) && o.Authority.Record.Holder.Nobody())
 	again = r.bookkeeping(ctx, v, o, plan, again)
 	return ctrl.Result{RequeueAfter: again}, nil

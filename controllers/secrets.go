@@ -32,6 +32,12 @@ type material struct {
 	// kept: the authority is the one in the Secret.
 	kept      bool
 	passwords map[string][]byte
+	// next is a certificate authority that is published and does not sign yet; nil for none.
+	next *nextCA
+	// passwordsRotated is the time of the last request for new passwords that was carried out.
+	passwordsRotated string
+	// rotated: the passwords of the pair's own accounts are made anew at this visit.
+	rotated bool
 }
 
 // readSecret is the data of a Secret of the pair; empty when there is none.
@@ -47,6 +53,12 @@ func (r *PairReconciler) ensureAuthority(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
+	if v.writes && rotationPending(v.pair, data, r.Now()) {
+		// A cache that has not seen the last write would have everything made anew once more.
+		if data, err = r.liveSecret(ctx, v, v.names.CA()); err != nil {
+			return err
+		}
+	}
 	v.copies = map[string][]byte{}
 	for k, value := range data {
 		if key, ok := bytes.CutPrefix([]byte(k), []byte(copyPrefix)); ok {
@@ -57,7 +69,8 @@ func (r *PairReconciler) ensureAuthority(ctx context.Context, v *visit) error {
 	v.session.acceptUnsigned(len(data[resources.KeyCAKey]) > 0 && len(data[resources.KeyLeaseSigned]) == 0)
 	now := r.Now()
 	made, err := pki.ParseAuthority(data[resources.KeyCA], data[resources.KeyCAKey])
-	v.material.kept = err == nil
+	whole := err == nil
+	v.material.kept = whole
 	if err != nil || now.After(pki.RenewAt(made.Cert)) {
 		if len(data[resources.KeyCAKey]) > 0 {
 			r.event(v.pair, nil, warning, "AuthorityReplaced", "replaced the pair's certificate authority: it could not be used any more")
@@ -66,18 +79,24 @@ func (r *PairReconciler) ensureAuthority(ctx context.Context, v *visit) error {
 		if made, err = pki.NewAuthority(v.pair.Name, now); err != nil {
 			return err
 		}
+	} else if v.writes {
+		if made, v.material.next, err = r.rotateCA(v, data, made); err != nil {
+			return err
+		}
 	}
 	// The members' certificates are of the old authority until they are made anew, and
 	// the members read them up to a minute later: both are trusted meanwhile.
-	older := bytes.Clone(data[resources.KeyCA])
-	for _, o := range ordinals {
-		leaf, err := r.readSecret(ctx, v, v.names.TLS(o))
-		if err != nil {
-			return err
-		}
-		older = append(older, leaf[resources.KeyCA]...)
+	older, err := r.trustedBefore(ctx, v, data, whole)
+	if err != nil {
+		return err
+	}
+	if v.material.next != nil {
+		older = append(older, v.material.next.authority.CertPEM...)
 	}
 	v.material.authority, v.material.bundle = made, made.Bundle(older, now)
+	if v.writes {
+		v.material.rotated = r.rotatePasswords(v, data)
+	}
 	return nil
 }
 
@@ -99,6 +118,9 @@ func (r *PairReconciler) ensurePasswords(ctx context.Context, v *visit) error {
 		live, kept := internal[key], v.copies[key]
 		if len(kept) > 0 && len(internal) > 0 && !bytes.Equal(live, kept) {
 			restored = append(restored, key)
+		}
+		if v.material.rotated {
+			live = nil
 		}
 		if v.material.passwords[key], err = firstUsable(kept, live); err != nil {
 			return err
@@ -133,6 +155,11 @@ func (r *PairReconciler) ensureCASecret(ctx context.Context, v *visit) error {
 		return err
 	}
 	wish := resources.CASecret(v.pair, v.material.bundle, key, !v.session.unsignedCounts())
+	rotation, err := v.material.rotationData()
+	if err != nil {
+		return err
+	}
+	wish.WithData(rotation)
 	for name, value := range v.material.passwords {
 		wish.WithData(map[string][]byte{copyPrefix + name: value})
 	}
@@ -172,7 +199,7 @@ func (r *PairReconciler) ensureMemberCertificate(ctx context.Context, v *visit, 
 	}
 	leaf := pki.Leaf{CertPEM: data[corev1.TLSCertKey], KeyPEM: data[corev1.TLSPrivateKeyKey]}
 	subject := pki.Member(v.names, o, v.pair.Spec.Services.Primary.Hostnames...)
-	if why := v.material.authority.Due(leaf, subject, r.Now()); why != "" {
+	if why := r.certificateDue(v, leaf, subject); why != "" {
 		if leaf, err = v.material.authority.Issue(subject, r.Now()); err != nil {
 			return err
 		}
@@ -190,7 +217,7 @@ func (r *PairReconciler) ensureJobCertificate(ctx context.Context, v *visit) err
 		return err
 	}
 	leaf := pki.Leaf{CertPEM: data[corev1.TLSCertKey], KeyPEM: data[corev1.TLSPrivateKeyKey]}
-	if v.material.authority.Due(leaf, pki.Job(), r.Now()) != "" {
+	if r.certificateDue(v, leaf, pki.Job()) != "" {
 		if leaf, err = v.material.authority.Issue(pki.Job(), r.Now()); err != nil {
 			return err
 		}

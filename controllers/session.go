@@ -52,6 +52,9 @@ type session struct {
 	surroundedOnce bool
 	childErr       error
 	throttle       throttle
+	// settledSince is since when the pair has been in order with both members heard; zero
+	// while it is not.
+	settledSince time.Time
 	// Bookkeeping that may fail, each kind apart.
 	children attempts
 	labels   attempts

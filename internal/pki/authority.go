@@ -111,6 +111,24 @@ func (a *Authority) Bundle(older []byte, now time.Time) []byte {
 	}
 }
 
+// Keep are those certificates of a bundle for which keep is true.
+func Keep(bundle []byte, keep func(*x509.Certificate) bool) []byte {
+	var out []byte
+	for rest := bundle; ; {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			return out
+		}
+		if cert, err := x509.ParseCertificate(block.Bytes); err == nil && keep(cert) {
+			out = append(out, encodeCert(cert.Raw)...)
+		}
+	}
+}
+
+// IssuedAt is when a certificate of this package was made.
+func IssuedAt(cert *x509.Certificate) time.Time { return cert.NotBefore.Add(backdate) }
+
 func newSerial() (*big.Int, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {

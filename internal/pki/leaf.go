@@ -112,6 +112,16 @@ func (a *Authority) Due(l Leaf, s Subject, now time.Time) (why string) {
 	return ""
 }
 
+// SignedBy says when the certificate was made and whether this authority signed it; the zero
+// time if it cannot be read.
+func (l Leaf) SignedBy(ca *x509.Certificate) (issued time.Time, signed bool) {
+	cert, err := firstCertificate(l.CertPEM)
+	if err != nil {
+		return time.Time{}, false
+	}
+	return IssuedAt(cert), cert.CheckSignatureFrom(ca) == nil
+}
+
 // RenewAt is the time at which a third of the certificate's life is left.
 func RenewAt(cert *x509.Certificate) time.Time {
 	return cert.NotAfter.Add(-cert.NotAfter.Sub(cert.NotBefore) / 3)
