@@ -15,8 +15,15 @@ import (
 // change too. A failover that is done sooner than this changes them once.
 const refusedFor = time.Second
 
+// closesWithin is how long, from the revocation on, a former primary that ends anyway may take
+// until its mysqld refuses clients. A pod that is being deleted closes within milliseconds of the
+// fence; the observation that comes first sees its mysqld still running, and leading clients to
+// a door by it would cost them a change of the endpoints that reaches them a second later.
+const closesWithin = 300 * time.Millisecond
+
 // refuser is the last holder's member while its very pod refuses clients as fast as a door
-// would: the agent answers, has the address, and says that no mysqld runs. Nil otherwise.
+// would: the agent answers, has the address, and says that no mysqld runs, or is about to end
+// it. Nil otherwise.
 func (l *look) refuser() *Member {
 	last := l.rec.LastHolder
 	if last == nil {
@@ -26,10 +33,22 @@ func (l *look) refuser() *Member {
 	switch {
 	case m == nil, m == l.holder, !m.heard(), m.Pod.UID != last.Holder.PodUID:
 		return nil
-	case m.Pod.IP == "", m.Pod.Ended.Terminated, m.State.Mysqld.Running:
+	case m.Pod.IP == "", m.Pod.Ended.Terminated:
+		return nil
+	case m.State.Mysqld.Running && l.closesStill(m) == 0:
 		return nil
 	}
 	return m
+}
+
+// closesStill is how much longer it is waited for that the mysqld of a former primary, whose
+// pod is being deleted, ends; zero when it is not waited for.
+func (l *look) closesStill(m *Member) time.Duration {
+	since, ok := l.Evidence.Since(l.e)
+	if !ok || !l.rec.Holder.Nobody() || !m.Pod.Deleting {
+		return 0
+	}
+	return max(0, closesWithin-l.Now.Sub(since))
 }
 
 // refusedStill is how much longer the Service need not be led to a door, because it leads
@@ -48,7 +67,11 @@ func (l *look) refusedStill() time.Duration {
 	if !ok {
 		return 0
 	}
-	return max(0, refusedFor-l.Now.Sub(since))
+	left := max(0, refusedFor-l.Now.Sub(since))
+	if m.State.Mysqld.Running {
+		left = min(left, l.closesStill(m))
+	}
+	return left
 }
 
 // leadAway are the steps that take clients away from the last holder on the way to c.to:

@@ -60,6 +60,15 @@ func opening() failover.Observation {
 	return o
 }
 
+// closing: the former primary's pod is being deleted and its mysqld still runs, so long after
+// the revocation.
+func closing(o *failover.Observation, since time.Duration) {
+	o.Members[0].Pod.Deleting = true
+	o.Members[0].State.Mysqld.Running = true
+	o.Evidence.SawEpoch(0, t0)
+	o.Evidence.SawEpoch(o.Authority.Record.Epoch, t0.Add(-since))
+}
+
 func late(o *failover.Observation) {
 	o.Evidence.SawEpoch(0, t0)
 	o.Evidence.SawEpoch(o.Authority.Record.Epoch, t0.Add(-1001*time.Millisecond))
@@ -79,6 +88,11 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease"), with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = true }},
 		"not while its mysqld runs": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
 			with: func(_ *testing.T, o *obs) { o.Members[0].State.Mysqld.Running = true }},
+		"a pod that is being deleted may take a moment until its mysqld has ended": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
+			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease"),
+			with: func(_ *testing.T, o *obs) { closing(o, 200*time.Millisecond) }},
+		"and no longer": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
+			with: func(_ *testing.T, o *obs) { closing(o, 300*time.Millisecond) }},
 		"not when its agent does not answer": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
 			with: func(_ *testing.T, o *obs) { o.Members[0].Reach = failover.Refused }},
 		"not without an address": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
