@@ -23,7 +23,7 @@ type foundVolume struct {
 	moved      bool // another node's agent wrote to the volume last
 }
 
-// awaitVolume locks the volume and reads it, however long that takes (R10). A volume of
+// awaitVolume locks the volume and reads it, however long that takes. A volume of
 // the same member that last served a pair of the same name, since deleted, is taken up
 // once the Lease names its data; any other one is never touched.
 func (a *Agent) awaitVolume(ctx context.Context, terminate <-chan os.Signal, failed <-chan error) (foundVolume, error) {

@@ -241,14 +241,14 @@ type Phase string
 // The phases of an agent.
 const (
 	PhaseStarting     Phase = "Starting"      // the agent has just started
-	PhaseVolumeInUse  Phase = "VolumeInUse"   // another process holds the volume (R10)
+	PhaseVolumeInUse  Phase = "VolumeInUse"   // another process holds the volume
 	PhaseForeign      Phase = "ForeignVolume" // the volume belongs to another pair or member
 	PhaseVolumeLost   Phase = "VolumeLost"    // the volume cannot be read or written
 	PhaseEmpty        Phase = "Empty"         // an empty volume; waits to be initialised or seeded
 	PhaseInitialising Phase = "Initialising"
 	PhaseSeeding      Phase = "Seeding"
 	PhaseVoid         Phase = "Void"       // data was given up for a seed that has not finished
-	PhaseHeld         Phase = "Held"       // unclean end; waits to hear who is the holder (R7)
+	PhaseHeld         Phase = "Held"       // unclean end; waits until it is known who the holder is
 	PhaseRecovering   Phase = "Recovering" // mysqld starts and does not answer yet
 	PhaseClosed       Phase = "Closed"
 	PhaseOpening      Phase = "Opening"

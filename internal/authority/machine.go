@@ -172,7 +172,7 @@ type Machine struct {
 	recAsked  Instant
 	readEver  bool
 	below     bool       // the Lease was last seen below Known
-	wordUpTo  pair.Epoch // at epochs up to this one it opens only with its peer's word (R9)
+	wordUpTo  pair.Epoch // at epochs up to this one it opens only with its peer's confirmation
 	knownAt   Instant    // when Known was learned
 	namedAt   Instant    // when this process first read that it is the holder at Known
 	beatAt    Instant    // when the volume was seen to take a write last; 0 for never
@@ -251,13 +251,13 @@ type View struct {
 	HolderRead bool
 	// Record is the newest one accepted; nil before. Not to be changed.
 	Record *Record
-	// Held: mysqld is not started because it is not known who the holder is (R7).
+	// Held: mysqld is not started because it is not known who the holder is.
 	Held bool
 	// TailUncovered: closed until the peer has the whole binlog.
 	TailUncovered bool
 	// NeedsWord: this member is the holder, but its confirmation lapsed or its process
 	// is new at an epoch known before: it opens only with the peer's word, or at a new
-	// epoch (R5).
+	// epoch.
 	NeedsWord bool
 	// BelowKnown: the Lease was last seen with a lower epoch than is known here.
 	BelowKnown bool

@@ -47,8 +47,9 @@ func (m *Machine) commanded(e Commanded) {
 	m.pending = append(m.pending, command{id: e.ID, kind: e.Kind, epoch: e.Epoch, at: m.now})
 }
 
-// cease gives up every right at epochs up to e (F4). The operator is known by its
-// certificate; the statement is for the peer.
+// cease gives up every right at epochs up to e. It counts once it is on the volume: kept in
+// memory alone it would be forgotten by a restart, and confirmations at e would follow. The
+// operator is known by its certificate; the statement is for the peer.
 func (m *Machine) cease(e pair.Epoch, s pair.SignedEpoch) {
 	if e > m.want.Known {
 		m.raise(e)

@@ -8,15 +8,16 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// confirmation is what the right to be open rests on (R2): that this member was the
+// confirmation is what the right to be open rests on: that this member was the
 // holder at the known epoch at some instant after at.
 type confirmation struct {
 	valid bool
 	at    Instant
-	// named is the newest instant after which a confirmation named this member (R7).
+	// named is the newest instant after which a confirmation named this member. After an
+	// unclean end mysqld is started on a later one only.
 	named Instant
 	// fresh: the epoch was learned by this process and has never lapsed since, so that
-	// nobody's word is needed to open (R5).
+	// no confirmation of the peer is needed to open.
 	fresh bool
 	// word: since lapsed the peer said that it is not open, not holder, and knows no
 	// higher epoch.
@@ -157,7 +158,7 @@ func (m *Machine) liveBy(t time.Duration) {
 }
 
 // answered is when the question with this nonce was put; false when none was, or it has
-// been answered: an answer counts once, and from before its own question (R3).
+// been answered: an answer counts once, and from before its own question.
 func (m *Machine) answered(nonce string) (at Instant, ok bool) {
 	i := slices.IndexFunc(m.ask.vouches, func(q question) bool { return q.nonce == nonce })
 	if i < 0 {
@@ -223,10 +224,10 @@ func (m *Machine) speaksForPeer(data pair.DataID) bool {
 	return m.rec == nil || data != "" && m.rec.Data[m.cfg.Peer] == data
 }
 
-// vouchAsked gives or refuses the word (R5, F4). An epoch that the peer knows and this
+// vouchAsked confirms for the peer, or refuses to. An epoch that the peer knows and this
 // member does not is written down before any word is given for it: after an older Lease
 // was restored an operator that asks only this member would take the peer's authority for
-// one that runs out, and lead the pair into that epoch a second time (F12).
+// one that runs out, and lead the pair into that epoch a second time.
 func (m *Machine) vouchAsked(e VouchAsked) {
 	credible := e.PairUID == m.cfg.PairUID && e.Asker == m.cfg.Peer && e.Epoch.Valid()
 	if credible && m.data && m.epochFile && e.Epoch > m.want.Known && m.learn(e.Epoch, e.Signed) {
@@ -285,7 +286,7 @@ func (m *Machine) whyNoVouch(e VouchAsked) string {
 		return "the epoch is new here and is being written down"
 	case e.Epoch < m.want.Ceased:
 		// At the ceased epoch itself the word is good: a passive that was asked to fence
-		// under a standing holder goes on vouching for that holder (F4).
+		// under a standing holder goes on vouching for that holder.
 		return "ceased at a higher epoch"
 	case m.takesItself(), m.serving.mayWrite():
 		return "takes itself for the holder"
@@ -296,7 +297,7 @@ func (m *Machine) whyNoVouch(e VouchAsked) string {
 	}
 }
 
-// questions asks whom it is time to ask (R3).
+// questions asks whom it is time to ask: the peer first, the API server when it is silent.
 func (m *Machine) questions() {
 	if m.ending && m.serving == Stopped {
 		return

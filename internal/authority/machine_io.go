@@ -250,7 +250,7 @@ type Persist struct {
 	Durable Durable
 }
 
-// StartMysqld starts mysqld closed (R1). Answer: MysqldUp or MysqldExited.
+// StartMysqld starts mysqld closed, whatever its option files and persisted settings say. Answer: MysqldUp or MysqldExited.
 type StartMysqld struct{}
 
 // Open reads everything back and opens mysqld for clients, with commits waiting or not.

@@ -42,7 +42,7 @@ func (m *Machine) close(reason string) {
 	m.do(Close{Reason: reason, By: m.run.closeBy})
 }
 
-// enforce closes what has lost its confirmation (R4): softly while there is time, and
+// enforce closes what has lost its confirmation: softly while there is time, and
 // by SIGKILL when there is none.
 func (m *Machine) enforce() {
 	holds := m.takesItself() && m.confirm.valid
@@ -156,7 +156,7 @@ func (m *Machine) serveOpen() {
 }
 
 // awaitSwitchover reports whether an open primary that was asked to end stays open
-// for the operator to switch over (R8): not when the pair is being taken down, which
+// for the operator to switch over, which costs clients less than its end: not when the pair is being taken down, which
 // shows in a Lease that is gone or a peer that is.
 func (m *Machine) awaitSwitchover() bool {
 	if m.missing || m.peerCannotTakeOver(m.endingAt) || m.now >= max(m.ask.peerHeard, m.endingAt).Add(m.cfg.T) {
@@ -175,7 +175,9 @@ func (m *Machine) ledgerIsCurrent(since Instant) bool {
 	return m.recAsked >= since || m.now >= since.Add(m.cfg.pace())
 }
 
-// mayStart reports whether mysqld may be started, closed as it boots (R7).
+// mayStart reports whether mysqld may be started, closed as it boots. After an unclean end
+// only once it is known who the holder is: its recovery commits transactions that another
+// holder may lack.
 func (m *Machine) mayStart() bool {
 	if !m.data || m.ending || m.now < m.run.retry || m.fencing() {
 		return false
@@ -269,7 +271,8 @@ func (m *Machine) appointed() bool {
 	return m.now >= max(m.namedAt, m.vouchedAt).Add(m.most+max(m.cfg.Margin, LeastMargin(m.most)))
 }
 
-// follow replicates from the holder, unless the ack fence of this epoch says no (F6).
+// follow replicates from the holder, unless the ack fence of this epoch says no: a receiver
+// that is started again would acknowledge what a former primary still has waiting.
 func (m *Machine) follow() {
 	if m.rec == nil || m.rec.Holder.Member != m.cfg.Peer || m.want.ReceiverStopped >= m.rec.Epoch {
 		return

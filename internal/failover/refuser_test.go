@@ -90,7 +90,7 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 			with: func(_ *testing.T, o *obs) { o.Members[0].State.Mysqld.Running = true }},
 		"a pod that is being deleted may take a moment until its mysqld has ended": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
 			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease"),
-			with: func(_ *testing.T, o *obs) { closing(o, 200*time.Millisecond) }},
+			with:  func(_ *testing.T, o *obs) { closing(o, 200*time.Millisecond) }},
 		"and no longer": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
 			with: func(_ *testing.T, o *obs) { closing(o, 300*time.Millisecond) }},
 		"not when its agent does not answer": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,

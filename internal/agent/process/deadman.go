@@ -17,7 +17,7 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 )
 
-// deadman is the agent's end of the second process (R9).
+// deadman is the agent's end of the second process, which kills mysqld when the agent cannot.
 type deadman struct {
 	cmd    *exec.Cmd
 	socket int

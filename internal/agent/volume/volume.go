@@ -84,7 +84,7 @@ func (v *Volume) identityFile() string    { return v.file("identity.json") }
 func (v *Volume) epochFile() string       { return v.file("epoch.json") }
 
 // Lock takes the volume for this process for as long as it lives, and looks for a mysqld
-// that has the data open (R10). It does not wait: ErrInUse says that somebody has it.
+// that has the data open. It does not wait: ErrInUse says that somebody has it.
 // Idempotent.
 func (v *Volume) Lock() error {
 	if v.lock == nil {
