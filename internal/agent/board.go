@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -30,7 +31,7 @@ type board struct {
 	ledger   *agentapi.SeenLedger
 	status   *mysqlops.Status
 	lookedAt authority.Instant
-	stall    stall
+	stall    judge.Stall
 	// rewindRefused is why the tail cannot be cut; empty when that was not found.
 	rewindRefused string
 	wrong         []string         // owned settings
@@ -147,7 +148,7 @@ func (b *board) leaseAge() time.Duration {
 func (b *board) saw(s mysqlops.Status, asked authority.Instant) mysqlops.Status {
 	b.mu.Lock()
 	if b.status == nil || asked >= b.lookedAt {
-		s.SemiSync.OldestWait = b.stall.oldestWait(s.SemiSync, asked)
+		s.SemiSync.OldestWait = b.stall.OldestWait(s.SemiSync, asked)
 		b.status, b.lookedAt = &s, asked
 	}
 	b.mu.Unlock()
@@ -165,7 +166,7 @@ func (b *board) receiverStopped(at authority.Instant) {
 
 func (b *board) forgetServer() {
 	b.mu.Lock()
-	b.status, b.stall, b.wrong = nil, stall{}, nil
+	b.status, b.stall, b.wrong = nil, judge.Stall{}, nil
 	b.mu.Unlock()
 }
 
@@ -350,7 +351,7 @@ func (b *board) snapshot() agentapi.State {
 		s.Server = describeServer(*b.status)
 		s.Server.PrivilegedAccounts, s.Server.PasswordsRevision = b.accounts, b.passwordsRev
 		s.ServerAge = now.Sub(b.lookedAt)
-		ended := b.ended == child.incarnation && hasEndedApplying(*b.status)
+		ended := b.ended == child.incarnation && judge.EndedApplying(*b.status)
 		s.AppliedAll = v.Durable.ReceiverStopped != 0 && b.lookedAt >= b.stoppedAt && ended
 	}
 	for _, p := range b.problems {

@@ -9,13 +9,6 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// hasEndedApplying: nothing is received any more, all that was received is applied, and no
-// thread is left that could hold a transaction received by half.
-func hasEndedApplying(s mysqlops.Status) bool {
-	receives := s.Channel.Receiver == mysqlops.ReceiverStreaming || s.Channel.Receiver == mysqlops.ReceiverConnecting
-	return !receives && !s.Channel.ApplierRunning && s.Applying.IsEmpty() && s.Executed.Covers(s.Received)
-}
-
 // describeServer is what is published of what mysqld said.
 func describeServer(s mysqlops.Status) *agentapi.Server {
 	text := func(set gtid.Set) string { return set.String() }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -133,12 +134,10 @@ func (a *Agent) clone(ctx context.Context, command agentapi.SeedCommand) error {
 	return errors.Join(copied(proc), stop(false))
 }
 
-// copied says why the end of mysqld is not that of a finished copy; nil when it is. The
-// session cannot tell: it ends with mysqld, whatever ended that.
+// copied says why the end of mysqld is not that of a finished copy; nil when it is.
 func copied(proc *process.Mysqld) error {
-	const restartWanted = 16 // what mysqld asks its supervisor for when a copy is complete
-	if code := proc.ExitCode(); code != restartWanted {
-		return fmt.Errorf("mysqld ended with %s while it copied, a finished copy ends with exit %d; it is seeded again", proc.How(), restartWanted)
+	if !judge.CopyFinished(proc.ExitCode()) {
+		return fmt.Errorf("mysqld ended with %s while it copied, a finished copy ends with exit 16; it is seeded again", proc.How())
 	}
 	return nil
 }

@@ -212,6 +212,7 @@ type run struct {
 	failures     int
 	receiverOff  bool
 	killed       Instant
+	marked       bool // Touched was set for a start that has not happened
 }
 
 // NewMachine makes the machine of an agent process that starts at an instant with what

@@ -117,6 +117,26 @@ func TestAPrimaryDoesNotGoByALedgerThatItReadLongAgo(t *testing.T) {
 	})
 }
 
+func TestATailCanBeCutWhenTheStartDidNotCome(t *testing.T) {
+	r := opened(t, soloOf("shop-0", 1))
+	r.after(time.Second)
+	r.step(MysqldExited{At: r.now})
+	r.noSync = true // the volume has not written the mark when the authority is revoked
+	mark := must[Persist](t, "alone, as read since", r.read(record(2, me, soloOf("shop-0", 1))))
+	if !mark.Durable.Touched {
+		t.Fatalf("no mark is written before the start: %+v", mark.Durable)
+	}
+	r.read(record(3, pair.Holder{}, soloOf("shop-0", 1)))
+	r.noSync, r.disk = false, mark.Durable
+	mustNot[StartMysqld](t, "nobody is named", append(r.step(Persisted{At: r.now, Seq: mark.Seq, OK: true}), r.after(time.Second)...))
+	if r.disk.Touched {
+		t.Error("the tail counts as committed, and no mysqld was started")
+	}
+	if r.disk.OpenAt == 0 {
+		t.Error("the unclean end is forgotten")
+	}
+}
+
 func TestTheLedgerDecidesAboutWaiting(t *testing.T) {
 	r := opened(t, soloOf("shop-0", 3))
 	if r.m.View().Waiting {

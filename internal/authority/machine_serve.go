@@ -81,6 +81,9 @@ func (m *Machine) serve() {
 			}
 		} else if m.mayStart() {
 			m.startMysqld()
+		} else if m.run.marked {
+			// The mark was written for a start that did not come: the tail can still be cut.
+			m.run.marked, m.want.Touched = false, false
 		}
 	case Booting:
 		if m.ending || m.fencing() {
@@ -200,11 +203,13 @@ func (m *Machine) mayRecover() bool {
 
 func (m *Machine) startMysqld() {
 	if m.want.OpenAt != 0 {
+		m.run.marked = m.run.marked || !m.want.Touched
 		m.want.Touched = true
 		if !m.have.Touched {
 			return
 		}
 	}
+	m.run.marked = false
 	m.serving = Booting
 	m.do(StartMysqld{})
 }

@@ -111,6 +111,12 @@ func TestRevocation(t *testing.T) {
 				o.Operations = []failover.Operation{op(failover.VerbFailover, "", -1)}
 				o.History.Failovers = make([]time.Time, 3)
 			}},
+		"a person's failover that was given up is not begun again": {from: steady, rule: "OperationFinished", kind: failover.Acts, steps: steps("NoteOperation"),
+			with: func(_ *testing.T, o *obs) {
+				begun := op(failover.VerbFailover, "", -1)
+				begun.Running, begun.Epoch, begun.From = true, o.Authority.Record.Epoch-1, m0
+				o.Operations = []failover.Operation{begun}
+			}},
 		"a person fences": {from: steady, rule: "FenceByPerson", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} }},
 		"a person forces a promotion out of the ledger": {from: solo, rule: "ForceByPerson", kind: failover.Acts, steps: steps("Revoke"),

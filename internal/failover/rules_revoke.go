@@ -229,13 +229,20 @@ func failoverByPerson(l *look) (Plan, bool) {
 	if op == nil {
 		op = l.operation(VerbConfirmDead, l.holder.Name)
 	}
-	if op == nil || op.ByOperator {
+	if op == nil || op.ByOperator || l.carriedOut(op) {
 		return no()
 	}
 	if c := l.candidacyOf(l.passive); !c.ok {
 		return hold(VerbNone, "operation %s asks for a failover, but %s", op.Name, c.why)
 	}
 	return l.revoke(RuleFailoverByPerson, op.Name, l.passive, "operation "+op.Name+" asks for it")
+}
+
+// carriedOut: a failover that a person asked for was begun at an earlier epoch, and there is a
+// holder again. It took place or was given up, and is not begun a second time before that is
+// written down.
+func (l *look) carriedOut(op *Operation) bool {
+	return op.Verb == VerbFailover && op.Running && op.Epoch != 0 && op.Epoch < l.e
 }
 
 func failoverDue(l *look) (Plan, bool) {

@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/pair"
@@ -27,11 +28,14 @@ type agentSim struct {
 	lookedAt  time.Duration
 	server    *agentapi.Server
 	exits     int
-	ledger    *agentapi.SeenLedger
-	compared  *agentapi.Comparison
-	lostAt    pair.LedgerVersion // acted on when commits were found not to have waited
-	leaseAt   pair.Epoch
-	heard     *authority.VouchAnswered // the newest word that came
+	// stall times the waits of the mysqld timing.
+	stall    judge.Stall
+	timing   *mysqld
+	ledger   *agentapi.SeenLedger
+	compared *agentapi.Comparison
+	lostAt   pair.LedgerVersion // acted on when commits were found not to have waited
+	leaseAt  pair.Epoch
+	heard    *authority.VouchAnswered // the newest word that came
 }
 
 func startAgent(m *memberSim, p *pod) {
@@ -161,7 +165,7 @@ func (a *agentSim) effect(action authority.Action) {
 		a.killMysqld(a.mysqld)
 	case authority.StopMysqld:
 		s := a.mysqld
-		a.later(w.between(20*time.Millisecond, 300*time.Millisecond), func() {
+		a.later(w.between(20*time.Millisecond, w.set.stopTime), func() {
 			if s == nil || s.dead {
 				return
 			}
@@ -181,6 +185,7 @@ func (a *agentSim) effect(action authority.Action) {
 		a.later(w.between(time.Millisecond, 10*time.Millisecond), func() {
 			if s != nil && !s.dead {
 				s.stopReceiving()
+				a.endApplying(s)
 			}
 			a.step(authority.ReceiverIsStopped{At: a.local(), OK: true})
 		})

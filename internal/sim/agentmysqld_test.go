@@ -38,7 +38,7 @@ func (a *agentSim) startMysqld() {
 func (a *agentSim) open(act authority.Open) {
 	s := a.mysqld
 	a.later(a.w.between(2*time.Millisecond, 60*time.Millisecond), func() {
-		if s == nil || s.dead || !s.up || s.gate.stopped > 0 || s != a.mysqld {
+		if s == nil || s.dead || !s.up || s.gate.stopped > 0 || s != a.mysqld || s.drifted {
 			a.step(authority.Opened{At: a.local(), OK: false})
 			return
 		}
@@ -51,12 +51,40 @@ func (a *agentSim) open(act authority.Open) {
 			a.step(authority.Opened{At: a.local(), OK: false})
 			return
 		}
+		if !judge.EndedApplying(s.status()) {
+			s.endApplying()
+		}
 		s.waits = act.Waiting
 		s.open = true
 		a.w.opened(s, act)
 		a.step(authority.Opened{At: a.local(), OK: true})
 		a.lead(s)
 	})
+}
+
+// endApplying ends the applier of a member whose receiver the ack fence has stopped, as soon
+// as everything received is applied.
+func (a *agentSim) endApplying(s *mysqld) {
+	if a.mysqld != s || s.dead || s.wants || a.machine.View().Durable.ReceiverStopped == 0 {
+		return
+	}
+	if judge.EndedApplying(s.status()) {
+		return
+	}
+	s.endApplying()
+	a.later(20*time.Millisecond, func() { a.endApplying(s) })
+}
+
+// timed is how old the oldest waiting commit is, as the agent has timed it.
+func (a *agentSim) timed(s *mysqld) time.Duration {
+	if a.timing != s {
+		a.timing, a.stall = s, judge.Stall{}
+	}
+	return a.stall.OldestWait(mysqlops.SemiSync{
+		WaitSessions: len(s.queue),
+		Acknowledged: s.acks,
+		OldestWait:   s.oldestWait(),
+	}, a.local())
 }
 
 func (a *agentSim) close(act authority.Close) {
@@ -235,7 +263,14 @@ func (a *agentSim) lead(s *mysqld) {
 // cuts off a foreign replica, and has commits wait again that somebody let pass.
 func (a *agentSim) heartbeat() {
 	s := a.mysqld
-	if s == nil || s.dead || s.gate.stopped > 0 || !s.open {
+	if s == nil || s.dead || s.gate.stopped > 0 {
+		return
+	}
+	if s.drifted && a.w.now >= s.driftedUntil {
+		s.drifted = false
+		a.w.tracef("%s: a changed setting is set right", a.m.name)
+	}
+	if !s.open {
 		return
 	}
 	if reader := (mysqlops.DumpThread{User: "somebody"}); s.foreign && s.waits && reader.IsForeign(mysqlops.UserReplication, "") {
@@ -251,7 +286,7 @@ func (a *agentSim) heartbeat() {
 			s.switchOn()
 		}
 	}
-	if s.oldestWait() > time.Second && s.clients() == 1 {
+	if a.timed(s) > time.Second && s.clients() == 1 {
 		s.commit(func(bool, int) {})
 	}
 }

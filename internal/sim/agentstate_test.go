@@ -2,7 +2,9 @@ package sim
 
 import (
 	"fmt"
+	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 )
@@ -55,21 +57,26 @@ func (a *agentSim) describeMysqld(st *agentapi.State) {
 	st.Mysqld.Running, st.Mysqld.Incarnation = true, s.inc
 	if s.up && s.gate.stopped == 0 {
 		a.lookedAt = a.w.now
+		if s.drifted {
+			st.WrongSettings = []string{"innodb_flush_log_at_trx_commit: 1, 2"}
+		}
 		a.server = &agentapi.Server{
 			ServerUUID: serverUUID(s.data.server), SuperReadOnly: !s.open, ReadOnly: !s.open, OfflineMode: !s.open,
 			Receiver: agentapi.ChannelThread{Running: s.recv != nil && !s.recv.gone && s.recv.broken < 0}, Applier: agentapi.ChannelThread{Running: !s.data.errored},
-			Waiting: s.waits, WaitSessions: len(s.queue), OldestWait: s.oldestWait(), SemiSyncClients: s.clients(), ReplicaSemiSync: s.wants,
+			Waiting: s.waits, WaitSessions: len(s.queue), OldestWait: a.timed(s), SemiSyncClients: s.clients(), ReplicaSemiSync: s.wants,
 		}
 		if !s.open && s.recv == nil {
 			a.server.BinlogGTIDs, a.server.GTIDReceived = a.w.gtids(s.data.inBinlog), a.w.gtids(s.data.received())
 		}
+		a.server.ApplyingGTIDs = a.w.gtids(s.applying())
+		a.server.LagSeconds = int64(s.lag() / time.Second)
 		if s.data.errored {
 			a.server.Applier.LastErrno = 1062
 		}
 	}
 	if s.up {
 		st.Server, st.ServerAge = a.server, a.w.now-a.lookedAt
-		st.AppliedAll = st.ReceiverStoppedAt != 0 && !s.wants && len(s.data.relay) == 0 && s.gate.stopped == 0
+		st.AppliedAll = st.ReceiverStoppedAt != 0 && !s.wants && len(s.data.relay) == 0 && s.gate.stopped == 0 && judge.EndedApplying(s.status())
 	}
 }
 

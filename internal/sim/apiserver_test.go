@@ -117,6 +117,7 @@ func (a *apiServer) podOf(s fencing.Subject) *pod {
 
 func (a *apiServer) deletePod(s fencing.Subject) error {
 	if p := a.podOf(s); p != nil {
+		p.byOperator = true
 		a.beginDeletion(p)
 	}
 	return nil
@@ -134,6 +135,7 @@ func (a *apiServer) finalizer(s fencing.Subject, on bool) error {
 		return execute.ErrConflict
 	}
 	p.fenced = on
+	p.byOperator = p.byOperator || !on
 	a.collect(p)
 	return nil
 }

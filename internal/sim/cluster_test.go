@@ -41,6 +41,8 @@ type memberSim struct {
 	thawed time.Duration
 	knows  *pod
 	forced bool
+	// hidden: its pod is in no cache.
+	hidden int
 	// fileAsync: the file that its agent mounts says durability.mode Async.
 	fileAsync bool
 }
@@ -98,6 +100,7 @@ func (m *memberSim) crash(down time.Duration) {
 	n.gate.held = nil
 	if d := m.vol.data; d != nil && len(d.relay) > 0 && w.chance(w.set.relayLost) {
 		d.relay = d.relay[:w.rng.IntN(len(d.relay))]
+		d.half = nil
 	}
 	w.after(down, func() {
 		n.up, n.booted, n.lost = true, w.now, 0
@@ -118,4 +121,6 @@ type volume struct {
 	lock       *agentSim
 	// moved: it was attached to another machine, where no process has lived long enough yet.
 	moved bool
+	// claimDeleting: the deletion of its claim was accepted; it goes with the pod.
+	claimDeleting bool
 }

@@ -114,6 +114,19 @@ func (e agentEffects) Seed(_ context.Context, to fencing.Subject, c agentapi.See
 	}, func(a *agentSim, _ authority.Record) {
 		a.replaceData(agentapi.PhaseSeeding, c.DataID, func() *dataset {
 			donor := a.w.members[1-a.m.index].running()
+			exit := 16
+			if a.w.copiesDie > 0 {
+				exit = 137
+			}
+			switch {
+			case !judge.CopyFinished(exit):
+				return nil
+			case exit != 16:
+				// A directory that is initialized and holds nothing: no transaction can be applied to it.
+				broken := a.w.newData()
+				broken.errored = true
+				return broken
+			}
 			if donor == nil || !donor.up || donor.gate.stopped > 0 || a.w.cut[donor.m.site][a.m.site] > 0 {
 				return nil
 			}

@@ -8,7 +8,15 @@ import (
 )
 
 // txnInfo is a transaction: the server that wrote it and its number there.
-type txnInfo struct{ server, number int }
+type txnInfo struct {
+	server, number int
+	at             time.Duration
+	// applies is how long a replica takes for it; zero for an ordinary one.
+	applies time.Duration
+	// wire is how long it takes from its first event to its last on the wire; zero for an
+	// ordinary one, which is there at once.
+	wire time.Duration
+}
 
 // dataset is a data directory.
 type dataset struct {
@@ -19,6 +27,9 @@ type dataset struct {
 	committed bitset
 	relay     []int // received, not applied
 	errored   bool  // the applier stopped with an error
+	// half is what was received by half, as a set of at most one: the applier has begun it,
+	// and owns its GTID and its locks.
+	half bitset
 	// recent are commits that InnoDB may not have written to its log yet; the binlog has
 	// them, so that a crash leaves them prepared.
 	recent []commitAt

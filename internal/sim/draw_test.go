@@ -30,6 +30,7 @@ func draw(seed uint64) scenario {
 		s.maxPerHour = 1
 	}
 	s.margin = authority.LeastMargin(s.lease)
+	s.stopTime = pick(300*time.Millisecond, 300*time.Millisecond, 3*time.Second)
 	if s.agentLease = s.lease; seed%4 == 1 {
 		s.agentLease = 8 * s.lease
 	}
@@ -91,9 +92,9 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 		return []fault{{kind: "personFails", at: at()}, {kind: "personReplays", at: at(), member: r.IntN(2)}}
 	case p < 0.28:
 		return []fault{{kind: "personFences", at: at()}, {kind: "personReleases", at: faultsOver}}
-	case p < 0.70 || *oneStory != "":
+	case p < 0.78 || *oneStory != "":
 		return drawStory(r, s)
-	case p < 0.72:
+	case p < 0.80:
 		return drawGone(r, at())
 	}
 	return drawSeveral(r, at)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/authority"
@@ -38,8 +39,16 @@ func (e leaseEffects) Write(_ context.Context, r authority.Record, version strin
 
 type podEffects struct{ o *operator }
 
-func (e podEffects) do(f func() error) error {
-	got, err := e.o.api(func() any { return written{err: f()} })
+var errDenied = errors.New("admission webhook denied the request")
+
+// do makes a write of this kind, unless such writes are refused.
+func (e podEffects) do(what string, f func() error) error {
+	got, err := e.o.api(func() any {
+		if e.o.w.refused[what] > 0 {
+			return written{err: errDenied}
+		}
+		return written{err: f()}
+	})
 	if err != nil {
 		return err
 	}
@@ -47,27 +56,27 @@ func (e podEffects) do(f func() error) error {
 }
 
 func (e podEffects) Delete(_ context.Context, s fencing.Subject) error {
-	return e.do(func() error { return e.o.w.api.deletePod(s) })
+	return e.do("pod", func() error { return e.o.w.api.deletePod(s) })
 }
 
 func (e podEffects) AddFinalizer(_ context.Context, s fencing.Subject) error {
-	return e.do(func() error { return e.o.w.api.finalizer(s, true) })
+	return e.do("finalizer", func() error { return e.o.w.api.finalizer(s, true) })
 }
 
 func (e podEffects) RemoveFinalizer(_ context.Context, s fencing.Subject) error {
-	return e.do(func() error { return e.o.w.api.finalizer(s, false) })
+	return e.do("finalizer", func() error { return e.o.w.api.finalizer(s, false) })
 }
 
 func (e podEffects) Label(_ context.Context, s fencing.Subject, set map[string]string, remove []string) error {
-	return e.do(func() error { return e.o.w.api.label(s, set, remove) })
+	return e.do("label", func() error { return e.o.w.api.label(s, set, remove) })
 }
 
 func (e podEffects) Point(_ context.Context, p failover.PointService) error {
-	return e.do(func() error { return e.o.w.api.point(p) })
+	return e.do("service", func() error { return e.o.w.api.point(p) })
 }
 
 func (e podEffects) Detach(_ context.Context, d failover.DetachService) error {
-	return e.do(func() error { return e.o.w.api.detach(d) })
+	return e.do("service", func() error { return e.o.w.api.detach(d) })
 }
 
 func (e podEffects) Pod(_ context.Context, s fencing.Subject) (fencing.PodFacts, error) {
@@ -108,6 +117,9 @@ func (e podEffects) Node(_ context.Context, name string) (fencing.NodeFacts, err
 // all but the object, since what it says is a second write.
 func (e podEffects) Operation(_ context.Context, n failover.OperationNote) error {
 	const takes = 15 * time.Millisecond
+	if e.o.w.refused["operation"] > 0 {
+		return errDenied
+	}
 	life := e.o.life
 	write := func(after time.Duration, what func()) {
 		e.o.w.after(after, func() {

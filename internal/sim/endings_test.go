@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
 )
@@ -31,6 +32,11 @@ func (w *world) alive() {
 			}
 		}
 	}
+	w.violate("stuck", "no write was acknowledged since %.1fs%s", w.ackedAt.Seconds(), w.says())
+}
+
+// says is what the operators say of the pair.
+func (w *world) says() string {
 	var says string
 	for _, o := range w.ops {
 		if o.leads {
@@ -40,7 +46,7 @@ func (w *world) alive() {
 			}
 		}
 	}
-	w.violate("stuck", "no write was acknowledged since %.1fs%s", w.ackedAt.Seconds(), says)
+	return says
 }
 
 // untold says what the records of operations lack about how the present primary was
@@ -104,9 +110,25 @@ func (w *world) checkOrderly(k fencing.Kind) {
 // a few looks of the operator, the way of the Service and a client's own pause.
 const orderlyMost = 2500 * time.Millisecond
 
-// checkGap: an announced end of the primary costs next to nothing.
+// checkGap: where some member could serve, one does after a bounded time; an announced end
+// of the primary costs next to nothing.
 func (w *world) checkGap() {
-	if w.set.orderly && w.violation == "" && w.gap > orderlyMost {
-		w.violate("orderly", "an announced end of the primary cost %s without writes", w.gap)
+	if most := w.set.gapMost; most > 0 && w.violation == "" && w.gap > most {
+		w.violate("gap", "clients waited %s for a write, and %s would have been enough", w.gap, most)
+	}
+}
+
+// checkWhole: when everything is back the pair is in sync again.
+func (w *world) checkWhole() {
+	if !w.set.whole || w.violation != "" {
+		return
+	}
+	if l := w.api.lease; l == nil || l.Ledger.State != authority.Both {
+		w.violate("dead end", "everything is back, and the members are not in sync at the end%s", w.says())
+	}
+	for _, m := range w.members {
+		if d := m.vol.data; d == nil || d.errored {
+			w.violate("dead end", "everything is back, and %s cannot apply anything%s", m.name, w.says())
+		}
 	}
 }

@@ -12,6 +12,7 @@ func init() {
 	sets := []map[string]faultKind{
 		processFaults,
 		networkFaults,
+		cacheFaults,
 		podFaults,
 		storeFaults,
 		volumeFaults,

@@ -138,8 +138,8 @@ func (w *world) checkSolo(old, r authority.Record) {
 		// An operator may have asked just before the passive connected. Where acknowledgements
 		// or writes of the Lease come late, the commit it was decided for may have been
 		// acknowledged just before the write.
-		punctual := w.set.lateMessages == 0 && w.set.lateAckP == 0
-		if since := w.now - p.recv.since; punctual && since > solelySeen && s.oldestWait() < w.set.passiveTimeout*9/10 {
+		punctual := w.set.lateMessages == 0 && w.set.lateAckP == 0 && w.set.slowStream == 0
+		if since := w.now - p.recv.since; punctual && since > solelySeen && s.waited() < w.set.passiveTimeout*9/10 {
 			w.violate("needless solo", "the ledger becomes solo(%s) while %s has streamed from it for %s", m.name, passive.name, since)
 		}
 	}

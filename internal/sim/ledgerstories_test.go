@@ -18,6 +18,7 @@ var ledgerStories = []story{
 	{name: "lateAcknowledgement", tell: lateAcknowledgement},
 	{name: "diskRolledBack", tell: diskRolledBack},
 	{name: "ledgerForged", tell: ledgerForged},
+	{name: "receivedByHalf", tell: receivedByHalf},
 }
 
 // ledgerForged: the passive is away, a foreign hand has it count as in sync all the same, the
@@ -121,5 +122,18 @@ func lateAcknowledgement(t *teller) []fault {
 	return []fault{
 		{kind: "nodeCrashed", at: t.at + 4*sec, member: thePassive, lasts: 200 * ms},
 		{kind: "mysqldKilled", at: t.at + 4*sec, member: theHolder, after: onBoth, delay: t.in(sec, 3*sec)},
+	}
+}
+
+// receivedByHalf: the primary ends while it sends a large transaction.
+func receivedByHalf(t *teller) []fault {
+	t.quiet()
+	t.s.whole = true
+	t.s.passiveTimeout = 5 * sec
+	t.s.gapMost = t.s.passiveTimeout + t.s.deadAfter + t.s.lease + t.s.margin + aSwitch
+	kind := t.one("mysqldKilled", "nodeCrashed", "agentKilled", "personFails")
+	return []fault{
+		{kind: "largeTransaction", at: t.at, member: theHolder, lasts: t.in(sec, 4*sec)},
+		{kind: kind, at: t.at + t.in(100*ms, 900*ms), member: theHolder, lasts: t.in(3*sec, 8*sec)},
 	}
 }

@@ -13,7 +13,9 @@ import (
 type waiting struct {
 	txn   int
 	since time.Duration
-	ack   func(bool, int)
+	// session: a session waits, which mysqld lists.
+	session bool
+	ack     func(bool, int)
 }
 
 // mysqld is one run of a server.
@@ -47,6 +49,11 @@ type mysqld struct {
 	offSince         time.Duration
 	unguarded        []int
 	apply            bool // an apply is scheduled
+	applierOff       bool // it is stopped
+	// drifted: a setting that the pair owns is not as it must be; until then it cannot be set right.
+	drifted      bool
+	driftedUntil time.Duration
+	acks             int  // acknowledgements that came
 }
 
 // pass runs f in this server: when neither it nor its machine is stopped, and it lives.
@@ -68,18 +75,25 @@ func (s *mysqld) write(ack func(bool, int)) {
 		ack(false, 0)
 		return
 	}
+	if s.data.half.missing() >= 0 && s.w.chance(0.5) {
+		return // it waits for rows that the applier has locked
+	}
 	s.commit(ack)
 }
 
-func (s *mysqld) commit(ack func(bool, int)) {
+func (s *mysqld) commit(ack func(bool, int)) { s.commitTxn(txnInfo{}, true, ack) }
+
+// commitTxn commits a transaction of a session, or of the event scheduler, which has none.
+func (s *mysqld) commitTxn(info txnInfo, session bool, ack func(bool, int)) {
 	w, d := s.w, s.data
 	d.written++
 	t := len(w.txns)
-	w.txns = append(w.txns, txnInfo{d.server, d.written})
+	info.server, info.number, info.at = d.server, d.written, w.now
+	w.txns = append(w.txns, info)
 	d.binlog = append(d.binlog, t)
 	d.inBinlog.add(t)
 	if s.waits {
-		s.queue = append(s.queue, waiting{t, w.now, ack})
+		s.queue = append(s.queue, waiting{t, w.now, session, ack})
 	} else {
 		if s.off {
 			s.unguarded = append(s.unguarded, t)
@@ -124,6 +138,7 @@ func (s *mysqld) acknowledged(t int) {
 	var left []waiting
 	done := s.queue
 	s.queue = nil
+	s.acks++
 	for _, q := range done {
 		if slices.Index(s.data.binlog, q.txn) <= at {
 			s.engineCommit(q.txn)
@@ -177,8 +192,18 @@ func (s *mysqld) forgiveUnguarded() {
 	}
 }
 
-func (s *mysqld) oldestWait() time.Duration {
+// waited is how long the oldest commit has really waited.
+func (s *mysqld) waited() time.Duration {
 	if len(s.queue) == 0 {
+		return 0
+	}
+	return s.w.now - s.queue[0].since
+}
+
+// oldestWait is what mysqld can tell of that.
+func (s *mysqld) oldestWait() time.Duration {
+	// Whoever commits after one that no session waits for stands before the wait, not in it.
+	if len(s.queue) == 0 || !s.queue[0].session {
 		return 0
 	}
 	return s.w.now - s.queue[0].since
@@ -187,7 +212,16 @@ func (s *mysqld) oldestWait() time.Duration {
 // status is what mysqld says of itself, as far as somebody judges by it.
 func (s *mysqld) status() mysqlops.Status {
 	set := func(b bitset) gtid.Set { return mustParse(s.w.gtids(b)) }
+	receiver := mysqlops.ReceiverStopped
+	switch {
+	case s.wants && s.recv != nil:
+		receiver = mysqlops.ReceiverStreaming
+	case s.wants:
+		receiver = mysqlops.ReceiverConnecting
+	}
 	return mysqlops.Status{
+		Channel:  mysqlops.ChannelStatus{Receiver: receiver, ApplierRunning: !s.applierOff && !s.data.errored},
+		Applying: set(s.applying()),
 		ReadOnly: !s.open, SuperReadOnly: !s.open, OfflineMode: !s.open,
 		Executed: set(s.data.committed), Binlog: set(s.data.inBinlog), Received: set(s.data.received()),
 		SemiSync: mysqlops.SemiSync{SourceEnabled: s.waits && s.open, SourceActive: true, SourceStrict: true, Clients: s.clients(), WaitSessions: len(s.queue), OldestWait: s.oldestWait()},

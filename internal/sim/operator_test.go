@@ -39,6 +39,8 @@ type operator struct {
 	former  failover.Plan // the last one that was about what was read
 	seen    failover.Observation
 	looking bool
+	// cached are the objects as this process read them last.
+	cached *objects
 	// pods is what this process saw of the containers of pods.
 	pods map[pair.PodUID]cluster.Seen
 }
@@ -55,7 +57,7 @@ func (o *operator) begin() {
 	o.leads = true
 	o.book = fencing.NewBook()
 	o.history = failover.History{StartedAt: o.now()}
-	o.silent, o.pods = [2]time.Time{}, nil
+	o.silent, o.pods, o.cached = [2]time.Time{}, nil, nil
 	if a, l := o.w.api.accepted, o.w.api.lease; a == nil || l == nil || a.Ledger.Version < l.Ledger.Version {
 		o.doubted = "" // nothing that this process can read says what the ledger was
 	}
@@ -230,22 +232,14 @@ func (o *operator) used(step failover.Step) {
 func (o *operator) observe() failover.Observation {
 	w := o.w
 	obs := failover.Observation{Settings: w.wanted(), Evidence: o.book, FreshID: w.id("data")}
-	pods := [2]failover.Pod{}
-	_, err := o.api(func() any {
-		for i, m := range w.members {
-			pods[i] = w.api.podView(m, o)
-		}
-		obs.Service = w.api.service
-		obs.Operations = w.api.unfinished()
-		obs.Kept = failover.Kept{Epoch: w.api.status, Accepted: w.api.accepted, Failovers: w.api.failovers(), Begun: w.api.recorded()}
-		return nil
-	})
+	read, ok := o.readObjects()
+	obs.Service, obs.Operations, obs.Kept = read.service, read.operations, read.kept
 	for i, m := range w.members {
-		obs.Members[i] = failover.Member{Name: m.name, Pod: pods[i], MadeForPair: failover.Yes}
+		obs.Members[i] = failover.Member{Name: m.name, Pod: read.pods[i], MadeForPair: failover.Yes, ClaimDeleting: read.claims[i]}
 	}
 	o.parallel(func() { o.ask(&obs.Members[0], 0) }, func() { o.ask(&obs.Members[1], 1) })
 	obs.Authority = failover.Authority{Problem: "the pair was not read"}
-	if err == nil {
+	if ok {
 		obs.Authority = o.readAuthority()
 	}
 	obs.Now = o.now()

@@ -43,23 +43,61 @@ func (w *world) person(v failover.Verb, target pair.MemberName) {
 func (w *world) watchDoubts() {
 	w.after(5*time.Second, func() {
 		w.watchDoubts()
+		w.checkVerb()
 		asked := slices.ContainsFunc(w.api.unfinished(), func(o failover.Operation) bool { return !o.ByOperator && o.Verb != failover.VerbFence })
 		if w.now < w.faultsEnd+12*time.Second || asked {
 			return
 		}
 		for _, o := range w.ops {
 			if o.leads && o.plan.Kind == failover.Doubts {
+				n := len(w.api.opsList)
 				w.resolve(o.plan)
+				if len(w.api.opsList) > n {
+					w.asked = answer{rule: o.plan.Rule, operation: w.api.opsList[n], at: w.now}
+				}
 				return
 			}
 		}
 	})
 }
 
+// answer is what a person asked for because a doubt asked for it.
+type answer struct {
+	rule      failover.RuleName
+	operation *operationObject
+	at        time.Duration
+}
+
+// answerMost is how long the verb of a doubt may take: T, the margin and a start of mysqld.
+const answerMost = 25 * time.Second
+
+// checkVerb: the verb that a doubt asks for ends it, once both machines are there and nothing
+// goes wrong any more.
+func (w *world) checkVerb() {
+	a := w.asked
+	if a.operation == nil || w.now-a.at < answerMost {
+		return
+	}
+	w.asked = answer{}
+	for _, m := range w.members {
+		if !m.node.up || w.now-m.node.booted < answerMost {
+			return
+		}
+	}
+	for _, o := range w.ops {
+		if o.leads && o.plan.Kind == failover.Doubts && o.plan.Rule == a.rule {
+			w.violate("verb", "%s asked for %s, and %s after that it asks for %s still: %s", a.rule, a.operation.Verb, w.now-a.at, o.plan.Verb, o.plan.Fact)
+		}
+	}
+}
+
 func (w *world) resolve(p failover.Plan) {
 	best := w.members[0]
 	if d := w.members[1].vol.data; d != nil && (best.vol.data == nil || w.must.missing(d.received(), w.forgave) < 0) {
 		best = w.members[1]
+	}
+	if p.Rule == failover.RuleVolumeClaimDeleting {
+		best = w.members[w.role(thePassive)] // the other one's volume goes
 	}
 	switch p.Verb {
 	case failover.VerbFailover, failover.VerbRelease:

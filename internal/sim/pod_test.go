@@ -17,20 +17,21 @@ import (
 
 // pod is a pod object, and the container the kubelet keeps for it.
 type pod struct {
-	uid      pair.PodUID
-	member   *memberSim
-	node     *node
-	created  time.Duration
-	deleting bool
-	asked    time.Duration
-	fenced   bool
-	labels   map[string]string
-	shown    map[string]string // the labels as they were read last
-	status   podStatus
-	agent    *agentSim // the container's process; nil when none runs
-	noted    bool      // the kubelet has sent SIGTERM
-	ended    bool      // the kubelet has ended it for good
-	lastEnd  time.Duration
+	uid        pair.PodUID
+	member     *memberSim
+	node       *node
+	created    time.Duration
+	deleting   bool
+	asked      time.Duration
+	fenced     bool
+	labels     map[string]string
+	shown      map[string]string // the labels as they were read last
+	status     podStatus
+	agent      *agentSim // the container's process; nil when none runs
+	noted      bool      // the kubelet has sent SIGTERM
+	byOperator bool      // an operator had it deleted, or took its finalizer off
+	ended      bool      // the kubelet has ended it for good
+	lastEnd    time.Duration
 	// shutdown is the grace period of an end that the kubelet decided on by itself, without a
 	// deletion; zero for none.
 	shutdown time.Duration
@@ -150,6 +151,7 @@ func (a *apiServer) remove(p *pod) {
 		return
 	}
 	a.pods[m.index] = nil
+	m.dropClaimed(p)
 	a.w.tracef("pod %s/%s is gone", m.name, p.uid)
 	a.w.after(a.w.between(200*time.Millisecond, 2*time.Second), m.makePod)
 }

@@ -22,14 +22,14 @@ func (t *teller) quiet() {
 // orderlyDeletion: the pod of the primary of a healthy pair is deleted or evicted.
 func orderlyDeletion(t *teller) []fault {
 	t.quiet()
-	t.s.orderly = true
+	t.s.orderly, t.s.gapMost, t.s.stopTime = true, orderlyMost, 3*sec
 	return []fault{{kind: t.one("podDeleted", "podEvicted"), at: t.at, member: theHolder}}
 }
 
 // orderlyTermination: the primary of a healthy pair gets SIGTERM, and its pod is not being deleted.
 func orderlyTermination(t *teller) []fault {
 	t.quiet()
-	t.s.orderly = true
+	t.s.orderly, t.s.gapMost = true, orderlyMost
 	kind := t.one("podEndedByKubelet", "nodeShutDown", "containerTerminated")
 	return []fault{{kind: kind, at: t.at, member: theHolder, grace: t.in(8*sec, 12*sec), lasts: t.in(4*sec, 10*sec)}}
 }

@@ -1,6 +1,9 @@
 package sim
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // processFaults are those of processes and machines.
 var processFaults = map[string]faultKind{
@@ -81,8 +84,40 @@ var processFaults = map[string]faultKind{
 	"fileAsync": func(w *world, f fault, m *memberSim) {
 		w.during(f, func() { m.mount(true) }, func() { m.mount(false) })
 	},
+	// An ALTER that a replica needs as long for as the primary did.
+	"longChange": func(_ *world, f fault, m *memberSim) {
+		if s := m.running(); s != nil && s.open {
+			s.commitTxn(txnInfo{applies: f.lasts}, true, func(bool, int) {})
+		}
+	},
+	// A transaction whose last event comes long after its first.
+	"largeTransaction": func(_ *world, f fault, m *memberSim) {
+		if s := m.running(); s != nil && s.open {
+			s.commitTxn(txnInfo{wire: f.lasts}, true, func(bool, int) {})
+		}
+	},
+	// SET GLOBAL of an owned setting, which cannot be set right for a while.
+	"settingDrifts": func(w *world, f fault, m *memberSim) {
+		if s := m.running(); s != nil {
+			s.drifted, s.driftedUntil = true, w.now+f.lasts
+		}
+	},
+	"eventsCommit": func(w *world, f fault, m *memberSim) { m.runEvents(w.now + f.lasts) },
 	"clientsRest": func(w *world, f fault, _ *memberSim) {
 		w.resting++
 		w.after(f.lasts, func() { w.resting-- })
 	},
+}
+
+// runEvents has the event scheduler of this member's mysqld commit while that is open: its
+// threads are no sessions.
+func (m *memberSim) runEvents(until time.Duration) {
+	w := m.w
+	if w.now > until {
+		return
+	}
+	if s := m.running(); s != nil && s.open && s.gate.stopped == 0 && m.node.gate.stopped == 0 {
+		s.commitTxn(txnInfo{}, false, func(bool, int) {})
+	}
+	w.after(w.between(100*time.Millisecond, 400*time.Millisecond), func() { m.runEvents(until) })
 }

@@ -37,12 +37,18 @@ type scenario struct {
 	crashAtFailpoint float64
 	applyTime        time.Duration
 	bootTime         time.Duration
+	// stopTime is what a clean end of mysqld takes at most.
+	stopTime time.Duration
 	// slowClose is what mysqld may need, beside the usual, before it refuses clients.
 	slowClose    time.Duration
 	twoOperators bool
 	maxPerHour   int
 	person       bool
 	faults       []fault
+	// gapMost is how long clients may wait for a write, at most; zero for no bound.
+	gapMost time.Duration
+	// whole: nothing is lost for good, and at the end both members are in sync again.
+	whole bool
 	// orderly: what happens is announced, and has to cost next to nothing.
 	orderly bool
 	// story is the name of the one that is told; empty for none.
@@ -75,6 +81,8 @@ type fault struct {
 	// after is what the fault waits for, from at on; at once when empty.
 	after trigger
 	delay time.Duration
+	// what is the kind of writes that are refused.
+	what string
 	// grace is the grace period of an end by SIGTERM.
 	grace time.Duration
 }

@@ -59,6 +59,7 @@ func play(seed uint64, trace bool) *world {
 	}
 	w.alive()
 	w.checkGap()
+	w.checkWhole()
 	w.told()
 	for _, o := range w.ops {
 		o.end()
@@ -120,7 +121,9 @@ func huntSeeds(t *testing.T) {
 			return false
 		}
 		tried++
-		stuck := strings.HasPrefix(w.violation, "stuck") || strings.HasPrefix(w.violation, "wedged")
+		stuck := slices.ContainsFunc([]string{"stuck", "wedged", "gap", "dead end"}, func(what string) bool {
+			return strings.HasPrefix(w.violation, what)
+		})
 		if w.violation != "" && (!stuck || *stuckToo) {
 			found = true
 			t.Logf("HUNT found %d seed %d: %s", tried, seed, w.violation)

@@ -26,6 +26,20 @@ var storeFaults = map[string]faultKind{
 			w.tracef("the Lease restored: epoch %d holder %s", b.lease.Epoch, b.lease.Holder)
 		}
 	},
+	"writesRefused": func(w *world, f fault, _ *memberSim) {
+		w.during(f, func() { w.refused[f.what]++ }, func() { w.refused[f.what]-- })
+	},
+	// Somebody leads the client Service to a door.
+	"serviceEdited": func(w *world, _ fault, m *memberSim) {
+		w.api.service = failover.Service{
+			Reading:   failover.Read,
+			Version:   w.api.bump(),
+			Epoch:     -1,
+			Leads:     failover.LeadsDoor,
+			PortLeads: failover.LeadsDoor,
+			Member:    m.name,
+		}
+	},
 	"leaseDeleted":   func(w *world, _ fault, _ *memberSim) { w.api.lease = nil },
 	"leaseRewritten": func(w *world, _ fault, _ *memberSim) { w.rewriteLease() },
 	"leaseEdited":    func(w *world, _ fault, _ *memberSim) { w.editLease() },

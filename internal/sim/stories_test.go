@@ -18,7 +18,7 @@ type story struct {
 }
 
 // stories are told with equal weight.
-var stories = joinStories(ledgerStories, timeStories, podStories, hostileStories)
+var stories = joinStories(ledgerStories, timeStories, podStories, loadStories, storeStories, hostileStories)
 
 func joinStories(sets ...[]story) []story {
 	var out []story

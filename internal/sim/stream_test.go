@@ -53,6 +53,7 @@ func (s *mysqld) connect() {
 	peer.dumps = slices.DeleteFunc(peer.dumps, func(o *stream) bool { return o.dst.m == s.m })
 	peer.dumps = append(peer.dumps, st)
 	s.recv = st
+	s.applierOff, s.data.half = false, nil // what was received by half is sent again
 	have := s.data.received()
 	for st.sent < len(peer.data.binlog) && have.has(peer.data.binlog[st.sent]) {
 		st.sent++
@@ -115,10 +116,31 @@ func (st *stream) pump() {
 			continue
 		}
 		at := max(w.now+w.between(300*time.Microsecond, 3*time.Millisecond+slow), st.last+time.Microsecond)
+		if wire := w.txns[t].wire; wire > 0 {
+			st.carryFirst(t, at)
+			at += wire
+		}
 		st.last = at
 		st.way = append(st.way, t)
 		st.carry(t, at)
 	}
+}
+
+// carryFirst takes the first events of a large transaction over.
+func (st *stream) carryFirst(t int, at time.Duration) {
+	w := st.src.w
+	w.after(at-w.now, func() {
+		if st.gone || st.dst.dead || w.cut[st.src.m.site][st.dst.m.site] > 0 || len(st.way) == 0 || st.way[0] != t {
+			return
+		}
+		st.dst.pass(func() {
+			if !st.gone && !st.dst.data.inBinlog.has(t) {
+				st.dst.data.half = bitset{}
+				st.dst.data.half.add(t)
+				w.tracef("%s: has begun to receive transaction %d", st.dst.m.name, t)
+			}
+		})
+	})
 }
 
 // carry takes one transaction over, again and again while the way is cut, as TCP does.
@@ -148,6 +170,7 @@ func (st *stream) carry(t int, at time.Duration) {
 
 // take is the receiver: it writes the relay log and acknowledges.
 func (s *mysqld) take(st *stream, t int) {
+	s.data.half.remove(t)
 	if !s.data.inBinlog.has(t) && !slices.Contains(s.data.relay, t) {
 		s.data.relay = append(s.data.relay, t)
 		s.startApply()
@@ -167,7 +190,7 @@ func (s *mysqld) take(st *stream, t int) {
 }
 
 func (s *mysqld) startApply() {
-	if s.apply || s.data.errored || len(s.data.relay) == 0 {
+	if s.apply || s.applierOff || s.data.errored || len(s.data.relay) == 0 {
 		return
 	}
 	s.apply = true
@@ -175,7 +198,9 @@ func (s *mysqld) startApply() {
 	if s.w.now > s.w.faultsEnd {
 		slowest = 3 * time.Millisecond
 	}
-	s.later(s.w.between(time.Millisecond, slowest), func() {
+	takes := s.w.between(time.Millisecond, slowest)
+	takes = max(takes, s.w.txns[s.data.relay[0]].applies)
+	s.later(takes, func() {
 		s.apply = false
 		if s.data.errored || len(s.data.relay) == 0 {
 			return
@@ -189,4 +214,32 @@ func (s *mysqld) startApply() {
 		}
 		s.startApply()
 	})
+}
+
+// lag is how old the oldest transaction is that was received and not applied.
+func (s *mysqld) lag() time.Duration {
+	if len(s.data.relay) == 0 {
+		return 0
+	}
+	return s.w.now - s.w.txns[s.data.relay[0]].at
+}
+
+// applying is what the applier is in the middle of.
+func (s *mysqld) applying() bitset {
+	if s.applierOff {
+		return nil
+	}
+	out := s.data.half.clone()
+	if s.apply && len(s.data.relay) > 0 {
+		out.add(s.data.relay[0])
+	}
+	return out
+}
+
+// endApplying stops the applier: what it is in the middle of is rolled back.
+func (s *mysqld) endApplying() {
+	if s.dead || s.gate.stopped > 0 || len(s.data.relay) > 0 || s.wants {
+		return
+	}
+	s.applierOff, s.data.half = true, nil
 }

@@ -15,6 +15,10 @@ var volumeFaults = map[string]faultKind{
 		w.members[1-m.index].crash(f.lasts)
 		m.olderDisk()
 	},
+	// mysqld dies while it copies its peer's data.
+	"copiesDie": func(w *world, f fault, _ *memberSim) {
+		w.during(f, func() { w.copiesDie++ }, func() { w.copiesDie-- })
+	},
 	"volumeLost": func(_ *world, _ fault, m *memberSim) { m.loseVolume() },
 	// volumeDetached: the passive's pod is deleted by force while its node is cut off, and its
 	// volume is attached to another node. The former process lives on, without the volume.
@@ -29,6 +33,8 @@ var volumeFaults = map[string]faultKind{
 		p.agent.vanish()
 		w.api.remove(p)
 	},
+	// kubectl delete pvc --wait=false, perhaps of the wrong member.
+	"claimDeleted": func(_ *world, _ fault, m *memberSim) { m.vol.claimDeleting = true },
 	"strayLeft": func(w *world, _ fault, m *memberSim) {
 		holder, p := w.api.pods[1-m.index], w.api.pods[m.index]
 		if p != nil && p.agent != nil && p.agent.machine != nil && holder != nil && holder.agent != nil {
@@ -100,4 +106,21 @@ func (w *world) forgiveAllBut(m *memberSim) {
 		}
 		w.forgave.add(t)
 	}
+}
+
+// dropClaimed: the volume claim goes with the last pod that uses it, and the data with it. An
+// operator that had that pod deleted, or let it go, must not have needed the data.
+func (m *memberSim) dropClaimed(p *pod) {
+	if !m.vol.claimDeleting {
+		return
+	}
+	for _, a := range slices.Clone(m.boxes) {
+		a.vanish()
+	}
+	m.w.tracef("the volume of %s goes with its claim", m.name)
+	if p.byOperator {
+		m.w.lostData(m, m.vol.data)
+	}
+	m.w.forgiveAllBut(m.w.members[1-m.index])
+	m.vol = &volume{}
 }

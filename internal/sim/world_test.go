@@ -86,7 +86,12 @@ type world struct {
 	stray        *stray
 	armed        []fault
 	lateCommands int
-	resting      int // nobody writes
+	resting      int    // nobody writes
+	asked        answer // by a person, and not judged yet
+	cachesStale  int    // caches bring nothing new
+	// refused are the kinds of writes that the API server refuses.
+	refused   map[string]int
+	copiesDie int // a mysqld that copies data dies before it has finished
 
 	async    bool // durability.mode was changed to Async
 	vmPaused bool // a hypervisor stopped a machine in this run
@@ -103,7 +108,7 @@ type world struct {
 }
 
 func newWorld(seed uint64, set scenario) *world {
-	w := &world{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x5eed)), set: set, openAt: map[pair.Epoch]pair.MemberName{}, fired: map[string]int{}}
+	w := &world{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x5eed)), set: set, openAt: map[pair.Epoch]pair.MemberName{}, fired: map[string]int{}, refused: map[string]int{}}
 	w.api = newAPI(w)
 	for i := range w.members {
 		w.members[i] = newMember(w, i)

@@ -121,3 +121,18 @@ func (r Reverse) MayOpen(mine mysqlops.Status) error {
 	}
 	return nil
 }
+
+// EndedApplying reports whether nothing is received any more, all that was received is
+// applied, and no thread is left that could hold a transaction received by half.
+func EndedApplying(s mysqlops.Status) bool {
+	receives := s.Channel.Receiver == mysqlops.ReceiverStreaming || s.Channel.Receiver == mysqlops.ReceiverConnecting
+	return !receives && !s.Channel.ApplierRunning && s.Applying.IsEmpty() && s.Executed.Covers(s.Received)
+}
+
+// CopyFinished reports whether mysqld has ended as it does after a copy (CLONE) that is
+// complete: it asks its supervisor for a restart then. The session that ordered the copy
+// cannot tell, since it ends with mysqld, whatever ended that.
+func CopyFinished(exitCode int) bool {
+	const restartWanted = 16
+	return exitCode == restartWanted
+}

@@ -1,4 +1,4 @@
-package agent
+package judge
 
 import (
 	"time"
@@ -7,23 +7,24 @@ import (
 	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
-// stall times how long commits wait while nothing is acknowledged. mysqld tells the age of
+// Stall times how long commits wait while nothing is acknowledged. The zero value is that of
+// a mysqld in which nothing waits. mysqld tells the age of
 // a wait by its session, and a commit of the event scheduler has none: when such a commit is
 // the first to wait, everything queues behind it and no session shows any wait.
-type stall struct {
+type Stall struct {
 	since        authority.Instant // 0 while nothing waits
 	acknowledged int
 }
 
-// oldestWait is the larger of what mysqld says and what this stall has lasted, of what was
+// OldestWait is the larger of what mysqld says and what this stall has lasted, of what was
 // asked at this instant. It is short by at most the time between two observations.
-func (s *stall) oldestWait(now mysqlops.SemiSync, asked authority.Instant) time.Duration {
+func (s *Stall) OldestWait(now mysqlops.SemiSync, asked authority.Instant) time.Duration {
 	switch {
 	case now.WaitSessions == 0:
-		*s = stall{}
+		*s = Stall{}
 		return now.OldestWait
 	case s.since == 0 || s.acknowledged != now.Acknowledged:
-		*s = stall{since: asked, acknowledged: now.Acknowledged}
+		*s = Stall{since: asked, acknowledged: now.Acknowledged}
 	}
 	return max(now.OldestWait, asked.Sub(s.since))
 }

@@ -1,4 +1,4 @@
-package agent
+package judge
 
 import (
 	"testing"
@@ -25,9 +25,9 @@ func TestAWaitWithoutASessionIsTimed(t *testing.T) {
 	}
 	for name, observations := range cases {
 		t.Run(name, func(t *testing.T) {
-			var s stall
+			var s Stall
 			for i, o := range observations {
-				got := s.oldestWait(mysqlops.SemiSync{
+				got := s.OldestWait(mysqlops.SemiSync{
 					WaitSessions: o.waiting, Acknowledged: o.acknowledged, OldestWait: o.session,
 				}, authority.Instant(time.Hour).Add(o.at))
 				if got != o.want {
