@@ -118,6 +118,9 @@ func (w *world) checkSolo(old, r authority.Record) {
 	if r.Ledger.State != authority.Solo || r.Epoch != old.Epoch || !w.promised() || w.restored {
 		return
 	}
+	if w.set.lateMessages > 0 {
+		return // the write may have been on its way for long
+	}
 	for i, m := range w.members {
 		passive := w.members[1-i]
 		if m.name != r.Holder.Member || passive.vol.data == nil || passive.vol.void || r.Data[passive.name] != passive.vol.id {
