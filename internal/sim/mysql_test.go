@@ -53,7 +53,7 @@ type mysqld struct {
 	// drifted: a setting that the pair owns is not as it must be; until then it cannot be set right.
 	drifted      bool
 	driftedUntil time.Duration
-	acks             int  // acknowledgements that came
+	acks         int // acknowledgements that came
 }
 
 // pass runs f in this server: when neither it nor its machine is stopped, and it lives.
