@@ -63,8 +63,28 @@ func (st *stage) verb(ctx context.Context, args ...string) error {
 	return err
 }
 
+// pasted runs the command that the condition InDoubt prints for this verb and member, as a
+// person would who copies it, and types the confirmation that the plugin asks for.
+func (st *stage) pasted(ctx context.Context, verb string, member ...string) error {
+	want := strings.Join(append([]string{"kubectl", "dbpair", verb, st.pair.Name}, append(member, "-n", st.namespace)...), " ")
+	if err := harness.Eventually(ctx, harness.Patience, "the command "+want, func(ctx context.Context) error {
+		object, err := st.pair.Object(ctx)
+		if err != nil {
+			return err
+		}
+		c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionInDoubt)
+		if c == nil || !strings.Contains(c.Message, want) {
+			return harness.NotYet("the condition says %+v", c)
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return st.verb(ctx, strings.Fields(want)[2:]...)
+}
+
 func (st *stage) adopt(member string) func(context.Context) error {
-	return func(ctx context.Context) error { return st.verb(ctx, "adopt", st.pair.Name, member) }
+	return func(ctx context.Context) error { return st.pasted(ctx, "adopt", member) }
 }
 
 // deleteLease: the members see each other, so the primary goes on.
@@ -178,5 +198,5 @@ func fenceByHand(st *stage) (func(context.Context) error, error) {
 	if err := st.verb(st.ctx, "fence", st.pair.Name); err != nil {
 		return nil, err
 	}
-	return func(ctx context.Context) error { return st.verb(ctx, "release", st.pair.Name) }, nil
+	return func(ctx context.Context) error { return st.pasted(ctx, "release") }, nil
 }

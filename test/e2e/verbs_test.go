@@ -127,7 +127,7 @@ func (st *stage) force(ctx context.Context, verb, target string, kind v1alpha1.O
 	} else if now.Status.Epoch != before.Status.Epoch {
 		return fmt.Errorf("an operation with a wrong confirmation moved the epoch from %d to %d", before.Status.Epoch, now.Status.Epoch)
 	}
-	if err := st.verb(ctx, verb, st.pair.Name, target); err != nil {
+	if err := st.pasted(ctx, verb, target); err != nil {
 		return err
 	}
 	if err := st.in(ctx).awaitFailover(); err != nil {
