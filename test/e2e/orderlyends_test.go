@@ -51,7 +51,7 @@ func evict(st *stage) (func(context.Context) error, error) {
 		return nil, err
 	}
 	// The kubelet may end the container under the command, which is what it is for.
-	_, fillErr := st.pair.Exec(st.ctx, st.namespace, st.primary, resources.ContainerMysqld, "sh", "-c", "head -c 700M /dev/zero >/tmp/e2e-fill")
+	_, fillErr := st.pair.Exec(st.ctx, st.namespace, st.primary, resources.ContainerMysqld, "sh", "-c", "dd if=/dev/zero of=/tmp/e2e-fill bs=1048576 count=700")
 	return nil, harness.Eventually(st.ctx, harness.Patience, "eviction of "+st.primary, func(ctx context.Context) error {
 		now, err := st.pair.Pod(ctx, st.primary)
 		if err != nil || now.UID != pod.UID {
