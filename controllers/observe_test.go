@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/resources"
 )
@@ -116,7 +117,7 @@ func TestOutdatedNamesWhatWaitsForARestart(t *testing.T) {
 }
 
 func TestRefusalsAreAskedAgainEverMoreSlowly(t *testing.T) {
-	s := newSession("u", nil, time.Time{})
+	s := newSession("u", &lease.Store{}, time.Time{})
 	last := time.Duration(0)
 	for range 8 {
 		got := s.refusedAgain(failover.StepSeed)
@@ -212,7 +213,7 @@ func TestARecordWithoutAStatusIsNone(t *testing.T) {
 
 func TestAReportIsPutOffInAHurryButNotForLong(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	s := newSession("u", nil, start)
+	s := newSession("u", &lease.Store{}, start)
 	for _, look := range []struct {
 		after time.Duration
 		hurry bool

@@ -15,6 +15,7 @@ import (
 	clientevents "k8s.io/client-go/tools/events"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/pair"
 )
@@ -42,7 +43,7 @@ func TestEachMemberHasItsEvent(t *testing.T) {
 		}
 		r := &PairReconciler{Events: plain{broadcaster.NewRecorder(scheme, "dbpair")}}
 		v := &visit{
-			name: types.NamespacedName{Namespace: "ns", Name: "shop"}, session: newSession("u", nil, time.Now()),
+			name: types.NamespacedName{Namespace: "ns", Name: "shop"}, session: newSession("u", &lease.Store{}, time.Now()),
 			pair: &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "shop", UID: "u", ResourceVersion: "7"}},
 		}
 		for _, name := range []pair.MemberName{"shop-0", "shop-1"} {
