@@ -413,8 +413,10 @@ func candidateStuck(l *look) (Plan, bool) {
 	m := l.peer
 	if c, ok := stuckCourse(l); ok {
 		p := l.pursue(c)
-		p.Kind, p.Verb = Doubts, VerbForcePromote
-		p.Fact = fmt.Sprintf("%s has not applied what it received within %s and goes on", m.Name, l.Settings.ApplyTimeout)
+		// A forced promotion would wait for the applier too, so no command is offered.
+		p.Kind = Doubts
+		p.Fact = fmt.Sprintf("%s has not applied what it received within %s and goes on applying; it opens by itself when it is done. No command makes that shorter. If %s comes back first, it goes on instead",
+			m.Name, l.Settings.ApplyTimeout, l.last.Name)
 		return p, true
 	}
 	if !m.heard() || m.State.Server == nil || m.State.Server.Applier.LastErrno == 0 || !l.rec.Ledger.InSync(m.Name) {
