@@ -63,7 +63,13 @@ func (l *look) comparedAtRest(m, other *Member) (errant gtid.Set, known bool) {
 		return errant, false
 	}
 	mine, theirs := m.State.Server, other.State.Server
-	if mine == nil || theirs == nil || mine.BinlogGTIDs == "" || mine.Receiver.Running || !mine.SuperReadOnly || !theirs.SuperReadOnly {
+	if mine == nil || theirs == nil {
+		return errant, false
+	}
+	// An empty set is one that was not read, and no binlog without transactions.
+	bothRead := mine.BinlogGTIDs != "" && theirs.BinlogGTIDs != ""
+	atRest := !mine.Receiver.Running && mine.SuperReadOnly && theirs.SuperReadOnly
+	if !bothRead || !atRest {
 		return errant, false
 	}
 	return transactionsOf(m).Subtract(parsed(theirs.BinlogGTIDs)), true

@@ -76,6 +76,8 @@ func TestAPrimaryWhoseDataWasRolledBack(t *testing.T) {
 			with: then(bothRestarted(""), func(_ *testing.T, o *obs) { o.Members[1].State.Compared.HolderIncarnation = "former" })},
 		"members that cannot reach each other are compared by what both say": {from: steady, rule: "PrimaryDataRolledBack", kind: failover.Doubts,
 			with: then(bothRestarted(""), unknown, sets(serverOf(m0)+":1-95", serverOf(m0)+":1-89"))},
+		"a binlog of the primary that was not read shows no loss": {from: steady, rule: "SoloForClosedHolder", kind: failover.Waits,
+			with: then(bothRestarted(""), unknown, sets(serverOf(m0)+":1-95", ""))},
 		"and go on when nothing is missing": {from: steady, rule: "SoloForClosedHolder", kind: failover.Acts, steps: steps("EnterSolo"),
 			with: then(bothRestarted(""), unknown, sets(serverOf(m0)+":1-89", serverOf(m0)+":1-95"))},
 		"a passive that has just not answered may yet say what it has": {from: steady, rule: "SoloForClosedHolder", kind: failover.Waits,
