@@ -138,7 +138,7 @@ func huntSeeds(t *testing.T) {
 // elsewhere are the rules that the simulator has no cause for; unit tests have.
 var elsewhere = []failover.RuleName{
 	failover.RuleDeleting, failover.RulePaused, failover.RuleAdoptVolumes, failover.RuleMemberProblem, failover.RuleAgentOutdated,
-	failover.RuleRestartPending, failover.RuleLookAgain,
+	failover.RuleRestartPending, failover.RuleLookAgain, failover.RuleAuthorityMalformed, failover.RuleReplacePendingPod,
 	failover.RuleNeverCompared, failover.RuleMembersEqual, failover.RuleDrift, failover.RuleComparisonStale,
 }
 
