@@ -4,10 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,10 +22,14 @@ const unixSockets = "/proc/net/unix"
 // listens is the flag __SO_ACCEPTCON of a socket in that table.
 const listens = "00010000"
 
+// askAgain is how often the kernel's table is read while the socket's file is gone and
+// mysqld still listens: whoever removes the file may close the socket only after that.
+const askAgain = 100 * time.Millisecond
+
 // AwaitDeaf returns nil as soon as nobody listens on a UNIX socket any more, which mysqld
-// closes at the very beginning of a shutdown, and removes. It costs nothing meanwhile: the
-// kernel reports the removal. A file that was removed while mysqld goes on listening is not
-// taken for that. It blocks until then or until ctx ends.
+// closes at the very beginning of a shutdown, and removes. It costs nothing while the file
+// is there: the kernel reports the removal. A file that was removed while mysqld goes on
+// listening is not taken for that. It blocks until then or until ctx ends.
 func AwaitDeaf(ctx context.Context, socket string) error {
 	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
 	if err != nil {
@@ -45,9 +51,20 @@ func AwaitDeaf(ctx context.Context, socket string) error {
 				return err
 			}
 		}
+		var again time.Time
+		if absent(socket) {
+			again = time.Now().Add(askAgain)
+		}
+		if err := events.SetReadDeadline(again); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("watch socket %s: %w", socket, err)
+		}
 		n, err := events.Read(buffer)
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			removed = true
+			continue
 		}
 		if err != nil {
 			return fmt.Errorf("watch socket %s: %w", socket, err)

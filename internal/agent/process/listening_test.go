@@ -41,6 +41,28 @@ func TestAwaitDeafReturnsWhenTheListenerIsClosed(t *testing.T) {
 	}
 }
 
+func TestAwaitDeafSeesAListenerThatIsClosedAfterItsFileIsRemoved(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "mysqld.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- AwaitDeaf(t.Context(), socket) }()
+	if err := os.Remove(socket); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("returned while somebody listens: %v", err)
+	case <-time.After(2 * askAgain):
+	}
+	_ = listener.Close()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAwaitDeafSeesAListenerThatIsGoneAlready(t *testing.T) {
 	if err := AwaitDeaf(t.Context(), filepath.Join(t.TempDir(), "mysqld.sock")); err != nil {
 		t.Fatal(err)
