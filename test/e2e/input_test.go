@@ -36,7 +36,7 @@ func TestBadManifests(t *testing.T) {
 		"a size that is none":                 {"", "storage: {size: lots}", []string{"spec.storage.size"}},
 		"an option the operator owns":         {"", "mysql: {config: {read_only: 'OFF'}}", []string{"spec.mysql.config", "owned by the operator", "remove it"}},
 		"the same with a dash and skip":       {"", "mysql: {config: {skip-log-bin: ''}}", []string{"owned by the operator"}},
-		"an option name with a space":         {"", "mysql: {config: {'max connections': '5'}}", []string{"an option name holds only letters"}},
+		"an option name with a space":         {"", "mysql: {config: {'max connections': '5'}}", []string{"an option name holds only lower-case letters"}},
 		"a lease too short":                   {"", "authority: {leaseDuration: 1s}", []string{"spec.authority.leaseDuration must be from 2s to 5m"}},
 		"a margin too small":                  {"", "authority: {safetyMargin: 100ms}", []string{"spec.authority.safetyMargin", "raise it"}},
 		"warned of later than declared dead":  {"", "failover: {warnAfter: 20s}", []string{"spec.failover.warnAfter must not exceed deadAfter"}},
