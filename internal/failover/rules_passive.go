@@ -131,7 +131,8 @@ func rewindTail(l *look) (Plan, bool) {
 	case m.State.Touched:
 		return hold(VerbNone, "mysqld of %s was started after its unclean end, or its commits had not waited: its tail is committed, cannot be cut and is kept. To copy it anew, delete its volume claim and pod", m.Name)
 	case m.State.RewindRefused != "":
-		return hold(VerbNone, "the tail of %s cannot be cut (%s): its data is kept as it is. To copy it anew, delete its volume claim and pod: kubectl delete pvc data-%s --wait=false; kubectl delete pod %s", m.Name, m.State.RewindRefused, m.Name, m.Name)
+		return hold(VerbNone, "the tail of %s cannot be cut (%s): its data is kept as it is. To copy it again, delete its volume claim and pod: kubectl delete pvc data-%s -n %s --wait=false; kubectl delete pod %s -n %s",
+			m.Name, m.State.RewindRefused, m.Name, l.Settings.Namespace, m.Name, l.Settings.Namespace)
 	case !l.open(l.holder):
 		return wait("the tail of %s is to be compared with %s, which is not open", m.Name, l.holder.Name)
 	}
