@@ -1,7 +1,8 @@
-// Command lint checks what golangci-lint does not read: that links between documents lead somewhere, and
-// that no file holds the name of a package mirror or a path of somebody's machine.
+// Command lint checks what golangci-lint does not read: that links between documents lead somewhere, that
+// excerpts in documents are still what their files hold, and that no file holds the name of a package mirror
+// or a path that exists on one machine only.
 //
-// Usage: go run ./hack/lint FILE…
+// Usage, at the top of the repository: go run ./hack/lint FILE…
 package main
 
 import (
@@ -23,6 +24,7 @@ func main() {
 		findings = append(findings, checkWords(file, string(text))...)
 		if filepath.Ext(file) == ".md" {
 			findings = append(findings, checkLinks(file, string(text))...)
+			findings = append(findings, checkQuotes(file, string(text))...)
 		}
 	}
 	for _, f := range findings {

@@ -20,18 +20,18 @@ func TestDocsNameTheRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rules, ok := strings.Cut(string(text), "\n# Rules\n")
+	_, rules, ok := strings.Cut(string(text), "\n## Rules\n")
 	if !ok {
 		t.Fatal("docs/failover.md has no chapter Rules")
 	}
 	var documented []failover.RuleName
-	for _, m := range regexp.MustCompile(`(?m)^## (\w+)$`).FindAllStringSubmatch(rules, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^#### (\w+)$`).FindAllStringSubmatch(rules, -1) {
 		documented = append(documented, failover.RuleName(m[1]))
 	}
 	if diff := cmp.Diff(failover.RuleNames, documented); diff != "" {
 		t.Errorf("rules of the code and headings of docs/failover.md (-code +docs):\n%s", diff)
 	}
-	for _, section := range strings.Split(rules, "\n## ")[1:] {
+	for _, section := range strings.Split(rules, "\n#### ")[1:] {
 		name, body, _ := strings.Cut(section, "\n")
 		isDoubt := slices.Contains(failover.DoubtRules, failover.RuleName(name))
 		if strings.Contains(body, "*Doubt.*") != isDoubt {
