@@ -40,6 +40,21 @@ want 'allowed-images=mysql:\*,registry.test/\*'; want 'allowed-priority-classes=
 
 template --set fullnameOverride=pairs --set metrics.serviceMonitor.enabled=true
 want 'system:serviceaccount:dbpair-system:pairs-manager'; want '^kind: ServiceMonitor'
+# Whoever reads the metrics verifies the operator's certificate, with the certificate authority that the operator publishes.
+want_no 'insecureSkipVerify'; want 'serverName: pairs-manager-metrics.dbpair-system.svc'
+want '^          name: pairs-manager-metrics$'; want '^          key: ca.crt'
+want 'metrics-secret=pairs-manager-metrics'; want 'metrics-service=pairs-manager-metrics'
+want 'resourceNames: \[pairs-manager-metrics\]'
+! grep -rn insecureSkipVerify config charts >&2 || { echo "a certificate is not verified" >&2; exit 1; }
+
+template --set metrics.serviceMonitor.enabled=true --set metrics.certificateSecret=own
+want 'metrics-cert-dir=/etc/dbpair/metrics'; want 'secretName: own'; want '^          name: own$'
+want_no 'metrics-secret='; want_no 'resourceNames:'
+
+template --set 'metrics.readers[0].namespace=monitoring' --set 'metrics.readers[0].name=prometheus-k8s'
+want '^  name: prometheus-k8s'; want '^  namespace: monitoring'
+template --set metrics.enabled=false
+want_no 'metrics-secret='; want_no 'resourceNames:'; want 'metrics-bind-address=0'
 
 for wrong in replicas=0 image.digest=sha256:12 'watchNamespaces={Upper}' nosuch=1 "admissionPolicy.operators={a'b}"; do
   ! template --set "$wrong" 2>/dev/null || { echo "the chart accepts $wrong" >&2; exit 1; }

@@ -82,15 +82,27 @@ func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
 	return jobs.Setup(mgr, o.Concurrent)
 }
 
-func managerOptions(o Options) manager.Options {
+// metricsOptions serve metrics with TLS to readers that the API server authenticates and lets
+// get /metrics.
+func metricsOptions(o Options, cert *metricsCert) metricsserver.Options {
+	out := metricsserver.Options{
+		BindAddress:    o.MetricsAddress,
+		SecureServing:  true,
+		FilterProvider: filters.WithAuthenticationAndAuthorization,
+		CertDir:        o.MetricsCertDir,
+		TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.MinVersion = tls.VersionTLS12 }},
+	}
+	if cert != nil {
+		out.TLSOpts = append(out.TLSOpts, func(c *tls.Config) { c.GetCertificate = cert.get })
+	}
+	return out
+}
+
+func managerOptions(o Options, cert *metricsCert) manager.Options {
 	out := manager.Options{
-		Scheme: Scheme(),
-		Cache:  cacheOptions(o.WatchNamespaces),
-		Metrics: metricsserver.Options{
-			BindAddress: o.MetricsAddress, SecureServing: true,
-			FilterProvider: filters.WithAuthenticationAndAuthorization,
-			TLSOpts:        []func(*tls.Config){func(c *tls.Config) { c.MinVersion = tls.VersionTLS12 }},
-		},
+		Scheme:  Scheme(),
+		Cache:   cacheOptions(o.WatchNamespaces),
+		Metrics: metricsOptions(o, cert),
 		// The probes are answered beside the managers: a manager can be made only while the API
 		// server answers, and the process outlives that.
 		HealthProbeBindAddress: "0",

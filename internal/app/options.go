@@ -22,6 +22,12 @@ type Options struct {
 	Version string
 
 	MetricsAddress string
+	// MetricsCertDir holds tls.crt and tls.key of the metrics endpoint; when empty the operator
+	// makes a certificate and keeps it in the Secret MetricsSecret of its own namespace, valid
+	// for the names of the Service MetricsService.
+	MetricsCertDir string
+	MetricsSecret  string
+	MetricsService string
 	ProbeAddress   string
 
 	LeaderElect   bool
@@ -66,6 +72,9 @@ func Parse(args []string, out io.Writer) (Options, error) {
 	set.SetOutput(out)
 	var namespaces, pull, images, classes string
 	set.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint, served with TLS to whoever may get /metrics; 0 for none")
+	set.StringVar(&o.MetricsCertDir, "metrics-cert-dir", "", "folder with tls.crt and tls.key of the metrics endpoint; when empty the operator makes a certificate itself")
+	set.StringVar(&o.MetricsSecret, "metrics-secret", Name+"-metrics", "Secret in the operator's namespace for the certificate that it makes, with the certificate authority in ca.crt")
+	set.StringVar(&o.MetricsService, "metrics-service", Name+"-metrics", "Service that leads to the metrics endpoint: the certificate that the operator makes is valid for its names")
 	set.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	set.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the operator's own Lease; needed with more than one replica")
 	set.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", 6*time.Second, "how long a standing-by replica waits for a leader that is gone")
@@ -116,6 +125,9 @@ func (o Options) check() error {
 	}
 	if o.Namespace == "" {
 		add("--namespace or POD_NAMESPACE is needed: the namespace of the operator")
+	}
+	if o.MetricsCertDir == "" && (o.MetricsSecret == "" || o.MetricsService == "") {
+		add("--metrics-secret and --metrics-service are needed unless --metrics-cert-dir names a folder")
 	}
 	if o.RenewDeadline >= o.LeaseDuration {
 		add("--leader-elect-renew-deadline %s must be shorter than --leader-elect-lease-duration %s", o.RenewDeadline, o.LeaseDuration)

@@ -43,6 +43,12 @@ func Run(ctx context.Context, conf *rest.Config, o Options) error {
 		return err
 	}
 	defer stopProbes()
+	if s.cert, err = newMetricsCert(conf, o); err != nil {
+		return err
+	}
+	if s.cert != nil {
+		go s.cert.run(ctx, s.log)
+	}
 	api, err := newAPIServer(conf)
 	if err != nil {
 		return err
@@ -65,13 +71,15 @@ type server struct {
 	options Options
 	log     logr.Logger
 	probes  probes
+	// cert is nil when the metrics endpoint needs none that the operator makes.
+	cert *metricsCert
 }
 
 // manage runs one manager, until it ends or the API server has been away for outageLimit.
 func (s *server) manage(ctx context.Context, api *apiServer) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	mgr, err := ctrl.NewManager(s.conf, managerOptions(s.options))
+	mgr, err := ctrl.NewManager(s.conf, managerOptions(s.options, s.cert))
 	if err != nil {
 		return fmt.Errorf("make the manager: %w", err)
 	}

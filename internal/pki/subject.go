@@ -46,6 +46,17 @@ func Job() Subject {
 	return Subject{CommonName: agentapi.RoleJob, Life: MemberLife}
 }
 
+// Metrics is the subject of the certificate of the operator's metrics endpoint, which is
+// reached by the names of a Service.
+func Metrics(service, namespace string) Subject {
+	return Subject{
+		CommonName: "dbpair-metrics",
+		DNSNames:   append([]string{"localhost", service}, forms(service, namespace)...),
+		Server:     true,
+		Life:       MemberLife,
+	}
+}
+
 // forms are the names under which DNS answers for a name of a namespace.
 func forms(name, namespace string) []string {
 	return []string{

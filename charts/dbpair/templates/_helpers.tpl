@@ -14,6 +14,11 @@
 {{ include "dbpair.fullname" . }}-manager
 {{- end -}}
 
+{{/* The Secret with the certificate of the metrics endpoint. */}}
+{{- define "dbpair.metricsSecret" -}}
+{{ .Values.metrics.certificateSecret | default (printf "%s-metrics" (include "dbpair.manager" .)) }}
+{{- end -}}
+
 {{- define "dbpair.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{ include "dbpair.manager" . }}
