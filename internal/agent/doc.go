@@ -2,8 +2,8 @@
 // opens and closes it by what the authority says, replicates from the peer, and answers
 // operator and peer.
 //
-// The decisions of R1 to R10 are those of authority.Machine; this package gives them
-// their effects. One loop owns the machine and never blocks; whatever can block runs
+// When to start, open, close, confirm and kill is decided by authority.Machine; this package
+// carries that out. One loop owns the machine and never blocks; whatever can block runs
 // beside it and reports back as an event. The path that kills mysqld at its deadline
 // touches no volume, no SQL and no lock but the child's own.
 //

@@ -31,7 +31,7 @@ func TestAHungMysqldIsKnownAndFenced(t *testing.T) {
 }
 
 // TestASwitchoverEndsTheWaitOfATerminatedPrimary: SIGTERM on a primary whose peer is in
-// sync waits for the operator, and ends as soon as the authority is taken away (R8).
+// sync waits for the operator, and ends as soon as the authority is taken away.
 func TestASwitchoverEndsTheWaitOfATerminatedPrimary(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()

@@ -328,7 +328,7 @@ func TestMysqldNeverOutlivesItsAgent(t *testing.T) {
 	<-a.ended
 	w.await("mysqld of the killed agent is gone", patience, func() bool { return a.mysqldPID() == 0 })
 
-	// The end was unclean: nothing is started before it is known who the holder is (R7).
+	// The end was unclean: nothing is started before it is known who the holder is.
 	w.setAPIDown(true)
 	a.start()
 	a.awaitPhase(agentapi.PhaseHeld, patience)

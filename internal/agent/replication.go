@@ -221,7 +221,8 @@ func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status m
 }
 
 // compare refuses to follow while this binlog has what the holder's lacks: this set is
-// read before the peer's, whose waiting commits count (F6).
+// read before the peer's, so that a transaction that arrives in between is not taken for one
+// that the holder lacks. Commits that wait at the holder count as its own.
 func (r *replication) compare(ctx context.Context, epoch pair.Epoch) error {
 	self := r.a.present()
 	status, err := r.a.ops.Status(ctx)

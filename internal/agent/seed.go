@@ -13,8 +13,9 @@ import (
 	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
-// seed replaces this member's data by a copy of the donor's. The data is void, on the
-// volume, before anything of it is given up (F8).
+// seed replaces this member's data by a copy of the donor's. The volume says that the data
+// is void before anything of it is given up, so that a crash in between leaves no data that
+// looks complete.
 func (a *Agent) seed(ctx context.Context, command agentapi.SeedCommand) {
 	started := process.Now()
 	err := a.trySeed(ctx, command)

@@ -139,8 +139,9 @@ func (w *watch) keepReadOnly(ctx context.Context) {
 	a.state.problem(agentapi.ProblemWritablePassive, "this closed member was found writable and was corrected; find out who changed read_only")
 }
 
-// keepOpen sees to an open member: only the peer acknowledges, and a commit whose ack
-// was lost is released by another one (F15).
+// keepOpen checks an open member: only the peer may acknowledge, and a commit that still
+// waits because its acknowledgement was lost is released by committing a heartbeat row, whose
+// acknowledgement covers every commit before it.
 func (w *watch) keepOpen(ctx context.Context, status mysqlops.Status, view authority.View) {
 	a := w.a
 	if w.locked++; !status.ReadOnly && !status.SuperReadOnly && !status.OfflineMode {

@@ -242,7 +242,8 @@ func (m *Machine) tryOpen() {
 	m.do(Open{Epoch: m.want.Known, Waiting: m.run.waiting, Ledger: m.run.acted})
 }
 
-// mayOpen is R2 and R5 for a verified closed member.
+// mayOpen says whether a member that was verified to be closed may open: with a confirmation
+// that is younger than T/2, for the data that the Lease names, as the appointed holder.
 func (m *Machine) mayOpen() bool {
 	c := m.confirm
 	if m.ending || m.now < m.run.retry || !c.valid || m.now >= c.at.Add(m.cfg.T/2) {

@@ -47,7 +47,7 @@ func startAgent(m *memberSim, p *pod) {
 	a.lockVolume()
 }
 
-// lockVolume waits for the volume (R10).
+// lockVolume waits for the volume: one process at a time may use it.
 func (a *agentSim) lockVolume() {
 	if a.dead {
 		return

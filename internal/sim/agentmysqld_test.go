@@ -259,8 +259,9 @@ func (a *agentSim) lead(s *mysqld) {
 	})
 }
 
-// heartbeat commits a row when a commit has waited although a replica is connected (F15),
-// cuts off a foreign replica, and has commits wait again that somebody let pass.
+// heartbeat commits a row when a commit has waited although a replica is connected,
+// since its acknowledgement may have been lost; disconnects a foreign replica; and switches
+// waiting on again after it was switched off by hand.
 func (a *agentSim) heartbeat() {
 	s := a.mysqld
 	if s == nil || s.dead || s.gate.stopped > 0 {

@@ -43,7 +43,8 @@ func Covers(c agentapi.CoversRequest, s mysqlops.Status, run pair.Incarnation) (
 }
 
 // Errant is what this member has and the holder has not, by the holder's binlog as it is
-// after this member's was read: commits that wait there count (F6).
+// after this member's was read: commits that wait there count, since a semi-sync replica
+// receives them before the primary's clients are answered.
 func Errant(s mysqlops.Status, holder *agentapi.State, uid pair.UID, e pair.Epoch) (gtid.Set, error) {
 	if holder.PairUID != uid || holder.Server == nil || holder.KnownEpoch > e {
 		return gtid.Set{}, errors.New("the peer does not say what it has at this epoch")

@@ -26,7 +26,8 @@ type Giving struct {
 	DataID pair.DataID
 	Void   bool
 	View   authority.View
-	// Record is the Lease as this agent read it itself, after the command came (F8).
+	// Record is the Lease as this agent read it itself, after the command came: an operator
+	// with an outdated view must not have a member's data given up.
 	Record authority.Record
 }
 
