@@ -126,6 +126,10 @@ func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool) (*proc
 	if err := a.checkProgram(ctx); err != nil {
 		return nil, "", err
 	}
+	if err := a.vol.EmptyTemp(); err != nil {
+		a.state.problem(problemOfVolume(err), err.Error())
+		return nil, "", err
+	}
 	complaints, err := a.writeOptions(ctx, dataDir)
 	if errors.Is(err, errCut) {
 		return nil, "", err
@@ -171,7 +175,7 @@ func (a *Agent) member(dataDir string) mycnf.Member {
 	return mycnf.Member{
 		Ordinal: int(a.env.Ordinal), PodIP: a.env.PodIP, BindAddress: a.opt.BindAddress, Host: config.Host(a.env.PodName),
 		Port: a.opt.MySQLPort, AdminPort: a.opt.AdminPort,
-		DataDir: dataDir, Socket: a.opt.socket(), PIDFile: a.opt.pidFile(), TLSDir: a.opt.TLSDir, TempDir: a.opt.TempDir,
+		DataDir: dataDir, Socket: a.opt.socket(), PIDFile: a.opt.pidFile(), TLSDir: a.opt.TLSDir, TempDir: a.vol.TempDir(),
 		BinlogRetention: config.BinlogRetention, CPUs: cpuLimit(), MemoryBytes: memoryLimit(), Settings: config.MySQL,
 	}
 }

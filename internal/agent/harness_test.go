@@ -342,7 +342,7 @@ func (m *member) start(environment ...string) {
 	}
 	args := []string{
 		"run", "--linger", "200ms", "--bind-address", "127.0.0.1", "--data-dir", m.path("data"), "--run-dir", m.path("run"), "--config-dir", m.path("config"),
-		"--internal-dir", m.path("internal"), "--tls-dir", m.path("tls"), "--temp-dir", m.path("tmp"), "--api-server", m.w.api.URL,
+		"--internal-dir", m.path("internal"), "--tls-dir", m.path("tls"), "--api-server", m.w.api.URL,
 		"--peer-address", peer.addr("agent"), "--peer-admin-address", peerAdmin, "--mysqld", m.w.bins.Mysqld,
 	}
 	for _, name := range portNames {

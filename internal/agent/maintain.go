@@ -177,6 +177,9 @@ func (a *Agent) makeNew(ctx context.Context) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
+	if err := a.vol.EmptyTemp(); err != nil {
+		return err
+	}
 	complaints, err := a.writeOptions(ctx, dir)
 	if err == nil && len(complaints) > 0 {
 		err = errors.New(settingsMessage(complaints))

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,7 +18,7 @@ import (
 // Options are where an agent finds and puts things. The defaults are those of a member's
 // container.
 type Options struct {
-	DataDir, RunDir, ConfigDir, InternalDir, TLSDir, TempDir string
+	DataDir, RunDir, ConfigDir, InternalDir, TLSDir string
 
 	// BindAddress of the door, the agent's API, metrics and mysqld's client port.
 	BindAddress string
@@ -53,7 +52,7 @@ func ParseOptions(args []string) (Options, error) {
 	}{
 		{&o.DataDir, "data-dir", agentapi.DataDir}, {&o.RunDir, "run-dir", agentapi.RunDir},
 		{&o.ConfigDir, "config-dir", agentapi.ConfigDir}, {&o.InternalDir, "internal-dir", agentapi.InternalDir},
-		{&o.TLSDir, "tls-dir", ""}, {&o.TempDir, "temp-dir", os.TempDir()}, {&o.BindAddress, "bind-address", ""},
+		{&o.TLSDir, "tls-dir", ""}, {&o.BindAddress, "bind-address", ""},
 		{&o.PeerAddress, "peer-address", ""}, {&o.PeerAdmin, "peer-admin-address", ""},
 		{&o.APIServer, "api-server", ""}, {&o.TokenDir, "token-dir", agentapi.TokenDir}, {&o.Mysqld, "mysqld", "mysqld"},
 	} {

@@ -327,6 +327,8 @@ func TestMysqldNeverOutlivesItsAgent(t *testing.T) {
 	_ = a.cmd.Process.Kill()
 	<-a.ended
 	w.await("mysqld of the killed agent is gone", patience, func() bool { return a.mysqldPID() == 0 })
+	left := a.path("data", "tmp", "MLfd=42") // of a transaction that did not end
+	writeFile(t, left, "rows")
 
 	// The end was unclean: nothing is started before it is known who the holder is.
 	w.setAPIDown(true)
@@ -339,6 +341,14 @@ func TestMysqldNeverOutlivesItsAgent(t *testing.T) {
 	s := a.awaitPhase(agentapi.PhaseOpen, patience)
 	if s.OpenEpoch != 1 {
 		t.Errorf("open at epoch %d, want 1", s.OpenEpoch)
+	}
+	if _, err := os.Stat(left); !os.IsNotExist(err) {
+		t.Errorf("temporary files of the mysqld before are left: %v", err)
+	}
+	var tmpdir, online, load string
+	err := a.db("root").QueryRow("SELECT @@GLOBAL.tmpdir, @@GLOBAL.innodb_tmpdir, @@GLOBAL.replica_load_tmpdir").Scan(&tmpdir, &online, &load)
+	if want := a.path("data", "tmp"); err != nil || tmpdir != want || online != want || load != want {
+		t.Errorf("temporary files go to %q, %q and %q, want %q (%v)", tmpdir, online, load, want, err)
 	}
 }
 

@@ -29,6 +29,7 @@ func Expect(m Member, state State) []Expectation {
 	m = m.withDefaults()
 	closed := !state.Open
 	list := append(m.fixed(), m.paths()...)
+	list = append(list, m.temporary()...)
 	list = append(list,
 		Expectation{"read_only", onOff(closed)},
 		Expectation{"super_read_only", onOff(closed)},
@@ -63,7 +64,8 @@ func Expect(m Member, state State) []Expectation {
 // reported as commits that did not wait, before it is corrected.
 func Kept(m Member, open bool) []Expectation {
 	var list []Expectation
-	for _, one := range m.withDefaults().fixed() {
+	m = m.withDefaults()
+	for _, one := range append(m.fixed(), m.temporary()...) {
 		source := strings.HasPrefix(one.Variable, "rpl_semi_sync_source_")
 		if !slices.Contains(notKept, one.Variable) && !(open && source) {
 			list = append(list, one)
@@ -77,7 +79,7 @@ func Kept(m Member, open bool) []Expectation {
 var notKept = []string{
 	"log_replica_updates", "innodb_doublewrite", "relay_log_recovery", "relay_log_space_limit", "replica_skip_errors",
 	"disabled_storage_engines", "skip_name_resolve", "create_admin_listener_thread", "performance_schema",
-	"performance_schema_session_connect_attrs_size", "replica_exec_mode",
+	"performance_schema_session_connect_attrs_size", "tmpdir", "replica_load_tmpdir", "replica_exec_mode",
 }
 
 // fixed are the owned settings whose value is the same in every state; they
@@ -119,6 +121,18 @@ func (m Member) fixed() []Expectation {
 		{"performance_schema_session_connect_attrs_size", "512"},
 		{"init_connect", ""},
 		{"init_replica", ""},
+	}
+}
+
+// temporary are the owned settings that say where mysqld writes temporary files.
+func (m Member) temporary() []Expectation {
+	if m.TempDir == "" {
+		return nil
+	}
+	return []Expectation{
+		{"tmpdir", m.TempDir},
+		{"innodb_tmpdir", m.TempDir},
+		{"replica_load_tmpdir", m.TempDir},
 	}
 }
 

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func member() mycnf.Member {
 	return mycnf.Member{
 		Ordinal: 1, PodIP: "10.1.2.3", Host: "shop-1.shop-pods", DataDir: "/data/mysql", Socket: "/run/dbpair/mysqld.sock",
-		PIDFile: "/run/dbpair/mysqld.pid", TLSDir: "/etc/dbpair/tls", CPUs: 2, MemoryBytes: 1 << 30,
+		PIDFile: "/run/dbpair/mysqld.pid", TLSDir: "/etc/dbpair/tls", TempDir: "/data/tmp", CPUs: 2, MemoryBytes: 1 << 30,
 	}
 }
 
@@ -176,14 +176,16 @@ func TestExpectFollowsTheState(t *testing.T) {
 
 func TestFactsThatCanNotStandInTheFileAreRefused(t *testing.T) {
 	for name, change := range map[string]func(*mycnf.Member){
-		"a third ordinal":            func(m *mycnf.Member) { m.Ordinal = 2 },
-		"a wildcard admin address":   func(m *mycnf.Member) { m.PodIP = "*" },
-		"no admin address":           func(m *mycnf.Member) { m.PodIP = "" },
-		"a relative data directory":  func(m *mycnf.Member) { m.DataDir = "data" },
-		"a line break in a path":     func(m *mycnf.Member) { m.Socket = "/run/x\nsuper_read_only=OFF" },
-		"a line break in the host":   func(m *mycnf.Member) { m.Host = "x\n[client]" },
-		"a port that does not exist": func(m *mycnf.Member) { m.Port = 70000 },
-		"a control character in TLS": func(m *mycnf.Member) { m.TLSDir = "/x\x00" },
+		"a third ordinal":                       func(m *mycnf.Member) { m.Ordinal = 2 },
+		"a wildcard admin address":              func(m *mycnf.Member) { m.PodIP = "*" },
+		"no admin address":                      func(m *mycnf.Member) { m.PodIP = "" },
+		"a relative temporary directory":        func(m *mycnf.Member) { m.TempDir = "tmp" },
+		"temporary files in the data directory": func(m *mycnf.Member) { m.TempDir = "/data/mysql/tmp" },
+		"a relative data directory":             func(m *mycnf.Member) { m.DataDir = "data" },
+		"a line break in a path":                func(m *mycnf.Member) { m.Socket = "/run/x\nsuper_read_only=OFF" },
+		"a line break in the host":              func(m *mycnf.Member) { m.Host = "x\n[client]" },
+		"a port that does not exist":            func(m *mycnf.Member) { m.Port = 70000 },
+		"a control character in TLS":            func(m *mycnf.Member) { m.TLSDir = "/x\x00" },
 	} {
 		m := member()
 		change(&m)

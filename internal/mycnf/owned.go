@@ -26,6 +26,7 @@ const (
 	whyTLS       = "certificates are issued and renewed by the operator"
 	whyRelay     = "what was received and acknowledged must survive a restart"
 	whyFiles     = "mysqld would write among the agent's own files or outside the volume"
+	whyTemp      = "temporary files belong on the data volume: what they take elsewhere is taken from the node"
 	whyKeys      = "both members have to read each other's files"
 	whySight     = "the agent recognises its own sessions by it"
 )
@@ -116,10 +117,10 @@ var ownedTable = []Owned{
 	{Name: "log_raw", Why: "passwords in statements would be logged"},
 	{Name: "general_log_file", Why: whyFiles, Instead: "the log is in the data directory under its default name"},
 	{Name: "slow_query_log_file", Why: whyFiles, Instead: "the log is in the data directory under its default name"},
-	{Name: "tmpdir", Why: whyFiles},
-	{Name: "innodb_tmpdir", Why: whyFiles},
-	{Name: "replica_load_tmpdir", Why: whyFiles},
-	{Name: "slave_load_tmpdir", Why: whyFiles},
+	{Name: "tmpdir", Why: whyTemp},
+	{Name: "innodb_tmpdir", Why: whyTemp},
+	{Name: "replica_load_tmpdir", Why: whyTemp},
+	{Name: "slave_load_tmpdir", Why: whyTemp},
 	{Name: "innodb_data_home_dir", Why: whyFiles},
 	{Name: "innodb_directories", Why: whyFiles},
 	{Name: "innodb_doublewrite_dir", Why: whyFiles},

@@ -37,7 +37,8 @@ type Member struct {
 	// TLSDir holds ca.crt, tls.crt and tls.key; empty means that mysqld keeps
 	// what it finds in its data directory, which is fit for tests only.
 	TLSDir string
-	// TempDir is for mysqld's temporary files; empty leaves it to mysqld.
+	// TempDir is where mysqld writes the temporary files of sorts, online DDL and large
+	// transactions. It must exist and lie outside DataDir; empty leaves it to mysqld.
 	TempDir string
 
 	// BinlogRetention is shown by mysqld and kept by the agent, which knows
@@ -152,6 +153,9 @@ func (m Member) check() error {
 			problems = append(problems, fmt.Errorf("%s %q: want an absolute path", one.name, one.value))
 		}
 	}
+	if err := m.checkTempDir(); err != nil {
+		problems = append(problems, err)
+	}
 	for _, one := range []line{
 		{"host", m.Host}, {"bind address", m.BindAddress}, {"data directory", m.DataDir}, {"socket", m.Socket},
 		{"PID file", m.PIDFile}, {"TLS directory", m.TLSDir}, {"temporary directory", m.TempDir},
@@ -162,6 +166,19 @@ func (m Member) check() error {
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("render option file: %w", err)
+	}
+	return nil
+}
+
+// checkTempDir: a directory inside the data directory would be taken for a schema, and
+// mysqld refuses it as innodb_tmpdir.
+func (m Member) checkTempDir() error {
+	if m.TempDir == "" {
+		return nil
+	}
+	inside := strings.HasPrefix(strings.TrimSuffix(m.TempDir, "/")+"/", strings.TrimSuffix(m.DataDir, "/")+"/")
+	if !strings.HasPrefix(m.TempDir, "/") || inside {
+		return fmt.Errorf("temporary directory %q: want an absolute path outside of the data directory", m.TempDir)
 	}
 	return nil
 }
@@ -185,9 +202,6 @@ func (m Member) defaults() []line {
 	if m.MemoryBytes > 0 {
 		const smallest = 128 << 20
 		lines = append(lines, line{"innodb_buffer_pool_size", strconv.FormatInt(max(m.MemoryBytes/2, smallest), 10)})
-	}
-	if m.TempDir != "" {
-		lines = append(lines, line{"tmpdir", m.TempDir})
 	}
 	return lines
 }
@@ -216,6 +230,9 @@ func (m Member) owned() []line {
 		dir := strings.TrimSuffix(m.TLSDir, "/")
 		lines = append(lines, line{"ssl_ca", dir + "/ca.crt"}, line{"ssl_cert", dir + "/tls.crt"}, line{"ssl_key", dir + "/tls.key"},
 			line{"auto_generate_certs", "OFF"})
+	}
+	for _, one := range m.temporary() {
+		lines = append(lines, line{one.Variable, one.Want})
 	}
 	lines = append(lines, line{"performance_schema_instrument", "stage/semisync/%=ON"}, line{"performance_schema_consumer_events_stages_current", "ON"})
 	for _, one := range m.fixed() {

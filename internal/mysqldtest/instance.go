@@ -89,7 +89,7 @@ func newInstance(tb testing.TB, binaries Binaries, options Options) *Instance {
 		PodIP:   "127.0.0.1", BindAddress: "127.0.0.1", Host: "localhost",
 		Port: FreePort(tb), AdminPort: FreePort(tb),
 		DataDir: filepath.Join(dir, "data"), Socket: filepath.Join(dir, "s"), PIDFile: filepath.Join(dir, "pid"),
-		TLSDir: filepath.Join(dir, "tls"), TempDir: dir,
+		TLSDir: filepath.Join(dir, "tls"), TempDir: filepath.Join(dir, "tmp"),
 		Settings: map[string]string{
 			// Small files, since every test copies them.
 			"innodb_redo_log_capacity": "8M", "innodb_buffer_pool_size": "32M", "innodb_log_buffer_size": "1M",
@@ -98,6 +98,9 @@ func newInstance(tb testing.TB, binaries Binaries, options Options) *Instance {
 	}
 	for key, value := range options.Settings {
 		i.Member.Settings[key] = value
+	}
+	if err := os.Mkdir(i.Member.TempDir, 0o755); err != nil {
+		tb.Fatal(err)
 	}
 	if err := i.writeTLS(); err != nil {
 		tb.Fatal(err)

@@ -22,7 +22,7 @@ func TestEveryKeptSettingIsSetRight(t *testing.T) {
 		"rpl_semi_sync_replica_enabled": "OFF", "rpl_semi_sync_source_timeout": "10", "rpl_semi_sync_source_wait_no_replica": "OFF",
 		"rpl_semi_sync_source_wait_for_replica_count": "2", "rpl_semi_sync_source_wait_point": "AFTER_COMMIT",
 		"replication_sender_observe_commit_only": "ON", "replication_optimize_for_static_plugin_config": "ON",
-		"default_storage_engine": "MEMORY", "init_connect": "'SELECT 1'", "init_replica": "'SELECT 1'",
+		"default_storage_engine": "MEMORY", "innodb_tmpdir": "'/tmp'", "init_connect": "'SELECT 1'", "init_replica": "'SELECT 1'",
 	}
 	for _, one := range kept {
 		value, known := wrong[one.Variable]

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
@@ -25,6 +26,15 @@ const (
 
 	binDir = agentapi.BinDir
 	tmpDir = "/tmp"
+)
+
+// What the volumes on the node may take. A pod that exceeds one is evicted by the kubelet.
+// mysqld's temporary files are on the data volume; here are the agent's program, the sockets
+// with the option file, and what is left in /tmp by those who exec into the pod.
+const (
+	binLimit = "256Mi"
+	runLimit = "16Mi"
+	tmpLimit = "128Mi"
 )
 
 func mysqldContainer(p *v1alpha1.DatabasePair) *corev1ac.ContainerApplyConfiguration {
@@ -99,8 +109,9 @@ func mount(name, path string, readOnly bool) *corev1ac.VolumeMountApplyConfigura
 
 func volumes(p *v1alpha1.DatabasePair) []*corev1ac.VolumeApplyConfiguration {
 	names := NamesOf(p)
-	emptyDir := func(name string) *corev1ac.VolumeApplyConfiguration {
-		return corev1ac.Volume().WithName(name).WithEmptyDir(corev1ac.EmptyDirVolumeSource())
+	emptyDir := func(name, limit string) *corev1ac.VolumeApplyConfiguration {
+		return corev1ac.Volume().WithName(name).WithEmptyDir(corev1ac.EmptyDirVolumeSource().
+			WithSizeLimit(resource.MustParse(limit)))
 	}
 	tls := func(o pair.Ordinal, name string) *corev1ac.VolumeApplyConfiguration {
 		return corev1ac.Volume().WithName(name).WithSecret(corev1ac.SecretVolumeSource().
@@ -113,7 +124,7 @@ func volumes(p *v1alpha1.DatabasePair) []*corev1ac.VolumeApplyConfiguration {
 	app := corev1ac.SecretProjection().WithName(names.App()).
 		WithItems(corev1ac.KeyToPath().WithKey(keyPassword).WithPath(agentapi.PasswordFileApp))
 	return []*corev1ac.VolumeApplyConfiguration{
-		emptyDir(volumeBin), emptyDir(volumeRun), emptyDir(volumeTmp),
+		emptyDir(volumeBin, binLimit), emptyDir(volumeRun, runLimit), emptyDir(volumeTmp, tmpLimit),
 		corev1ac.Volume().WithName(volumeConfig).WithConfigMap(corev1ac.ConfigMapVolumeSource().
 			WithName(names.Config()).WithDefaultMode(0o444)),
 		corev1ac.Volume().WithName(volumeInternal).WithProjected(corev1ac.ProjectedVolumeSource().

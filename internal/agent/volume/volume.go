@@ -72,6 +72,10 @@ func (v *Volume) DataDir() string { return filepath.Join(v.root, "mysql") }
 // NewDataDir is where a data directory is made before it takes that place.
 func (v *Volume) NewDataDir() string { return filepath.Join(v.root, "mysql.new") }
 
+// TempDir is where mysqld writes its temporary files. It is on the volume, whose size the
+// pair's owner chose, so that what sorts and large transactions take is not the node's.
+func (v *Volume) TempDir() string { return filepath.Join(v.root, "tmp") }
+
 // QuarantineDir is where what a seed replaces is kept.
 func (v *Volume) QuarantineDir() string { return filepath.Join(v.own(), "quarantine") }
 
