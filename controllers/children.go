@@ -91,17 +91,6 @@ func (r *PairReconciler) ensureAccess(ctx context.Context, v *visit) error {
 	)
 }
 
-func (r *PairReconciler) ensureConfiguration(ctx context.Context, v *visit) error {
-	if r.refuses(v) {
-		return nil // the members keep what they have
-	}
-	wish, err := resources.AgentConfigMap(v.pair)
-	if err != nil {
-		return err
-	}
-	return r.ensure(ctx, v, wish, &corev1.ConfigMap{})
-}
-
 func (r *PairReconciler) ensureServices(ctx context.Context, v *visit) error {
 	if err := r.ensureClientService(ctx, v); err != nil {
 		return err

@@ -30,6 +30,7 @@ import (
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
 	"github.com/dbpair/dbpair/internal/status"
 )
@@ -62,6 +63,9 @@ type PairReconciler struct {
 	Namespace string
 	// Failpoint is called between effects; an error ends the look there. Optional.
 	Failpoint func(string) error
+	// Key is the operator's, of which agents take commands. Without one the key lasts as long
+	// as this process, and agents know the operator by the name in its certificate alone.
+	Key *pki.Key
 	// Allowed limits what pairs may ask for.
 	Allowed Allowed
 
@@ -195,7 +199,7 @@ func (r *PairReconciler) trustOnly(ctx context.Context, v *visit) error {
 	if err := r.ensureAuthority(ctx, v); err != nil || !v.material.kept {
 		return err
 	}
-	_, err := v.session.trust(v.material.authority, v.material.bundle, r.Now())
+	_, err := v.session.trust(v.material.authority, v.material.bundle, r.Key, r.Now())
 	return err
 }
 

@@ -168,7 +168,7 @@ func (r *PairReconciler) ensureCASecret(ctx context.Context, v *visit) error {
 
 // ensureSecrets makes the Secrets that are mounted or handed out.
 func (r *PairReconciler) ensureSecrets(ctx context.Context, v *visit) error {
-	renewed, err := v.session.trust(v.material.authority, v.material.bundle, r.Now())
+	renewed, err := v.session.trust(v.material.authority, v.material.bundle, r.Key, r.Now())
 	if renewed {
 		r.Agents.forgetConnections(v.name)
 	}

@@ -197,7 +197,7 @@ var errNoCredential = errors.New("the certificates of the pair are not made yet"
 
 // trust renews the operator's own certificate for this pair when it is due, and what it
 // trusts when that changed. It reports whether connections have to be made anew.
-func (s *session) trust(a *pki.Authority, bundle []byte, now time.Time) (bool, error) {
+func (s *session) trust(a *pki.Authority, bundle []byte, key *pki.Key, now time.Time) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if now.Sub(s.credential.since) >= trustSpreads {
@@ -218,7 +218,7 @@ func (s *session) trust(a *pki.Authority, bundle []byte, now time.Time) (bool, e
 			former = present
 		}
 	}
-	leaf, err := a.Issue(pki.Operator(), now)
+	leaf, err := operatorLeaf(a, key, now)
 	if err != nil {
 		return false, fmt.Errorf("the operator's certificate: %w", err)
 	}
@@ -239,6 +239,14 @@ func (s *session) trust(a *pki.Authority, bundle []byte, now time.Time) (bool, e
 		since:     since,
 	}
 	return true, nil
+}
+
+// operatorLeaf is a certificate of the operator for its key, or for one of its own without.
+func operatorLeaf(a *pki.Authority, key *pki.Key, now time.Time) (pki.Leaf, error) {
+	if key == nil {
+		return a.Issue(pki.Operator(), now)
+	}
+	return a.IssueFor(pki.Operator(), key, now)
 }
 
 // clientTLS is how the operator speaks to the agent at this address.

@@ -49,12 +49,13 @@ want 'resourceNames: \[pairs-manager-metrics\]'
 
 template --set metrics.serviceMonitor.enabled=true --set metrics.certificateSecret=own
 want 'metrics-cert-dir=/etc/dbpair/metrics'; want 'secretName: own'; want '^          name: own$'
-want_no 'metrics-secret='; want_no 'resourceNames:'
+want_no 'metrics-secret='; want_no 'resourceNames: \[dbpair-manager-metrics\]'
+want 'identity-secret=dbpair-manager-identity'; want 'resourceNames: \[dbpair-manager-identity\]'
 
 template --set 'metrics.readers[0].namespace=monitoring' --set 'metrics.readers[0].name=prometheus-k8s'
 want '^  name: prometheus-k8s'; want '^  namespace: monitoring'
 template --set metrics.enabled=false
-want_no 'metrics-secret='; want_no 'resourceNames:'; want 'metrics-bind-address=0'
+want_no 'metrics-secret='; want_no 'resourceNames: \[dbpair-manager-metrics\]'; want 'metrics-bind-address=0'
 
 for wrong in replicas=0 image.digest=sha256:12 'watchNamespaces={Upper}' nosuch=1 "admissionPolicy.operators={a'b}"; do
   ! template --set "$wrong" 2>/dev/null || { echo "the chart accepts $wrong" >&2; exit 1; }

@@ -65,8 +65,8 @@ func (a *Agent) handler() http.Handler {
 // handle serves one POST: who may ask, decode, do, encode.
 func handle[In, Out any](mux *http.ServeMux, a *Agent, path string, do func(context.Context, In) (Out, error)) {
 	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
-		if !a.mayAsk(r, path) {
-			writeError(w, refuse(agentapi.ErrorForbidden, "this certificate may not ask %s", path))
+		if err := a.authorize(r.TLS, path); err != nil {
+			writeError(w, err)
 			return
 		}
 		var in In
@@ -101,26 +101,6 @@ func decodeBody(w http.ResponseWriter, r *http.Request, into any) error {
 	return err
 }
 
-// mayAsk: the common name of the client's certificate decides.
-func (a *Agent) mayAsk(r *http.Request, path string) bool {
-	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
-		return false
-	}
-	switch r.TLS.PeerCertificates[0].Subject.CommonName {
-	case agentapi.RoleOperator:
-		return path != agentapi.PathVouch
-	case agentapi.RolePeerPrefix + string(a.env.Peer):
-		return path == agentapi.PathVouch || path == agentapi.PathState
-	case agentapi.RoleJob:
-		return path == agentapi.PathRepairLease || path == agentapi.PathRepairRights || path == agentapi.PathSaveRows
-	case agentapi.RolePeerPrefix + string(a.env.PodName):
-		// `agent state` in this very container.
-		return path == agentapi.PathState
-	default:
-		return false
-	}
-}
-
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
@@ -147,8 +127,8 @@ func writeError(w http.ResponseWriter, err error) {
 }
 
 func (a *Agent) serveState(w http.ResponseWriter, r *http.Request) {
-	if !a.mayAsk(r, agentapi.PathState) {
-		writeError(w, refuse(agentapi.ErrorForbidden, "this certificate may not ask %s", agentapi.PathState))
+	if err := a.authorize(r.TLS, agentapi.PathState); err != nil {
+		writeError(w, err)
 		return
 	}
 	q := r.URL.Query()

@@ -23,7 +23,7 @@ func TestARequestThatCannotBeReadIsTheCallersFault(t *testing.T) {
 		strings.Repeat("[", 100): http.StatusBadRequest,
 	} {
 		mux := http.NewServeMux()
-		a := &Agent{}
+		a := &Agent{settings: &settings{}}
 		a.state = newBoard(a)
 		handle(mux, a, agentapi.PathFence, func(context.Context, agentapi.Command) (agentapi.Done, error) {
 			return agentapi.Done{}, nil

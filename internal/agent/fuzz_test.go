@@ -30,6 +30,7 @@ var decoders = map[string]string{
 	agentapi.PathRepairLease:  agentapi.RoleOperator,
 	agentapi.PathRepairRights: agentapi.RoleOperator,
 	agentapi.PathSaveRows:     agentapi.RoleOperator,
+	agentapi.PathPermitRepair: agentapi.RoleOperator,
 }
 
 // expected are the answers of an agent that has not taken its volume: the body cannot be
@@ -47,7 +48,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add(`null`)
 	f.Add(``)
 	f.Fuzz(func(t *testing.T, body string) {
-		a := &Agent{log: logr.Discard(), env: Environment{PodName: "shop-0", Peer: "shop-1"}}
+		a := &Agent{log: logr.Discard(), env: Environment{PodName: "shop-0", Peer: "shop-1"}, settings: &settings{}}
 		a.state = newBoard(a)
 		handler := a.handler()
 		for path, role := range decoders {

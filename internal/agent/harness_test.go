@@ -53,6 +53,7 @@ type world struct {
 	api     *httptest.Server
 	ca      *pki.Authority
 	op      tls.Certificate
+	opKey   string
 	members [2]*member
 
 	mu      sync.Mutex
@@ -90,7 +91,12 @@ func newWorld(t *testing.T) *world {
 	if w.ca, err = pki.NewAuthority("shop", time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := w.ca.Issue(pki.Operator(), time.Now())
+	key, err := pki.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.opKey = key.ID()
+	leaf, err := w.ca.IssueFor(pki.Operator(), key, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,7 +284,7 @@ func (m *member) configure(change func(*agentapi.Config)) {
 		PairName: "shop", PairUID: m.pairUID, Namespace: "ns", Domain: "shop-pods.ns.svc", LeaseDuration: m.w.lease,
 		HeartbeatInterval: 500 * time.Millisecond, DeadAfter: 2 * time.Second, ApplyTimeout: 20 * time.Second,
 		RestartInPlaceAfter: 2 * time.Second, Lossless: true, PassiveTimeout: time.Second, BinlogRetention: time.Hour,
-		BinlogMaxSize: "30%", AppUser: "app", AppSchema: "app",
+		BinlogMaxSize: "30%", AppUser: "app", AppSchema: "app", OperatorKeys: []string{m.w.opKey},
 		MySQL: map[string]string{
 			"innodb_redo_log_capacity": "8M", "innodb_buffer_pool_size": "32M", "innodb_log_buffer_size": "1M",
 			"max_connections": "60", "table_open_cache": "200",

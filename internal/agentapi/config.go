@@ -61,6 +61,11 @@ type Config struct {
 	// Domain follows a member's name in its address: "<pair>-pods.<namespace>.svc".
 	Domain string `json:"domain"`
 
+	// OperatorKeys name the public keys of the operator, as signing.KeyID does. Commands are
+	// taken only from a client with one of them; without any, from every client whose
+	// certificate has the operator's name.
+	OperatorKeys []string `json:"operatorKeys,omitempty"`
+
 	// LeaseDuration is T.
 	LeaseDuration       time.Duration `json:"leaseDuration"`
 	SafetyMargin        time.Duration `json:"safetyMargin"`

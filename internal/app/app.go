@@ -70,6 +70,7 @@ func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
 		Version:     o.Version,
 		Namespace:   o.Namespace,
 		Failpoint:   failpoint(),
+		Key:         o.Key,
 		Allowed:     controllers.Allowed{Images: o.AllowedImages, PriorityClasses: o.AllowedPriorityClasses},
 	}
 	if err := r.Setup(ctx, mgr, o.Concurrent); err != nil {

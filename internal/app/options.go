@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
@@ -29,6 +30,10 @@ type Options struct {
 	MetricsSecret  string
 	MetricsService string
 	ProbeAddress   string
+	// IdentitySecret is the Secret in the operator's namespace that keeps its private key.
+	IdentitySecret string
+	// Key is the operator's private key; Run reads it from IdentitySecret.
+	Key *pki.Key
 
 	LeaderElect   bool
 	LeaseDuration time.Duration
@@ -75,6 +80,7 @@ func Parse(args []string, out io.Writer) (Options, error) {
 	set.StringVar(&o.MetricsCertDir, "metrics-cert-dir", "", "folder with tls.crt and tls.key of the metrics endpoint; when empty the operator makes a certificate itself")
 	set.StringVar(&o.MetricsSecret, "metrics-secret", Name+"-metrics", "Secret in the operator's namespace for the certificate that it makes, with the certificate authority in ca.crt")
 	set.StringVar(&o.MetricsService, "metrics-service", Name+"-metrics", "Service that leads to the metrics endpoint: the certificate that the operator makes is valid for its names")
+	set.StringVar(&o.IdentitySecret, "identity-secret", Name+"-identity", "Secret in the operator's namespace for the private key by which agents know the operator")
 	set.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	set.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the operator's own Lease; needed with more than one replica")
 	set.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", 6*time.Second, "how long a standing-by replica waits for a leader that is gone")
@@ -128,6 +134,9 @@ func (o Options) check() error {
 	}
 	if o.MetricsCertDir == "" && (o.MetricsSecret == "" || o.MetricsService == "") {
 		add("--metrics-secret and --metrics-service are needed unless --metrics-cert-dir names a folder")
+	}
+	if o.IdentitySecret == "" {
+		add("--identity-secret is needed: the Secret for the operator's private key")
 	}
 	if o.RenewDeadline >= o.LeaseDuration {
 		add("--leader-elect-renew-deadline %s must be shorter than --leader-elect-lease-duration %s", o.RenewDeadline, o.LeaseDuration)

@@ -19,6 +19,7 @@ func TestParseNamesTheFlagThatIsWrong(t *testing.T) {
 		"a retry above the deadline":  {"--leader-elect-retry-period=4s", "--leader-elect-retry-period"},
 		"a pull policy of nobody":     {"--agent-image-pull-policy=Sometimes", "--agent-image-pull-policy"},
 		"no image":                    {"--agent-image=", "--agent-image"},
+		"no identity":                 {"--identity-secret=", "--identity-secret"},
 		"a Secret without a name":     {"--metrics-secret=", "--metrics-secret"},
 		"a certificate of one's own":  {"--metrics-secret= --metrics-cert-dir=/etc/metrics", ""},
 		"no namespace":                {"--namespace=", "--namespace"},

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 )
@@ -82,6 +83,13 @@ func (s *server) manage(ctx context.Context, api *apiServer) error {
 	mgr, err := ctrl.NewManager(s.conf, managerOptions(s.options, s.cert))
 	if err != nil {
 		return fmt.Errorf("make the manager: %w", err)
+	}
+	client, err := corev1client.NewForConfigAndClient(s.conf, mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("make the client for the operator's key: %w", err)
+	}
+	if s.options.Key, err = ensureIdentity(ctx, client, s.options); err != nil {
+		return err
 	}
 	if err := AddControllers(ctx, mgr, s.options); err != nil {
 		return err

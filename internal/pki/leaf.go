@@ -1,8 +1,6 @@
 package pki
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -33,12 +31,18 @@ type Subject struct {
 // Issue makes a key and signs a certificate for it. The certificate never outlives the
 // authority.
 func (a *Authority) Issue(s Subject, now time.Time) (Leaf, error) {
+	key, err := NewKey()
+	if err != nil {
+		return Leaf{}, fmt.Errorf("issue a certificate for %s: %w", s.CommonName, err)
+	}
+	return a.IssueFor(s, key, now)
+}
+
+// IssueFor signs a certificate for a key that exists. The certificate never outlives the
+// authority.
+func (a *Authority) IssueFor(s Subject, key *Key, now time.Time) (Leaf, error) {
 	if now.After(a.Cert.NotAfter) {
 		return Leaf{}, fmt.Errorf("issue a certificate for %s: the authority expired on %s", s.CommonName, a.Cert.NotAfter.Format(time.RFC3339))
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return Leaf{}, fmt.Errorf("make the key of %s: %w", s.CommonName, err)
 	}
 	serial, err := newSerial()
 	if err != nil {
@@ -62,11 +66,11 @@ func (a *Authority) Issue(s Subject, now time.Time) (Leaf, error) {
 		DNSNames:     s.DNSNames,
 		IPAddresses:  s.IPs,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.Cert, key.Public(), a.key)
+	der, err := x509.CreateCertificate(rand.Reader, template, a.Cert, key.key.Public(), a.key)
 	if err != nil {
 		return Leaf{}, fmt.Errorf("sign the certificate of %s: %w", s.CommonName, err)
 	}
-	keyPEM, err := encodeKey(key)
+	keyPEM, err := key.PEM()
 	if err != nil {
 		return Leaf{}, err
 	}

@@ -47,9 +47,9 @@ func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 	return c
 }
 
-// AgentConfigMap carries AgentConfig to the agents.
-func AgentConfigMap(p *v1alpha1.DatabasePair) (*corev1ac.ConfigMapApplyConfiguration, error) {
-	body, err := json.MarshalIndent(AgentConfig(p), "", "  ")
+// AgentConfigMap carries a configuration to the agents.
+func AgentConfigMap(p *v1alpha1.DatabasePair, config agentapi.Config) (*corev1ac.ConfigMapApplyConfiguration, error) {
+	body, err := json.MarshalIndent(config, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("render the agents' configuration of pair %s: %w", p.Name, err)
 	}

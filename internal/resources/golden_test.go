@@ -35,7 +35,9 @@ func loadPair(t *testing.T, name string) *v1alpha1.DatabasePair {
 func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 	for _, name := range []string{"plain", "rich"} {
 		p := loadPair(t, name)
-		config, err := AgentConfigMap(p)
+		told := AgentConfig(p)
+		told.OperatorKeys = []string{"0a1b2c"}
+		config, err := AgentConfigMap(p, told)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,10 +6,12 @@
 package signing
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -63,4 +65,15 @@ func (t *Trusted) Verify(message, signature []byte) bool {
 		}
 	}
 	return false
+}
+
+// KeyID names a public key: the SHA-256 of its PKIX form, in hexadecimal digits; empty for a
+// key that has no such form.
+func KeyID(public crypto.PublicKey) string {
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(der)
+	return hex.EncodeToString(sum[:])
 }

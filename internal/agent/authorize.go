@@ -1,0 +1,55 @@
+package agent
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"slices"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/signing"
+)
+
+// authorize says why a client may not ask for a path; nil when it may. The certificate was
+// verified in the handshake. Its common name says who asks, and whoever asks as the operator
+// needs the operator's key, too: the key of the pair's certificate authority, with which
+// certificates of every name can be made, is in a Secret of the pair's own namespace.
+func (a *Agent) authorize(state *tls.ConnectionState, path string) error {
+	if state == nil || len(state.PeerCertificates) == 0 {
+		return refuse(agentapi.ErrorForbidden, "a client certificate of the pair's certificate authority is needed")
+	}
+	cert := state.PeerCertificates[0]
+	name := cert.Subject.CommonName
+	if !mayAsk(name, a.env, path) {
+		return refuse(agentapi.ErrorForbidden, "the certificate of %q may not ask for %s", name, path)
+	}
+	// An operator with a new key must not take its members for silent: it may read, as the
+	// peer may.
+	if name == agentapi.RoleOperator && path != agentapi.PathState && !a.isOperatorKey(cert) {
+		return refuse(agentapi.ErrorForbidden, "the key of this client is not the operator's: it is not among the operatorKeys of ConfigMap %s-config, "+
+			"which arrive in the pod up to two minutes after the operator wrote them", a.env.PairName)
+	}
+	return nil
+}
+
+// mayAsk reports whether clients of a common name may ask for a path.
+func mayAsk(name string, env Environment, path string) bool {
+	switch name {
+	case agentapi.RoleOperator:
+		return path != agentapi.PathVouch
+	case agentapi.RolePeerPrefix + string(env.Peer):
+		return path == agentapi.PathVouch || path == agentapi.PathState
+	case agentapi.RoleJob:
+		return path == agentapi.PathRepairLease || path == agentapi.PathRepairRights || path == agentapi.PathSaveRows
+	case agentapi.RolePeerPrefix + string(env.PodName):
+		// `agent state` in this very container.
+		return path == agentapi.PathState
+	default:
+		return false
+	}
+}
+
+// isOperatorKey: an operator of an earlier version names no key, and then every one counts.
+func (a *Agent) isOperatorKey(cert *x509.Certificate) bool {
+	keys := a.settings.get().OperatorKeys
+	return len(keys) == 0 || slices.Contains(keys, signing.KeyID(cert.PublicKey))
+}
