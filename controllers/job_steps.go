@@ -255,47 +255,6 @@ func (r *JobReconciler) stands(op *v1alpha1.DatabasePairOperation, n int64) bool
 	return false
 }
 
-// answers are what the Job has written so far.
-func answers(m *corev1.ConfigMap) (*jobapi.Progress, *jobapi.Result, error) {
-	var progress *jobapi.Progress
-	var result *jobapi.Result
-	for key, into := range map[string]any{jobapi.KeyProgress: &progress, jobapi.KeyResult: &result} {
-		if text, ok := m.Data[key]; ok {
-			if err := json.Unmarshal([]byte(text), into); err != nil {
-				return nil, nil, fmt.Errorf("read %s of ConfigMap %s: %w", key, m.Name, err)
-			}
-		}
-	}
-	return progress, result, nil
-}
-
-func progressOf(p jobapi.Progress) *v1alpha1.OperationProgress {
-	out := &v1alpha1.OperationProgress{
-		Table: p.Table, TablesDone: p.TablesDone, TablesTotal: p.TablesTotal, Rows: p.Rows, RowsTotal: p.RowsTotal,
-		RowsPerSecond: p.RowsPerSecond, DifferingRows: p.DifferingRows, Note: p.Note, Attempts: p.Attempt,
-	}
-	if p.Remaining > 0 {
-		out.Remaining = &metav1.Duration{Duration: p.Remaining}
-	}
-	return out
-}
-
-func resultOf(p jobapi.Result, report string) *v1alpha1.OperationResult {
-	out := &v1alpha1.OperationResult{
-		Tables: p.Tables, TablesSkipped: p.TablesSkipped, Rows: p.Rows, Bytes: p.Bytes,
-		Duration: &metav1.Duration{Duration: p.Took.Round(time.Millisecond)}, LongestLock: &metav1.Duration{Duration: p.LongestLock.Round(10 * time.Microsecond)},
-		DifferingRows: p.DifferingRows, SchemaDifferences: p.SchemaDifferences, RepairedRows: p.RepairedRows, Report: report,
-		Skipped: p.Skipped[:min(len(p.Skipped), jobapi.MaxDiffering)],
-	}
-	if seconds := p.Took.Seconds(); seconds > 0 {
-		out.RowsPerSecond = int64(float64(p.Rows) / seconds)
-	}
-	for _, one := range p.Differing[:min(len(p.Differing), jobapi.MaxDiffering)] {
-		out.Differing = append(out.Differing, v1alpha1.TableDrift{Table: one.Table, Rows: one.Rows})
-	}
-	return out
-}
-
 // conclude ends an operation whose Job came to an end of its own.
 func (r *JobReconciler) conclude(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation, m *corev1.ConfigMap, p jobapi.Result) error {
 	end := ending{message: p.Message}

@@ -119,11 +119,14 @@ func pack(value any) ([]byte, error) {
 	return out.Bytes(), err
 }
 
+// maxUnpacked bounds a state that was unpacked: a small one can be made to unpack to more than
+// the Job's memory.
+const maxUnpacked = 64 << 20
+
 func unpack(packed []byte) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		return nil, err
 	}
-	const limit = 64 << 20
-	return io.ReadAll(io.LimitReader(r, limit))
+	return io.ReadAll(io.LimitReader(r, maxUnpacked))
 }

@@ -1,0 +1,53 @@
+package controllers
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dbpair/dbpair/internal/jobapi"
+)
+
+// maxStatus is far below what the API server takes of an object, 1.5 MiB.
+const maxStatus = 256 << 10
+
+// FuzzAnswers: whatever a Job's ConfigMap holds is refused with an error that names key and
+// ConfigMap, or becomes a status that can be written.
+func FuzzAnswers(f *testing.F) {
+	f.Add(`{"attempt":1,"beat":7,"table":"app.people","rows":5}`, `{"outcome":"Done","asked":{"operation":"c1","kind":"Checksum"},"rows":7,"took":1}`)
+	f.Add(`null`, `null`)
+	f.Add(`{"remaining":-1}`, `{"rows":9223372036854775807,"took":1,"skipped":null}`)
+	f.Add(`{"note":"`+strings.Repeat("n", 5000)+`"}`, `{"message":"`+strings.Repeat("m", 700<<10)+`","skipped":["`+strings.Repeat("ä", 3000)+`"]}`)
+	f.Add(``, `{"differing":[`+strings.Repeat(`{"table":"app.t","rows":1},`, 999)+`{}]}`)
+	f.Fuzz(func(t *testing.T, progressText, resultText string) {
+		m := &corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Name: "job"},
+			Data:       map[string]string{jobapi.KeyProgress: progressText, jobapi.KeyResult: resultText},
+		}
+		progress, result, err := answers(m)
+		if err != nil {
+			if !strings.Contains(err.Error(), ".json of ConfigMap job") {
+				t.Errorf("the error names neither key nor ConfigMap: %v", err)
+			}
+			return
+		}
+		written := []any{}
+		if progress != nil {
+			written = append(written, progressOf(*progress))
+		}
+		if result != nil {
+			status := resultOf(*result, "job")
+			if result.Rows >= 0 && status.RowsPerSecond < 0 {
+				t.Errorf("%d rows in %s are %d a second", result.Rows, result.Took, status.RowsPerSecond)
+			}
+			written = append(written, status, result.Message, result.Asked.String())
+		}
+		text, err := json.Marshal(written)
+		if err != nil || len(text) > maxStatus {
+			t.Errorf("a status of %d bytes (%v)", len(text), err)
+		}
+	})
+}
