@@ -216,6 +216,25 @@ func fenced(o *failover.Observation) {
 	o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m1}
 }
 
+// asyncTail: commits wait for nobody, and the former primary has one that the candidate
+// has not received yet.
+func asyncTail(o *failover.Observation) {
+	o.Settings.Lossless = false
+	o.Members[0].State.Server.BinlogGTIDs = serverOf(m0) + ":1-9"
+	o.Members[1].State.Server.GTIDReceived = serverOf(m0) + ":1-8"
+}
+
+// closedTail: the former primary has answered a fence, and what else a course needs is there.
+func closedTail(t *testing.T, o *failover.Observation) {
+	t.Helper()
+	o.Members[0].State.OpenEpoch = 0
+	o.Members[0].State.Server.SuperReadOnly = true
+	o.Members[1].Pod.Fenced = true
+	o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m1}
+	prove(t, *o, fencing.Subject{Member: m0, PodUID: p0})
+	ceased(t, *o, m1, p1, t0)
+}
+
 // ceased notes that a member acknowledged the present epoch.
 func ceased(t *testing.T, o failover.Observation, m pair.MemberName, uid pair.PodUID, at time.Time) {
 	t.Helper()
@@ -255,6 +274,38 @@ func TestBetween(t *testing.T) {
 				prove(t, *o, old)
 				o.Members[0].Pod.Deleting = false
 			}},
+		"in Async a former primary that answers delivers first what it has acknowledged": {
+			from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Cease", "AddFinalizer", "Fence", "PointService"),
+			with: func(_ *testing.T, o *obs) { asyncTail(o) },
+		},
+		"in Async the receiver of the candidate goes on until it has everything": {
+			from: between, rule: "PromoteCandidate", kind: failover.Waits,
+			with: func(t *testing.T, o *obs) { asyncTail(o); closedTail(t, o) },
+		},
+		"in Async the receiver is stopped once the candidate has everything": {
+			from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("AckFence"),
+			with: func(t *testing.T, o *obs) {
+				asyncTail(o)
+				closedTail(t, o)
+				o.Members[1].State.Server.GTIDReceived = o.Members[0].State.Server.BinlogGTIDs
+			},
+		},
+		"in Async nobody waits for what a mysqld that has ended would have delivered": {
+			from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("AckFence"),
+			with: func(t *testing.T, o *obs) {
+				asyncTail(o)
+				closedTail(t, o)
+				o.Members[0].State.Mysqld.Running = false
+			},
+		},
+		"in Async the wait for what a former primary delivers is bounded": {
+			from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("AckFence"),
+			with: func(t *testing.T, o *obs) {
+				asyncTail(o)
+				closedTail(t, o)
+				o.Now = t0.Add(o.Settings.DeadAfter)
+			},
+		},
 		"not without a proof": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Fence"),
 			with: func(t *testing.T, o *obs) { fenced(o); ceased(t, *o, m1, p1, t0) }},
 		"an authority that ran out is a proof": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: appointment,

@@ -48,6 +48,9 @@ func (l *look) pursue(c course) Plan {
 	if d := l.refusedStill(); d > 0 && (p.After == 0 || d < p.After) {
 		p.After = d
 	}
+	if d := l.tailPatience(); c.ackFence && l.tailComes(c.to) && (p.After == 0 || d < p.After) {
+		p.After = d
+	}
 	if len(p.Steps) == 0 {
 		p.Kind = Waits
 		p.Fact = c.fact + l.waitsFor(c, g)
@@ -103,6 +106,8 @@ func (l *look) waitsFor(c course, g gathered) string {
 		return fmt.Sprintf("; its authority runs out in %s", g.after.Round(time.Millisecond))
 	case len(g.missing) > 0:
 		return fmt.Sprintf("; waits for proof that %v accepts no writes", g.missing)
+	case c.ackFence && l.tailComes(c.to):
+		return fmt.Sprintf("; waits for %s to receive what %s has acknowledged", c.to.Name, l.last.Name)
 	}
 	return fmt.Sprintf("; waits for %s to apply what it has received", c.to.Name)
 }
@@ -146,7 +151,7 @@ func (l *look) gtids(c course) GTIDs {
 // prepare are the things that have to be in place before the appointment, beside proofs.
 func (l *look) prepare(c course) []Step {
 	var steps []Step
-	if c.ackFence {
+	if c.ackFence && !l.tailComes(c.to) {
 		_, ceased := l.Evidence.CeasedAt(c.to.Name, l.e)
 		if !ceased || c.to.heard() && c.to.State.ReceiverStoppedAt < l.e {
 			steps = append(steps, AckFence{Subject: c.to.subject(), About: l.ackAbout()})
@@ -159,6 +164,27 @@ func (l *look) prepare(c course) []Step {
 	}
 	return steps
 }
+
+// tailComes reports whether the former primary still delivers commits that it acknowledged
+// and the candidate lacks. In Async a commit waits for nobody, so that a receiver that is
+// stopped at once loses the last ones of a primary that is well and was only asked to end.
+// Where commits wait for the candidate, nothing acknowledged is missing there.
+func (l *look) tailComes(to *Member) bool {
+	from := l.last
+	if l.Settings.Lossless || from == nil || from == to || l.tailPatience() <= 0 {
+		return false
+	}
+	delivers := from.heard() && from.State.Mysqld.Running && from.State.Server != nil
+	receives := to.heard() && to.State.Server != nil && to.State.Server.Receiver.Running && to.State.ReceiverStoppedAt < l.e
+	if !delivers || !receives {
+		return false
+	}
+	closed := from.State.Server.SuperReadOnly && from.State.OpenEpoch == 0
+	return !closed || !transactionsOf(to).Covers(parsed(from.State.Server.BinlogGTIDs))
+}
+
+// tailPatience is for how long a former primary that answers may still deliver.
+func (l *look) tailPatience() time.Duration { return l.Settings.DeadAfter - l.sinceEpoch() }
 
 // ackAbout is whose acknowledgements end with the candidate's receiver.
 func (l *look) ackAbout() []fencing.Subject {
