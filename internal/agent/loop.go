@@ -75,7 +75,7 @@ func (a *Agent) effect(ctx context.Context, action authority.Action) {
 	case authority.Kill:
 		a.log.Info("killing mysqld", "reason", act.Reason)
 	case authority.StopMysqld:
-		go a.stopMysqld()
+		go a.stopMysqld(ctx)
 	case authority.SetDeadman:
 	case authority.SetWaiting:
 		go a.setWaiting(ctx, act)

@@ -140,15 +140,21 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 }
 
 // stopMysqld ends a closed mysqld cleanly.
-func (a *Agent) stopMysqld() {
+func (a *Agent) stopMysqld(ctx context.Context) {
 	a.mu.Lock()
 	proc := a.child.proc
 	a.child.terminated = true
 	a.mu.Unlock()
-	if proc != nil {
-		a.log.Info("ending mysqld")
-		proc.Terminate()
+	if proc == nil {
+		return
 	}
+	a.log.Info("ending mysqld")
+	ctx, cancel := context.WithTimeout(ctx, a.settings.get().LeaseDuration/2)
+	defer cancel()
+	if err := a.ops.PrepareShutdown(ctx); err != nil {
+		a.log.Error(err, "cannot prepare mysqld for its end, which may take until the end of the grace period")
+	}
+	proc.Terminate()
 }
 
 // setWaiting follows the ledger.

@@ -62,9 +62,19 @@ func (s *Server) StopWaiting(ctx context.Context, soloVersion uint64) error {
 }
 
 // ReleaseApplier switches the source side off on a member that is closed for writes,
-// ErrNotClosed otherwise, where somebody switched it on by hand. What waits there is the
-// applier, which waits for ever: no client can commit. It is idempotent.
+// ErrNotClosed otherwise, where it was left on by a change of roles or was switched on by
+// hand. What waits there is the applier, without an end: no client can commit. It is
+// idempotent.
 func (s *Server) ReleaseApplier(ctx context.Context) error { return s.releaseApplier(ctx) }
+
+// PrepareShutdown is for a member that is closed for writes, ErrNotClosed otherwise, and is
+// about to be sent SIGTERM. It releases the applier, for which mysqld would wait for ever, and
+// ends all sessions of this handle, for which mysqld would wait two seconds. The handle is of
+// no use afterwards, also when it returns an error.
+func (s *Server) PrepareShutdown(ctx context.Context) error {
+	defer s.Disconnect()
+	return s.releaseApplier(ctx)
+}
 
 // CommitHeartbeat commits one row that says nothing, so that the replica gets
 // an event to acknowledge and every older commit is released with it. It

@@ -163,6 +163,36 @@ func TestTrapSourceSideOnAPassiveStallsItsApplier(t *testing.T) {
 	}
 }
 
+// TestTrapAnApplierThatWaitsHoldsUpAShutdown: a mysqld that is asked to end waits for its
+// applier, and the applier for an acknowledgement that no replica is left to send.
+func TestTrapAnApplierThatWaitsHoldsUpAShutdown(t *testing.T) {
+	for name, released := range map[string]bool{"as mysqld does it": false, "with the applier released": true} {
+		t.Run(name, func(t *testing.T) {
+			pair, client := openPair(t)
+			mustExec(t, pair.B.Root(), "SET GLOBAL rpl_semi_sync_source_enabled = ON")
+			mustExec(t, client, "INSERT INTO app.t VALUES (2, 2)")
+			pair.B.AwaitStatus("the applier waits", func(s mysqlops.Status) bool { return s.SemiSync.WaitSessions > 0 })
+			if released {
+				if err := pair.B.Ops.PrepareShutdown(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ended := pair.B.Exited()
+			pair.B.Signal(syscall.SIGTERM)
+			if released {
+				<-ended
+				return
+			}
+			select {
+			case <-ended:
+				t.Error("trap: mysqld ended by itself, it used to wait for ever")
+			case <-time.After(8 * time.Second):
+			}
+			pair.B.Kill()
+		})
+	}
+}
+
 func TestTrapRelayLogRecoveryForgetsWhatWasAcknowledged(t *testing.T) {
 	pair, client := openPair(t)
 	ctx := t.Context()
