@@ -22,9 +22,14 @@ const unixSockets = "/proc/net/unix"
 // listens is the flag __SO_ACCEPTCON of a socket in that table.
 const listens = "00010000"
 
-// askAgain is how often the kernel's table is read while the socket's file is gone and
-// mysqld still listens: whoever removes the file may close the socket only after that.
-const askAgain = 100 * time.Millisecond
+// askSoon and askLast are the first and the longest pause between two readings of the
+// kernel's table while the socket's file is gone and mysqld still listens. A mysqld that shuts
+// down closes the socket within a millisecond of removing its file, and lets waiting commits
+// pass soon after that.
+const (
+	askSoon = time.Millisecond
+	askLast = 100 * time.Millisecond
+)
 
 // AwaitDeaf returns nil as soon as nobody listens on a UNIX socket any more, which mysqld
 // closes at the very beginning of a shutdown, and removes. It costs nothing while the file
@@ -44,6 +49,7 @@ func AwaitDeaf(ctx context.Context, socket string) error {
 	defer stop()
 	buffer := make([]byte, 64*(unix.SizeofInotifyEvent+unix.NAME_MAX+1))
 	// It may have been removed before the watch began.
+	pause := askSoon
 	for removed := absent(socket); ; {
 		if removed {
 			deaf, err := isDeaf(socket)
@@ -53,7 +59,10 @@ func AwaitDeaf(ctx context.Context, socket string) error {
 		}
 		var again time.Time
 		if absent(socket) {
-			again = time.Now().Add(askAgain)
+			again = time.Now().Add(pause)
+			pause = min(2*pause, askLast)
+		} else {
+			pause = askSoon
 		}
 		if err := events.SetReadDeadline(again); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("watch socket %s: %w", socket, err)

@@ -55,7 +55,7 @@ func TestAwaitDeafSeesAListenerThatIsClosedAfterItsFileIsRemoved(t *testing.T) {
 	select {
 	case err := <-done:
 		t.Fatalf("returned while somebody listens: %v", err)
-	case <-time.After(2 * askAgain):
+	case <-time.After(2 * askLast):
 	}
 	_ = listener.Close()
 	if err := <-done; err != nil {
