@@ -12,7 +12,7 @@ var (
 	//
 	//	```text quote=internal/failover/testdata/transcripts/failover.txt
 	quoted = regexp.MustCompile("(?ms)^```\\w* quote=(\\S+)\n(.*?)^```$")
-	// quoteMark finds every mark, also one in a block that quoted does not recognize.
+	// quoteMark finds every mark, also one in a block that quoted does not know.
 	quoteMark = regexp.MustCompile("(?m)^ *```.*quote=")
 )
 
