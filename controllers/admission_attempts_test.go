@@ -49,7 +49,10 @@ func (w *shielded) serviceAttempts() []attempt {
 	return []attempt{
 		spec("change the selector", func() { s.Spec.Selector = map[string]string{"app": "x"} }),
 		spec("change the port", func() { s.Spec.Ports[0].Port = 3307 }),
-		spec("lead to a foreign name", func() { s.Spec.Type, s.Spec.ExternalName = corev1.ServiceTypeExternalName, "db.example.com" }),
+		spec("lead to a foreign name", func() {
+			s.Spec.Type = corev1.ServiceTypeExternalName
+			s.Spec.ExternalName = "db.example.com"
+		}),
 		spec("set an external name beside the type", func() { s.Spec.ExternalName = "db.example.com" }),
 		spec("keep traffic on each node", func() { s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal) }),
 		spec("take over an address", func() { s.Spec.ExternalIPs = []string{"192.0.2.1"} }),

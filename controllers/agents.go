@@ -83,8 +83,11 @@ func (a *agents) watch(ctx context.Context, v *visit) {
 		}
 		alive[pair.PodUID(pod.UID)] = true
 		targets = append(targets, agentwatch.Target{
-			Pair: v.name, PairUID: pair.UID(v.pair.UID), Member: ordinals[i].Member(v.pair.Name),
-			PodUID: pair.PodUID(pod.UID), IP: pod.Status.PodIP,
+			Pair:     v.name,
+			PairUID:  pair.UID(v.pair.UID),
+			Member:   ordinals[i].Member(v.pair.Name),
+			PodUID:   pair.PodUID(pod.UID),
+			IP:       pod.Status.PodIP,
 			Interval: v.pair.Spec.Failover.HeartbeatInterval.Duration,
 		})
 	}

@@ -55,7 +55,8 @@ func TestAnIdlePairIsCompleteAndCostsNoWrites(t *testing.T) {
 			t.Errorf("%T %s is not controlled by the pair: %v", o.object, o.name, c)
 		}
 	}
-	before, since := env.writes.in(s.namespace), time.Now()
+	before := env.writes.in(s.namespace)
+	since := time.Now()
 	s.eventually("three seconds without a write", func() error {
 		if now := env.writes.in(s.namespace); len(now) != len(before) {
 			before, since = now, time.Now()
@@ -186,7 +187,8 @@ func TestDeletedSecretsComeBackAsTheyWere(t *testing.T) {
 	}
 	var emptied corev1.Secret
 	s.must(s.Get(s.ctx, s.key(n.Internal()), &emptied))
-	was, base := emptied.Data["root"], emptied.DeepCopy()
+	was := emptied.Data["root"]
+	base := emptied.DeepCopy()
 	emptied.Data["root"] = []byte("changedbyhand123")
 	s.must(s.Patch(s.ctx, &emptied, client.MergeFrom(base)))
 	s.eventually("the password is back", func() error {

@@ -17,7 +17,12 @@ import (
 // configuration makes the agents' ConfigMap as one visit does.
 func (t *rotating) configuration() agentapi.Config {
 	t.Helper()
-	v := &visit{name: types.NamespacedName{Namespace: "ns", Name: "shop"}, names: resources.NamesOf(t.pair), pair: t.pair, session: t.s}
+	v := &visit{
+		name:    types.NamespacedName{Namespace: "ns", Name: "shop"},
+		names:   resources.NamesOf(t.pair),
+		pair:    t.pair,
+		session: t.s,
+	}
 	if err := t.r.ensureConfiguration(t.Context(), v); err != nil {
 		t.Fatal(err)
 	}

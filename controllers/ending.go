@@ -133,8 +133,10 @@ func (r *PairReconciler) closeForGood(ctx context.Context, name types.Namespaced
 	s.toldToEnd[uid] = true
 	agent := r.Agents.client(agentKey{pair: name, pod: uid}, pair.MemberName(pod.Name), pod.Status.PodIP)
 	command := agentapi.Command{
-		PairUID: s.history.Accepted.PairUID, Epoch: s.history.Accepted.Epoch + 1,
-		LedgerVersion: s.history.Accepted.Ledger.Version, RequestID: string(uuid.NewUUID()),
+		PairUID:       s.history.Accepted.PairUID,
+		Epoch:         s.history.Accepted.Epoch + 1,
+		LedgerVersion: s.history.Accepted.Ledger.Version,
+		RequestID:     string(uuid.NewUUID()),
 	}
 	log := logf.FromContext(ctx)
 	ctx = context.WithoutCancel(ctx)

@@ -60,7 +60,8 @@ func TestAThousandHostileObjectsCostLittle(t *testing.T) {
 	_, err := s.pair("shop", "storage: {size: 1Gi}")
 	s.must(err)
 	s.surrounded("shop")
-	memory, before := heap(), reconciles(t)
+	memory := heap()
+	before := reconciles(t)
 	content := strings.Repeat("x", hostileSize)
 	var writers errgroup.Group
 	writers.SetLimit(8)
@@ -77,7 +78,8 @@ func TestAThousandHostileObjectsCostLittle(t *testing.T) {
 	_, err = s.pair("till", "storage: {size: 1Gi}")
 	s.must(err)
 	s.surrounded("till")
-	grown, done := heap()-memory, reconciles(t)-before
+	grown := heap() - memory
+	done := reconciles(t) - before
 	t.Logf("%d objects: %d KiB of memory, %.0f reconciles", hostileObjects, grown>>10, done)
 	if grown > hostileObjects*hostileMemory {
 		t.Errorf("%d objects of %d KiB cost %d KiB of memory", hostileObjects, hostileSize>>10, grown>>10)

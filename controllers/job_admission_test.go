@@ -45,7 +45,7 @@ func TestWrongComparisonsAndRepairsAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := s.newOperation(c.spec)
-			if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			if (c.says == "" && err != nil) || (c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says))) {
 				t.Errorf("got %v, want %q", err, c.says)
 			}
 		})

@@ -69,8 +69,15 @@ func answers(m *corev1.ConfigMap) (*jobapi.Progress, *jobapi.Result, error) {
 
 func progressOf(p jobapi.Progress) *v1alpha1.OperationProgress {
 	out := &v1alpha1.OperationProgress{
-		Table: p.Table, TablesDone: p.TablesDone, TablesTotal: p.TablesTotal, Rows: p.Rows, RowsTotal: p.RowsTotal,
-		RowsPerSecond: p.RowsPerSecond, DifferingRows: p.DifferingRows, Note: p.Note, Attempts: p.Attempt,
+		Table:         p.Table,
+		TablesDone:    p.TablesDone,
+		TablesTotal:   p.TablesTotal,
+		Rows:          p.Rows,
+		RowsTotal:     p.RowsTotal,
+		RowsPerSecond: p.RowsPerSecond,
+		DifferingRows: p.DifferingRows,
+		Note:          p.Note,
+		Attempts:      p.Attempt,
 	}
 	if p.Remaining > 0 {
 		out.Remaining = &metav1.Duration{Duration: p.Remaining}
@@ -80,10 +87,17 @@ func progressOf(p jobapi.Progress) *v1alpha1.OperationProgress {
 
 func resultOf(p jobapi.Result, report string) *v1alpha1.OperationResult {
 	out := &v1alpha1.OperationResult{
-		Tables: p.Tables, TablesSkipped: p.TablesSkipped, Rows: p.Rows, Bytes: p.Bytes,
-		Duration: &metav1.Duration{Duration: p.Took.Round(time.Millisecond)}, LongestLock: &metav1.Duration{Duration: p.LongestLock.Round(10 * time.Microsecond)},
-		DifferingRows: p.DifferingRows, SchemaDifferences: p.SchemaDifferences, RepairedRows: p.RepairedRows, Report: report,
-		Skipped: p.Skipped,
+		Tables:            p.Tables,
+		TablesSkipped:     p.TablesSkipped,
+		Rows:              p.Rows,
+		Bytes:             p.Bytes,
+		Duration:          &metav1.Duration{Duration: p.Took.Round(time.Millisecond)},
+		LongestLock:       &metav1.Duration{Duration: p.LongestLock.Round(10 * time.Microsecond)},
+		DifferingRows:     p.DifferingRows,
+		SchemaDifferences: p.SchemaDifferences,
+		RepairedRows:      p.RepairedRows,
+		Report:            report,
+		Skipped:           p.Skipped,
 	}
 	if seconds := p.Took.Seconds(); seconds > 0 {
 		out.RowsPerSecond = int64(max(0, min(float64(p.Rows)/seconds, maxRate)))

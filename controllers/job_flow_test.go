@@ -97,7 +97,8 @@ func newJobStage(t *testing.T, change func(*v1alpha1.DatabasePair)) *jobStage {
 func (s *jobStage) lease(epoch pair.Epoch, holder pair.MemberName) *coordinationv1.Lease {
 	s.Helper()
 	rec := authority.Fresh("pair-uid", 6*time.Second)
-	rec.Epoch, rec.Holder = epoch, pair.Holder{Member: holder, PodUID: "pod"}
+	rec.Epoch = epoch
+	rec.Holder = pair.Holder{Member: holder, PodUID: "pod"}
 	rec.Data = map[pair.MemberName]pair.DataID{"shop-0": "d0", "shop-1": "d1"}
 	rec.Ledger = authority.Ledger{Version: 9, State: authority.Solo, First: holder}
 	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
@@ -121,8 +122,13 @@ func (s *jobStage) look() time.Duration {
 func (s *jobStage) ask(name string, kind v1alpha1.OperationType, change func(*v1alpha1.DatabasePairOperation)) {
 	s.Helper()
 	op := &v1alpha1.DatabasePairOperation{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "ns", UID: types.UID("uid-" + name), CreationTimestamp: metav1.NewTime(s.now)},
-		Spec:       v1alpha1.OperationSpec{PairRef: v1alpha1.PairReference{Name: "shop"}, Type: kind},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:              name,
+			Namespace:         "ns",
+			UID:               types.UID("uid-" + name),
+			CreationTimestamp: metav1.NewTime(s.now),
+		},
+		Spec: v1alpha1.OperationSpec{PairRef: v1alpha1.PairReference{Name: "shop"}, Type: kind},
 	}
 	if change != nil {
 		change(op)
@@ -223,7 +229,7 @@ func (s *jobStage) allowed() string {
 	s.Helper()
 	var role rbacv1.Role
 	err := s.c.Get(s.Context(), types.NamespacedName{Namespace: "ns", Name: "shop-job"}, &role)
-	if apierrors.IsNotFound(err) || err == nil && len(role.Rules) == 0 {
+	if apierrors.IsNotFound(err) || (err == nil && len(role.Rules) == 0) {
 		return ""
 	}
 	if err != nil || len(role.Rules) != 1 || len(role.Rules[0].ResourceNames) != 1 {
@@ -255,7 +261,15 @@ func TestAChecksumIsDoneByAJob(t *testing.T) {
 		len(request.Include) != 1 || request.BusyShare != 25 || request.Domain != "shop-pods.ns.svc" {
 		t.Errorf("request %+v", request)
 	}
-	s.answer("c1", jobapi.KeyProgress, jobapi.Progress{Attempt: 1, Table: "app.t", TablesDone: 1, TablesTotal: 4, Rows: 10, RowsPerSecond: 5, Remaining: time.Minute})
+	s.answer("c1", jobapi.KeyProgress, jobapi.Progress{
+		Attempt:       1,
+		Table:         "app.t",
+		TablesDone:    1,
+		TablesTotal:   4,
+		Rows:          10,
+		RowsPerSecond: 5,
+		Remaining:     time.Minute,
+	})
 	s.look()
 	if p := s.operation("c1").Status.Progress; p == nil || p.Table != "app.t" || p.TablesTotal != 4 || p.Remaining.Duration != time.Minute {
 		t.Errorf("progress %+v", p)
@@ -303,7 +317,10 @@ func TestAChangeOfRolesEndsAJob(t *testing.T) {
 		says   string
 	}{
 		"another epoch": {func(s *jobStage) {
-			s.roles(func(p *v1alpha1.DatabasePairStatus) { p.Epoch, p.Primary = 6, "shop-1" })
+			s.roles(func(p *v1alpha1.DatabasePairStatus) {
+				p.Epoch = 6
+				p.Primary = "shop-1"
+			})
 		}, "epoch 4 with primary shop-0 became epoch 6"},
 		"a failover under way": {func(s *jobStage) {
 			s.ask("f", v1alpha1.OperationFailover, nil)
@@ -397,13 +414,16 @@ func TestWhatAnOperationWaitsFor(t *testing.T) {
 		return func(p *v1alpha1.DatabasePair) {
 			for i := range p.Status.Conditions {
 				if c := &p.Status.Conditions[i]; c.Type == kind {
-					c.Status, c.Message = "False", "because"
+					c.Status = "False"
+					c.Message = "because"
 				}
 			}
 		}
 	}
 	repair := func(op *v1alpha1.DatabasePairOperation) {
-		op.Spec.Type, op.Spec.Confirm, op.Spec.Repair = v1alpha1.OperationRepair, "shop/4", &v1alpha1.RepairParameters{Table: "app.t"}
+		op.Spec.Type = v1alpha1.OperationRepair
+		op.Spec.Confirm = "shop/4"
+		op.Spec.Repair = &v1alpha1.RepairParameters{Table: "app.t"}
 	}
 	for name, c := range map[string]struct {
 		pair  func(*v1alpha1.DatabasePair)
@@ -573,9 +593,14 @@ func TestAResultIsBelievedForWhatWasAskedOnly(t *testing.T) {
 			jobapi.Asked{Operation: "r1", Kind: jobapi.Repair, Table: "app.other", DryRun: true}, v1alpha1.OperationFailed,
 			"it is about a Repair without writing of app.other for operation r1, asked for was a Repair without writing of app.people",
 		},
-		"one that wrote":    {jobapi.Asked{Operation: "r1", Kind: jobapi.Repair, Table: "app.people"}, v1alpha1.OperationFailed, "is not believed"},
-		"another operation": {jobapi.Asked{Operation: "r0", Kind: jobapi.Repair, Table: "app.people", DryRun: true}, v1alpha1.OperationFailed, "is not believed"},
-		"another kind":      {jobapi.Asked{Operation: "r1", Kind: jobapi.Checksum, Table: "app.people"}, v1alpha1.OperationFailed, "is not believed"},
+		"one that wrote": {jobapi.Asked{Operation: "r1", Kind: jobapi.Repair, Table: "app.people"}, v1alpha1.OperationFailed, "is not believed"},
+		"another operation": {jobapi.Asked{
+			Operation: "r0",
+			Kind:      jobapi.Repair,
+			Table:     "app.people",
+			DryRun:    true,
+		}, v1alpha1.OperationFailed, "is not believed"},
+		"another kind": {jobapi.Asked{Operation: "r1", Kind: jobapi.Checksum, Table: "app.people"}, v1alpha1.OperationFailed, "is not believed"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newJobStage(t, nil)
@@ -583,7 +608,12 @@ func TestAResultIsBelievedForWhatWasAskedOnly(t *testing.T) {
 				op.Spec.Repair = &v1alpha1.RepairParameters{Table: "app.people", DryRun: true}
 			})
 			s.look()
-			s.answer("r1", jobapi.KeyResult, jobapi.Result{Outcome: jobapi.Done, Message: "all is well", Asked: c.asked, RepairedRows: 1})
+			s.answer("r1", jobapi.KeyResult, jobapi.Result{
+				Outcome:      jobapi.Done,
+				Message:      "all is well",
+				Asked:        c.asked,
+				RepairedRows: 1,
+			})
 			s.look()
 			op := s.is("r1", c.phase, c.says)
 			if c.phase == v1alpha1.OperationFailed && op.Status.Result != nil {

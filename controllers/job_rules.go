@@ -24,7 +24,8 @@ func (r *JobReconciler) overtaken(v *jobVisit, op *v1alpha1.DatabasePairOperatio
 	end := func(phase v1alpha1.OperationPhase, format string, args ...any) (bool, ending) {
 		return true, ending{phase: phase, message: fmt.Sprintf(format, args...)}
 	}
-	now, asked := r.Now(), op.CreationTimestamp.Time
+	now := r.Now()
+	asked := op.CreationTimestamp.Time
 	running := op.Status.Phase == v1alpha1.OperationRunning
 	for i := range v.all {
 		// Whoever moves the roles comes first.

@@ -72,12 +72,16 @@ func scheduledChecksum(p *v1alpha1.DatabasePair, at time.Time) *v1alpha1.Databas
 	labels[cluster.LabelByOperator] = "true"
 	return &v1alpha1.DatabasePairOperation{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: fmt.Sprintf("%s-checksum-%s", p.Name, at.UTC().Format("200601021504")), Namespace: p.Namespace, Labels: labels,
+			Name:            fmt.Sprintf("%s-checksum-%s", p.Name, at.UTC().Format("200601021504")),
+			Namespace:       p.Namespace,
+			Labels:          labels,
 			Annotations:     map[string]string{status.AnnotationScheduledAt: at.UTC().Format(time.RFC3339)},
 			OwnerReferences: []metav1.OwnerReference{resources.OwnerReference(p)},
 		},
 		Spec: v1alpha1.OperationSpec{
-			PairRef: v1alpha1.PairReference{Name: p.Name}, Type: v1alpha1.OperationChecksum, Reason: "by spec.checksum.schedule",
+			PairRef: v1alpha1.PairReference{Name: p.Name},
+			Type:    v1alpha1.OperationChecksum,
+			Reason:  "by spec.checksum.schedule",
 		},
 	}
 }

@@ -26,7 +26,10 @@ import (
 
 // wait notes why an operation has not begun.
 func (r *JobReconciler) wait(ctx context.Context, op *v1alpha1.DatabasePairOperation, why string) error {
-	return r.change(ctx, op, func(s *v1alpha1.OperationStatus) { s.Phase, s.Message = v1alpha1.OperationPending, why })
+	return r.change(ctx, op, func(s *v1alpha1.OperationStatus) {
+		s.Phase = v1alpha1.OperationPending
+		s.Message = why
+	})
 }
 
 // begin notes the roles at which the operation is done, and then has it done.
@@ -78,7 +81,11 @@ func (r *JobReconciler) makeJob(ctx context.Context, v *jobVisit, op *v1alpha1.D
 		return err
 	}
 	left := deadlineOf(op) - r.Now().Sub(op.CreationTimestamp.Time)
-	job := resources.Job(v.pair, op, resources.JobOptions{Image: r.Image, Deadline: left, Request: string(request)})
+	job := resources.Job(v.pair, op, resources.JobOptions{
+		Image:    r.Image,
+		Deadline: left,
+		Request:  string(request),
+	})
 	for _, o := range []object{resources.JobConfigMap(v.pair, op), job} {
 		err := r.Client.Create(ctx, o, client.FieldOwner(cluster.FieldManager))
 		if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -114,7 +121,7 @@ func (r *JobReconciler) otherJob(ctx context.Context, v *jobVisit, op *v1alpha1.
 	}
 	for i := range pods.Items {
 		phase := pods.Items[i].Status.Phase
-		busy = busy || phase != corev1.PodSucceeded && phase != corev1.PodFailed
+		busy = busy || (phase != corev1.PodSucceeded && phase != corev1.PodFailed)
 	}
 	return busy, nil
 }
@@ -142,18 +149,29 @@ func (r *JobReconciler) allow(ctx context.Context, v *jobVisit, configMap string
 func requestOf(v *jobVisit, op *v1alpha1.DatabasePairOperation, rec authority.Record) jobapi.Request {
 	spec := &v.pair.Spec.Checksum
 	out := jobapi.Request{
-		Operation: op.Name, Kind: jobapi.Kind(op.Spec.Type), Pair: v.pair.Name, Namespace: v.pair.Namespace, PairUID: pair.UID(v.pair.UID),
-		Epoch: rec.Epoch, Ledger: rec.Ledger.Version, Primary: rec.Holder.Member,
-		Passive: pair.PeerOf(pair.Members(v.pair.Name), rec.Holder.Member), Domain: v.names.Domain(),
-		Parallelism: int(spec.Parallelism), MaxLockTime: spec.MaxLockTime.Duration, MaxLag: spec.MaxLag.Duration,
-		BusyShare: int(spec.BusyShare),
+		Operation:   op.Name,
+		Kind:        jobapi.Kind(op.Spec.Type),
+		Pair:        v.pair.Name,
+		Namespace:   v.pair.Namespace,
+		PairUID:     pair.UID(v.pair.UID),
+		Epoch:       rec.Epoch,
+		Ledger:      rec.Ledger.Version,
+		Primary:     rec.Holder.Member,
+		Passive:     pair.PeerOf(pair.Members(v.pair.Name), rec.Holder.Member),
+		Domain:      v.names.Domain(),
+		Parallelism: int(spec.Parallelism),
+		MaxLockTime: spec.MaxLockTime.Duration,
+		MaxLag:      spec.MaxLag.Duration,
+		BusyShare:   int(spec.BusyShare),
 	}
 	table := ""
 	switch {
 	case op.Spec.Repair != nil:
-		table, out.DryRun = op.Spec.Repair.Table, op.Spec.Repair.DryRun
+		table = op.Spec.Repair.Table
+		out.DryRun = op.Spec.Repair.DryRun
 	case op.Spec.Checksum != nil:
-		table, out.WithValues = op.Spec.Checksum.Table, op.Spec.Checksum.WithValues
+		table = op.Spec.Checksum.Table
+		out.WithValues = op.Spec.Checksum.WithValues
 	}
 	if schema, name, ok := strings.Cut(table, "."); ok {
 		out.Table = &jobapi.Table{Schema: schema, Name: name}
@@ -173,7 +191,8 @@ func askedBy(op *v1alpha1.DatabasePairOperation) jobapi.Asked {
 	out := jobapi.Asked{Operation: op.Name, Kind: jobapi.Kind(op.Spec.Type)}
 	switch {
 	case op.Spec.Repair != nil:
-		out.Table, out.DryRun = op.Spec.Repair.Table, op.Spec.Repair.DryRun
+		out.Table = op.Spec.Repair.Table
+		out.DryRun = op.Spec.Repair.DryRun
 	case op.Spec.Checksum != nil:
 		out.Table = op.Spec.Checksum.Table
 	}
@@ -284,7 +303,10 @@ func (r *JobReconciler) conclude(ctx context.Context, v *jobVisit, op *v1alpha1.
 func (r *JobReconciler) finish(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation, end ending) error {
 	err := r.change(ctx, op, func(s *v1alpha1.OperationStatus) {
 		now := metav1.NewMicroTime(r.Now())
-		s.Phase, s.Message, s.Result, s.CompletionTime = end.phase, end.message, end.result, &now
+		s.Phase = end.phase
+		s.Message = end.message
+		s.Result = end.result
+		s.CompletionTime = &now
 		if s.StartTime == nil {
 			s.StartTime, s.Rule = &now, ruleOf(op)
 		}

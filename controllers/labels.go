@@ -64,7 +64,7 @@ func (s *session) knowsPod(uid pair.PodUID) bool {
 	s.mu.Lock()
 	_, seen := s.containers[uid]
 	s.mu.Unlock()
-	return seen || s.history.Accepted != nil && uid != "" && s.history.Accepted.Holder.PodUID == uid
+	return seen || (s.history.Accepted != nil && uid != "" && s.history.Accepted.Holder.PodUID == uid)
 }
 
 // restoreLabels puts back the labels of members' pods and volume claims that were removed

@@ -26,7 +26,8 @@ import (
 func (s *scene) forged(uid pair.UID, labels map[string]string) *coordinationv1.Lease {
 	s.Helper()
 	r := authority.Fresh(uid, 6*time.Second)
-	r.Epoch, r.Holder = 2, pair.Holder{Member: "shop-1", PodUID: "x"}
+	r.Epoch = 2
+	r.Holder = pair.Holder{Member: "shop-1", PodUID: "x"}
 	r.Data = map[pair.MemberName]pair.DataID{"shop-1": "d1"}
 	r.Ledger = authority.Ledger{Version: 1, State: authority.Solo, First: "shop-1"}
 	r.Appointed = &authority.Appointed{Holder: r.Holder, Epoch: 2}
@@ -45,7 +46,12 @@ func TestALeaseThatWasThereFirstIsNoAuthority(t *testing.T) {
 	s.must(err)
 	// The forger learns the UID, and goes on writing.
 	again := s.forged(pair.UID(p.UID), nil)
-	again.OwnerReferences = []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "DatabasePair", Name: "shop", UID: p.UID}}
+	again.OwnerReferences = []metav1.OwnerReference{{
+		APIVersion: v1alpha1.GroupVersion.String(),
+		Kind:       "DatabasePair",
+		Name:       "shop",
+		UID:        p.UID,
+	}}
 	again.ResourceVersion = l.ResourceVersion
 	s.must(s.Update(s.ctx, again))
 	s.eventually("the pair says whose name it is", func() error {
@@ -123,7 +129,8 @@ func TestWhatOthersWriteIntoTheLeaseIsDoubt(t *testing.T) {
 		"another Lease under the signature": func(l *coordinationv1.Lease, p *v1alpha1.DatabasePair) {
 			signature := l.Annotations[lease.AnnotationSignature]
 			forged := authority.Fresh(pair.UID(p.UID), 6*time.Second)
-			forged.Epoch, forged.Holder = 2, pair.Holder{Member: "shop-1", PodUID: "x"}
+			forged.Epoch = 2
+			forged.Holder = pair.Holder{Member: "shop-1", PodUID: "x"}
 			forged.Data = map[pair.MemberName]pair.DataID{"shop-1": "d1"}
 			forged.Ledger = authority.Ledger{Version: 1, State: authority.Solo, First: "shop-1"}
 			forged.Appointed = &authority.Appointed{Holder: forged.Holder, Epoch: 2}
@@ -174,7 +181,8 @@ func TestAPairOfAnOperatorThatDidNotSignIsSigned(t *testing.T) {
 	}
 	s.must(s.Create(s.ctx, secret))
 	r := authority.Fresh(pair.UID(p.UID), 6*time.Second)
-	r.Epoch, r.LastHolder = 3, &authority.LastHolder{Holder: pair.Holder{Member: "shop-0", PodUID: "x"}, DataID: "d0", Epoch: 2}
+	r.Epoch = 3
+	r.LastHolder = &authority.LastHolder{Holder: pair.Holder{Member: "shop-0", PodUID: "x"}, DataID: "d0", Epoch: 2}
 	r.Ledger = authority.Ledger{Version: 4, State: authority.Solo, First: "shop-0"}
 	r.Data = map[pair.MemberName]pair.DataID{"shop-0": "d0"}
 	l := &coordinationv1.Lease{ObjectMeta: s.meta("shop", resources.Labels("shop"))}

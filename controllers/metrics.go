@@ -34,7 +34,8 @@ var (
 		Name: "dbpair_operations_total", Help: "Operations that ended, by type, phase and proof.",
 	}, []string{"namespace", "pair", "type", "phase", "proof"})
 	failoverSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "dbpair_failover_duration_seconds", Help: "From the revocation to the end of a failover, by proof.",
+		Name:    "dbpair_failover_duration_seconds",
+		Help:    "From the revocation to the end of a failover, by proof.",
 		Buckets: []float64{0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300},
 	}, []string{"proof"})
 	checksumTime = prometheus.NewGaugeVec(prometheus.GaugeOpts{

@@ -58,8 +58,13 @@ func (r *PairReconciler) observe(ctx context.Context, v *visit) (failover.Observ
 func (r *PairReconciler) settings(p *v1alpha1.DatabasePair) failover.Settings {
 	s := &p.Spec
 	return failover.Settings{
-		Namespace: p.Namespace, Name: p.Name, UID: pair.UID(p.UID), Generation: p.Generation, CreatedAt: p.CreationTimestamp.Time,
-		Paused: s.Paused, Deleting: p.DeletionTimestamp != nil,
+		Namespace:          p.Namespace,
+		Name:               p.Name,
+		UID:                pair.UID(p.UID),
+		Generation:         p.Generation,
+		CreatedAt:          p.CreationTimestamp.Time,
+		Paused:             s.Paused,
+		Deleting:           p.DeletionTimestamp != nil,
 		Lossless:           s.Durability.Mode != v1alpha1.Async,
 		ContinueAlone:      s.Durability.OnPassiveLoss != v1alpha1.BlockWrites,
 		PassiveTimeout:     s.Durability.PassiveTimeout.Duration,
@@ -131,7 +136,10 @@ func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ord
 	m.Pod.NeverRan = neverRan(pod)
 	m.Pod.Problem = podProblem(pod, claim)
 	facts := r.Agents.facts(v.name, m.Name, m.Pod.UID)
-	m.Reach, m.State, m.HeardAt, m.SilentSince = facts.Reach, facts.State, facts.HeardAt, facts.SilentSince
+	m.Reach = facts.Reach
+	m.State = facts.State
+	m.HeardAt = facts.HeardAt
+	m.SilentSince = facts.SilentSince
 	if m.Pod.IP == "" {
 		m.Reach = failover.NoPodIP
 	}
@@ -141,10 +149,15 @@ func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ord
 func (r *PairReconciler) observePod(ctx context.Context, v *visit, pod *corev1.Pod) failover.Pod {
 	uid := pair.PodUID(pod.UID)
 	out := failover.Pod{
-		Reading: failover.Read, UID: uid, Node: pod.Spec.NodeName, IP: pod.Status.PodIP,
-		CreatedAt: pod.CreationTimestamp.Time, Deleting: pod.DeletionTimestamp != nil,
-		Fenced: hasFinalizer(pod), Labels: pod.Labels,
-		Ended: cluster.PodFacts(pod, v.session.seenOf(uid)),
+		Reading:   failover.Read,
+		UID:       uid,
+		Node:      pod.Spec.NodeName,
+		IP:        pod.Status.PodIP,
+		CreatedAt: pod.CreationTimestamp.Time,
+		Deleting:  pod.DeletionTimestamp != nil,
+		Fenced:    hasFinalizer(pod),
+		Labels:    pod.Labels,
+		Ended:     cluster.PodFacts(pod, v.session.seenOf(uid)),
 	}
 	if out.Node == "" {
 		return out
@@ -164,7 +177,8 @@ func (r *PairReconciler) observeService(ctx context.Context, v *visit) (failover
 	var svc corev1.Service
 	found, err := r.Applier.Find(ctx, v.pair, v.name, &svc)
 	if errors.Is(err, cluster.ErrForeign) {
-		found, err = false, nil // ensureServices reports it
+		found = false
+		err = nil // ensureServices reports it
 	}
 	if err != nil {
 		return failover.Service{}, err
@@ -184,7 +198,9 @@ func (r *PairReconciler) observeAuthority(ctx context.Context, v *visit) failove
 	rec, version, err := v.session.store.Read(ctx)
 	switch {
 	case err == nil:
-		out.Reading, out.Record, out.Version = failover.Read, rec, version
+		out.Reading = failover.Read
+		out.Record = rec
+		out.Version = version
 		v.session.sawRecord(rec)
 	case errors.Is(err, lease.ErrMissing):
 		out.Reading = failover.Missing

@@ -110,7 +110,8 @@ func TestOutdatedNamesWhatWaitsForARestart(t *testing.T) {
 			t.Errorf("outdated = %q, want %q", got, want)
 		}
 	}
-	set.Generation, set.Status.ObservedGeneration = 3, 2
+	set.Generation = 3
+	set.Status.ObservedGeneration = 2
 	if got := outdated(pod("shop-1", "x", "y", "z"), set); got != "" {
 		t.Errorf("%q is outdated though the StatefulSet has not been looked at", got)
 	}

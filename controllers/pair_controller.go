@@ -160,7 +160,10 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 func (r *PairReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair) *visit {
 	name := client.ObjectKeyFromObject(p)
 	return &visit{
-		name: name, names: resources.NamesOf(p), pair: p, log: logf.FromContext(ctx),
+		name:  name,
+		names: resources.NamesOf(p),
+		pair:  p,
+		log:   logf.FromContext(ctx),
 		session: r.sessions.of(name, p.UID, func() *session {
 			store := leaseStore(r.Leases, p)
 			if r.LeaseWrites != nil {
@@ -220,7 +223,12 @@ func begun(o failover.Observation) bool {
 }
 
 func nameConflict(err error) failover.Plan {
-	return failover.Plan{Rule: RuleNameConflict, Kind: failover.Holds, Fact: err.Error(), After: lookIdle}
+	return failover.Plan{
+		Rule:  RuleNameConflict,
+		Kind:  failover.Holds,
+		Fact:  err.Error(),
+		After: lookIdle,
+	}
 }
 
 // act executes the first step of a plan and says when to look again.
@@ -268,7 +276,8 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 		// that changes says so by itself.
 		return min(next, v.session.refusedAgain(step.Name())), nil
 	}
-	v.session.acted, v.session.refusals = acted{plan.Rule, step.Name(), o.Authority.Version}, 0
+	v.session.acted = acted{plan.Rule, step.Name(), o.Authority.Version}
+	v.session.refusals = 0
 	if res.Changed {
 		return lookAtOnce, nil
 	}
@@ -311,7 +320,10 @@ func (r *PairReconciler) nudge(ctx context.Context, v *visit, rec authority.Reco
 			ctx, cancel := context.WithTimeout(ctx, nudgeTimeout)
 			defer cancel()
 			_, err := agent.Look(ctx, agentapi.Command{
-				PairUID: rec.PairUID, Epoch: rec.Epoch, LedgerVersion: rec.Ledger.Version, RequestID: string(uuid.NewUUID()),
+				PairUID:       rec.PairUID,
+				Epoch:         rec.Epoch,
+				LedgerVersion: rec.Ledger.Version,
+				RequestID:     string(uuid.NewUUID()),
 			})
 			if err != nil {
 				v.log.V(1).Info("an agent was not told of the change", "member", to.Member, "why", err.Error())
@@ -358,10 +370,12 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	case childErr != nil:
 		done.Fact = childErr.Error()
 	case r.Allowed.refusal(v.pair) != "":
-		done.Done, done.Reason = false, ReasonSpecRefused
+		done.Done = false
+		done.Reason = ReasonSpecRefused
 		done.Fact = r.Allowed.refusal(v.pair) + "; what runs stays as it is until the spec is corrected"
 	case done.Done && v.unsettled != "":
-		done.Done, done.Fact = false, v.unsettled
+		done.Done = false
+		done.Fact = v.unsettled
 	}
 	done.Checksum = status.Compared(v.pair.Status.Checksum, v.ours())
 	done.StaleAfter, done.ScheduleProblem = staleAfter(v.pair, o.Now)

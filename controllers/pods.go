@@ -23,7 +23,8 @@ func outdated(pod *corev1.Pod, set *appsv1.StatefulSet) string {
 		return ""
 	}
 	var what []string
-	now, wish := pod.Spec, set.Spec.Template.Spec
+	now := pod.Spec
+	wish := set.Spec.Template.Spec
 	if imageOf(now.Containers) != imageOf(wish.Containers) {
 		what = append(what, "image")
 	}

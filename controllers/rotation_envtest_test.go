@@ -31,7 +31,9 @@ func TestTheOperatorRotatesWhatIsAskedFor(t *testing.T) {
 	s.must(err)
 	s.surrounded("shop")
 	n := resources.NamesOf(p)
-	ca, leaf, internal := s.secretData(n.CA()), s.secretData(n.TLS(0)), s.secretData(n.Internal())
+	ca := s.secretData(n.CA())
+	leaf := s.secretData(n.TLS(0))
+	internal := s.secretData(n.Internal())
 	block, _ := pem.Decode(leaf[corev1.TLSCertKey])
 	cert, err := x509.ParseCertificate(block.Bytes)
 	s.must(err)
@@ -45,7 +47,9 @@ func TestTheOperatorRotatesWhatIsAskedFor(t *testing.T) {
 	}
 	s.must(s.Patch(s.ctx, p, client.MergeFrom(before)))
 	s.eventually("new certificates and passwords, and a published certificate authority", func() error {
-		newCA, newLeaf, newInternal := s.secretData(n.CA()), s.secretData(n.TLS(0)), s.secretData(n.Internal())
+		newCA := s.secretData(n.CA())
+		newLeaf := s.secretData(n.TLS(0))
+		newInternal := s.secretData(n.Internal())
 		next := newCA["next.crt"]
 		switch {
 		case bytes.Equal(newLeaf[corev1.TLSCertKey], leaf[corev1.TLSCertKey]):

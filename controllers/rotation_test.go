@@ -37,7 +37,12 @@ func newRotating(t *testing.T) *rotating {
 		}
 	}
 	out := &rotating{T: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	out.pair = &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "ns", UID: "u", Annotations: map[string]string{}}}
+	out.pair = &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{
+		Name:        "shop",
+		Namespace:   "ns",
+		UID:         "u",
+		Annotations: map[string]string{},
+	}}
 	c := fake.NewClientBuilder().WithScheme(all).WithObjects(out.pair.DeepCopy()).Build()
 	out.r = &PairReconciler{Client: c, Live: c, Events: &events{}, Now: func() time.Time { return out.now }}
 	out.r.prepare(func(types.NamespacedName) {})
@@ -48,7 +53,13 @@ func newRotating(t *testing.T) *rotating {
 // secrets makes the Secrets as one visit does, and returns those that matter.
 func (t *rotating) secrets() (ca, leaf, internal map[string][]byte) {
 	t.Helper()
-	v := &visit{name: types.NamespacedName{Namespace: "ns", Name: "shop"}, names: resources.NamesOf(t.pair), pair: t.pair, session: t.s, writes: true}
+	v := &visit{
+		name:    types.NamespacedName{Namespace: "ns", Name: "shop"},
+		names:   resources.NamesOf(t.pair),
+		pair:    t.pair,
+		session: t.s,
+		writes:  true,
+	}
 	for _, p := range phases {
 		if p.name != "authority" && p.name != "passwords" && p.name != "secrets" {
 			continue
@@ -139,7 +150,8 @@ func TestAnAuthorityInAMembersSecretIsNotTrusted(t *testing.T) {
 func TestPasswordsAndCertificatesAreRotatedOnce(t *testing.T) {
 	s := newRotating(t)
 	_, leaf, internal := s.secrets()
-	password, certificate := internal["root"], leaf[corev1.TLSCertKey]
+	password := internal["root"]
+	certificate := leaf[corev1.TLSCertKey]
 	s.ask(v1alpha1.AnnotationRotatePasswords)
 	_, leaf, internal = s.secrets()
 	if bytes.Equal(internal["root"], password) || !bytes.Equal(leaf[corev1.TLSCertKey], certificate) {

@@ -31,23 +31,41 @@ func (r *PairReconciler) runner(v *visit) *execute.Runner {
 			return r.Agents.facts(v.name, s.Member, s.PodUID).Reach == failover.TimedOut
 		},
 	}
-	pods := cluster.Pods{Client: r.Client, Live: r.Live, Namespace: v.pair.Namespace, Seen: v.session.seenOf}
+	pods := cluster.Pods{
+		Client:    r.Client,
+		Live:      r.Live,
+		Namespace: v.pair.Namespace,
+		Seen:      v.session.seenOf,
+	}
 	recorder := cluster.LaterRecorder{
 		Recorder: cluster.Recorder{
-			Client: r.Client, Live: r.Live, Pair: v.pair, Now: r.Now,
+			Client:   r.Client,
+			Live:     r.Live,
+			Pair:     v.pair,
+			Now:      r.Now,
 			Finished: func(op v1alpha1.DatabasePairOperation) { r.finished(v, op) },
 		},
-		Later: &v.session.records, Log: v.log,
+		Later: &v.session.records,
+		Log:   v.log,
 	}
 	return &execute.Runner{
 		Effects: execute.Effects{
-			Authority: v.session.store, Fencers: asked, Copiers: asked, Comparers: asked, Pods: pods, Witnesses: pods,
+			Authority: v.session.store,
+			Fencers:   asked,
+			Copiers:   asked,
+			Comparers: asked,
+			Pods:      pods,
+			Witnesses: pods,
 			Services:  cluster.Services{Client: r.Client, Name: v.name},
 			Recorder:  recorder,
 			DonorHost: func(m pair.MemberName) string { return string(m) + "." + v.names.Domain() },
 		},
-		Clock: wallClock{r.Now}, Book: v.session.book, NewID: func() string { return string(uuid.NewUUID()) },
-		Failpoint: r.Failpoint, Together: sideBySide, Log: v.log,
+		Clock:     wallClock{r.Now},
+		Book:      v.session.book,
+		NewID:     func() string { return string(uuid.NewUUID()) },
+		Failpoint: r.Failpoint,
+		Together:  sideBySide,
+		Log:       v.log,
 	}
 }
 
@@ -92,7 +110,11 @@ func lastFailover(v *visit) *v1alpha1.LastFailover {
 		}
 		at := metav1.NewTime(op.Status.CompletionTime.Truncate(time.Second))
 		if out == nil || out.Time.Before(&at) {
-			out = &v1alpha1.LastFailover{Operation: op.Name, Time: at, Proof: op.Status.Proof}
+			out = &v1alpha1.LastFailover{
+				Operation: op.Name,
+				Time:      at,
+				Proof:     op.Status.Proof,
+			}
 		}
 	}
 	return out

@@ -115,7 +115,8 @@ func (r *PairReconciler) ensurePasswords(ctx context.Context, v *visit) error {
 	v.material.passwords = map[string][]byte{}
 	var restored []string
 	for _, key := range resources.InternalKeys() {
-		live, kept := internal[key], v.copies[key]
+		live := internal[key]
+		kept := v.copies[key]
 		if len(kept) > 0 && len(internal) > 0 && !bytes.Equal(live, kept) {
 			restored = append(restored, key)
 		}

@@ -110,14 +110,18 @@ type credential struct {
 
 func newSession(uid types.UID, store *lease.Store, now time.Time) *session {
 	s := &session{
-		uid: uid, store: store, book: fencing.NewBook(),
-		history:  failover.History{StartedAt: now, Errant: map[pair.MemberName]failover.Errant{}},
-		problems: map[string]int{}, told: map[string]string{},
+		uid:        uid,
+		store:      store,
+		book:       fencing.NewBook(),
+		history:    failover.History{StartedAt: now, Errant: map[pair.MemberName]failover.Errant{}},
+		problems:   map[string]int{},
+		told:       map[string]string{},
 		containers: map[pair.PodUID]cluster.Seen{},
 		podGone:    map[pair.MemberName]time.Time{},
 		podMissing: map[pair.MemberName]time.Time{},
 	}
-	store.Keyring, store.AcceptUnsigned = s, s.unsignedCounts
+	store.Keyring = s
+	store.AcceptUnsigned = s.unsignedCounts
 	return s
 }
 
@@ -211,7 +215,8 @@ func (s *session) trust(a *pki.Authority, bundle []byte, key *pki.Key, now time.
 	if err != nil {
 		return false, fmt.Errorf("the pair's certificate authority: %w", err)
 	}
-	since, former := s.credential.since, s.credential.former
+	since := s.credential.since
+	former := s.credential.former
 	if present := s.credential.authority; present == nil || !present.Cert.Equal(a.Cert) {
 		since = now
 		if former == nil {
@@ -257,15 +262,18 @@ func (s *session) clientTLS(serverName string) (*tls.Config, error) {
 		return nil, errNoCredential
 	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, ServerName: serverName,
-		RootCAs: s.credential.roots, Certificates: []tls.Certificate{s.credential.cert},
+		MinVersion:   tls.VersionTLS13,
+		ServerName:   serverName,
+		RootCAs:      s.credential.roots,
+		Certificates: []tls.Certificate{s.credential.cert},
 	}, nil
 }
 
 // refusedAgain is how long to wait after a refusal of a step: longer with each in a row.
 func (s *session) refusedAgain(step failover.StepName) time.Duration {
 	if s.refusedStep != step {
-		s.refusedStep, s.refusals = step, 0
+		s.refusedStep = step
+		s.refusals = 0
 	}
 	s.refusals = min(s.refusals+1, 8)
 	return 20 * time.Millisecond << s.refusals

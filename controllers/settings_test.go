@@ -46,7 +46,8 @@ func TestASettingThatTheAgentWouldRefuseIsNotPublished(t *testing.T) {
 	p, err := s.pair("shop", plain)
 	s.must(err)
 	s.surrounded("shop")
-	config, set := &corev1.ConfigMap{}, &appsv1.StatefulSet{}
+	config := &corev1.ConfigMap{}
+	set := &appsv1.StatefulSet{}
 	s.eventually("the configuration", func() error {
 		return errors.Join(s.Get(s.ctx, s.key("shop-config"), config), s.Get(s.ctx, s.key("shop"), set))
 	})
@@ -77,7 +78,8 @@ func TestASettingThatTheAgentWouldRefuseIsNotPublished(t *testing.T) {
 	}
 	change(map[string]v1alpha1.MySQLOptionValue{"max_conections": "100"})
 	ready(controllers.ReasonSpecRefused, "spec.mysql.config", "max_conections", "correct the name", "stays as it is")
-	now, nowSet := &corev1.ConfigMap{}, &appsv1.StatefulSet{}
+	now := &corev1.ConfigMap{}
+	nowSet := &appsv1.StatefulSet{}
 	s.must(s.Get(s.ctx, s.key("shop-config"), now))
 	s.must(s.Get(s.ctx, s.key("shop"), nowSet))
 	if now.ResourceVersion != config.ResourceVersion || nowSet.Generation != set.Generation {

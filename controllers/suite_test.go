@@ -108,7 +108,8 @@ func startServer() (server *envtest.Environment, conf *rest.Config, err error) {
 }
 
 func newWorld(ctx context.Context, conf *rest.Config) (*world, error) {
-	conf.QPS, conf.Burst = 500, 1000
+	conf.QPS = 500
+	conf.Burst = 1000
 	admin, err := client.New(conf, client.Options{Scheme: app.Scheme()})
 	if err != nil {
 		return nil, err
@@ -201,7 +202,9 @@ func (w *world) startOperator(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	options.Version, options.MetricsAddress, options.ProbeAddress = "1", "0", "0"
+	options.Version = "1"
+	options.MetricsAddress = "0"
+	options.ProbeAddress = "0"
 	failed := make(chan error, 1)
 	go func() { failed <- app.Run(ctx, conf, options) }()
 	select {

@@ -90,7 +90,11 @@ func housekeeping(plan failover.Plan) bool {
 
 func (r *PairReconciler) tellMember(v *visit, m *failover.Member) {
 	name := string(m.Name)
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: v.name.Namespace, Name: name, UID: types.UID(m.Pod.UID)}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: v.name.Namespace,
+		Name:      name,
+		UID:       types.UID(m.Pod.UID),
+	}}
 	if m.Pod.Problem != "" {
 		reason, _, _ := strings.Cut(m.Pod.Problem, ":")
 		r.eventOnce(v, pod, warning, reason, name+": "+m.Pod.Problem)

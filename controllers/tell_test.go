@@ -44,7 +44,12 @@ func TestEachMemberHasItsEvent(t *testing.T) {
 		r := &PairReconciler{Events: plain{broadcaster.NewRecorder(scheme, "dbpair")}}
 		v := &visit{
 			name: types.NamespacedName{Namespace: "ns", Name: "shop"}, session: newSession("u", &lease.Store{}, time.Now()),
-			pair: &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "shop", UID: "u", ResourceVersion: "7"}},
+			pair: &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{
+				Namespace:       "ns",
+				Name:            "shop",
+				UID:             "u",
+				ResourceVersion: "7",
+			}},
 		}
 		for _, name := range []pair.MemberName{"shop-0", "shop-1"} {
 			r.tellMember(v, &failover.Member{Name: name, Pod: failover.Pod{UID: pair.PodUID("uid-" + name), Problem: "Unschedulable: no room"}})

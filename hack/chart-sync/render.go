@@ -109,8 +109,10 @@ func split(rule rbacv1.PolicyRule) (local, global []rbacv1.PolicyRule, err error
 	if len(rule.NonResourceURLs) > 0 {
 		return nil, []rbacv1.PolicyRule{rule}, nil
 	}
-	in, over := rule, rule
-	in.Resources, over.Resources = nil, nil
+	in := rule
+	over := rule
+	in.Resources = nil
+	over.Resources = nil
 	for _, r := range rule.Resources {
 		switch {
 		case slices.Contains(clusterScoped, r):

@@ -25,7 +25,8 @@ func checkQuotes(file, text string) []string {
 			file, marks, len(blocks)))
 	}
 	for _, at := range blocks {
-		source, excerpt := text[at[2]:at[3]], text[at[4]:at[5]]
+		source := text[at[2]:at[3]]
+		excerpt := text[at[4]:at[5]]
 		line := strings.Count(text[:at[0]], "\n") + 1
 		there, err := os.ReadFile(source)
 		switch {

@@ -52,7 +52,8 @@ func run(ctx context.Context, args []string) error {
 			ready <- build(ctx, dir, b)
 		}
 	}()
-	begin, missed := time.Now(), 0
+	begin := time.Now()
+	missed := 0
 	fmt.Printf("%-30s %8s  %s\n", "bug", "seconds", "found by")
 	for b := range ready {
 		if b.err != nil {
@@ -107,7 +108,11 @@ type built struct {
 }
 
 func build(ctx context.Context, dir string, b sim.Bug) built {
-	out := built{bug: b, pkg: "./internal/sim", path: filepath.Join(dir, b.Name+".test")}
+	out := built{
+		bug:  b,
+		pkg:  "./internal/sim",
+		path: filepath.Join(dir, b.Name+".test"),
+	}
 	if len(b.FoundBy) > 0 {
 		out.pkg = b.FoundBy[0]
 	}

@@ -84,12 +84,21 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	}
 	config := settings.get()
 	a := &Agent{
-		opt: opt, env: env, version: version, self: self, log: log.WithValues("pair", env.PairName, "member", env.PodName),
-		settings: settings, certs: certs, vol: volume.Open(opt.DataDir), lease: lease,
-		door:   door.New(fmt.Sprintf("dbpair: no member of pair %s/%s accepts writes here at the moment, try again", env.Namespace, env.PairName)),
-		start:  pair.AgentStart(random()),
-		events: make(chan authority.Event, 256), memory: make(chan memory, 8), done: make(chan struct{}),
-		answers: map[string]chan authority.Action{},
+		opt:      opt,
+		env:      env,
+		version:  version,
+		self:     self,
+		log:      log.WithValues("pair", env.PairName, "member", env.PodName),
+		settings: settings,
+		certs:    certs,
+		vol:      volume.Open(opt.DataDir),
+		lease:    lease,
+		door:     door.New(fmt.Sprintf("dbpair: no member of pair %s/%s accepts writes here at the moment, try again", env.Namespace, env.PairName)),
+		start:    pair.AgentStart(random()),
+		events:   make(chan authority.Event, 256),
+		memory:   make(chan memory, 8),
+		done:     make(chan struct{}),
+		answers:  map[string]chan authority.Action{},
 	}
 	a.failures = newFailpoints(a.log)
 	a.peer = newPeerLink(opt, env, config, certs)
@@ -105,7 +114,8 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 // handle is a handle on the mysqld of this member, with timeouts that fit into T.
 func (a *Agent) handle(password func() mysqlops.Secret) *mysqlops.Server {
 	return mysqlops.Open(mysqlops.Config{
-		Socket: a.opt.socket(), Password: password,
+		Socket:   a.opt.socket(),
+		Password: password,
 		Timeouts: mysqlops.Timeouts{Fence: max(a.settings.get().LeaseDuration/8, 200*time.Millisecond)},
 	})
 }
@@ -160,16 +170,26 @@ var errEnded = errors.New("ended")
 func (a *Agent) begin(found foundVolume) {
 	config := a.settings.get()
 	a.machine = authority.NewMachine(authority.Config{
-		PairUID: a.env.PairUID, Self: pair.Holder{Member: a.env.PodName, PodUID: a.env.PodUID}, Peer: a.env.Peer,
-		T: config.LeaseDuration, Margin: config.SafetyMargin, RestartInPlaceAfter: config.RestartInPlaceAfter,
-		Moved: found.moved,
-		Seed:  uint64(process.Now()) ^ uint64(a.env.Ordinal+1)<<32, Start: a.start, Linger: a.opt.Linger, Verify: a.certs.verify,
+		PairUID:             a.env.PairUID,
+		Self:                pair.Holder{Member: a.env.PodName, PodUID: a.env.PodUID},
+		Peer:                a.env.Peer,
+		T:                   config.LeaseDuration,
+		Margin:              config.SafetyMargin,
+		RestartInPlaceAfter: config.RestartInPlaceAfter,
+		Moved:               found.moved,
+		Seed:                uint64(process.Now()) ^ uint64(a.env.Ordinal+1)<<32,
+		Start:               a.start,
+		Linger:              a.opt.Linger,
+		Verify:              a.certs.verify,
 	}, found.memory.Durable, process.Now())
 	a.moved = found.moved
 	a.state.remember(found)
 	if found.identity.DataID != "" && !found.identity.Void {
 		a.post(authority.DataReady{
-			At: process.Now(), DataID: found.identity.DataID, EpochFile: found.remembered, Renewed: found.renewed,
+			At:        process.Now(),
+			DataID:    found.identity.DataID,
+			EpochFile: found.remembered,
+			Renewed:   found.renewed,
 		})
 	}
 	a.log.Info("agent begins", "agentStart", a.start, "agentVersion", a.version, "epoch", found.memory.Known,

@@ -40,7 +40,9 @@ func (a *Agent) handler() http.Handler {
 	mux.HandleFunc("GET "+agentapi.PathState, a.serveState)
 	handle(mux, a, agentapi.PathVouch, a.vouch)
 	for path, kind := range map[string]authority.CommandKind{
-		agentapi.PathCease: authority.CommandCease, agentapi.PathFence: authority.CommandFence, agentapi.PathAckFence: authority.CommandAckFence,
+		agentapi.PathCease:    authority.CommandCease,
+		agentapi.PathFence:    authority.CommandFence,
+		agentapi.PathAckFence: authority.CommandAckFence,
 	} {
 		handle(mux, a, path, func(ctx context.Context, c agentapi.Command) (agentapi.FenceReply, error) {
 			return a.fence(ctx, kind, c)
@@ -153,7 +155,14 @@ func (a *Agent) vouch(ctx context.Context, r agentapi.VouchRequest) (agentapi.Vo
 	id := random()
 	answer, forget := a.await(id)
 	defer forget()
-	a.post(authority.VouchAsked{At: process.Now(), PairUID: r.PairUID, Asker: r.Asker, Epoch: r.Epoch, Nonce: id, Signed: r.Signed})
+	a.post(authority.VouchAsked{
+		At:      process.Now(),
+		PairUID: r.PairUID,
+		Asker:   r.Asker,
+		Epoch:   r.Epoch,
+		Nonce:   id,
+		Signed:  r.Signed,
+	})
 	select {
 	case got := <-answer:
 		v, ok := got.(authority.AnswerVouch)
@@ -161,9 +170,19 @@ func (a *Agent) vouch(ctx context.Context, r agentapi.VouchRequest) (agentapi.Vo
 			return agentapi.VouchReply{}, errors.New("no word")
 		}
 		return agentapi.VouchReply{
-			Nonce: r.Nonce, Voucher: a.env.PodName, VoucherData: v.Data, AgentStart: a.start, Epoch: v.Epoch, Given: v.Given,
-			Why: v.Why, KnownEpoch: v.Known, Holder: v.Holder.String(), Open: v.Open, TakesItself: v.TakesItself, Signed: v.Signed,
-			Mysqld: &agentapi.VoucherMysqld{Incarnation: v.Incarnation, Ending: v.Ending},
+			Nonce:       r.Nonce,
+			Voucher:     a.env.PodName,
+			VoucherData: v.Data,
+			AgentStart:  a.start,
+			Epoch:       v.Epoch,
+			Given:       v.Given,
+			Why:         v.Why,
+			KnownEpoch:  v.Known,
+			Holder:      v.Holder.String(),
+			Open:        v.Open,
+			TakesItself: v.TakesItself,
+			Signed:      v.Signed,
+			Mysqld:      &agentapi.VoucherMysqld{Incarnation: v.Incarnation, Ending: v.Ending},
 		}, nil
 	case <-ctx.Done():
 		return agentapi.VouchReply{}, ctx.Err()
@@ -177,7 +196,13 @@ func (a *Agent) command(ctx context.Context, kind authority.CommandKind, c agent
 	defer forget()
 	a.log.Info("command", "kind", kind, "epoch", c.Epoch, "ledgerVersion", c.LedgerVersion, "requestID", c.RequestID)
 	a.post(authority.Commanded{
-		At: process.Now(), ID: id, Kind: kind, PairUID: c.PairUID, Epoch: c.Epoch, Ledger: c.LedgerVersion, Signed: c.Signed,
+		At:      process.Now(),
+		ID:      id,
+		Kind:    kind,
+		PairUID: c.PairUID,
+		Epoch:   c.Epoch,
+		Ledger:  c.LedgerVersion,
+		Signed:  c.Signed,
 	})
 	select {
 	case got := <-answer:
@@ -210,11 +235,17 @@ func (a *Agent) fence(ctx context.Context, kind authority.CommandKind, c agentap
 	a.log.Info("command done", "kind", kind, "epoch", answer.Epoch, "ceased", answer.Ceased, "processStopped", answer.ProcessStopped,
 		"demoted", answer.Demoted, "receiverStopped", answer.ReceiverStopped, "requestID", c.RequestID)
 	reply := agentapi.FenceReply{
-		RequestID: c.RequestID, Member: a.env.PodName, PodUID: a.env.PodUID, AgentStart: a.start, Epoch: answer.Epoch, Ceased: answer.Ceased,
+		RequestID:       c.RequestID,
+		Member:          a.env.PodName,
+		PodUID:          a.env.PodUID,
+		AgentStart:      a.start,
+		Epoch:           answer.Epoch,
+		Ceased:          answer.Ceased,
 		ReceiverStopped: kind == authority.CommandAckFence && answer.ReceiverStopped,
 	}
 	if kind == authority.CommandFence {
-		reply.ProcessStopped, reply.Demoted = answer.ProcessStopped, answer.Demoted
+		reply.ProcessStopped = answer.ProcessStopped
+		reply.Demoted = answer.Demoted
 	}
 	return reply, nil
 }
@@ -246,8 +277,13 @@ func (a *Agent) ownReading(ctx context.Context) (authority.Record, error) {
 func (a *Agent) giving(record authority.Record) judge.Giving {
 	id := a.getIdentity()
 	return judge.Giving{
-		PairUID: a.env.PairUID, Self: a.env.PodName, Peer: a.env.Peer, DataID: id.DataID, Void: id.Void,
-		View: a.state.view(), Record: record,
+		PairUID: a.env.PairUID,
+		Self:    a.env.PodName,
+		Peer:    a.env.Peer,
+		DataID:  id.DataID,
+		Void:    id.Void,
+		View:    a.state.view(),
+		Record:  record,
 	}
 }
 
@@ -325,7 +361,8 @@ func (a *Agent) snapshot(ctx context.Context, c agentapi.Command) (agentapi.Snap
 	if err := a.head(c); err != nil {
 		return agentapi.SnapshotReply{}, err
 	}
-	before, acted := a.incarnation(), a.state.view().ActedLedger
+	before := a.incarnation()
+	acted := a.state.view().ActedLedger
 	asked := process.Now()
 	status, err := a.ops.Status(ctx)
 	if err != nil {

@@ -165,10 +165,12 @@ func TestWhichCertificateMayAskWhat(t *testing.T) {
 			allowed := false
 			switch {
 			case !c.handshake:
-				want, allowed = "a failed handshake", status == 0
+				want = "a failed handshake"
+				allowed = status == 0
 			case slices.Contains(c.may, path):
 				// The agent has not taken its volume: what is permitted ends there.
-				want, allowed = "an answer", status == http.StatusServiceUnavailable || (path == agentapi.PathState && status == http.StatusOK)
+				want = "an answer"
+				allowed = status == http.StatusServiceUnavailable || (path == agentapi.PathState && status == http.StatusOK)
 			default:
 				allowed = status == http.StatusForbidden
 			}

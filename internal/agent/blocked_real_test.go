@@ -13,8 +13,10 @@ import (
 func TestAReaderOfThePassiveDoesNotHoldItsPromotionUp(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
-	app, passive := a.db("app"), b.db("app")
+	a := w.members[0]
+	b := w.members[1]
+	app := a.db("app")
+	passive := b.db("app")
 	for _, statement := range []string{"CREATE TABLE x (id INT PRIMARY KEY)", "CREATE TABLE y (id INT PRIMARY KEY)"} {
 		if err := a.exec(app, statement); err != nil {
 			t.Fatal(err)

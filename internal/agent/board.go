@@ -59,8 +59,12 @@ type trouble struct {
 
 func newBoard(a *Agent) *board {
 	return &board{
-		a: a, poked: make(chan struct{}, 1), news: make(chan struct{}), phase: agentapi.PhaseStarting,
-		problems: map[agentapi.ProblemCode]*trouble{}, revision: 1,
+		a:        a,
+		poked:    make(chan struct{}, 1),
+		news:     make(chan struct{}),
+		phase:    agentapi.PhaseStarting,
+		problems: map[agentapi.ProblemCode]*trouble{},
+		revision: 1,
 	}
 }
 
@@ -76,8 +80,13 @@ func (b *board) poke() {
 // remember takes over what the volume knew before this process.
 func (b *board) remember(f foundVolume) {
 	b.mu.Lock()
-	b.begun, b.phase, b.found, b.ledger = true, "", nil, f.memory.Seen
-	b.seen.Durable, b.seen.Known, b.seen.Serving = f.memory.Durable, f.memory.Known, authority.Stopped
+	b.begun = true
+	b.phase = ""
+	b.found = nil
+	b.ledger = f.memory.Seen
+	b.seen.Durable = f.memory.Durable
+	b.seen.Known = f.memory.Known
+	b.seen.Serving = authority.Stopped
 	b.mu.Unlock()
 	b.bump()
 }
@@ -131,7 +140,8 @@ func (b *board) leaseRead(r authority.Record, outcome authority.ReadOutcome, ask
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if asked > b.leaseAnswer {
-		b.leaseAnswer, b.leaseEpoch = asked, r
+		b.leaseAnswer = asked
+		b.leaseEpoch = r
 	}
 }
 
@@ -149,7 +159,8 @@ func (b *board) saw(s mysqlops.Status, asked authority.Instant) mysqlops.Status 
 	b.mu.Lock()
 	if b.status == nil || asked >= b.lookedAt {
 		s.SemiSync.OldestWait = b.stall.OldestWait(s.SemiSync, asked)
-		b.status, b.lookedAt = &s, asked
+		b.status = &s
+		b.lookedAt = asked
 	}
 	b.mu.Unlock()
 	b.bump()
@@ -166,13 +177,16 @@ func (b *board) receiverStopped(at authority.Instant) {
 
 func (b *board) forgetServer() {
 	b.mu.Lock()
-	b.status, b.stall, b.wrong = nil, judge.Stall{}, nil
+	b.status = nil
+	b.stall = judge.Stall{}
+	b.wrong = nil
 	b.mu.Unlock()
 }
 
 func (b *board) blocked(phase agentapi.Phase, code agentapi.ProblemCode, message string, found *agentapi.FoundVolume) {
 	b.mu.Lock()
-	b.phase, b.found = phase, found
+	b.phase = phase
+	b.found = found
 	b.mu.Unlock()
 	b.problem(code, message)
 }
@@ -194,7 +208,8 @@ func (b *board) problem(code agentapi.ProblemCode, message string) {
 		b.problems[code] = p
 	}
 	fresh := !p.active || p.Message != message
-	p.active, p.Message = true, message
+	p.active = true
+	p.Message = message
 	p.Count++
 	b.mu.Unlock()
 	if fresh {
@@ -313,22 +328,48 @@ func (b *board) snapshot() agentapi.State {
 	a := b.a
 	_, silent := a.peer.last()
 	a.mu.Lock()
-	child, identity, busy := a.child, a.identity, a.busy
+	child := a.child
+	identity := a.identity
+	busy := a.busy
 	lastOpen := a.lastOpen
 	a.mu.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	v, now := b.seen, process.Now()
+	v := b.seen
+	now := process.Now()
 	s := agentapi.State{
-		Revision: b.revision, PairUID: a.env.PairUID, Member: a.env.PodName, PodUID: a.env.PodUID, AgentStart: a.start,
-		AgentVersion: a.version, KnownEpoch: v.Known, ActedLedger: v.ActedLedger, OpenEpoch: v.OpenEpoch,
-		ReceiverStoppedAt: v.Durable.ReceiverStopped, UncleanAt: uncleanAt(v), Touched: v.Durable.Touched,
-		NeedsWord: v.NeedsWord, TailUncovered: v.TailUncovered, Ending: v.Ending, LeaseReadAge: -1, PeerSilentFor: silent,
-		ConfirmationAge: -1, Seed: b.seed, Ledger: b.ledger, Found: b.found, LeaseEpoch: b.leaseEpoch.Epoch,
-		ForcesRowsFor: a.forcing.holder(), WaitingLostAt: b.waitingLost, Compared: b.compared,
-		WrongSettings: b.wrong, RewindRefused: b.rewindRefused,
+		Revision:          b.revision,
+		PairUID:           a.env.PairUID,
+		Member:            a.env.PodName,
+		PodUID:            a.env.PodUID,
+		AgentStart:        a.start,
+		AgentVersion:      a.version,
+		KnownEpoch:        v.Known,
+		ActedLedger:       v.ActedLedger,
+		OpenEpoch:         v.OpenEpoch,
+		ReceiverStoppedAt: v.Durable.ReceiverStopped,
+		UncleanAt:         uncleanAt(v),
+		Touched:           v.Durable.Touched,
+		NeedsWord:         v.NeedsWord,
+		TailUncovered:     v.TailUncovered,
+		Ending:            v.Ending,
+		LeaseReadAge:      -1,
+		PeerSilentFor:     silent,
+		ConfirmationAge:   -1,
+		Seed:              b.seed,
+		Ledger:            b.ledger,
+		Found:             b.found,
+		LeaseEpoch:        b.leaseEpoch.Epoch,
+		ForcesRowsFor:     a.forcing.holder(),
+		WaitingLostAt:     b.waitingLost,
+		Compared:          b.compared,
+		WrongSettings:     b.wrong,
+		RewindRefused:     b.rewindRefused,
 		Mysqld: agentapi.Mysqld{
-			Running: child.proc != nil, Exits: child.exits, LastExit: child.lastExit, Version: child.version,
+			Running:  child.proc != nil,
+			Exits:    child.exits,
+			LastExit: child.lastExit,
+			Version:  child.version,
 		},
 	}
 	if child.proc != nil {
@@ -349,7 +390,8 @@ func (b *board) snapshot() agentapi.State {
 	}
 	if b.status != nil {
 		s.Server = describeServer(*b.status)
-		s.Server.PrivilegedAccounts, s.Server.PasswordsRevision = b.accounts, b.passwordsRev
+		s.Server.PrivilegedAccounts = b.accounts
+		s.Server.PasswordsRevision = b.passwordsRev
 		s.ServerAge = now.Sub(b.lookedAt)
 		ended := b.ended == child.incarnation && judge.EndedApplying(*b.status)
 		s.AppliedAll = v.Durable.ReceiverStopped != 0 && b.lookedAt >= b.stoppedAt && ended
@@ -384,7 +426,8 @@ func (b *board) wait(done <-chan struct{}, since int64, limit time.Duration) {
 	defer timer.Stop()
 	for {
 		b.mu.Lock()
-		news, revision := b.news, b.revision
+		news := b.news
+		revision := b.revision
 		b.mu.Unlock()
 		if revision != since {
 			return

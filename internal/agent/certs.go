@@ -35,7 +35,9 @@ func readCerts(dir string) (*certs, error) {
 
 func (c *certs) files() mysqlops.TLSFiles {
 	return mysqlops.TLSFiles{
-		CA: filepath.Join(c.dir, "ca.crt"), Cert: filepath.Join(c.dir, "tls.crt"), Key: filepath.Join(c.dir, "tls.key"),
+		CA:   filepath.Join(c.dir, "ca.crt"),
+		Cert: filepath.Join(c.dir, "tls.crt"),
+		Key:  filepath.Join(c.dir, "tls.key"),
 	}
 }
 
@@ -67,7 +69,10 @@ func (c *certs) reload() (changed bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	changed = sum != c.sum
-	c.sum, c.leaf, c.pool, c.signers = sum, leaf, pool, signers
+	c.sum = sum
+	c.leaf = leaf
+	c.pool = pool
+	c.signers = signers
 	return changed, nil
 }
 
@@ -93,8 +98,10 @@ func (c *certs) server() *tls.Config {
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			leaf, pool := c.get()
 			return &tls.Config{
-				MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{leaf},
-				ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: pool,
+				MinVersion:   tls.VersionTLS13,
+				Certificates: []tls.Certificate{leaf},
+				ClientAuth:   tls.RequireAndVerifyClientCert,
+				ClientCAs:    pool,
 			}, nil
 		},
 	}
@@ -104,7 +111,9 @@ func (c *certs) server() *tls.Config {
 func (c *certs) client(commonName string) (*tls.Config, error) {
 	leaf, pool := c.get()
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{leaf}, RootCAs: pool,
+		MinVersion:   tls.VersionTLS13,
+		Certificates: []tls.Certificate{leaf},
+		RootCAs:      pool,
 		// The chain is verified below, and the name is the common name: an address says
 		// nothing about whom the operator gave the certificate to.
 		InsecureSkipVerify: true,

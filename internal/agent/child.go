@@ -66,7 +66,8 @@ func (s stamp) describe(now authority.Instant) *agentapi.OpenInterval {
 // killChild kills mysqld without looking at anything else.
 func (a *Agent) killChild() {
 	a.mu.Lock()
-	proc, stop := a.child.proc, a.child.stop
+	proc := a.child.proc
+	stop := a.child.stop
 	a.mu.Unlock()
 	if proc != nil {
 		proc.Kill()
@@ -143,7 +144,11 @@ func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool) (*proc
 	if err := ctx.Err(); err != nil {
 		return nil, "", err
 	}
-	spec := process.Spec{Program: a.opt.Mysqld, Args: mycnf.Flags(a.opt.optionFile()), Output: os.Stderr}
+	spec := process.Spec{
+		Program: a.opt.Mysqld,
+		Args:    mycnf.Flags(a.opt.optionFile()),
+		Output:  os.Stderr,
+	}
 	if deadman {
 		spec.Self = a.self
 	}
@@ -173,10 +178,21 @@ func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool) (*proc
 func (a *Agent) member(dataDir string) mycnf.Member {
 	config := a.settings.get()
 	return mycnf.Member{
-		Ordinal: int(a.env.Ordinal), PodIP: a.env.PodIP, BindAddress: a.opt.BindAddress, Host: config.Host(a.env.PodName),
-		Port: a.opt.MySQLPort, AdminPort: a.opt.AdminPort,
-		DataDir: dataDir, Socket: a.opt.socket(), PIDFile: a.opt.pidFile(), TLSDir: a.opt.TLSDir, TempDir: a.vol.TempDir(),
-		BinlogRetention: config.BinlogRetention, CPUs: cpuLimit(), MemoryBytes: memoryLimit(), Settings: config.MySQL,
+		Ordinal:         int(a.env.Ordinal),
+		PodIP:           a.env.PodIP,
+		BindAddress:     a.opt.BindAddress,
+		Host:            config.Host(a.env.PodName),
+		Port:            a.opt.MySQLPort,
+		AdminPort:       a.opt.AdminPort,
+		DataDir:         dataDir,
+		Socket:          a.opt.socket(),
+		PIDFile:         a.opt.pidFile(),
+		TLSDir:          a.opt.TLSDir,
+		TempDir:         a.vol.TempDir(),
+		BinlogRetention: config.BinlogRetention,
+		CPUs:            cpuLimit(),
+		MemoryBytes:     memoryLimit(),
+		Settings:        config.MySQL,
 	}
 }
 
@@ -207,7 +223,7 @@ func (a *Agent) checkProgram(ctx context.Context) error {
 	}
 	major, _ := strconv.Atoi(m[1])
 	minor, _ := strconv.Atoi(m[2])
-	if major < 8 || major == 8 && minor < 4 {
+	if major < 8 || (major == 8 && minor < 4) {
 		err := fmt.Errorf("the image's mysqld is %s.%s.%s; set spec.mysql.image to one with MySQL 8.4 or newer", m[1], m[2], m[3])
 		a.state.problem(agentapi.ProblemMysqldTooOld, err.Error())
 		return err
@@ -268,13 +284,17 @@ func (a *Agent) awaitExit(proc *process.Mysqld) {
 	<-proc.Exited()
 	a.mu.Lock()
 	c := &a.child
-	c.proc, c.up, c.deadline = nil, false, 0
+	c.proc = nil
+	c.up = false
+	c.deadline = 0
 	c.exits++
 	c.lastExit = proc.How()
 	opened := c.opened
 	c.opened = interval{}
-	stop, cancelOpen := c.stop, c.openCancel
-	orderly, outside := c.terminated, c.outside
+	stop := c.stop
+	cancelOpen := c.openCancel
+	orderly := c.terminated
+	outside := c.outside
 	a.mu.Unlock()
 	for _, cancel := range []context.CancelFunc{stop, cancelOpen} {
 		if cancel != nil {
@@ -374,7 +394,7 @@ func memoryLimit() int64 {
 	}
 	bytes, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
 	var info unix.Sysinfo_t
-	if err != nil || unix.Sysinfo(&info) == nil && uint64(bytes) > info.Totalram*uint64(info.Unit) {
+	if err != nil || (unix.Sysinfo(&info) == nil && uint64(bytes) > info.Totalram*uint64(info.Unit)) {
 		return 0
 	}
 	return bytes

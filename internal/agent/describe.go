@@ -14,18 +14,34 @@ func describeServer(s mysqlops.Status) *agentapi.Server {
 	text := func(set gtid.Set) string { return set.String() }
 	c := s.Channel
 	return &agentapi.Server{
-		ServerUUID: string(s.ServerUUID), SuperReadOnly: s.SuperReadOnly, ReadOnly: s.ReadOnly, OfflineMode: s.OfflineMode,
-		GTIDExecuted: text(s.Executed), GTIDReceived: text(s.Received), BinlogGTIDs: text(s.Binlog), ApplyingGTIDs: text(s.Applying), PurgedGTIDs: text(s.Purged),
+		ServerUUID:     string(s.ServerUUID),
+		SuperReadOnly:  s.SuperReadOnly,
+		ReadOnly:       s.ReadOnly,
+		OfflineMode:    s.OfflineMode,
+		GTIDExecuted:   text(s.Executed),
+		GTIDReceived:   text(s.Received),
+		BinlogGTIDs:    text(s.Binlog),
+		ApplyingGTIDs:  text(s.Applying),
+		PurgedGTIDs:    text(s.Purged),
 		ClientSessions: s.Sessions.Clients,
 		Receiver: agentapi.ChannelThread{
-			Running: c.Receiver == mysqlops.ReceiverStreaming, LastErrno: c.ReceiverError.Number, LastError: plain(c.ReceiverError.Message),
+			Running:   c.Receiver == mysqlops.ReceiverStreaming,
+			LastErrno: c.ReceiverError.Number,
+			LastError: plain(c.ReceiverError.Message),
 		},
 		Applier: agentapi.ChannelThread{
-			Running: c.ApplierRunning, LastErrno: c.ApplierError.Number, LastError: plain(c.ApplierError.Message),
+			Running:   c.ApplierRunning,
+			LastErrno: c.ApplierError.Number,
+			LastError: plain(c.ApplierError.Message),
 		},
-		SourceHost: c.SourceHost, LagSeconds: int64(c.Lag / time.Second), LagTransactions: int64(c.LagTransactions),
-		Waiting: s.SemiSync.SourceEnabled, WaitSessions: s.SemiSync.WaitSessions, OldestWait: s.SemiSync.OldestWait,
-		SemiSyncClients: s.SemiSync.Clients, ReplicaSemiSync: s.SemiSync.ReplicaActive,
+		SourceHost:      c.SourceHost,
+		LagSeconds:      int64(c.Lag / time.Second),
+		LagTransactions: int64(c.LagTransactions),
+		Waiting:         s.SemiSync.SourceEnabled,
+		WaitSessions:    s.SemiSync.WaitSessions,
+		OldestWait:      s.SemiSync.OldestWait,
+		SemiSyncClients: s.SemiSync.Clients,
+		ReplicaSemiSync: s.SemiSync.ReplicaActive,
 	}
 }
 

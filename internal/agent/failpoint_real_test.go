@@ -15,7 +15,8 @@ import (
 // its way, and starts it again as a kubelet does.
 func TestABootstrapSurvivesACrashAtEveryStep(t *testing.T) {
 	w := newWorld(t)
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	var all []string
 	for _, p := range agent.Failpoints() {
 		all = append(all, string(p)+"=kill")

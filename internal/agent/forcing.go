@@ -110,7 +110,7 @@ func (f *forcing) goOn(ctx context.Context, operation string) error {
 		return err
 	}
 	failure := status.Channel.ApplierError
-	if !status.Channel.Configured || status.Channel.ApplierRunning || failure.Number != noSuchRow && failure.Number != duplicateRow {
+	if !status.Channel.Configured || status.Channel.ApplierRunning || (failure.Number != noSuchRow && failure.Number != duplicateRow) {
 		return nil
 	}
 	f.a.log.Info("starting the applier, which had stopped at a row of a repair", "operation", operation,
@@ -126,14 +126,15 @@ func (f *forcing) end(ctx context.Context, why, operation string) error {
 	f.mu.Lock()
 	holder := f.operation
 	f.mu.Unlock()
-	if holder == "" || operation != "" && operation != holder {
+	if holder == "" || (operation != "" && operation != holder) {
 		return nil
 	}
 	if err := f.a.ops.SetIdempotent(ctx, false); err != nil {
 		return err
 	}
 	f.mu.Lock()
-	f.operation, f.last = "", nil
+	f.operation = ""
+	f.last = nil
 	f.mu.Unlock()
 	f.a.log.Info("the applier is strict again", "operation", holder, "reason", why)
 	f.a.state.bump()
@@ -167,7 +168,9 @@ func (f *forcing) run(ctx context.Context) {
 // tend ends the lease when it has run out and what was received by then is applied.
 func (f *forcing) tend(ctx context.Context) {
 	f.mu.Lock()
-	until, incarnation, last := f.until, f.incarnation, f.last
+	until := f.until
+	incarnation := f.incarnation
+	last := f.last
 	f.mu.Unlock()
 	if incarnation != f.a.incarnation() {
 		f.conclude(ctx, "mysqld was restarted")

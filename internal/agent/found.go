@@ -59,7 +59,11 @@ func (a *Agent) lookAtVolume(ctx context.Context) (foundVolume, bool) {
 		a.state.blocked(agentapi.PhaseVolumeLost, problemOfVolume(err), err.Error(), nil)
 		return found, false
 	}
-	owner := volume.Owner{Namespace: a.env.Namespace, Pair: a.env.PairName, Member: a.env.PodName}
+	owner := volume.Owner{
+		Namespace: a.env.Namespace,
+		Pair:      a.env.PairName,
+		Member:    a.env.PodName,
+	}
 	id := found.identity
 	switch {
 	case id == (volume.Identity{}):
@@ -111,14 +115,16 @@ func (a *Agent) readVolume() (foundVolume, error) {
 	if err != nil {
 		return found, err
 	}
-	found.identity, found.memory = id, memory
+	found.identity = id
+	found.memory = memory
 	found.moved = node != "" && node != a.env.Node
 	if memory.DataID != "" && id.DataID != "" && !id.Void && memory.DataID != id.DataID {
 		// A crash came between the name of new data and the machine's note of it: what is
 		// noted of an unclean end is about the data before. This was never open.
-		found.memory.OpenAt, found.memory.Touched = 0, false
+		found.memory.OpenAt = 0
+		found.memory.Touched = false
 	}
-	found.remembered = remembered && (memory.DataID == id.DataID || memory.DataID == "") || !exists || id.DataID == ""
+	found.remembered = (remembered && (memory.DataID == id.DataID || memory.DataID == "")) || !exists || id.DataID == ""
 	return found, nil
 }
 
@@ -137,14 +143,21 @@ func (a *Agent) adoptable(ctx context.Context, found foundVolume) bool {
 	}
 	data := record.Data[a.env.PodName]
 	seed := record.Intent != nil && record.Intent.Operation == authority.IntentSeed && record.Intent.Target == a.env.PodName
-	return data == found.identity.DataID || data == "" && seed
+	return data == found.identity.DataID || (data == "" && seed)
 }
 
 func (a *Agent) describe(found foundVolume) *agentapi.FoundVolume {
 	id := found.identity
 	return &agentapi.FoundVolume{
-		PairUID: id.PairUID, Namespace: id.Namespace, Pair: id.Pair, Member: id.Member, DataID: id.DataID,
-		KnownEpoch: found.memory.Known, Void: id.Void, UncleanAt: found.memory.OpenAt, Ledger: found.memory.Seen,
+		PairUID:    id.PairUID,
+		Namespace:  id.Namespace,
+		Pair:       id.Pair,
+		Member:     id.Member,
+		DataID:     id.DataID,
+		KnownEpoch: found.memory.Known,
+		Void:       id.Void,
+		UncleanAt:  found.memory.OpenAt,
+		Ledger:     found.memory.Seen,
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 // must be cut, and both must hold the same in the end.
 func TestATransactionReceivedByHalfIsRolledBackBeforeThePromotion(t *testing.T) {
 	w := newWorld(t)
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	relay := mysqldtest.NewRelay(t, a.ports["admin"])
 	b.peerAdmin = fmt.Sprintf("127.0.0.1:%d", relay.Port)
 	w.bootstrap()

@@ -174,7 +174,8 @@ func chown(t *testing.T, root string) {
 
 func (w *world) serveLease(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
-	record, down := w.record, w.apiDown
+	record := w.record
+	down := w.apiDown
 	w.mu.Unlock()
 	if down {
 		<-r.Context().Done()
@@ -244,7 +245,12 @@ func (w *world) newMember(o pair.Ordinal) *member {
 		TLS: func() (*tls.Config, error) {
 			pool := x509.NewCertPool()
 			pool.AddCert(w.ca.Cert)
-			return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{w.op}, ServerName: string(m.name), MinVersion: tls.VersionTLS13}, nil
+			return &tls.Config{
+				RootCAs:      pool,
+				Certificates: []tls.Certificate{w.op},
+				ServerName:   string(m.name),
+				MinVersion:   tls.VersionTLS13,
+			}, nil
 		},
 	}
 	return m
@@ -365,7 +371,8 @@ func (m *member) start(environment ...string) {
 		t.Fatal(err)
 	}
 	defer mysqlLog.Close()
-	m.cmd.Stdout, m.cmd.Stderr = log, mysqlLog
+	m.cmd.Stdout = log
+	m.cmd.Stderr = mysqlLog
 	m.cmd.Env = append(os.Environ(), append([]string{
 		"POD_NAME=" + string(m.name), "POD_NAMESPACE=ns", "POD_UID=" + string(m.uid), "POD_IP=127.0.0.1", "PAIR_NAME=shop",
 		"PAIR_UID=" + string(m.pairUID), "DBPAIR_LOG=debug", "DBPAIR_FAILPOINTS_DIR=" + m.path("tmp"),
@@ -475,7 +482,12 @@ func (m *member) now() agentapi.State {
 
 func (w *world) head() agentapi.Command {
 	r := w.current()
-	return agentapi.Command{PairUID: r.PairUID, Epoch: r.Epoch, LedgerVersion: r.Ledger.Version, RequestID: strconv.FormatInt(time.Now().UnixNano(), 36)}
+	return agentapi.Command{
+		PairUID:       r.PairUID,
+		Epoch:         r.Epoch,
+		LedgerVersion: r.Ledger.Version,
+		RequestID:     strconv.FormatInt(time.Now().UnixNano(), 36),
+	}
 }
 
 func (m *member) holder() pair.Holder { return pair.Holder{Member: m.name, PodUID: m.uid} }
@@ -487,9 +499,11 @@ func (m *member) db(user string) *sql.DB {
 	if user == "root" {
 		cfg.Net, cfg.Addr = "unix", m.path("run", "mysqld.sock")
 	} else {
-		cfg.DBName, cfg.TLSConfig = "app", "skip-verify"
+		cfg.DBName = "app"
+		cfg.TLSConfig = "skip-verify"
 	}
-	cfg.Timeout, cfg.Logger = patience, &mysql.NopLogger{}
+	cfg.Timeout = patience
+	cfg.Logger = &mysql.NopLogger{}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		m.w.t.Fatal(err)

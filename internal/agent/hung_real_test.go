@@ -14,7 +14,8 @@ import (
 func TestAHungMysqldIsKnownAndFenced(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	if err := syscall.Kill(a.mysqldPID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +36,8 @@ func TestAHungMysqldIsKnownAndFenced(t *testing.T) {
 func TestASwitchoverEndsTheWaitOfATerminatedPrimary(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	before := len(a.intervals())
 	_ = a.cmd.Process.Signal(syscall.SIGTERM)
 	a.awaitState("says that it is to end", patience, func(s agentapi.State) bool { return s.Ending && s.Phase == agentapi.PhaseOpen })
@@ -64,7 +66,8 @@ func TestAPrimaryMadeReadOnlyByHandIsCorrected(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
 	a := w.members[0]
-	root, app := a.db("root"), a.db("app")
+	root := a.db("root")
+	app := a.db("app")
 	before := len(a.intervals())
 	for _, by := range []string{"super_read_only", "offline_mode"} {
 		if err := a.exec(root, "SET GLOBAL "+by+" = ON"); err != nil {

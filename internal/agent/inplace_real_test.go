@@ -39,7 +39,8 @@ func writing(t *testing.T) (w *world, a, b *member) {
 	t.Helper()
 	w = newWorld(t)
 	w.bootstrap()
-	a, b = w.members[0], w.members[1]
+	a = w.members[0]
+	b = w.members[1]
 	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, v INT)"); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,8 @@ func TestWithBothMysqldsKilledThePrimaryDoesNotWaitForAFailover(t *testing.T) {
 	}
 	chown(t, w.dir)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, v INT)"); err != nil {
 		t.Fatal(err)
 	}

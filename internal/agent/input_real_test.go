@@ -33,12 +33,15 @@ func (m *member) awaitProblem(code agentapi.ProblemCode, limit time.Duration, sa
 
 func TestAVolumeOfSomebodyElseIsNotTouched(t *testing.T) {
 	w := newWorld(t)
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	a.start()
 	a.awaitPhase(agentapi.PhaseEmpty, patience)
 
 	// A second process on the same volume waits for the first.
-	b.dir, b.name, b.uid = a.dir, a.name, "uid-0-b"
+	b.dir = a.dir
+	b.name = a.name
+	b.uid = "uid-0-b"
 	b.start()
 	b.awaitProblem(agentapi.ProblemVolumeInUse, patience, "another process")
 	b.kill()
@@ -74,7 +77,8 @@ func TestAVolumeOfSomebodyElseIsNotTouched(t *testing.T) {
 func TestANewPairOfTheNameTakesTheVolumesUp(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	if err := a.exec(a.db("app"), "CREATE TABLE kept (id INT PRIMARY KEY)"); err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +193,8 @@ func TestNoDataIsMadeWithASettingThatIsNotTaken(t *testing.T) {
 func TestChangedPasswordsReachMysqld(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	for _, m := range w.members {
 		for _, name := range []string{"root", "replication", "clone", "monitor", "app"} {
 			writeFile(t, m.path("internal", name), name+"-changed")
@@ -198,7 +203,10 @@ func TestChangedPasswordsReachMysqld(t *testing.T) {
 	login := func(m *member) error {
 		cfg := mysql.NewConfig()
 		cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = "app", "app-changed", "tcp", m.addr("mysql")
-		cfg.DBName, cfg.TLSConfig, cfg.Timeout, cfg.Logger = "app", "skip-verify", patience, &mysql.NopLogger{}
+		cfg.DBName = "app"
+		cfg.TLSConfig = "skip-verify"
+		cfg.Timeout = patience
+		cfg.Logger = &mysql.NopLogger{}
 		connector, err := mysql.NewConnector(cfg)
 		if err != nil {
 			return err

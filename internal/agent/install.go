@@ -45,7 +45,8 @@ func Install(dir string) error {
 // NewLog is the agent's structured log: one JSON object a line.
 func NewLog(w io.Writer) logr.Logger {
 	config := zap.NewProductionEncoderConfig()
-	config.TimeKey, config.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
+	config.TimeKey = "time"
+	config.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	level := zapcore.InfoLevel
 	if os.Getenv("DBPAIR_LOG") == "debug" {
 		level = zapcore.DebugLevel

@@ -50,7 +50,9 @@ const (
 // look returns the time until the next one.
 func (g *jobGuard) look(ctx context.Context) time.Duration {
 	if !g.a.isUp() || g.a.state.jobSessions() == 0 {
-		g.held, g.rows, g.watching = nil, nil, false
+		g.held = nil
+		g.rows = nil
+		g.watching = false
 		return jobIdle
 	}
 	if !g.a.follow.settled() {

@@ -30,7 +30,12 @@ func (w *world) jobTLS() *tls.Config {
 	}
 	pool := x509.NewCertPool()
 	pool.AddCert(w.ca.Cert)
-	return &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}, ServerName: "localhost", MinVersion: tls.VersionTLS13}
+	return &tls.Config{
+		RootCAs:      pool,
+		Certificates: []tls.Certificate{cert},
+		ServerName:   "localhost",
+		MinVersion:   tls.VersionTLS13,
+	}
 }
 
 // job is one session of a Job's account over the admin port.
@@ -38,7 +43,9 @@ func (m *member) job(account, password string) *sql.Conn {
 	m.w.t.Helper()
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = account, password, "tcp", m.addr("admin")
-	cfg.TLS, cfg.Timeout, cfg.Logger = m.w.jobTLS(), patience, &mysql.NopLogger{}
+	cfg.TLS = m.w.jobTLS()
+	cfg.Timeout = patience
+	cfg.Logger = &mysql.NopLogger{}
 	connector, err := mysql.NewConnector(cfg)
 	if err != nil {
 		m.w.t.Fatal(err)
@@ -70,7 +77,8 @@ func (m *member) permit(operation, table string) error {
 func TestALockOfAJobIsEndedInTime(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	const limit = 400 * time.Millisecond
 	for _, m := range w.members {
 		m.configure(func(c *agentapi.Config) { c.MaxLockTime = limit })
@@ -80,7 +88,8 @@ func TestALockOfAJobIsEndedInTime(t *testing.T) {
 	}
 	time.Sleep(2500 * time.Millisecond) // the agent reads its files every two seconds
 	reader := a.job(mysqlops.UserChecksum, "checksum-secret")
-	app, most := a.db("app"), 2*limit+200*time.Millisecond
+	app := a.db("app")
+	most := 2*limit + 200*time.Millisecond
 	for n := 1; ; n++ {
 		took := a.writeBesideALock(app, n)
 		if took < limit/2 {
@@ -145,7 +154,8 @@ func (m *member) lose(table string, id int) bool {
 func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	ctx := t.Context()
 	roots := map[*member]*sql.DB{}
 	mode := func(m *member) string {
@@ -178,7 +188,8 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	lease := agentapi.RepairLeaseCommand{Command: w.head(), Operation: "shop-repair-1", For: time.Second}
 	_, err := b.asJob().RepairLease(ctx, lease)
 	refused(err, "has not permitted")
-	lease.Operation, lease.For = "", 0
+	lease.Operation = ""
+	lease.For = 0
 	_, err = b.asJob().RepairLease(ctx, lease)
 	refused(err, "operation is empty")
 	_, err = b.asJob().SaveRows(ctx, agentapi.SaveRowsCommand{Command: w.head(), Operation: "no-such", Lines: []string{"{}"}})

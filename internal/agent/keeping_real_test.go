@@ -12,7 +12,8 @@ import (
 func TestOwnedSettingsAreSetRightOnBothMembers(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	const read = "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit, @@GLOBAL.sync_binlog"
 	for _, m := range w.members {
 		root := m.db("root")

@@ -37,14 +37,20 @@ type leaseReader struct {
 func newLeaseReader(opt Options, env Environment, getenv func(string) string, verify authority.Verify) (*leaseReader, error) {
 	base := opt.APIServer
 	if base == "" {
-		host, port := getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT")
+		host := getenv("KUBERNETES_SERVICE_HOST")
+		port := getenv("KUBERNETES_SERVICE_PORT")
 		if host == "" || port == "" {
 			return nil, fmt.Errorf("environment variables KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: run in a pod, or give --api-server")
 		}
 		base = "https://" + net.JoinHostPort(host, port)
 	}
 	path := fmt.Sprintf("/apis/coordination.k8s.io/v1/namespaces/%s/leases/%s", url.PathEscape(env.Namespace), url.PathEscape(env.PairName))
-	return &leaseReader{url: strings.TrimSuffix(base, "/") + path, dir: opt.TokenDir, local: strings.HasPrefix(base, "http://"), verify: verify}, nil
+	return &leaseReader{
+		url:    strings.TrimSuffix(base, "/") + path,
+		dir:    opt.TokenDir,
+		local:  strings.HasPrefix(base, "http://"),
+		verify: verify,
+	}, nil
 }
 
 // read reads once. The outcome is Missing only on the API server's own word.
@@ -113,8 +119,9 @@ func (l *leaseReader) connect() (*http.Transport, error) {
 		return l.transport, nil
 	}
 	t := &http.Transport{
-		MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute,
-		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
+		MaxIdleConnsPerHost: 1,
+		IdleConnTimeout:     time.Minute,
+		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
 	}
 	if !l.local {
 		ca, err := os.ReadFile(filepath.Join(l.dir, "ca.crt"))

@@ -40,9 +40,11 @@ func (a *Agent) listen(ctx context.Context, failed chan<- error) error {
 	}
 	serve := func(l net.Listener, h http.Handler) *http.Server {
 		s := &http.Server{
-			Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
-			TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
-			ErrorLog:     quiet(),
+			Handler:           h,
+			ReadHeaderTimeout: 5 * time.Second,
+			IdleTimeout:       2 * time.Minute,
+			TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
+			ErrorLog:          quiet(),
 		}
 		go func() { failed <- s.Serve(l) }()
 		return s

@@ -127,7 +127,12 @@ func (a *Agent) readLease(ctx context.Context, act authority.ReadLease) {
 	asked := process.Now()
 	record, outcome, err := a.lease.read(ctx, act.Fresh)
 	a.metrics.leaseReads.WithLabelValues(string(outcome)).Inc()
-	a.post(authority.LeaseRead{AskedAt: asked, At: process.Now(), Outcome: outcome, Record: record})
+	a.post(authority.LeaseRead{
+		AskedAt: asked,
+		At:      process.Now(),
+		Outcome: outcome,
+		Record:  record,
+	})
 	a.state.leaseRead(record, outcome, asked)
 	switch {
 	case err == nil:
@@ -143,7 +148,11 @@ func (a *Agent) askVouch(ctx context.Context, act authority.AskVouch) {
 	ctx, cancel := context.WithTimeout(ctx, act.Limit)
 	defer cancel()
 	answer := a.peer.vouch(ctx, agentapi.VouchRequest{
-		PairUID: a.env.PairUID, Asker: a.env.PodName, Epoch: act.Epoch, Nonce: act.Nonce, Signed: act.Signed,
+		PairUID: a.env.PairUID,
+		Asker:   a.env.PodName,
+		Epoch:   act.Epoch,
+		Nonce:   act.Nonce,
+		Signed:  act.Signed,
 	}, act.Fresh)
 	result := "unanswered"
 	if answer.Answered {
@@ -176,7 +185,8 @@ const beatPeriod = time.Second
 // beat shows the machine that the volume takes writes. It is a goroutine of its own: a volume
 // that hangs holds up nothing but this agent's confirmations for its peer.
 func (a *Agent) beat(ctx context.Context) {
-	failed, taken := false, false
+	failed := false
+	taken := false
 	// As long as a process on the former node may confirm, a next process here has to know.
 	take := process.Now()
 	if a.moved {
@@ -215,7 +225,11 @@ func (a *Agent) writeMemory(ctx context.Context) {
 			} else {
 				a.state.resolve(agentapi.ProblemVolumeUnreadable)
 			}
-			a.post(authority.Persisted{At: process.Now(), Seq: due.seq, OK: err == nil})
+			a.post(authority.Persisted{
+				At:  process.Now(),
+				Seq: due.seq,
+				OK:  err == nil,
+			})
 		}
 	}
 }

@@ -92,11 +92,14 @@ func (a *Agent) recoverMaintenance(found foundVolume) (foundVolume, error) {
 	}
 	if full && id.DataID == "" {
 		// The crash came between the rename and the name.
-		id.DataID, found.remembered, found.renewed = id.Making, true, true
+		id.DataID = id.Making
+		found.remembered = true
+		found.renewed = true
 	} else if err := a.vol.DropNew(); err != nil {
 		return found, err
 	}
-	id.Making, id.Donor = "", ""
+	id.Making = ""
+	id.Donor = ""
 	if err := a.vol.WriteIdentity(id); err != nil {
 		return found, err
 	}
@@ -109,7 +112,10 @@ func (a *Agent) recoverMaintenance(found foundVolume) (foundVolume, error) {
 func (a *Agent) adopt(data pair.DataID) error {
 	id := a.getIdentity()
 	id.Copied = id.Donor != ""
-	id.DataID, id.Making, id.Donor, id.Void = data, "", "", false
+	id.DataID = data
+	id.Making = ""
+	id.Donor = ""
+	id.Void = false
 	// Whatever passwords the former data had, these are those of the new.
 	prints, _ := a.settings.fingerprints()
 	if err := a.vol.WritePasswords(volume.Passwords{Applied: prints}); err != nil {
@@ -119,7 +125,12 @@ func (a *Agent) adopt(data pair.DataID) error {
 		return err
 	}
 	a.setIdentity(id)
-	a.post(authority.DataReady{At: process.Now(), DataID: data, EpochFile: true, Renewed: true})
+	a.post(authority.DataReady{
+		At:        process.Now(),
+		DataID:    data,
+		EpochFile: true,
+		Renewed:   true,
+	})
 	a.state.bump()
 	return nil
 }
@@ -192,7 +203,8 @@ func (a *Agent) makeNew(ctx context.Context) error {
 	}
 	cmd := exec.CommandContext(ctx, a.opt.Mysqld, mycnf.InitFlags(a.opt.optionFile())...)
 	log := &tail{}
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout = log
+	cmd.Stderr = log
 	if err := process.Run(cmd); err != nil {
 		_, _ = os.Stderr.Write(log.text)
 		return fmt.Errorf("mysqld --initialize: %s", errorLines(string(log.text), err))

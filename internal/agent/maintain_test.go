@@ -40,7 +40,8 @@ func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
 	record.Bootstrap = &authority.Bootstrap{Member: "shop-0", DataID: "data-0"}
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		var l coordinationv1.Lease
-		l.Name, l.Namespace = "shop", "ns"
+		l.Name = "shop"
+		l.Namespace = "ns"
 		sign := func([]byte) ([]byte, error) { return []byte("by the operator"), nil }
 		if err := errors.Join(lease.Render(record, &l), lease.Sign(record, &l, sign)); err != nil {
 			t.Errorf("render lease: %v", err)

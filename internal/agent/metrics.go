@@ -26,7 +26,12 @@ type metrics struct {
 
 func newMetrics(a *Agent) *metrics {
 	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "dbpair", Subsystem: "agent", Name: name, Help: help})
+		return prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: "dbpair",
+			Subsystem: "agent",
+			Name:      name,
+			Help:      help,
+		})
 	}
 	m := &metrics{
 		registry:     prometheus.NewRegistry(),
@@ -37,14 +42,25 @@ func newMetrics(a *Agent) *metrics {
 		locksEnded:   counter("job_locks_ended_total", "Sessions of Jobs that were ended because they held a lock too long."),
 		openFailures: counter("open_failures_total", "Attempts to open that failed."),
 		vouches: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "dbpair", Subsystem: "agent", Name: "vouches_asked_total", Help: "Words asked of the peer, by result.",
+			Namespace: "dbpair",
+			Subsystem: "agent",
+			Name:      "vouches_asked_total",
+			Help:      "Words asked of the peer, by result.",
 		}, []string{"result"}),
 		leaseReads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "dbpair", Subsystem: "agent", Name: "lease_reads_total", Help: "Readings of the Lease, by outcome.",
+			Namespace: "dbpair",
+			Subsystem: "agent",
+			Name:      "lease_reads_total",
+			Help:      "Readings of the Lease, by outcome.",
 		}, []string{"outcome"}),
 	}
 	gauge := func(name, help string, value func(agentapi.State) float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "dbpair", Subsystem: "agent", Name: name, Help: help},
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "dbpair",
+			Subsystem: "agent",
+			Name:      name,
+			Help:      help,
+		},
 			func() float64 { return value(a.state.snapshot()) })
 	}
 	server := func(value func(agentapi.Server) float64) func(agentapi.State) float64 {
@@ -76,7 +92,10 @@ func newMetrics(a *Agent) *metrics {
 		gauge("oldest_wait_seconds", "Age of the oldest commit that waits for the peer.",
 			server(func(s agentapi.Server) float64 { return s.OldestWait.Seconds() })),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: "dbpair", Subsystem: "agent", Name: "door_refused_total", Help: "Clients turned away at the door.",
+			Namespace: "dbpair",
+			Subsystem: "agent",
+			Name:      "door_refused_total",
+			Help:      "Clients turned away at the door.",
 		}, func() float64 { return float64(a.door.Refused.Load()) }),
 	)
 	return m

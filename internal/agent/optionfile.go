@@ -27,7 +27,8 @@ func (a *Agent) writeOptions(ctx context.Context, dataDir string) (complaints []
 		return nil, err
 	}
 	a.mu.Lock()
-	checked, complaints := a.child.checked == text, a.child.complaints
+	checked := a.child.checked == text
+	complaints = a.child.complaints
 	a.mu.Unlock()
 	if checked {
 		return complaints, nil
@@ -41,7 +42,8 @@ func (a *Agent) writeOptions(ctx context.Context, dataDir string) (complaints []
 	}
 	complaints = mycnf.Complaints(out, member.Settings)
 	a.mu.Lock()
-	a.child.checked, a.child.complaints = text, complaints
+	a.child.checked = text
+	a.child.complaints = complaints
 	a.mu.Unlock()
 	return complaints, nil
 }
@@ -55,7 +57,8 @@ var errCut = errors.New("given up before mysqld answered")
 func (a *Agent) askMysqld(ctx context.Context, args ...string) (string, error) {
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, a.opt.Mysqld, args...)
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Stdout = &out
+	cmd.Stderr = &out
 	err := process.Run(cmd)
 	if err != nil && ctx.Err() != nil {
 		err = fmt.Errorf("%w (%w)", errCut, ctx.Err())

@@ -20,7 +20,8 @@ import (
 // is that of a pair that went the whole way once in this process.
 func (w *world) bootstrap() {
 	w.t.Helper()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	template := filepath.Join(filepath.Dir(w.program), "template")
 	if _, err := os.Stat(template); err != nil {
 		w.bootstrapFresh()
@@ -49,7 +50,8 @@ func (w *world) bootstrap() {
 func (w *world) keep(template string) {
 	t := w.t
 	t.Helper()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	w.write(func(r *authority.Record) {
 		r.Ledger = authority.Ledger{Version: 9, State: authority.Solo, First: a.name}
 	})
@@ -85,7 +87,8 @@ func (w *world) keep(template string) {
 func (w *world) bootstrapFresh() {
 	t := w.t
 	t.Helper()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	w.write(func(r *authority.Record) { r.Bootstrap = &authority.Bootstrap{Member: a.name, DataID: "data-0"} })
 	a.start()
 	b.start()
@@ -188,7 +191,7 @@ func (w *world) failover(from, to *member) {
 		t.Fatalf("ack fence: %+v %v", fenced, err)
 	}
 	proof, err := from.client.Fence(t.Context(), w.head())
-	if err != nil || !proof.ProcessStopped && !proof.Demoted || proof.Epoch != w.current().Epoch {
+	if err != nil || (!proof.ProcessStopped && !proof.Demoted) || proof.Epoch != w.current().Epoch {
 		t.Fatalf("fence: %+v %v", proof, err)
 	}
 	to.awaitState("applied all", patience, func(s agentapi.State) bool { return s.AppliedAll })
@@ -221,7 +224,8 @@ func TestAPairBootstrapsFailsOverAndComesBack(t *testing.T) {
 	w := newWorld(t)
 	w.setLease(20 * time.Second) // a fence is soft as long as it need not be over soon
 	w.bootstrapFresh()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY AUTO_INCREMENT, v INT)"); err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +254,8 @@ func TestAPairBootstrapsFailsOverAndComesBack(t *testing.T) {
 	})
 
 	w.failover(a, b)
-	former, present := a.now().LastOpen, b.now().LastOpen
+	former := a.now().LastOpen
+	present := b.now().LastOpen
 	if former == nil || former.Epoch != 1 || former.ClosedAge == 0 || former.ClosedAge > former.OpenedAge {
 		t.Errorf("the former primary says of its writes %+v", former)
 	}
@@ -272,11 +277,13 @@ func TestAPairBootstrapsFailsOverAndComesBack(t *testing.T) {
 func TestACutOffPrimaryClosesItself(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 
 	// The API server alone stops nobody: the peer vouches.
 	w.setAPIDown(true)
-	app, before := a.db("app"), len(a.intervals())
+	app := a.db("app")
+	before := len(a.intervals())
 	end := time.Now().Add(3 * leaseT)
 	for time.Now().Before(end) {
 		if err := a.exec(app, "CREATE TABLE IF NOT EXISTS t (id INT PRIMARY KEY)"); err != nil {
@@ -308,7 +315,9 @@ func TestTheDeadmanKillsWhatAStoppedAgentCannot(t *testing.T) {
 	if pid == 0 {
 		t.Fatal("no mysqld of the primary")
 	}
-	margin, before, stopped := w.margin(), len(a.intervals()), process.Now()
+	margin := w.margin()
+	before := len(a.intervals())
+	stopped := process.Now()
 	_ = a.cmd.Process.Signal(syscall.SIGSTOP)
 	w.await("mysqld of the stopped agent is gone", patience, func() bool { return a.mysqldPID() == 0 })
 	most := leaseT + margin()

@@ -181,7 +181,8 @@ func (r *rotation) tendPassive(applied, prints map[string]string, revision strin
 		}
 		known, err := r.a.vol.ReadPasswords()
 		if err == nil {
-			known.Applied, known.Old = prints, nil
+			known.Applied = prints
+			known.Old = nil
 			err = r.a.vol.WritePasswords(known)
 		}
 		if err != nil {

@@ -33,7 +33,8 @@ func newPeerLink(opt Options, env Environment, config agentapi.Config, c *certs)
 	name := agentapi.RolePeerPrefix + string(env.Peer)
 	conf := func() (*tls.Config, error) { return c.client(name) }
 	return &peerLink{
-		client: &agentapi.Client{Address: address, TLS: conf}, word: &agentapi.Client{Address: address, TLS: conf},
+		client:  &agentapi.Client{Address: address, TLS: conf},
+		word:    &agentapi.Client{Address: address, TLS: conf},
 		heardAt: process.Now(),
 	}
 }
@@ -76,9 +77,13 @@ func (p *peerLink) vouch(ctx context.Context, request agentapi.VouchRequest, fre
 	if err != nil || reply.Voucher == request.Asker || reply.Epoch != request.Epoch {
 		return out
 	}
-	out.Nonce, out.Data = reply.Nonce, reply.VoucherData
-	out.Answered, out.Given = true, reply.Given
-	out.Known, out.Open, out.TakesItself = reply.KnownEpoch, reply.Open, reply.TakesItself
+	out.Nonce = reply.Nonce
+	out.Data = reply.VoucherData
+	out.Answered = true
+	out.Given = reply.Given
+	out.Known = reply.KnownEpoch
+	out.Open = reply.Open
+	out.TakesItself = reply.TakesItself
 	out.Signed = reply.Signed
 	if d := reply.Mysqld; d != nil {
 		out.PeerMysqld = authority.PeerMysqld{

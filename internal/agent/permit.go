@@ -77,7 +77,8 @@ func (p *permit) end(operation string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.operation == operation {
-		p.operation, p.until = "", 0
+		p.operation = ""
+		p.until = 0
 	}
 }
 

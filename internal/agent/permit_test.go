@@ -41,7 +41,7 @@ func TestARepairNeedsThePermissionOfTheOperator(t *testing.T) {
 			var p permit
 			p.give(c.given, process.Now())
 			err := p.useFor(c.operation, "app", c.table, c.epoch)
-			if (c.says == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.says) {
+			if (c.says == "") != (err == nil) || (err != nil && !strings.Contains(err.Error(), c.says)) {
 				t.Errorf("got %v, want %q", err, c.says)
 			}
 		})

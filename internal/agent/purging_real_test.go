@@ -16,7 +16,8 @@ func TestAPassiveThatStaysAwayDoesNotFillThePrimary(t *testing.T) {
 	w := newWorld(t)
 	w.setLease(time.Minute) // nobody vouches for it while its peer is gone
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	const limit = 4 << 20
 	a.configure(func(c *agentapi.Config) { c.BinlogMaxSize = fmt.Sprint(limit) })
 	w.write(func(r *authority.Record) {

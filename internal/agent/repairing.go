@@ -88,9 +88,11 @@ func (r *repairRights) tend(ctx context.Context) {
 		r.operation = ""
 		return
 	}
-	schema, table := "", ""
+	schema := ""
+	table := ""
 	if r.alive() {
-		schema, table = r.schema, r.table
+		schema = r.schema
+		table = r.table
 	}
 	if !a.wouldNotHang(ctx) {
 		return

@@ -47,7 +47,12 @@ type replication struct {
 }
 
 func newReplication(a *Agent) *replication {
-	r := &replication{a: a, turn: make(chan struct{}, 1), kick: make(chan struct{}, 1), standing: orderNone}
+	r := &replication{
+		a:        a,
+		turn:     make(chan struct{}, 1),
+		kick:     make(chan struct{}, 1),
+		standing: orderNone,
+	}
 	r.turn <- struct{}{}
 	return r
 }
@@ -55,7 +60,8 @@ func newReplication(a *Agent) *replication {
 // order replaces the standing order and ends the step under way.
 func (r *replication) order(o order, epoch pair.Epoch) {
 	r.mu.Lock()
-	r.standing, r.epoch = o, epoch
+	r.standing = o
+	r.epoch = epoch
 	if r.cancel != nil {
 		r.cancel()
 	}
@@ -137,7 +143,8 @@ func (r *replication) step(ctx context.Context) error {
 	defer cancel()
 	r.mu.Lock()
 	r.cancel = cancel
-	o, epoch := r.standing, r.epoch
+	o := r.standing
+	epoch := r.epoch
 	r.mu.Unlock()
 	if !r.a.isUp() {
 		return nil
@@ -266,7 +273,7 @@ func (r *replication) passwordIsDue(status mysqlops.Status) bool {
 	const accessDenied = 1045
 	peer, _ := r.a.peer.last()
 	return status.Channel.ReceiverError.Number == accessDenied ||
-		peer != nil && peer.Server != nil && peer.Server.PasswordsRevision == revision
+		(peer != nil && peer.Server != nil && peer.Server.PasswordsRevision == revision)
 }
 
 // connect points the channel at the peer and starts it.
@@ -278,8 +285,11 @@ func (r *replication) connect(ctx context.Context, rotated bool) error {
 		return err
 	}
 	_, err = r.a.ops.ConfigureChannel(ctx, mysqlops.Source{
-		Host: host, Port: port, User: mysqlops.UserReplication,
-		Password: r.a.settings.password(agentapi.PasswordFileReplication), TLS: r.a.certs.files(),
+		Host:     host,
+		Port:     port,
+		User:     mysqlops.UserReplication,
+		Password: r.a.settings.password(agentapi.PasswordFileReplication),
+		TLS:      r.a.certs.files(),
 	}, rotated)
 	if err != nil {
 		return err
@@ -329,7 +339,11 @@ func (r *replication) leadPeer(ctx context.Context, epoch pair.Epoch, status mys
 	if err != nil {
 		return err
 	}
-	if err := (judge.Reverse{PairUID: r.a.env.PairUID, Epoch: epoch, Peer: peer}).MayOpen(status); err != nil {
+	if err := (judge.Reverse{
+		PairUID: r.a.env.PairUID,
+		Epoch:   epoch,
+		Peer:    peer,
+	}).MayOpen(status); err != nil {
 		return err
 	}
 	if err := r.connect(ctx, true); err != nil {

@@ -50,7 +50,12 @@ func (a *Agent) rewind(ctx context.Context, keep gtid.Set) {
 	}
 	a.state.refusesRewind(refusal)
 	a.vacate()
-	a.post(authority.DataReady{At: process.Now(), DataID: a.dataID(), EpochFile: err == nil, Renewed: err == nil})
+	a.post(authority.DataReady{
+		At:        process.Now(),
+		DataID:    a.dataID(),
+		EpochFile: err == nil,
+		Renewed:   err == nil,
+	})
 	if err != nil {
 		a.log.Error(err, "cannot rewind")
 		a.state.problem(agentapi.ProblemErrant, "the tail cannot be cut, the data is kept as it is: "+err.Error())
@@ -84,7 +89,10 @@ func (a *Agent) tryRewind(ctx context.Context, keep gtid.Set) error {
 	}
 	a.failures.at(failBeforeRewind)
 	result, err := rewind.Cut(rewind.Member{
-		DataDir: a.vol.DataDir(), Server: uuid, Keep: keep, Quarantine: a.vol.QuarantineDir(),
+		DataDir:    a.vol.DataDir(),
+		Server:     uuid,
+		Keep:       keep,
+		Quarantine: a.vol.QuarantineDir(),
 	}, time.Now())
 	if err != nil {
 		return err

@@ -42,7 +42,9 @@ func (a *Agent) trySeed(ctx context.Context, command agentapi.SeedCommand) error
 	}
 	old := a.getIdentity()
 	id := old
-	id.Void, id.Making, id.Donor = true, command.DataID, command.Donor
+	id.Void = true
+	id.Making = command.DataID
+	id.Donor = command.Donor
 	if err := a.vol.WriteIdentity(id); err != nil {
 		return err
 	}
@@ -116,7 +118,12 @@ func (a *Agent) clone(ctx context.Context, command agentapi.SeedCommand) error {
 	donor, err := a.donor(command)
 	if err == nil {
 		err = ops.CloneFrom(ctx, donor, func(p mysqlops.CloneProgress) {
-			a.state.progress(&agentapi.SeedProgress{Donor: command.Donor, Stage: p.Stage, Bytes: p.Bytes, Estimated: p.Total})
+			a.state.progress(&agentapi.SeedProgress{
+				Donor:     command.Donor,
+				Stage:     p.Stage,
+				Bytes:     p.Bytes,
+				Estimated: p.Total,
+			})
 		})
 	}
 	if err != nil {
@@ -145,8 +152,11 @@ func copied(proc *process.Mysqld) error {
 
 func (a *Agent) donor(command agentapi.SeedCommand) (mysqlops.Donor, error) {
 	d := mysqlops.Donor{
-		Host: command.DonorHost, Port: agentapi.PortAdmin, User: mysqlops.UserClone,
-		Password: a.settings.password(agentapi.PasswordFileClone), TLS: a.certs.files(),
+		Host:     command.DonorHost,
+		Port:     agentapi.PortAdmin,
+		User:     mysqlops.UserClone,
+		Password: a.settings.password(agentapi.PasswordFileClone),
+		TLS:      a.certs.files(),
 	}
 	var err error
 	if a.opt.PeerAdmin != "" {

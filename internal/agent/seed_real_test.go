@@ -14,7 +14,8 @@ import (
 // recipient has no data then, and says so, and a further order to copy is carried out.
 func TestACopyThatBreaksOffIsNotTakenForAFinishedOne(t *testing.T) {
 	w := newWorld(t)
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	relay := mysqldtest.NewRelay(t, a.ports["admin"])
 	b.peerAdmin = fmt.Sprintf("127.0.0.1:%d", relay.Port)
 	w.bootstrap()
@@ -41,7 +42,7 @@ func TestACopyThatBreaksOffIsNotTakenForAFinishedOne(t *testing.T) {
 		}
 		relay.Cut()
 		s := b.awaitProblem(agentapi.ProblemSeedFailed, patience, "seed from shop-0")
-		if s.DataID != "" || s.Phase != agentapi.PhaseVoid && s.Phase != agentapi.PhaseSeeding {
+		if s.DataID != "" || (s.Phase != agentapi.PhaseVoid && s.Phase != agentapi.PhaseSeeding) {
 			t.Errorf("with the mysqld of %s killed while it copied: data %q, phase %s", end.name, s.DataID, s.Phase)
 		}
 		b.awaitPhase(agentapi.PhaseVoid, patience)

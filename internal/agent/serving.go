@@ -20,8 +20,10 @@ func (a *Agent) open(ctx context.Context, act authority.Open) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	a.mu.Lock()
-	a.child.openCancel, a.child.openDone = cancel, done
-	proc, deadline := a.child.proc, a.child.deadline
+	a.child.openCancel = cancel
+	a.child.openDone = done
+	proc := a.child.proc
+	deadline := a.child.deadline
 	a.mu.Unlock()
 	go func() {
 		defer cancel()
@@ -102,7 +104,8 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 	ctx, cancel := context.WithTimeout(ctx, max(limit, time.Millisecond))
 	defer cancel()
 	a.mu.Lock()
-	cancelOpen, openDone := a.child.openCancel, a.child.openDone
+	cancelOpen := a.child.openCancel
+	openDone := a.child.openDone
 	a.mu.Unlock()
 	if cancelOpen != nil {
 		cancelOpen()
@@ -170,7 +173,11 @@ func (a *Agent) setWaiting(ctx context.Context, act authority.SetWaiting) {
 	} else {
 		a.log.Info("waiting switched", "waiting", act.Waiting, "ledgerVersion", act.Version)
 	}
-	a.post(authority.WaitingSet{At: process.Now(), Version: act.Version, OK: err == nil})
+	a.post(authority.WaitingSet{
+		At:      process.Now(),
+		Version: act.Version,
+		OK:      err == nil,
+	})
 	a.pokeServer()
 }
 

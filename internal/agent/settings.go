@@ -60,9 +60,11 @@ func (s *settings) reload() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if before := s.passwords[agentapi.PasswordFileRoot]; before != "" && before != passwords[agentapi.PasswordFileRoot] {
-		s.rootBefore, s.useBefore = before, true
+		s.rootBefore = before
+		s.useBefore = true
 	}
-	s.config, s.passwords = config, passwords
+	s.config = config
+	s.passwords = passwords
 	s.revision = hex.EncodeToString(hash.Sum(nil))[:12]
 	return nil
 }
@@ -132,9 +134,12 @@ func (s *settings) passwordsRevision() string {
 
 func (s *settings) all() mysqlops.Passwords {
 	return mysqlops.Passwords{
-		Root: s.password(agentapi.PasswordFileRoot), Replication: s.password(agentapi.PasswordFileReplication),
-		Clone: s.password(agentapi.PasswordFileClone), Monitor: s.password(agentapi.PasswordFileMonitor),
-		Checksum: s.password(agentapi.PasswordFileChecksum), Repair: s.password(agentapi.PasswordFileRepair),
-		App: s.password(agentapi.PasswordFileApp),
+		Root:        s.password(agentapi.PasswordFileRoot),
+		Replication: s.password(agentapi.PasswordFileReplication),
+		Clone:       s.password(agentapi.PasswordFileClone),
+		Monitor:     s.password(agentapi.PasswordFileMonitor),
+		Checksum:    s.password(agentapi.PasswordFileChecksum),
+		Repair:      s.password(agentapi.PasswordFileRepair),
+		App:         s.password(agentapi.PasswordFileApp),
 	}
 }

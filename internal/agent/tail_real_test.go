@@ -16,7 +16,8 @@ import (
 func TestATailIsRewoundAndTheMemberComesBack(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY)"); err != nil {
 		t.Fatal(err)
 	}
@@ -103,13 +104,21 @@ func (w *world) leaveTailOf(a, b *member, statements ...string) {
 func TestASeedReplacesDataOnlyWhenTheLeaseSaysSo(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
-	command := agentapi.SeedCommand{Command: w.head(), Donor: a.name, DonorHost: "127.0.0.1", Target: "data-1", DataID: "data-2"}
+	a := w.members[0]
+	b := w.members[1]
+	command := agentapi.SeedCommand{
+		Command:   w.head(),
+		Donor:     a.name,
+		DonorHost: "127.0.0.1",
+		Target:    "data-1",
+		DataID:    "data-2",
+	}
 	if _, err := b.client.Seed(t.Context(), command); err == nil || !strings.Contains(err.Error(), "ledger") {
 		t.Errorf("a member in sync was seeded: %v", err)
 	}
 	holder := command
-	holder.Donor, holder.Target = b.name, "data-0"
+	holder.Donor = b.name
+	holder.Target = "data-0"
 	if _, err := a.client.Seed(t.Context(), holder); err == nil || !strings.Contains(err.Error(), "holder") {
 		t.Errorf("the holder was seeded: %v", err)
 	}
@@ -132,7 +141,8 @@ func TestASeedReplacesDataOnlyWhenTheLeaseSaysSo(t *testing.T) {
 func TestATailThatCannotBeCutIsPublished(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY)"); err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,8 @@ func TestATailOfAnEventIsCutAfterItsNodeWasShutDown(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			w.bootstrap()
-			a, b := w.members[0], w.members[1]
+			a := w.members[0]
+			b := w.members[1]
 			if err := a.exec(a.db("root"), "CREATE TABLE app.t (id INT PRIMARY KEY)"); err != nil {
 				t.Fatal(err)
 			}

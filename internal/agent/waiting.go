@@ -60,12 +60,14 @@ func (w *waiting) change(ctx context.Context, on bool, version pair.LedgerVersio
 		w.known = status.SemiSync.Interruptions
 	}
 	if !on {
-		w.on, w.version = false, version
+		w.on = false
+		w.version = version
 	}
 	if err := do(); err != nil {
 		return err
 	}
-	w.on, w.version = on, version
+	w.on = on
+	w.version = version
 	return nil
 }
 
@@ -124,7 +126,7 @@ func (w *waiting) judge(ctx context.Context, s mysqlops.SemiSync, before int) bo
 			a.log.Error(err, "cannot let commits pass")
 		}
 		return true
-	case !w.on || s.Waits() && !w.interrupted(s.Interruptions):
+	case !w.on || (s.Waits() && !w.interrupted(s.Interruptions)):
 		return false
 	}
 	w.publish()

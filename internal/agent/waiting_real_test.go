@@ -30,7 +30,8 @@ func TestCommitsThatDidNotWaitAreReported(t *testing.T) {
 			w := newWorld(t)
 			w.setLease(time.Minute) // so that the primary's agent may be stopped for a while
 			w.bootstrap()
-			a, b := w.members[0], w.members[1]
+			a := w.members[0]
+			b := w.members[1]
 			if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY)"); err != nil {
 				t.Fatal(err)
 			}
@@ -41,7 +42,8 @@ func TestCommitsThatDidNotWaitAreReported(t *testing.T) {
 				t.Fatalf("an interruption is reported that nobody made: %d", calm.WaitingLostAt)
 			}
 			b.holdReceiver()
-			root, app := a.db("root"), a.db("app")
+			root := a.db("root")
+			app := a.db("app")
 			for _, db := range []*sql.DB{root, app} {
 				if err := a.exec(db, "DO 1"); err != nil { // logs in
 					t.Fatal(err)
@@ -99,7 +101,8 @@ func (m *member) holdReceiver() {
 func TestAPrimaryAloneIsNotLeftWaiting(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY)"); err != nil {
 		t.Fatal(err)
 	}
@@ -129,8 +132,10 @@ func TestAPrimaryAloneIsNotLeftWaiting(t *testing.T) {
 func TestAPassiveThatWaitsAppliesAgain(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
-	app, root := a.db("app"), b.db("root")
+	a := w.members[0]
+	b := w.members[1]
+	app := a.db("app")
+	root := b.db("root")
 	if err := a.exec(app, "CREATE TABLE t (id INT PRIMARY KEY)"); err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +219,8 @@ func TestACommitOfTheEventSchedulerIsSeenToWait(t *testing.T) {
 	w := newWorld(t)
 	w.setLease(time.Minute)
 	w.bootstrap()
-	a, b := w.members[0], w.members[1]
+	a := w.members[0]
+	b := w.members[1]
 	app := a.db("root")
 	if err := a.exec(app, "CREATE TABLE app.t (id INT PRIMARY KEY)"); err != nil {
 		t.Fatal(err)

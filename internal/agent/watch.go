@@ -60,7 +60,8 @@ type watch struct {
 
 func (w *watch) look(ctx context.Context) {
 	a := w.a
-	asked, before := process.Now(), a.waiting.changed()
+	asked := process.Now()
+	before := a.waiting.changed()
 	status, err := a.ops.Status(ctx)
 	if errors.Is(err, mysqlops.ErrAccessDenied) {
 		a.settings.otherRoot()
@@ -96,7 +97,8 @@ func (w *watch) look(ctx context.Context) {
 // judgeChannel names what is wrong with replication. A primary's reverse channel has
 // nothing to bring; that its peer is away is not its problem.
 func (w *watch) judgeChannel(status mysqlops.Status, view authority.View) {
-	applier, receiver := status.Channel.ApplierError, status.Channel.ReceiverError
+	applier := status.Channel.ApplierError
+	receiver := status.Channel.ReceiverError
 	switch {
 	case view.Serving != authority.Serves && applier.Number != 0 && !status.Channel.ApplierRunning:
 		w.a.state.problem(agentapi.ProblemReplication, "the applier stopped; take the cause away on this member and START REPLICA SQL_THREAD: "+plain(applier.Message))

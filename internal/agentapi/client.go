@@ -192,8 +192,11 @@ func (c *Client) connect() (*http.Transport, error) {
 		return nil, err
 	}
 	c.transport = &http.Transport{
-		TLSClientConfig: conf, MaxIdleConns: 4, MaxIdleConnsPerHost: 4,
-		IdleConnTimeout: time.Minute, TLSHandshakeTimeout: 5 * time.Second,
+		TLSClientConfig:     conf,
+		MaxIdleConns:        4,
+		MaxIdleConnsPerHost: 4,
+		IdleConnTimeout:     time.Minute,
+		TLSHandshakeTimeout: 5 * time.Second,
 		// HTTP/1.1: a lost connection then costs one request, not all of them.
 		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
 	}

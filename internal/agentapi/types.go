@@ -386,11 +386,14 @@ func (s *SeenLedger) With(read SeenLedger) *SeenLedger {
 	}
 	next := *s
 	if read.Epoch > s.Epoch {
-		next.Epoch, next.Holder = read.Epoch, read.Holder
+		next.Epoch = read.Epoch
+		next.Holder = read.Holder
 	}
 	if read.Version > s.Version {
-		next.Version, next.State = read.Version, read.State
-		next.First, next.Incarnations = read.First, read.Incarnations
+		next.Version = read.Version
+		next.State = read.State
+		next.First = read.First
+		next.Incarnations = read.Incarnations
 	}
 	return &next
 }

@@ -60,7 +60,12 @@ type Watcher struct {
 // goroutine and without blocking, when something was heard that matters or an agent
 // fell silent.
 func New(dial func(Target) Stater, now func() time.Time, notify func(types.NamespacedName)) *Watcher {
-	return &Watcher{dial: dial, now: now, notify: notify, pairs: map[types.NamespacedName]map[pair.MemberName]*watch{}}
+	return &Watcher{
+		dial:   dial,
+		now:    now,
+		notify: notify,
+		pairs:  map[types.NamespacedName]map[pair.MemberName]*watch{},
+	}
 }
 
 // watch is one goroutine's.
@@ -135,7 +140,11 @@ func (w *Watcher) Facts(name types.NamespacedName, m pair.MemberName, uid pair.P
 func (w *Watcher) start(ctx context.Context, t Target) *watch {
 	// The watch outlives the reconcile that began it.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	out := &watch{target: t, cancel: cancel, agent: w.dial(t)}
+	out := &watch{
+		target: t,
+		cancel: cancel,
+		agent:  w.dial(t),
+	}
 	go w.run(ctx, out)
 	return out
 }
@@ -209,7 +218,12 @@ func (w *Watcher) note(h *watch, begun time.Time, state agentapi.State, err erro
 		return before.Reach != f.Reach
 	}
 	now := w.now()
-	*f = Facts{Reach: failover.Answered, State: &state, HeardAt: now, SilentSince: now}
+	*f = Facts{
+		Reach:       failover.Answered,
+		State:       &state,
+		HeardAt:     now,
+		SilentSince: now,
+	}
 	return before.Reach != failover.Answered || before.State == nil || before.State.Revision != state.Revision
 }
 

@@ -22,7 +22,14 @@ import (
 var shop = types.NamespacedName{Namespace: "db", Name: "shop"}
 
 func target(uid pair.PodUID) Target {
-	return Target{Pair: shop, PairUID: "u1", Member: "shop-0", PodUID: uid, IP: "192.0.2.1", Interval: 100 * time.Millisecond}
+	return Target{
+		Pair:     shop,
+		PairUID:  "u1",
+		Member:   "shop-0",
+		PodUID:   uid,
+		IP:       "192.0.2.1",
+		Interval: 100 * time.Millisecond,
+	}
 }
 
 // agent answers with whatever the test puts there.

@@ -77,8 +77,13 @@ func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
 		return err
 	}
 	jobs := &controllers.JobReconciler{
-		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Leases: leases, Events: mgr.GetEventRecorder(Name),
-		Now: o.now(), Image: o.AgentImage, Permit: r.PermitRepair,
+		Client: mgr.GetClient(),
+		Live:   mgr.GetAPIReader(),
+		Leases: leases,
+		Events: mgr.GetEventRecorder(Name),
+		Now:    o.now(),
+		Image:  o.AgentImage,
+		Permit: r.PermitRepair,
 	}
 	return jobs.Setup(mgr, o.Concurrent)
 }

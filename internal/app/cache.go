@@ -23,7 +23,9 @@ import (
 // the operator, which would take it for gone.
 func cacheOptions(namespaces []string) cache.Options {
 	ours := cache.ByObject{Label: having(resources.LabelPair)}
-	pods, contents, jobs := ours, ours, ours
+	pods := ours
+	contents := ours
+	jobs := ours
 	pods.Transform = cache.TransformStripManagedFields()
 	contents.Transform = cluster.Slim
 	jobs.Label = having(resources.LabelJobOf)

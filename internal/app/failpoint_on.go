@@ -17,7 +17,8 @@ import (
 // itself: nothing deferred runs and no lease is given back, but the kubelet's back-off
 // does not stand between two crashes.
 func failpoint() func(string) error {
-	globs, dir := os.Getenv("DBPAIR_FAILPOINTS"), os.Getenv("DBPAIR_FAILPOINT_DIR")
+	globs := os.Getenv("DBPAIR_FAILPOINTS")
+	dir := os.Getenv("DBPAIR_FAILPOINT_DIR")
 	if globs == "" || dir == "" {
 		return nil
 	}

@@ -22,7 +22,8 @@ const keyIdentity = "operator.key"
 // Secrets of pairs cannot, and is the same for all replicas and across restarts. It is made
 // when there is none; of two replicas that make one, the first one's counts.
 func ensureIdentity(ctx context.Context, client corev1client.SecretsGetter, o Options) (*pki.Key, error) {
-	secrets, name := client.Secrets(o.Namespace), o.IdentitySecret
+	secrets := client.Secrets(o.Namespace)
+	name := o.IdentitySecret
 	live, err := secrets.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		live, err = createIdentity(ctx, secrets, o)

@@ -94,7 +94,8 @@ func TestMetricsAreServedWithACertificateThatCanBeVerified(t *testing.T) {
 func TestReplicasPresentOneMetricsCertificate(t *testing.T) {
 	now := time.Now()
 	client := fake.NewClientset()
-	first, second := replicaAt(client, &now), replicaAt(client, &now)
+	first := replicaAt(client, &now)
+	second := replicaAt(client, &now)
 	if err := first.ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +123,8 @@ func TestTheMetricsCertificateIsRenewedUnderOneAuthority(t *testing.T) {
 	client := fake.NewClientset()
 	m := replicaAt(client, &now)
 	var readersCA []byte
-	authorities, certificates := 0, map[string]bool{}
+	authorities := 0
+	certificates := map[string]bool{}
 	for range 60 {
 		if err := m.ensure(t.Context()); err != nil {
 			t.Fatal(err)

@@ -38,7 +38,12 @@ func (p *probes) serve(address string) (stop func(), err error) {
 		_, _ = io.WriteString(w, "ok")
 	})
 	const timeout = 5 * time.Second
-	server := &http.Server{Handler: mux, ReadTimeout: timeout, WriteTimeout: timeout, IdleTimeout: timeout}
+	server := &http.Server{
+		Handler:      mux,
+		ReadTimeout:  timeout,
+		WriteTimeout: timeout,
+		IdleTimeout:  timeout,
+	}
 	go func() { _ = server.Serve(listener) }()
 	return func() { _ = server.Close() }, nil
 }

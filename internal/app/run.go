@@ -38,7 +38,11 @@ func Run(ctx context.Context, conf *rest.Config, o Options) error {
 	conf.QPS = float32(o.QPS)
 	conf.Burst = o.Burst
 	conf.UserAgent = Name + "/" + o.Version
-	s := &server{conf: conf, options: o, log: ctrl.Log.WithName("app")}
+	s := &server{
+		conf:    conf,
+		options: o,
+		log:     ctrl.Log.WithName("app"),
+	}
 	stopProbes, err := s.probes.serve(o.ProbeAddress)
 	if err != nil {
 		return err

@@ -58,7 +58,7 @@ func (r Record) Subjects(to pair.Holder, others []fencing.Subject) []fencing.Sub
 	var out []fencing.Subject
 	add := func(s fencing.Subject) {
 		covered := slices.ContainsFunc(out, func(have fencing.Subject) bool {
-			return have == s || s.PodUID == "" && r.Epoch > 0 && have.Member == s.Member
+			return have == s || (s.PodUID == "" && r.Epoch > 0 && have.Member == s.Member)
 		})
 		if !covered && s != fencing.SubjectOf(to) {
 			out = append(out, s)
@@ -110,9 +110,14 @@ func (c Appoint) Apply(r Record) (Record, error) {
 	n := r.Clone()
 	n.Epoch++
 	n.Holder = c.To
-	n.Appointed = &Appointed{Holder: c.To, Epoch: n.Epoch, Proofs: c.Used(r)}
+	n.Appointed = &Appointed{
+		Holder: c.To,
+		Epoch:  n.Epoch,
+		Proofs: c.Used(r),
+	}
 	if r.Intent != nil {
-		n.Appointed.Operation, n.Appointed.Rule = r.Intent.Operation, r.Intent.Step
+		n.Appointed.Operation = r.Intent.Operation
+		n.Appointed.Rule = r.Intent.Step
 	}
 	n.Intent = nil
 	if c.Lease > 0 {
@@ -125,11 +130,19 @@ func (c Appoint) Apply(r Record) (Record, error) {
 		return n, nil
 	}
 	n.Ledger = Ledger{
-		Version: r.Ledger.Version + 1, State: Solo, First: c.To.Member,
+		Version:      r.Ledger.Version + 1,
+		State:        Solo,
+		First:        c.To.Member,
 		Incarnations: map[pair.MemberName]pair.Incarnation{c.To.Member: c.Incarnation},
 	}
 	if last := r.LastHolder; last != nil && last.Holder.Member != c.To.Member {
-		n.Left = &Left{Member: last.Holder.Member, DataID: last.DataID, Epoch: last.Epoch, Clean: c.clean(r), Proof: c.proofOf(r)}
+		n.Left = &Left{
+			Member: last.Holder.Member,
+			DataID: last.DataID,
+			Epoch:  last.Epoch,
+			Clean:  c.clean(r),
+			Proof:  c.proofOf(r),
+		}
 	}
 	return n, nil
 }

@@ -25,7 +25,9 @@ func (c EnterSolo) Apply(r Record) (Record, error) {
 	}
 	n := r.Clone()
 	n.Ledger = Ledger{
-		Version: r.Ledger.Version + 1, State: Solo, First: c.Member,
+		Version:      r.Ledger.Version + 1,
+		State:        Solo,
+		First:        c.Member,
 		Incarnations: only(r.Ledger.Incarnations, c.Member),
 	}
 	return n, nil
@@ -50,7 +52,9 @@ func (c BeginJoining) Apply(r Record) (Record, error) {
 	}
 	n := r.Clone()
 	n.Ledger = Ledger{
-		Version: r.Ledger.Version + 1, State: Joining, First: c.First,
+		Version:      r.Ledger.Version + 1,
+		State:        Joining,
+		First:        c.First,
 		Incarnations: only(r.Ledger.Incarnations, c.First),
 	}
 	return n, nil
@@ -79,7 +83,11 @@ func (c ConcludeBoth) Apply(r Record) (Record, error) {
 		return refuse(c.Name(), "data and incarnations of both members are needed")
 	}
 	n := r.Clone()
-	n.Ledger = Ledger{Version: r.Ledger.Version + 1, State: Both, Incarnations: maps.Clone(c.Incarnations)}
+	n.Ledger = Ledger{
+		Version:      r.Ledger.Version + 1,
+		State:        Both,
+		Incarnations: maps.Clone(c.Incarnations),
+	}
 	if n.Left != nil && n.Left.Member == c.Joined {
 		n.Left = nil
 	}
@@ -127,13 +135,22 @@ func (c Adopt) Apply(r Record) (Record, error) {
 	n.PairUID = c.PairUID
 	n.Epoch = max(r.Epoch, c.AboveEpoch) + 1
 	n.Holder = pair.Holder{}
-	n.Bootstrap, n.Appointed, n.Left, n.Intent = nil, nil, nil, nil
+	n.Bootstrap = nil
+	n.Appointed = nil
+	n.Left = nil
+	n.Intent = nil
 	n.Data = maps.Clone(c.Data)
 	// The pod is not the one that held: nothing is known of that one, so its place is
 	// taken by the present pod and the other member's proof has to do.
-	n.LastHolder = &LastHolder{Holder: c.Target, DataID: data, Epoch: max(r.Epoch, c.AboveEpoch)}
+	n.LastHolder = &LastHolder{
+		Holder: c.Target,
+		DataID: data,
+		Epoch:  max(r.Epoch, c.AboveEpoch),
+	}
 	n.Ledger = Ledger{
-		Version: max(r.Ledger.Version, c.AboveLedger) + 1, State: Solo, First: c.Target.Member,
+		Version:      max(r.Ledger.Version, c.AboveLedger) + 1,
+		State:        Solo,
+		First:        c.Target.Member,
 		Incarnations: map[pair.MemberName]pair.Incarnation{},
 	}
 	return n, nil

@@ -116,7 +116,8 @@ func (d Durable) repaired() (Durable, bool) {
 	out := Durable{DataID: d.DataID}
 	if d.OpenAt != 0 {
 		// The smallest epoch at which a member can have been open: that it was unclean counts.
-		out.OpenAt, out.Touched = 1, true
+		out.OpenAt = 1
+		out.Touched = true
 	}
 	return out, true
 }
@@ -220,10 +221,19 @@ type run struct {
 func NewMachine(cfg Config, found Durable, at Instant) *Machine {
 	found, damaged := found.repaired()
 	m := &Machine{
-		damaged: damaged,
-		cfg:     cfg.withDefaults(), leads: leads{cfg.SoftLead, cfg.KillLead}, most: cfg.T, now: at, start: at,
-		want: found, have: found, inFlight: found, persisted: true,
-		serving: Stopped, wordUpTo: found.Known, rng: cfg.Seed | 1,
+		damaged:   damaged,
+		cfg:       cfg.withDefaults(),
+		leads:     leads{cfg.SoftLead, cfg.KillLead},
+		most:      cfg.T,
+		now:       at,
+		start:     at,
+		want:      found,
+		have:      found,
+		inFlight:  found,
+		persisted: true,
+		serving:   Stopped,
+		wordUpTo:  found.Known,
+		rng:       cfg.Seed | 1,
 	}
 	m.run.ended = at
 	m.confirm.lapsed = at
@@ -274,12 +284,24 @@ type View struct {
 // View returns what the machine takes for true now.
 func (m *Machine) View() View {
 	v := View{
-		Serving: m.serving, LeaseDuration: m.cfg.T, Known: m.have.Known, Durable: m.have, Waiting: m.run.waiting,
-		ActedLedger: min(m.have.Ledger, m.acted()), Confirmed: m.confirm.valid, ConfirmedAt: m.confirm.at,
-		Holder: m.want.Holder, HolderRead: m.want.HolderRead, Record: m.rec,
+		Serving:       m.serving,
+		LeaseDuration: m.cfg.T,
+		Known:         m.have.Known,
+		Durable:       m.have,
+		Waiting:       m.run.waiting,
+		ActedLedger:   min(m.have.Ledger, m.acted()),
+		Confirmed:     m.confirm.valid,
+		ConfirmedAt:   m.confirm.at,
+		Holder:        m.want.Holder,
+		HolderRead:    m.want.HolderRead,
+		Record:        m.rec,
 		Held:          m.data && m.serving == Stopped && m.want.OpenAt != 0 && !m.mayStart(),
 		TailUncovered: m.serving == Shut && m.tailBlocks(),
-		NeedsWord:     m.isHolder() && !m.serving.mayWrite() && !m.confirm.fresh && !m.confirm.word, BelowKnown: m.below, Ending: m.ending, EndsAt: m.until, Data: m.data,
+		NeedsWord:     m.isHolder() && !m.serving.mayWrite() && !m.confirm.fresh && !m.confirm.word,
+		BelowKnown:    m.below,
+		Ending:        m.ending,
+		EndsAt:        m.until,
+		Data:          m.data,
 	}
 	if m.serving.mayWrite() {
 		v.OpenEpoch = m.run.openEpoch

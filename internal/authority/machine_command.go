@@ -16,17 +16,29 @@ type command struct {
 
 func (m *Machine) commanded(e Commanded) {
 	if e.PairUID != m.cfg.PairUID {
-		m.do(Refuse{ID: e.ID, Reason: RefusedWrongPair, Why: fmt.Sprintf("this agent serves pair %s", m.cfg.PairUID)})
+		m.do(Refuse{
+			ID:     e.ID,
+			Reason: RefusedWrongPair,
+			Why:    fmt.Sprintf("this agent serves pair %s", m.cfg.PairUID),
+		})
 		return
 	}
 	if !e.Epoch.Valid() || !e.Ledger.Valid() {
-		m.do(Refuse{ID: e.ID, Reason: RefusedFailed, Why: fmt.Sprintf("epoch %d or ledger version %d is out of range", e.Epoch, e.Ledger)})
+		m.do(Refuse{
+			ID:     e.ID,
+			Reason: RefusedFailed,
+			Why:    fmt.Sprintf("epoch %d or ledger version %d is out of range", e.Epoch, e.Ledger),
+		})
 		return
 	}
 	if e.Kind != CommandLook && (e.Epoch < m.want.Known || e.Ledger < m.want.Ledger) {
 		why := fmt.Sprintf("epoch %d and ledger version %d are known here, the command names %d and %d",
 			m.want.Known, m.want.Ledger, e.Epoch, e.Ledger)
-		m.do(Refuse{ID: e.ID, Reason: RefusedStale, Why: why})
+		m.do(Refuse{
+			ID:     e.ID,
+			Reason: RefusedStale,
+			Why:    why,
+		})
 		return
 	}
 	switch e.Kind {
@@ -44,7 +56,12 @@ func (m *Machine) commanded(e Commanded) {
 		}
 		m.want.ReceiverStopped = max(m.want.ReceiverStopped, e.Epoch)
 	}
-	m.pending = append(m.pending, command{id: e.ID, kind: e.Kind, epoch: e.Epoch, at: m.now})
+	m.pending = append(m.pending, command{
+		id:    e.ID,
+		kind:  e.Kind,
+		epoch: e.Epoch,
+		at:    m.now,
+	})
 }
 
 // cease gives up every right at epochs up to e. It counts once it is on the volume: kept in
@@ -58,7 +75,9 @@ func (m *Machine) cease(e pair.Epoch, s pair.SignedEpoch) {
 		}
 	}
 	m.want.Ceased = max(m.want.Ceased, e)
-	m.confirm.valid, m.confirm.word, m.confirm.fresh = false, false, false
+	m.confirm.valid = false
+	m.confirm.word = false
+	m.confirm.fresh = false
 }
 
 // fencing reports whether a fence is ordered and not answered.
@@ -91,7 +110,9 @@ func (m *Machine) isOnlyVoucher() bool {
 
 func (m *Machine) outcome(c command) (Answer, bool) {
 	a := Answer{
-		ID: c.id, Kind: c.kind, Epoch: m.have.Known,
+		ID:              c.id,
+		Kind:            c.kind,
+		Epoch:           m.have.Known,
 		Ceased:          m.have.Known >= c.epoch && m.have.Ceased >= c.epoch && m.isOnlyVoucher(),
 		ProcessStopped:  m.serving == Stopped,
 		Demoted:         m.serving == Shut && m.run.proved,

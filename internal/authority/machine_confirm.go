@@ -68,7 +68,9 @@ func (m *Machine) expire() {
 }
 
 func (m *Machine) lapse() {
-	m.confirm.valid, m.confirm.fresh, m.confirm.word = false, false, false
+	m.confirm.valid = false
+	m.confirm.fresh = false
+	m.confirm.word = false
 	m.confirm.lapsed = m.now
 }
 
@@ -117,7 +119,8 @@ func (m *Machine) leaseRead(e LeaseRead) {
 	}
 	m.readEver = true
 	if !m.want.HolderRead {
-		m.want.Holder, m.want.HolderRead = rec.Holder, true
+		m.want.Holder = rec.Holder
+		m.want.HolderRead = true
 		m.confirm.fresh = rec.Epoch > m.wordUpTo
 	} else if m.want.Holder != rec.Holder {
 		// Within an epoch the holder never changes. A foreign hand can take the
@@ -130,7 +133,8 @@ func (m *Machine) leaseRead(e LeaseRead) {
 	}
 	if rec.Ledger.Version >= m.want.Ledger && (m.rec == nil || e.AskedAt >= m.recAsked) {
 		m.want.Ledger = rec.Ledger.Version
-		m.rec, m.recAsked = &rec, e.AskedAt
+		m.rec = &rec
+		m.recAsked = e.AskedAt
 		m.liveBy(rec.LeaseDuration)
 		m.keep(rec)
 	}
@@ -172,7 +176,8 @@ func (m *Machine) answered(nonce string) (at Instant, ok bool) {
 func (m *Machine) vouchAnswered(e VouchAnswered) {
 	if !e.Answered {
 		if n := len(m.ask.vouches); n > 0 && m.ask.vouches[n-1].nonce == e.Nonce {
-			m.ask.vouchOut, m.ask.vouchMissed = false, true
+			m.ask.vouchOut = false
+			m.ask.vouchMissed = true
 		}
 		return
 	}
@@ -183,16 +188,19 @@ func (m *Machine) vouchAnswered(e VouchAnswered) {
 	if !e.Known.Valid() {
 		// Not an epoch that a pair can have: the answer is none.
 		if asked >= m.ask.vouchAt {
-			m.ask.vouchOut, m.ask.vouchMissed = false, true
+			m.ask.vouchOut = false
+			m.ask.vouchMissed = true
 		}
 		return
 	}
 	given := e.Given && m.speaksForPeer(e.Data)
 	if asked >= m.ask.vouchAt {
-		m.ask.vouchOut, m.ask.vouchMissed = false, !given
+		m.ask.vouchOut = false
+		m.ask.vouchMissed = !given
 	}
 	if asked >= m.ask.peerHeard {
-		m.ask.peerHeard, m.ask.peer = asked, e.PeerMysqld
+		m.ask.peerHeard = asked
+		m.ask.peer = e.PeerMysqld
 	}
 	if e.Known > m.want.Known {
 		if m.learn(e.Known, e.Signed) && (e.TakesItself || e.Open) {
@@ -221,7 +229,7 @@ func (m *Machine) vouchAnswered(e VouchAnswered) {
 // revocation, and nobody asks it to cease. Before the first reading there is nothing to
 // compare with, and nothing opens.
 func (m *Machine) speaksForPeer(data pair.DataID) bool {
-	return m.rec == nil || data != "" && m.rec.Data[m.cfg.Peer] == data
+	return m.rec == nil || (data != "" && m.rec.Data[m.cfg.Peer] == data)
 }
 
 // vouchAsked confirms for the peer, or refuses to. An epoch that the peer knows and this
@@ -238,9 +246,21 @@ func (m *Machine) vouchAsked(e VouchAsked) {
 		m.vouchedAt = m.now
 	}
 	m.do(AnswerVouch{
-		Nonce: e.Nonce, Epoch: e.Epoch, Given: why == "", Why: why, Data: m.want.DataID, Known: m.want.Known, Holder: m.want.Holder,
-		Open: m.serving.mayWrite(), TakesItself: m.takesItself(), Signed: m.evidence(),
-		PeerMysqld: PeerMysqld{ReportsMysqld: true, Incarnation: m.run.incarnation, Ending: m.ending},
+		Nonce:       e.Nonce,
+		Epoch:       e.Epoch,
+		Given:       why == "",
+		Why:         why,
+		Data:        m.want.DataID,
+		Known:       m.want.Known,
+		Holder:      m.want.Holder,
+		Open:        m.serving.mayWrite(),
+		TakesItself: m.takesItself(),
+		Signed:      m.evidence(),
+		PeerMysqld: PeerMysqld{
+			ReportsMysqld: true,
+			Incarnation:   m.run.incarnation,
+			Ending:        m.ending,
+		},
 	})
 }
 
@@ -305,18 +325,31 @@ func (m *Machine) questions() {
 	confirm := m.takesItself() || m.serving.mayWrite()
 	pace := m.cfg.pace()
 	if m.ask.vouchOut && m.now >= m.ask.vouchAt.Add(pace) {
-		m.ask.vouchOut, m.ask.vouchMissed = false, true
+		m.ask.vouchOut = false
+		m.ask.vouchMissed = true
 	}
 	if m.ask.leaseOut && m.now >= m.ask.leaseAt.Add(pace) {
-		m.ask.leaseOut, m.ask.leaseMissed = false, true
+		m.ask.leaseOut = false
+		m.ask.leaseMissed = true
 	}
 	if confirm && !m.ask.vouchOut && m.vouchDue() {
-		m.do(AskVouch{Nonce: m.put(), Epoch: m.want.Known, Signed: m.evidence(), Limit: pace, Fresh: m.ask.vouchMissed})
-		m.ask.vouchAt, m.ask.vouchOut, m.ask.asked = m.now, true, true
+		m.do(AskVouch{
+			Nonce:  m.put(),
+			Epoch:  m.want.Known,
+			Signed: m.evidence(),
+			Limit:  pace,
+			Fresh:  m.ask.vouchMissed,
+		})
+		m.ask.vouchAt = m.now
+		m.ask.vouchOut = true
+		m.ask.asked = true
 	}
-	if m.ask.look || !m.ask.leaseOut && m.leaseDue(confirm) {
+	if m.ask.look || (!m.ask.leaseOut && m.leaseDue(confirm)) {
 		m.do(ReadLease{Limit: pace, Fresh: m.ask.leaseMissed})
-		m.ask.leaseAt, m.ask.leaseOut, m.ask.leaseEver, m.ask.look = m.now, true, true, false
+		m.ask.leaseAt = m.now
+		m.ask.leaseOut = true
+		m.ask.leaseEver = true
+		m.ask.look = false
 		m.ask.doubted = false
 		m.ask.leaseNext = m.now.Add(m.cfg.LeaseEvery + m.vary())
 	}
@@ -351,7 +384,7 @@ func (m *Machine) leaseDue(confirm bool) bool {
 	if m.now < m.ask.leaseAt.Add(m.cfg.pace()) {
 		return false
 	}
-	silent := m.ask.vouchMissed || m.ask.vouchOut && m.now >= m.ask.vouchAt.Add(m.cfg.pace()/2)
+	silent := m.ask.vouchMissed || (m.ask.vouchOut && m.now >= m.ask.vouchAt.Add(m.cfg.pace()/2))
 	switch {
 	case m.rec == nil, m.rec.Holder.Nobody(), m.ending, m.ask.doubted:
 		return true

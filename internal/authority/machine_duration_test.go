@@ -83,7 +83,8 @@ func TestAnAppointmentByHandWaitsForTheLongestT(t *testing.T) {
 // TestAJumpEndsTheSoftFenceInTime: what a forward jump hides has passed; T includes it.
 func TestAJumpEndsTheSoftFenceInTime(t *testing.T) {
 	r := opened(t, both(1))
-	from, jump := r.now, testT*3/10
+	from := r.now
+	jump := testT * 3 / 10
 	r.now = r.now.Add(testT * 6 / 10)
 	must[Close](t, "a jump", r.step(ClockJumped{At: r.now, Forward: jump}))
 	truth := func() time.Duration { return r.now.Sub(from) + jump }

@@ -10,7 +10,9 @@ import (
 // peerConfirms answers the newest question to the peer: its mysqld is in this run.
 func (r *rig) peerConfirms(run pair.Incarnation, ending bool) []Action {
 	v := r.answer(r.m.want.Known, "data-1")
-	v.ReportsMysqld, v.Incarnation, v.Ending = true, run, ending
+	v.ReportsMysqld = true
+	v.Incarnation = run
+	v.Ending = ending
 	return r.step(v)
 }
 
@@ -105,10 +107,15 @@ func TestAHolderRestartsAtOnceWhenNobodyCouldTakeOver(t *testing.T) {
 		old    bool // the peer's agent does not say
 		atOnce bool
 	}{
-		"the peer could":                           {ledger: bothIn(1, "peer-run"), run: "peer-run"},
-		"no mysqld runs at the peer":               {ledger: bothIn(1, "peer-run"), run: "", atOnce: true},
-		"mysqld of the peer was restarted":         {ledger: bothIn(1, "peer-run"), run: "another", atOnce: true},
-		"the pod of the peer ends":                 {ledger: bothIn(1, "peer-run"), run: "peer-run", ending: true, atOnce: true},
+		"the peer could":                   {ledger: bothIn(1, "peer-run"), run: "peer-run"},
+		"no mysqld runs at the peer":       {ledger: bothIn(1, "peer-run"), run: "", atOnce: true},
+		"mysqld of the peer was restarted": {ledger: bothIn(1, "peer-run"), run: "another", atOnce: true},
+		"the pod of the peer ends": {
+			ledger: bothIn(1, "peer-run"),
+			run:    "peer-run",
+			ending: true,
+			atOnce: true,
+		},
 		"an older agent that does not say":         {ledger: bothIn(1, "peer-run"), old: true},
 		"the ledger does not have the peer":        {ledger: soloOf("shop-0", 1), run: "peer-run", atOnce: true},
 		"a ledger that names no run of the peer's": {ledger: both(1), run: "peer-run", atOnce: true},
@@ -121,7 +128,9 @@ func TestAHolderRestartsAtOnceWhenNobodyCouldTakeOver(t *testing.T) {
 			r.step(MysqldExited{At: r.now})
 			took := r.untilStarted(10*time.Second, func() []Action {
 				v := r.answer(2, "data-1")
-				v.ReportsMysqld, v.Incarnation, v.Ending = !c.old, c.run, c.ending
+				v.ReportsMysqld = !c.old
+				v.Incarnation = c.run
+				v.Ending = c.ending
 				return r.step(v)
 			})
 			if atOnce := took < testT; atOnce != c.atOnce {
@@ -156,7 +165,13 @@ func TestAVolumeThatTakesNoWritesConfirmsNothing(t *testing.T) {
 	r.read(record(2, them, both(1)))
 	asked := func() AnswerVouch {
 		t.Helper()
-		return must[AnswerVouch](t, "asked", r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: 2, Nonce: "n"}))
+		return must[AnswerVouch](t, "asked", r.step(VouchAsked{
+			At:      r.now,
+			PairUID: "pair",
+			Asker:   "shop-1",
+			Epoch:   2,
+			Nonce:   "n",
+		}))
 	}
 	if a := asked(); !a.Given {
 		t.Fatalf("refused: %s", a.Why)

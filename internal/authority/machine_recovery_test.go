@@ -127,7 +127,8 @@ func TestATailCanBeCutWhenTheStartDidNotCome(t *testing.T) {
 		t.Fatalf("no mark is written before the start: %+v", mark.Durable)
 	}
 	r.read(record(3, pair.Holder{}, soloOf("shop-0", 1)))
-	r.noSync, r.disk = false, mark.Durable
+	r.noSync = false
+	r.disk = mark.Durable
 	mustNot[StartMysqld](t, "nobody is named", append(r.step(Persisted{At: r.now, Seq: mark.Seq, OK: true}), r.after(time.Second)...))
 	if r.disk.Touched {
 		t.Error("the tail counts as committed, and no mysqld was started")

@@ -12,7 +12,7 @@ func (m *Machine) killAt() Instant {
 
 // softAt is when an open mysqld has to be closed for want of a confirmation.
 func (m *Machine) softAt() Instant {
-	if m.deadman == 0 || m.serving != Opening && m.serving != Serves {
+	if m.deadman == 0 || (m.serving != Opening && m.serving != Serves) {
 		return 0
 	}
 	return m.deadman.Add(m.cfg.KillLead - m.cfg.SoftLead)
@@ -83,7 +83,8 @@ func (m *Machine) serve() {
 			m.startMysqld()
 		} else if m.run.marked {
 			// The mark was written for a start that did not come: the tail can still be cut.
-			m.run.marked, m.want.Touched = false, false
+			m.run.marked = false
+			m.want.Touched = false
 		}
 	case Booting:
 		if m.ending || m.fencing() {
@@ -195,7 +196,7 @@ func (m *Machine) mayRecover() bool {
 		return false
 	}
 	alone := m.rec != nil && !m.rec.Ledger.InSync(m.cfg.Peer) && m.ledgerIsCurrent(m.run.ended)
-	if alone || m.rec != nil && m.rec.Epoch > m.want.OpenAt {
+	if alone || (m.rec != nil && m.rec.Epoch > m.want.OpenAt) {
 		return true
 	}
 	return m.peerCannotTakeOver(m.run.ended) || m.now >= m.run.ended.Add(m.cfg.RestartInPlaceAfter)
@@ -230,7 +231,8 @@ func (m *Machine) tryOpen() {
 		}
 		return
 	}
-	m.want.OpenAt, m.want.Touched = m.want.Known, false
+	m.want.OpenAt = m.want.Known
+	m.want.Touched = false
 	if m.have != m.want {
 		return
 	}
@@ -239,7 +241,11 @@ func (m *Machine) tryOpen() {
 	m.run.asked = 0
 	m.serving = Opening
 	m.setDeadman(m.confirm.at.Add(m.cfg.T - m.cfg.KillLead))
-	m.do(Open{Epoch: m.want.Known, Waiting: m.run.waiting, Ledger: m.run.acted})
+	m.do(Open{
+		Epoch:   m.want.Known,
+		Waiting: m.run.waiting,
+		Ledger:  m.run.acted,
+	})
 }
 
 // mayOpen says whether a member that was verified to be closed may open: with a confirmation
@@ -258,7 +264,7 @@ func (m *Machine) mayOpen() bool {
 	// With the peer's confirmation no reading of the Lease is needed: nobody else is open, and
 	// whoever wants to appoint another member asks the peer to cease first. So a mysqld that
 	// died comes back in place while the API server is away.
-	return c.word || c.fresh && m.now < m.recAsked.Add(m.cfg.T)
+	return c.word || (c.fresh && m.now < m.recAsked.Add(m.cfg.T))
 }
 
 // appointed reports whether the holder's appointment had its proofs. One that was written

@@ -36,7 +36,10 @@ func TestAnEpochOfThePeerCountsOnlyWithASignature(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := opened(t, both(5))
 			a := r.answer(2, "data-1")
-			a.Known, a.Given, a.TakesItself, a.Signed = 3, false, true, claim
+			a.Known = 3
+			a.Given = false
+			a.TakesItself = true
+			a.Signed = claim
 			r.step(a)
 			r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: 3, Nonce: "n", Signed: claim})
 			if v := r.m.View(); v.Known != 2 || r.disk.Known != 2 || v.Serving != Serves {
@@ -57,7 +60,14 @@ func TestASignedEpochOfThePeerIsKnownForGood(t *testing.T) {
 	}
 	again := newRig(t, r.disk)
 	again.boot0()
-	out := again.step(VouchAsked{At: again.now, PairUID: "pair", Asker: "shop-1", Epoch: 2, Nonce: "n", Signed: signedAt(2, them, 1)})
+	out := again.step(VouchAsked{
+		At:      again.now,
+		PairUID: "pair",
+		Asker:   "shop-1",
+		Epoch:   2,
+		Nonce:   "n",
+		Signed:  signedAt(2, them, 1),
+	})
 	if v := must[AnswerVouch](t, "after a restart", out); v.Given || v.Known != 3 || v.Signed != a.Signed {
 		t.Errorf("it shows %+v", v)
 	}
@@ -77,7 +87,15 @@ func TestEvidenceIsOfTheKnownEpoch(t *testing.T) {
 		t.Errorf("after a command without evidence it shows %+v", got)
 	}
 	r.seq++
-	r.step(Commanded{At: r.now, ID: "c", Kind: CommandCease, PairUID: "pair", Epoch: 4, Ledger: 5, Signed: signedAt(4, pair.Holder{}, 5)})
+	r.step(Commanded{
+		At:      r.now,
+		ID:      "c",
+		Kind:    CommandCease,
+		PairUID: "pair",
+		Epoch:   4,
+		Ledger:  5,
+		Signed:  signedAt(4, pair.Holder{}, 5),
+	})
 	if got := r.m.evidence(); got != signedAt(4, pair.Holder{}, 5) {
 		t.Errorf("after a command with evidence it shows %+v", got)
 	}

@@ -65,7 +65,8 @@ func (m *Machine) take(event Event) {
 			m.endingAt = m.now
 			m.ask.look = true
 		}
-		m.ending, m.until = true, e.Until
+		m.ending = true
+		m.until = e.Until
 	case Reconfigured:
 		m.cfg.RestartInPlaceAfter = e.RestartInPlaceAfter
 		m.cfg = m.cfg.withDefaults()
@@ -77,7 +78,8 @@ func (m *Machine) dataReady(e DataReady) {
 	m.epochFile = m.epochFile || (e.EpochFile && !m.damaged)
 	m.want.DataID = e.DataID
 	if e.Renewed {
-		m.want.OpenAt, m.want.Touched = 0, false
+		m.want.OpenAt = 0
+		m.want.Touched = false
 	}
 }
 
@@ -104,7 +106,11 @@ func (m *Machine) mysqldExited() {
 	}
 	m.serving = Stopped
 	m.ask.look = m.ask.look || m.takesItself() // who may take over follows from the ledger
-	m.run = run{ended: m.now, retry: retry, failures: failures}
+	m.run = run{
+		ended:    m.now,
+		retry:    retry,
+		failures: failures,
+	}
 	m.following = 0
 	m.setDeadman(0)
 }
@@ -119,7 +125,8 @@ func (m *Machine) opened(e Opened) {
 		return
 	}
 	m.serving = Serves
-	m.run.tail, m.run.tailCovered = false, false
+	m.run.tail = false
+	m.run.tailCovered = false
 }
 
 func (m *Machine) closed(e Closed) {
@@ -139,7 +146,8 @@ func (m *Machine) closed(e Closed) {
 	m.following = 0
 	m.setDeadman(0)
 	if !m.run.tail || m.run.tailCovered {
-		m.want.OpenAt, m.want.Touched = 0, false
+		m.want.OpenAt = 0
+		m.want.Touched = false
 	}
 }
 
@@ -222,8 +230,12 @@ func (m *Machine) write() {
 // raise learns an epoch above all known ones: what was confirmed is confirmed no more.
 func (m *Machine) raise(e pair.Epoch) {
 	m.want.Known = e
-	m.want.Holder, m.want.HolderRead = pair.Holder{}, false
+	m.want.Holder = pair.Holder{}
+	m.want.HolderRead = false
 	m.rec = nil
-	m.knownAt, m.namedAt = m.now, 0
-	m.confirm.valid, m.confirm.word, m.confirm.fresh = false, false, false
+	m.knownAt = m.now
+	m.namedAt = 0
+	m.confirm.valid = false
+	m.confirm.word = false
+	m.confirm.fresh = false
 }

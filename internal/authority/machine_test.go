@@ -31,7 +31,14 @@ var (
 )
 
 func testConfig() Config {
-	return Config{PairUID: "pair", Self: me, Peer: "shop-1", T: testT, RestartInPlaceAfter: 3 * time.Second, Verify: verifyTest}
+	return Config{
+		PairUID:             "pair",
+		Self:                me,
+		Peer:                "shop-1",
+		T:                   testT,
+		RestartInPlaceAfter: 3 * time.Second,
+		Verify:              verifyTest,
+	}
 }
 
 // verifyTest and signedAt stand for the pair's key: a signature is the hash of what it is of.
@@ -86,7 +93,16 @@ func (r *rig) answer(e pair.Epoch, data pair.DataID) VouchAnswered {
 	r.t.Helper()
 	for range 20 {
 		if n := len(r.m.ask.vouches); n > 0 {
-			return VouchAnswered{At: r.now, Nonce: r.m.ask.vouches[n-1].nonce, Epoch: e, Answered: true, Given: true, Data: data, Known: e, Holder: me}
+			return VouchAnswered{
+				At:       r.now,
+				Nonce:    r.m.ask.vouches[n-1].nonce,
+				Epoch:    e,
+				Answered: true,
+				Given:    true,
+				Data:     data,
+				Known:    e,
+				Holder:   me,
+			}
 		}
 		r.after(testT / 16)
 	}
@@ -455,7 +471,14 @@ func TestCeaseIsOnTheVolumeBeforeItIsAcknowledged(t *testing.T) {
 
 func TestVouchesOnlyForWhatItKnows(t *testing.T) {
 	ask := func(r *rig, e pair.Epoch) AnswerVouch {
-		return must[AnswerVouch](r.t, "asked", r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: e, Nonce: "n", Signed: signedAt(e, them, 1)}))
+		return must[AnswerVouch](r.t, "asked", r.step(VouchAsked{
+			At:      r.now,
+			PairUID: "pair",
+			Asker:   "shop-1",
+			Epoch:   e,
+			Nonce:   "n",
+			Signed:  signedAt(e, them, 1),
+		}))
 	}
 	passive := func(t *testing.T) *rig {
 		r := newRig(t, Durable{DataID: "data-0", Known: 1})

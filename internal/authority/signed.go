@@ -43,5 +43,10 @@ func (v Verify) Authentic(r Record) error {
 // Statement is what has to be signed about a record with this digest of everything beside
 // epoch, holder and ledger version.
 func (r Record) Statement(digest string) pair.SignedEpoch {
-	return pair.SignedEpoch{Epoch: r.Epoch, Holder: r.Holder, Ledger: r.Ledger.Version, Digest: digest}
+	return pair.SignedEpoch{
+		Epoch:  r.Epoch,
+		Holder: r.Holder,
+		Ledger: r.Ledger.Version,
+		Digest: digest,
+	}
 }

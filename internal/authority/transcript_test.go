@@ -42,7 +42,8 @@ func newPlayer(t *testing.T, d *datadriven.TestData) *player {
 	found.Known = epochArg(t, d, "known")
 	found.OpenAt = epochArg(t, d, "openAt")
 	if d.HasArg("holder") {
-		found.Holder, found.HolderRead = holderArg(t, d), true
+		found.Holder = holderArg(t, d)
+		found.HolderRead = true
 	}
 	if d.HasArg("empty") {
 		found.DataID = ""
@@ -175,7 +176,14 @@ func (p *player) event(d *datadriven.TestData) Event {
 	case "order":
 		p.seq++
 		kind := CommandKind(textArg(p.t, d, "kind"))
-		return Commanded{At: p.now, ID: fmt.Sprint("order-", p.seq), Kind: kind, PairUID: "pair", Epoch: epochArg(p.t, d, "epoch"), Ledger: p.m.want.Ledger}
+		return Commanded{
+			At:      p.now,
+			ID:      fmt.Sprint("order-", p.seq),
+			Kind:    kind,
+			PairUID: "pair",
+			Epoch:   epochArg(p.t, d, "epoch"),
+			Ledger:  p.m.want.Ledger,
+		}
 	case "receiver-stopped":
 		return ReceiverIsStopped{At: p.now, OK: true}
 	case "sigterm":

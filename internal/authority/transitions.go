@@ -70,8 +70,10 @@ func clonePtr[T any](p *T) *T {
 // Fresh is the record of a pair that has no history: epoch 0, nobody, no data.
 func Fresh(uid pair.UID, lease time.Duration) Record {
 	return Record{
-		PairUID: uid, LeaseDuration: wholeSeconds(lease),
-		Ledger: Ledger{State: Joining}, Data: map[pair.MemberName]pair.DataID{},
+		PairUID:       uid,
+		LeaseDuration: wholeSeconds(lease),
+		Ledger:        Ledger{State: Joining},
+		Data:          map[pair.MemberName]pair.DataID{},
 	}
 }
 
@@ -121,12 +123,13 @@ func (c BeginAnew) Apply(r Record) (Record, error) {
 	if c.Member == "" || c.DataID == "" {
 		return refuse(c.Name(), "member and data id are needed")
 	}
-	if r.Bootstrap != nil && r.Bootstrap.DataID == c.DataID || slices.Contains(slices.Collect(maps.Values(r.Data)), c.DataID) {
+	if (r.Bootstrap != nil && r.Bootstrap.DataID == c.DataID) || slices.Contains(slices.Collect(maps.Values(r.Data)), c.DataID) {
 		return refuse(c.Name(), "data id %s is taken", c.DataID)
 	}
 	n := r.Clone()
 	b := Bootstrap(c)
-	n.Bootstrap, n.Data = &b, map[pair.MemberName]pair.DataID{}
+	n.Bootstrap = &b
+	n.Data = map[pair.MemberName]pair.DataID{}
 	return n, nil
 }
 
@@ -194,7 +197,11 @@ func (c ForgetData) Apply(r Record) (Record, error) {
 	}
 	n := r.Clone()
 	delete(n.Data, c.Member)
-	n.Intent = &Intent{Operation: IntentSeed, Target: c.Member, Step: string(c.NewData)}
+	n.Intent = &Intent{
+		Operation: IntentSeed,
+		Target:    c.Member,
+		Step:      string(c.NewData),
+	}
 	return n, nil
 }
 
@@ -210,8 +217,13 @@ func (c Revoke) Apply(r Record) (Record, error) {
 		return refuse(c.Name(), "nobody is the holder")
 	}
 	n := r.Clone()
-	n.LastHolder = &LastHolder{Holder: r.Holder, DataID: r.Data[r.Holder.Member], Epoch: r.Epoch}
-	n.Holder, n.Appointed = pair.Holder{}, nil
+	n.LastHolder = &LastHolder{
+		Holder: r.Holder,
+		DataID: r.Data[r.Holder.Member],
+		Epoch:  r.Epoch,
+	}
+	n.Holder = pair.Holder{}
+	n.Appointed = nil
 	n.Epoch++
 	n.Intent = &c.Intent
 	return n, nil

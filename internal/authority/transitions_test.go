@@ -51,7 +51,14 @@ func closed(t *testing.T, r authority.Record, m pair.MemberName, uid pair.PodUID
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := fencing.FromReply(req, agentapi.FenceReply{RequestID: "r", Member: m, PodUID: uid, Epoch: r.Epoch, Ceased: true, Demoted: true}, time.Time{})
+	p, err := fencing.FromReply(req, agentapi.FenceReply{
+		RequestID: "r",
+		Member:    m,
+		PodUID:    uid,
+		Epoch:     r.Epoch,
+		Ceased:    true,
+		Demoted:   true,
+	}, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,11 +79,22 @@ func TestAFailoverChangesTheRecord(t *testing.T) {
 		t.Fatalf("revoked: %+v", revoked)
 	}
 	got := apply(t, revoked, promote(t, revoked))
-	want := authority.Ledger{Version: 6, State: authority.Solo, First: b, Incarnations: map[pair.MemberName]pair.Incarnation{b: "ib"}}
+	want := authority.Ledger{
+		Version:      6,
+		State:        authority.Solo,
+		First:        b,
+		Incarnations: map[pair.MemberName]pair.Incarnation{b: "ib"},
+	}
 	if diff := cmp.Diff(want, got.Ledger); diff != "" || got.Epoch != 5 || got.Holder.Member != b {
 		t.Errorf("promoted: %+v %s", got, diff)
 	}
-	if diff := cmp.Diff(&authority.Left{Member: a, DataID: "da", Epoch: 3, Clean: true, Proof: fencing.Demoted}, got.Left); diff != "" {
+	if diff := cmp.Diff(&authority.Left{
+		Member: a,
+		DataID: "da",
+		Epoch:  3,
+		Clean:  true,
+		Proof:  fencing.Demoted,
+	}, got.Left); diff != "" {
 		t.Errorf("left (-want +got):\n%s", diff)
 	}
 }
@@ -98,12 +116,19 @@ func TestNobodyIsAppointedOtherwise(t *testing.T) {
 		// As a record says that was restored: the other one was the holder since.
 		"to return while the other has no pod": func(r *authority.Record, c *authority.Appoint) {
 			r.LastHolder.Holder, r.LastHolder.DataID = c.To, r.Data[b]
-			c.Grounds, c.Others = authority.GroundsReturn, []fencing.Subject{{Member: a}}
+			c.Grounds = authority.GroundsReturn
+			c.Others = []fencing.Subject{{Member: a}}
 		},
-		"while somebody is the holder":  func(r *authority.Record, _ *authority.Appoint) { r.Holder = pair.Holder{Member: a, PodUID: "pa"} },
-		"in another run of mysqld":      func(_ *authority.Record, c *authority.Appoint) { c.Incarnation = "next" },
-		"out of a ledger that is solo":  func(r *authority.Record, _ *authority.Appoint) { r.Ledger.State, r.Ledger.First = authority.Solo, a },
-		"while it only joins":           func(r *authority.Record, _ *authority.Appoint) { r.Ledger.State, r.Ledger.First = authority.Joining, a },
+		"while somebody is the holder": func(r *authority.Record, _ *authority.Appoint) { r.Holder = pair.Holder{Member: a, PodUID: "pa"} },
+		"in another run of mysqld":     func(_ *authority.Record, c *authority.Appoint) { c.Incarnation = "next" },
+		"out of a ledger that is solo": func(r *authority.Record, _ *authority.Appoint) {
+			r.Ledger.State = authority.Solo
+			r.Ledger.First = a
+		},
+		"while it only joins": func(r *authority.Record, _ *authority.Appoint) {
+			r.Ledger.State = authority.Joining
+			r.Ledger.First = a
+		},
 		"without known data":            func(r *authority.Record, _ *authority.Appoint) { delete(r.Data, b) },
 		"as a return of another's data": func(_ *authority.Record, c *authority.Appoint) { c.Grounds = authority.GroundsReturn },
 		"as the first at a later epoch": func(_ *authority.Record, c *authority.Appoint) { c.Grounds = authority.GroundsFirst },
@@ -127,7 +152,12 @@ func TestTheWayBackIntoTheLedger(t *testing.T) {
 	if !r.Ledger.MustWait(a) || r.Ledger.InSync(b) || !r.Ledger.InSync(a) {
 		t.Fatalf("joining: %+v", r.Ledger)
 	}
-	conclude := authority.ConcludeBoth{First: a, Joined: b, Version: r.Ledger.Version, Incarnations: map[pair.MemberName]pair.Incarnation{a: "ia", b: "i2"}}
+	conclude := authority.ConcludeBoth{
+		First:        a,
+		Joined:       b,
+		Version:      r.Ledger.Version,
+		Incarnations: map[pair.MemberName]pair.Incarnation{a: "ia", b: "i2"},
+	}
 	stale := conclude
 	stale.Version--
 	if _, err := stale.Apply(r); !errors.Is(err, authority.ErrNotAllowed) {
@@ -184,7 +214,13 @@ func TestTheEndOfAPodOutlivesTheOperator(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	end, err := fencing.FromPod(req, fencing.PodFacts{UID: "pa", Deleting: true, Terminated: true, ContainerID: "c", KubeletEnded: true}, time.Time{})
+	end, err := fencing.FromPod(req, fencing.PodFacts{
+		UID:          "pa",
+		Deleting:     true,
+		Terminated:   true,
+		ContainerID:  "c",
+		KubeletEnded: true,
+	}, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,12 +254,15 @@ func TestAdoptionStartsAboveEverythingSeen(t *testing.T) {
 func TestFollows(t *testing.T) {
 	r := both()
 	for name, spoil := range map[string]func(*authority.Record){
-		"an older epoch":                     func(n *authority.Record) { n.Epoch-- },
-		"another holder at the same epoch":   func(n *authority.Record) { n.Holder.Member = b },
-		"an older ledger":                    func(n *authority.Record) { n.Ledger.Version-- },
-		"another ledger at the same version": func(n *authority.Record) { n.Ledger.State, n.Ledger.First = authority.Solo, b },
-		"another T at the same epoch":        func(n *authority.Record) { n.LeaseDuration /= 2 },
-		"another pair":                       func(n *authority.Record) { n.PairUID = "x" },
+		"an older epoch":                   func(n *authority.Record) { n.Epoch-- },
+		"another holder at the same epoch": func(n *authority.Record) { n.Holder.Member = b },
+		"an older ledger":                  func(n *authority.Record) { n.Ledger.Version-- },
+		"another ledger at the same version": func(n *authority.Record) {
+			n.Ledger.State = authority.Solo
+			n.Ledger.First = b
+		},
+		"another T at the same epoch": func(n *authority.Record) { n.LeaseDuration /= 2 },
+		"another pair":                func(n *authority.Record) { n.PairUID = "x" },
 	} {
 		n := r.Clone()
 		spoil(&n)

@@ -75,7 +75,8 @@ func (t *tableRun) align(ctx context.Context) error {
 			return err
 		}
 	}
-	t.aligned, t.report.Aligned = false, false
+	t.aligned = false
+	t.report.Aligned = false
 	if err := t.alignFree(ctx); err != nil {
 		return err
 	}

@@ -34,7 +34,11 @@ type book struct {
 }
 
 func newBook(o Options) *book {
-	b := &book{save: o.Save, now: o.Now, limit: o.MaxRowsKept}
+	b := &book{
+		save:  o.Save,
+		now:   o.Now,
+		limit: o.MaxRowsKept,
+	}
 	if o.Resume != nil {
 		b.state = *o.Resume
 		b.state.Report.Tables = slices.Clone(o.Resume.Report.Tables)
@@ -50,7 +54,11 @@ func (b *book) begin(uuids pairOf[string]) error {
 	report := &b.state.Report
 	b.done, b.resume = make(map[TableName]bool), make(map[TableName]Position)
 	if report.PrimaryUUID != uuids.primary || report.PassiveUUID != uuids.passive {
-		b.state = State{Report: Report{Started: b.now(), PrimaryUUID: uuids.primary, PassiveUUID: uuids.passive}}
+		b.state = State{Report: Report{
+			Started:     b.now(),
+			PrimaryUUID: uuids.primary,
+			PassiveUUID: uuids.passive,
+		}}
 		return nil
 	}
 	report.Resumed++
@@ -87,7 +95,9 @@ func (b *book) setDrift(drift []SchemaDrift) {
 func (b *book) plan(tables []tablesql.Size) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.state.TablesTotal, b.state.RowsTotal, b.state.BytesTotal = len(tables), 0, 0
+	b.state.TablesTotal = len(tables)
+	b.state.RowsTotal = 0
+	b.state.BytesTotal = 0
 	for _, one := range tables {
 		b.state.RowsTotal += one.Rows
 		b.state.BytesTotal += one.Bytes

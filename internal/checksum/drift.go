@@ -127,7 +127,8 @@ func (r *run) driftNow(ctx context.Context) ([]SchemaDrift, error) {
 
 // firstDifference quotes the first line in which two texts differ.
 func firstDifference(a, b string) (string, string) {
-	left, right := strings.Split(a, "\n"), strings.Split(b, "\n")
+	left := strings.Split(a, "\n")
+	right := strings.Split(b, "\n")
 	for i := range max(len(left), len(right)) {
 		var one, other string
 		if i < len(left) {

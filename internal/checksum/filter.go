@@ -24,7 +24,11 @@ func newFilter(o Options) (filter, error) {
 			}
 		}
 	}
-	return filter{only: o.Table, include: o.Include, exclude: o.Exclude}, nil
+	return filter{
+		only:    o.Table,
+		include: o.Include,
+		exclude: o.Exclude,
+	}, nil
 }
 
 // CheckPattern says what is wrong with a pattern of Include or Exclude.

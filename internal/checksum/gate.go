@@ -55,7 +55,13 @@ type gate struct {
 }
 
 func newGate(throttle Throttle, now func() time.Time) *gate {
-	return &gate{Throttle: throttle, now: now, crawl: make(chan struct{}, 1), changed: make(chan struct{}), said: func(string) {}}
+	return &gate{
+		Throttle: throttle,
+		now:      now,
+		crawl:    make(chan struct{}, 1),
+		changed:  make(chan struct{}),
+		said:     func(string) {},
+	}
 }
 
 // watch looks at the members until ctx ends.
@@ -98,7 +104,8 @@ func (g *gate) look(ctx context.Context, sessions pairOf[*tablesql.Session]) err
 func (g *gate) set(found pairOf[tablesql.Pressure]) {
 	active := max(found.primary.Active, found.passive.Active)
 	history := max(found.primary.History, found.passive.History)
-	next, why := free, ""
+	next := free
+	why := ""
 	switch {
 	case g.MaxLag > 0 && found.passive.Lag > g.MaxLag:
 		next, why = shut, fmt.Sprintf("passive lags %s behind", found.passive.Lag.Round(time.Millisecond))
@@ -126,7 +133,8 @@ func (g *gate) set(found pairOf[tablesql.Pressure]) {
 		if !g.since.IsZero() {
 			g.spent[g.level] += now.Sub(g.since)
 		}
-		g.level, g.since = next, now
+		g.level = next
+		g.since = now
 		close(g.changed)
 		g.changed = make(chan struct{})
 	}

@@ -186,7 +186,13 @@ func TestReportAndStateAreBounded(t *testing.T) {
 		name := TableName{Schema: long, Name: fmt.Sprintf("%s%d", long[:50], i)}
 		rows := make([]Row, 50)
 		for j := range rows {
-			rows[j] = Row{Key: []string{long}, Kind: Changed, Primary: long, Passive: long, PrimaryValues: map[string]string{"c": strings.Repeat("v", 250)}}
+			rows[j] = Row{
+				Key:           []string{long},
+				Kind:          Changed,
+				Primary:       long,
+				Passive:       long,
+				PrimaryValues: map[string]string{"c": strings.Repeat("v", 250)},
+			}
 		}
 		table := TableReport{Table: name, State: []TableState{Consistent, Different, Skipped}[i%3], Reason: long, Rows: 1000}
 		if table.State == Different {

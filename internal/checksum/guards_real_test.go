@@ -36,7 +36,8 @@ func testAnAlterWaitsForNoSnapshot(w *world) {
 			w := w.on(t)
 			options := w.largeOptions()
 			options.LockAttempts = one.attempts
-			options.Now, options.MaxSnapshotAge = steps(2*time.Second), time.Hour // every chunk is saved
+			options.Now = steps(2 * time.Second)
+			options.MaxSnapshotAge = time.Hour // every chunk is saved
 			var once sync.Once
 			options.Save = func(state State) { // the only lane waits until it returns
 				if chunksOfLarge(state) == 1 {
@@ -285,8 +286,17 @@ func testACommitUnderWayIsInThePosition(w *world) {
 // about it themselves.
 func testServerSettingsChangeNothing(w *world) {
 	w.makeLarge()
-	settings := map[string]string{"sql_select_limit": "1", "max_join_size": "10", "max_execution_time": "1", "sql_safe_updates": "ON", "completion_type": "CHAIN",
-		"transaction_isolation": "'READ-COMMITTED'", "transaction_read_only": "ON", "autocommit": "OFF", "div_precision_increment": "0"}
+	settings := map[string]string{
+		"sql_select_limit":        "1",
+		"max_join_size":           "10",
+		"max_execution_time":      "1",
+		"sql_safe_updates":        "ON",
+		"completion_type":         "CHAIN",
+		"transaction_isolation":   "'READ-COMMITTED'",
+		"transaction_read_only":   "ON",
+		"autocommit":              "OFF",
+		"div_precision_increment": "0",
+	}
 	set := func(value func(string) string) {
 		for name := range settings {
 			for _, db := range []*sql.DB{w.onA, w.onB} {

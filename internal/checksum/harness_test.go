@@ -150,7 +150,12 @@ func endpoint(t testing.TB, i *mysqldtest.Instance, name, user string, password 
 	return Endpoint{
 		Member: pair.MemberName(name), Addr: net.JoinHostPort("127.0.0.1", fmt.Sprint(i.Member.AdminPort)),
 		User: user, Password: func() mysqlops.Secret { return password },
-		TLS: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}, ServerName: "localhost", MinVersion: tls.VersionTLS12},
+		TLS: &tls.Config{
+			RootCAs:      pool,
+			Certificates: []tls.Certificate{cert},
+			ServerName:   "localhost",
+			MinVersion:   tls.VersionTLS12,
+		},
 	}
 }
 

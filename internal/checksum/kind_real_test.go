@@ -43,7 +43,9 @@ func partOfLarge(state State) TableReport {
 
 func (w *world) largeOptions() Options {
 	options := w.options()
-	options.Include, options.SkipSchemaDrift, options.Parallelism = []string{"l"}, true, 1
+	options.Include = []string{"l"}
+	options.SkipSchemaDrift = true
+	options.Parallelism = 1
 	return options
 }
 
@@ -130,7 +132,8 @@ func testSnapshotsAreRenewed(w *world) {
 			w.plant("UPDATE l.t SET n = 0 WHERE id = 45000")
 			options := w.largeOptions()
 			options.LockAttempts = one.attempts
-			options.Now, options.MaxSnapshotAge = steps(400*time.Millisecond), one.age
+			options.Now = steps(400 * time.Millisecond)
+			options.MaxSnapshotAge = one.age
 			var once sync.Once
 			options.Save = func(state State) { // the only lane waits until it returns
 				if chunksOfLarge(state) == 1 {
@@ -161,7 +164,8 @@ func testRolesAreChecked(w *world) {
 	t.Run("sessions ended in the middle, as a promotion does", func(t *testing.T) {
 		options := w.largeOptions()
 		options.Log = testr.New(t)
-		options.Now, options.MaxSnapshotAge = steps(2*time.Second), time.Hour
+		options.Now = steps(2 * time.Second)
+		options.MaxSnapshotAge = time.Hour
 		var once sync.Once
 		options.Save = func(state State) {
 			if len(state.Current) > 0 {
@@ -175,7 +179,8 @@ func testRolesAreChecked(w *world) {
 	t.Run("a primary that was closed in the middle", func(t *testing.T) {
 		options := w.largeOptions()
 		options.Log = testr.New(t)
-		options.Now, options.MaxSnapshotAge = steps(400*time.Millisecond), time.Second
+		options.Now = steps(400 * time.Millisecond)
+		options.MaxSnapshotAge = time.Second
 		var once sync.Once
 		options.Save = func(state State) {
 			if len(state.Current) > 0 {

@@ -143,7 +143,8 @@ func testALaneThatMeetsAnAlterEndsNoOther(w *world) {
 	for _, alter := range []string{"ADD COLUMN y INT", "DROP COLUMN y", "ADD COLUMN y INT", "DROP COLUMN y"} {
 		options := w.largeOptions()
 		options.Parallelism = 2
-		options.Now, options.MaxSnapshotAge = steps(2*time.Second), time.Hour
+		options.Now = steps(2 * time.Second)
+		options.MaxSnapshotAge = time.Hour
 		var once sync.Once
 		options.Save = func(state State) {
 			if chunksOfLarge(state) >= 3 {

@@ -171,7 +171,11 @@ func difference(found pairOf[map[string]keyed]) []candidate {
 	for _, match := range slices.Sorted(maps.Keys(all)) {
 		primary, onPrimary := found.primary[match]
 		passive, onPassive := found.passive[match]
-		row := Row{Key: all[match].key, Primary: primary.hash, Passive: passive.hash}
+		row := Row{
+			Key:     all[match].key,
+			Primary: primary.hash,
+			Passive: passive.hash,
+		}
 		switch {
 		case primary.hash == passive.hash:
 			continue
@@ -190,7 +194,7 @@ func difference(found pairOf[map[string]keyed]) []candidate {
 // describe adds to the rows in which columns they differ and, if asked, their
 // values, as long as somebody can use that.
 func (n narrowing) describe(ctx context.Context, from pairOf[reader], batch []candidate) error {
-	if len(batch) == 0 || !n.t.book.hasRoom() && n.t.OnRow == nil {
+	if len(batch) == 0 || (!n.t.book.hasRoom() && n.t.OnRow == nil) {
 		return nil
 	}
 	exact, err := n.columns(ctx, from, batch, tablesql.Column.Exact, nil)
@@ -202,7 +206,8 @@ func (n narrowing) describe(ctx context.Context, from pairOf[reader], batch []ca
 		if one.row.Kind != Changed {
 			continue
 		}
-		primary, passive := exact.primary[one.match], exact.passive[one.match]
+		primary := exact.primary[one.match]
+		passive := exact.passive[one.match]
 		for c, column := range n.t.table.Columns {
 			if primary != nil && passive != nil && primary[c] != passive[c] {
 				one.row.Columns = append(one.row.Columns, column.Name)
@@ -305,14 +310,17 @@ func (n narrowing) copies(ctx context.Context) error {
 	all := maps.Clone(found.passive)
 	maps.Copy(all, found.primary)
 	for _, hash := range slices.Sorted(maps.Keys(all)) {
-		primary, passive := found.primary[hash], found.passive[hash]
+		primary := found.primary[hash]
+		passive := found.passive[hash]
 		switch row := (Row{Copies: max(primary, passive) - min(primary, passive)}); {
 		case primary > passive:
-			row.Kind, row.Primary = Missing, hash
+			row.Kind = Missing
+			row.Primary = hash
 			n.tally.missing += row.Copies - 1
 			n.take([]candidate{{hash, row}})
 		case passive > primary:
-			row.Kind, row.Passive = Extra, hash
+			row.Kind = Extra
+			row.Passive = hash
 			n.tally.extra += row.Copies - 1
 			n.take([]candidate{{hash, row}})
 		}

@@ -74,7 +74,8 @@ func schemasOf(all []tablesql.Size) string {
 
 // distance is how many letters have to be changed, added or taken away, in lower case.
 func distance(a, b TableName) int {
-	from, to := []rune(strings.ToLower(a.String())), []rune(strings.ToLower(b.String()))
+	from := []rune(strings.ToLower(a.String()))
+	to := []rune(strings.ToLower(b.String()))
 	row := make([]int, len(to)+1)
 	for j := range row {
 		row[j] = j

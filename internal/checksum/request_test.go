@@ -53,19 +53,24 @@ func TestPatternsThatChooseNothingAreRefused(t *testing.T) {
 		want             int
 		says             string
 	}{
-		"no patterns":                      {all: all, want: 2},
-		"no patterns and no tables":        {},
-		"an exclusion of nothing":          {exclude: []string{"crm"}, all: all, want: 2},
-		"an exclusion, and no tables":      {exclude: []string{"crm"}},
-		"a schema that is not there":       {include: []string{"crm"}, all: all, says: "the primary has tables in app, web"},
-		"a table that is not there":        {include: []string{"app.lines"}, all: all, says: `include ["app.lines"] matches no table`},
-		"another case":                     {include: []string{"APP.*"}, all: all, says: "as they are spelled there"},
-		"a wildcard of SQL":                {include: []string{"app.%"}, all: all, says: "with * and ?"},
-		"quotes":                           {include: []string{"`app`.`orders`"}, all: all, says: "such as app.orders"},
-		"a list in one":                    {include: []string{"app.orders,web.pages"}, all: all, says: "matches no table"},
-		"an inclusion, and no tables":      {include: []string{"app"}, says: "has no tables yet"},
-		"all excluded":                     {exclude: []string{"*"}, all: all, says: "take a pattern out"},
-		"what is included is excluded too": {include: []string{"app"}, exclude: []string{"app.*"}, all: all, says: `exclude ["app.*"] leaves no table`},
+		"no patterns":                 {all: all, want: 2},
+		"no patterns and no tables":   {},
+		"an exclusion of nothing":     {exclude: []string{"crm"}, all: all, want: 2},
+		"an exclusion, and no tables": {exclude: []string{"crm"}},
+		"a schema that is not there":  {include: []string{"crm"}, all: all, says: "the primary has tables in app, web"},
+		"a table that is not there":   {include: []string{"app.lines"}, all: all, says: `include ["app.lines"] matches no table`},
+		"another case":                {include: []string{"APP.*"}, all: all, says: "as they are spelled there"},
+		"a wildcard of SQL":           {include: []string{"app.%"}, all: all, says: "with * and ?"},
+		"quotes":                      {include: []string{"`app`.`orders`"}, all: all, says: "such as app.orders"},
+		"a list in one":               {include: []string{"app.orders,web.pages"}, all: all, says: "matches no table"},
+		"an inclusion, and no tables": {include: []string{"app"}, says: "has no tables yet"},
+		"all excluded":                {exclude: []string{"*"}, all: all, says: "take a pattern out"},
+		"what is included is excluded too": {
+			include: []string{"app"},
+			exclude: []string{"app.*"},
+			all:     all,
+			says:    `exclude ["app.*"] leaves no table`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := Options{Include: c.include, Exclude: c.exclude}

@@ -34,7 +34,11 @@ func Run(ctx context.Context, options Options) (Report, error) {
 	if err != nil {
 		return Report{}, fmt.Errorf("checksum: %w: %w", ErrBadRequest, err)
 	}
-	r := &run{Options: options, filter: filter, book: newBook(options)}
+	r := &run{
+		Options: options,
+		filter:  filter,
+		book:    newBook(options),
+	}
 	err = r.connect()
 	if err == nil {
 		defer r.disconnect()

@@ -130,11 +130,13 @@ func (t *tableRun) next(ctx context.Context, l lane) (number int, part meant, ok
 	if t.renew {
 		return 0, meant{}, false, nil
 	}
-	part.low, part.rows = t.cursor, t.rows
+	part.low = t.cursor
+	part.rows = t.rows
 	if part.high, err = t.end(ctx, l); err != nil {
 		return 0, meant{}, false, err
 	}
-	t.cursor, t.exhausted = part.high, part.high == nil
+	t.cursor = part.high
+	t.exhausted = part.high == nil
 	number = t.handed
 	t.handed++
 	return number, part, true, nil
@@ -226,7 +228,11 @@ func (t *tableRun) compareChunk(ctx context.Context, l lane, part meant) (chunk,
 	if both.primary == both.passive {
 		return done, nil
 	}
-	n := narrowing{t: t, lane: l, tally: &done.found}
+	n := narrowing{
+		t:     t,
+		lane:  l,
+		tally: &done.found,
+	}
 	if err := n.narrow(ctx, part.span, both); err != nil {
 		return chunk{}, err
 	}
@@ -272,7 +278,11 @@ func (t *tableRun) complete(number int, done chunk) {
 		t.merged++
 		t.merge(one)
 	}
-	position := Position{Partial: t.report, After: t.after, Definition: t.table.Signature()}
+	position := Position{
+		Partial:    t.report,
+		After:      t.after,
+		Definition: t.table.Signature(),
+	}
 	position.Partial.Seconds = t.Now().Sub(t.began).Seconds()
 	t.mu.Unlock()
 	t.book.progress(position)
@@ -317,7 +327,11 @@ func (t *tableRun) compareKeyless(ctx context.Context) error {
 		return skip("it has no key and more than %d rows; give it a primary key", limit)
 	}
 	done := chunk{rows: rows.primary}
-	n := narrowing{t: t, lane: l, tally: &done.found}
+	n := narrowing{
+		t:     t,
+		lane:  l,
+		tally: &done.found,
+	}
 	if err := n.copies(ctx); err != nil {
 		return err
 	}

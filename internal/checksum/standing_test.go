@@ -60,9 +60,11 @@ func atRow(key string) place {
 // stand begins a comparison and returns when it stands.
 func (w *world) stand(at place, options Options) *comparison {
 	w.Helper()
-	stands, further := make(chan struct{}), make(chan struct{})
+	stands := make(chan struct{})
+	further := make(chan struct{})
 	c := &comparison{w: w, goOn: sync.OnceFunc(func() { close(further) }), done: make(chan struct{})}
-	options.Now, options.MaxSnapshotAge = steps(2*time.Second), 24*time.Hour // every chunk is saved
+	options.Now = steps(2 * time.Second)
+	options.MaxSnapshotAge = 24 * time.Hour // every chunk is saved
 	options.Save = func(state State) {
 		c.mu.Lock()
 		defer c.mu.Unlock()

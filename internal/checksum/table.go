@@ -71,8 +71,17 @@ type tableRun struct {
 }
 
 func newTableRun(r *run, size tablesql.Size, lanes int) *tableRun {
-	t := &tableRun{run: r, size: size, lanes: make([]lane, lanes), began: r.Now()}
-	t.report = TableReport{Table: size.TableName, Bytes: size.Bytes, Aligned: true}
+	t := &tableRun{
+		run:   r,
+		size:  size,
+		lanes: make([]lane, lanes),
+		began: r.Now(),
+	}
+	t.report = TableReport{
+		Table:   size.TableName,
+		Bytes:   size.Bytes,
+		Aligned: true,
+	}
 	t.rows = rowsOf(size, int64(r.ChunkRows))
 	return t
 }
@@ -141,7 +150,8 @@ func (t *tableRun) pass(ctx context.Context) error {
 	if err := t.gate.open(ctx); err != nil {
 		return err
 	}
-	t.renew, t.last = false, noNumber
+	t.renew = false
+	t.last = noNumber
 	if err := t.align(ctx); err != nil {
 		return err
 	}
@@ -202,8 +212,9 @@ func (t *tableRun) load(ctx context.Context) error {
 	case found.primary.Signature() != found.passive.Signature():
 		return fmt.Errorf("%w: an ALTER has reached one member only", tablesql.ErrTableChanged)
 	}
-	if t.table != nil && t.table.Signature() != found.primary.Signature() || t.table == nil && t.definition != "" && t.definition != found.primary.Signature() {
-		t.table, t.definition = nil, ""
+	if (t.table != nil && t.table.Signature() != found.primary.Signature()) || (t.table == nil && t.definition != "" && t.definition != found.primary.Signature()) {
+		t.table = nil
+		t.definition = ""
 		return fmt.Errorf("%w: altered between two snapshots", tablesql.ErrTableChanged)
 	}
 	t.table = found.primary
@@ -220,8 +231,10 @@ func (t *tableRun) takeUp() {
 		t.book.drop(position.Partial.Differing)
 		return
 	}
-	t.report, t.definition = position.Partial, position.Definition
-	t.after, t.cursor = position.After, position.After
+	t.report = position.Partial
+	t.definition = position.Definition
+	t.after = position.After
+	t.cursor = position.After
 	t.began = t.began.Add(-time.Duration(position.Partial.Seconds * float64(time.Second)))
 }
 
@@ -229,18 +242,30 @@ func (t *tableRun) takeUp() {
 func (t *tableRun) restart() {
 	t.book.drop(t.report.Differing)
 	t.report = TableReport{
-		Table: t.report.Table, Bytes: t.report.Bytes, Aligned: true,
-		LongestLock: t.report.LongestLock, Restarts: t.report.Restarts + 1,
+		Table:       t.report.Table,
+		Bytes:       t.report.Bytes,
+		Aligned:     true,
+		LongestLock: t.report.LongestLock,
+		Restarts:    t.report.Restarts + 1,
 	}
-	t.table, t.definition = nil, ""
-	t.after, t.cursor, t.ready = nil, nil, nil
-	t.handed, t.merged, t.exhausted, t.unverified = 0, 0, false, 0
+	t.table = nil
+	t.definition = ""
+	t.after = nil
+	t.cursor = nil
+	t.ready = nil
+	t.handed = 0
+	t.merged = 0
+	t.exhausted = false
+	t.unverified = 0
 }
 
 // rewind goes back to the last chunk that is in the report, in the same definition.
 func (t *tableRun) rewind() {
-	t.cursor, t.ready = t.after, nil
-	t.handed, t.merged, t.exhausted = 0, 0, false
+	t.cursor = t.after
+	t.ready = nil
+	t.handed = 0
+	t.merged = 0
+	t.exhausted = false
 }
 
 // finish notes the verdict; reason is nil when the table was compared to its

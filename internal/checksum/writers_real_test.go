@@ -121,11 +121,14 @@ func testWritesAreNoDifferences(w *world) {
 	w.makeWritten(tables)
 	load := w.startWriters(tables)
 	options := w.options()
-	options.Include, options.SkipSchemaDrift = []string{"w"}, true
+	options.Include = []string{"w"}
+	options.SkipSchemaDrift = true
 	options.Throttle.MaxLag = time.Minute
 	// Time enough for the passive to be where the primary is while the lock is held.
 	options.MaxLockTime = 4 * DefaultMaxLockTime
-	aligned, compared, skipped := 0, 0, 0
+	aligned := 0
+	compared := 0
+	skipped := 0
 	var longest time.Duration
 	runs := runsUnderWrites(t)
 	for i := range runs {
@@ -190,9 +193,11 @@ func testAltersAreNoDifferences(w *world) {
 		}
 	})
 	options := w.options()
-	options.Include, options.SkipSchemaDrift = []string{"w"}, true
+	options.Include = []string{"w"}
+	options.SkipSchemaDrift = true
 	options.Throttle.MaxLag = time.Minute
-	compared, restarts := 0, 0
+	compared := 0
+	restarts := 0
 	runs := (runsUnderWrites(t) + 1) / 2 // each takes longer
 	for i := range runs {
 		options.LockAttempts = []int{DefaultLockAttempts, -1}[i%2]

@@ -123,7 +123,11 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 			return "", fmt.Errorf("compare %s %s: %w", k.kind, k.name, err)
 		}
 		if same {
-			a.remember(k, known{wish: sum, version: version, uid: live.GetUID()})
+			a.remember(k, known{
+				wish:    sum,
+				version: version,
+				uid:     live.GetUID(),
+			})
 			return Unchanged, nil
 		}
 	} else if had {
@@ -134,7 +138,11 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 	if err := a.Client.Apply(ctx, wish, client.FieldOwner(FieldManager), client.ForceOwnership); err != nil {
 		return "", fmt.Errorf("apply %s %s: %w", k.kind, k.name, err)
 	}
-	a.remember(k, known{wish: sum, replaced: live.GetResourceVersion(), uid: live.GetUID()})
+	a.remember(k, known{
+		wish:     sum,
+		replaced: live.GetResourceVersion(),
+		uid:      live.GetUID(),
+	})
 	switch {
 	case had && before.wish == sum:
 		return Repaired, nil
@@ -183,7 +191,7 @@ func (a *Applier) Remove(ctx context.Context, p *v1alpha1.DatabasePair, name typ
 // without that label is in none, and only the API server knows that an object is not there.
 func Read(ctx context.Context, cached, live client.Reader, name types.NamespacedName, into client.Object) error {
 	err := cached.Get(ctx, name, into)
-	if apierrors.IsNotFound(err) || err == nil && slimmed(into) {
+	if apierrors.IsNotFound(err) || (err == nil && slimmed(into)) {
 		return live.Get(ctx, name, into)
 	}
 	return err

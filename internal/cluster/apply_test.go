@@ -20,7 +20,8 @@ func TestWhatAPairOwnedIsNotPutBackWhenItIsGone(t *testing.T) {
 	pairOf := func(uid types.UID, deleting bool) *v1alpha1.DatabasePair {
 		p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "db", UID: uid}}
 		if deleting {
-			p.DeletionTimestamp, p.Finalizers = &metav1.Time{Time: metav1.Now().Time}, []string{"example.com/else"}
+			p.DeletionTimestamp = &metav1.Time{Time: metav1.Now().Time}
+			p.Finalizers = []string{"example.com/else"}
 		}
 		return p
 	}

@@ -204,7 +204,12 @@ func TestServiceIsDetachedAndLedAnew(t *testing.T) {
 	if got := ObserveService(svc); got.Detached != "" {
 		t.Errorf("a Service that somebody took the selector from is observed as %+v", got)
 	}
-	if err := s.Point(t.Context(), failover.PointService{Version: read().ResourceVersion, Epoch: 3, Leads: failover.LeadsOpen, Member: "shop-1"}); err != nil {
+	if err := s.Point(t.Context(), failover.PointService{
+		Version: read().ResourceVersion,
+		Epoch:   3,
+		Leads:   failover.LeadsOpen,
+		Member:  "shop-1",
+	}); err != nil {
 		t.Fatal(err)
 	}
 	svc = read()
@@ -250,7 +255,15 @@ func TestPodFactsSayNothingThatTheKubeletDidNot(t *testing.T) {
 		"a pod that runs": {nil, fencing.PodFacts{UID: "u1"}},
 		"deleted and ended": {
 			[]func(*corev1.Pod){deleting, terminated},
-			fencing.PodFacts{UID: "u1", Deleting: true, DeletionAsked: asked, Terminated: true, ContainerID: "c1", Reason: "Completed", FinishedAt: asked.Add(time.Second)},
+			fencing.PodFacts{
+				UID:           "u1",
+				Deleting:      true,
+				DeletionAsked: asked,
+				Terminated:    true,
+				ContainerID:   "c1",
+				Reason:        "Completed",
+				FinishedAt:    asked.Add(time.Second),
+			},
 		},
 		"ended by the kubelet": {[]func(*corev1.Pod){failed}, fencing.PodFacts{UID: "u1", KubeletEnded: true}},
 		"ended by the kubelet on its own, as when its node shuts down": {[]func(*corev1.Pod){failed, byKubelet}, fencing.PodFacts{UID: "u1", KubeletEnded: true}},
@@ -279,9 +292,18 @@ func TestRecorderKeepsOneRecordAndNeverChangesAFinishedOne(t *testing.T) {
 		Client: c, Live: c, Pair: p, Now: func() time.Time { return now },
 		Finished: func(v1alpha1.DatabasePairOperation) { mu.Lock(); finished++; mu.Unlock() },
 	}}
-	note := failover.OperationNote{Name: "shop-failover-2", Verb: failover.VerbFailover, Rule: "HolderExited", Phase: failover.OperationRunning, Epoch: 2, From: "shop-0"}
+	note := failover.OperationNote{
+		Name:  "shop-failover-2",
+		Verb:  failover.VerbFailover,
+		Rule:  "HolderExited",
+		Phase: failover.OperationRunning,
+		Epoch: 2,
+		From:  "shop-0",
+	}
 	done := note
-	done.Phase, done.To, done.Proof = failover.OperationSucceeded, "shop-1", fencing.Demoted
+	done.Phase = failover.OperationSucceeded
+	done.To = "shop-1"
+	done.Proof = fencing.Demoted
 	note.GTIDs.Former, done.GTIDs.Former, done.GTIDs.Promoted = "a:1-9", "a:1-12", strings.Repeat("a", 3000)
 	done.WriteGap = 1234567 * time.Microsecond
 	for _, n := range []failover.OperationNote{note, note, done, note} {

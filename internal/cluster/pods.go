@@ -38,7 +38,8 @@ var (
 // Delete implements execute.Pods.
 func (p Pods) Delete(ctx context.Context, s fencing.Subject) error {
 	pod := &corev1.Pod{}
-	pod.Name, pod.Namespace = string(s.Member), p.Namespace
+	pod.Name = string(s.Member)
+	pod.Namespace = p.Namespace
 	uid := types.UID(s.PodUID)
 	err := p.Client.Delete(ctx, pod, client.Preconditions{UID: &uid})
 	if apierrors.IsConflict(err) {
@@ -62,8 +63,9 @@ func (p Pods) awaitSeen(ctx context.Context, s fencing.Subject, shows func(*core
 	awaitSeen(ctx, func(ctx context.Context) (bool, error) {
 		pod := &corev1.Pod{}
 		err := p.Client.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: string(s.Member)}, pod)
-		if apierrors.IsNotFound(err) || err == nil && string(pod.UID) != string(s.PodUID) {
-			pod, err = nil, nil
+		if apierrors.IsNotFound(err) || (err == nil && string(pod.UID) != string(s.PodUID)) {
+			pod = nil
+			err = nil
 		}
 		return err == nil && shows(pod), err
 	})
@@ -236,7 +238,10 @@ func (s Seen) Update(pod *corev1.Pod) Seen {
 // PodFacts are the facts from which the end of a pod is judged.
 func PodFacts(pod *corev1.Pod, seen Seen) fencing.PodFacts {
 	facts := fencing.PodFacts{
-		UID: pair.PodUID(pod.UID), Deleting: pod.DeletionTimestamp != nil, LastRunning: seen.Running, EndedEarly: seen.EndedEarly,
+		UID:         pair.PodUID(pod.UID),
+		Deleting:    pod.DeletionTimestamp != nil,
+		LastRunning: seen.Running,
+		EndedEarly:  seen.EndedEarly,
 	}
 	if pod.DeletionTimestamp != nil {
 		facts.DeletionAsked = pod.DeletionTimestamp.Time

@@ -114,7 +114,10 @@ func noteGTIDs(s *v1alpha1.OperationStatus, g failover.GTIDs) {
 		s.GTIDs = &v1alpha1.OperationGTIDs{}
 	}
 	for into, text := range map[*string]string{
-		&s.GTIDs.Received: g.Received, &s.GTIDs.Executed: g.Executed, &s.GTIDs.Promoted: g.Promoted, &s.GTIDs.Former: g.Former,
+		&s.GTIDs.Received: g.Received,
+		&s.GTIDs.Executed: g.Executed,
+		&s.GTIDs.Promoted: g.Promoted,
+		&s.GTIDs.Former:   g.Former,
 	} {
 		const more = "…"
 		if len(text) > gtidLimit {
@@ -145,7 +148,8 @@ func (r Recorder) Timeline(ctx context.Context, operation string, e execute.Time
 	}
 	base := op.DeepCopy()
 	op.Status.Timeline = append(op.Status.Timeline, v1alpha1.OperationEvent{
-		Step: string(e.Step), Time: metav1.NewMicroTime(e.At),
+		Step:    string(e.Step),
+		Time:    metav1.NewMicroTime(e.At),
 		Took:    &metav1.Duration{Duration: e.Took.Round(time.Microsecond)},
 		Message: e.Message,
 	})
@@ -165,7 +169,9 @@ func (r Recorder) create(ctx context.Context, n failover.OperationNote) (*v1alph
 	labels[LabelByOperator] = "true"
 	op := &v1alpha1.DatabasePairOperation{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: n.Name, Namespace: r.Pair.Namespace, Labels: labels,
+			Name:            n.Name,
+			Namespace:       r.Pair.Namespace,
+			Labels:          labels,
 			OwnerReferences: []metav1.OwnerReference{resources.OwnerReference(r.Pair)},
 		},
 		Spec: v1alpha1.OperationSpec{

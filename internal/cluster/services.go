@@ -30,7 +30,11 @@ var _ execute.Services = Services{}
 // version that was observed.
 func (s Services) Point(ctx context.Context, p failover.PointService) error {
 	return s.change(ctx, p.Version, func(svc *corev1.Service) {
-		resources.SetRoute(svc, resources.Route{Member: p.Member, Epoch: p.Epoch, Mode: resources.RouteMode(p.Leads)})
+		resources.SetRoute(svc, resources.Route{
+			Member: p.Member,
+			Epoch:  p.Epoch,
+			Mode:   resources.RouteMode(p.Leads),
+		})
 	})
 }
 
@@ -70,7 +74,11 @@ func (s Services) change(ctx context.Context, version string, f func(*corev1.Ser
 // ObserveService is the client Service as Decide wants it.
 func ObserveService(svc *corev1.Service) failover.Service {
 	out := failover.Service{
-		Reading: failover.Read, Version: svc.ResourceVersion, Epoch: -1, Detached: resources.DetachedFrom(svc), CreatedAt: svc.CreationTimestamp.Time,
+		Reading:   failover.Read,
+		Version:   svc.ResourceVersion,
+		Epoch:     -1,
+		Detached:  resources.DetachedFrom(svc),
+		CreatedAt: svc.CreationTimestamp.Time,
 	}
 	r, ok := resources.RouteOf(svc)
 	if !ok {

@@ -67,7 +67,7 @@ func ofPair(o metav1.Object, names func(resources.Names) []string) bool {
 		return false
 	}
 	controller := metav1.GetControllerOf(o)
-	return controller == nil || controller.Kind == resources.KindPair && controller.Name == name
+	return controller == nil || (controller.Kind == resources.KindPair && controller.Name == name)
 }
 
 func sizeOf[V ~string | ~[]byte](data map[string]V) int {

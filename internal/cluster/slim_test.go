@@ -27,7 +27,8 @@ func labeled(name string, labels map[string]string, kind, owner string) metav1.O
 
 // Otherwise whoever may write a Secret could fill the operator's memory with his own.
 func TestCachesKeepNoContentOfOthers(t *testing.T) {
-	ours, job := resources.Labels("shop"), resources.JobLabels("shop")
+	ours := resources.Labels("shop")
+	job := resources.JobLabels("shop")
 	big := strings.Repeat("x", 1<<20)
 	for name, tc := range map[string]struct {
 		object client.Object

@@ -197,7 +197,14 @@ func setup(c *cluster) (*execute.Runner, failover.Observation) {
 }
 
 func demoted(c agentapi.Command, s fencing.Subject) agentapi.FenceReply {
-	return agentapi.FenceReply{RequestID: c.RequestID, Member: s.Member, PodUID: s.PodUID, Epoch: c.Epoch, Ceased: true, Demoted: true}
+	return agentapi.FenceReply{
+		RequestID: c.RequestID,
+		Member:    s.Member,
+		PodUID:    s.PodUID,
+		Epoch:     c.Epoch,
+		Ceased:    true,
+		Demoted:   true,
+	}
 }
 
 func TestAChangeThatLostTheRaceDoesNothing(t *testing.T) {
@@ -234,7 +241,8 @@ func TestAnAgentThatDoesNotAnswerProvesNothing(t *testing.T) {
 	if err != nil || res.Pending == "" || res.Changed || len(r.Book.Proofs(passive, 4)) != 0 {
 		t.Errorf("%+v, %v", res, err)
 	}
-	c.silent, c.reply = false, func(cmd agentapi.Command, s fencing.Subject) agentapi.FenceReply {
+	c.silent = false
+	c.reply = func(cmd agentapi.Command, s fencing.Subject) agentapi.FenceReply {
 		answer := demoted(cmd, s)
 		answer.RequestID = "r0"
 		return answer
@@ -246,8 +254,14 @@ func TestAnAgentThatDoesNotAnswerProvesNothing(t *testing.T) {
 
 func joined() *cluster {
 	return &cluster{
-		snapshot: agentapi.SnapshotReply{LedgerVersion: 7, Incarnation: "ia", Waiting: true, SemiSyncClients: 1, BinlogGTIDs: uuidA + ":1-5"},
-		covers:   []agentapi.CoversReply{{Incarnation: "ib"}, {Incarnation: "ib", Covers: true}},
+		snapshot: agentapi.SnapshotReply{
+			LedgerVersion:   7,
+			Incarnation:     "ia",
+			Waiting:         true,
+			SemiSyncClients: 1,
+			BinlogGTIDs:     uuidA + ":1-5",
+		},
+		covers: []agentapi.CoversReply{{Incarnation: "ib"}, {Incarnation: "ib", Covers: true}},
 	}
 }
 

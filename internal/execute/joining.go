@@ -32,7 +32,9 @@ func (r *Runner) beginJoining(ctx context.Context, o failover.Observation, s fai
 		return Result{}, err
 	}
 	found := failover.Errant{
-		GTIDs: passive.Subtract(primary).String(), DataID: s.From.Data[s.Passive.Member], Incarnation: mine.Incarnation,
+		GTIDs:       passive.Subtract(primary).String(),
+		DataID:      s.From.Data[s.Passive.Member],
+		Incarnation: mine.Incarnation,
 	}
 	errant := map[pair.MemberName]failover.Errant{s.Passive.Member: found}
 	if found.GTIDs != "" {
@@ -42,7 +44,11 @@ func (r *Runner) beginJoining(ctx context.Context, o failover.Observation, s fai
 		return Result{}, err
 	}
 	change := authority.BeginJoining{First: s.Primary.Member, Joining: s.Passive.Member}
-	res, err := r.change(ctx, failover.ChangeAuthority{From: s.From, Version: s.Version, Change: change})
+	res, err := r.change(ctx, failover.ChangeAuthority{
+		From:    s.From,
+		Version: s.Version,
+		Change:  change,
+	})
 	res.Errant = errant
 	return res, err
 }
@@ -79,12 +85,18 @@ func (r *Runner) concludeJoining(ctx context.Context, o failover.Observation, s 
 		return Result{}, err
 	}
 	change := authority.ConcludeBoth{
-		First: s.Primary.Member, Joined: s.Passive.Member, Version: s.From.Ledger.Version,
+		First:   s.Primary.Member,
+		Joined:  s.Passive.Member,
+		Version: s.From.Ledger.Version,
 		Incarnations: map[pair.MemberName]pair.Incarnation{
 			s.Primary.Member: snap.Incarnation, s.Passive.Member: after.Incarnation,
 		},
 	}
-	return r.change(ctx, failover.ChangeAuthority{From: s.From, Version: s.Version, Change: change})
+	return r.change(ctx, failover.ChangeAuthority{
+		From:    s.From,
+		Version: s.Version,
+		Change:  change,
+	})
 }
 
 // unfit says why a snapshot proves nothing; empty when it does.

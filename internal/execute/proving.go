@@ -17,11 +17,13 @@ func (r *Runner) ask(ctx context.Context, o failover.Observation, step failover.
 	send := r.Effects.Fencers.Cease
 	switch s := step.(type) {
 	case failover.Fence:
-		subject, send = s.Subject, r.Effects.Fencers.Fence
+		subject = s.Subject
+		send = r.Effects.Fencers.Fence
 	case failover.Cease:
 		subject = s.Subject
 	case failover.AckFence:
-		subject, send = s.Subject, r.Effects.Fencers.AckFence
+		subject = s.Subject
+		send = r.Effects.Fencers.AckFence
 	}
 	c := r.command(o)
 	req, err := r.Book.Ask(subject, c.Epoch, c.RequestID, r.Clock.Now())

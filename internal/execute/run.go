@@ -124,7 +124,12 @@ func (r *Runner) record(ctx context.Context, p failover.Plan, step failover.Step
 	}
 	parts := res.Parts
 	if len(parts) == 0 {
-		parts = []Part{{Step: step, At: begin, Took: r.Clock.Now().Sub(begin), Pending: res.Pending}}
+		parts = []Part{{
+			Step:    step,
+			At:      begin,
+			Took:    r.Clock.Now().Sub(begin),
+			Pending: res.Pending,
+		}}
 	}
 	for _, part := range parts {
 		if err := r.Effects.Recorder.Timeline(ctx, p.Operation.Name, part.entry()); err != nil {
@@ -207,7 +212,12 @@ func (r *Runner) part(ctx context.Context, o failover.Observation, step failover
 	begin := r.Clock.Now()
 	res, err := r.dispatch(ctx, o, step)
 	if len(res.Parts) == 0 {
-		res.Parts = []Part{{Step: step, At: begin, Took: r.Clock.Now().Sub(begin), Pending: res.Pending}}
+		res.Parts = []Part{{
+			Step:    step,
+			At:      begin,
+			Took:    r.Clock.Now().Sub(begin),
+			Pending: res.Pending,
+		}}
 	}
 	if err != nil {
 		return res, fmt.Errorf("%s: %w", step.Name(), err)
@@ -221,7 +231,8 @@ func joinedResults(results []Result) Result {
 		out.Parts = append(out.Parts, res.Parts...)
 		out.Changed = out.Changed || res.Changed
 		if res.Wrote != nil {
-			out.Wrote, out.WroteVersion = res.Wrote, res.WroteVersion
+			out.Wrote = res.Wrote
+			out.WroteVersion = res.WroteVersion
 		}
 		if res.Pending != "" {
 			out.Pending = res.Pending
@@ -249,7 +260,11 @@ var ErrCrash = errors.New("crashed at a failpoint")
 func (r *Runner) command(o failover.Observation) agentapi.Command {
 	rec := o.Authority.Record
 	return agentapi.Command{
-		PairUID: o.Settings.UID, Epoch: rec.Epoch, LedgerVersion: rec.Ledger.Version, RequestID: r.NewID(), Signed: rec.Signed,
+		PairUID:       o.Settings.UID,
+		Epoch:         rec.Epoch,
+		LedgerVersion: rec.Ledger.Version,
+		RequestID:     r.NewID(),
+		Signed:        rec.Signed,
 	}
 }
 
@@ -259,7 +274,11 @@ func (r *Runner) create(ctx context.Context, s failover.CreateAuthority) (Result
 		return Result{}, fmt.Errorf("create the authority: %w", err)
 	}
 	r.Book.SawEpoch(s.Record.Epoch, r.Clock.Now())
-	return Result{Changed: true, Wrote: &s.Record, WroteVersion: version}, nil
+	return Result{
+		Changed:      true,
+		Wrote:        &s.Record,
+		WroteVersion: version,
+	}, nil
 }
 
 // change applies the change to the record that was observed and writes it on condition
@@ -277,7 +296,11 @@ func (r *Runner) change(ctx context.Context, s failover.ChangeAuthority) (Result
 		return Result{}, err
 	}
 	r.Book.SawEpoch(next.Epoch, r.Clock.Now())
-	return Result{Changed: true, Wrote: &next, WroteVersion: version}, nil
+	return Result{
+		Changed:      true,
+		Wrote:        &next,
+		WroteVersion: version,
+	}, nil
 }
 
 // look has an agent read the authority now rather than at its next turn. It answers when it
@@ -321,7 +344,11 @@ func (r *Runner) copyData(ctx context.Context, o failover.Observation, step fail
 		err = r.Effects.Copiers.Initialise(ctx, subjectOf(o, s.Member), agentapi.InitialiseCommand{Command: c, DataID: s.DataID})
 	case failover.Seed:
 		err = r.Effects.Copiers.Seed(ctx, subjectOf(o, s.Member), agentapi.SeedCommand{
-			Command: c, Donor: s.Donor, DonorHost: r.Effects.DonorHost(s.Donor), Target: s.Target, DataID: s.DataID,
+			Command:   c,
+			Donor:     s.Donor,
+			DonorHost: r.Effects.DonorHost(s.Donor),
+			Target:    s.Target,
+			DataID:    s.DataID,
 		})
 	case failover.Rewind:
 		snap, e := r.Effects.Comparers.Snapshot(ctx, subjectOf(o, s.Holder), c)
@@ -332,7 +359,9 @@ func (r *Runner) copyData(ctx context.Context, o failover.Observation, step fail
 			return Result{}, e
 		}
 		err = r.Effects.Copiers.Rewind(ctx, subjectOf(o, s.Member), agentapi.RewindCommand{
-			Command: c, HolderGTIDs: snap.BinlogGTIDs, Target: s.Target,
+			Command:     c,
+			HolderGTIDs: snap.BinlogGTIDs,
+			Target:      s.Target,
 		})
 	}
 	return Result{Changed: err == nil}, err

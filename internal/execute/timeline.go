@@ -9,14 +9,19 @@ import (
 
 // entry is the line of the timeline for what was done.
 func (p Part) entry() TimelineEntry {
-	e := TimelineEntry{At: p.At, Took: p.Took, Message: about(p.Step)}
+	e := TimelineEntry{
+		At:      p.At,
+		Took:    p.Took,
+		Message: about(p.Step),
+	}
 	if p.Step == nil {
 		return e
 	}
 	e.Step = p.Step.Name()
 	switch s := p.Step.(type) {
 	case failover.ChangeAuthority:
-		e.Step, e.Decisive = failover.StepName(s.Change.Name()), true
+		e.Step = failover.StepName(s.Change.Name())
+		e.Decisive = true
 	case failover.PointService:
 		e.Decisive = true
 	}

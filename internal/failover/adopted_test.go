@@ -14,7 +14,9 @@ import (
 func adopted() failover.Observation {
 	o := steady()
 	r := &o.Authority.Record
-	r.Epoch, r.Holder, r.Appointed = 4, pair.Holder{}, nil
+	r.Epoch = 4
+	r.Holder = pair.Holder{}
+	r.Appointed = nil
 	r.LastHolder = &authority.LastHolder{Holder: pair.Holder{Member: m1, PodUID: p1}, DataID: "data-shop-1", Epoch: 3}
 	r.Ledger = authority.Ledger{Version: 8, State: authority.Solo, First: m1}
 	o.Evidence = fencing.NewBook()
@@ -32,15 +34,37 @@ func TestTheOtherMemberIsAdopted(t *testing.T) {
 		prove(t, *o, fencing.Subject{Member: m0, PodUID: p0})
 	}
 	door := func(o *obs) {
-		o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m1}
+		o.Service = failover.Service{
+			Reading:   failover.Read,
+			Version:   "6",
+			Epoch:     -1,
+			Leads:     failover.LeadsDoor,
+			PortLeads: failover.LeadsDoor,
+			Member:    m1,
+		}
 	}
 	check(t, map[string]decision{
-		"the Service leaves the former primary's mysqld first": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: steps("PointService"),
-			with: closed},
-		"then the pod that it led to is deleted beside the appointment": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: append(appointment, "DeletePod"),
-			with: func(t *testing.T, o *obs) { closed(t, o); door(o) }},
-		"once its deletion is accepted that is left": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: appointment,
-			with: func(t *testing.T, o *obs) { closed(t, o); door(o); o.Members[0].Pod.Deleting = true }},
+		"the Service leaves the former primary's mysqld first": {
+			from:  adopted,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  closed,
+		},
+		"then the pod that it led to is deleted beside the appointment": {
+			from:  adopted,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: append(appointment, "DeletePod"),
+			with:  func(t *testing.T, o *obs) { closed(t, o); door(o) },
+		},
+		"once its deletion is accepted that is left": {
+			from:  adopted,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: appointment,
+			with:  func(t *testing.T, o *obs) { closed(t, o); door(o); o.Members[0].Pod.Deleting = true },
+		},
 		"a pod that the Service never led to stays": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				closed(t, o)
@@ -55,7 +79,12 @@ func TestTheOtherMemberIsAdopted(t *testing.T) {
 				ceased(t, *o, m1, p1, t0)
 				prove(t, *o, fencing.Subject{Member: m0, PodUID: "pod-0b"})
 			}},
-		"its finalizer stays until another pod is the primary's": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: steps("Cease", "Fence"),
-			with: func(_ *testing.T, o *obs) { door(o); o.Members[0].Pod.Deleting = true }},
+		"its finalizer stays until another pod is the primary's": {
+			from:  adopted,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: steps("Cease", "Fence"),
+			with:  func(_ *testing.T, o *obs) { door(o); o.Members[0].Pod.Deleting = true },
+		},
 	})
 }

@@ -41,8 +41,12 @@ func TestBeginningThatIsStuck(t *testing.T) {
 		o.Members[i].State = member(o.Members[i].Name, o.Members[i].Pod.UID, agentapi.PhaseEmpty).State
 	}
 	check(t, map[string]decision{
-		"the first member's node goes for good before the pair ever opened": {from: began, rule: "BeginningStuck", kind: failover.Doubts,
-			with: func(_ *testing.T, o *obs) { gone(o, 0, time.Minute) }},
+		"the first member's node goes for good before the pair ever opened": {
+			from: began,
+			rule: "BeginningStuck",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *obs) { gone(o, 0, time.Minute) },
+		},
 		"a first member that is silent for a moment is waited for": {from: began, rule: "AppointFirst", kind: failover.Waits,
 			with: func(_ *testing.T, o *obs) { gone(o, 0, 50*time.Second) }},
 		"its next pod finds no node that has the volume": {from: began, rule: "BeginningStuck", kind: failover.Doubts,
@@ -83,16 +87,26 @@ func TestBeginningThatIsStuck(t *testing.T) {
 				gone(o, 0, time.Hour)
 				o.Members[0].Pod.Ended.LastRunning = ""
 			}},
-		"a person begins anew on the other member": {from: began, rule: "BeginAnew", kind: failover.Acts, steps: steps("BeginAnew"),
+		"a person begins anew on the other member": {
+			from:  began,
+			rule:  "BeginAnew",
+			kind:  failover.Acts,
+			steps: steps("BeginAnew"),
 			with: func(_ *testing.T, o *obs) {
 				gone(o, 0, time.Minute)
 				forceFirst(o, m1)
-			}},
-		"or on the same, whose volume is new": {from: began, rule: "BeginAnew", kind: failover.Acts, steps: steps("BeginAnew"),
+			},
+		},
+		"or on the same, whose volume is new": {
+			from:  began,
+			rule:  "BeginAnew",
+			kind:  failover.Acts,
+			steps: steps("BeginAnew"),
 			with: func(_ *testing.T, o *obs) {
 				empty(o, 0)
 				forceFirst(o, m0)
-			}},
+			},
+		},
 		"or before anything was begun": {from: began, rule: "BeginAnew", kind: failover.Acts, steps: steps("BeginAnew"),
 			with: func(_ *testing.T, o *obs) {
 				delete(o.Authority.Record.Data, m0)
@@ -106,22 +120,37 @@ func TestBeginningThatIsStuck(t *testing.T) {
 				o.Members[1].State.Phase = agentapi.PhaseClosed
 				forceFirst(o, m1)
 			}},
-		"not while the beginning goes on": {from: began, rule: "AppointFirst", kind: failover.Acts, steps: steps("AddFinalizer"),
-			with: func(_ *testing.T, o *obs) { forceFirst(o, m1) }},
-		"not by a confirmation of another epoch": {from: began, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
+		"not while the beginning goes on": {
+			from:  began,
+			rule:  "AppointFirst",
+			kind:  failover.Acts,
+			steps: steps("AddFinalizer"),
+			with:  func(_ *testing.T, o *obs) { forceFirst(o, m1) },
+		},
+		"not by a confirmation of another epoch": {
+			from:  began,
+			rule:  "OperationRefused",
+			kind:  failover.Acts,
+			steps: steps("NoteOperation"),
 			with: func(_ *testing.T, o *obs) {
 				gone(o, 0, time.Minute)
 				forceFirst(o, m1)
 				o.Operations[0].Confirmed = 4
-			}},
-		"what was begun anew goes on": {from: began, rule: "InitialiseMember", kind: failover.Acts, steps: steps("Initialise"),
+			},
+		},
+		"what was begun anew goes on": {
+			from:  began,
+			rule:  "InitialiseMember",
+			kind:  failover.Acts,
+			steps: steps("Initialise"),
 			with: func(_ *testing.T, o *obs) {
 				gone(o, 0, time.Minute)
 				delete(o.Authority.Record.Data, m0)
 				o.Authority.Record.Bootstrap = &authority.Bootstrap{Member: m1, DataID: "d"}
 				forceFirst(o, m1)
 				o.Operations[0].Running = true
-			}},
+			},
+		},
 	})
 }
 

@@ -62,7 +62,8 @@ func (l *look) comparedAtRest(m, other *Member) (errant gtid.Set, known bool) {
 	if !m.heard() || !other.heard() || !l.knownData(other) || other.State.Phase != agentapi.PhaseClosed {
 		return errant, false
 	}
-	mine, theirs := m.State.Server, other.State.Server
+	mine := m.State.Server
+	theirs := other.State.Server
 	if mine == nil || theirs == nil {
 		return errant, false
 	}
@@ -159,7 +160,8 @@ func observed(o Observation) History {
 
 // closed: not to be heard at one observation changes nothing, another run of mysqld does.
 func (l *look) closed() Closed {
-	m, former := l.holder, l.History.Closed
+	m := l.holder
+	former := l.History.Closed
 	switch {
 	case m == nil:
 		return Closed{}

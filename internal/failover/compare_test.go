@@ -16,8 +16,10 @@ import (
 func bothRestarted(errant string) func(*testing.T, *failover.Observation) {
 	return func(_ *testing.T, o *failover.Observation) {
 		closed(o)
-		a, b := o.Members[0].State, o.Members[1].State
-		a.Mysqld.Incarnation, b.Mysqld.Incarnation = "next-0", "next-1"
+		a := o.Members[0].State
+		b := o.Members[1].State
+		a.Mysqld.Incarnation = "next-0"
+		b.Mysqld.Incarnation = "next-1"
 		b.Server.Receiver.Running = false
 		o.History.LostSince = t0.Add(-time.Minute)
 		o.History.Closed = failover.Closed{Since: t0.Add(-time.Minute), Incarnation: "next-0"}
@@ -35,8 +37,12 @@ func bothRestarted(errant string) func(*testing.T, *failover.Observation) {
 // closed: the primary is up, closed, and the passive may lack its tail.
 func closed(o *failover.Observation) {
 	s := o.Members[0].State
-	s.Phase, s.OpenEpoch, s.TailUncovered = agentapi.PhaseClosed, 0, true
-	s.Server.SuperReadOnly, s.Server.ReadOnly, s.Server.OfflineMode = true, true, true
+	s.Phase = agentapi.PhaseClosed
+	s.OpenEpoch = 0
+	s.TailUncovered = true
+	s.Server.SuperReadOnly = true
+	s.Server.ReadOnly = true
+	s.Server.OfflineMode = true
 }
 
 // then makes one scenario of several.
@@ -50,7 +56,8 @@ func then(all ...func(*testing.T, *failover.Observation)) func(*testing.T, *fail
 
 func TestAPrimaryWhoseDataWasRolledBack(t *testing.T) {
 	type obs = failover.Observation
-	own, others := serverOf(m0)+":90-95", serverOf(m1)+":7"
+	own := serverOf(m0) + ":90-95"
+	others := serverOf(m1) + ":7"
 	silent := func(d time.Duration) func(*testing.T, *obs) {
 		return func(_ *testing.T, o *obs) {
 			o.Members[1].Reach, o.Members[1].SilentSince = failover.TimedOut, t0.Add(-d)
@@ -66,38 +73,97 @@ func TestAPrimaryWhoseDataWasRolledBack(t *testing.T) {
 		}
 	}
 	check(t, map[string]decision{
-		"is neither opened nor left alone": {from: steady, rule: "PrimaryDataRolledBack", kind: failover.Doubts, with: bothRestarted(own)},
-		"nor one that lacks what its peer wrote as the former primary": {from: steady, rule: "PrimaryDataRolledBack", kind: failover.Doubts,
-			with: bothRestarted(others)},
-		"one that was compared and lacks nothing goes on alone": {from: steady, rule: "SoloForClosedHolder", kind: failover.Acts, steps: steps("EnterSolo"),
-			with: bothRestarted("")},
-		"one that was not compared waits": {from: steady, rule: "SoloForClosedHolder", kind: failover.Waits, with: then(bothRestarted(own), unknown)},
+		"is neither opened nor left alone": {
+			from: steady,
+			rule: "PrimaryDataRolledBack",
+			kind: failover.Doubts,
+			with: bothRestarted(own),
+		},
+		"nor one that lacks what its peer wrote as the former primary": {
+			from: steady,
+			rule: "PrimaryDataRolledBack",
+			kind: failover.Doubts,
+			with: bothRestarted(others),
+		},
+		"one that was compared and lacks nothing goes on alone": {
+			from:  steady,
+			rule:  "SoloForClosedHolder",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  bothRestarted(""),
+		},
+		"one that was not compared waits": {
+			from: steady,
+			rule: "SoloForClosedHolder",
+			kind: failover.Waits,
+			with: then(bothRestarted(own), unknown),
+		},
 		"a comparison with a former run says nothing": {from: steady, rule: "SoloForClosedHolder", kind: failover.Waits,
 			with: then(bothRestarted(""), func(_ *testing.T, o *obs) { o.Members[1].State.Compared.HolderIncarnation = "former" })},
-		"members that cannot reach each other are compared by what both say": {from: steady, rule: "PrimaryDataRolledBack", kind: failover.Doubts,
-			with: then(bothRestarted(""), unknown, sets(serverOf(m0)+":1-95", serverOf(m0)+":1-89"))},
-		"a binlog of the primary that was not read shows no loss": {from: steady, rule: "SoloForClosedHolder", kind: failover.Waits,
-			with: then(bothRestarted(""), unknown, sets(serverOf(m0)+":1-95", ""))},
-		"and go on when nothing is missing": {from: steady, rule: "SoloForClosedHolder", kind: failover.Acts, steps: steps("EnterSolo"),
-			with: then(bothRestarted(""), unknown, sets(serverOf(m0)+":1-89", serverOf(m0)+":1-95"))},
-		"a passive that has just not answered may yet say what it has": {from: steady, rule: "SoloForClosedHolder", kind: failover.Waits,
-			with: then(bothRestarted(""), unknown, silent(time.Second))},
-		"one that cannot be asked is not waited for": {from: steady, rule: "SoloForClosedHolder", kind: failover.Acts, steps: steps("EnterSolo"),
-			with: then(bothRestarted(""), unknown, silent(time.Minute))},
+		"members that cannot reach each other are compared by what both say": {
+			from: steady,
+			rule: "PrimaryDataRolledBack",
+			kind: failover.Doubts,
+			with: then(bothRestarted(""), unknown, sets(serverOf(m0)+":1-95", serverOf(m0)+":1-89")),
+		},
+		"a binlog of the primary that was not read shows no loss": {
+			from: steady,
+			rule: "SoloForClosedHolder",
+			kind: failover.Waits,
+			with: then(bothRestarted(""), unknown, sets(serverOf(m0)+":1-95", "")),
+		},
+		"and go on when nothing is missing": {
+			from:  steady,
+			rule:  "SoloForClosedHolder",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  then(bothRestarted(""), unknown, sets(serverOf(m0)+":1-89", serverOf(m0)+":1-95")),
+		},
+		"a passive that has just not answered may yet say what it has": {
+			from: steady,
+			rule: "SoloForClosedHolder",
+			kind: failover.Waits,
+			with: then(bothRestarted(""), unknown, silent(time.Second)),
+		},
+		"one that cannot be asked is not waited for": {
+			from:  steady,
+			rule:  "SoloForClosedHolder",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  then(bothRestarted(""), unknown, silent(time.Minute)),
+		},
 		"unless it is remembered what it had": {from: steady, rule: "PrimaryDataRolledBack", kind: failover.Doubts,
 			with: then(bothRestarted(""), unknown, remembered, silent(time.Minute))},
-		"a passive whose data was deleted has nothing to lose": {from: steady, rule: "SoloForClosedHolder", kind: failover.Acts, steps: steps("EnterSolo"),
+		"a passive whose data was deleted has nothing to lose": {
+			from:  steady,
+			rule:  "SoloForClosedHolder",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
 			with: then(bothRestarted(own), remembered, func(_ *testing.T, o *obs) {
 				o.Members[1].State = member(m1, p1, agentapi.PhaseEmpty).State
-			})},
-		"a passive that runs on in sync takes over": {from: steady, rule: "PrimaryDataRolledBack", kind: failover.Acts, steps: steps("Revoke"),
-			with: then(bothRestarted(own), entered)},
+			}),
+		},
+		"a passive that runs on in sync takes over": {
+			from:  steady,
+			rule:  "PrimaryDataRolledBack",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
+			with:  then(bothRestarted(own), entered),
+		},
 		"when a person says so, in mode Manual": {from: steady, rule: "PrimaryDataRolledBack", kind: failover.Doubts,
 			with: then(bothRestarted(own), entered, func(_ *testing.T, o *obs) { o.Settings.AutomaticFailover = false })},
-		"a primary that is alone has lost what its passive still has": {from: solo, rule: "PrimaryDataRolledBack", kind: failover.Doubts,
-			with: bothRestarted(own)},
-		"what somebody wrote on the passive of a primary that runs on is no loss of the primary": {from: steady, rule: "SoloEntry",
-			kind: failover.Acts, steps: steps("EnterSolo"), with: func(_ *testing.T, o *obs) {
+		"a primary that is alone has lost what its passive still has": {
+			from: solo,
+			rule: "PrimaryDataRolledBack",
+			kind: failover.Doubts,
+			with: bothRestarted(own),
+		},
+		"what somebody wrote on the passive of a primary that runs on is no loss of the primary": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with: func(_ *testing.T, o *obs) {
 				waits(o)
 				o.Members[1].State.Compared = &agentapi.Comparison{
 					DataID:            "data-shop-1",
@@ -106,9 +172,15 @@ func TestAPrimaryWhoseDataWasRolledBack(t *testing.T) {
 					HolderIncarnation: "inc-shop-0",
 					Errant:            others,
 				}
-			}},
-		"it is not appointed again": {from: between, rule: "PrimaryDataRolledBack", kind: failover.Doubts, steps: steps("PointService"),
-			with: then(bothRestarted(own), func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = false })},
+			},
+		},
+		"it is not appointed again": {
+			from:  between,
+			rule:  "PrimaryDataRolledBack",
+			kind:  failover.Doubts,
+			steps: steps("PointService"),
+			with:  then(bothRestarted(own), func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = false }),
+		},
 	})
 }
 
@@ -133,7 +205,12 @@ func TestAClosedPrimaryIsLeftAloneForItsPassivesAbsenceOnly(t *testing.T) {
 		}
 	}
 	check(t, map[string]decision{
-		"its own downtime does not count": {from: steady, rule: "AwaitOpening", kind: failover.Waits, with: then(bothRestarted(""), up(time.Second))},
+		"its own downtime does not count": {
+			from: steady,
+			rule: "AwaitOpening",
+			kind: failover.Waits,
+			with: then(bothRestarted(""), up(time.Second)),
+		},
 		"nor that of a former run": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
 			with: then(bothRestarted(""), func(_ *testing.T, o *obs) { o.History.Closed.Incarnation = "former" })},
 		"since it is up it does": {from: steady, rule: "SoloForClosedHolder", kind: failover.Acts, steps: steps("EnterSolo"),

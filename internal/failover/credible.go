@@ -14,7 +14,8 @@ func (l *look) dropImpossible() {
 	}
 	for i := range l.Members {
 		if m := &l.Members[i]; m.State != nil && !possible(m.State) {
-			m.Reach, m.State = BadAnswer, nil
+			m.Reach = BadAnswer
+			m.State = nil
 		}
 	}
 }

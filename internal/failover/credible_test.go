@@ -18,16 +18,31 @@ func labelledFor(e int64) map[string]string {
 // next epoch has to be above.
 func TestImpossibleEpochsAreNoFacts(t *testing.T) {
 	check(t, map[string]decision{
-		"a label out of range is taken off": {from: steady, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labelledFor(math.MaxInt64) }},
-		"a label far above the Lease is taken off": {from: steady, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labelledFor(pair.MaxVersion) }},
+		"a label out of range is taken off": {
+			from:  steady,
+			rule:  "LabelsFollow",
+			kind:  failover.Acts,
+			steps: steps("LabelPod"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labelledFor(math.MaxInt64) },
+		},
+		"a label far above the Lease is taken off": {
+			from:  steady,
+			rule:  "LabelsFollow",
+			kind:  failover.Acts,
+			steps: steps("LabelPod"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labelledFor(pair.MaxVersion) },
+		},
 		"a label above the Lease is doubt": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labelledFor(40) }},
 		"a status out of range": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(_ *testing.T, o *failover.Observation) { o.History.Epoch = math.MaxInt64 }},
-		"a Service far above the Lease leads elsewhere": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Service.Epoch = pair.MaxVersion }},
+		"a Service far above the Lease leads elsewhere": {
+			from:  steady,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Service.Epoch = pair.MaxVersion },
+		},
 	})
 }
 

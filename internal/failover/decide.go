@@ -81,7 +81,11 @@ func (a *asked) choose(l *look) (Plan, []Plan) {
 	case len(a.held) > 0:
 		return a.held[0], a.held[1:]
 	}
-	return Plan{Rule: RuleLookAgain, Kind: Waits, Fact: "no rule applies to what was seen"}, nil
+	return Plan{
+		Rule: RuleLookAgain,
+		Kind: Waits,
+		Fact: "no rule applies to what was seen",
+	}, nil
 }
 
 // finish adds to a plan what other rules hold, most serious first.
@@ -89,7 +93,13 @@ func (l *look) finish(p Plan, held []Plan) Plan {
 	for _, kind := range []Kind{Doubts, Holds, Waits, Settled, Acts} {
 		for _, h := range held {
 			if h.Kind == kind {
-				p.Notes = append(p.Notes, Note{Rule: h.Rule, Kind: h.Kind, Fact: h.Fact, Verb: h.Verb, Remedy: l.remedy(h)})
+				p.Notes = append(p.Notes, Note{
+					Rule:   h.Rule,
+					Kind:   h.Kind,
+					Fact:   h.Fact,
+					Verb:   h.Verb,
+					Remedy: l.remedy(h),
+				})
 			}
 			if h.After > 0 && (p.After == 0 || h.After < p.After) && h.Kind == kind {
 				p.After = h.After
@@ -146,11 +156,19 @@ func (l *look) canFailOver(p Plan) Readiness {
 	if lag := l.passive.lag(); lag > l.Settings.ApplyTimeout {
 		return no(RuleLagging, "%s lags by %s, and would not apply that within failover.applyTimeout %s", l.passive.Name, lag, l.Settings.ApplyTimeout)
 	}
-	return Readiness{Ready: true, Rule: RuleInSync, Fact: fmt.Sprintf("%s can take over from %s", l.passive.Name, l.holder.Name)}
+	return Readiness{
+		Ready: true,
+		Rule:  RuleInSync,
+		Fact:  fmt.Sprintf("%s can take over from %s", l.passive.Name, l.holder.Name),
+	}
 }
 
 func act(fact string, steps ...Step) (Plan, bool) {
-	return Plan{Kind: Acts, Fact: fact, Steps: steps}, true
+	return Plan{
+		Kind:  Acts,
+		Fact:  fact,
+		Steps: steps,
+	}, true
 }
 
 func wait(format string, args ...any) (Plan, bool) {
@@ -158,11 +176,19 @@ func wait(format string, args ...any) (Plan, bool) {
 }
 
 func hold(verb Verb, format string, args ...any) (Plan, bool) {
-	return Plan{Kind: Holds, Verb: verb, Fact: fmt.Sprintf(format, args...)}, true
+	return Plan{
+		Kind: Holds,
+		Verb: verb,
+		Fact: fmt.Sprintf(format, args...),
+	}, true
 }
 
 func doubt(verb Verb, format string, args ...any) (Plan, bool) {
-	return Plan{Kind: Doubts, Verb: verb, Fact: fmt.Sprintf(format, args...)}, true
+	return Plan{
+		Kind: Doubts,
+		Verb: verb,
+		Fact: fmt.Sprintf(format, args...),
+	}, true
 }
 
 func no() (Plan, bool) { return Plan{}, false }

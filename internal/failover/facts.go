@@ -29,7 +29,11 @@ func newLook(o Observation) *look {
 	if o.Evidence == nil {
 		o.Evidence = fencing.NewBook()
 	}
-	l := &look{Observation: o, rec: o.Authority.Record, e: o.Authority.Record.Epoch}
+	l := &look{
+		Observation: o,
+		rec:         o.Authority.Record,
+		e:           o.Authority.Record.Epoch,
+	}
 	l.dropImpossible()
 	if m := l.member(l.rec.Holder.Member); m != nil {
 		l.holder, l.passive = m, l.other(m.Name)
@@ -224,5 +228,9 @@ func (l *look) sinceHolder() time.Duration {
 }
 
 func (l *look) change(c authority.Change) Step {
-	return ChangeAuthority{From: l.rec, Version: l.Authority.Version, Change: c}
+	return ChangeAuthority{
+		From:    l.rec,
+		Version: l.Authority.Version,
+		Change:  c,
+	}
 }

@@ -16,7 +16,9 @@ import (
 
 func exited(o *failover.Observation) {
 	s := o.Members[0].State
-	s.Phase, s.OpenEpoch, s.UncleanAt = agentapi.PhaseHeld, 0, 3
+	s.Phase = agentapi.PhaseHeld
+	s.OpenEpoch = 0
+	s.UncleanAt = 3
 	s.Mysqld = agentapi.Mysqld{LastExit: "signal killed"}
 }
 
@@ -26,7 +28,14 @@ func silent(o *failover.Observation, forOperator, forPeer time.Duration) {
 }
 
 func op(v failover.Verb, target pair.MemberName, epoch pair.Epoch) failover.Operation {
-	return failover.Operation{Name: "op-1", Verb: v, Target: target, Confirmed: epoch, ConfirmedPair: "shop", Running: true}
+	return failover.Operation{
+		Name:          "op-1",
+		Verb:          v,
+		Target:        target,
+		Confirmed:     epoch,
+		ConfirmedPair: "shop",
+		Running:       true,
+	}
 }
 
 func TestRevocation(t *testing.T) {
@@ -36,16 +45,31 @@ func TestRevocation(t *testing.T) {
 		delete(o.Members[1].Pod.Labels, failover.LabelReadable)
 	}
 	check(t, map[string]decision{
-		"a mysqld that ended is failed over at once": {from: steady, rule: "HolderExited", kind: failover.Acts, steps: steps("Revoke"),
-			with: func(_ *testing.T, o *obs) { exited(o) }},
+		"a mysqld that ended is failed over at once": {
+			from:  steady,
+			rule:  "HolderExited",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
+			with:  func(_ *testing.T, o *obs) { exited(o) },
+		},
 		"not with a peer that was restarted": {from: steady, rule: "NoCandidate", kind: failover.Holds,
 			with: func(_ *testing.T, o *obs) { exited(o); o.Members[1].State.Mysqld.Incarnation = "next" }},
-		"not outside the ledger": {from: solo, rule: "NoCandidate", kind: failover.Holds, with: func(_ *testing.T, o *obs) { exited(o) }},
+		"not outside the ledger": {
+			from: solo,
+			rule: "NoCandidate",
+			kind: failover.Holds,
+			with: func(_ *testing.T, o *obs) { exited(o) },
+		},
 		"not in mode Manual": {from: steady, rule: "FailoverDue", kind: failover.Holds,
 			with: func(_ *testing.T, o *obs) { exited(o); o.Settings.AutomaticFailover = false }},
 		"not beyond the budget": {from: steady, rule: "FlapBudgetSpent", kind: failover.Doubts,
 			with: func(_ *testing.T, o *obs) { exited(o); o.History.Failovers = make([]time.Time, 3) }},
-		"not when paused": {from: steady, rule: "Paused", kind: failover.Holds, with: func(_ *testing.T, o *obs) { exited(o); o.Settings.Paused = true }},
+		"not when paused": {
+			from: steady,
+			rule: "Paused",
+			kind: failover.Holds,
+			with: func(_ *testing.T, o *obs) { exited(o); o.Settings.Paused = true },
+		},
 		"a recovery in place is not death": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
 			with: func(_ *testing.T, o *obs) {
 				exited(o)
@@ -58,13 +82,23 @@ func TestRevocation(t *testing.T) {
 				o.Members[0].State.ServerAge = 6 * time.Second
 				o.Members[0].State.Server.WaitSessions, o.Members[0].State.Server.OldestWait = 1, 2*time.Second
 			}},
-		"one that stopped in the middle of ordinary commits is hung": {from: steady, rule: "HolderHung", kind: failover.Acts, steps: steps("Revoke"),
+		"one that stopped in the middle of ordinary commits is hung": {
+			from:  steady,
+			rule:  "HolderHung",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[0].State.ServerAge = 6 * time.Second
 				o.Members[0].State.Server.WaitSessions, o.Members[0].State.Server.OldestWait = 8, 3*time.Millisecond
-			}},
-		"silence to operator and peer is failed over": {from: steady, rule: "HolderSilent", kind: failover.Acts, steps: steps("Revoke"),
-			with: func(_ *testing.T, o *obs) { silent(o, 6*time.Second, 6*time.Second) }},
+			},
+		},
+		"silence to operator and peer is failed over": {
+			from:  steady,
+			rule:  "HolderSilent",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
+			with:  func(_ *testing.T, o *obs) { silent(o, 6*time.Second, 6*time.Second) },
+		},
 		"silence to the operator alone is a cut link": {from: steady, rule: "HolderUnwell", kind: failover.Holds,
 			with: func(_ *testing.T, o *obs) { silent(o, 6*time.Second, time.Second) }},
 		"silence to the peer alone too": {from: steady, rule: "InSync", kind: failover.Settled,
@@ -81,16 +115,30 @@ func TestRevocation(t *testing.T) {
 			}},
 		"a deleted pod is failed over": {from: steady, rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = true }},
-		"a primary that was asked to end, with its pod not deleted, is failed over": {from: steady, rule: "PrimaryPodEnding", kind: failover.Acts, steps: steps("Revoke"),
-			with: func(_ *testing.T, o *obs) { o.Members[0].State.Ending = true }},
+		"a primary that was asked to end, with its pod not deleted, is failed over": {
+			from:  steady,
+			rule:  "PrimaryPodEnding",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
+			with:  func(_ *testing.T, o *obs) { o.Members[0].State.Ending = true },
+		},
 		"a solo primary that was asked to end goes on in place": {from: solo, rule: "PrimaryPodEnding", kind: failover.Waits,
 			with: func(_ *testing.T, o *obs) { o.Members[0].State.Ending = true; away(o) }},
 		"nobody fails over to a member that was asked to end": {from: steady, rule: "PrimaryPodEnding", kind: failover.Waits,
 			with: func(_ *testing.T, o *obs) { o.Members[0].State.Ending, o.Members[1].State.Ending = true, true }},
-		"a primary that was asked to end waits for a person in Manual mode": {from: steady, rule: "PrimaryPodEnding", kind: failover.Waits,
-			with: func(_ *testing.T, o *obs) { o.Members[0].State.Ending, o.Settings.AutomaticFailover = true, false }},
-		"a solo holder's pod that ended is revoked for its next pod": {from: solo, rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"),
-			with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting, o.Members[0].Pod.Ended.Terminated = true, true }},
+		"a primary that was asked to end waits for a person in Manual mode": {
+			from: steady,
+			rule: "PrimaryPodEnding",
+			kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) { o.Members[0].State.Ending, o.Settings.AutomaticFailover = true, false },
+		},
+		"a solo holder's pod that ended is revoked for its next pod": {
+			from:  solo,
+			rule:  "HolderLeaving",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
+			with:  func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting, o.Members[0].Pod.Ended.Terminated = true, true },
+		},
 		"a replaced pod is failed over": {from: steady, rule: "HolderReplaced", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[0] = member(m0, "pod-0b", agentapi.PhaseHeld)
@@ -100,74 +148,143 @@ func TestRevocation(t *testing.T) {
 			with: func(_ *testing.T, o *obs) { o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State }},
 		"a lost volume of a solo holder is doubt": {from: solo, rule: "NoTrustedCopy", kind: failover.Doubts,
 			with: func(_ *testing.T, o *obs) { o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State }},
-		"a restarted solo holder without its peer's word gets a new epoch": {from: solo, rule: "HolderNeedsWord", kind: failover.Acts, steps: steps("Revoke"),
+		"a restarted solo holder without its peer's word gets a new epoch": {
+			from:  solo,
+			rule:  "HolderNeedsWord",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch, o.Members[0].State.NeedsWord = agentapi.PhaseClosed, 0, true
 				o.Members[0].State.PeerSilentFor = time.Minute
 				away(o)
-			}},
-		"a person starts a failover beyond the budget": {from: steady, rule: "FailoverByPerson", kind: failover.Acts, steps: steps("Revoke"),
+			},
+		},
+		"a person starts a failover beyond the budget": {
+			from:  steady,
+			rule:  "FailoverByPerson",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) {
 				o.Operations = []failover.Operation{op(failover.VerbFailover, "", -1)}
 				o.History.Failovers = make([]time.Time, 3)
-			}},
-		"a person's failover that was given up is not begun again": {from: steady, rule: "OperationFinished", kind: failover.Acts, steps: steps("NoteOperation"),
+			},
+		},
+		"a person's failover that was given up is not begun again": {
+			from:  steady,
+			rule:  "OperationFinished",
+			kind:  failover.Acts,
+			steps: steps("NoteOperation"),
 			with: func(_ *testing.T, o *obs) {
 				begun := op(failover.VerbFailover, "", -1)
-				begun.Running, begun.Epoch, begun.From = true, o.Authority.Record.Epoch-1, m0
+				begun.Running = true
+				begun.Epoch = o.Authority.Record.Epoch - 1
+				begun.From = m0
 				o.Operations = []failover.Operation{begun}
-			}},
+			},
+		},
 		"a person fences": {from: steady, rule: "FenceByPerson", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} }},
-		"a person forces a promotion out of the ledger": {from: solo, rule: "ForceByPerson", kind: failover.Acts, steps: steps("Revoke"),
-			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 3)} }},
-		"an operation that is older than the pair is refused, also one that was begun": {from: steady, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
+		"a person forces a promotion out of the ledger": {
+			from:  solo,
+			rule:  "ForceByPerson",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
+			with:  func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 3)} },
+		},
+		"an operation that is older than the pair is refused, also one that was begun": {
+			from:  steady,
+			rule:  "OperationRefused",
+			kind:  failover.Acts,
+			steps: steps("NoteOperation"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Settings.CreatedAt = t0.Add(-time.Hour)
 				o.Operations = []failover.Operation{{
 					Name: "op", Verb: failover.VerbForcePromote, Target: m1, Confirmed: 3, ConfirmedPair: "shop", Running: true, CreatedAt: t0.Add(-2 * time.Hour),
 				}}
-			}},
-		"one that names another pair of this name is refused": {from: steady, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
+			},
+		},
+		"one that names another pair of this name is refused": {
+			from:  steady,
+			rule:  "OperationRefused",
+			kind:  failover.Acts,
+			steps: steps("NoteOperation"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Operations = []failover.Operation{{
 					Name: "op", Verb: failover.VerbForcePromote, Target: m1, Confirmed: 3, ConfirmedPair: "shop", PairUID: "pair-0",
 				}}
-			}},
-		"one that names this very pair is not": {from: solo, rule: "ForceByPerson", kind: failover.Acts, steps: steps("Revoke"),
+			},
+		},
+		"one that names this very pair is not": {
+			from:  solo,
+			rule:  "ForceByPerson",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Operations = []failover.Operation{{
 					Name: "op", Verb: failover.VerbForcePromote, Target: m1, Confirmed: 3, ConfirmedPair: "shop", PairUID: "pair-1",
 				}}
-			}},
-		"a confirmation of another epoch is refused": {from: steady, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
+			},
+		},
+		"a confirmation of another epoch is refused": {
+			from:  steady,
+			rule:  "OperationRefused",
+			kind:  failover.Acts,
+			steps: steps("NoteOperation"),
 			with: func(_ *testing.T, o *obs) {
 				o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 2)}
 				o.Operations[0].Running = false
-			}},
-		"an operation that has done its work is finished": {from: steady, rule: "OperationFinished", kind: failover.Acts, steps: steps("NoteOperation"),
+			},
+		},
+		"an operation that has done its work is finished": {
+			from:  steady,
+			rule:  "OperationFinished",
+			kind:  failover.Acts,
+			steps: steps("NoteOperation"),
 			with: func(_ *testing.T, o *obs) {
 				f := op(failover.VerbFailover, "", -1)
-				f.ByOperator, f.Epoch, f.From = true, 2, m1
+				f.ByOperator = true
+				f.Epoch = 2
+				f.From = m1
 				o.Operations = []failover.Operation{f}
-			}},
-		"a confirmed death whose word was used is finished": {from: steady, rule: "OperationFinished", kind: failover.Acts, steps: steps("NoteOperation"),
-			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m1, 1)} }},
-		"also when that member goes on": {from: steady, rule: "OperationFinished", kind: failover.Acts, steps: steps("NoteOperation"),
-			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m0, 1)} }},
-		"an appointment of which there is no record is recorded": {from: steady, rule: "OperationLost", kind: failover.Acts, steps: steps("NoteOperation"),
-			with: func(_ *testing.T, o *obs) { unrecorded(o) }},
+			},
+		},
+		"a confirmed death whose word was used is finished": {
+			from:  steady,
+			rule:  "OperationFinished",
+			kind:  failover.Acts,
+			steps: steps("NoteOperation"),
+			with:  func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m1, 1)} },
+		},
+		"also when that member goes on": {
+			from:  steady,
+			rule:  "OperationFinished",
+			kind:  failover.Acts,
+			steps: steps("NoteOperation"),
+			with:  func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m0, 1)} },
+		},
+		"an appointment of which there is no record is recorded": {
+			from:  steady,
+			rule:  "OperationLost",
+			kind:  failover.Acts,
+			steps: steps("NoteOperation"),
+			with:  func(_ *testing.T, o *obs) { unrecorded(o) },
+		},
 		"once": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(_ *testing.T, o *obs) { unrecorded(o); o.History.Recorded = "shop-failover-2" }},
 		"not before its own operator can have done it": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(_ *testing.T, o *obs) { unrecorded(o); o.History.HolderSince = t0.Add(-2 * time.Second) }},
 		"nor one that a person asked for and deleted": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(_ *testing.T, o *obs) { unrecorded(o); o.Authority.Record.Appointed.Operation = "by-hand" }},
-		"adopting after a rollback starts above what was seen": {from: steady, rule: "AdoptByPerson", kind: failover.Acts, steps: steps("Adopt"),
+		"adopting after a rollback starts above what was seen": {
+			from:  steady,
+			rule:  "AdoptByPerson",
+			kind:  failover.Acts,
+			steps: steps("Adopt"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[1].State.KnownEpoch = 9
 				o.Operations = []failover.Operation{op(failover.VerbAdopt, m1, 3)}
-			}},
+			},
+		},
 	})
 }
 
@@ -187,7 +304,8 @@ func TestAnAdoptionThatWasCarriedOutHasSucceeded(t *testing.T) {
 func unrecorded(o *failover.Observation) {
 	rec := &o.Authority.Record
 	rec.LastHolder = &authority.LastHolder{Holder: pair.Holder{Member: m1, PodUID: p1}, DataID: "data-shop-1", Epoch: 1}
-	rec.Appointed.Operation, rec.Appointed.Rule = "shop-failover-2", "HolderExited"
+	rec.Appointed.Operation = "shop-failover-2"
+	rec.Appointed.Rule = "HolderExited"
 	rec.Appointed.Proofs = []authority.Used{{Subject: "shop-1/pod-1", Kind: fencing.Demoted, Request: "r"}}
 }
 
@@ -209,11 +327,20 @@ func TestTheAuthorityRemembersTheFailover(t *testing.T) {
 
 func fenced(o *failover.Observation) {
 	s := o.Members[1].State
-	s.KnownEpoch, s.ReceiverStoppedAt, s.AppliedAll = 4, 4, true
+	s.KnownEpoch = 4
+	s.ReceiverStoppedAt = 4
+	s.AppliedAll = true
 	s.Server.Receiver.Running = false
 	o.Members[0].Pod.Deleting = true
 	o.Members[1].Pod.Fenced = true
-	o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m1}
+	o.Service = failover.Service{
+		Reading:   failover.Read,
+		Version:   "6",
+		Epoch:     -1,
+		Leads:     failover.LeadsDoor,
+		PortLeads: failover.LeadsDoor,
+		Member:    m1,
+	}
 }
 
 // asyncTail: commits wait for nobody, and the former primary has one that the candidate
@@ -230,7 +357,14 @@ func closedTail(t *testing.T, o *failover.Observation) {
 	o.Members[0].State.OpenEpoch = 0
 	o.Members[0].State.Server.SuperReadOnly = true
 	o.Members[1].Pod.Fenced = true
-	o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m1}
+	o.Service = failover.Service{
+		Reading:   failover.Read,
+		Version:   "6",
+		Epoch:     -1,
+		Leads:     failover.LeadsDoor,
+		PortLeads: failover.LeadsDoor,
+		Member:    m1,
+	}
 	prove(t, *o, fencing.Subject{Member: m0, PodUID: p0})
 	ceased(t, *o, m1, p1, t0)
 }
@@ -258,8 +392,13 @@ func TestBetween(t *testing.T) {
 	check(t, map[string]decision{
 		"everything that can go on at once goes on": {from: between, rule: "PromoteCandidate", kind: failover.Acts,
 			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease", "PointService")},
-		"with a proof and all applied the candidate is appointed": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: appointment,
-			with: func(t *testing.T, o *obs) { fenced(o); ceased(t, *o, m1, p1, t0); prove(t, *o, old) }},
+		"with a proof and all applied the candidate is appointed": {
+			from:  between,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: appointment,
+			with:  func(t *testing.T, o *obs) { fenced(o); ceased(t, *o, m1, p1, t0); prove(t, *o, old) },
+		},
 		"not before it has applied all": {from: between, rule: "PromoteCandidate", kind: failover.Waits,
 			with: func(t *testing.T, o *obs) {
 				fenced(o)
@@ -267,13 +406,18 @@ func TestBetween(t *testing.T) {
 				prove(t, *o, old)
 				o.Members[1].State.AppliedAll = false
 			}},
-		"beside the deletion of the old pod": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: append(appointment, "DeletePod"),
+		"beside the deletion of the old pod": {
+			from:  between,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: append(appointment, "DeletePod"),
 			with: func(t *testing.T, o *obs) {
 				fenced(o)
 				ceased(t, *o, m1, p1, t0)
 				prove(t, *o, old)
 				o.Members[0].Pod.Deleting = false
-			}},
+			},
+		},
 		"in Async a former primary that answers delivers first what it has acknowledged": {
 			from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Cease", "AddFinalizer", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) { asyncTail(o) },
@@ -308,12 +452,17 @@ func TestBetween(t *testing.T) {
 		},
 		"not without a proof": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Fence"),
 			with: func(t *testing.T, o *obs) { fenced(o); ceased(t, *o, m1, p1, t0) }},
-		"an authority that ran out is a proof": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: appointment,
+		"an authority that ran out is a proof": {
+			from:  between,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				fenced(o)
 				ceased(t, *o, m1, p1, t0)
 				o.Now = t0.Add(7001 * time.Millisecond)
-			}},
+			},
+		},
 		"not a moment too soon": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("Fence"),
 			with: func(t *testing.T, o *obs) { fenced(o); ceased(t, *o, m1, p1, t0); o.Now = t0.Add(7 * time.Second) }},
 		"in Async it is none": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Fence"),
@@ -323,15 +472,24 @@ func TestBetween(t *testing.T) {
 				o.Settings.Lossless = false
 				o.Now = t0.Add(time.Minute)
 			}},
-		"a person's word is": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Fence", "ProveWord"),
+		"a person's word is": {
+			from:  between,
+			rule:  "AwaitingProof",
+			kind:  failover.Doubts,
+			steps: steps("Fence", "ProveWord"),
 			with: func(t *testing.T, o *obs) {
 				fenced(o)
 				ceased(t, *o, m1, p1, t0)
 				o.Settings.Lossless = false
 				o.Now = t0.Add(time.Minute)
 				o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m0, 3)}
-			}},
-		"that it is used is noted first": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Fence", "NoteOperation"),
+			},
+		},
+		"that it is used is noted first": {
+			from:  between,
+			rule:  "AwaitingProof",
+			kind:  failover.Doubts,
+			steps: steps("Fence", "NoteOperation"),
 			with: func(t *testing.T, o *obs) {
 				fenced(o)
 				ceased(t, *o, m1, p1, t0)
@@ -339,25 +497,36 @@ func TestBetween(t *testing.T) {
 				o.Now = t0.Add(time.Minute)
 				o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m0, 3)}
 				o.Operations[0].Running = false
-			}},
+			},
+		},
 		"an ended pod is looked at": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("ProvePod"),
 			with: func(t *testing.T, o *obs) {
 				fenced(o)
 				ceased(t, *o, m1, p1, t0)
 				o.Members[0].Pod.Ended.Terminated = true
 			}},
-		"a candidate that was restarted is given up for the last holder": {from: between, rule: "Abandon", kind: failover.Acts,
-			steps: steps("Cease", "Fence", "PointService"), with: func(_ *testing.T, o *obs) { lost(o) }},
+		"a candidate that was restarted is given up for the last holder": {
+			from:  between,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: steps("Cease", "Fence", "PointService"),
+			with:  func(_ *testing.T, o *obs) { lost(o) },
+		},
 		"so is one that cannot be opened with its settings": {from: between, rule: "Abandon", kind: failover.Acts,
 			steps: steps("Cease", "Fence", "PointService"), with: func(_ *testing.T, o *obs) {
 				o.Members[1].State.WrongSettings = []string{"gtid_mode: want ON, is ON_PERMISSIVE"}
 			}},
-		"which goes on when its peer answered closed": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Appoint", "Look", "PointService"),
+		"which goes on when its peer answered closed": {
+			from:  between,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: steps("Appoint", "Look", "PointService"),
 			with: func(t *testing.T, o *obs) {
 				lost(o)
 				ceased(t, *o, m0, p0, t0)
 				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
-			}},
+			},
+		},
 		"a peer without a pod may have one that nobody knows of": {from: between, rule: "Abandon", kind: failover.Waits,
 			with: func(t *testing.T, o *obs) { podless(o); ceased(t, *o, m0, p0, t0) }},
 		"until its authority has run out": {from: between, rule: "Abandon", kind: failover.Acts, steps: appointment,
@@ -366,41 +535,66 @@ func TestBetween(t *testing.T) {
 				ceased(t, *o, m0, p0, t0)
 				o.Now = t0.Add(7001 * time.Millisecond)
 			}},
-		"also in Async, where there is nobody to ask": {from: between, rule: "Abandon", kind: failover.Acts, steps: appointment,
+		"also in Async, where there is nobody to ask": {
+			from:  between,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				podless(o)
 				ceased(t, *o, m0, p0, t0)
 				o.Settings.Lossless = false
 				o.Now = t0.Add(7001 * time.Millisecond)
-			}},
-		"or a person says that there is none": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Cease", "ProveWord"),
+			},
+		},
+		"or a person says that there is none": {
+			from:  between,
+			rule:  "AwaitingProof",
+			kind:  failover.Doubts,
+			steps: steps("Cease", "ProveWord"),
 			with: func(_ *testing.T, o *obs) {
 				podless(o)
 				o.Now = t0.Add(time.Minute)
 				o.Operations = []failover.Operation{op(failover.VerbConfirmDead, m1, 3)}
-			}},
-		"a candidate needs none for a member whose end is proven": {from: between, rule: "PromoteCandidate", kind: failover.Acts, steps: appointment,
+			},
+		},
+		"a candidate needs none for a member whose end is proven": {
+			from:  between,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				fenced(o)
 				ceased(t, *o, m1, p1, t0)
 				prove(t, *o, old)
 				o.Members[0] = failover.Member{Name: m0, Pod: failover.Pod{Reading: failover.Missing}}
-			}},
-		"a candidate that is too slow as well": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Cease", "Fence", "PointService"),
+			},
+		},
+		"a candidate that is too slow as well": {
+			from:  between,
+			rule:  "AwaitingProof",
+			kind:  failover.Doubts,
+			steps: steps("Cease", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) {
 				fenced(o)
 				o.Members[0].Pod.Deleting = false
 				o.Members[1].State.AppliedAll = false
 				o.Now = t0.Add(time.Minute)
-			}},
-		"beside one that is too slow the last holder's pod is let go, for its next one": {from: between, rule: "ReappointHolder", kind: failover.Acts,
-			steps: steps("RemoveFinalizer"), with: func(t *testing.T, o *obs) {
+			},
+		},
+		"beside one that is too slow the last holder's pod is let go, for its next one": {
+			from:  between,
+			rule:  "ReappointHolder",
+			kind:  failover.Acts,
+			steps: steps("RemoveFinalizer"),
+			with: func(t *testing.T, o *obs) {
 				fenced(o)
 				endOf(t, o)
 				o.Authority.Record.LastHolder.Ended = fencing.PodTerminated
 				o.Members[1].State.AppliedAll = false
 				o.Now = t0.Add(time.Minute)
-			}},
+			},
+		},
 		"the last holder's data goes on in a new pod": {from: between, rule: "ReappointHolder", kind: failover.Acts,
 			steps: steps("Cease", "AddFinalizer", "Cease", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) {
@@ -408,46 +602,86 @@ func TestBetween(t *testing.T) {
 				o.Members[0] = member(m0, "pod-0b", agentapi.PhaseHeld)
 				running(&o.Members[0], 3, 7)
 			}},
-		"the end of its old pod is looked at": {from: between, rule: "ReappointHolder", kind: failover.Acts, steps: steps("ProvePod", "Cease"),
+		"the end of its old pod is looked at": {
+			from:  between,
+			rule:  "ReappointHolder",
+			kind:  failover.Acts,
+			steps: steps("ProvePod", "Cease"),
 			with: func(_ *testing.T, o *obs) {
 				lost(o)
 				o.Members[0].Pod.Deleting, o.Members[0].Pod.Ended.Terminated = true, true
-			}},
+			},
+		},
 		"written down": {from: between, rule: "ReappointHolder", kind: failover.Acts, steps: steps("RecordEnd"),
 			with: func(t *testing.T, o *obs) { lost(o); endOf(t, o) }},
-		"and its finalizer taken off": {from: between, rule: "ReappointHolder", kind: failover.Acts, steps: steps("RemoveFinalizer"),
+		"and its finalizer taken off": {
+			from:  between,
+			rule:  "ReappointHolder",
+			kind:  failover.Acts,
+			steps: steps("RemoveFinalizer"),
 			with: func(t *testing.T, o *obs) {
 				lost(o)
 				endOf(t, o)
 				o.Authority.Record.LastHolder.Ended = fencing.PodTerminated
-			}},
-		"nobody with every write is doubt": {from: between, rule: "NoTrustedCopy", kind: failover.Doubts, steps: steps("PointService"),
+			},
+		},
+		"nobody with every write is doubt": {
+			from:  between,
+			rule:  "NoTrustedCopy",
+			kind:  failover.Doubts,
+			steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) {
 				lost(o)
 				o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State
-			}},
-		"an applier that failed, and no last holder, is doubt": {from: between, rule: "CandidateStuck", kind: failover.Doubts, steps: steps("PointService"),
+			},
+		},
+		"an applier that failed, and no last holder, is doubt": {
+			from:  between,
+			rule:  "CandidateStuck",
+			kind:  failover.Doubts,
+			steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[1].State.Server.Applier.LastErrno = 1062
 				o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State
-			}},
+			},
+		},
 		"a candidate's pod that is deleted before its appointment is let go when there is nothing new to do": {
 			from: between, rule: "ReleaseEndedPod", kind: failover.Acts, steps: steps("RemoveFinalizer"),
 			with: func(_ *testing.T, o *obs) { fenced(o); o.Members[1].Pod.Deleting = true; done(o) }},
-		"a fence holds": {from: between, rule: "FencedByPerson", kind: failover.Doubts, steps: steps("Fence", "Fence", "PointService"),
-			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} }},
-		"until it is released, to the last holder": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Cease", "Fence", "PointService"),
+		"a fence holds": {
+			from:  between,
+			rule:  "FencedByPerson",
+			kind:  failover.Doubts,
+			steps: steps("Fence", "Fence", "PointService"),
+			with:  func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} },
+		},
+		"until it is released, to the last holder": {
+			from:  between,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: steps("Cease", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Authority.Record.Intent.Target = m0
-				o.Operations = []failover.Operation{op(failover.VerbFence, "", -1), {Name: "op-2", Verb: failover.VerbRelease, Confirmed: -1, Running: true}}
-			}},
-		"a forced promotion needs its proof too": {from: between, rule: "ForcePromotion", kind: failover.Acts, steps: steps("Fence"),
+				o.Operations = []failover.Operation{op(failover.VerbFence, "", -1), {
+					Name:      "op-2",
+					Verb:      failover.VerbRelease,
+					Confirmed: -1,
+					Running:   true,
+				}}
+			},
+		},
+		"a forced promotion needs its proof too": {
+			from:  between,
+			rule:  "ForcePromotion",
+			kind:  failover.Acts,
+			steps: steps("Fence"),
 			with: func(t *testing.T, o *obs) {
 				fenced(o)
 				lost(o)
 				ceased(t, *o, m1, p1, t0)
 				o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 3)}
-			}},
+			},
+		},
 	})
 }
 
@@ -459,18 +693,33 @@ func done(o *failover.Observation) {
 // podless: the candidate's pod is gone, and the last holder could go on.
 func podless(o *failover.Observation) {
 	o.Members[1] = failover.Member{Name: m1, Pod: failover.Pod{Reading: failover.Missing}, SilentSince: t0.Add(-time.Minute)}
-	o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m0}
+	o.Service = failover.Service{
+		Reading:   failover.Read,
+		Version:   "6",
+		Epoch:     -1,
+		Leads:     failover.LeadsDoor,
+		PortLeads: failover.LeadsDoor,
+		Member:    m0,
+	}
 }
 
 func endOf(t *testing.T, o *failover.Observation) {
 	t.Helper()
 	pod := &o.Members[0].Pod
-	pod.Deleting, pod.Fenced, pod.Ended.Terminated = true, true, true
+	pod.Deleting = true
+	pod.Fenced = true
+	pod.Ended.Terminated = true
 	req, err := o.Evidence.Ask(fencing.Subject{Member: m0, PodUID: p0}, 4, "end", t0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	proof, err := fencing.FromPod(req, fencing.PodFacts{UID: p0, Deleting: true, Terminated: true, ContainerID: "c", KubeletEnded: true}, t0)
+	proof, err := fencing.FromPod(req, fencing.PodFacts{
+		UID:          p0,
+		Deleting:     true,
+		Terminated:   true,
+		ContainerID:  "c",
+		KubeletEnded: true,
+	}, t0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -498,7 +747,13 @@ func TestAdoptionOfVolumesTakesTheNewerLedger(t *testing.T) {
 		m.State.Phase = agentapi.PhaseForeign
 		m.State.Found = &agentapi.FoundVolume{
 			PairUID: "old", Namespace: "ns", Pair: "shop", Member: m.Name, DataID: pair.DataID("old-" + string(m.Name)), KnownEpoch: epoch,
-			Ledger: &agentapi.SeenLedger{Epoch: epoch, Version: version, State: state, First: pair.MemberName(first), Holder: holder},
+			Ledger: &agentapi.SeenLedger{
+				Epoch:   epoch,
+				Version: version,
+				State:   state,
+				First:   pair.MemberName(first),
+				Holder:  holder,
+			},
 		}
 	}
 	for name, c := range map[string]struct {

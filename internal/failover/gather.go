@@ -33,7 +33,10 @@ func (l *look) gather(c course) gathered {
 		}
 	}
 	draft := authority.Appoint{
-		To: pair.Holder(c.to.subject()), Grounds: c.grounds, Others: others, Proofs: g.proofs,
+		To:                pair.Holder(c.to.subject()),
+		Grounds:           c.grounds,
+		Others:            others,
+		Proofs:            g.proofs,
 		AckFencedIsEnough: l.Settings.Lossless && l.Settings.PromoteOnAckFenced,
 	}
 	g.missing = draft.Missing(l.rec)
@@ -57,8 +60,11 @@ func (l *look) expired(s fencing.Subject) (fencing.Proof, time.Duration) {
 		return fencing.Proof{}, 0
 	}
 	return l.Evidence.Expired(fencing.Expiry{
-		Subject: s, Voucher: l.other(s.Member).Name, Epoch: l.e,
-		Lease: l.rec.LeaseDuration, Margin: l.margin(),
+		Subject: s,
+		Voucher: l.other(s.Member).Name,
+		Epoch:   l.e,
+		Lease:   l.rec.LeaseDuration,
+		Margin:  l.margin(),
 	}, l.Now)
 }
 
@@ -67,11 +73,20 @@ func (l *look) expired(s fencing.Subject) (fencing.Proof, time.Duration) {
 func (l *look) takeWord(op *Operation, s fencing.Subject) Step {
 	if !op.Running {
 		return NoteOperation{Note: OperationNote{
-			Name: op.Name, Verb: op.Verb, Rule: RuleAwaitingProof, Phase: OperationRunning, Epoch: l.e, From: s.Member,
+			Name:    op.Name,
+			Verb:    op.Verb,
+			Rule:    RuleAwaitingProof,
+			Phase:   OperationRunning,
+			Epoch:   l.e,
+			From:    s.Member,
 			Message: fmt.Sprintf("that %s cannot run any more is taken for a proof", s.Member),
 		}}
 	}
-	word := fencing.Word{Operation: op.Name, Member: s.Member, Epoch: op.Confirmed}
+	word := fencing.Word{
+		Operation: op.Name,
+		Member:    s.Member,
+		Epoch:     op.Confirmed,
+	}
 	if l.rec.LastHolder != nil {
 		word.HeldAt = l.rec.LastHolder.Epoch
 	}

@@ -88,7 +88,8 @@ func (h History) Next(o Observation) History {
 	rec := o.Authority.Record
 	read := rec.Clone()
 	if h.RefusedWhy = newLook(o).modified(); h.RefusedWhy == "" {
-		h.Accepted, h.Refused = &read, nil
+		h.Accepted = &read
+		h.Refused = nil
 	} else {
 		h.Refused = &read
 	}
@@ -108,13 +109,16 @@ func (h History) Next(o Observation) History {
 
 // withHolder begins what is remembered of a holder.
 func (h History) withHolder(rec authority.Record, now time.Time) History {
-	h.Holder, h.HolderEpoch = rec.Holder, rec.Epoch
+	h.Holder = rec.Holder
+	h.HolderEpoch = rec.Epoch
 	h.HolderOpened = false
-	h.HolderSince, h.LostSince = time.Time{}, time.Time{}
+	h.HolderSince = time.Time{}
+	h.LostSince = time.Time{}
 	if !h.HeardOpen.IsZero() {
 		h.LastOpen = h.HeardOpen
 	}
-	h.OpenedAt, h.HeardOpen = time.Time{}, time.Time{}
+	h.OpenedAt = time.Time{}
+	h.HeardOpen = time.Time{}
 	h.AcceptsSince = time.Time{}
 	if rec.Holder.Nobody() {
 		h.AcceptedUntil = time.Time{} // of the failover before this one
@@ -203,7 +207,11 @@ func (h History) After(o Observation, p Plan, out Outcome) History {
 		h.Attempts = map[RuleName]Attempt{}
 	}
 	h.LastActed = p.Rule
-	h.Attempts[p.Rule] = Attempt{Step: p.Steps[0].Name(), Version: o.Authority.Version, Failed: out.Failed}
+	h.Attempts[p.Rule] = Attempt{
+		Step:    p.Steps[0].Name(),
+		Version: o.Authority.Version,
+		Failed:  out.Failed,
+	}
 	if out.Wrote != nil {
 		accepted := out.Wrote.Clone()
 		h.Accepted = &accepted

@@ -26,40 +26,93 @@ func TestBookkeepingStandsBeforeNothing(t *testing.T) {
 	waits := func(o *obs) { o.Members[0].State.Server.OldestWait = 6 * time.Second }
 	finished := func(o *obs) {
 		f := op(failover.VerbFailover, "", -1)
-		f.ByOperator, f.Epoch, f.From = true, 2, m1
+		f.ByOperator = true
+		f.Epoch = 2
+		f.From = m1
 		o.Operations = []failover.Operation{f}
 	}
 	check(t, map[string]decision{
 		"a label": {from: steady, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),
 			with: func(_ *testing.T, o *obs) { unlabeled(o) }},
-		"a label does not keep the primary from going on alone": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"),
-			with: func(_ *testing.T, o *obs) { unlabeled(o); waits(o) }},
-		"nor does the record of an operation": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"),
-			with: func(_ *testing.T, o *obs) { finished(o); waits(o) }},
-		"nor the answer to one from a failover": {from: steady, rule: "HolderExited", kind: failover.Acts, steps: steps("Revoke"),
-			with: func(_ *testing.T, o *obs) { refusable(o); exited(o) }},
-		"nor a finalizer that cannot be written": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"),
-			with: func(_ *testing.T, o *obs) { unfenced(o); failing(o); waits(o) }},
-		"a Service that cannot be written does not keep the ledger back": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"),
+		"a label does not keep the primary from going on alone": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  func(_ *testing.T, o *obs) { unlabeled(o); waits(o) },
+		},
+		"nor does the record of an operation": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  func(_ *testing.T, o *obs) { finished(o); waits(o) },
+		},
+		"nor the answer to one from a failover": {
+			from:  steady,
+			rule:  "HolderExited",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
+			with:  func(_ *testing.T, o *obs) { refusable(o); exited(o) },
+		},
+		"nor a finalizer that cannot be written": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  func(_ *testing.T, o *obs) { unfenced(o); failing(o); waits(o) },
+		},
+		"a Service that cannot be written does not keep the ledger back": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
 			with: func(_ *testing.T, o *obs) {
-				o.Service.Leads, o.Service.PortLeads = failover.LeadsDoor, failover.LeadsDoor
+				o.Service.Leads = failover.LeadsDoor
+				o.Service.PortLeads = failover.LeadsDoor
 				failing(o)
 				waits(o)
-			}},
-		"what failed is tried again when nothing else is due": {from: steady, rule: "FinalizerOnHolder", kind: failover.Acts, steps: steps("AddFinalizer"),
-			with: func(_ *testing.T, o *obs) { unfenced(o); failing(o) }},
-		"and at once over another authority": {from: steady, rule: "FinalizerOnHolder", kind: failover.Acts, steps: steps("AddFinalizer"),
-			with: func(_ *testing.T, o *obs) { unfenced(o); unlabeled(o); failing(o); o.Authority.Version = "11" }},
-		"a label gets its turn beside a step that is repeated": {from: solo, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),
-			with: func(_ *testing.T, o *obs) { unlabeled(o); done(o) }},
+			},
+		},
+		"what failed is tried again when nothing else is due": {
+			from:  steady,
+			rule:  "FinalizerOnHolder",
+			kind:  failover.Acts,
+			steps: steps("AddFinalizer"),
+			with:  func(_ *testing.T, o *obs) { unfenced(o); failing(o) },
+		},
+		"and at once over another authority": {
+			from:  steady,
+			rule:  "FinalizerOnHolder",
+			kind:  failover.Acts,
+			steps: steps("AddFinalizer"),
+			with:  func(_ *testing.T, o *obs) { unfenced(o); unlabeled(o); failing(o); o.Authority.Version = "11" },
+		},
+		"a label gets its turn beside a step that is repeated": {
+			from:  solo,
+			rule:  "LabelsFollow",
+			kind:  failover.Acts,
+			steps: steps("LabelPod"),
+			with:  func(_ *testing.T, o *obs) { unlabeled(o); done(o) },
+		},
 		"and the step after it": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Fence"),
 			with: func(_ *testing.T, o *obs) { unlabeled(o); done(o); done(o) }},
-		"a way to a new holder is not passed over for another one": {from: between, rule: "PromoteCandidate", kind: failover.Acts,
-			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease", "PointService"), with: func(_ *testing.T, o *obs) { failing(o) }},
+		"a way to a new holder is not passed over for another one": {
+			from:  between,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease", "PointService"),
+			with:  func(_ *testing.T, o *obs) { failing(o) },
+		},
 		"a doubt about the Lease leaves labels alone": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
 			with: func(_ *testing.T, o *obs) { unlabeled(o); o.Members[1].State.KnownEpoch = 9 }},
-		"but an operation that does not fit is answered": {from: steady, rule: "OperationRefused", kind: failover.Acts, steps: steps("NoteOperation"),
-			with: func(_ *testing.T, o *obs) { refusable(o); o.Members[1].State.KnownEpoch = 9 }},
+		"but an operation that does not fit is answered": {
+			from:  steady,
+			rule:  "OperationRefused",
+			kind:  failover.Acts,
+			steps: steps("NoteOperation"),
+			with:  func(_ *testing.T, o *obs) { refusable(o); o.Members[1].State.KnownEpoch = 9 },
+		},
 		"not while the pair is paused": {from: steady, rule: "Paused", kind: failover.Holds,
 			with: func(_ *testing.T, o *obs) { refusable(o); o.Settings.Paused = true }},
 	})
@@ -131,7 +184,8 @@ func edited(t *testing.T, h failover.History, change func(*authority.Record)) fa
 	}
 	rec := o.Authority.Record.Clone()
 	change(&rec)
-	o.Authority.Record, o.Authority.Version = rec, "11"
+	o.Authority.Record = rec
+	o.Authority.Version = "11"
 	return o
 }
 
@@ -144,7 +198,8 @@ func TestAModifiedLeaseIsInDoubtForAsLongAsItLasts(t *testing.T) {
 			r.Ledger.Incarnations = map[pair.MemberName]pair.Incarnation{m0: "next"}
 		},
 		"another holder, with an appointment": func(r *authority.Record) {
-			r.Holder, r.Ledger.First = forged, m1
+			r.Holder = forged
+			r.Ledger.First = m1
 			r.Appointed = &authority.Appointed{Holder: forged, Epoch: r.Epoch}
 		},
 	} {
@@ -176,7 +231,8 @@ func TestAModifiedLeaseIsInDoubtForAsLongAsItLasts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			o.Authority.Record, o.Authority.Version = adopted, "12"
+			o.Authority.Record = adopted
+			o.Authority.Version = "12"
 			o.Evidence.SawEpoch(adopted.Epoch, o.Now)
 			for who, h := range map[string]failover.History{
 				"the operator that adopted":   o.History.After(o, p, failover.Outcome{Wrote: &adopted}),
@@ -199,7 +255,12 @@ func TestOwnChangesAreAccepted(t *testing.T) {
 	h := failover.History{}.Next(o)
 	for _, change := range []authority.Change{
 		authority.BeginJoining{First: m0, Joining: m1},
-		authority.ConcludeBoth{First: m0, Joined: m1, Version: 8, Incarnations: map[pair.MemberName]pair.Incarnation{m0: "a", m1: "b"}},
+		authority.ConcludeBoth{
+			First:        m0,
+			Joined:       m1,
+			Version:      8,
+			Incarnations: map[pair.MemberName]pair.Incarnation{m0: "a", m1: "b"},
+		},
 		authority.Revoke{Intent: authority.Intent{Operation: "op", Target: m1, Step: "HolderExited"}},
 	} {
 		next, err := change.Apply(o.Authority.Record)

@@ -25,8 +25,16 @@ func TestASoloPrimaryOnALostNodeGoesOnInItsNextPod(t *testing.T) {
 	}
 	alone := func(_ *testing.T, o *obs) {
 		o.Authority.Record.Ledger = solo().Authority.Record.Ledger
-		o.Authority.Record.Intent.Target, o.Authority.Record.Intent.Step = m0, "HolderNodeLost"
-		o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m1}
+		o.Authority.Record.Intent.Target = m0
+		o.Authority.Record.Intent.Step = "HolderNodeLost"
+		o.Service = failover.Service{
+			Reading:   failover.Read,
+			Version:   "6",
+			Epoch:     -1,
+			Leads:     failover.LeadsDoor,
+			PortLeads: failover.LeadsDoor,
+			Member:    m1,
+		}
 	}
 	later := func(t *testing.T, o *obs) {
 		ceased(t, *o, m1, p1, t0.Add(-time.Minute))
@@ -46,29 +54,66 @@ func TestASoloPrimaryOnALostNodeGoesOnInItsNextPod(t *testing.T) {
 		o.Evidence.Add(proof)
 	}
 	check(t, map[string]decision{
-		"by the taint of its node":     {from: solo, rule: "HolderNodeLost", kind: failover.Acts, steps: steps("Revoke"), with: then(nodeLost, tainted)},
-		"by a confirmation":            {from: solo, rule: "HolderNodeLost", kind: failover.Acts, steps: steps("Revoke"), with: then(nodeLost, confirmed)},
-		"not while it answers":         {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Fence"), with: tainted},
+		"by the taint of its node": {
+			from:  solo,
+			rule:  "HolderNodeLost",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
+			with:  then(nodeLost, tainted),
+		},
+		"by a confirmation": {
+			from:  solo,
+			rule:  "HolderNodeLost",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
+			with:  then(nodeLost, confirmed),
+		},
+		"not while it answers": {
+			from:  solo,
+			rule:  "BeginJoining",
+			kind:  failover.Acts,
+			steps: steps("Fence"),
+			with:  tainted,
+		},
 		"without either it is a doubt": {from: solo, rule: "NoTrustedCopy", kind: failover.Doubts, with: nodeLost},
-		"the assertion is asked for": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Fence", "ProveNode"),
-			with: then(nodeLost, tainted, alone, later, asyncMode)},
+		"the assertion is asked for": {
+			from:  between,
+			rule:  "AwaitingProof",
+			kind:  failover.Doubts,
+			steps: steps("Fence", "ProveNode"),
+			with:  then(nodeLost, tainted, alone, later, asyncMode),
+		},
 		"written down": {from: between, rule: "ReappointHolder", kind: failover.Acts, steps: steps("RecordEnd"),
 			with: then(nodeLost, tainted, alone, later, outOfService)},
 		"the pod deleted": {from: between, rule: "ReappointHolder", kind: failover.Acts, steps: steps("DeletePod"),
 			with: then(nodeLost, tainted, alone, later, outOfService, ended)},
 		"and let go": {from: between, rule: "ReappointHolder", kind: failover.Acts, steps: steps("RemoveFinalizer"),
 			with: then(nodeLost, tainted, alone, later, outOfService, ended, deleting)},
-		"a pod that Kubernetes does not remove is a doubt in the end": {from: between, rule: "NoTrustedCopy", kind: failover.Doubts,
+		"a pod that Kubernetes does not remove is a doubt in the end": {
+			from: between,
+			rule: "NoTrustedCopy",
+			kind: failover.Doubts,
 			with: then(nodeLost, alone, later, ended, deleting, func(_ *testing.T, o *obs) {
 				o.Members[0].Pod.Fenced = false
 				o.Now = t0.Add(2 * time.Minute)
-			})},
-		"an authority that ran out lets a pod go that ends without a proof": {from: between, rule: "ReappointHolder", kind: failover.Acts,
-			steps: steps("RemoveFinalizer"), with: then(nodeLost, alone, later, deleting)},
+			}),
+		},
+		"an authority that ran out lets a pod go that ends without a proof": {
+			from:  between,
+			rule:  "ReappointHolder",
+			kind:  failover.Acts,
+			steps: steps("RemoveFinalizer"),
+			with:  then(nodeLost, alone, later, deleting),
+		},
 		"in Async that is a doubt": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Fence"),
 			with: then(nodeLost, alone, later, deleting, asyncMode)},
-		"also when its container has ended without being a proof": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("ProvePod"),
-			with: then(nodeLost, alone, later, deleting, asyncMode, func(_ *testing.T, o *obs) { o.Members[0].Pod.Ended.Terminated = true })},
+		"also when its container has ended without being a proof": {
+			from:  between,
+			rule:  "AwaitingProof",
+			kind:  failover.Doubts,
+			steps: steps("ProvePod"),
+			with:  then(nodeLost, alone, later, deleting, asyncMode, func(_ *testing.T, o *obs) { o.Members[0].Pod.Ended.Terminated = true }),
+		},
 	})
 }
 
@@ -78,12 +123,24 @@ func TestAPrimaryGoesOnInAsyncWhileItsPassiveIsDown(t *testing.T) {
 		o.Settings.Lossless = false
 		o.Authority.Record.Intent.Target = m0
 		o.Members[1].Reach, o.Members[1].SilentSince, o.Members[1].State = failover.TimedOut, t0.Add(-time.Minute), nil
-		o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m0}
+		o.Service = failover.Service{
+			Reading:   failover.Read,
+			Version:   "6",
+			Epoch:     -1,
+			Leads:     failover.LeadsDoor,
+			PortLeads: failover.LeadsDoor,
+			Member:    m0,
+		}
 		ceased(t, *o, m0, p0, t0)
 	}
 	check(t, map[string]decision{
-		"once the authority that the passive could know has run out": {from: between, rule: "Abandon", kind: failover.Acts, steps: appointment,
-			with: then(down, func(_ *testing.T, o *failover.Observation) { o.Now = t0.Add(8 * time.Second) })},
+		"once the authority that the passive could know has run out": {
+			from:  between,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: appointment,
+			with:  then(down, func(_ *testing.T, o *failover.Observation) { o.Now = t0.Add(8 * time.Second) }),
+		},
 		"not before": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Fence"),
 			with: then(down, func(_ *testing.T, o *failover.Observation) { o.Now = t0.Add(6 * time.Second) })},
 	})

@@ -56,7 +56,13 @@ func TestAClaimInDeletion(t *testing.T) {
 			claim(1)(t, o)
 			o.Members[1].Pod.Fenced, o.Members[1].Pod.Deleting = true, true
 			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
-			o.Authority.Record.Left = &authority.Left{Member: m1, DataID: "data-shop-1", Epoch: 1, Clean: clean, Proof: fencing.Demoted}
+			o.Authority.Record.Left = &authority.Left{
+				Member: m1,
+				DataID: "data-shop-1",
+				Epoch:  1,
+				Clean:  clean,
+				Proof:  fencing.Demoted,
+			}
 		}
 	}
 	check(t, map[string]decision{
@@ -64,29 +70,54 @@ func TestAClaimInDeletion(t *testing.T) {
 		"of the primary too":      {from: steady, rule: "VolumeClaimDeleting", kind: failover.Holds, with: claim(0)},
 		"a passive whose data goes with its pod does not take over": {from: steady, rule: "NoCandidate", kind: failover.Holds,
 			with: then(claim(1), func(_ *testing.T, o *obs) { exited(o) })},
-		"a failed primary is failed over to one that has everything": {from: steady, rule: "HolderExited", kind: failover.Acts, steps: steps("Revoke"),
-			with: then(claim(0), func(_ *testing.T, o *obs) { exited(o) })},
+		"a failed primary is failed over to one that has everything": {
+			from:  steady,
+			rule:  "HolderExited",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
+			with:  then(claim(0), func(_ *testing.T, o *obs) { exited(o) }),
+		},
 		"not in Async, where the other may lack writes": {from: solo, rule: "AwaitOpening", kind: failover.Waits,
 			with: then(async, claim(0), func(_ *testing.T, o *obs) { exited(o) })},
-		"the pod of a former primary whose tail may be wanted is kept": {from: solo, rule: "VolumeClaimDeleting", kind: failover.Holds, with: left(false)},
-		"one with nothing acknowledged is let go": {from: solo, rule: "ReleaseEndedPod", kind: failover.Acts, steps: steps("RemoveFinalizer"),
-			with: left(true)},
-		"the only complete copy is kept when its pod ends": {from: between, rule: "VolumeClaimDeleting", kind: failover.Doubts, steps: steps("PointService"),
+		"the pod of a former primary whose tail may be wanted is kept": {
+			from: solo,
+			rule: "VolumeClaimDeleting",
+			kind: failover.Holds,
+			with: left(false),
+		},
+		"one with nothing acknowledged is let go": {
+			from:  solo,
+			rule:  "ReleaseEndedPod",
+			kind:  failover.Acts,
+			steps: steps("RemoveFinalizer"),
+			with:  left(true),
+		},
+		"the only complete copy is kept when its pod ends": {
+			from:  between,
+			rule:  "VolumeClaimDeleting",
+			kind:  failover.Doubts,
+			steps: steps("PointService"),
 			with: then(claim(0), func(t *testing.T, o *obs) {
 				o.Members[1].State.Mysqld.Incarnation = "next"
 				endOf(t, o)
 				o.Authority.Record.LastHolder.Ended = fencing.PodTerminated
-			})},
+			}),
+		},
 	})
 }
 
 func TestPlannedEvictionsNeedNoBudget(t *testing.T) {
 	check(t, map[string]decision{
-		"a deleted pod is failed over beyond the budget": {from: steady, rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"),
+		"a deleted pod is failed over beyond the budget": {
+			from:  steady,
+			rule:  "HolderLeaving",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].Pod.Deleting = true
 				o.History.Failovers = make([]time.Time, 3)
-			}},
+			},
+		},
 	})
 }
 

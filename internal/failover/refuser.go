@@ -56,7 +56,8 @@ func (l *look) closesStill(m *Member) time.Duration {
 // has just begun counts anew, which the agent's own word bounds: without it there is no
 // refuser.
 func (l *look) refusedStill() time.Duration {
-	s, m := l.Service, l.refuser()
+	s := l.Service
+	m := l.refuser()
 	if m == nil || s.Reading != Read {
 		return 0
 	}
@@ -108,7 +109,7 @@ func serviceLeavesDeadPod(l *look) (Plan, bool) {
 // doorkeeper is the member whose door clients are led to while no course names one: not
 // the last holder, if the other can do it.
 func (l *look) doorkeeper() *Member {
-	if l.peer.Pod.IP == "" || l.peer.Pod.Deleting && !l.last.Pod.Deleting {
+	if l.peer.Pod.IP == "" || (l.peer.Pod.Deleting && !l.last.Pod.Deleting) {
 		return l.last
 	}
 	return l.peer

@@ -41,7 +41,9 @@ func detach(o *failover.Observation) {
 func appointed() failover.Observation {
 	o := detached()
 	rec := &o.Authority.Record
-	rec.Epoch, rec.Intent, rec.Holder = 5, nil, pair.Holder{Member: m1, PodUID: p1}
+	rec.Epoch = 5
+	rec.Intent = nil
+	rec.Holder = pair.Holder{Member: m1, PodUID: p1}
 	rec.Appointed = &authority.Appointed{Holder: rec.Holder, Epoch: 5}
 	rec.Ledger = authority.Ledger{Version: 8, State: authority.Solo, First: m1}
 	rec.Left = &authority.Left{Member: m0, DataID: "data-shop-0", Epoch: 3, Clean: true}
@@ -49,7 +51,9 @@ func appointed() failover.Observation {
 	o.History = failover.History{Epoch: 5, StartedAt: t0.Add(-time.Hour), HolderSince: t0.Add(-100 * time.Millisecond)}
 	o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open"
 	s := o.Members[1].State
-	s.Phase, s.KnownEpoch, s.Server.Receiver.Running = agentapi.PhaseOpening, 5, false
+	s.Phase = agentapi.PhaseOpening
+	s.KnownEpoch = 5
+	s.Server.Receiver.Running = false
 	return o
 }
 
@@ -88,9 +92,13 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease"), with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = true }},
 		"not while its mysqld runs": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
 			with: func(_ *testing.T, o *obs) { o.Members[0].State.Mysqld.Running = true }},
-		"a pod that is being deleted may take a moment until its mysqld has ended": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
+		"a pod that is being deleted may take a moment until its mysqld has ended": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
 			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease"),
-			with:  func(_ *testing.T, o *obs) { closing(o, 200*time.Millisecond) }},
+			with:  func(_ *testing.T, o *obs) { closing(o, 200*time.Millisecond) },
+		},
 		"and no longer": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
 			with: func(_ *testing.T, o *obs) { closing(o, 300*time.Millisecond) }},
 		"not when its agent does not answer": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
@@ -99,48 +107,111 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 			steps: steps("AckFence", "AddFinalizer", "DeletePod", "Cease", "PointService"), with: func(_ *testing.T, o *obs) { o.Members[0].Pod.IP = "" }},
 		"not when its container has ended": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
 			steps: steps("AckFence", "AddFinalizer", "Cease", "PointService"), with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Ended.Terminated = true }},
-		"not to another pod": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("AckFence", "AddFinalizer", "Cease", "Fence", "PointService"),
-			with: func(_ *testing.T, o *obs) { o.Members[0].Pod.UID, o.Members[0].State.PodUID = "pod-0b", "pod-0b" }},
-		"not when the Service leads to a door": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
+		"not to another pod": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: steps("AckFence", "AddFinalizer", "Cease", "Fence", "PointService"),
+			with:  func(_ *testing.T, o *obs) { o.Members[0].Pod.UID, o.Members[0].State.PodUID = "pod-0b", "pod-0b" },
+		},
+		"not when the Service leads to a door": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: toTheDoor,
 			with: func(_ *testing.T, o *obs) {
-				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
-			}},
+				o.Service.Leads = failover.LeadsDoor
+				o.Service.PortLeads = failover.LeadsDoor
+				o.Service.Epoch = -1
+			},
+		},
 		"not when the Service is somebody else's": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
 			steps: steps("AckFence", "AddFinalizer", "DeletePod", "Fence", "Cease", "PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1}
 			}},
-		"not when it was detached from another pod": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
-			with: func(_ *testing.T, o *obs) { o.Service.Detached = "pod-9" }},
-		"not for longer than a second": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor, with: func(_ *testing.T, o *obs) { late(o) }},
+		"not when it was detached from another pod": {
+			from:  detached,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  func(_ *testing.T, o *obs) { o.Service.Detached = "pod-9" },
+		},
+		"not for longer than a second": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: toTheDoor,
+			with:  func(_ *testing.T, o *obs) { late(o) },
+		},
 		"nor once detached": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) { late(o) }},
-		"nor when the agent has gone": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
-			with: func(_ *testing.T, o *obs) { o.Members[0].Reach = failover.Refused }},
-		"not when the last holder goes on": {from: detached, rule: "Abandon", kind: failover.Acts, steps: steps("Cease", "Fence", "PointService"),
+		"nor when the agent has gone": {
+			from:  detached,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  func(_ *testing.T, o *obs) { o.Members[0].Reach = failover.Refused },
+		},
+		"not when the last holder goes on": {
+			from:  detached,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: steps("Cease", "Fence", "PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[0].Pod.Deleting = false
 				o.Members[1].State.Mysqld.Incarnation = "next"
-			}},
-		"nor while the candidate does not answer yet": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
-			with: func(_ *testing.T, o *obs) { late(o); o.Members[1].Reach = failover.TimedOut }},
-		"nor while the end of the old pod is looked at": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
-			with: func(_ *testing.T, o *obs) { lostBoth(o) }},
-		"nor while it is written down": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
-			with: func(t *testing.T, o *obs) { lostBoth(o); endOf(t, o) }},
-		"to the last holder's next pod when there is no other": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
+			},
+		},
+		"nor while the candidate does not answer yet": {
+			from:  detached,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  func(_ *testing.T, o *obs) { late(o); o.Members[1].Reach = failover.TimedOut },
+		},
+		"nor while the end of the old pod is looked at": {
+			from:  detached,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  func(_ *testing.T, o *obs) { lostBoth(o) },
+		},
+		"nor while it is written down": {
+			from:  detached,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  func(t *testing.T, o *obs) { lostBoth(o); endOf(t, o) },
+		},
+		"to the last holder's next pod when there is no other": {
+			from:  detached,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) {
 				lostBoth(o)
 				o.Members[0] = member(m0, "pod-0b", agentapi.PhaseHeld)
 				running(&o.Members[0], 3, 7)
 				o.Members[1].Pod = failover.Pod{Reading: failover.Missing}
-			}},
+			},
+		},
 		"but not while the pair is paused": {from: detached, rule: "Paused", kind: failover.Holds,
 			with: func(_ *testing.T, o *obs) { late(o); o.Settings.Paused = true }},
-		"no appointment while the Service leads to a pod that stands": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: steps("DetachService"),
-			with: func(t *testing.T, o *obs) { ready(t, o); o.Members[1].Pod.Fenced = true }},
-		"once it does not, and then the deletion": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: append(appointment, "DeletePod"),
-			with: func(t *testing.T, o *obs) { ready(t, o); o.Members[0].Pod.Deleting = false }},
+		"no appointment while the Service leads to a pod that stands": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: steps("DetachService"),
+			with:  func(t *testing.T, o *obs) { ready(t, o); o.Members[1].Pod.Fenced = true },
+		},
+		"once it does not, and then the deletion": {
+			from:  detached,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: append(appointment, "DeletePod"),
+			with:  func(t *testing.T, o *obs) { ready(t, o); o.Members[0].Pod.Deleting = false },
+		},
 		"nor is it deleted while the candidate applies": {from: detached, rule: "PromoteCandidate", kind: failover.Waits,
 			with: func(t *testing.T, o *obs) {
 				ready(t, o)
@@ -181,7 +252,9 @@ func lostBoth(o *failover.Observation) {
 // ready has everything that an appointment needs beside the deletion.
 func ready(t *testing.T, o *failover.Observation) {
 	s := o.Members[1].State
-	s.KnownEpoch, s.ReceiverStoppedAt, s.AppliedAll = 4, 4, true
+	s.KnownEpoch = 4
+	s.ReceiverStoppedAt = 4
+	s.AppliedAll = true
 	ceased(t, *o, m1, p1, t0)
 	prove(t, *o, fencing.Subject{Member: m0, PodUID: p0})
 }
@@ -194,26 +267,52 @@ func TestTheServiceMovesOnceTheNewPrimaryIsOpen(t *testing.T) {
 			with: func(_ *testing.T, o *obs) { o.Members[1].State.KnownEpoch = 4 }},
 		"but a moment later": {from: opening, rule: "AwaitOpening", kind: failover.Acts, steps: steps("Look"),
 			with: func(_ *testing.T, o *obs) { o.Members[1].State.KnownEpoch = 4 }},
-		"but the label, if it is not there": {from: appointed, rule: "ServiceFollows", kind: failover.Acts, steps: steps("LabelPod"),
-			with: func(_ *testing.T, o *obs) { delete(o.Members[1].Pod.Labels, failover.EpochLabel(5)) }},
+		"but the label, if it is not there": {
+			from:  appointed,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("LabelPod"),
+			with:  func(_ *testing.T, o *obs) { delete(o.Members[1].Pod.Labels, failover.EpochLabel(5)) },
+		},
 		"then the Service is": {from: appointed, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[1].State.Phase, o.Members[1].State.OpenEpoch = agentapi.PhaseOpen, 5
 			}},
-		"not before the deletion of the old pod is accepted": {from: appointed, rule: "FormerPodGoes", kind: failover.Acts, steps: steps("DeletePod"),
+		"not before the deletion of the old pod is accepted": {
+			from:  appointed,
+			rule:  "FormerPodGoes",
+			kind:  failover.Acts,
+			steps: steps("DeletePod"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[0].Pod.Deleting = false
 				o.Members[1].State.Phase, o.Members[1].State.OpenEpoch = agentapi.PhaseOpen, 5
-			}},
-		"which is asked for while the new one opens": {from: appointed, rule: "FormerPodGoes", kind: failover.Acts, steps: steps("DeletePod"),
-			with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = false }},
-		"not while the Service leads there": {from: appointed, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
+			},
+		},
+		"which is asked for while the new one opens": {
+			from:  appointed,
+			rule:  "FormerPodGoes",
+			kind:  failover.Acts,
+			steps: steps("DeletePod"),
+			with:  func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = false },
+		},
+		"not while the Service leads there": {
+			from:  appointed,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[0].Pod.Deleting, o.Members[0].Reach = false, failover.Refused
 				o.Members[1].State.Phase, o.Members[1].State.OpenEpoch = agentapi.PhaseOpen, 5
 				o.Service = steady().Service
-			}},
-		"to the door when it takes too long": {from: appointed, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"), with: func(_ *testing.T, o *obs) { late(o) }},
+			},
+		},
+		"to the door when it takes too long": {
+			from:  appointed,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  func(_ *testing.T, o *obs) { late(o) },
+		},
 		"or the agent has gone": {from: appointed, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) { o.Members[0].Reach = failover.Refused }},
 	})

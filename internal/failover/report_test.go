@@ -33,7 +33,8 @@ func note(t *testing.T, p failover.Plan) failover.OperationNote {
 
 func TestAFailoverEndsWhenClientsAreLedToTheNewPrimary(t *testing.T) {
 	o := promoted()
-	o.Service.Leads, o.Service.PortLeads = failover.LeadsDoor, failover.LeadsDoor
+	o.Service.Leads = failover.LeadsDoor
+	o.Service.PortLeads = failover.LeadsDoor
 	p := failover.Decide(o)
 	if p.Rule != failover.RuleServiceFollows || p.Operation == nil || p.Operation.Name != "shop-failover-2" || p.Operation.Phase != failover.OperationRunning {
 		t.Errorf("the way of the Service is not in the report: %+v", p)

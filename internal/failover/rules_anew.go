@@ -110,7 +110,8 @@ func beginAnew(l *look) (Plan, bool) {
 			continue
 		}
 		first, _ := l.first()
-		to, b := l.member(op.Target), l.beginning()
+		to := l.member(op.Target)
+		b := l.beginning()
 		why := l.cannotBegin(to)
 		switch {
 		case op.Running && first == op.Target && b.why == "":
@@ -125,7 +126,13 @@ func beginAnew(l *look) (Plan, bool) {
 		fact := fmt.Sprintf("operation %s: %s, and the pair begins anew on %s", op.Name, b.why, to.Name)
 		p, ok := act(fact, l.change(authority.BeginAnew{Member: to.Name, DataID: pair.DataID(l.FreshID)}))
 		p.Operation = &OperationNote{
-			Name: op.Name, Verb: VerbForcePromote, Rule: RuleBeginAnew, Phase: OperationRunning, Epoch: l.e, To: to.Name, Message: fact,
+			Name:    op.Name,
+			Verb:    VerbForcePromote,
+			Rule:    RuleBeginAnew,
+			Phase:   OperationRunning,
+			Epoch:   l.e,
+			To:      to.Name,
+			Message: fact,
 		}
 		return p, ok
 	}

@@ -44,7 +44,14 @@ func (l *look) pursue(c course) Plan {
 		end = l.deleteStanding(c.to)
 	}
 	steps := distinct(slices.Concat(l.prepare(c), end, g.steps, away))
-	p := Plan{Kind: Acts, Fact: c.fact, Steps: together(steps), Missing: g.missing, After: g.after, Operation: l.courseNote(c)}
+	p := Plan{
+		Kind:      Acts,
+		Fact:      c.fact,
+		Steps:     together(steps),
+		Missing:   g.missing,
+		After:     g.after,
+		Operation: l.courseNote(c),
+	}
 	if d := l.refusedStill(); d > 0 && (p.After == 0 || d < p.After) {
 		p.After = d
 	}
@@ -61,7 +68,12 @@ func (l *look) pursue(c course) Plan {
 // appointment is the end of a course: every proof is there and the member is prepared. An
 // observation is due at once after it, and until then nothing cuts the write short.
 func (l *look) appointment(c course, g gathered, away []Step) Plan {
-	p := Plan{Kind: Acts, Fact: c.fact, Steps: append(l.appoint(c, g.proofs), away...), Operation: l.courseNote(c)}
+	p := Plan{
+		Kind:      Acts,
+		Fact:      c.fact,
+		Steps:     append(l.appoint(c, g.proofs), away...),
+		Operation: l.courseNote(c),
+	}
 	p.Operation.Epoch, p.Operation.Proof = l.e, proofNoted(g.proofs, l.rec)
 	if s := c.to.State.Server; s != nil {
 		p.Operation.GTIDs.Promoted = s.GTIDExecuted
@@ -122,7 +134,15 @@ func (l *look) courseNote(c course) *OperationNote {
 	if l.rec.Intent != nil && l.rec.Intent.Operation != "" && l.rec.Intent.Operation != authority.IntentSeed {
 		name = l.rec.Intent.Operation
 	}
-	n := &OperationNote{Name: name, Verb: VerbFailover, Phase: OperationRunning, Epoch: l.e, To: c.to.Name, Message: c.fact, GTIDs: l.gtids(c)}
+	n := &OperationNote{
+		Name:    name,
+		Verb:    VerbFailover,
+		Phase:   OperationRunning,
+		Epoch:   l.e,
+		To:      c.to.Name,
+		Message: c.fact,
+		GTIDs:   l.gtids(c),
+	}
 	if l.rec.Intent != nil {
 		n.Rule = RuleName(l.rec.Intent.Step)
 	}
@@ -140,7 +160,8 @@ func (l *look) courseNote(c course) *OperationNote {
 func (l *look) gtids(c course) GTIDs {
 	var g GTIDs
 	if c.to != l.last && c.to.heard() && c.to.State.Server != nil && c.to.State.ReceiverStoppedAt == l.e {
-		g.Received, g.Executed = c.to.State.Server.GTIDReceived, c.to.State.Server.GTIDExecuted
+		g.Received = c.to.State.Server.GTIDReceived
+		g.Executed = c.to.State.Server.GTIDExecuted
 	}
 	if l.last != nil && l.last.State != nil && l.last.State.Server != nil {
 		g.Former = l.last.State.Server.BinlogGTIDs
@@ -153,7 +174,7 @@ func (l *look) prepare(c course) []Step {
 	var steps []Step
 	if c.ackFence && !l.tailComes(c.to) {
 		_, ceased := l.Evidence.CeasedAt(c.to.Name, l.e)
-		if !ceased || c.to.heard() && c.to.State.ReceiverStoppedAt < l.e {
+		if !ceased || (c.to.heard() && c.to.State.ReceiverStoppedAt < l.e) {
 			steps = append(steps, AckFence{Subject: c.to.subject(), About: l.ackAbout()})
 		}
 	} else if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {
@@ -195,7 +216,7 @@ func (l *look) ackAbout() []fencing.Subject {
 }
 
 func (l *look) prepared(c course) bool {
-	if s, stands := l.standing(c.to); stands && l.leadsTo(l.member(s.Member)) || !c.to.heard() || !c.to.Pod.Fenced {
+	if s, stands := l.standing(c.to); (stands && l.leadsTo(l.member(s.Member))) || !c.to.heard() || !c.to.Pod.Fenced {
 		return false
 	}
 	if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {
@@ -213,9 +234,13 @@ func (l *look) prepared(c course) bool {
 // an operator whose view is old, so that its write is refused, must delete nothing.
 func (l *look) appoint(c course, proofs []fencing.Proof) []Step {
 	change := l.change(authority.Appoint{
-		To: pair.Holder(c.to.subject()), Grounds: c.grounds, Others: l.othersOf(c.to), Proofs: proofs,
-		Incarnation: c.to.State.Mysqld.Incarnation, AckFencedIsEnough: l.Settings.Lossless && l.Settings.PromoteOnAckFenced,
-		Lease: l.Settings.LeaseDuration,
+		To:                pair.Holder(c.to.subject()),
+		Grounds:           c.grounds,
+		Others:            l.othersOf(c.to),
+		Proofs:            proofs,
+		Incarnation:       c.to.State.Mysqld.Incarnation,
+		AckFencedIsEnough: l.Settings.Lossless && l.Settings.PromoteOnAckFenced,
+		Lease:             l.Settings.LeaseDuration,
 	})
 	then := []Step{Look{Member: c.to.Name}}
 	if l.mayLabelAhead(c.to) {
@@ -246,7 +271,13 @@ func fencedByPerson(l *look) (Plan, bool) {
 	steps = append(steps, l.doorTo(l.last)...)
 	p.Steps = together(steps)
 	p.Operation = &OperationNote{
-		Name: op.Name, Verb: VerbFence, Rule: RuleFenceByPerson, Phase: OperationRunning, Epoch: l.e, From: l.last.Name, Message: p.Fact,
+		Name:    op.Name,
+		Verb:    VerbFence,
+		Rule:    RuleFenceByPerson,
+		Phase:   OperationRunning,
+		Epoch:   l.e,
+		From:    l.last.Name,
+		Message: p.Fact,
 	}
 	return p, ok
 }
@@ -282,7 +313,8 @@ func awaitingProof(l *look) (Plan, bool) {
 			return no()
 		}
 		p := l.pursue(c)
-		p.Kind, p.Verb = Doubts, VerbConfirmDead
+		p.Kind = Doubts
+		p.Verb = VerbConfirmDead
 		p.Fact = fmt.Sprintf("%s; there is no proof yet that %v accepts no writes", c.fact, missing)
 		if m := l.member(missing[0].Member); m != nil {
 			p.Fact += ". " + l.howToProveEnd(m)
@@ -322,7 +354,9 @@ func forcePromotion(l *look) (Plan, bool) {
 		return no()
 	}
 	p := l.pursue(c)
-	p.Operation.Name, p.Operation.Verb, p.Operation.Rule = l.operation(VerbForcePromote, "").Name, VerbForcePromote, RuleForcePromotion
+	p.Operation.Name = l.operation(VerbForcePromote, "").Name
+	p.Operation.Verb = VerbForcePromote
+	p.Operation.Rule = RuleForcePromotion
 	return p, true
 }
 
@@ -388,7 +422,11 @@ func (l *look) goesOn(replaced bool, fact string) (course, bool) {
 	if !l.canReturn(l.last) || (l.last.Pod.UID != l.rec.LastHolder.Holder.PodUID) != replaced {
 		return course{}, false
 	}
-	return course{to: l.last, grounds: authority.GroundsReturn, fact: fmt.Sprintf(fact, l.last.Name)}, true
+	return course{
+		to:      l.last,
+		grounds: authority.GroundsReturn,
+		fact:    fmt.Sprintf(fact, l.last.Name),
+	}, true
 }
 
 func abandoningCourse(l *look) (course, bool) {
@@ -454,7 +492,9 @@ func candidateStuck(l *look) (Plan, bool) {
 }
 
 func noTrustedCopy(l *look) (Plan, bool) {
-	verb, missing, way := VerbForcePromote, []fencing.Subject(nil), "Bring one back"
+	verb := VerbForcePromote
+	missing := []fencing.Subject(nil)
+	way := "Bring one back"
 	if l.oldPodIsThere() && !l.last.heard() && l.rec.Ledger.InSync(l.last.Name) {
 		verb, missing, way = VerbConfirmDead, []fencing.Subject{l.last.subject()}, l.howToProveEnd(l.last)
 	}

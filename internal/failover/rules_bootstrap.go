@@ -113,8 +113,12 @@ func appointFirst(l *look) (Plan, bool) {
 		return doubt(VerbNone, "%v", err)
 	}
 	appoint := l.change(authority.Appoint{
-		To: pair.Holder(m.subject()), Grounds: authority.GroundsFirst, Others: []fencing.Subject{other},
-		Proofs: []fencing.Proof{proof}, Incarnation: m.State.Mysqld.Incarnation, Lease: l.Settings.LeaseDuration,
+		To:          pair.Holder(m.subject()),
+		Grounds:     authority.GroundsFirst,
+		Others:      []fencing.Subject{other},
+		Proofs:      []fencing.Proof{proof},
+		Incarnation: m.State.Mysqld.Incarnation,
+		Lease:       l.Settings.LeaseDuration,
 	})
 	return act(string(m.Name)+" holds the pair's first data", InOrder{Steps: []Step{appoint, Look{Member: m.Name}}})
 }

@@ -27,7 +27,12 @@ func (l *look) pointTo(m *Member, leads Door) (Step, bool) {
 	case leads == LeadsOpen && !m.labelled(l.e):
 		return m.label(l.e), true
 	}
-	return PointService{Version: l.Service.Version, Epoch: l.e, Leads: leads, Member: m.Name}, true
+	return PointService{
+		Version: l.Service.Version,
+		Epoch:   l.e,
+		Leads:   leads,
+		Member:  m.Name,
+	}, true
 }
 
 // labelled: the Service could lead to this very pod's mysqld at this epoch.
@@ -49,7 +54,7 @@ func (l *look) labelAhead(m *Member) (Step, bool) {
 // mayLabelAhead: the Service leads to this member's door, or for a moment to a pod that
 // refuses clients, so that its next move is to this member's mysqld.
 func (l *look) mayLabelAhead(m *Member) bool {
-	return m.Pod.IP != "" && m.Pod.UID != "" && (l.atDoorOf(m) || m != l.last && l.refusedStill() > 0)
+	return m.Pod.IP != "" && m.Pod.UID != "" && (l.atDoorOf(m) || (m != l.last && l.refusedStill() > 0))
 }
 
 // atDoorOf: the Service leads to this member's door. A door refuses alike at every epoch.
@@ -61,16 +66,18 @@ func (l *look) atDoorOf(m *Member) bool {
 // serviceFollows derives the client Service from the authority. It leads to mysqld only
 // of the holder's own pod, from when that was seen open at this epoch.
 func serviceFollows(l *look) (Plan, bool) {
-	target, leads := &l.Members[0], LeadsDoor
+	target := &l.Members[0]
+	leads := LeadsDoor
 	if l.holder != nil {
 		target = l.holder
 		_, stands := l.standing(target)
-		if l.holderGone() == "" && (l.open(target) && !stands || l.leadsOpen(target)) {
+		if l.holderGone() == "" && ((l.open(target) && !stands) || l.leadsOpen(target)) {
 			leads = LeadsOpen
 		}
 	}
 	if target.Pod.IP == "" {
-		target, leads = l.other(target.Name), LeadsDoor
+		target = l.other(target.Name)
+		leads = LeadsDoor
 	}
 	var step Step
 	ok := false
@@ -136,7 +143,7 @@ func releaseStrayPod(l *look) (Plan, bool) {
 		m := &l.Members[i]
 		held := m.Pod.UID == l.rec.Holder.PodUID
 		if l.rec.Holder.Nobody() {
-			held = l.rec.LastHolder != nil && m.Pod.UID == l.rec.LastHolder.Holder.PodUID || m.ledTo() && !m.Pod.Ended.Terminated
+			held = (l.rec.LastHolder != nil && m.Pod.UID == l.rec.LastHolder.Holder.PodUID) || (m.ledTo() && !m.Pod.Ended.Terminated)
 		}
 		if m.Pod.Reading == Read && m.Pod.Fenced && m.Pod.Deleting && !held && !l.claimWanted(m) {
 			return act(fmt.Sprintf("the pod of %s is being deleted, and its end is not waited for", m.Name), RemoveFinalizer{Subject: m.subject()})
@@ -160,7 +167,11 @@ func labelsFollow(l *look) (Plan, bool) {
 		if len(set) == 0 && len(remove) == 0 {
 			continue
 		}
-		return act(fmt.Sprintf("the labels of %s are not what they should be", m.Name), LabelPod{Subject: m.subject(), Set: set, Remove: remove})
+		return act(fmt.Sprintf("the labels of %s are not what they should be", m.Name), LabelPod{
+			Subject: m.subject(),
+			Set:     set,
+			Remove:  remove,
+		})
 	}
 	return no()
 }
@@ -183,7 +194,7 @@ func (l *look) labelsOf(m *Member) (set map[string]string, remove []string) {
 	for key := range m.Pod.Labels {
 		stale := strings.HasPrefix(key, LabelEpochPrefix) && (key != EpochLabel(l.e) || !selected)
 		unreadable := key == LabelReadable && want[LabelReadable] == ""
-		if stale && l.Service.Reading == Read && l.Service.Epoch == l.e || unreadable {
+		if (stale && l.Service.Reading == Read && l.Service.Epoch == l.e) || unreadable {
 			remove = append(remove, key)
 		}
 	}
@@ -368,7 +379,7 @@ func passiveFoundWritable(l *look) (Plan, bool) {
 	if l.holderGone() == "" && !l.open(l.holder) {
 		return no() // an agent on a volume that hangs answers no fence, and clients wait for the opening
 	}
-	if m.State.Server.SuperReadOnly && m.State.Server.ReadOnly && m.State.OpenEpoch == 0 || l.fencedSince(m) {
+	if (m.State.Server.SuperReadOnly && m.State.Server.ReadOnly && m.State.OpenEpoch == 0) || l.fencedSince(m) {
 		return no()
 	}
 	if m.State.KnownEpoch < l.e {

@@ -72,7 +72,8 @@ func (l *look) endIsProven(old fencing.Subject) bool {
 // authority that has run out lets it go as well: that can be shown again at any time.
 func (l *look) endOldPod(old fencing.Subject) (Plan, bool) {
 	fact := fmt.Sprintf("the pod %s is ending", old)
-	pod, ended := l.last.Pod, l.rec.LastHolder.Ended != ""
+	pod := l.last.Pod
+	ended := l.rec.LastHolder.Ended != ""
 	if proof := l.recordable(old); !ended && proof.Kind() != "" {
 		return act(fact, l.change(authority.RecordEnd{Proof: proof}))
 	}

@@ -30,7 +30,15 @@ func operationRefused(l *look) (Plan, bool) {
 			why = "there is no doubt about the authority: nothing to adopt"
 		}
 		if why != "" {
-			note := OperationNote{Name: op.Name, Verb: op.Verb, Rule: RuleOperationRefused, Phase: OperationFailed, Epoch: l.e, To: op.Target, Message: why}
+			note := OperationNote{
+				Name:    op.Name,
+				Verb:    op.Verb,
+				Rule:    RuleOperationRefused,
+				Phase:   OperationFailed,
+				Epoch:   l.e,
+				To:      op.Target,
+				Message: why,
+			}
 			return act("operation "+op.Name+": "+why, NoteOperation{Note: note})
 		}
 	}
@@ -65,7 +73,15 @@ func operationFinished(l *look) (Plan, bool) {
 		if phase == "" {
 			continue
 		}
-		note := OperationNote{Name: op.Name, Verb: op.Verb, Rule: RuleOperationFinished, Phase: phase, Epoch: l.e, From: op.From, Message: why}
+		note := OperationNote{
+			Name:    op.Name,
+			Verb:    op.Verb,
+			Rule:    RuleOperationFinished,
+			Phase:   phase,
+			Epoch:   l.e,
+			From:    op.From,
+			Message: why,
+		}
 		if op.Verb != VerbFence && op.Verb != VerbRelease {
 			note.To = l.rec.Holder.Member
 		}
@@ -89,7 +105,8 @@ const recordedWithin = 3 * time.Second
 // that nobody knows of. The operator that did it has ended before it had written that down;
 // the authority knows what is needed for it, and the flap budget counts it.
 func operationLost(l *look) (Plan, bool) {
-	a, last := l.rec.Appointed, l.rec.LastHolder
+	a := l.rec.Appointed
+	last := l.rec.LastHolder
 	if a == nil || last == nil || a.Operation != l.ownOperation(l.e-1) || l.History.Recorded == a.Operation {
 		return no()
 	}
@@ -98,8 +115,15 @@ func operationLost(l *look) (Plan, bool) {
 	}
 	fact := fmt.Sprintf("the operator that appointed %s at epoch %d ended before it had recorded that", l.rec.Holder.Member, l.e)
 	return act(fact, NoteOperation{Note: OperationNote{
-		Name: a.Operation, Verb: VerbFailover, Rule: RuleName(a.Rule), Phase: OperationRunning, Epoch: l.e - 1,
-		From: last.Holder.Member, To: l.rec.Holder.Member, Proof: a.ProofOf(fencing.SubjectOf(last.Holder)), Message: fact,
+		Name:    a.Operation,
+		Verb:    VerbFailover,
+		Rule:    RuleName(a.Rule),
+		Phase:   OperationRunning,
+		Epoch:   l.e - 1,
+		From:    last.Holder.Member,
+		To:      l.rec.Holder.Member,
+		Proof:   a.ProofOf(fencing.SubjectOf(last.Holder)),
+		Message: fact,
 	}})
 }
 
@@ -211,7 +235,12 @@ func (l *look) opening() *OperationNote {
 			continue
 		}
 		return &OperationNote{
-			Name: op.Name, Verb: op.Verb, Phase: OperationRunning, Epoch: op.Epoch, From: op.From, To: l.holder.Name,
+			Name:    op.Name,
+			Verb:    op.Verb,
+			Phase:   OperationRunning,
+			Epoch:   op.Epoch,
+			From:    op.From,
+			To:      l.holder.Name,
 			Message: fmt.Sprintf("%s was appointed at epoch %d", l.holder.Name, l.e),
 		}
 	}
@@ -260,8 +289,12 @@ func (l *look) adoption(target *Member) (Step, error) {
 	}
 	e, v := l.seen()
 	c := authority.Adopt{
-		PairUID: l.Settings.UID, Target: pair.Holder(target.subject()), Data: data, AboveEpoch: e, AboveLedger: v,
-		Fallback: authority.Fresh(l.Settings.UID, l.Settings.LeaseDuration),
+		PairUID:     l.Settings.UID,
+		Target:      pair.Holder(target.subject()),
+		Data:        data,
+		AboveEpoch:  e,
+		AboveLedger: v,
+		Fallback:    authority.Fresh(l.Settings.UID, l.Settings.LeaseDuration),
 	}
 	if l.Authority.Reading == Missing {
 		made, err := c.Apply(authority.Record{})
@@ -277,7 +310,11 @@ func (l *look) adoption(target *Member) (Step, error) {
 	if _, err := c.Apply(from); err != nil {
 		return nil, err
 	}
-	return ChangeAuthority{From: from, Version: l.Authority.Version, Change: c}, nil
+	return ChangeAuthority{
+		From:    from,
+		Version: l.Authority.Version,
+		Change:  c,
+	}, nil
 }
 
 // adoptByPerson makes the data of the member that a person named the truth.
@@ -331,12 +368,12 @@ func adoptVolumes(l *look) (Plan, bool) {
 			return no()
 		}
 		found := m.State.Found.Ledger
-		if newest == nil || found.Epoch > newest.Epoch || found.Epoch == newest.Epoch && found.Version > newest.Version {
+		if newest == nil || found.Epoch > newest.Epoch || (found.Epoch == newest.Epoch && found.Version > newest.Version) {
 			newest = found
 		}
 	}
-	if newest == nil || l.Members[0].State.Found != nil && l.Members[1].State.Found != nil &&
-		l.Members[0].State.Found.PairUID != l.Members[1].State.Found.PairUID {
+	if newest == nil || (l.Members[0].State.Found != nil && l.Members[1].State.Found != nil &&
+		l.Members[0].State.Found.PairUID != l.Members[1].State.Found.PairUID) {
 		return no()
 	}
 	if empty && authority.LedgerState(newest.State) != authority.Solo {

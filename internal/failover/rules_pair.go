@@ -56,7 +56,8 @@ func (l *look) knowsNewerLedger(m *Member) bool {
 
 // seen are the highest epoch and ledger version that any volume or memory knows.
 func (l *look) seen() (e pair.Epoch, v pair.LedgerVersion) {
-	e, v = max(l.History.Epoch, l.e), l.rec.Ledger.Version
+	e = max(l.History.Epoch, l.e)
+	v = l.rec.Ledger.Version
 	if r := l.History.Accepted; r != nil {
 		e, v = max(e, r.Epoch), max(v, r.Ledger.Version)
 	}
@@ -84,7 +85,8 @@ func (l *look) seen() (e pair.Epoch, v pair.LedgerVersion) {
 // its name, and on its way out.
 func (l *look) labelled() (e pair.Epoch, by string) {
 	if s := l.Service; s.Reading == Read && s.Epoch > 0 && l.credible(s.Epoch) && !s.CreatedAt.Before(l.Settings.CreatedAt) {
-		e, by = s.Epoch, "the client Service leads by"
+		e = s.Epoch
+		by = "the client Service leads by"
 	}
 	for i := range l.Members {
 		pod := l.Members[i].Pod
@@ -136,7 +138,7 @@ func (l *look) past() string {
 
 // blank: there is no authority, or one that never decided anything.
 func (l *look) blank() bool {
-	return l.Authority.Reading == Missing || l.Authority.Reading == Read && l.rec.Blank() && l.rec.PairUID == l.Settings.UID
+	return l.Authority.Reading == Missing || (l.Authority.Reading == Read && l.rec.Blank() && l.rec.PairUID == l.Settings.UID)
 }
 
 func authorityMissing(l *look) (Plan, bool) {

@@ -89,7 +89,12 @@ func seedPassive(l *look) (Plan, bool) {
 		return act(fact, l.change(authority.ForgetData{Member: m.Name, NewData: pair.DataID(l.FreshID)}))
 	}
 	return act(fmt.Sprintf("%s is to be copied from %s", m.Name, l.holder.Name),
-		Seed{Member: m.Name, Donor: l.holder.Name, Target: m.State.DataID, DataID: id})
+		Seed{
+			Member: m.Name,
+			Donor:  l.holder.Name,
+			Target: m.State.DataID,
+			DataID: id,
+		})
 }
 
 func awaitSeed(l *look) (Plan, bool) {
@@ -104,7 +109,8 @@ func awaitSeed(l *look) (Plan, bool) {
 }
 
 func nameSeededData(l *look) (Plan, bool) {
-	m, id := l.passive, l.seeding()
+	m := l.passive
+	id := l.seeding()
 	if !m.heard() || id == "" || m.State.DataID != id || l.rec.Data[m.Name] != "" || m.State.Phase != agentapi.PhaseClosed {
 		return no()
 	}
@@ -114,7 +120,8 @@ func nameSeededData(l *look) (Plan, bool) {
 // rewindTail: the passive was the primary and ended uncleanly; its tail was never
 // acknowledged and no mysqld has touched it, so it is cut before mysqld starts.
 func rewindTail(l *look) (Plan, bool) {
-	m, left := l.passive, l.rec.Left
+	m := l.passive
+	left := l.rec.Left
 	if !m.heard() || m.State.Phase != agentapi.PhaseHeld || m.State.DataID != l.rec.Data[m.Name] || m.State.DataID == "" {
 		return no()
 	}
@@ -137,7 +144,11 @@ func rewindTail(l *look) (Plan, bool) {
 		return wait("the tail of %s is to be compared with %s, which is not open", m.Name, l.holder.Name)
 	}
 	return act(fmt.Sprintf("%s may have a tail that was never acknowledged", m.Name),
-		Rewind{Member: m.Name, Holder: l.holder.Name, Target: m.State.DataID})
+		Rewind{
+			Member: m.Name,
+			Holder: l.holder.Name,
+			Target: m.State.DataID,
+		})
 }
 
 // diverged: the passive's data is not a part of the primary's, or nobody knows it.
@@ -187,13 +198,18 @@ func (l *look) subjectsForJoining() (Step, bool) {
 	if !l.closedProof(l.passive) {
 		return Fence{Subject: l.passive.subject()}, true
 	}
-	return BeginJoining{From: l.rec, Version: l.Authority.Version, Primary: l.holder.subject(), Passive: l.passive.subject()}, true
+	return BeginJoining{
+		From:    l.rec,
+		Version: l.Authority.Version,
+		Primary: l.holder.subject(),
+		Passive: l.passive.subject(),
+	}, true
 }
 
 // leaving: the member's mysqld is about to end. A primary that waited for it again would wait
 // in vain as soon as it has.
 func leaving(m *Member) bool {
-	return m.Pod.Deleting || m.heard() && m.State.Ending
+	return m.Pod.Deleting || (m.heard() && m.State.Ending)
 }
 
 // incarnationChanged: what a restarted mysqld had received may be gone with its former
@@ -259,7 +275,12 @@ func concludeJoining(l *look) (Plan, bool) {
 		return act(fmt.Sprintf("%s has not answered that it is closed", l.passive.Name), Fence{Subject: l.passive.subject()})
 	}
 	p, ok := act(fmt.Sprintf("%s is to be shown to have everything", l.passive.Name),
-		ConcludeJoining{From: l.rec, Version: l.Authority.Version, Primary: l.holder.subject(), Passive: l.passive.subject()})
+		ConcludeJoining{
+			From:    l.rec,
+			Version: l.Authority.Version,
+			Primary: l.holder.subject(),
+			Passive: l.passive.subject(),
+		})
 	p.After = time.Second
 	return p, ok
 }

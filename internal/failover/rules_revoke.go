@@ -15,10 +15,20 @@ func (l *look) revoke(rule RuleName, op string, to *Member, fact string) (Plan, 
 	if op == "" {
 		op = l.ownOperation(l.e + 1)
 	}
-	p, ok := act(fact, l.change(authority.Revoke{Intent: authority.Intent{Operation: op, Target: to.Name, Step: string(rule)}}))
+	p, ok := act(fact, l.change(authority.Revoke{Intent: authority.Intent{
+		Operation: op,
+		Target:    to.Name,
+		Step:      string(rule),
+	}}))
 	p.Operation = &OperationNote{
-		Name: op, Verb: VerbFailover, Rule: rule, Phase: OperationRunning, Epoch: l.e + 1,
-		From: l.holder.Name, To: to.Name, Message: fact,
+		Name:    op,
+		Verb:    VerbFailover,
+		Rule:    rule,
+		Phase:   OperationRunning,
+		Epoch:   l.e + 1,
+		From:    l.holder.Name,
+		To:      to.Name,
+		Message: fact,
 	}
 	if s := l.holder.State; s != nil && s.Server != nil {
 		p.Operation.GTIDs.Former = s.Server.BinlogGTIDs
@@ -157,7 +167,8 @@ func holderHung(l *look) (Plan, bool) { return l.failOver(RuleHolderHung, l.hung
 // silent says that the holder has not been heard for deadAfter, by the operator and by
 // its peer alike. Either alone is a cut link.
 func (l *look) silent() string {
-	m, peer := l.holder, l.passive
+	m := l.holder
+	peer := l.passive
 	if l.silentFor(m) < l.Settings.DeadAfter {
 		return ""
 	}
@@ -184,10 +195,10 @@ func holderNeedsWord(l *look) (Plan, bool) {
 		m.State.Mysqld.Running && !m.State.TailUncovered && m.State.KnownEpoch == l.e {
 		return l.revoke(RuleHolderNeedsWord, "", m, fmt.Sprintf("%s has not opened at epoch %d for %s and gives no reason", m.Name, l.e, l.sinceHolder().Round(time.Second)))
 	}
-	if !m.State.NeedsWord || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running || l.rec.Ledger.MustWait(m.Name) && l.Settings.Lossless {
+	if !m.State.NeedsWord || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running || (l.rec.Ledger.MustWait(m.Name) && l.Settings.Lossless) {
 		return no()
 	}
-	mute := m.State.PeerSilentFor >= l.Settings.DeadAfter || l.passive.heard() && l.lacksWord(l.passive)
+	mute := m.State.PeerSilentFor >= l.Settings.DeadAfter || (l.passive.heard() && l.lacksWord(l.passive))
 	if !mute || l.sinceHolder() < l.Settings.DeadAfter {
 		return no()
 	}
@@ -321,7 +332,8 @@ func fenceByPerson(l *look) (Plan, bool) {
 		return no()
 	}
 	p, ok := l.revoke(RuleFenceByPerson, op.Name, l.holder, "operation "+op.Name+" asks that nobody accepts writes")
-	p.Operation.Verb, p.Operation.To = VerbFence, ""
+	p.Operation.Verb = VerbFence
+	p.Operation.To = ""
 	return p, ok
 }
 

@@ -57,11 +57,24 @@ func TestBootstrap(t *testing.T) {
 		running(&o.Members[0], 0, 0)
 	}
 	check(t, map[string]decision{
-		"a new pair gets an authority": {from: newPair, rule: "CreateAuthority", kind: failover.Acts, steps: steps("CreateAuthority")},
-		"a missing authority of a pair whose status has an epoch is doubt": {from: newPair, rule: "AuthorityMissing", kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { o.History.Epoch = 2 }},
-		"a missing authority of a pair whose agent knows an epoch is doubt": {from: newPair, rule: "AuthorityMissing", kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.KnownEpoch = 2 }},
+		"a new pair gets an authority": {
+			from:  newPair,
+			rule:  "CreateAuthority",
+			kind:  failover.Acts,
+			steps: steps("CreateAuthority"),
+		},
+		"a missing authority of a pair whose status has an epoch is doubt": {
+			from: newPair,
+			rule: "AuthorityMissing",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.History.Epoch = 2 },
+		},
+		"a missing authority of a pair whose agent knows an epoch is doubt": {
+			from: newPair,
+			rule: "AuthorityMissing",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.KnownEpoch = 2 },
+		},
 		"but not while a member's pod does not exist": {from: newPair, rule: "AuthorityMissing", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].State.KnownEpoch = 2
@@ -69,19 +82,34 @@ func TestBootstrap(t *testing.T) {
 			}},
 		"a blank authority over a volume with data is doubt": {from: fresh, rule: "AuthorityMissing", kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { running(&o.Members[1], 0, 0) }},
-		"two empty volumes let member 0 begin": {from: fresh, rule: "BootstrapMember", kind: failover.Acts, steps: steps("Bootstrap")},
+		"two empty volumes let member 0 begin": {
+			from:  fresh,
+			rule:  "BootstrapMember",
+			kind:  failover.Acts,
+			steps: steps("Bootstrap"),
+		},
 		"nobody begins while the other volume may hold data": {from: fresh, rule: "AwaitMembers", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].Reach, o.Members[1].State, o.Members[1].MadeForPair = failover.Refused, nil, failover.Unknown
 			}},
-		"the other pod may be late when its volume is new": {from: fresh, rule: "BootstrapMember", kind: failover.Acts, steps: steps("Bootstrap"),
+		"the other pod may be late when its volume is new": {
+			from:  fresh,
+			rule:  "BootstrapMember",
+			kind:  failover.Acts,
+			steps: steps("Bootstrap"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].Reach, o.Members[1].State = failover.NoPodIP, nil
-			}},
-		"the chosen member is asked to initialise": {from: fresh, rule: "InitialiseMember", kind: failover.Acts, steps: steps("Initialise"),
+			},
+		},
+		"the chosen member is asked to initialise": {
+			from:  fresh,
+			rule:  "InitialiseMember",
+			kind:  failover.Acts,
+			steps: steps("Initialise"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Authority.Record.Bootstrap = &authority.Bootstrap{Member: m0, DataID: "d"}
-			}},
+			},
+		},
 		"its work is waited for": {from: fresh, rule: "InitialiseMember", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Authority.Record.Bootstrap = &authority.Bootstrap{Member: m0, DataID: "d"}
@@ -93,19 +121,39 @@ func TestBootstrap(t *testing.T) {
 				delete(o.Authority.Record.Data, m0)
 				o.Authority.Record.Bootstrap = &authority.Bootstrap{Member: m0, DataID: "data-shop-0"}
 			}},
-		"the finalizer comes before the appointment": {from: fresh, rule: "AppointFirst", kind: failover.Acts, steps: steps("AddFinalizer"),
-			with: func(_ *testing.T, o *failover.Observation) { named(o) }},
-		"the member with the first data is appointed": {from: fresh, rule: "AppointFirst", kind: failover.Acts, steps: steps("Appoint", "Look"),
-			with: func(_ *testing.T, o *failover.Observation) { named(o); o.Members[0].Pod.Fenced = true }},
-		"a pod that was to be appointed and is deleted is let go": {from: fresh, rule: "ReleaseEndedPod", kind: failover.Acts, steps: steps("RemoveFinalizer"),
+		"the finalizer comes before the appointment": {
+			from:  fresh,
+			rule:  "AppointFirst",
+			kind:  failover.Acts,
+			steps: steps("AddFinalizer"),
+			with:  func(_ *testing.T, o *failover.Observation) { named(o) },
+		},
+		"the member with the first data is appointed": {
+			from:  fresh,
+			rule:  "AppointFirst",
+			kind:  failover.Acts,
+			steps: steps("Appoint", "Look"),
+			with:  func(_ *testing.T, o *failover.Observation) { named(o); o.Members[0].Pod.Fenced = true },
+		},
+		"a pod that was to be appointed and is deleted is let go": {
+			from:  fresh,
+			rule:  "ReleaseEndedPod",
+			kind:  failover.Acts,
+			steps: steps("RemoveFinalizer"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				named(o)
 				o.Members[0].Pod.Fenced, o.Members[0].Pod.Deleting = true, true
-			}},
-		"the Service leads to a door before anybody is primary": {from: fresh, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
+			},
+		},
+		"the Service leads to a door before anybody is primary": {
+			from:  fresh,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Service = failover.Service{Reading: failover.Read, Epoch: -1}
-			}},
+			},
+		},
 	})
 }
 
@@ -136,9 +184,19 @@ func TestSteady(t *testing.T) {
 		return o
 	}
 	check(t, map[string]decision{
-		"the best state is settled":    {from: steady, rule: "InSync", kind: failover.Settled},
-		"nothing is done when paused":  {from: steady, rule: "Paused", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) { o.Settings.Paused = true; o.Members[0].Pod.Fenced = false }},
-		"nothing is done when deleted": {from: steady, rule: "Deleting", kind: failover.Waits, with: func(_ *testing.T, o *failover.Observation) { o.Settings.Deleting = true }},
+		"the best state is settled": {from: steady, rule: "InSync", kind: failover.Settled},
+		"nothing is done when paused": {
+			from: steady,
+			rule: "Paused",
+			kind: failover.Holds,
+			with: func(_ *testing.T, o *failover.Observation) { o.Settings.Paused = true; o.Members[0].Pod.Fenced = false },
+		},
+		"nothing is done when deleted": {
+			from: steady,
+			rule: "Deleting",
+			kind: failover.Waits,
+			with: func(_ *testing.T, o *failover.Observation) { o.Settings.Deleting = true },
+		},
 		"an unreadable authority is waited for": {from: steady, rule: "AuthorityUnreadable", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) { o.Authority = failover.Authority{Problem: "timeout"} }},
 		"an agent that knows a higher epoch is doubt": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
@@ -161,65 +219,124 @@ func TestSteady(t *testing.T) {
 			}},
 		"an authority of another pair is doubt": {from: steady, rule: "AuthorityMalformed", kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { o.Authority.Record.PairUID = "other" }},
-		"the holder's pod gets the finalizer": {from: steady, rule: "FinalizerOnHolder", kind: failover.Acts, steps: steps("AddFinalizer"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].Pod.Fenced = false }},
-		"the passive's pod loses it": {from: steady, rule: "ReleaseEndedPod", kind: failover.Acts, steps: steps("RemoveFinalizer"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Fenced = true }},
-		"a Service that leads elsewhere is repaired": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Service.PortLeads = failover.LeadsDoor }},
+		"the holder's pod gets the finalizer": {
+			from:  steady,
+			rule:  "FinalizerOnHolder",
+			kind:  failover.Acts,
+			steps: steps("AddFinalizer"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].Pod.Fenced = false },
+		},
+		"the passive's pod loses it": {
+			from:  steady,
+			rule:  "ReleaseEndedPod",
+			kind:  failover.Acts,
+			steps: steps("RemoveFinalizer"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Fenced = true },
+		},
+		"a Service that leads elsewhere is repaired": {
+			from:  steady,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Service.PortLeads = failover.LeadsDoor },
+		},
 		"a door is left alone until the holder is open": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
-				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
+				o.Service.Leads = failover.LeadsDoor
+				o.Service.PortLeads = failover.LeadsDoor
+				o.Service.Epoch = -1
 			}},
-		"a holder about to open is labelled ahead": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("LabelPod"),
+		"a holder about to open is labelled ahead": {
+			from:  steady,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("LabelPod"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
-				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
+				o.Service.Leads = failover.LeadsDoor
+				o.Service.PortLeads = failover.LeadsDoor
+				o.Service.Epoch = -1
 				o.Members[0].Pod.Labels = map[string]string{}
-			}},
-		"an open holder's pod is labelled before the Service leads to it": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("LabelPod"),
+			},
+		},
+		"an open holder's pod is labelled before the Service leads to it": {
+			from:  steady,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("LabelPod"),
 			with: func(_ *testing.T, o *failover.Observation) {
-				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
+				o.Service.Leads = failover.LeadsDoor
+				o.Service.PortLeads = failover.LeadsDoor
+				o.Service.Epoch = -1
 				o.Members[0].Pod.Labels = map[string]string{}
-			}},
-		"and the Service is led to it when the label was seen": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
+			},
+		},
+		"and the Service is led to it when the label was seen": {
+			from:  steady,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
 			with: func(_ *testing.T, o *failover.Observation) {
-				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
-			}},
-		"a Service at the wrong member's door is moved": {from: steady, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
+				o.Service.Leads = failover.LeadsDoor
+				o.Service.PortLeads = failover.LeadsDoor
+				o.Service.Epoch = -1
+			},
+		},
+		"a Service at the wrong member's door is moved": {
+			from:  steady,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
-				o.Service.Leads, o.Service.PortLeads, o.Service.Epoch = failover.LeadsDoor, failover.LeadsDoor, -1
+				o.Service.Leads = failover.LeadsDoor
+				o.Service.PortLeads = failover.LeadsDoor
+				o.Service.Epoch = -1
 				o.Service.Member = m1
-			}},
+			},
+		},
 		"stale labels go": {from: steady, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[failover.EpochLabel(2)] = "open" }},
 		"a holder that is not open is waited for": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
 			}},
-		"a passive found writable is fenced": {from: steady, rule: "PassiveFoundWritable", kind: failover.Acts, steps: steps("Fence"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.Server.SuperReadOnly = false }},
+		"a passive found writable is fenced": {
+			from:  steady,
+			rule:  "PassiveFoundWritable",
+			kind:  failover.Acts,
+			steps: steps("Fence"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1].State.Server.SuperReadOnly = false },
+		},
 		"one finding is one fence: it has answered since": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(t *testing.T, o *failover.Observation) {
 				o.Members[1].State.Server.SuperReadOnly = false
 				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
 			}},
-		"nor when the answer is heard anew and mysqld was not looked at since": {from: steady, rule: "InSync", kind: failover.Settled,
+		"nor when the answer is heard anew and mysqld was not looked at since": {
+			from: steady,
+			rule: "InSync",
+			kind: failover.Settled,
 			with: func(t *testing.T, o *failover.Observation) {
 				o.Members[1].State.Server.SuperReadOnly = false
 				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
 				o.Now = o.Now.Add(300 * time.Millisecond)
 				o.Members[1].HeardAt, o.Members[1].State.ServerAge = o.Now, 400*time.Millisecond
-			}},
-		"one that is writable again is fenced again": {from: steady, rule: "PassiveFoundWritable", kind: failover.Acts, steps: steps("Fence"),
+			},
+		},
+		"one that is writable again is fenced again": {
+			from:  steady,
+			rule:  "PassiveFoundWritable",
+			kind:  failover.Acts,
+			steps: steps("Fence"),
 			with: func(t *testing.T, o *failover.Observation) {
 				o.Members[1].State.Server.SuperReadOnly = false
 				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
 				o.Now = o.Now.Add(time.Second)
 				o.Members[1].HeardAt, o.Members[1].State.ServerAge = o.Now, 100*time.Millisecond
-			}},
+			},
+		},
 		"and no more often after the second answer": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(t *testing.T, o *failover.Observation) {
 				o.Members[1].State.Server.SuperReadOnly = false
@@ -233,52 +350,91 @@ func TestSteady(t *testing.T) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
 				o.Members[1].State.Server.SuperReadOnly = false
 			}},
-		"commits that did not wait end the ledger's both": {from: steady, rule: "WaitingInterrupted", kind: failover.Acts, steps: steps("BeginJoining"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 7 }},
-		"a primary that says that its commits do not wait under a ledger that is both": {from: steady, rule: "WaitingInterrupted", kind: failover.Acts, steps: steps("BeginJoining"),
+		"commits that did not wait end the ledger's both": {
+			from:  steady,
+			rule:  "WaitingInterrupted",
+			kind:  failover.Acts,
+			steps: steps("BeginJoining"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 7 },
+		},
+		"a primary that says that its commits do not wait under a ledger that is both": {
+			from:  steady,
+			rule:  "WaitingInterrupted",
+			kind:  failover.Acts,
+			steps: steps("BeginJoining"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.History.OpenedAt = t0.Add(-time.Minute)
 				o.Members[0].State.Server.Waiting = false
-			}},
+			},
+		},
 		"what mysqld said before it was opened is no interruption": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.History.OpenedAt = t0.Add(-2 * time.Second)
 				o.Members[0].State.Server.Waiting = false
 				o.Members[0].State.ServerAge = 3 * time.Second
 			}},
-		"also those under the joining before it: they may have come after the comparison": {from: steady, rule: "WaitingInterrupted", kind: failover.Acts, steps: steps("BeginJoining"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 6 }},
+		"also those under the joining before it: they may have come after the comparison": {
+			from:  steady,
+			rule:  "WaitingInterrupted",
+			kind:  failover.Acts,
+			steps: steps("BeginJoining"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 6 },
+		},
 		"not those that the passive was shown to have": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 5 }},
-		"commits that did not wait while the passive joins begin the joining anew": {from: steady, rule: "WaitingInterrupted", kind: failover.Acts, steps: steps("BeginJoining"),
+		"commits that did not wait while the passive joins begin the joining anew": {
+			from:  steady,
+			rule:  "WaitingInterrupted",
+			kind:  failover.Acts,
+			steps: steps("BeginJoining"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Authority.Record.Ledger = authority.Ledger{Version: 7, State: authority.Joining, First: m0}
 				o.Members[0].State.WaitingLostAt = 7
-			}},
+			},
+		},
 		"a primary alone need not wait": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Fence"),
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 7 }},
-		"a primary that ended after it said so is not failed over": {from: steady, rule: "WaitingInterrupted", kind: failover.Acts, steps: steps("BeginJoining"),
+		"a primary that ended after it said so is not failed over": {
+			from:  steady,
+			rule:  "WaitingInterrupted",
+			kind:  failover.Acts,
+			steps: steps("BeginJoining"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.WaitingLostAt = 7
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseHeld, 0
 				o.Members[0].State.UncleanAt = 3
 				o.Members[0].State.Mysqld = agentapi.Mysqld{Exits: 1, LastExit: "signal killed"}
 				o.Members[0].State.Server = nil
-			}},
-		"a label of a later epoch than the Lease's is not taken off": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open" }},
+			},
+		},
+		"a label of a later epoch than the Lease's is not taken off": {
+			from: steady,
+			rule: "AuthorityRolledBack",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open" },
+		},
 		"nor is a Service that leads by one moved": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { o.Service.Epoch = 5 }},
-		"a pod that is older than the pair says nothing about it": {from: steady, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),
+		"a pod that is older than the pair says nothing about it": {
+			from:  steady,
+			rule:  "LabelsFollow",
+			kind:  failover.Acts,
+			steps: steps("LabelPod"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Settings.CreatedAt = t0.Add(-time.Minute)
 				o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open"
 				o.Service.CreatedAt = t0
-			}},
+			},
+		},
 		"a blank Lease beside a labelled pod is a lost one": {from: fresh, rule: "AuthorityMissing", kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open" }},
-		"a commit that waits too long makes the primary solo": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.Server.OldestWait = 6 * time.Second }},
+		"a commit that waits too long makes the primary solo": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.Server.OldestWait = 6 * time.Second },
+		},
 		"with Block it waits on": {from: steady, rule: "WritesBlocked", kind: failover.Holds,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Settings.ContinueAlone = false
@@ -296,69 +452,176 @@ func TestSteady(t *testing.T) {
 				o.History.HolderSince = t0.Add(-time.Second)
 				o.Members[0].State.Server.OldestWait = 6 * time.Second
 			}},
-		"a passive without its data makes the primary solo": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"), with: empty},
-		"a closed holder whose passive stays away goes on alone": {from: steady, rule: "SoloForClosedHolder", kind: failover.Acts, steps: steps("EnterSolo"),
+		"a passive without its data makes the primary solo": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  empty,
+		},
+		"a closed holder whose passive stays away goes on alone": {
+			from:  steady,
+			rule:  "SoloForClosedHolder",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseClosed, 0
 				o.History.LostSince = t0.Add(-time.Minute)
 				o.History.Closed = failover.Closed{Since: t0.Add(-time.Minute), Incarnation: "inc-shop-0"}
-			}},
-		"an empty passive's entry is forgotten first":  {from: solo, rule: "SeedPassive", kind: failover.Acts, steps: steps("ForgetData"), with: empty},
-		"so is that of a passive that cannot catch up": {from: solo, rule: "SeedPassive", kind: failover.Acts, steps: steps("ForgetData"), with: behindPurged},
-		"but not of one that has transactions of its own": {from: solo, rule: "AwaitStreaming", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
-			behindPurged(t, o)
-			o.Members[1].State.Compared.Errant = "00000000-0000-0000-0000-0000000000bb:1"
-		}},
-		"nor of one that was not compared in this run": {from: solo, rule: "AwaitStreaming", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
-			behindPurged(t, o)
-			o.Members[1].State.Compared.Incarnation = "former"
-		}},
-		"nor of one that lacks what is still there": {from: solo, rule: "AwaitStreaming", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
-			behindPurged(t, o)
-			o.Members[0].State.Server.PurgedGTIDs = "00000000-0000-0000-0000-0000000000aa:1-4"
-		}},
-		"then it is seeded": {from: solo, rule: "SeedPassive", kind: failover.Acts, steps: steps("Seed"), with: func(t *testing.T, o *failover.Observation) {
-			empty(t, o)
-			delete(o.Authority.Record.Data, m1)
-			o.Authority.Record.Intent = &authority.Intent{Operation: authority.IntentSeed, Target: m1, Step: "fresh"}
-		}},
-		"its copying is waited for": {from: solo, rule: "AwaitSeed", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
-			empty(t, o)
-			o.Members[1].State.Phase = agentapi.PhaseSeeding
-		}},
-		"its new data gets known": {from: solo, rule: "NameSeededData", kind: failover.Acts, steps: steps("NameData"), with: func(_ *testing.T, o *failover.Observation) {
-			o.Members[1].State.DataID = "fresh"
-			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
-			delete(o.Authority.Record.Data, m1)
-			o.Authority.Record.Intent = &authority.Intent{Operation: authority.IntentSeed, Target: m1, Step: "fresh"}
-		}},
-		"data that nobody asked for is kept": {from: solo, rule: "Diverged", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) {
-			o.Members[1].State.DataID = "strange"
-			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
-		}},
-		"it does not join before the primary acts on the ledger that left it alone": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Look"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 6 }},
-		"before it joins the passive answers that it is closed": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Fence")},
-		"a passive whose pod is being deleted does not join": {from: solo, rule: "Replicating", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
-			closed(t, o)
-			o.Members[1].Pod.Deleting = true
-			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
-		}},
-		"a passive whose agent was asked to end does not join": {from: solo, rule: "Replicating", kind: failover.Waits, with: func(t *testing.T, o *failover.Observation) {
-			closed(t, o)
-			o.Members[1].State.Ending = true
-		}},
-		"then it is compared and joins": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("BeginJoining"), with: closed},
-		"a joining primary has to wait first": {from: joining, rule: "AwaitWaiting", kind: failover.Acts, steps: steps("Look"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 6 }},
-		"then the passive is shown to have everything": {from: joining, rule: "ConcludeJoining", kind: failover.Acts, steps: steps("ConcludeJoining"), with: closed},
-		"a joining primary alone becomes solo again": {from: joining, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.Server.OldestWait = 6 * time.Second }},
-		"a restarted passive is shown to be in sync anew": {from: steady, rule: "IncarnationChanged", kind: failover.Acts, steps: steps("BeginJoining"),
+			},
+		},
+		"an empty passive's entry is forgotten first": {
+			from:  solo,
+			rule:  "SeedPassive",
+			kind:  failover.Acts,
+			steps: steps("ForgetData"),
+			with:  empty,
+		},
+		"so is that of a passive that cannot catch up": {
+			from:  solo,
+			rule:  "SeedPassive",
+			kind:  failover.Acts,
+			steps: steps("ForgetData"),
+			with:  behindPurged,
+		},
+		"but not of one that has transactions of its own": {
+			from: solo,
+			rule: "AwaitStreaming",
+			kind: failover.Waits,
+			with: func(t *testing.T, o *failover.Observation) {
+				behindPurged(t, o)
+				o.Members[1].State.Compared.Errant = "00000000-0000-0000-0000-0000000000bb:1"
+			},
+		},
+		"nor of one that was not compared in this run": {
+			from: solo,
+			rule: "AwaitStreaming",
+			kind: failover.Waits,
+			with: func(t *testing.T, o *failover.Observation) {
+				behindPurged(t, o)
+				o.Members[1].State.Compared.Incarnation = "former"
+			},
+		},
+		"nor of one that lacks what is still there": {
+			from: solo,
+			rule: "AwaitStreaming",
+			kind: failover.Waits,
+			with: func(t *testing.T, o *failover.Observation) {
+				behindPurged(t, o)
+				o.Members[0].State.Server.PurgedGTIDs = "00000000-0000-0000-0000-0000000000aa:1-4"
+			},
+		},
+		"then it is seeded": {
+			from:  solo,
+			rule:  "SeedPassive",
+			kind:  failover.Acts,
+			steps: steps("Seed"),
+			with: func(t *testing.T, o *failover.Observation) {
+				empty(t, o)
+				delete(o.Authority.Record.Data, m1)
+				o.Authority.Record.Intent = &authority.Intent{Operation: authority.IntentSeed, Target: m1, Step: "fresh"}
+			},
+		},
+		"its copying is waited for": {
+			from: solo,
+			rule: "AwaitSeed",
+			kind: failover.Waits,
+			with: func(t *testing.T, o *failover.Observation) {
+				empty(t, o)
+				o.Members[1].State.Phase = agentapi.PhaseSeeding
+			},
+		},
+		"its new data gets known": {
+			from:  solo,
+			rule:  "NameSeededData",
+			kind:  failover.Acts,
+			steps: steps("NameData"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[1].State.DataID = "fresh"
+				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+				delete(o.Authority.Record.Data, m1)
+				o.Authority.Record.Intent = &authority.Intent{Operation: authority.IntentSeed, Target: m1, Step: "fresh"}
+			},
+		},
+		"data that nobody asked for is kept": {
+			from: solo,
+			rule: "Diverged",
+			kind: failover.Holds,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[1].State.DataID = "strange"
+				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+			},
+		},
+		"it does not join before the primary acts on the ledger that left it alone": {
+			from:  solo,
+			rule:  "BeginJoining",
+			kind:  failover.Acts,
+			steps: steps("Look"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 6 },
+		},
+		"before it joins the passive answers that it is closed": {
+			from:  solo,
+			rule:  "BeginJoining",
+			kind:  failover.Acts,
+			steps: steps("Fence"),
+		},
+		"a passive whose pod is being deleted does not join": {
+			from: solo,
+			rule: "Replicating",
+			kind: failover.Waits,
+			with: func(t *testing.T, o *failover.Observation) {
+				closed(t, o)
+				o.Members[1].Pod.Deleting = true
+				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+			},
+		},
+		"a passive whose agent was asked to end does not join": {
+			from: solo,
+			rule: "Replicating",
+			kind: failover.Waits,
+			with: func(t *testing.T, o *failover.Observation) {
+				closed(t, o)
+				o.Members[1].State.Ending = true
+			},
+		},
+		"then it is compared and joins": {
+			from:  solo,
+			rule:  "BeginJoining",
+			kind:  failover.Acts,
+			steps: steps("BeginJoining"),
+			with:  closed,
+		},
+		"a joining primary has to wait first": {
+			from:  joining,
+			rule:  "AwaitWaiting",
+			kind:  failover.Acts,
+			steps: steps("Look"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 6 },
+		},
+		"then the passive is shown to have everything": {
+			from:  joining,
+			rule:  "ConcludeJoining",
+			kind:  failover.Acts,
+			steps: steps("ConcludeJoining"),
+			with:  closed,
+		},
+		"a joining primary alone becomes solo again": {
+			from:  joining,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.Server.OldestWait = 6 * time.Second },
+		},
+		"a restarted passive is shown to be in sync anew": {
+			from:  steady,
+			rule:  "IncarnationChanged",
+			kind:  failover.Acts,
+			steps: steps("BeginJoining"),
 			with: func(t *testing.T, o *failover.Observation) {
 				closed(t, o)
 				o.Members[1].State.Mysqld.Incarnation = "next"
-			}},
+			},
+		},
 		"a passive that does not stream is waited for": {from: solo, rule: "AwaitStreaming", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].State.Server.Receiver.Running = false
@@ -369,32 +632,94 @@ func TestSteady(t *testing.T) {
 				o.Members[1].Reach = failover.TimedOut
 				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
 			}},
-		"a clean tail is rewound":                  {from: solo, rule: "RewindTail", kind: failover.Acts, steps: steps("Rewind"), with: held(true, false)},
-		"a tail that a mysqld has touched is kept": {from: solo, rule: "RewindTail", kind: failover.Holds, with: held(true, true)},
-		"a tail that was found impossible to cut is kept": {from: solo, rule: "RewindTail", kind: failover.Holds, with: func(t *testing.T, o *failover.Observation) {
-			held(true, false)(t, o)
-			o.Members[1].State.RewindRefused = "the tail has a transaction that can not be rolled back"
-		}},
-		"a tail after a forced promotion is kept": {from: solo, rule: "RewindTail", kind: failover.Holds, with: held(false, false)},
-		"errant transactions are kept": {from: solo, rule: "Diverged", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) {
-			o.History.Errant = map[pair.MemberName]failover.Errant{m1: {GTIDs: serverOf(m1) + ":5", DataID: "data-shop-1", Incarnation: "inc-shop-1"}}
-		}},
-		"an older agent is shown":    {from: steady, rule: "AgentOutdated", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) { o.Settings.AgentVersion = "v2" }},
-		"a pending restart is shown": {from: steady, rule: "RestartPending", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) { o.Members[0].Pod.Outdated = "image" }},
-		"lag is shown": {from: steady, rule: "Lagging", kind: failover.Holds, with: func(_ *testing.T, o *failover.Observation) {
-			o.Members[1].State.Server.LagSeconds = 99
-			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
-		}},
-		"in Async nobody waits": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"), with: func(_ *testing.T, o *failover.Observation) { o.Settings.Lossless = false }},
-		"Async settles in solo": {from: solo, rule: "Replicating", kind: failover.Settled, with: func(_ *testing.T, o *failover.Observation) { o.Settings.Lossless = false }},
+		"a clean tail is rewound": {
+			from:  solo,
+			rule:  "RewindTail",
+			kind:  failover.Acts,
+			steps: steps("Rewind"),
+			with:  held(true, false),
+		},
+		"a tail that a mysqld has touched is kept": {
+			from: solo,
+			rule: "RewindTail",
+			kind: failover.Holds,
+			with: held(true, true),
+		},
+		"a tail that was found impossible to cut is kept": {
+			from: solo,
+			rule: "RewindTail",
+			kind: failover.Holds,
+			with: func(t *testing.T, o *failover.Observation) {
+				held(true, false)(t, o)
+				o.Members[1].State.RewindRefused = "the tail has a transaction that can not be rolled back"
+			},
+		},
+		"a tail after a forced promotion is kept": {
+			from: solo,
+			rule: "RewindTail",
+			kind: failover.Holds,
+			with: held(false, false),
+		},
+		"errant transactions are kept": {
+			from: solo,
+			rule: "Diverged",
+			kind: failover.Holds,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.History.Errant = map[pair.MemberName]failover.Errant{m1: {GTIDs: serverOf(m1) + ":5", DataID: "data-shop-1", Incarnation: "inc-shop-1"}}
+			},
+		},
+		"an older agent is shown": {
+			from: steady,
+			rule: "AgentOutdated",
+			kind: failover.Holds,
+			with: func(_ *testing.T, o *failover.Observation) { o.Settings.AgentVersion = "v2" },
+		},
+		"a pending restart is shown": {
+			from: steady,
+			rule: "RestartPending",
+			kind: failover.Holds,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].Pod.Outdated = "image" },
+		},
+		"lag is shown": {
+			from: steady,
+			rule: "Lagging",
+			kind: failover.Holds,
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.Members[1].State.Server.LagSeconds = 99
+				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+			},
+		},
+		"in Async nobody waits": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Settings.Lossless = false },
+		},
+		"Async settles in solo": {
+			from: solo,
+			rule: "Replicating",
+			kind: failover.Settled,
+			with: func(_ *testing.T, o *failover.Observation) { o.Settings.Lossless = false },
+		},
 	})
 }
 
 func held(clean, touched bool) func(*testing.T, *failover.Observation) {
 	return func(_ *testing.T, o *failover.Observation) {
 		s := o.Members[1].State
-		s.Phase, s.UncleanAt, s.Touched, s.Mysqld, s.Server = agentapi.PhaseHeld, 1, touched, agentapi.Mysqld{}, nil
-		o.Authority.Record.Left = &authority.Left{Member: m1, DataID: "data-shop-1", Epoch: 1, Clean: clean, Proof: fencing.Demoted}
+		s.Phase = agentapi.PhaseHeld
+		s.UncleanAt = 1
+		s.Touched = touched
+		s.Mysqld = agentapi.Mysqld{}
+		s.Server = nil
+		o.Authority.Record.Left = &authority.Left{
+			Member: m1,
+			DataID: "data-shop-1",
+			Epoch:  1,
+			Clean:  clean,
+			Proof:  fencing.Demoted,
+		}
 		delete(o.Members[1].Pod.Labels, failover.LabelReadable)
 	}
 }
@@ -402,7 +727,8 @@ func held(clean, touched bool) func(*testing.T, *failover.Observation) {
 // behindPurged: the passive is back after the primary, which was alone, has removed binary
 // logs that it lacks.
 func behindPurged(_ *testing.T, o *failover.Observation) {
-	holder, passive := o.Members[0].State, o.Members[1].State
+	holder := o.Members[0].State
+	passive := o.Members[1].State
 	holder.Server.PurgedGTIDs = "00000000-0000-0000-0000-0000000000aa:1-9"
 	passive.Server.GTIDReceived = "00000000-0000-0000-0000-0000000000aa:1-4"
 	passive.Server.Receiver.Running = false

@@ -94,7 +94,8 @@ func (p *play) member(name pair.MemberName) *failover.Member {
 
 func (p *play) wrote(r authority.Record, out *failover.Outcome) {
 	p.asks++
-	p.o.Authority.Reading, p.o.Authority.Record = failover.Read, r
+	p.o.Authority.Reading = failover.Read
+	p.o.Authority.Record = r
 	p.o.Authority.Version = fmt.Sprint(100 + p.asks)
 	p.o.Evidence.SawEpoch(r.Epoch, p.o.Now)
 	out.Wrote = &r
@@ -137,7 +138,8 @@ func (p *play) effectAtMember(step failover.Step) {
 	switch s := step.(type) {
 	case failover.Look:
 		st := p.member(s.Member).State
-		st.KnownEpoch, st.ActedLedger = p.o.Authority.Record.Epoch, p.o.Authority.Record.Ledger.Version
+		st.KnownEpoch = p.o.Authority.Record.Epoch
+		st.ActedLedger = p.o.Authority.Record.Ledger.Version
 		if st.Server != nil {
 			st.Server.Waiting = p.o.Authority.Record.Ledger.MustWait(s.Member)
 		}
@@ -147,14 +149,17 @@ func (p *play) effectAtMember(step failover.Step) {
 		p.closes(s.Subject)
 	case failover.AckFence:
 		st := p.member(s.Subject.Member).State
-		st.ReceiverStoppedAt, st.AppliedAll = p.o.Authority.Record.Epoch, true
+		st.ReceiverStoppedAt = p.o.Authority.Record.Epoch
+		st.AppliedAll = true
 		p.closes(s.Subject)
 	case failover.Initialise:
 		st := p.member(s.Member).State
-		st.Phase, st.DataID = agentapi.PhaseInitialising, s.DataID
+		st.Phase = agentapi.PhaseInitialising
+		st.DataID = s.DataID
 	case failover.Seed:
 		st := p.member(s.Member).State
-		st.Phase, st.DataID = agentapi.PhaseSeeding, s.DataID
+		st.Phase = agentapi.PhaseSeeding
+		st.DataID = s.DataID
 	case failover.Rewind:
 		p.member(s.Member).State.Phase = agentapi.PhaseRecovering
 	case failover.DeletePod:
@@ -171,7 +176,14 @@ func (p *play) effectAtMember(step failover.Step) {
 			delete(pod.Labels, key)
 		}
 	case failover.PointService:
-		p.o.Service = failover.Service{Reading: failover.Read, Version: "9", Epoch: -1, Leads: s.Leads, PortLeads: s.Leads, Member: s.Member}
+		p.o.Service = failover.Service{
+			Reading:   failover.Read,
+			Version:   "9",
+			Epoch:     -1,
+			Leads:     s.Leads,
+			PortLeads: s.Leads,
+			Member:    s.Member,
+		}
 		if s.Leads == failover.LeadsOpen {
 			p.o.Service.Epoch = s.Epoch
 		}
@@ -196,7 +208,14 @@ func (p *play) closes(s fencing.Subject) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	reply := agentapi.FenceReply{RequestID: id, Member: s.Member, PodUID: s.PodUID, Epoch: epoch, Ceased: true, Demoted: true}
+	reply := agentapi.FenceReply{
+		RequestID: id,
+		Member:    s.Member,
+		PodUID:    s.PodUID,
+		Epoch:     epoch,
+		Ceased:    true,
+		Demoted:   true,
+	}
 	if err := p.o.Evidence.Ceased(req, reply, p.o.Now); err != nil {
 		p.t.Fatal(err)
 	}
@@ -214,9 +233,14 @@ func (p *play) closes(s fencing.Subject) {
 func opens(i int) func(*failover.Observation) {
 	return func(o *failover.Observation) {
 		s := o.Members[i].State
-		s.Phase, s.OpenEpoch, s.KnownEpoch = agentapi.PhaseOpen, o.Authority.Record.Epoch, o.Authority.Record.Epoch
-		s.ActedLedger, s.TailUncovered = o.Authority.Record.Ledger.Version, false
-		s.Server.SuperReadOnly, s.Server.ReadOnly, s.Server.OfflineMode = false, false, false
+		s.Phase = agentapi.PhaseOpen
+		s.OpenEpoch = o.Authority.Record.Epoch
+		s.KnownEpoch = o.Authority.Record.Epoch
+		s.ActedLedger = o.Authority.Record.Ledger.Version
+		s.TailUncovered = false
+		s.Server.SuperReadOnly = false
+		s.Server.ReadOnly = false
+		s.Server.OfflineMode = false
 		s.Server.Waiting = o.Authority.Record.Ledger.MustWait(o.Members[i].Name)
 	}
 }
@@ -229,6 +253,7 @@ func returns(i int) func(*failover.Observation) {
 		*m = member(m.Name, uid, agentapi.PhaseClosed)
 		running(m, o.Authority.Record.Epoch, o.Authority.Record.Ledger.Version)
 		m.State.Mysqld.Incarnation = "next"
-		m.State.Server.Receiver.Running, m.State.Server.ReplicaSemiSync = true, true
+		m.State.Server.Receiver.Running = true
+		m.State.Server.ReplicaSemiSync = true
 	}
 }

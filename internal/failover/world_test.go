@@ -47,7 +47,8 @@ func serverOf(m pair.MemberName) string {
 // running gives the member a closed mysqld with the data it is known by.
 func running(m *failover.Member, epoch pair.Epoch, ledger pair.LedgerVersion) {
 	m.State.DataID = pair.DataID("data-" + string(m.Name))
-	m.State.KnownEpoch, m.State.ActedLedger = epoch, ledger
+	m.State.KnownEpoch = epoch
+	m.State.ActedLedger = ledger
 	m.State.Mysqld = agentapi.Mysqld{Running: true, Incarnation: pair.Incarnation("inc-" + string(m.Name))}
 	m.State.Server = &agentapi.Server{
 		ServerUUID: serverOf(m.Name), SuperReadOnly: true, ReadOnly: true, OfflineMode: true,
@@ -57,12 +58,14 @@ func running(m *failover.Member, epoch pair.Epoch, ledger pair.LedgerVersion) {
 
 // steady is a pair in its best state: shop-0 open at epoch 3, shop-1 in sync.
 func steady() failover.Observation {
-	a, b := member(m0, p0, agentapi.PhaseOpen), member(m1, p1, agentapi.PhaseClosed)
+	a := member(m0, p0, agentapi.PhaseOpen)
+	b := member(m1, p1, agentapi.PhaseClosed)
 	running(&a, 3, 7)
 	running(&b, 3, 7)
 	a.State.OpenEpoch = 3
 	*a.State.Server = agentapi.Server{ServerUUID: serverOf(m0), Waiting: true, SemiSyncClients: 1}
-	b.State.Server.Receiver.Running, b.State.Server.ReplicaSemiSync = true, true
+	b.State.Server.Receiver.Running = true
+	b.State.Server.ReplicaSemiSync = true
 	a.Pod.Fenced = true
 	a.Pod.Labels = map[string]string{failover.LabelRole: failover.RolePrimary, failover.EpochLabel(3): "open"}
 	b.Pod.Labels[failover.LabelReadable] = "true"
@@ -76,8 +79,20 @@ func steady() failover.Observation {
 			Ledger:    authority.Ledger{Version: 7, State: authority.Both, Incarnations: map[pair.MemberName]pair.Incarnation{m0: "inc-shop-0", m1: "inc-shop-1"}},
 			Data:      map[pair.MemberName]pair.DataID{m0: "data-shop-0", m1: "data-shop-1"},
 		}},
-		Service: failover.Service{Reading: failover.Read, Version: "5", Epoch: 3, Leads: failover.LeadsOpen, PortLeads: failover.LeadsOpen, Member: m0},
-		History: failover.History{Epoch: 3, StartedAt: t0.Add(-time.Hour), HolderSince: t0.Add(-time.Hour), HolderOpened: true},
+		Service: failover.Service{
+			Reading:   failover.Read,
+			Version:   "5",
+			Epoch:     3,
+			Leads:     failover.LeadsOpen,
+			PortLeads: failover.LeadsOpen,
+			Member:    m0,
+		},
+		History: failover.History{
+			Epoch:        3,
+			StartedAt:    t0.Add(-time.Hour),
+			HolderSince:  t0.Add(-time.Hour),
+			HolderOpened: true,
+		},
 	}
 }
 
@@ -95,7 +110,9 @@ func between() failover.Observation {
 	o := steady()
 	rec := &o.Authority.Record
 	rec.LastHolder = &authority.LastHolder{Holder: rec.Holder, DataID: "data-shop-0", Epoch: 3}
-	rec.Holder, rec.Appointed, rec.Epoch = pair.Holder{}, nil, 4
+	rec.Holder = pair.Holder{}
+	rec.Appointed = nil
+	rec.Epoch = 4
 	rec.Intent = &authority.Intent{Operation: "shop-failover-4", Target: m1, Step: "HolderExited"}
 	o.Evidence.SawEpoch(4, t0.Add(-time.Second))
 	o.History.HolderSince = time.Time{}
@@ -114,9 +131,20 @@ func newPair() failover.Observation {
 
 func fresh() failover.Observation {
 	o := newPair()
-	o.Authority = failover.Authority{Reading: failover.Read, Version: "1", AskedAt: t0, Record: authority.Fresh("pair-1", 6*time.Second)}
+	o.Authority = failover.Authority{
+		Reading: failover.Read,
+		Version: "1",
+		AskedAt: t0,
+		Record:  authority.Fresh("pair-1", 6*time.Second),
+	}
 	o.Evidence.SawEpoch(0, t0)
-	o.Service = failover.Service{Reading: failover.Read, Epoch: -1, Leads: failover.LeadsDoor, PortLeads: failover.LeadsDoor, Member: m0}
+	o.Service = failover.Service{
+		Reading:   failover.Read,
+		Epoch:     -1,
+		Leads:     failover.LeadsDoor,
+		PortLeads: failover.LeadsDoor,
+		Member:    m0,
+	}
 	return o
 }
 
@@ -127,7 +155,14 @@ func prove(t *testing.T, o failover.Observation, s fencing.Subject) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply := agentapi.FenceReply{RequestID: "req", Member: s.Member, PodUID: s.PodUID, Epoch: o.Authority.Record.Epoch, Ceased: true, Demoted: true}
+	reply := agentapi.FenceReply{
+		RequestID: "req",
+		Member:    s.Member,
+		PodUID:    s.PodUID,
+		Epoch:     o.Authority.Record.Epoch,
+		Ceased:    true,
+		Demoted:   true,
+	}
 	proof, err := fencing.FromReply(req, reply, o.Now)
 	if err != nil {
 		t.Fatal(err)

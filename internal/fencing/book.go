@@ -41,7 +41,8 @@ func (b *Book) SawEpoch(e pair.Epoch, at time.Time) {
 	if e == b.epoch {
 		return
 	}
-	b.epoch, b.since = e, at
+	b.epoch = e
+	b.since = at
 	b.proofs = slices.DeleteFunc(b.proofs, func(p Proof) bool { return p.kind != PodTerminated || p.epoch > e })
 }
 
@@ -64,7 +65,12 @@ func (b *Book) Ask(s Subject, e pair.Epoch, id string, at time.Time) (Request, e
 	if s.Member == "" || id == "" {
 		return Request{}, fmt.Errorf("ask about %s: %w", s, notProof("member and request id are needed"))
 	}
-	return Request{subject: s, epoch: e, id: id, sentAt: at}, nil
+	return Request{
+		subject: s,
+		epoch:   e,
+		id:      id,
+		sentAt:  at,
+	}, nil
 }
 
 // Ceased notes a member's acknowledgement of a cease, fence or ack-fence command: it has

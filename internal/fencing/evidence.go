@@ -93,7 +93,7 @@ type PodFacts struct {
 // same second is not after; and they are of two machines' clocks, so that what this
 // operator saw itself goes before them.
 func (f PodFacts) endedBeforeDeletion() bool {
-	return !f.FinishedAt.After(f.DeletionAsked) || f.EndedEarly != "" && f.EndedEarly == f.ContainerID
+	return !f.FinishedAt.After(f.DeletionAsked) || (f.EndedEarly != "" && f.EndedEarly == f.ContainerID)
 }
 
 // statusUnknown is what a kubelet, or the pod garbage collector, writes when it does not
@@ -132,7 +132,12 @@ func FromRecord(s Subject, e pair.Epoch, kind Kind, request string) (Proof, erro
 	if !kind.EndsPod() {
 		return Proof{}, fmt.Errorf("recorded end of %s: %w", s, notProof("kind %q does not outlive its epoch", kind))
 	}
-	return Proof{kind: kind, subject: s, epoch: e, request: request}, nil
+	return Proof{
+		kind:    kind,
+		subject: s,
+		epoch:   e,
+		request: request,
+	}, nil
 }
 
 // Expiry are the facts an expired authority is judged by.
@@ -162,7 +167,13 @@ func (b *Book) Expired(x Expiry, now time.Time) (p Proof, remaining time.Duratio
 	if left := from.Add(x.Lease + x.Margin).Sub(now); left >= 0 {
 		return Proof{}, max(left, time.Millisecond)
 	}
-	return Proof{kind: AuthorityExpired, subject: x.Subject, epoch: x.Epoch, request: "expiry", at: now}, 0
+	return Proof{
+		kind:    AuthorityExpired,
+		subject: x.Subject,
+		epoch:   x.Epoch,
+		request: "expiry",
+		at:      now,
+	}, 0
 }
 
 // NodeFacts is what a read of a node said.
@@ -218,5 +229,10 @@ func FromBeginning(s Subject, e pair.Epoch, known pair.DataID) (Proof, error) {
 	if e != 0 || known != "" || s.Member == "" {
 		return Proof{}, fmt.Errorf("beginning of %s: %w", s, notProof("epoch %d, data %q", e, known))
 	}
-	return Proof{kind: NeverHeld, subject: s, epoch: e, request: "beginning"}, nil
+	return Proof{
+		kind:    NeverHeld,
+		subject: s,
+		epoch:   e,
+		request: "beginning",
+	}, nil
 }

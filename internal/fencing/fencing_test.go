@@ -32,7 +32,14 @@ func ask(t *testing.T, b *fencing.Book, s fencing.Subject, id string) fencing.Re
 }
 
 func reply() agentapi.FenceReply {
-	return agentapi.FenceReply{RequestID: "r1", Member: "shop-0", PodUID: "p0", Epoch: 4, Ceased: true, ProcessStopped: true}
+	return agentapi.FenceReply{
+		RequestID:      "r1",
+		Member:         "shop-0",
+		PodUID:         "p0",
+		Epoch:          4,
+		Ceased:         true,
+		ProcessStopped: true,
+	}
 }
 
 func TestAnAnswerIsAProofOnlyOfWhatWasAsked(t *testing.T) {
@@ -69,7 +76,12 @@ func TestOnlyTimeAndPeopleSpeakOfAnUnknownPod(t *testing.T) {
 	r := reply()
 	r.PodUID = ""
 	_, byReply := fencing.FromReply(req, r, t0)
-	_, byPod := fencing.FromPod(req, fencing.PodFacts{Deleting: true, Terminated: true, ContainerID: "c", KubeletEnded: true}, t0)
+	_, byPod := fencing.FromPod(req, fencing.PodFacts{
+		Deleting:     true,
+		Terminated:   true,
+		ContainerID:  "c",
+		KubeletEnded: true,
+	}, t0)
 	_, byNode := fencing.FromNode(req, "n", fencing.NodeFacts{Name: "n", OutOfService: true}, t0)
 	for name, err := range map[string]error{"an answer": byReply, "the end of a pod": byPod, "a node": byNode} {
 		if !errors.Is(err, fencing.ErrNoProof) {
@@ -96,7 +108,13 @@ func TestAHigherEpochDropsWhatWasProvenBefore(t *testing.T) {
 	b := book(t)
 	p, _ := fencing.FromReply(ask(t, b, old, "r1"), reply(), t0)
 	b.Add(p)
-	end, err := fencing.FromPod(ask(t, b, new, "r2"), fencing.PodFacts{UID: "p1", Deleting: true, Terminated: true, ContainerID: "c", KubeletEnded: true}, t0)
+	end, err := fencing.FromPod(ask(t, b, new, "r2"), fencing.PodFacts{
+		UID:          "p1",
+		Deleting:     true,
+		Terminated:   true,
+		ContainerID:  "c",
+		KubeletEnded: true,
+	}, t0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +138,8 @@ func TestAuthorityExpires(t *testing.T) {
 		t.Errorf("without the voucher's cease: %s, %s", p, left)
 	}
 	cease := reply()
-	cease.Member, cease.PodUID = "shop-1", "p1"
+	cease.Member = "shop-1"
+	cease.PodUID = "p1"
 	if err := b.Ceased(ask(t, b, new, "r1"), cease, t0.Add(2*time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +220,14 @@ func TestWordAndNodeAndBeginning(t *testing.T) {
 
 func TestTheAckFenceIsAboutTheOther(t *testing.T) {
 	b := book(t)
-	r := agentapi.FenceReply{RequestID: "r1", Member: "shop-1", PodUID: "p1", Epoch: 4, Ceased: true, ReceiverStopped: true}
+	r := agentapi.FenceReply{
+		RequestID:       "r1",
+		Member:          "shop-1",
+		PodUID:          "p1",
+		Epoch:           4,
+		Ceased:          true,
+		ReceiverStopped: true,
+	}
 	p, err := fencing.FromAckFence(old, ask(t, b, new, "r1"), r, t0)
 	if err != nil || !p.Closes(old, 4) || p.Closes(new, 4) {
 		t.Errorf("%s, %v", p, err)

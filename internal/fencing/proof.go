@@ -58,7 +58,7 @@ func (p Proof) Closes(s Subject, e pair.Epoch) bool {
 	if p.kind == "" || p.subject != s {
 		return false
 	}
-	return p.epoch == e || p.kind == PodTerminated && p.epoch < e
+	return p.epoch == e || (p.kind == PodTerminated && p.epoch < e)
 }
 
 // String names kind, subject and epoch, for logs and reports.
@@ -88,7 +88,13 @@ func (r Request) Subject() Subject { return r.subject }
 func (r Request) Epoch() pair.Epoch { return r.epoch }
 
 func (r Request) proof(kind Kind, at time.Time) Proof {
-	return Proof{kind: kind, subject: r.subject, epoch: r.epoch, request: r.id, at: at}
+	return Proof{
+		kind:    kind,
+		subject: r.subject,
+		epoch:   r.epoch,
+		request: r.id,
+		at:      at,
+	}
 }
 
 func notProof(format string, args ...any) error {

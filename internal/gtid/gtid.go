@@ -114,12 +114,12 @@ func parseNumber(text string) (int64, error) {
 }
 
 func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+	return ('0' <= c && c <= '9') || ('a' <= c && c <= 'f') || ('A' <= c && c <= 'F')
 }
 
 func isTagByte(c byte, first bool) bool {
-	letter := c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-	return letter || !first && '0' <= c && c <= '9'
+	letter := c == '_' || ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z')
+	return letter || (!first && '0' <= c && c <= '9')
 }
 
 // clip keeps hostile or huge input out of error texts.

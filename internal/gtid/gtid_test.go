@@ -100,7 +100,8 @@ func TestAlgebra(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x, y := gtid.MustParse(test.x), gtid.MustParse(test.y)
+			x := gtid.MustParse(test.x)
+			y := gtid.MustParse(test.y)
 			got := []any{x.Union(y).String(), x.Subtract(y).String(), x.Intersect(y).String(), x.Covers(y), x.Count()}
 			want := []any{test.union, test.subtract, test.intersect, test.covers, test.count}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -121,7 +122,13 @@ func TestParts(t *testing.T) {
 	if got := set.OfServer(a).String(); got != a+":1-3:t:1" {
 		t.Errorf("of server a: %s", got)
 	}
-	for text, want := range map[string]bool{a + ":3": true, a + ":4": false, a + ":t:1": true, b + ":t:1": false, b + ":5": true} {
+	for text, want := range map[string]bool{
+		a + ":3":   true,
+		a + ":4":   false,
+		a + ":t:1": true,
+		b + ":t:1": false,
+		b + ":5":   true,
+	} {
 		id, err := gtid.ParseGTID(text)
 		if err != nil {
 			t.Fatal(err)

@@ -45,9 +45,12 @@ func members(set gtid.Set) map[string]bool {
 
 func TestAlgebraAgreesWithCounting(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		x, y := gtid.MustParse(drawText(t, "x")), gtid.MustParse(drawText(t, "y"))
-		inX, inY := members(x), members(y)
-		union, less := members(x.Union(y)), members(x.Subtract(y))
+		x := gtid.MustParse(drawText(t, "x"))
+		y := gtid.MustParse(drawText(t, "y"))
+		inX := members(x)
+		inY := members(y)
+		union := members(x.Union(y))
+		less := members(x.Subtract(y))
 		covers := true
 		for id := range inY {
 			covers = covers && inX[id]
@@ -71,7 +74,8 @@ func TestAlgebraAgreesWithCounting(t *testing.T) {
 
 func TestLaws(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		x, y := gtid.MustParse(drawText(t, "x")), gtid.MustParse(drawText(t, "y"))
+		x := gtid.MustParse(drawText(t, "x"))
+		y := gtid.MustParse(drawText(t, "y"))
 		for law, holds := range map[string]bool{
 			"printing and parsing give the same":         gtid.MustParse(x.String()).Equal(x) && gtid.MustParse(x.String()).String() == x.String(),
 			"union commutes":                             x.Union(y).Equal(y.Union(x)),

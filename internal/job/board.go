@@ -68,7 +68,8 @@ type change struct {
 // write blocks until the API server has it. State and report that are too large are left
 // out: the state costs a beginning from the start, the report says so in its place.
 func (b board) write(ctx context.Context, c change) error {
-	data, binary := map[string]string{}, map[string][]byte{}
+	data := map[string]string{}
+	binary := map[string][]byte{}
 	var errs []error
 	text := func(key string, value any) {
 		body, err := json.Marshal(value)

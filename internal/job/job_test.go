@@ -159,7 +159,12 @@ func TestARequestIsRunAsItIsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := Options{Dirs: Dirs{TLS: dir, Passwords: dir}}.withDefaults()
-	w := &work{Options: o, request: request, members: members{request: request, dir: o.Dirs, port: o.AdminPort, agent: o.AgentPort}}
+	w := &work{Options: o, request: request, members: members{
+		request: request,
+		dir:     o.Dirs,
+		port:    o.AdminPort,
+		agent:   o.AgentPort,
+	}}
 	got, err := w.options()
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +184,13 @@ func TestARequestIsRunAsItIsWritten(t *testing.T) {
 }
 
 func table(name string, state checksum.TableState, missing int64) checksum.TableReport {
-	return checksum.TableReport{Table: checksum.TableName{Schema: "a", Name: name}, State: state, Rows: 10, Missing: missing, Reason: "why " + name}
+	return checksum.TableReport{
+		Table:   checksum.TableName{Schema: "a", Name: name},
+		State:   state,
+		Rows:    10,
+		Missing: missing,
+		Reason:  "why " + name,
+	}
 }
 
 func TestResults(t *testing.T) {

@@ -114,7 +114,10 @@ func (s *store) begin(state []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now = corev1.ConfigMap{BinaryData: map[string][]byte{}}
-	s.now.Kind, s.now.APIVersion, s.now.Name, s.now.Namespace = "ConfigMap", "v1", "j", "ns"
+	s.now.Kind = "ConfigMap"
+	s.now.APIVersion = "v1"
+	s.now.Name = "j"
+	s.now.Namespace = "ns"
 	if state != nil {
 		s.now.BinaryData[jobapi.KeyState] = state
 	}
@@ -249,7 +252,8 @@ func (s *killScene) start() *exec.Cmd {
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), jobapi.EnvRequest+"="+string(request), envAPI+"="+s.url, envTLS+"="+s.tls, envPort+"="+strconv.Itoa(s.port))
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	cmd.Stdout = os.Stderr
+	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		s.Fatal(err)

@@ -50,7 +50,10 @@ func (m members) tls(member pair.MemberName) (*tls.Config, error) {
 		return nil, errors.New("read the pair's authority: ca.crt holds no certificate")
 	}
 	return &tls.Config{
-		MinVersion: tls.VersionTLS12, RootCAs: roots, Certificates: []tls.Certificate{cert}, ServerName: m.request.Host(member),
+		MinVersion:   tls.VersionTLS12,
+		RootCAs:      roots,
+		Certificates: []tls.Certificate{cert},
+		ServerName:   m.request.Host(member),
 	}, nil
 }
 
@@ -65,7 +68,10 @@ func (m members) endpoint(member pair.MemberName, account, file string) (checksu
 		return checksum.Endpoint{}, fmt.Errorf("read the password of %s: %w", account, err)
 	}
 	return checksum.Endpoint{
-		Member: member, Addr: net.JoinHostPort(m.request.Host(member), strconv.Itoa(m.port)), User: account, TLS: conf,
+		Member: member,
+		Addr:   net.JoinHostPort(m.request.Host(member), strconv.Itoa(m.port)),
+		User:   account,
+		TLS:    conf,
 		// Read at every login: the Secret may have changed meanwhile.
 		Password: func() mysqlops.Secret {
 			text, _ := os.ReadFile(path)
@@ -85,7 +91,10 @@ func (m members) head() agentapi.Command {
 	var id [8]byte
 	_, _ = rand.Read(id[:])
 	return agentapi.Command{
-		PairUID: m.request.PairUID, Epoch: m.request.Epoch, LedgerVersion: m.request.Ledger, RequestID: hex.EncodeToString(id[:]),
+		PairUID:       m.request.PairUID,
+		Epoch:         m.request.Epoch,
+		LedgerVersion: m.request.Ledger,
+		RequestID:     hex.EncodeToString(id[:]),
 	}
 }
 
@@ -109,7 +118,11 @@ func (l leniency) Hold(ctx context.Context, d time.Duration) error {
 func (l leniency) Release(ctx context.Context) error { return l.ask(ctx, 0) }
 
 func (l leniency) ask(ctx context.Context, d time.Duration) error {
-	_, err := l.passive.RepairLease(ctx, agentapi.RepairLeaseCommand{Command: l.head(), Operation: l.request.Operation, For: d})
+	_, err := l.passive.RepairLease(ctx, agentapi.RepairLeaseCommand{
+		Command:   l.head(),
+		Operation: l.request.Operation,
+		For:       d,
+	})
 	return rolesOf(err)
 }
 
@@ -141,8 +154,13 @@ func (s saver) Save(ctx context.Context, rows []repair.SavedRow) error {
 		if len(lines) == 0 {
 			return nil
 		}
-		_, err := s.passive.SaveRows(ctx, agentapi.SaveRowsCommand{Command: s.head(), Operation: s.request.Operation, Lines: lines})
-		lines, size = nil, 0
+		_, err := s.passive.SaveRows(ctx, agentapi.SaveRowsCommand{
+			Command:   s.head(),
+			Operation: s.request.Operation,
+			Lines:     lines,
+		})
+		lines = nil
+		size = 0
 		return rolesOf(err)
 	}
 	for _, row := range rows {
@@ -190,7 +208,11 @@ func (m members) mayWrite(ctx context.Context, log logr.Logger) (giveBack func()
 	primary := m.client(m.request.Primary)
 	ask := func(ctx context.Context, d time.Duration) error {
 		_, err := primary.RepairRights(ctx, agentapi.RepairRightsCommand{
-			Command: m.head(), Operation: m.request.Operation, Schema: m.request.Table.Schema, Table: m.request.Table.Name, For: d,
+			Command:   m.head(),
+			Operation: m.request.Operation,
+			Schema:    m.request.Table.Schema,
+			Table:     m.request.Table.Name,
+			For:       d,
 		})
 		return rolesOf(err)
 	}

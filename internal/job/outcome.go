@@ -34,8 +34,12 @@ func (p pace) of(now time.Time, done, total int64) (perSecond int64, remaining t
 func progressOf(s checksum.State) jobapi.Progress {
 	totals := s.Report.Totals()
 	out := jobapi.Progress{
-		TablesDone: int64(totals.Tables), TablesTotal: int64(s.TablesTotal), Rows: s.RowsDone(), RowsTotal: s.RowsTotal,
-		DifferingRows: totals.DifferingRows, Note: s.Waiting,
+		TablesDone:    int64(totals.Tables),
+		TablesTotal:   int64(s.TablesTotal),
+		Rows:          s.RowsDone(),
+		RowsTotal:     s.RowsTotal,
+		DifferingRows: totals.DifferingRows,
+		Note:          s.Waiting,
 	}
 	var names []string
 	for _, one := range s.Current {
@@ -50,9 +54,17 @@ func progressOf(s checksum.State) jobapi.Progress {
 func checksumResult(r checksum.Report) jobapi.Result {
 	t := r.Totals()
 	out := jobapi.Result{
-		Outcome: jobapi.Done, Tables: int64(t.Tables - t.Skipped), TablesSkipped: int64(t.Skipped), Rows: t.Rows, Bytes: t.Bytes,
-		Took: r.Finished.Sub(r.Started), LongestLock: t.LongestLock, DifferingRows: t.DifferingRows,
-		SchemaDifferences: int64(r.SchemaDriftCount), Differing: differing(r.Tables), Skipped: skipped(r.Tables),
+		Outcome:           jobapi.Done,
+		Tables:            int64(t.Tables - t.Skipped),
+		TablesSkipped:     int64(t.Skipped),
+		Rows:              t.Rows,
+		Bytes:             t.Bytes,
+		Took:              r.Finished.Sub(r.Started),
+		LongestLock:       t.LongestLock,
+		DifferingRows:     t.DifferingRows,
+		SchemaDifferences: int64(r.SchemaDriftCount),
+		Differing:         differing(r.Tables),
+		Skipped:           skipped(r.Tables),
 	}
 	out.Message = fmt.Sprintf("%d rows of %d tables are equal on both members", t.Rows, t.Tables-t.Skipped)
 	if t.DifferingRows > 0 || r.SchemaDriftCount > 0 {
@@ -101,7 +113,8 @@ func repairProgress(p repair.Progress) jobapi.Progress {
 		out.Note = strings.ToLower(string(p.Step))
 	}
 	if p.Step == repair.Repairing || p.Step == repair.Saving {
-		out.Rows, out.RowsTotal = p.Repaired, p.Rows
+		out.Rows = p.Repaired
+		out.RowsTotal = p.Rows
 	}
 	return out
 }
@@ -109,11 +122,17 @@ func repairProgress(p repair.Progress) jobapi.Progress {
 // repairResult sums a repair up.
 func repairResult(r repair.Report, took time.Duration) jobapi.Result {
 	found := r.Missing + r.Extra + r.Changed
-	out := jobapi.Result{Outcome: jobapi.Done, Tables: 1, Took: took, RepairedRows: r.Written}
+	out := jobapi.Result{
+		Outcome:      jobapi.Done,
+		Tables:       1,
+		Took:         took,
+		RepairedRows: r.Written,
+	}
 	reasons := strings.Join(r.Reasons, "; ")
 	for _, one := range []*checksum.TableReport{r.Before, r.After} {
 		if one != nil {
-			out.Rows, out.Bytes = one.Rows, one.Bytes
+			out.Rows = one.Rows
+			out.Bytes = one.Bytes
 			out.LongestLock = max(out.LongestLock, one.LongestLock)
 		}
 	}
@@ -127,7 +146,8 @@ func repairResult(r repair.Report, took time.Duration) jobapi.Result {
 		out.DifferingRows = found
 		out.Message = fmt.Sprintf("%s: a repair would write %d rows: %s", r.Table, found, rows)
 	case repair.Refused:
-		out.Outcome, out.DifferingRows = jobapi.Refused, found
+		out.Outcome = jobapi.Refused
+		out.DifferingRows = found
 		out.Message = fmt.Sprintf("%s is not repaired: %s", r.Table, reasons)
 	case repair.StillDifferent:
 		out.Outcome = jobapi.Failed

@@ -16,7 +16,8 @@ import (
 
 // RunInPod is the process of a Job's pod; see Run.
 func RunInPod(ctx context.Context, log logr.Logger) error {
-	namespace, name := os.Getenv(agentapi.EnvPodNamespace), os.Getenv(jobapi.EnvConfigMap)
+	namespace := os.Getenv(agentapi.EnvPodNamespace)
+	name := os.Getenv(jobapi.EnvConfigMap)
 	if namespace == "" || name == "" {
 		return fmt.Errorf("%w: %s and %s must be set, as the operator's Jobs have them", ErrForGood, agentapi.EnvPodNamespace, jobapi.EnvConfigMap)
 	}
@@ -32,5 +33,10 @@ func RunInPod(ctx context.Context, log logr.Logger) error {
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	return Run(ctx, Options{ConfigMaps: core.ConfigMaps(namespace), Name: name, Request: request, Log: log})
+	return Run(ctx, Options{
+		ConfigMaps: core.ConfigMaps(namespace),
+		Name:       name,
+		Request:    request,
+		Log:        log,
+	})
 }

@@ -72,9 +72,15 @@ func Run(ctx context.Context, o Options) error {
 		Options: o,
 		board:   b,
 		request: o.Request,
-		members: members{request: o.Request, dir: o.Dirs, port: o.AdminPort, agent: o.AgentPort},
+		members: members{
+			request: o.Request,
+			dir:     o.Dirs,
+			port:    o.AdminPort,
+			agent:   o.AgentPort,
+		},
 	}
-	w.progress.Attempt, w.progress.Beat = found.progress.Attempt+1, found.progress.Beat
+	w.progress.Attempt = found.progress.Attempt + 1
+	w.progress.Beat = found.progress.Beat
 	if len(found.state) > 0 {
 		resume := &checksum.State{}
 		if err := json.Unmarshal(found.state, resume); err == nil {
@@ -132,7 +138,8 @@ func (w *work) run(ctx context.Context) error {
 	}
 	result.Asked = w.request.Asked()
 	c := w.newest(false)
-	c.result, c.report = &result, report
+	c.result = &result
+	c.report = report
 	w.Log.Info("job ends", "operation", w.request.Operation, "outcome", result.Outcome, "message", result.Message)
 	if werr := w.board.write(last, c); werr != nil {
 		return errors.Join(err, werr)
@@ -181,9 +188,11 @@ func (w *work) saw(p jobapi.Progress, s *checksum.State) {
 	if w.pace.began.IsZero() {
 		w.pace = pace{began: w.Now(), rows: p.Rows}
 	}
-	p.Attempt, p.Beat = w.progress.Attempt, w.progress.Beat
+	p.Attempt = w.progress.Attempt
+	p.Beat = w.progress.Beat
 	p.RowsPerSecond, p.Remaining = w.pace.of(w.Now(), p.Rows, p.RowsTotal)
-	w.progress, w.state = p, s
+	w.progress = p
+	w.state = s
 }
 
 func (w *work) note(err error) {
@@ -253,14 +262,22 @@ func (w *work) options() (checksum.Options, error) {
 		return checksum.Options{}, err
 	}
 	o := checksum.Options{
-		Primary: primary, Passive: passive, Include: w.request.Include, Exclude: w.request.Exclude, Values: w.request.WithValues,
-		Parallelism: w.request.Parallelism, MaxLockTime: w.request.MaxLockTime,
-		Throttle: checksum.Throttle{MaxLag: w.request.MaxLag, BusyShare: w.request.BusyShare}, Resume: w.resume,
-		Save: func(s checksum.State) { w.saw(progressOf(s), &s) },
-		Now:  w.Now, Log: w.Log,
+		Primary:     primary,
+		Passive:     passive,
+		Include:     w.request.Include,
+		Exclude:     w.request.Exclude,
+		Values:      w.request.WithValues,
+		Parallelism: w.request.Parallelism,
+		MaxLockTime: w.request.MaxLockTime,
+		Throttle:    checksum.Throttle{MaxLag: w.request.MaxLag, BusyShare: w.request.BusyShare},
+		Resume:      w.resume,
+		Save:        func(s checksum.State) { w.saw(progressOf(s), &s) },
+		Now:         w.Now,
+		Log:         w.Log,
 	}
 	if t := w.request.Table; t != nil {
-		o.Table, o.SkipSchemaDrift = &checksum.TableName{Schema: t.Schema, Name: t.Name}, true
+		o.Table = &checksum.TableName{Schema: t.Schema, Name: t.Name}
+		o.SkipSchemaDrift = true
 	}
 	return o, nil
 }
@@ -280,10 +297,19 @@ func (w *work) mend(ctx context.Context) (jobapi.Result, any, error) {
 	}
 	passive := w.members.client(w.request.Passive)
 	o := repair.Options{
-		Primary: base.Primary, Passive: base.Passive, Writer: writer, Table: *base.Table, DryRun: w.request.DryRun,
-		Leniency: leniency{w.members, passive}, Saver: saver{w.members, passive},
-		Parallelism: base.Parallelism, MaxLockTime: base.MaxLockTime, Throttle: base.Throttle,
-		Progress: func(p repair.Progress) { w.saw(repairProgress(p), nil) }, Now: w.Now, Log: w.Log,
+		Primary:     base.Primary,
+		Passive:     base.Passive,
+		Writer:      writer,
+		Table:       *base.Table,
+		DryRun:      w.request.DryRun,
+		Leniency:    leniency{w.members, passive},
+		Saver:       saver{w.members, passive},
+		Parallelism: base.Parallelism,
+		MaxLockTime: base.MaxLockTime,
+		Throttle:    base.Throttle,
+		Progress:    func(p repair.Progress) { w.saw(repairProgress(p), nil) },
+		Now:         w.Now,
+		Log:         w.Log,
 	}
 	if !o.DryRun {
 		giveBack, err := w.members.mayWrite(ctx, w.Log)

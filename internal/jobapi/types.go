@@ -86,7 +86,11 @@ func (r Request) Host(m pair.MemberName) string { return string(m) + "." + r.Dom
 
 // Asked is what a result is about.
 func (r Request) Asked() Asked {
-	a := Asked{Operation: r.Operation, Kind: r.Kind, DryRun: r.DryRun}
+	a := Asked{
+		Operation: r.Operation,
+		Kind:      r.Kind,
+		DryRun:    r.DryRun,
+	}
 	if r.Table != nil {
 		a.Table = r.Table.String()
 	}

@@ -39,18 +39,30 @@ var ownedTable = []Owned{
 	{Name: "super_read_only", Why: whyAuthority},
 	{Name: "innodb_read_only", Why: whyAuthority},
 	{Name: "offline_mode", Why: whyAuthority},
-	{Name: "event_scheduler", Why: "events run where writes are accepted, and only there", Instead: "it is switched on with the role"},
+	{
+		Name:    "event_scheduler",
+		Why:     "events run where writes are accepted, and only there",
+		Instead: "it is switched on with the role",
+	},
 	{Name: "persisted_globals_load", Why: "a persisted setting would open the server at its next start"},
 	{Name: "persist_only_admin_x509_subject", Why: whyAuthority},
 	{Name: "skip_replica_start", Why: whyAuthority},
 	{Name: "skip_slave_start", Why: whyAuthority},
 	{Name: "skip_grant_tables", Why: whyAuthority},
-	{Name: "init_file", Why: whyAuthority, Instead: "run the statements on the primary"},
+	{
+		Name:    "init_file",
+		Why:     whyAuthority,
+		Instead: "run the statements on the primary",
+	},
 	{Name: "init_connect", Why: "it runs in every client's session before the client does"},
 	{Name: "init_replica", Why: whySame},
 	{Name: "init_slave", Why: whySame},
 
-	{Name: "rpl_semi_sync_*", Why: whyAck, Instead: "set spec.durability"},
+	{
+		Name:    "rpl_semi_sync_*",
+		Why:     whyAck,
+		Instead: "set spec.durability",
+	},
 	{Name: "sync_binlog", Why: whyAck},
 	{Name: "innodb_flush_log_at_trx_commit", Why: whyAck},
 	{Name: "innodb_doublewrite", Why: "a torn page after a crash would cost the member"},
@@ -72,8 +84,16 @@ var ownedTable = []Owned{
 	{Name: "binlog_row_image", Why: "checksums and repairs compare whole rows"},
 	{Name: "binlog_do_db", Why: whySame},
 	{Name: "binlog_ignore_db", Why: whySame},
-	{Name: "binlog_expire_logs_seconds", Why: "the binlog is kept until the peer has it", Instead: "set spec.mysql.binlogRetention"},
-	{Name: "binlog_expire_logs_auto_purge", Why: "the binlog is kept until the peer has it", Instead: "set spec.mysql.binlogRetention"},
+	{
+		Name:    "binlog_expire_logs_seconds",
+		Why:     "the binlog is kept until the peer has it",
+		Instead: "set spec.mysql.binlogRetention",
+	},
+	{
+		Name:    "binlog_expire_logs_auto_purge",
+		Why:     "the binlog is kept until the peer has it",
+		Instead: "set spec.mysql.binlogRetention",
+	},
 
 	{Name: "relay_log", Why: whyRelay},
 	{Name: "relay_log_index", Why: whyRelay},
@@ -112,11 +132,23 @@ var ownedTable = []Owned{
 	{Name: "user", Why: "mysqld runs as the user of its container"},
 	{Name: "chroot", Why: whyPlace},
 	{Name: "daemonize", Why: "mysqld is the agent's child"},
-	{Name: "mandatory_roles", Why: "every login would get the role, those of the pair's own accounts too", Instead: "GRANT the role to the accounts that need it"},
+	{
+		Name:    "mandatory_roles",
+		Why:     "every login would get the role, those of the pair's own accounts too",
+		Instead: "GRANT the role to the accounts that need it",
+	},
 	{Name: "core_file", Why: "a core on the volume holds passwords and rows"},
 	{Name: "log_raw", Why: "passwords in statements would be logged"},
-	{Name: "general_log_file", Why: whyFiles, Instead: "the log is in the data directory under its default name"},
-	{Name: "slow_query_log_file", Why: whyFiles, Instead: "the log is in the data directory under its default name"},
+	{
+		Name:    "general_log_file",
+		Why:     whyFiles,
+		Instead: "the log is in the data directory under its default name",
+	},
+	{
+		Name:    "slow_query_log_file",
+		Why:     whyFiles,
+		Instead: "the log is in the data directory under its default name",
+	},
 	{Name: "tmpdir", Why: whyTemp},
 	{Name: "innodb_tmpdir", Why: whyTemp},
 	{Name: "replica_load_tmpdir", Why: whyTemp},
@@ -134,7 +166,11 @@ var ownedTable = []Owned{
 	{Name: "skip_name_resolve", Why: "a slow resolver would block every login"},
 	{Name: "proxy_protocol_networks", Why: whyPlace},
 	{Name: "mysqlx*", Why: "a second port would stay open where the first is closed"},
-	{Name: "plugin_load*", Why: "replication needs its plugins", Instead: "INSTALL COMPONENT or INSTALL PLUGIN on the primary"},
+	{
+		Name:    "plugin_load*",
+		Why:     "replication needs its plugins",
+		Instead: "INSTALL COMPONENT or INSTALL PLUGIN on the primary",
+	},
 	{Name: "plugin_dir", Why: "replication needs its plugins"},
 	{Name: "early_plugin_load", Why: "replication needs its plugins"},
 	{Name: "rpl_semi_sync_source", Why: whyAck},
@@ -183,7 +219,7 @@ func OwnedPattern() string {
 func owner(name string) (Owned, bool) {
 	for _, row := range ownedTable {
 		family, isFamily := strings.CutSuffix(row.Name, "*")
-		if name == row.Name || isFamily && strings.HasPrefix(name, family) {
+		if name == row.Name || (isFamily && strings.HasPrefix(name, family)) {
 			return row, true
 		}
 	}

@@ -96,7 +96,11 @@ func parseSetting(key, value string) (setting, error) {
 		return setting{}, fmt.Errorf("%w %q: %q: want a number of at least %d, since the agent's own sessions count too",
 			ErrMalformed, key, clip(value), minConnections)
 	}
-	return setting{name: name, base: base, value: value}, nil
+	return setting{
+		name:  name,
+		base:  base,
+		value: value,
+	}, nil
 }
 
 func normaliseName(key string) (string, error) {
@@ -106,7 +110,7 @@ func normaliseName(key string) (string, error) {
 	}
 	for i, c := range name {
 		letter := 'a' <= c && c <= 'z'
-		inside := '0' <= c && c <= '9' || c == '_' || c == '.'
+		inside := ('0' <= c && c <= '9') || c == '_' || c == '.'
 		if !letter && (i == 0 || !inside) {
 			return "", fmt.Errorf("%w %q: want lower-case letters, digits, underscores, dashes and dots", ErrMalformed, key)
 		}

@@ -73,7 +73,7 @@ func (s setting) negated() bool { return s.name != s.base && !strings.HasPrefix(
 func same(want, got string) bool {
 	w, isNumber := number(want)
 	if g, ok := number(got); ok && isNumber {
-		return g == w || g > w && w > 0 && g <= 2*w
+		return g == w || (g > w && w > 0 && g <= 2*w)
 	}
 	wanted, isSwitch := switchValue(want)
 	on, ok := switchValue(got)
@@ -86,7 +86,8 @@ func number(text string) (float64, bool) {
 	trimmed := strings.TrimSpace(text)
 	if n := len(trimmed); n > 0 {
 		if at := strings.IndexByte("kmgtpe", trimmed[n-1]|0x20); at >= 0 && trimmed[n-1] > '9' {
-			shift, trimmed = 10*(at+1), trimmed[:n-1]
+			shift = 10 * (at + 1)
+			trimmed = trimmed[:n-1]
 		}
 	}
 	v, err := strconv.ParseInt(trimmed, 10, 64)

@@ -83,17 +83,31 @@ func newInstance(tb testing.TB, binaries Binaries, options Options) *Instance {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	i := &Instance{tb: tb, binaries: binaries, Dir: dir}
+	i := &Instance{
+		tb:       tb,
+		binaries: binaries,
+		Dir:      dir,
+	}
 	i.Member = mycnf.Member{
-		Ordinal: options.Ordinal,
-		PodIP:   "127.0.0.1", BindAddress: "127.0.0.1", Host: "localhost",
-		Port: FreePort(tb), AdminPort: FreePort(tb),
-		DataDir: filepath.Join(dir, "data"), Socket: filepath.Join(dir, "s"), PIDFile: filepath.Join(dir, "pid"),
-		TLSDir: filepath.Join(dir, "tls"), TempDir: filepath.Join(dir, "tmp"),
+		Ordinal:     options.Ordinal,
+		PodIP:       "127.0.0.1",
+		BindAddress: "127.0.0.1",
+		Host:        "localhost",
+		Port:        FreePort(tb),
+		AdminPort:   FreePort(tb),
+		DataDir:     filepath.Join(dir, "data"),
+		Socket:      filepath.Join(dir, "s"),
+		PIDFile:     filepath.Join(dir, "pid"),
+		TLSDir:      filepath.Join(dir, "tls"),
+		TempDir:     filepath.Join(dir, "tmp"),
 		Settings: map[string]string{
 			// Small files, since every test copies them.
-			"innodb_redo_log_capacity": "8M", "innodb_buffer_pool_size": "32M", "innodb_log_buffer_size": "1M",
-			"max_connections": "60", "table_open_cache": "200", "innodb_numa_interleave": "OFF",
+			"innodb_redo_log_capacity": "8M",
+			"innodb_buffer_pool_size":  "32M",
+			"innodb_log_buffer_size":   "1M",
+			"max_connections":          "60",
+			"table_open_cache":         "200",
+			"innodb_numa_interleave":   "OFF",
 		},
 	}
 	for key, value := range options.Settings {
@@ -106,8 +120,14 @@ func newInstance(tb testing.TB, binaries Binaries, options Options) *Instance {
 		tb.Fatal(err)
 	}
 	i.Ops = mysqlops.Open(mysqlops.Config{
-		Socket: i.Member.Socket, Password: func() mysqlops.Secret { return i.password },
-		Timeouts: mysqlops.Timeouts{Connect: patience, Read: patience, Change: patience, Fence: FenceTimeout},
+		Socket:   i.Member.Socket,
+		Password: func() mysqlops.Secret { return i.password },
+		Timeouts: mysqlops.Timeouts{
+			Connect: patience,
+			Read:    patience,
+			Change:  patience,
+			Fence:   FenceTimeout,
+		},
 	})
 	tb.Cleanup(func() {
 		i.Ops.Disconnect()
@@ -148,7 +168,8 @@ func (i *Instance) launch(flags ...string) {
 	}
 	defer log.Close()
 	i.cmd = exec.Command(i.binaries.Mysqld, flags...)
-	i.cmd.Stdout, i.cmd.Stderr = log, log
+	i.cmd.Stdout = log
+	i.cmd.Stderr = log
 	i.cmd.Dir = i.Dir
 	// A parent pid is what makes a clone end in an exit that a supervisor sees.
 	i.cmd.Env = append(os.Environ(), fmt.Sprintf("MYSQLD_PARENT_PID=%d", os.Getpid()))
@@ -242,7 +263,11 @@ func (i *Instance) logFile() string    { return filepath.Join(i.Dir, "log") }
 // TLSFiles are the member's, for channels and clones.
 func (i *Instance) TLSFiles() mysqlops.TLSFiles {
 	dir := i.Member.TLSDir
-	return mysqlops.TLSFiles{CA: dir + "/ca.crt", Cert: dir + "/tls.crt", Key: dir + "/tls.key"}
+	return mysqlops.TLSFiles{
+		CA:   dir + "/ca.crt",
+		Cert: dir + "/tls.crt",
+		Key:  dir + "/tls.key",
+	}
 }
 
 func (i *Instance) writeTLS() error {
@@ -259,7 +284,8 @@ func (i *Instance) writeTLS() error {
 func (i *Instance) Root() *sql.DB {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Passwd = "root", i.password.Reveal()
-	cfg.Net, cfg.Addr = "unix", i.Member.Socket
+	cfg.Net = "unix"
+	cfg.Addr = i.Member.Socket
 	return i.open(cfg)
 }
 
@@ -283,7 +309,12 @@ func (i *Instance) Client(user string, password mysqlops.Secret, admin bool) *sq
 	if err != nil {
 		i.tb.Fatal(err)
 	}
-	cfg.TLS = &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{pair}, ServerName: "localhost", MinVersion: tls.VersionTLS12}
+	cfg.TLS = &tls.Config{
+		RootCAs:      pool,
+		Certificates: []tls.Certificate{pair},
+		ServerName:   "localhost",
+		MinVersion:   tls.VersionTLS12,
+	}
 	return i.open(cfg)
 }
 

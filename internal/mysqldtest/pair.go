@@ -28,7 +28,11 @@ func StartPair(tb testing.TB) Pair {
 // SourceOf is what a channel that reads i needs to know; files are the reader's.
 func (i *Instance) SourceOf(files mysqlops.TLSFiles) mysqlops.Source {
 	return mysqlops.Source{
-		Host: "127.0.0.1", Port: i.Member.AdminPort, User: mysqlops.UserReplication, Password: Passwords.Replication, TLS: files,
+		Host:     "127.0.0.1",
+		Port:     i.Member.AdminPort,
+		User:     mysqlops.UserReplication,
+		Password: Passwords.Replication,
+		TLS:      files,
 	}
 }
 

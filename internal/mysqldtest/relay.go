@@ -50,7 +50,9 @@ func NewRelay(tb testing.TB, to int) *Relay {
 func (r *Relay) PassAtMost(bytes int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.limited, r.left, r.held = true, bytes, false
+	r.limited = true
+	r.left = bytes
+	r.held = false
 }
 
 // Cut ends all connections, with what is held or under way in them, and the limit.
@@ -58,7 +60,8 @@ func (r *Relay) Cut() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.cuts++
-	r.limited, r.held = false, false
+	r.limited = false
+	r.held = false
 	r.free.Broadcast()
 	for _, end := range r.ends {
 		_ = end()

@@ -134,7 +134,11 @@ func credential() *syscall.Credential {
 	if os.Getuid() != 0 {
 		return nil
 	}
-	return &syscall.Credential{Uid: nobody, Gid: nobody, NoSetGroups: true}
+	return &syscall.Credential{
+		Uid:         nobody,
+		Gid:         nobody,
+		NoSetGroups: true,
+	}
 }
 
 func chownTree(root string) error {

@@ -38,33 +38,45 @@ func accountSpecs(passwords Passwords, app AppAccount) ([]accountSpec, error) {
 	return []accountSpec{
 		{
 			// Reads the binlog of the peer, over the admin port.
-			account: Account{UserReplication, "%"}, password: passwords.Replication, require: "X509",
-			grants: []string{"REPLICATION SLAVE, SERVICE_CONNECTION_ADMIN, CONNECTION_ADMIN ON *.*"},
+			account:  Account{UserReplication, "%"},
+			password: passwords.Replication,
+			require:  "X509",
+			grants:   []string{"REPLICATION SLAVE, SERVICE_CONNECTION_ADMIN, CONNECTION_ADMIN ON *.*"},
 		},
 		{
 			// Copies the whole data directory, over the admin port.
-			account: Account{UserClone, "%"}, password: passwords.Clone, require: "X509",
-			grants: []string{"BACKUP_ADMIN, SERVICE_CONNECTION_ADMIN, CONNECTION_ADMIN ON *.*"},
+			account:  Account{UserClone, "%"},
+			password: passwords.Clone,
+			require:  "X509",
+			grants:   []string{"BACKUP_ADMIN, SERVICE_CONNECTION_ADMIN, CONNECTION_ADMIN ON *.*"},
 		},
 		{
 			// Reads counters, over the admin port.
-			account: Account{UserMonitor, "%"}, password: passwords.Monitor, require: "SSL",
-			grants: []string{"PROCESS, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.*", "SELECT ON performance_schema.*"},
+			account:  Account{UserMonitor, "%"},
+			password: passwords.Monitor,
+			require:  "SSL",
+			grants:   []string{"PROCESS, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.*", "SELECT ON performance_schema.*"},
 		},
 		{
 			// Reads every table and definition on both members, over the admin port.
-			account: Account{UserChecksum, "%"}, password: passwords.Checksum, require: "X509",
-			grants: []string{compareRights + " ON *.*"},
+			account:  Account{UserChecksum, "%"},
+			password: passwords.Checksum,
+			require:  "X509",
+			grants:   []string{compareRights + " ON *.*"},
 		},
 		{
 			// Writes the rows of one table while GrantRepair says so: with INSERT on
 			// everything it could write mysql.user.
-			account: Account{UserRepair, "%"}, password: passwords.Repair, require: "X509",
-			grants: []string{"SELECT, CREATE TEMPORARY TABLES, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.*"},
+			account:  Account{UserRepair, "%"},
+			password: passwords.Repair,
+			require:  "X509",
+			grants:   []string{"SELECT, CREATE TEMPORARY TABLES, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.*"},
 		},
 		{
-			account: Account{app.User, "%"}, password: passwords.App, require: "SSL",
-			grants: []string{"ALL ON " + schema + ".*"},
+			account:  Account{app.User, "%"},
+			password: passwords.App,
+			require:  "SSL",
+			grants:   []string{"ALL ON " + schema + ".*"},
 		},
 	}, nil
 }

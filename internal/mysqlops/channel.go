@@ -20,7 +20,7 @@ func configureChannel(ctx context.Context, conn *sql.Conn, source Source, rotate
 		}
 	}
 	same, err := channelIs(ctx, conn, source)
-	if err != nil || same && !rotated {
+	if err != nil || (same && !rotated) {
 		return false, err
 	}
 	unapplied := !status.Received.Subtract(status.Executed).IsEmpty()

@@ -122,7 +122,9 @@ func (s *Server) cloneState(ctx context.Context) (CloneProgress, error) {
 			if err := rows.Scan(&stage, &result, &bytes, &total, nullTime{&began}); err != nil {
 				return err
 			}
-			state.Stage, state.Bytes, state.Total = stage, bytes, total
+			state.Stage = stage
+			state.Bytes = bytes
+			state.Total = total
 			state.Failed = state.Failed || result == "Failed"
 			if state.Started.IsZero() {
 				state.Started = began.Time

@@ -61,7 +61,11 @@ func (w *walk) step(ctx context.Context, name string, fn func(context.Context, *
 			break
 		}
 	}
-	w.result.Steps = append(w.result.Steps, FenceStep{Name: name, Took: time.Since(began), Err: wrap(name, err)})
+	w.result.Steps = append(w.result.Steps, FenceStep{
+		Name: name,
+		Took: time.Since(began),
+		Err:  wrap(name, err),
+	})
 }
 
 // cutSessions ends what offline mode leaves: sessions whose rights pass it.
@@ -104,9 +108,12 @@ func (w *walk) readBack(ctx context.Context, conn *sql.Conn) error {
 		}
 		r := &w.result
 		r.ReRead = true
-		r.OfflineMode, r.ReadOnly, r.SuperReadOnly = status.OfflineMode, status.ReadOnly, status.SuperReadOnly
+		r.OfflineMode = status.OfflineMode
+		r.ReadOnly = status.ReadOnly
+		r.SuperReadOnly = status.SuperReadOnly
 		r.ClientSessions = status.Sessions.Clients
-		r.Executed, r.Binlog = status.Executed, status.Binlog
+		r.Executed = status.Executed
+		r.Binlog = status.Binlog
 		if err := w.readWaiting(ctx, conn, status.SemiSync.WaitSessions); err != nil {
 			return err
 		}

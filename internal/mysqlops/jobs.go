@@ -67,7 +67,8 @@ func (s *Server) jobLocks(ctx context.Context, query string) ([]JobLock, error) 
 			var one JobLock
 			var schema, table sql.NullString
 			err := rows.Scan(&one.SessionID, &one.User, &schema, &table, &one.Transaction)
-			one.Schema, one.Table = schema.String, table.String
+			one.Schema = schema.String
+			one.Table = table.String
 			locks = append(locks, one)
 			return err
 		})

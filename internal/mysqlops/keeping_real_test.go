@@ -13,7 +13,8 @@ import (
 // variable after the other, on a closed member.
 func TestEveryKeptSettingIsSetRight(t *testing.T) {
 	member := mysqldtest.Start(t, mysqldtest.Options{Ordinal: 1})
-	root, kept := member.Root(), mycnf.Kept(member.Member, false)
+	root := member.Root()
+	kept := mycnf.Kept(member.Member, false)
 	wrong := map[string]string{
 		"server_id": "77", "auto_increment_increment": "1", "auto_increment_offset": "9", "gtid_mode": "ON_PERMISSIVE",
 		"enforce_gtid_consistency": "", "binlog_row_image": "MINIMAL", "binlog_error_action": "IGNORE_ERROR",

@@ -129,7 +129,7 @@ func observeReceiver(ctx context.Context, conn *sql.Conn, status *Status) error 
 		Scan(&channel.SourceHost, &channel.SourcePort, &channel.SourceUser, &service, &uuid, &received,
 			&channel.ReceiverError.Number, &channel.ReceiverError.Message, nullTime{&failed},
 			&channel.Heartbeats, nullTime{&heartbeat})
-	if errors.Is(err, sql.ErrNoRows) || err == nil && channel.SourceHost == "" {
+	if errors.Is(err, sql.ErrNoRows) || (err == nil && channel.SourceHost == "") {
 		*channel = ChannelStatus{Receiver: ReceiverStopped}
 		return nil
 	}
@@ -137,7 +137,8 @@ func observeReceiver(ctx context.Context, conn *sql.Conn, status *Status) error 
 		return err
 	}
 	channel.Configured = true
-	channel.ReceiverError.Time, channel.LastHeartbeat = failed.Time, heartbeat.Time
+	channel.ReceiverError.Time = failed.Time
+	channel.LastHeartbeat = heartbeat.Time
 	channel.Receiver = map[string]ReceiverState{"ON": ReceiverStreaming, "CONNECTING": ReceiverConnecting}[service]
 	if channel.Receiver == "" {
 		channel.Receiver = ReceiverStopped
@@ -181,7 +182,11 @@ func observeApplier(ctx context.Context, conn *sql.Conn, status *Status) error {
 		if err := rows.Scan(&channel.ApplierRunning, &number, &message, nullTime{&failed}, &age); err != nil {
 			return err
 		}
-		channel.ApplierError = ChannelError{Number: int(number.Int64), Message: message.String, Time: failed.Time}
+		channel.ApplierError = ChannelError{
+			Number:  int(number.Int64),
+			Message: message.String,
+			Time:    failed.Time,
+		}
 		if channel.LagTransactions > 0 && age.Int64 > 0 {
 			channel.Lag = time.Duration(age.Int64) * time.Microsecond
 		}

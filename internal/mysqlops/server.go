@@ -47,7 +47,11 @@ func Open(cfg Config) *Server {
 	}
 	var random [16]byte
 	_, _ = rand.Read(random[:]) // never fails, by its contract
-	s := &Server{cfg: cfg, nonce: hex.EncodeToString(random[:]), heartbeats: make(chan struct{}, maxPendingHeartbeats)}
+	s := &Server{
+		cfg:        cfg,
+		nonce:      hex.EncodeToString(random[:]),
+		heartbeats: make(chan struct{}, maxPendingHeartbeats),
+	}
 	s.pool = s.newPool(poolSessions)
 	s.fence = &fencePath{db: s.newPool(fenceSessions)}
 	return s

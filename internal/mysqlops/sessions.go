@@ -70,7 +70,13 @@ func (one session) isClient() bool {
 func (one session) dumpThread() DumpThread {
 	// A reader that says nonsense of itself says nothing.
 	uuid, _ := gtid.ParseServerUUID(one.replicaUUID)
-	return DumpThread{SessionID: one.id, User: one.user, Host: one.host, ReplicaUUID: uuid, Command: one.command}
+	return DumpThread{
+		SessionID:   one.id,
+		User:        one.user,
+		Host:        one.host,
+		ReplicaUUID: uuid,
+		Command:     one.command,
+	}
 }
 
 func listSessions(ctx context.Context, conn *sql.Conn, nonce string) ([]session, error) {

@@ -161,7 +161,7 @@ type DumpThread struct {
 // IsForeign reports whether the reader is not the peer's receiver: it logs in as another
 // account, or calls itself by another UUID. An empty peer accepts any reader of the account.
 func (d DumpThread) IsForeign(account string, peer gtid.ServerUUID) bool {
-	return d.User != account || peer != "" && d.ReplicaUUID != peer
+	return d.User != account || (peer != "" && d.ReplicaUUID != peer)
 }
 
 // Difference is one setting that is not as dbpair owns it.

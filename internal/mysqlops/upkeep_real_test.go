@@ -164,7 +164,8 @@ func TestTLSIsReloaded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, admin := range []bool{true, false} {
-		user, password := mysqlops.UserMonitor, mysqldtest.Passwords.Monitor
+		user := mysqlops.UserMonitor
+		password := mysqldtest.Passwords.Monitor
 		if err := member.Client(user, password, admin).PingContext(ctx); err != nil {
 			t.Errorf("with the new CA, admin port %t: %v", admin, err)
 		}

@@ -80,7 +80,12 @@ func compareOwned(values map[string]string, want []mycnf.Expectation) []Differen
 	for _, one := range want {
 		got, found := values[one.Variable]
 		if !found || !sameValue(got, one.Want) {
-			differences = append(differences, Difference{Variable: one.Variable, Want: one.Want, Got: got, Missing: !found})
+			differences = append(differences, Difference{
+				Variable: one.Variable,
+				Want:     one.Want,
+				Got:      got,
+				Missing:  !found,
+			})
 		}
 	}
 	slices.SortFunc(differences, func(a, b Difference) int { return cmp.Compare(a.Variable, b.Variable) })
@@ -130,7 +135,8 @@ func (s *Server) purgeBinlogs(ctx context.Context, limits PurgeLimits) (Purged, 
 			purged.Left += file.size
 		}
 		for len(files) > 1 && !limits.KeepAll {
-			file, next := files[0], files[1]
+			file := files[0]
+			next := files[1]
 			may, err := limits.allow(ctx, conn, file.name, next.name, purged.Left)
 			if err != nil {
 				return err

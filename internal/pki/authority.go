@@ -46,7 +46,11 @@ func NewAuthority(pairName string, now time.Time) (*Authority, error) {
 	template := &x509.Certificate{
 		SerialNumber: serial,
 		// The serial keeps two authorities of one name apart in a bundle.
-		Subject:               pkix.Name{Organization: []string{"dbpair"}, CommonName: "dbpair-ca:" + pairName, SerialNumber: serial.Text(16)},
+		Subject: pkix.Name{
+			Organization: []string{"dbpair"},
+			CommonName:   "dbpair-ca:" + pairName,
+			SerialNumber: serial.Text(16),
+		},
 		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(AuthorityLife),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
@@ -62,7 +66,11 @@ func NewAuthority(pairName string, now time.Time) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse the new authority of pair %s: %w", pairName, err)
 	}
-	return &Authority{Cert: cert, CertPEM: encodeCert(der), key: key}, nil
+	return &Authority{
+		Cert:    cert,
+		CertPEM: encodeCert(der),
+		key:     key,
+	}, nil
 }
 
 // ParseAuthority reads an authority back. Of a bundle the first certificate counts.
@@ -81,7 +89,11 @@ func ParseAuthority(certPEM, keyPEM []byte) (*Authority, error) {
 	if !cert.IsCA {
 		return nil, errors.New("parse authority: ca.crt is not a certificate authority")
 	}
-	return &Authority{Cert: cert, CertPEM: encodeCert(cert.Raw), key: key}, nil
+	return &Authority{
+		Cert:    cert,
+		CertPEM: encodeCert(cert.Raw),
+		key:     key,
+	}, nil
 }
 
 // KeyPEM is the authority's private key. It is a secret.

@@ -114,7 +114,8 @@ func TestBundleKeepsWhatIsStillValid(t *testing.T) {
 // neither a stranger.
 func TestMutualTLS(t *testing.T) {
 	now := time.Now()
-	a, stranger := newTestAuthority(t, now), newTestAuthority(t, now)
+	a := newTestAuthority(t, now)
+	stranger := newTestAuthority(t, now)
 	n := resources.Names{Pair: "shop", Namespace: "db"}
 	server := keyPair(t, issue(t, a, Member(n, 0), now))
 	for name, tc := range map[string]struct {

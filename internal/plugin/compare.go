@@ -13,7 +13,8 @@ import (
 
 // repairVerb is the typed confirmation of a repair; see verbs.
 var repairVerb = verb{
-	name: "repair", kind: v1alpha1.OperationRepair,
+	name: "repair",
+	kind: v1alpha1.OperationRepair,
 	loss: "A repair of table %[2]s of pair %[1]s takes the primary's rows for the right ones: what the passive has instead is written over.\n" +
 		"Both versions are saved in the quarantine on the passive's volume first.",
 }
@@ -76,7 +77,9 @@ func (s *session) repairCommand() *cobra.Command {
 				return err
 			}
 			spec := v1alpha1.OperationSpec{
-				Type: v1alpha1.OperationRepair, Reason: w.reason, Repair: &v1alpha1.RepairParameters{Table: w.target, DryRun: dryRun},
+				Type:   v1alpha1.OperationRepair,
+				Reason: w.reason,
+				Repair: &v1alpha1.RepairParameters{Table: w.target, DryRun: dryRun},
 			}
 			if !dryRun {
 				p, err := c.pair(cmd.Context(), args[0])

@@ -34,8 +34,17 @@ func TestChecksumAndRepairMakeOperations(t *testing.T) {
 			PairRef: shop, Type: v1alpha1.OperationChecksum, Reason: "why", Checksum: &v1alpha1.ChecksumParameters{Table: "app.t", WithValues: true}}},
 		"a dry run asks nothing": {args: "repair shop --table app.t --dry-run", want: &v1alpha1.OperationSpec{
 			PairRef: shop, Type: v1alpha1.OperationRepair, Repair: &v1alpha1.RepairParameters{Table: "app.t", DryRun: true}}},
-		"a repair, typed": {args: "repair shop --table app.t", typed: "shop/12\n", says: "written over", want: &v1alpha1.OperationSpec{
-			PairRef: shop, Type: v1alpha1.OperationRepair, Confirm: "shop/12", Repair: &v1alpha1.RepairParameters{Table: "app.t"}}},
+		"a repair, typed": {
+			args:  "repair shop --table app.t",
+			typed: "shop/12\n",
+			says:  "written over",
+			want: &v1alpha1.OperationSpec{
+				PairRef: shop,
+				Type:    v1alpha1.OperationRepair,
+				Confirm: "shop/12",
+				Repair:  &v1alpha1.RepairParameters{Table: "app.t"},
+			},
+		},
 		"a repair, by a script": {args: "repair shop --table app.t --confirm shop/12", want: &v1alpha1.OperationSpec{
 			PairRef: shop, Type: v1alpha1.OperationRepair, Confirm: "shop/12", Repair: &v1alpha1.RepairParameters{Table: "app.t"}}},
 		"a repair, not confirmed":   {args: "repair shop --table app.t", typed: "yes\n", says: "not confirmed"},
@@ -119,7 +128,7 @@ func TestTablesAsTheyAreTyped(t *testing.T) {
 			}
 			continue
 		}
-		if err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), "spec.checksum.include") && !strings.Contains(err.Error(), "app.orders") {
+		if err == nil || !strings.Contains(err.Error(), c.says) || (!strings.Contains(err.Error(), "spec.checksum.include") && !strings.Contains(err.Error(), "app.orders")) {
 			t.Errorf("%q: %q, %v; want an error that says %q and what to type", typed, got, err, c.says)
 		}
 	}
@@ -150,19 +159,26 @@ func TestWaitingForAComparison(t *testing.T) {
 		LongestLock: &metav1.Duration{Duration: 3 * time.Millisecond}, Report: "shop-job-1",
 	}
 	drifted := result.DeepCopy()
-	drifted.DifferingRows, drifted.Differing = 2, []v1alpha1.TableDrift{{Table: "app.t", Rows: 2}}
+	drifted.DifferingRows = 2
+	drifted.Differing = []v1alpha1.TableDrift{{Table: "app.t", Rows: 2}}
 	for name, c := range map[string]struct {
 		change func(*v1alpha1.OperationStatus)
 		fails  string
 		says   []string
 	}{
 		"equal": {func(s *v1alpha1.OperationStatus) {
-			s.Phase, s.Message, s.Result = v1alpha1.OperationSucceeded, "all is equal", result
+			s.Phase = v1alpha1.OperationSucceeded
+			s.Message = "all is equal"
+			s.Result = result
 		}, "", []string{"Succeeded: all is equal", "1000 rows of 3 tables in 2s (500 rows/s), longest lock 3ms", "configmap shop-job-1"}},
-		"different": {func(s *v1alpha1.OperationStatus) { s.Phase, s.Result = v1alpha1.OperationSucceeded, drifted },
+		"different": {func(s *v1alpha1.OperationStatus) {
+			s.Phase = v1alpha1.OperationSucceeded
+			s.Result = drifted
+		},
 			"the members differ", []string{"differs: app.t, 2 rows"}},
 		"abandoned": {func(s *v1alpha1.OperationStatus) {
-			s.Phase, s.Message = v1alpha1.OperationAbandoned, "the roles changed"
+			s.Phase = v1alpha1.OperationAbandoned
+			s.Message = "the roles changed"
 		},
 			"Abandoned", []string{"the roles changed"}},
 	} {
@@ -170,7 +186,7 @@ func TestWaitingForAComparison(t *testing.T) {
 			w := newWorld(t, healthy())
 			w.finish(t, c.change)
 			out, _, err := w.call(t, "", "checksum", "shop", "--wait")
-			if (err == nil) != (c.fails == "") || err != nil && !strings.Contains(err.Error(), c.fails) {
+			if (err == nil) != (c.fails == "") || (err != nil && !strings.Contains(err.Error(), c.fails)) {
 				t.Errorf("ended with %v, want %q", err, c.fails)
 			}
 			for _, says := range c.says {

@@ -47,8 +47,16 @@ func (r remote) run(ctx context.Context, c podCommand, streams genericiooptions.
 	if err := mustRun(ctx, core, c); err != nil {
 		return err
 	}
-	tty := term.TTY{In: streams.In, Out: streams.Out, Raw: c.interactive && isTerminal(streams.In) && isTerminal(streams.Out)}
-	options := remotecommand.StreamOptions{Stdout: streams.Out, Stderr: streams.ErrOut, Tty: tty.Raw}
+	tty := term.TTY{
+		In:  streams.In,
+		Out: streams.Out,
+		Raw: c.interactive && isTerminal(streams.In) && isTerminal(streams.Out),
+	}
+	options := remotecommand.StreamOptions{
+		Stdout: streams.Out,
+		Stderr: streams.ErrOut,
+		Tty:    tty.Raw,
+	}
 	if c.interactive {
 		options.Stdin = streams.In
 	}
@@ -59,7 +67,12 @@ func (r remote) run(ctx context.Context, c podCommand, streams genericiooptions.
 	}
 	target := core.RESTClient().Post().Resource("pods").Namespace(c.namespace).Name(c.pod).SubResource("exec").
 		VersionedParams(&corev1.PodExecOptions{
-			Container: container, Command: c.argv, Stdin: c.interactive, Stdout: true, Stderr: !tty.Raw, TTY: tty.Raw,
+			Container: container,
+			Command:   c.argv,
+			Stdin:     c.interactive,
+			Stdout:    true,
+			Stderr:    !tty.Raw,
+			TTY:       tty.Raw,
 		}, scheme.ParameterCodec).URL()
 	executor, err := newExecutor(r.config, target)
 	if err != nil {
@@ -103,7 +116,11 @@ func newExecutor(config *rest.Config, target *url.URL) (remotecommand.Executor, 
 // output runs a command and returns what it prints.
 func output(ctx context.Context, e execer, c podCommand) ([]byte, error) {
 	var out, errOut bytes.Buffer
-	err := e.run(ctx, c, genericiooptions.IOStreams{In: &bytes.Buffer{}, Out: &out, ErrOut: &errOut})
+	err := e.run(ctx, c, genericiooptions.IOStreams{
+		In:     &bytes.Buffer{},
+		Out:    &out,
+		ErrOut: &errOut,
+	})
 	if err != nil {
 		if said := bytes.TrimSpace(errOut.Bytes()); len(said) > 0 {
 			return nil, fmt.Errorf("%w: %s", err, said)

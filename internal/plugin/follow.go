@@ -50,7 +50,8 @@ func (s *session) follow(ctx context.Context, c cluster, op *v1alpha1.DatabasePa
 
 // tellEnd prints the result.
 func (s *session) tellEnd(op *v1alpha1.DatabasePairOperation) error {
-	status, out := &op.Status, &strings.Builder{}
+	status := &op.Status
+	out := &strings.Builder{}
 	fmt.Fprintf(out, "%s: %s\n", status.Phase, status.Message)
 	if r := status.Result; r != nil {
 		fmt.Fprintf(out, "%d rows of %d tables in %s (%d rows/s), longest lock %s\n", r.Rows, r.Tables, duration(r.Duration), r.RowsPerSecond, duration(r.LongestLock))

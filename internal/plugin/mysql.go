@@ -49,7 +49,11 @@ func (s *session) mysqlCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.mysql(cmd.Context(), c, args[0], shellWish{passive: passive, root: root, args: args[1:]})
+			return s.mysql(cmd.Context(), c, args[0], shellWish{
+				passive: passive,
+				root:    root,
+				args:    args[1:],
+			})
 		},
 	}
 	cmd.Flags().BoolVar(&passive, "passive", false, "the passive, which is read-only, instead of the primary")
@@ -72,20 +76,27 @@ func (s *session) mysql(ctx context.Context, c cluster, name string, wish shellW
 	if err != nil {
 		return err
 	}
-	account, file := "root", agentapi.InternalDir+"/"+agentapi.PasswordFileRoot
+	account := "root"
+	file := agentapi.InternalDir + "/" + agentapi.PasswordFileRoot
 	args := wish.args
 	if !wish.root {
 		config, err := c.agentConfig(ctx, name)
 		if err != nil {
 			return err
 		}
-		account, file = config.AppUser, agentapi.InternalDir+"/"+agentapi.PasswordFileApp
+		account = config.AppUser
+		file = agentapi.InternalDir + "/" + agentapi.PasswordFileApp
 		if config.AppSchema != "" {
 			args = append([]string{"--database=" + config.AppSchema}, args...)
 		}
 	}
 	argv := append([]string{"sh", "-c", shell, "sh", socketPath, file, account}, args...)
-	return c.execer.run(ctx, podCommand{namespace: c.namespace, pod: member, argv: argv, interactive: true}, s.streams)
+	return c.execer.run(ctx, podCommand{
+		namespace:   c.namespace,
+		pod:         member,
+		argv:        argv,
+		interactive: true,
+	}, s.streams)
 }
 
 // memberFor picks the primary, or the other one.

@@ -96,7 +96,14 @@ func healthy() *v1alpha1.DatabasePair {
 			Primary: "shop-0", Epoch: 12, InSync: []string{"shop-0", "shop-1"}, Lag: "0s",
 			Members: []v1alpha1.MemberStatus{
 				{Name: "shop-0", Role: v1alpha1.RolePrimary, State: "Open", Node: "worker-1", MySQLVersion: "9.7.4"},
-				{Name: "shop-1", Role: v1alpha1.RolePassive, State: "Closed", Node: "worker-2", MySQLVersion: "9.7.4", LagSeconds: &lag},
+				{
+					Name:         "shop-1",
+					Role:         v1alpha1.RolePassive,
+					State:        "Closed",
+					Node:         "worker-2",
+					MySQLVersion: "9.7.4",
+					LagSeconds:   &lag,
+				},
 			},
 			Conditions: []metav1.Condition{
 				condition(v1alpha1.ConditionReady, metav1.ConditionTrue, "Steady", "the pair is as wished"),
@@ -126,10 +133,12 @@ func doubtful() *v1alpha1.DatabasePair {
 func TestStatus(t *testing.T) {
 	states := func(missing bool) map[string]agentapi.State {
 		executed := uuid0 + ":1-10,\n" + uuid1 + ":1-3"
-		passive, known := executed, pair.Epoch(12)
+		passive := executed
+		known := pair.Epoch(12)
 		var problems []agentapi.Problem
 		if missing {
-			passive, known = uuid0+":1-8", 13
+			passive = uuid0 + ":1-8"
+			known = 13
 			problems = []agentapi.Problem{{Code: agentapi.ProblemVolumeFull, Message: "the volume is full: enlarge it"}}
 		}
 		return map[string]agentapi.State{
@@ -235,7 +244,7 @@ func TestVerbSaysWhatMayBeLostBeforeItAsks(t *testing.T) {
 			args = append(args, "shop-1")
 		}
 		_, asked, _ := newWorld(t, healthy()).call(t, "no\n", args...)
-		if !strings.Contains(asked, "lost") && !strings.Contains(asked, "held back") || !strings.Contains(asked, "Type shop/12") || strings.Contains(asked, "%!") {
+		if (!strings.Contains(asked, "lost") && !strings.Contains(asked, "held back")) || !strings.Contains(asked, "Type shop/12") || strings.Contains(asked, "%!") {
 			t.Errorf("%s asks:\n%s", v.name, asked)
 		}
 	}

@@ -63,9 +63,17 @@ func (c cluster) report(ctx context.Context, name string) (Report, error) {
 	}
 	s := p.Status
 	r := Report{
-		Pair: p.Name, Namespace: p.Namespace, Primary: s.Primary, Epoch: s.Epoch, Paused: p.Spec.Paused,
-		Confirm: confirmation(p), InSync: s.InSync, Lag: s.Lag, PrivilegedAccounts: s.PrivilegedAccounts,
-		Conditions: s.Conditions, Members: membersOf(p),
+		Pair:               p.Name,
+		Namespace:          p.Namespace,
+		Primary:            s.Primary,
+		Epoch:              s.Epoch,
+		Paused:             p.Spec.Paused,
+		Confirm:            confirmation(p),
+		InSync:             s.InSync,
+		Lag:                s.Lag,
+		PrivilegedAccounts: s.PrivilegedAccounts,
+		Conditions:         s.Conditions,
+		Members:            membersOf(p),
 	}
 	if s.LastFailover != nil {
 		r.LastFailover = s.LastFailover.Operation
@@ -84,7 +92,10 @@ func membersOf(p *v1alpha1.DatabasePair) []MemberReport {
 	var out []MemberReport
 	for _, name := range pair.Members(p.Name) {
 		m := MemberReport{MemberStatus: v1alpha1.MemberStatus{
-			Name: string(name), Role: v1alpha1.RoleUnknown, State: "Unknown"}}
+			Name:  string(name),
+			Role:  v1alpha1.RoleUnknown,
+			State: "Unknown",
+		}}
 		for _, known := range p.Status.Members {
 			if known.Name == m.Name {
 				m.MemberStatus = known
@@ -100,7 +111,10 @@ func (c cluster) ask(ctx context.Context, m *MemberReport) {
 	ctx, cancel := context.WithTimeout(ctx, agentTimeout)
 	defer cancel()
 	text, err := output(ctx, c.execer, podCommand{
-		namespace: c.namespace, pod: m.Name, argv: []string{agentapi.BinDir + "/agent", "state"}})
+		namespace: c.namespace,
+		pod:       m.Name,
+		argv:      []string{agentapi.BinDir + "/agent", "state"},
+	})
 	if err != nil {
 		m.Asked = firstLine(err.Error())
 		return
@@ -116,7 +130,8 @@ func (c cluster) ask(ctx context.Context, m *MemberReport) {
 	}
 	if s := state.Server; s != nil {
 		m.Executed, m.Received = oneLine(s.GTIDExecuted), oneLine(s.GTIDReceived)
-		m.Waits, m.WaitingCommits = s.Waiting, s.WaitSessions
+		m.Waits = s.Waiting
+		m.WaitingCommits = s.WaitSessions
 	}
 }
 

@@ -79,7 +79,11 @@ func connect(flags *genericclioptions.ConfigFlags) (cluster, error) {
 	if err != nil {
 		return cluster{}, err
 	}
-	return cluster{client: c, execer: remote{config: config}, namespace: namespace}, nil
+	return cluster{
+		client:    c,
+		execer:    remote{config: config},
+		namespace: namespace,
+	}, nil
 }
 
 func newClient(config *rest.Config) (client.Client, error) {

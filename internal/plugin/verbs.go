@@ -59,12 +59,16 @@ type wish struct {
 
 func (s *session) verbCommand(v verb) *cobra.Command {
 	var w wish
-	use, example := v.name+" PAIR", "  kubectl dbpair "+v.name+" shop"
+	use := v.name + " PAIR"
+	example := "  kubectl dbpair " + v.name + " shop"
 	if v.targeted {
-		use, example = v.name+" PAIR MEMBER", "  kubectl dbpair "+v.name+" shop shop-1"
+		use = v.name + " PAIR MEMBER"
+		example = "  kubectl dbpair " + v.name + " shop shop-1"
 	}
 	cmd := &cobra.Command{
-		Use: use, GroupID: "act", Short: v.short,
+		Use:     use,
+		GroupID: "act",
+		Short:   v.short,
 		Long:    v.short + ".\n\n" + fmt.Sprintf(v.loss+"%[3]s", "PAIR", "MEMBER", ""),
 		Example: example + "\n" + example + " --confirm shop/12 --reason 'node n3 is switched off'",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -109,7 +113,11 @@ func (s *session) act(ctx context.Context, c cluster, v verb, w wish) error {
 	op := &v1alpha1.DatabasePairOperation{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: fmt.Sprintf("%s-%s-", p.Name, v.name), Namespace: p.Namespace},
 		Spec: v1alpha1.OperationSpec{
-			PairRef: v1alpha1.PairReference{Name: p.Name, UID: string(p.UID)}, Type: v.kind, Target: w.target, Reason: w.reason, Confirm: confirmation(p),
+			PairRef: v1alpha1.PairReference{Name: p.Name, UID: string(p.UID)},
+			Type:    v.kind,
+			Target:  w.target,
+			Reason:  w.reason,
+			Confirm: confirmation(p),
 		},
 	}
 	if err := c.client.Create(ctx, op); err != nil {

@@ -112,7 +112,13 @@ func (b *batcher) save(ctx context.Context, rows []checksum.Row, keys [][]string
 	for i, row := range rows {
 		primary, there := find(onPrimary, row.Key)
 		passive, _ := find(onPassive, row.Key)
-		saved[i] = SavedRow{Table: b.Table, Kind: row.Kind, Key: row.Key, Primary: b.byName(primary), Passive: b.byName(passive)}
+		saved[i] = SavedRow{
+			Table:   b.Table,
+			Kind:    row.Kind,
+			Key:     row.Key,
+			Primary: b.byName(primary),
+			Passive: b.byName(passive),
+		}
 		if !there && passive.values != nil {
 			extra = append(extra, passive)
 		}
@@ -121,7 +127,12 @@ func (b *batcher) save(ctx context.Context, rows []checksum.Row, keys [][]string
 	// equal; such rows were not found by the primary's spelling.
 	for _, one := range onPassive {
 		if !slices.ContainsFunc(saved, func(s SavedRow) bool { return slices.Equal(s.Key, one.key) }) {
-			saved = append(saved, SavedRow{Table: b.Table, Kind: checksum.Changed, Key: one.key, Passive: b.byName(one)})
+			saved = append(saved, SavedRow{
+				Table:   b.Table,
+				Kind:    checksum.Changed,
+				Key:     one.key,
+				Passive: b.byName(one),
+			})
 		}
 	}
 	if err := b.Saver.Save(ctx, saved); err != nil {

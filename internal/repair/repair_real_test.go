@@ -116,7 +116,12 @@ func (w *world) endpoint(i *mysqldtest.Instance, name, user string) checksum.End
 		User: user, Password: func() mysqlops.Secret {
 			return map[string]mysqlops.Secret{reader: mysqldtest.Passwords.Checksum, writer: mysqldtest.Passwords.Repair}[user]
 		},
-		TLS: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}, ServerName: "localhost", MinVersion: tls.VersionTLS12},
+		TLS: &tls.Config{
+			RootCAs:      pool,
+			Certificates: []tls.Certificate{cert},
+			ServerName:   "localhost",
+			MinVersion:   tls.VersionTLS12,
+		},
 	}
 }
 

@@ -26,7 +26,11 @@ const (
 // call again after any end: it starts by comparing.
 func Run(ctx context.Context, options Options) (Report, error) {
 	options = options.withDefaults()
-	r := &run{Options: options, report: Report{Table: options.Table}, touched: make(map[checksum.TableName]bool)}
+	r := &run{
+		Options: options,
+		report:  Report{Table: options.Table},
+		touched: make(map[checksum.TableName]bool),
+	}
 	if err := options.validate(); err != nil {
 		return r.report, fmt.Errorf("repair: %w", err)
 	}
@@ -82,7 +86,8 @@ func (r *run) disconnect() {
 }
 
 func (r *run) step(step Step) {
-	r.progress.Step, r.progress.Checksum = step, nil
+	r.progress.Step = step
+	r.progress.Checksum = nil
 	r.tell()
 }
 
@@ -100,7 +105,8 @@ func (r *run) all(ctx context.Context) error {
 		return err
 	}
 	if len(reasons) > 0 {
-		r.report.Result, r.report.Reasons = Refused, reasons
+		r.report.Result = Refused
+		r.report.Reasons = reasons
 		return nil
 	}
 	if err := r.goOn(ctx); err != nil {
@@ -116,7 +122,9 @@ func (r *run) all(ctx context.Context) error {
 		r.report.Passes = pass
 		if pass == 1 {
 			r.report.Before = &found
-			r.report.Missing, r.report.Extra, r.report.Changed = found.Missing, found.Extra, found.Changed
+			r.report.Missing = found.Missing
+			r.report.Extra = found.Extra
+			r.report.Changed = found.Changed
 		}
 		r.report.After = &found
 		if done := r.judge(found, pass, len(rows)); done {
@@ -152,7 +160,11 @@ func (r *run) goOn(ctx context.Context) error {
 		return err
 	}
 	defer primary.Close()
-	b := &batcher{run: r, primary: primary, passive: passive}
+	b := &batcher{
+		run:     r,
+		primary: primary,
+		passive: passive,
+	}
 	before, err := b.writes(ctx)
 	if err != nil {
 		return err
@@ -193,9 +205,16 @@ func (r *run) compare(ctx context.Context, table checksum.TableName) (checksum.T
 	var rows []checksum.Row
 	seen := make(map[string]bool) // a scan that began anew says rows again
 	options := checksum.Options{
-		Primary: r.Primary, Passive: r.Passive, Table: &table, SkipSchemaDrift: true,
-		Parallelism: r.Parallelism, MaxLockTime: r.MaxLockTime, Throttle: r.Throttle, MaxRowsKept: 100,
-		Now: r.Now, Log: r.Log,
+		Primary:         r.Primary,
+		Passive:         r.Passive,
+		Table:           &table,
+		SkipSchemaDrift: true,
+		Parallelism:     r.Parallelism,
+		MaxLockTime:     r.MaxLockTime,
+		Throttle:        r.Throttle,
+		MaxRowsKept:     100,
+		Now:             r.Now,
+		Log:             r.Log,
 		OnRow: func(_ checksum.TableName, row checksum.Row) {
 			key := strings.Join(row.Key, ",")
 			if len(rows) < maxRows && !seen[key] {
@@ -244,7 +263,12 @@ func (r *run) repairRows(ctx context.Context, rows []checksum.Row) error {
 		return err
 	}
 	defer passive.Close()
-	b := &batcher{run: r, writer: writer, primary: reader, passive: passive}
+	b := &batcher{
+		run:     r,
+		writer:  writer,
+		primary: reader,
+		passive: passive,
+	}
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}

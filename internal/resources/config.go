@@ -21,7 +21,9 @@ const (
 func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 	spec := &p.Spec
 	c := agentapi.Config{
-		PairName: p.Name, PairUID: pair.UID(p.UID), Namespace: p.Namespace,
+		PairName:            p.Name,
+		PairUID:             pair.UID(p.UID),
+		Namespace:           p.Namespace,
 		Domain:              NamesOf(p).Domain(),
 		LeaseDuration:       spec.Authority.LeaseDuration.Duration,
 		SafetyMargin:        spec.Authority.SafetyMargin.Duration,

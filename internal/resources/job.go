@@ -57,7 +57,10 @@ func (n Names) JobName(operation types.UID) string {
 // JobLabels are on a Job, its pods and its ConfigMap.
 func JobLabels(pairName string) map[string]string {
 	return map[string]string{
-		LabelName: nameJob, LabelInstance: pairName, LabelManagedBy: Product, LabelJobOf: pairName,
+		LabelName:      nameJob,
+		LabelInstance:  pairName,
+		LabelManagedBy: Product,
+		LabelJobOf:     pairName,
 	}
 }
 
@@ -103,7 +106,9 @@ func JobRoleBinding(p *v1alpha1.DatabasePair) *rbacv1ac.RoleBindingApplyConfigur
 // JobTLSSecret holds the client certificate of the pair's Jobs.
 func JobTLSSecret(p *v1alpha1.DatabasePair, caPEM, certPEM, keyPEM []byte) *corev1ac.SecretApplyConfiguration {
 	return secret(p, NamesOf(p).JobTLS(), corev1.SecretTypeTLS, map[string][]byte{
-		KeyCA: caPEM, corev1.TLSCertKey: certPEM, corev1.TLSPrivateKeyKey: keyPEM,
+		KeyCA:                   caPEM,
+		corev1.TLSCertKey:       certPEM,
+		corev1.TLSPrivateKeyKey: keyPEM,
 	})
 }
 
@@ -111,8 +116,11 @@ func JobTLSSecret(p *v1alpha1.DatabasePair, caPEM, certPEM, keyPEM []byte) *core
 // together.
 func ownedBy(op *v1alpha1.DatabasePairOperation) []metav1.OwnerReference {
 	return []metav1.OwnerReference{{
-		APIVersion: v1alpha1.GroupVersion.String(), Kind: "DatabasePairOperation",
-		Name: op.Name, UID: op.UID, Controller: ptr.To(true),
+		APIVersion: v1alpha1.GroupVersion.String(),
+		Kind:       "DatabasePairOperation",
+		Name:       op.Name,
+		UID:        op.UID,
+		Controller: ptr.To(true),
 	}}
 }
 
@@ -157,9 +165,15 @@ func Job(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOpti
 	name := NamesOf(p).JobName(op.UID)
 	labels := JobLabels(p.Name)
 	return &batchv1.Job{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: p.Namespace, Labels: labels, OwnerReferences: ownedBy(op)},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:            name,
+			Namespace:       p.Namespace,
+			Labels:          labels,
+			OwnerReferences: ownedBy(op),
+		},
 		Spec: batchv1.JobSpec{
-			Parallelism: ptr.To[int32](1), Completions: ptr.To[int32](1),
+			Parallelism:             ptr.To[int32](1),
+			Completions:             ptr.To[int32](1),
 			BackoffLimit:            ptr.To[int32](jobRetries),
 			ActiveDeadlineSeconds:   ptr.To(int64(max(o.Deadline, time.Second) / time.Second)),
 			TTLSecondsAfterFinished: ptr.To(int32(jobKept / time.Second)),
@@ -170,7 +184,9 @@ func Job(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOpti
 					{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue},
 				}},
 				{Action: batchv1.PodFailurePolicyActionFailJob, OnExitCodes: &batchv1.PodFailurePolicyOnExitCodesRequirement{
-					ContainerName: ptr.To(ContainerJob), Operator: batchv1.PodFailurePolicyOnExitCodesOpIn, Values: []int32{jobapi.ExitForGood},
+					ContainerName: ptr.To(ContainerJob),
+					Operator:      batchv1.PodFailurePolicyOnExitCodesOpIn,
+					Values:        []int32{jobapi.ExitForGood},
 				}},
 			}},
 			Template: corev1.PodTemplateSpec{
@@ -193,12 +209,17 @@ func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobO
 		Tolerations:                   user.Tolerations,
 		ImagePullSecrets:              user.ImagePullSecrets,
 		SecurityContext: &corev1.PodSecurityContext{
-			RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To[int64](jobUID), RunAsGroup: ptr.To[int64](jobUID), FSGroup: ptr.To[int64](jobUID),
+			RunAsNonRoot:   ptr.To(true),
+			RunAsUser:      ptr.To[int64](jobUID),
+			RunAsGroup:     ptr.To[int64](jobUID),
+			FSGroup:        ptr.To[int64](jobUID),
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
 		Containers: []corev1.Container{{
-			Name: ContainerJob, Image: o.Image.Name, ImagePullPolicy: o.Image.PullPolicy,
-			Command: []string{"/job", "run"},
+			Name:            ContainerJob,
+			Image:           o.Image.Name,
+			ImagePullPolicy: o.Image.PullPolicy,
+			Command:         []string{"/job", "run"},
 			Env: []corev1.EnvVar{
 				{Name: agentapi.EnvPodNamespace, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.namespace"}}},
 				{Name: jobapi.EnvConfigMap, Value: NamesOf(p).JobName(op.UID)},
@@ -209,18 +230,30 @@ func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobO
 				Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")},
 			},
 			SecurityContext: &corev1.SecurityContext{
-				AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true), RunAsNonRoot: ptr.To(true),
-				Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+				AllowPrivilegeEscalation: ptr.To(false),
+				ReadOnlyRootFilesystem:   ptr.To(true),
+				RunAsNonRoot:             ptr.To(true),
+				Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 			},
 			TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 			VolumeMounts: []corev1.VolumeMount{
-				{Name: volumeInternal, MountPath: agentapi.InternalDir, ReadOnly: true},
-				{Name: volumeJobTLS, MountPath: jobapi.TLSDir, ReadOnly: true},
+				{
+					Name:      volumeInternal,
+					MountPath: agentapi.InternalDir,
+					ReadOnly:  true,
+				},
+				{
+					Name:      volumeJobTLS,
+					MountPath: jobapi.TLSDir,
+					ReadOnly:  true,
+				},
 			},
 		}},
 		Volumes: []corev1.Volume{
 			{Name: volumeInternal, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-				SecretName: NamesOf(p).Internal(), DefaultMode: ptr.To[int32](0o440), Items: jobPasswords(op.Spec.Type),
+				SecretName:  NamesOf(p).Internal(),
+				DefaultMode: ptr.To[int32](0o440),
+				Items:       jobPasswords(op.Spec.Type),
 			}}},
 			{Name: volumeJobTLS, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
 				SecretName: NamesOf(p).JobTLS(), DefaultMode: ptr.To[int32](0o440),

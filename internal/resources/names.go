@@ -89,7 +89,10 @@ func (n Names) Host(o pair.Ordinal) string { return string(o.Member(n.Pair)) + "
 // Labels are on every object of a pair.
 func Labels(pairName string) map[string]string {
 	return map[string]string{
-		LabelName: Product, LabelInstance: pairName, LabelManagedBy: Product, LabelPair: pairName,
+		LabelName:      Product,
+		LabelInstance:  pairName,
+		LabelManagedBy: Product,
+		LabelPair:      pairName,
 	}
 }
 

@@ -63,7 +63,9 @@ func CASecret(p *v1alpha1.DatabasePair, certPEM, keyPEM []byte, signed bool) *co
 // TLSSecret holds a member's certificate.
 func TLSSecret(p *v1alpha1.DatabasePair, o pair.Ordinal, caPEM, certPEM, keyPEM []byte) *corev1ac.SecretApplyConfiguration {
 	return secret(p, NamesOf(p).TLS(o), corev1.SecretTypeTLS, map[string][]byte{
-		KeyCA: caPEM, corev1.TLSCertKey: certPEM, corev1.TLSPrivateKeyKey: keyPEM,
+		KeyCA:                   caPEM,
+		corev1.TLSCertKey:       certPEM,
+		corev1.TLSPrivateKeyKey: keyPEM,
 	})
 }
 
@@ -83,8 +85,11 @@ func AppSecret(p *v1alpha1.DatabasePair, password string, caPEM []byte) *corev1a
 	host := p.Name + "." + p.Namespace + ".svc"
 	port := strconv.Itoa(agentapi.PortMySQL)
 	uri := url.URL{
-		Scheme: "mysql", User: url.UserPassword(AppUser, password),
-		Host: host + ":" + port, Path: "/" + AppSchema, RawQuery: "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + AppDir + "/" + KeyCA,
+		Scheme:   "mysql",
+		User:     url.UserPassword(AppUser, password),
+		Host:     host + ":" + port,
+		Path:     "/" + AppSchema,
+		RawQuery: "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + AppDir + "/" + KeyCA,
 	}
 	data := map[string][]byte{
 		"type":      []byte("mysql"),

@@ -14,7 +14,8 @@ import (
 // server's a moment later.
 func TestEveryConnectionStringVerifiesTheServer(t *testing.T) {
 	p := &v1alpha1.DatabasePair{}
-	p.Name, p.Namespace = "shop", "ns"
+	p.Name = "shop"
+	p.Namespace = "ns"
 	data := AppSecret(p, "Password1234", []byte("certificate")).Data
 
 	dsn, err := mysql.ParseDSN(string(data["dsn-go"]))

@@ -44,7 +44,8 @@ func ClientService(p *v1alpha1.DatabasePair) *corev1ac.ServiceApplyConfiguration
 func NewClientService(p *v1alpha1.DatabasePair, r Route) *corev1.Service {
 	svc := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: p.Name, Namespace: p.Namespace,
+			Name:            p.Name,
+			Namespace:       p.Namespace,
 			Labels:          clientServiceLabels(p.Name),
 			Annotations:     maps.Clone(p.Spec.Services.Primary.Annotations),
 			OwnerReferences: []metav1.OwnerReference{OwnerReference(p)},
@@ -88,8 +89,10 @@ func DetachedFrom(svc *corev1.Service) pair.PodUID {
 // has given out is kept.
 func SetRoute(svc *corev1.Service, r Route) {
 	port := corev1.ServicePort{
-		Name: portNameMySQL, Protocol: corev1.ProtocolTCP,
-		Port: agentapi.PortMySQL, TargetPort: intstr.FromString(r.Port()),
+		Name:       portNameMySQL,
+		Protocol:   corev1.ProtocolTCP,
+		Port:       agentapi.PortMySQL,
+		TargetPort: intstr.FromString(r.Port()),
 	}
 	for _, old := range svc.Spec.Ports {
 		if old.Port == agentapi.PortMySQL {
@@ -116,7 +119,8 @@ func RouteOf(svc *corev1.Service) (Route, bool) {
 	r := Route{Member: pair.MemberName(svc.Spec.Selector[appsv1.StatefulSetPodNameLabel]), Mode: RouteDoor}
 	for k, v := range svc.Spec.Selector {
 		if open, ok := ParseRouteLabel(k, v); ok {
-			r.Epoch, r.Mode = open.Epoch, open.Mode
+			r.Epoch = open.Epoch
+			r.Mode = open.Mode
 		}
 	}
 	want := svc.DeepCopy()

@@ -56,7 +56,11 @@ func openBinlog(path string) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{file: file, buffer: bufio.NewReaderSize(file, 1<<16), parser: replication.NewBinlogParser()}
+	r := &reader{
+		file:   file,
+		buffer: bufio.NewReaderSize(file, 1<<16),
+		parser: replication.NewBinlogParser(),
+	}
 	if err := r.begin(); err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("binlog %s: %w", filepath.Base(path), err)
@@ -100,7 +104,8 @@ func (r *reader) next() (event, error) {
 	e := event{
 		kind:  replication.EventType(header[4]),
 		flags: binary.LittleEndian.Uint16(header[17:]),
-		start: r.offset, end: r.offset + length,
+		start: r.offset,
+		end:   r.offset + length,
 	}
 	if length < headerSize {
 		return event{}, fmt.Errorf("%w: event of %d bytes at %d", ErrDamaged, length, e.start)

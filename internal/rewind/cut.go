@@ -69,8 +69,12 @@ func save(dir string, tail Tail, at time.Time) (string, error) {
 		return "", err
 	}
 	text, err := json.MarshalIndent(note{
-		File: filepath.Base(tail.File), Offset: tail.Offset, Size: tail.Size,
-		Errant: tail.Errant.String(), Transactions: tail.Transactions, At: at.UTC(),
+		File:         filepath.Base(tail.File),
+		Offset:       tail.Offset,
+		Size:         tail.Size,
+		Errant:       tail.Errant.String(),
+		Transactions: tail.Transactions,
+		At:           at.UTC(),
 	}, "", "  ")
 	if err != nil {
 		return "", err

@@ -117,7 +117,12 @@ func inspect(member Member) (Tail, error) {
 	if early := content.before.Subtract(member.Keep); !early.IsEmpty() {
 		return Tail{}, fmt.Errorf("%w: %s", ErrNotLast, early)
 	}
-	tail := Tail{File: path, Offset: content.size, Size: content.size, head: content.head}
+	tail := Tail{
+		File:   path,
+		Offset: content.size,
+		Size:   content.size,
+		head:   content.head,
+	}
 	for _, one := range content.transactions {
 		errant := !member.Keep.Contains(one.id)
 		switch {
@@ -299,7 +304,23 @@ func payloadRefusal(decoded replication.Event) string {
 
 // statusSizes are the lengths of the fixed-size variables at the head of a
 // statement, by code.
-var statusSizes = map[byte]int{0: 4, 1: 8, 3: 4, 4: 6, 7: 2, 8: 2, 9: 8, 10: 4, 13: 3, 14: 8, 15: 8, 16: 1, 18: 2, 19: 1, 20: 1}
+var statusSizes = map[byte]int{
+	0:  4,
+	1:  8,
+	3:  4,
+	4:  6,
+	7:  2,
+	8:  2,
+	9:  8,
+	10: 4,
+	13: 3,
+	14: 8,
+	15: 8,
+	16: 1,
+	18: 2,
+	19: 1,
+	20: 1,
+}
 
 const (
 	statusCatalogNUL = 2

@@ -76,7 +76,8 @@ func (s Schedule) Period(now time.Time) time.Duration {
 		if next.IsZero() {
 			break
 		}
-		longest, t = max(longest, next.Sub(t)), next
+		longest = max(longest, next.Sub(t))
+		t = next
 	}
 	return longest
 }

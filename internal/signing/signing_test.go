@@ -18,7 +18,12 @@ func TestOnlyCertificateAuthoritiesAreTrusted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, bundle := range map[string][]byte{"nothing": nil, "text": []byte("x"), "a leaf": leaf.CertPEM, "a key": leaf.KeyPEM} {
+	for name, bundle := range map[string][]byte{
+		"nothing": nil,
+		"text":    []byte("x"),
+		"a leaf":  leaf.CertPEM,
+		"a key":   leaf.KeyPEM,
+	} {
 		if _, err := signing.Trust(bundle); !errors.Is(err, signing.ErrNoKey) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -40,7 +40,14 @@ type agentSim struct {
 
 func startAgent(m *memberSim, p *pod) {
 	w := m.w
-	a := &agentSim{w: w, m: m, pod: p, start: pair.AgentStart(w.id("agent")), answers: map[string]func(authority.Action){}, heardPeer: w.now}
+	a := &agentSim{
+		w:         w,
+		m:         m,
+		pod:       p,
+		start:     pair.AgentStart(w.id("agent")),
+		answers:   map[string]func(authority.Action){},
+		heardPeer: w.now,
+	}
 	p.agent = a
 	m.boxes = append(m.boxes, a)
 	w.tracef("%s/%s: agent starts", m.name, p.uid)
@@ -96,7 +103,8 @@ func (a *agentSim) later(d time.Duration, f func()) { a.w.after(d, func() { a.pa
 
 // beat is the write that shows that the volume is still attached.
 func (a *agentSim) beat() {
-	v, begun := a.m.vol, a.local()
+	v := a.m.vol
+	begun := a.local()
 	a.later(a.w.between(200*time.Microsecond, 8*time.Millisecond), func() {
 		v.gate.pass(func() {
 			if a.dead || a.m.vol != v || v.lock != a {
@@ -208,13 +216,16 @@ func (a *agentSim) deliver(id string, action authority.Action) {
 }
 
 func (a *agentSim) persist(act authority.Persist) {
-	v, seen := a.m.vol, a.ledger
+	v := a.m.vol
+	seen := a.ledger
 	a.w.after(a.w.between(200*time.Microsecond, 8*time.Millisecond), func() {
 		v.gate.pass(func() {
 			if a.dead || a.m.vol != v || v.lock != a {
 				return
 			}
-			v.durable, v.remembered, v.seen = act.Durable, true, seen
+			v.durable = act.Durable
+			v.remembered = true
+			v.seen = seen
 			a.w.checkKnown(a.m, act.Durable)
 			a.pass(func() { a.step(authority.Persisted{At: a.local(), Seq: act.Seq, OK: true}) })
 		})

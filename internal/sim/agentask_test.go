@@ -46,9 +46,11 @@ func (a *agentSim) readLease(act authority.ReadLease) {
 	a.toAPI(act.Limit, func() func() {
 		outcome = authority.ReadMissing
 		if r, ok := a.w.api.read(); ok {
-			outcome, rec = authority.ReadFound, r
+			outcome = authority.ReadFound
+			rec = r
 			if authority.Verify(verify).Authentic(r) != nil {
-				outcome, rec = authority.ReadFailed, authority.Record{}
+				outcome = authority.ReadFailed
+				rec = authority.Record{}
 			}
 		}
 		return func() {
@@ -138,7 +140,13 @@ func (a *agentSim) strayAnswers(act authority.AskVouch) bool {
 	if !w.stray.detached {
 		lost.machine.Step(authority.VolumeBeat{At: lost.local(), Begun: lost.local()})
 	}
-	asked := authority.VouchAsked{At: lost.local(), PairUID: pairUID, Asker: a.m.name, Epoch: act.Epoch, Signed: act.Signed}
+	asked := authority.VouchAsked{
+		At:      lost.local(),
+		PairUID: pairUID,
+		Asker:   a.m.name,
+		Epoch:   act.Epoch,
+		Signed:  act.Signed,
+	}
 	for _, action := range lost.machine.Step(asked) {
 		v, ok := action.(authority.AnswerVouch)
 		if !ok {
@@ -202,7 +210,14 @@ func (a *agentSim) askVouch(act authority.AskVouch) {
 				a.step(e)
 			})
 		}
-		peer.step(authority.VouchAsked{At: peer.local(), PairUID: pairUID, Asker: a.m.name, Epoch: act.Epoch, Nonce: nonce, Signed: act.Signed})
+		peer.step(authority.VouchAsked{
+			At:      peer.local(),
+			PairUID: pairUID,
+			Asker:   a.m.name,
+			Epoch:   act.Epoch,
+			Nonce:   nonce,
+			Signed:  act.Signed,
+		})
 	})
 	a.later(act.Limit, func() {
 		if !done {

@@ -24,7 +24,8 @@ func (a *agentSim) startMysqld() {
 			for _, t := range tail {
 				s.data.committed.add(t) // crash recovery commits what is in the binlog
 			}
-			s.up, s.upAt = true, a.w.now
+			s.up = true
+			s.upAt = a.w.now
 			s.startApply()
 			if a.w.role(thePassive) == a.m.index {
 				a.w.happens(onPassiveUp)
@@ -78,7 +79,8 @@ func (a *agentSim) endApplying(s *mysqld) {
 // timed is how old the oldest waiting commit is, as the agent has timed it.
 func (a *agentSim) timed(s *mysqld) time.Duration {
 	if a.timing != s {
-		a.timing, a.stall = s, judge.Stall{}
+		a.timing = s
+		a.stall = judge.Stall{}
 	}
 	return a.stall.OldestWait(mysqlops.SemiSync{
 		WaitSessions: len(s.queue),
@@ -146,7 +148,8 @@ func (a *agentSim) mysqldGone(s *mysqld) {
 // setDeadman gives the second process its deadline. It is stopped only with the machine.
 func (a *agentSim) setDeadman(at authority.Instant) {
 	a.deadman++
-	mine, s := a.deadman, a.mysqld
+	mine := a.deadman
+	s := a.mysqld
 	if at == 0 || s == nil {
 		return
 	}
@@ -187,7 +190,8 @@ func (a *agentSim) checkTail() {
 	if s == nil || s.dead || !s.up {
 		return
 	}
-	mine, inc := s.data.inBinlog.clone(), s.inc
+	mine := s.data.inBinlog.clone()
+	inc := s.inc
 	a.toPeer(func(peer *agentSim, answer func(func())) {
 		p := peer.mysqld
 		if p == nil || p.dead || !p.up || p.gate.stopped > 0 || p.recv == nil || p.recv.src != s {
@@ -214,7 +218,8 @@ func (a *agentSim) follow(act authority.Follow) {
 			}
 		})
 	}
-	mine, done := s.status(), false
+	mine := s.status()
+	done := false
 	a.askState(func(peer *agentapi.State) {
 		v := a.machine.View()
 		if done || a.mysqld != s || s.dead || s.open || v.Durable.ReceiverStopped >= act.Epoch || v.Record == nil || v.Record.Epoch != act.Epoch {

@@ -21,8 +21,13 @@ func (a *agentSim) state() *agentapi.State {
 		return s
 	}
 	view := a.machine.View()
-	s.KnownEpoch, s.ActedLedger, s.OpenEpoch = view.Known, view.ActedLedger, view.OpenEpoch
-	s.ReceiverStoppedAt, s.Touched, s.NeedsWord, s.TailUncovered = view.Durable.ReceiverStopped, view.Durable.Touched, view.NeedsWord, view.TailUncovered
+	s.KnownEpoch = view.Known
+	s.ActedLedger = view.ActedLedger
+	s.OpenEpoch = view.OpenEpoch
+	s.ReceiverStoppedAt = view.Durable.ReceiverStopped
+	s.Touched = view.Durable.Touched
+	s.NeedsWord = view.NeedsWord
+	s.TailUncovered = view.TailUncovered
 	s.Ending = view.Ending
 	if !v.void {
 		s.DataID = v.id
@@ -54,7 +59,8 @@ func (a *agentSim) describeMysqld(st *agentapi.State) {
 	if s == nil || s.dead {
 		return
 	}
-	st.Mysqld.Running, st.Mysqld.Incarnation = true, s.inc
+	st.Mysqld.Running = true
+	st.Mysqld.Incarnation = s.inc
 	if s.up && s.gate.stopped == 0 {
 		a.lookedAt = a.w.now
 		if s.drifted {
@@ -75,7 +81,8 @@ func (a *agentSim) describeMysqld(st *agentapi.State) {
 		}
 	}
 	if s.up {
-		st.Server, st.ServerAge = a.server, a.w.now-a.lookedAt
+		st.Server = a.server
+		st.ServerAge = a.w.now - a.lookedAt
 		st.AppliedAll = st.ReceiverStoppedAt != 0 && !s.wants && len(s.data.relay) == 0 && s.gate.stopped == 0 && judge.EndedApplying(s.status())
 	}
 }

@@ -66,7 +66,7 @@ func (a *apiServer) create(r authority.Record) (string, error) {
 
 // write is conditional on the version; without one it is not, as with a real API server.
 func (a *apiServer) write(r authority.Record, version string) (string, error) {
-	if a.lease == nil || version != "" && a.leaseRV != version {
+	if a.lease == nil || (version != "" && a.leaseRV != version) {
 		return "", execute.ErrConflict
 	}
 	back := r.Epoch < a.lease.Epoch || (r.Epoch == a.lease.Epoch && r.Ledger.Version < a.lease.Ledger.Version)
@@ -160,7 +160,14 @@ func (a *apiServer) point(p failover.PointService) error {
 	if a.service.Detached != "" {
 		a.w.fired["attached to the "+string(p.Leads)]++
 	}
-	a.service = failover.Service{Reading: failover.Read, Version: a.bump(), Epoch: -1, Leads: p.Leads, PortLeads: p.Leads, Member: p.Member}
+	a.service = failover.Service{
+		Reading:   failover.Read,
+		Version:   a.bump(),
+		Epoch:     -1,
+		Leads:     p.Leads,
+		PortLeads: p.Leads,
+		Member:    p.Member,
+	}
 	if p.Leads == failover.LeadsOpen {
 		a.service.Epoch = p.Epoch
 	}

@@ -83,7 +83,8 @@ func (o *operator) readPod(m *memberSim, cached failover.Pod) failover.Pod {
 		return got.(failover.Pod), nil
 	}}
 	var view failover.Pod
-	from.read, live.read = &view, &view
+	from.read = &view
+	live.read = &view
 	var pod corev1.Pod
 	err := cluster.Read(context.Background(), from, live, types.NamespacedName{Namespace: "ns", Name: string(m.name)}, &pod)
 	switch {

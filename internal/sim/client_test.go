@@ -35,7 +35,8 @@ func (c *writer) loop() {
 			if answered {
 				return
 			}
-			answered, c.busy = true, false
+			answered = true
+			c.busy = false
 			if ok {
 				c.w.acked(s, t)
 			} else {
@@ -45,7 +46,8 @@ func (c *writer) loop() {
 	})
 	c.w.after(20*time.Second, func() {
 		if !answered {
-			c.busy, c.conn = false, nil
+			c.busy = false
+			c.conn = nil
 		}
 	})
 }

@@ -103,7 +103,9 @@ func (m *memberSim) crash(down time.Duration) {
 		d.half = nil
 	}
 	w.after(down, func() {
-		n.up, n.booted, n.lost = true, w.now, 0
+		n.up = true
+		n.booted = w.now
+		n.lost = 0
 		w.tracef("node %s is back", n.name)
 		m.kubelet()
 	})

@@ -42,7 +42,15 @@ func (e agentEffects) order(ctx context.Context, to fencing.Subject, kind author
 				ProcessStopped: ans.ProcessStopped, Demoted: ans.Demoted, ReceiverStopped: ans.ReceiverStopped,
 			})
 		}
-		a.step(authority.Commanded{At: a.local(), ID: c.RequestID, Kind: kind, PairUID: c.PairUID, Epoch: c.Epoch, Ledger: c.LedgerVersion, Signed: c.Signed})
+		a.step(authority.Commanded{
+			At:      a.local(),
+			ID:      c.RequestID,
+			Kind:    kind,
+			PairUID: c.PairUID,
+			Epoch:   c.Epoch,
+			Ledger:  c.LedgerVersion,
+			Signed:  c.Signed,
+		})
 	})
 	if err != nil {
 		return agentapi.FenceReply{}, err
@@ -143,12 +151,14 @@ func (w *world) newData() *dataset {
 
 // replaceData voids the volume, and fills it after a while.
 func (a *agentSim) replaceData(phase agentapi.Phase, id pair.DataID, fill func() *dataset) {
-	w, v := a.w, a.m.vol
+	w := a.w
+	v := a.m.vol
 	w.tracef("%s: %s as %s", a.m.name, phase, id)
 	a.busy = phase
 	s := a.mysqld
 	w.lostData(a.m, v.data)
-	v.void, v.data = phase == agentapi.PhaseSeeding, nil
+	v.void = phase == agentapi.PhaseSeeding
+	v.data = nil
 	a.step(authority.DataGone{At: a.local()})
 	a.mysqldGone(s)
 	a.later(w.between(500*time.Millisecond, 3*time.Second), func() {
@@ -160,7 +170,9 @@ func (a *agentSim) replaceData(phase agentapi.Phase, id pair.DataID, fill func()
 		if d == nil {
 			return
 		}
-		v.data, v.id, v.void = d, id, false
+		v.data = d
+		v.id = id
+		v.void = false
 		a.step(authority.DataReady{At: a.local(), DataID: id, EpochFile: true, Renewed: true})
 	})
 }
@@ -186,7 +198,8 @@ func (e agentEffects) Rewind(_ context.Context, to fencing.Subject, c agentapi.R
 				kept = append(kept, t)
 			}
 			cut := d.binlog
-			d.binlog, d.inBinlog = kept, nil
+			d.binlog = kept
+			d.inBinlog = nil
 			for _, t := range kept {
 				d.inBinlog.add(t)
 			}

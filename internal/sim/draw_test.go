@@ -44,7 +44,8 @@ func draw(seed uint64) scenario {
 		s.slowStream = 400 * time.Millisecond
 	}
 	if chance(0.15) {
-		s.lateAcks, s.lateAckP = 3*time.Second, 0.3
+		s.lateAcks = 3 * time.Second
+		s.lateAckP = 0.3
 	}
 	if chance(0.2) {
 		s.lateReads = 0.3
@@ -85,7 +86,12 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 	case p < 0.22:
 		edit := []fault{{kind: []string{"leaseRewritten", "leaseEdited"}[r.IntN(2)], at: at()}}
 		if r.IntN(2) == 0 {
-			edit = append(edit, fault{kind: []string{"cutAPI", "cutPeer", "cutWhole", "agentStopped"}[r.IntN(4)], at: edit[0].at - time.Duration(r.Int64N(int64(time.Second))), member: theHolder, lasts: 8 * time.Second})
+			edit = append(edit, fault{
+				kind:   []string{"cutAPI", "cutPeer", "cutWhole", "agentStopped"}[r.IntN(4)],
+				at:     edit[0].at - time.Duration(r.Int64N(int64(time.Second))),
+				member: theHolder,
+				lasts:  8 * time.Second,
+			})
 		}
 		return edit
 	case p < 0.25:
@@ -105,15 +111,21 @@ func drawRestored(r *rand.Rand, s *scenario, at time.Duration) []fault {
 	backup := fault{kind: "backupTaken", at: faultsBegin}
 	down := fault{kind: "mysqldKilled", at: at, member: theHolder}
 	if r.IntN(2) == 0 {
-		down.kind, down.lasts = "nodeCrashed", faultsOver-time.Second-at
+		down.kind = "nodeCrashed"
+		down.lasts = faultsOver - time.Second - at
 	}
 	if r.IntN(2) == 0 {
 		return []fault{backup, down, {kind: "etcdRestored", at: faultsOver - 2*time.Second}}
 	}
 	// Nobody hears of the member that was promoted since, while the store goes back.
 	restored := faultsOver - 14*time.Second
-	down.kind, down.at, down.lasts = "nodeCrashed", faultsBegin+time.Second, restored-faultsBegin
-	s.lossless, s.continueAlone, s.automatic, s.twoOperators = true, true, true, false
+	down.kind = "nodeCrashed"
+	down.at = faultsBegin + time.Second
+	down.lasts = restored - faultsBegin
+	s.lossless = true
+	s.continueAlone = true
+	s.automatic = true
+	s.twoOperators = false
 	restore := fault{kind: "etcdRestoredBlind", at: restored}
 	faults := []fault{
 		backup,
@@ -174,8 +186,14 @@ func drawSeveral(r *rand.Rand, at func() time.Duration) []fault {
 // down is nobody's fault.
 func drawSwitchedOff(r *rand.Rand, s *scenario) []fault {
 	in := func(lo, hi time.Duration) time.Duration { return lo + time.Duration(r.Int64N(int64(hi-lo))) }
-	s.lossless, s.twoOperators, s.crashAtFailpoint, s.lateMessages, s.lateReads, s.lateAcks = true, false, 0, 0, 0, 0
-	s.passiveTimeout, s.drift = 8*time.Second, 0
+	s.lossless = true
+	s.twoOperators = false
+	s.crashAtFailpoint = 0
+	s.lateMessages = 0
+	s.lateReads = 0
+	s.lateAcks = 0
+	s.passiveTimeout = 8 * time.Second
+	s.drift = 0
 	at := in(faultsBegin, faultsBegin+4*time.Second)
 	off := at + in(100*time.Millisecond, time.Second)
 	crash := []string{"mysqldKilled", "nodeCrashed", "agentKilled"}[r.IntN(3)]

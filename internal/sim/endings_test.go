@@ -22,7 +22,12 @@ func (w *world) alive() {
 		if o.plan.Rule == failover.RuleAuthorityUnreadable || o.plan.Rule == failover.RuleLookAgain {
 			o.plan = o.former
 		}
-		for _, n := range append([]failover.Note{{Rule: o.plan.Rule, Kind: o.plan.Kind, Fact: o.plan.Fact, Verb: o.plan.Verb}}, o.plan.Notes...) {
+		for _, n := range append([]failover.Note{{
+			Rule: o.plan.Rule,
+			Kind: o.plan.Kind,
+			Fact: o.plan.Fact,
+			Verb: o.plan.Verb,
+		}}, o.plan.Notes...) {
 			switch {
 			case n.Kind == failover.Doubts:
 				w.wedged(n)
@@ -60,7 +65,7 @@ func (w *world) untold() string {
 		if o.Name != r.Appointed.Operation {
 			continue
 		}
-		if o.operator && (o.Phase == "" || o.Phase == failover.OperationRunning || o.Phase == failover.OperationSucceeded && o.Proof == "") {
+		if o.operator && (o.Phase == "" || o.Phase == failover.OperationRunning || (o.Phase == failover.OperationSucceeded && o.Proof == "")) {
 			return fmt.Sprintf("operation %s is %s with proof %q", o.Name, o.Phase, o.Proof)
 		}
 		return ""

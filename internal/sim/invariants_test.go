@@ -21,11 +21,11 @@ func serves(s *mysqld) bool {
 // excused: a machine that was stopped and resumed may answer for a moment before anything
 // on it runs; nothing it answers then is an acknowledgement.
 func (w *world) excused() bool {
-	if w.vmPaused || w.set.ackFenced && w.set.lossless {
+	if w.vmPaused || (w.set.ackFenced && w.set.lossless) {
 		return true
 	}
 	for _, m := range w.members {
-		if m.node.gate.stopped > 0 || w.now-m.thawed < 50*time.Millisecond && m.thawed > 0 {
+		if m.node.gate.stopped > 0 || (w.now-m.thawed < 50*time.Millisecond && m.thawed > 0) {
 			return true
 		}
 	}
@@ -48,7 +48,9 @@ func (w *world) opened(s *mysqld, act authority.Open) {
 	if act.Epoch > w.topEpoch || w.blind {
 		// After a restore that nobody could see epochs begin anew: the newest is the one that
 		// opened last.
-		w.topEpoch, w.topMember, w.topHad = act.Epoch, s.m.index, s.had
+		w.topEpoch = act.Epoch
+		w.topMember = s.m.index
+		w.topHad = s.had
 	}
 	if !w.promised() {
 		return
@@ -193,7 +195,7 @@ func (w *world) watch() {
 	for _, m := range w.members {
 		for _, a := range m.boxes {
 			s := a.mysqld
-			if !serves(s) || a.machine == nil || w.now-m.thawed < 50*time.Millisecond && m.thawed > 0 {
+			if !serves(s) || a.machine == nil || (w.now-m.thawed < 50*time.Millisecond && m.thawed > 0) {
 				continue
 			}
 			v := a.machine.View()

@@ -45,7 +45,9 @@ func (m *memberSim) sync() {
 	case p.agent == nil && m.node.shutsDown:
 	case p.agent == nil && p.status.running:
 		// The end of a container is reported first, and its successor starts after a back-off.
-		p.status.running, p.status.terminated, p.status.finished = false, true, w.now
+		p.status.running = false
+		p.status.terminated = true
+		p.status.finished = w.now
 		w.after(w.between(50*time.Millisecond, time.Second), m.sync)
 	case p.agent == nil:
 		p.status = podStatus{container: w.id("c"), running: true, disruption: p.status.disruption}
@@ -72,7 +74,8 @@ func (m *memberSim) endPod(p *pod) {
 	if p.status.container == "" {
 		p.status.container = w.id("c")
 	}
-	p.status.running, p.status.terminated = false, true
+	p.status.running = false
+	p.status.terminated = true
 	p.status.finished = max(p.status.finished, p.lastEnd)
 	p.status.phase = corev1.PodFailed
 	if p.status.finished == 0 {

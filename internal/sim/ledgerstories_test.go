@@ -24,7 +24,11 @@ var ledgerStories = []story{
 // ledgerForged: the passive is away, a foreign hand has it count as in sync all the same, the
 // operator may end then, and the primary goes.
 func ledgerForged(t *teller) []fault {
-	t.s.lossless, t.s.continueAlone, t.s.automatic, t.s.twoOperators, t.s.crashAtFailpoint = true, true, true, false, 0
+	t.s.lossless = true
+	t.s.continueAlone = true
+	t.s.automatic = true
+	t.s.twoOperators = false
+	t.s.crashAtFailpoint = 0
 	forged := t.in(sec, 4*sec)
 	faults := []fault{
 		{kind: "cutPeer", at: t.at, member: thePassive, lasts: t.s.passiveTimeout + 14*sec},
@@ -39,13 +43,15 @@ func ledgerForged(t *teller) []fault {
 
 // diskRolledBack: both machines lose power, and the primary's disk comes back older.
 func diskRolledBack(t *teller) []fault {
-	t.s.lossless, t.s.crashAtFailpoint = true, 0
+	t.s.lossless = true
+	t.s.crashAtFailpoint = 0
 	return []fault{{kind: "diskOlder", at: t.at, member: theHolder, lasts: t.in(500*ms, 4*sec)}}
 }
 
 // passiveReturns: the passive comes back, and just then both links and primary go.
 func passiveReturns(t *teller) []fault {
-	t.s.lossless, t.s.lateReads = true, 0.3
+	t.s.lossless = true
+	t.s.lateReads = 0.3
 	if t.r.IntN(3) == 0 {
 		return []fault{
 			{kind: "foreignReplica", at: t.at, member: theHolder, lasts: 20 * sec},
@@ -55,26 +61,45 @@ func passiveReturns(t *teller) []fault {
 	}
 	return []fault{
 		{kind: "cutPeer", at: t.at, lasts: t.s.passiveTimeout + t.in(2*sec, 4*sec)},
-		{kind: "cutPeer", at: t.at + sec, member: theHolder, after: onBoth, delay: t.in(0, 600*ms), lasts: t.in(2*sec, 8*sec)},
+		{
+			kind:   "cutPeer",
+			at:     t.at + sec,
+			member: theHolder,
+			after:  onBoth,
+			delay:  t.in(0, 600*ms),
+			lasts:  t.in(2*sec, 8*sec),
+		},
 		{kind: t.crash, at: t.at + sec, member: theHolder, after: onBoth, delay: t.in(300*ms, 2*sec), lasts: 3 * sec},
 	}
 }
 
 // passiveForgets: the passive loses what it had received, and then the primary goes.
 func passiveForgets(t *teller) []fault {
-	t.s.lossless, t.s.slowStream, t.s.applyTime, t.s.passiveTimeout = true, 400*ms, 150*ms, 5*sec
+	t.s.lossless = true
+	t.s.slowStream = 400 * ms
+	t.s.applyTime = 150 * ms
+	t.s.passiveTimeout = 5 * sec
 	if t.r.IntN(2) == 0 {
 		t.s.lateAcks, t.s.lateAckP, t.s.slowStream = 4*sec, 0.3, t.in(400*ms, 3*sec)
 	}
 	return []fault{
 		{kind: "nodeCrashed", at: t.at, member: thePassive, lasts: t.in(200*ms, 1500*ms)},
-		{kind: t.crash, at: t.at, member: theHolder, after: []trigger{onPassiveUp, onBoth, ""}[t.r.IntN(3)], delay: t.in(0, 300*ms), lasts: 3 * sec},
+		{
+			kind:   t.crash,
+			at:     t.at,
+			member: theHolder,
+			after:  []trigger{onPassiveUp, onBoth, ""}[t.r.IntN(3)],
+			delay:  t.in(0, 300*ms),
+			lasts:  3 * sec,
+		},
 	}
 }
 
 // tailRecovered: the primary is left with a tail, recovers in place, and goes.
 func tailRecovered(t *teller) []fault {
-	t.s.lossless, t.s.continueAlone, t.s.automatic = true, false, false
+	t.s.lossless = true
+	t.s.continueAlone = false
+	t.s.automatic = false
 	return []fault{
 		{kind: "cutPeer", at: t.at, lasts: t.in(6*sec, 9*sec)},
 		{kind: "mysqldKilled", at: t.at + t.in(300*ms, 1500*ms), member: theHolder},
@@ -85,7 +110,8 @@ func tailRecovered(t *teller) []fault {
 
 // forcedPromotion: a person forces the member that lacks writes, and the other comes back.
 func forcedPromotion(t *teller) []fault {
-	t.s.lossless, t.s.continueAlone = true, true
+	t.s.lossless = true
+	t.s.continueAlone = true
 	alone := t.at + t.s.passiveTimeout
 	return []fault{
 		{kind: "cutPeer", at: t.at, lasts: t.s.passiveTimeout + 8*sec},
@@ -96,7 +122,8 @@ func forcedPromotion(t *teller) []fault {
 
 // staleSeed: a stale operator has a member copied that has come back meanwhile.
 func staleSeed(t *teller) []fault {
-	t.s.lossless, t.s.twoOperators = true, true
+	t.s.lossless = true
+	t.s.twoOperators = true
 	return []fault{
 		{kind: "volumeLost", at: t.at, member: thePassive},
 		{kind: "lateCommands", at: t.at, lasts: 20 * sec},
@@ -109,16 +136,31 @@ func candidateLost(t *teller) []fault {
 	t.s.lossless = true
 	return []fault{
 		{kind: t.one("mysqldKilled", "cutWhole", "podDeleted"), at: t.at, member: theHolder, lasts: 6 * sec},
-		{kind: t.one("mysqldKilled", "agentKilled", "nodeCrashed"), at: t.at, member: thePassive, after: onRevoked, delay: t.in(0, 300*ms), lasts: 2 * sec},
+		{
+			kind:   t.one("mysqldKilled", "agentKilled", "nodeCrashed"),
+			at:     t.at,
+			member: thePassive,
+			after:  onRevoked,
+			delay:  t.in(0, 300*ms),
+			lasts:  2 * sec,
+		},
 	}
 }
 
 // lateAcknowledgement: an acknowledgement of the passive's former run arrives after its new
 // run was compared.
 func lateAcknowledgement(t *teller) []fault {
-	t.s.lossless, t.s.slowStream, t.s.lateAcks, t.s.lateAckP, t.s.passiveTimeout = true, 4*sec, 5*sec, 0.9, 20*sec
-	t.s.applyTime, t.s.bootTime, t.s.crashAtFailpoint, t.s.lateMessages = 3*sec, 500*ms, 0, 0
-	t.s.ackLeast, t.s.relayLost = 3*sec, 1
+	t.s.lossless = true
+	t.s.slowStream = 4 * sec
+	t.s.lateAcks = 5 * sec
+	t.s.lateAckP = 0.9
+	t.s.passiveTimeout = 20 * sec
+	t.s.applyTime = 3 * sec
+	t.s.bootTime = 500 * ms
+	t.s.crashAtFailpoint = 0
+	t.s.lateMessages = 0
+	t.s.ackLeast = 3 * sec
+	t.s.relayLost = 1
 	return []fault{
 		{kind: "nodeCrashed", at: t.at + 4*sec, member: thePassive, lasts: 200 * ms},
 		{kind: "mysqldKilled", at: t.at + 4*sec, member: theHolder, after: onBoth, delay: t.in(sec, 3*sec)},

@@ -24,7 +24,12 @@ const aSwitch = 8 * time.Second
 func primaryDies(t *teller) []fault {
 	t.quiet()
 	t.s.whole = true
-	died := fault{kind: t.one("mysqldKilled", "nodeCrashed", "agentKilled"), at: t.at, member: theHolder, lasts: t.in(4*sec, 10*sec)}
+	died := fault{
+		kind:   t.one("mysqldKilled", "nodeCrashed", "agentKilled"),
+		at:     t.at,
+		member: theHolder,
+		lasts:  t.in(4*sec, 10*sec),
+	}
 	t.s.gapMost = t.s.deadAfter + t.s.lease + t.s.margin + aSwitch
 	return []fault{died}
 }
@@ -33,7 +38,9 @@ func primaryDies(t *teller) []fault {
 // of that.
 func diesAfterJoining(t *teller) []fault {
 	t.quiet()
-	t.s.whole, t.s.leaseEvery, t.s.lease = true, 10*sec, 2*sec
+	t.s.whole = true
+	t.s.leaseEvery = 10 * sec
+	t.s.lease = 2 * sec
 	t.s.margin, t.s.agentLease = authority.LeastMargin(t.s.lease), t.s.lease
 	died := fault{kind: "mysqldKilled", at: t.at, member: theHolder, after: onBoth, delay: t.in(0, sec)}
 	return []fault{{kind: "peerRestarted", at: t.at}, died}
@@ -54,7 +61,12 @@ func longChange(t *teller) []fault {
 func eventsCommit(t *teller) []fault {
 	t.quiet()
 	t.s.whole = true
-	lost := fault{kind: t.one("cutPeer", "nodeCrashed", "mysqldStopped"), at: t.at, member: thePassive, lasts: t.in(14*sec, 20*sec)}
+	lost := fault{
+		kind:   t.one("cutPeer", "nodeCrashed", "mysqldStopped"),
+		at:     t.at,
+		member: thePassive,
+		lasts:  t.in(14*sec, 20*sec),
+	}
 	t.s.gapMost = t.s.passiveTimeout + t.s.deadAfter + aSwitch
 	return []fault{
 		{kind: "clientsRest", at: t.at - sec, lasts: 2 * sec},

@@ -68,12 +68,17 @@ func (w *world) promised() bool {
 // primary is lost while its passive cannot receive.
 func drawModeChanged(r *rand.Rand, s *scenario) []fault {
 	in := func(lo, hi time.Duration) time.Duration { return lo + time.Duration(r.Int64N(int64(hi-lo))) }
-	s.lossless, s.twoOperators, s.crashAtFailpoint, s.lateMessages, s.lateReads = true, false, 0, 0, 0
+	s.lossless = true
+	s.twoOperators = false
+	s.crashAtFailpoint = 0
+	s.lateMessages = 0
+	s.lateReads = 0
 	s.passiveTimeout = 8 * time.Second
 	at := in(faultsBegin, faultsBegin+4*time.Second)
 	change := fault{kind: "modeAsync", at: at, lasts: in(10*time.Millisecond, 6*time.Second)}
 	if r.IntN(2) == 0 {
-		change.kind, change.member = "fileAsync", theHolder
+		change.kind = "fileAsync"
+		change.member = theHolder
 	}
 	cut := at + in(100*time.Millisecond, 9*time.Second)
 	crash := []string{"mysqldKilled", "nodeCrashed", "agentKilled"}[r.IntN(3)]

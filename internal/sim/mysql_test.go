@@ -85,10 +85,13 @@ func (s *mysqld) commit(ack func(bool, int)) { s.commitTxn(txnInfo{}, true, ack)
 
 // commitTxn commits a transaction of a session, or of the event scheduler, which has none.
 func (s *mysqld) commitTxn(info txnInfo, session bool, ack func(bool, int)) {
-	w, d := s.w, s.data
+	w := s.w
+	d := s.data
 	d.written++
 	t := len(w.txns)
-	info.server, info.number, info.at = d.server, d.written, w.now
+	info.server = d.server
+	info.number = d.written
+	info.at = w.now
 	w.txns = append(w.txns, info)
 	d.binlog = append(d.binlog, t)
 	d.inBinlog.add(t)
@@ -224,7 +227,14 @@ func (s *mysqld) status() mysqlops.Status {
 		Applying: set(s.applying()),
 		ReadOnly: !s.open, SuperReadOnly: !s.open, OfflineMode: !s.open,
 		Executed: set(s.data.committed), Binlog: set(s.data.inBinlog), Received: set(s.data.received()),
-		SemiSync: mysqlops.SemiSync{SourceEnabled: s.waits && s.open, SourceActive: true, SourceStrict: true, Clients: s.clients(), WaitSessions: len(s.queue), OldestWait: s.oldestWait()},
+		SemiSync: mysqlops.SemiSync{
+			SourceEnabled: s.waits && s.open,
+			SourceActive:  true,
+			SourceStrict:  true,
+			Clients:       s.clients(),
+			WaitSessions:  len(s.queue),
+			OldestWait:    s.oldestWait(),
+		},
 	}
 }
 
@@ -243,7 +253,9 @@ func (s *mysqld) die() {
 		return
 	}
 	s.forgiveUnguarded()
-	s.dead, s.open, s.up = true, false, false
+	s.dead = true
+	s.open = false
+	s.up = false
 	s.data.crash(s.w)
 	for _, q := range s.queue {
 		q.ack(false, q.txn)

@@ -27,7 +27,8 @@ func (a *apiServer) operation(n failover.OperationNote) {
 			o.Phase, o.Message, o.Proof = n.Phase, n.Message, cmp.Or(n.Proof, o.Proof)
 			o.Rule = cmp.Or(o.Rule, n.Rule)
 			if o.Epoch == 0 {
-				o.Epoch, o.From = n.Epoch, n.From
+				o.Epoch = n.Epoch
+				o.From = n.From
 			}
 			if n.Phase != failover.OperationRunning {
 				o.finished = a.w.now

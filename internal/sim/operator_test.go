@@ -57,7 +57,9 @@ func (o *operator) begin() {
 	o.leads = true
 	o.book = fencing.NewBook()
 	o.history = failover.History{StartedAt: o.now()}
-	o.silent, o.pods, o.cached = [2]time.Time{}, nil, nil
+	o.silent = [2]time.Time{}
+	o.pods = nil
+	o.cached = nil
 	if a, l := o.w.api.accepted, o.w.api.lease; a == nil || l == nil || a.Ledger.Version < l.Ledger.Version {
 		o.doubted = "" // nothing that this process can read says what the ledger was
 	}
@@ -83,7 +85,8 @@ func (o *operator) begin() {
 // end kills the process wherever it is.
 func (o *operator) end() {
 	o.life++
-	o.leads, o.looking = false, false
+	o.leads = false
+	o.looking = false
 	for _, p := range o.procs {
 		if !p.done && p != o.w.cur {
 			p.stop()
@@ -150,7 +153,8 @@ func (o *operator) visit(life int) time.Duration {
 	if o.plan.Rule != failover.RuleAuthorityUnreadable && o.plan.Rule != failover.RuleLookAgain {
 		o.former = o.plan
 	}
-	o.plan, o.seen = plan, obs
+	o.plan = plan
+	o.seen = obs
 	o.w.checkDoor(obs, plan)
 	o.w.checkForged(o, obs, plan)
 	o.keep(obs.History.Accepted)
@@ -233,9 +237,16 @@ func (o *operator) observe() failover.Observation {
 	w := o.w
 	obs := failover.Observation{Settings: w.wanted(), Evidence: o.book, FreshID: w.id("data")}
 	read, ok := o.readObjects()
-	obs.Service, obs.Operations, obs.Kept = read.service, read.operations, read.kept
+	obs.Service = read.service
+	obs.Operations = read.operations
+	obs.Kept = read.kept
 	for i, m := range w.members {
-		obs.Members[i] = failover.Member{Name: m.name, Pod: read.pods[i], MadeForPair: failover.Yes, ClaimDeleting: read.claims[i]}
+		obs.Members[i] = failover.Member{
+			Name:          m.name,
+			Pod:           read.pods[i],
+			MadeForPair:   failover.Yes,
+			ClaimDeleting: read.claims[i],
+		}
 	}
 	o.parallel(func() { o.ask(&obs.Members[0], 0) }, func() { o.ask(&obs.Members[1], 1) })
 	obs.Authority = failover.Authority{Problem: "the pair was not read"}

@@ -17,7 +17,9 @@ func (o *operator) rpc(to site, limit time.Duration, serve func(reply func(any, 
 		if done {
 			return
 		}
-		done, got, err = true, v, e
+		done = true
+		got = v
+		err = e
 		life := o.life
 		o.gate.pass(func() {
 			if life == o.life {
@@ -68,7 +70,8 @@ func (o *operator) agent(s fencing.Subject, limit time.Duration, f func(a *agent
 // parallel runs both and waits for both.
 func (o *operator) parallel(fs ...func()) {
 	w, parent := o.w, o.w.cur
-	left, waits := len(fs), false
+	left := len(fs)
+	waits := false
 	for _, f := range fs {
 		p := o.spawn(func() {
 			f()

@@ -27,7 +27,8 @@ var personFaults = map[string]faultKind{
 // person makes an operation.
 func (w *world) person(v failover.Verb, target pair.MemberName) {
 	o := &operationObject{target: target, confirmed: -1}
-	o.Name, o.Verb = w.id("person-"), v
+	o.Name = w.id("person-")
+	o.Verb = v
 	if target != "" {
 		o.confirmed = w.api.status
 		if l := w.api.lease; l != nil {

@@ -67,7 +67,8 @@ func (p *pod) object(w *world) *corev1.Pod {
 	if p.deleting {
 		grace := int64(podGrace / time.Second)
 		deadline := at(p.asked + podGrace)
-		out.DeletionTimestamp, out.DeletionGracePeriodSeconds = &deadline, &grace
+		out.DeletionTimestamp = &deadline
+		out.DeletionGracePeriodSeconds = &grace
 	}
 	if p.status.disruption != "" {
 		out.Status.Conditions = []corev1.PodCondition{{
@@ -87,7 +88,8 @@ func (p *pod) object(w *world) *corev1.Pod {
 			FinishedAt:  at(p.status.finished),
 		}
 		if p.status.reason != "" {
-			c.State.Terminated.ContainerID, c.State.Terminated.FinishedAt = "", metav1.Time{}
+			c.State.Terminated.ContainerID = ""
+			c.State.Terminated.FinishedAt = metav1.Time{}
 		}
 	}
 	out.Status.ContainerStatuses = []corev1.ContainerStatus{c}
@@ -132,7 +134,8 @@ func (a *apiServer) beginDeletion(p *pod) {
 	if p.deleting || a.pods[p.member.index] != p {
 		return
 	}
-	p.deleting, p.asked = true, a.w.now
+	p.deleting = true
+	p.asked = a.w.now
 	a.w.tracef("pod %s/%s: deletion accepted", p.member.name, p.uid)
 	a.collect(p)
 	p.member.kubelet()

@@ -78,7 +78,8 @@ func (a *apiServer) takeOutOfService(m *memberSim, n *node) {
 		return
 	}
 	a.w.tracef("node %s is out of service", n.name)
-	p.status.phase, p.status.disruption = corev1.PodFailed, "DeletionByPodGC"
+	p.status.phase = corev1.PodFailed
+	p.status.disruption = "DeletionByPodGC"
 	p.ended = true
 	a.beginDeletion(p)
 	a.collect(p)

@@ -13,23 +13,36 @@ var podStories = []story{
 // quiet takes all weather away, so that nothing but the event itself can cost time.
 func (t *teller) quiet() {
 	s := t.s
-	s.lossless, s.continueAlone, s.automatic, s.twoOperators = true, true, true, false
-	s.crashAtFailpoint, s.lateMessages, s.lateReads, s.lostAcks, s.lateAckP = 0, 0, 0, 0, 0
-	s.replayedWords, s.slowStream, s.statusLost = 0, 0, 0
-	s.applyTime, s.maxPerHour = 3*ms, 20
+	s.lossless = true
+	s.continueAlone = true
+	s.automatic = true
+	s.twoOperators = false
+	s.crashAtFailpoint = 0
+	s.lateMessages = 0
+	s.lateReads = 0
+	s.lostAcks = 0
+	s.lateAckP = 0
+	s.replayedWords = 0
+	s.slowStream = 0
+	s.statusLost = 0
+	s.applyTime = 3 * ms
+	s.maxPerHour = 20
 }
 
 // orderlyDeletion: the pod of the primary of a healthy pair is deleted or evicted.
 func orderlyDeletion(t *teller) []fault {
 	t.quiet()
-	t.s.orderly, t.s.gapMost, t.s.stopTime = true, orderlyMost, 3*sec
+	t.s.orderly = true
+	t.s.gapMost = orderlyMost
+	t.s.stopTime = 3 * sec
 	return []fault{{kind: t.one("podDeleted", "podEvicted"), at: t.at, member: theHolder}}
 }
 
 // orderlyTermination: the primary of a healthy pair gets SIGTERM, and its pod is not being deleted.
 func orderlyTermination(t *teller) []fault {
 	t.quiet()
-	t.s.orderly, t.s.gapMost = true, orderlyMost
+	t.s.orderly = true
+	t.s.gapMost = orderlyMost
 	kind := t.one("podEndedByKubelet", "nodeShutDown", "containerTerminated")
 	return []fault{{kind: kind, at: t.at, member: theHolder, grace: t.in(8*sec, 12*sec), lasts: t.in(4*sec, 10*sec)}}
 }
@@ -53,7 +66,8 @@ func endedByKubelet(t *teller) []fault {
 // nodeReplaced: the node of a solo primary is lost, and an admin marks it as out of service.
 // Its volume can be attached elsewhere, and nothing of it is lost.
 func nodeReplaced(t *teller) []fault {
-	t.s.lossless, t.s.continueAlone = true, true
+	t.s.lossless = true
+	t.s.continueAlone = true
 	out := []fault{{kind: "nodeReplaced", at: t.at + 8*sec, member: theHolder, lasts: t.in(sec, 8*sec)}}
 	if t.r.IntN(3) > 0 {
 		out = append(out, fault{kind: "nodeCrashed", at: t.at, member: thePassive, lasts: t.in(12*sec, time.Minute)})

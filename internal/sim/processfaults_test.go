@@ -70,7 +70,8 @@ var processFaults = map[string]faultKind{
 	},
 	"foreignReplica": func(w *world, f fault, m *memberSim) {
 		if s := m.running(); s != nil && s.open {
-			s.foreign, s.foreignSince = true, w.now
+			s.foreign = true
+			s.foreignSince = w.now
 			w.after(f.lasts, func() { s.foreign = false })
 		}
 	},
@@ -99,7 +100,8 @@ var processFaults = map[string]faultKind{
 	// SET GLOBAL of an owned setting, which cannot be set right for a while.
 	"settingDrifts": func(w *world, f fault, m *memberSim) {
 		if s := m.running(); s != nil {
-			s.drifted, s.driftedUntil = true, w.now+f.lasts
+			s.drifted = true
+			s.driftedUntil = w.now + f.lasts
 		}
 	},
 	"eventsCommit": func(w *world, f fault, m *memberSim) { m.runEvents(w.now + f.lasts) },

@@ -50,14 +50,14 @@ func (w *world) checkDoor(obs failover.Observation, plan failover.Plan) {
 		if m.Pod.UID == s.Detached && m.Reach == failover.Answered {
 			return
 		}
-		elsewhere = elsewhere || m.Pod.IP != "" && m.Pod.UID != s.Detached
+		elsewhere = elsewhere || (m.Pod.IP != "" && m.Pod.UID != s.Detached)
 	}
 	switch plan.Rule {
 	case failover.RuleOperationRefused, failover.RuleOperationFinished, failover.RuleLookAgain, failover.RuleAuthorityUnreadable, failover.RuleAdoptByPerson:
 		return
 	}
 	rec := obs.Authority.Record
-	if s.Detached == "" || !elsewhere || obs.Authority.Reading != failover.Read || !rec.Holder.Nobody() || plan.Kind == failover.Doubts && len(plan.Steps) == 0 {
+	if s.Detached == "" || !elsewhere || obs.Authority.Reading != failover.Read || !rec.Holder.Nobody() || (plan.Kind == failover.Doubts && len(plan.Steps) == 0) {
 		return
 	}
 	if gone := w.now - w.mute; gone > noticed && !points(plan.Steps) {
@@ -81,7 +81,7 @@ func points(steps []failover.Step) bool {
 // couldLead: some pod answers, and an operator is there and can reach the API server and
 // sees no doubt.
 func (w *world) couldLead(answers func(*pod) bool) bool {
-	if !answers(w.api.pods[0]) && !answers(w.api.pods[1]) || w.api.gate.stopped > 0 {
+	if (!answers(w.api.pods[0]) && !answers(w.api.pods[1])) || w.api.gate.stopped > 0 {
 		return false
 	}
 	for _, o := range w.ops {

@@ -98,7 +98,8 @@ var hostileFaults = map[string]faultKind{
 			return
 		}
 		r := authority.Fresh(pairUID, w.set.lease)
-		r.Epoch, r.Holder = 1, pair.Holder{Member: m.name, PodUID: "pod-1"}
+		r.Epoch = 1
+		r.Holder = pair.Holder{Member: m.name, PodUID: "pod-1"}
 		r.Bootstrap = &authority.Bootstrap{Member: m.name, DataID: "forged"}
 		w.api.lease, w.api.leaseRV = &r, w.api.bump()
 		w.after(f.lasts, func() {
@@ -186,7 +187,12 @@ var hostileStories = []story{
 func hostilePeer(t *teller) []fault {
 	out := []fault{{kind: "peerHostile", at: t.at, member: thePassive, lasts: t.in(2*sec, 15*sec)}}
 	if t.r.IntN(2) == 0 {
-		out = append(out, fault{kind: t.one(t.crash, "cutAPI", "operatorCrashed"), at: t.at + t.in(0, 6*sec), member: theHolder, lasts: 3 * sec})
+		out = append(out, fault{
+			kind:   t.one(t.crash, "cutAPI", "operatorCrashed"),
+			at:     t.at + t.in(0, 6*sec),
+			member: theHolder,
+			lasts:  3 * sec,
+		})
 	}
 	return out
 }
@@ -194,7 +200,12 @@ func hostilePeer(t *teller) []fault {
 func forgedLease(t *teller) []fault {
 	at := t.at + sec
 	return []fault{
-		{kind: t.one("cutWhole", "cutPeer", "agentStopped", "nodeFrozen"), at: at - t.in(0, sec), member: theHolder, lasts: t.in(3*sec, 9*sec)},
+		{
+			kind:   t.one("cutWhole", "cutPeer", "agentStopped", "nodeFrozen"),
+			at:     at - t.in(0, sec),
+			member: theHolder,
+			lasts:  t.in(3*sec, 9*sec),
+		},
 		{kind: "leaseForged", at: at, member: thePassive},
 	}
 }

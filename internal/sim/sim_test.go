@@ -84,7 +84,8 @@ func TestSeeds(t *testing.T) {
 	fired := map[string]int{}
 	var mu sync.Mutex
 	var failed []string
-	acks, begin := 0, time.Now()
+	acks := 0
+	begin := time.Now()
 	each(*first, *seeds, func(seed uint64) bool {
 		w := play(seed, false)
 		mu.Lock()
@@ -112,7 +113,8 @@ func TestSeeds(t *testing.T) {
 // breaks safety is not found by a run that is merely stuck.
 func huntSeeds(t *testing.T) {
 	var mu sync.Mutex
-	tried, found := 0, false
+	tried := 0
+	found := false
 	each(*first, *seeds, func(seed uint64) bool {
 		w := play(seed, false)
 		mu.Lock()

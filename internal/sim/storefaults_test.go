@@ -47,7 +47,12 @@ var storeFaults = map[string]faultKind{
 }
 
 func (w *world) takeBackup() {
-	b := &backup{service: w.api.service, status: w.api.status, accepted: w.api.accepted, labels: map[*pod]map[string]string{}}
+	b := &backup{
+		service:  w.api.service,
+		status:   w.api.status,
+		accepted: w.api.accepted,
+		labels:   map[*pod]map[string]string{},
+	}
 	for _, p := range w.api.pods {
 		if p != nil {
 			b.labels[p] = maps.Clone(p.labels)
@@ -72,7 +77,8 @@ func (w *world) restoreStore() {
 	w.api.service.Version = w.api.bump()
 	for _, p := range w.api.pods {
 		if p != nil && !p.ended {
-			p.deleting, p.noted = false, false
+			p.deleting = false
+			p.noted = false
 		}
 		if p != nil {
 			p.labels = map[string]string{}
@@ -124,7 +130,8 @@ func (w *world) forgeLedger() {
 		return
 	}
 	r := w.api.lease.Clone()
-	r.Ledger.State, r.Ledger.First = authority.Both, ""
+	r.Ledger.State = authority.Both
+	r.Ledger.First = ""
 	r.Ledger.Incarnations = map[pair.MemberName]pair.Incarnation{}
 	for _, m := range w.members {
 		for _, a := range m.boxes {

@@ -38,7 +38,8 @@ func cachesStale(t *teller) []fault {
 // podUnlabeled: the label by which caches select is taken off a pod of a healthy pair.
 func podUnlabeled(t *teller) []fault {
 	t.quiet()
-	t.s.whole, t.s.gapMost = true, orderlyMost
+	t.s.whole = true
+	t.s.gapMost = orderlyMost
 	return []fault{{kind: "podUnlabeled", at: t.at, member: theHolder - t.r.IntN(2), lasts: t.in(sec, 20*sec)}}
 }
 
@@ -53,6 +54,8 @@ func claimDeleted(t *teller) []fault {
 	}
 	// The primary is alone by then.
 	alone := fault{kind: "nodeCrashed", at: t.at, member: thePassive, lasts: t.in(10*sec, 18*sec)}
-	claim.member, claim.at, pod.at = theHolder, t.at+6*sec, t.at+8*sec
+	claim.member = theHolder
+	claim.at = t.at + 6*sec
+	pod.at = t.at + 8*sec
 	return []fault{alone, claim, pod}
 }

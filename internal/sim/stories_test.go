@@ -62,7 +62,7 @@ func (t *teller) longLease() {
 func drawStory(r *rand.Rand, s *scenario) []fault {
 	var of []story
 	for _, story := range stories {
-		if *oneStory == story.name || *oneStory == "" && (story.pending == "" || *pendingToo) {
+		if *oneStory == story.name || (*oneStory == "" && (story.pending == "" || *pendingToo)) {
 			of = append(of, story)
 		}
 	}

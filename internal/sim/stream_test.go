@@ -37,7 +37,7 @@ func (s *mysqld) stopReceiving() {
 }
 
 func (s *mysqld) connect() {
-	if s.dead || !s.wants || s.recv != nil && !s.recv.gone {
+	if s.dead || !s.wants || (s.recv != nil && !s.recv.gone) {
 		return
 	}
 	w := s.w
@@ -53,7 +53,8 @@ func (s *mysqld) connect() {
 	peer.dumps = slices.DeleteFunc(peer.dumps, func(o *stream) bool { return o.dst.m == s.m })
 	peer.dumps = append(peer.dumps, st)
 	s.recv = st
-	s.applierOff, s.data.half = false, nil // what was received by half is sent again
+	s.applierOff = false
+	s.data.half = nil // what was received by half is sent again
 	have := s.data.received()
 	for st.sent < len(peer.data.binlog) && have.has(peer.data.binlog[st.sent]) {
 		st.sent++
@@ -76,7 +77,7 @@ func (st *stream) watch() {
 		} else if st.broken < 0 {
 			st.broken = w.now
 		}
-		if st.src.dead || st.broken >= 0 && w.now-st.broken > 3*time.Second {
+		if st.src.dead || (st.broken >= 0 && w.now-st.broken > 3*time.Second) {
 			st.gone = true
 			if st.dst.recv == st {
 				st.dst.recv = nil
@@ -101,7 +102,8 @@ func (s *mysqld) pump() {
 
 // pump sends what was not sent, in order.
 func (st *stream) pump() {
-	s, w := st.src, st.src.w
+	s := st.src
+	w := st.src.w
 	slow := w.set.slowStream
 	if w.now > w.faultsEnd {
 		slow = 0
@@ -183,7 +185,7 @@ func (s *mysqld) take(st *stream, t int) {
 		return
 	}
 	d := w.between(200*time.Microsecond, 2*time.Millisecond)
-	if w.chance(w.set.lateMessages) || w.set.lateAcks > 0 && w.chance(w.set.lateAckP) {
+	if w.chance(w.set.lateMessages) || (w.set.lateAcks > 0 && w.chance(w.set.lateAckP)) {
 		d = w.between(w.set.ackLeast, w.set.lateAcks+time.Second)
 	}
 	w.after(d, func() { st.src.pass(func() { st.src.acknowledged(t) }) })
@@ -241,5 +243,6 @@ func (s *mysqld) endApplying() {
 	if s.dead || s.gate.stopped > 0 || len(s.data.relay) > 0 || s.wants {
 		return
 	}
-	s.applierOff, s.data.half = true, nil
+	s.applierOff = true
+	s.data.half = nil
 }

@@ -20,12 +20,15 @@ func hearsOnlyItsPeer(t *teller) []fault {
 	case 0: // confirmations of the peer that were given before it ceased come late
 		out[0].kind, t.s.lateWords, t.s.ackFenced, t.s.replayedWords = "cutWhole", 0.5, false, 0.5*float64(t.r.IntN(2))
 	case 2, 3: // and readings of the authority from before it was revoked
-		t.s.lateReads, t.s.passiveTimeout, t.s.ackFenced = 0.8, 8*sec, false
+		t.s.lateReads = 0.8
+		t.s.passiveTimeout = 8 * sec
+		t.s.ackFenced = false
 		t.longLease()
 		out[1].at = t.at + 4*sec
 		out = append(out, fault{kind: "cutPeer", at: t.at, member: theHolder, lasts: 14 * sec})
 	case 1: // the candidate forgets that it ceased
-		t.s.lossless, t.s.asyncAny = false, true
+		t.s.lossless = false
+		t.s.asyncAny = true
 		out = append(out,
 			fault{kind: "agentKilled", at: t.at, member: thePassive, after: onRevoked, delay: t.in(20*ms, 400*ms)},
 			fault{kind: "cutAPI", at: t.at, member: thePassive, after: onRevoked, lasts: t.s.lease + t.in(0, 2*sec)})
@@ -36,7 +39,9 @@ func hearsOnlyItsPeer(t *teller) []fault {
 // strayVoucher: the passive's pod and volume are given up, and its former process lives on
 // beside the primary.
 func strayVoucher(t *teller) []fault {
-	t.s.lossless, t.s.automatic, t.s.crashAtFailpoint = true, true, 0
+	t.s.lossless = true
+	t.s.automatic = true
+	t.s.crashAtFailpoint = 0
 	return []fault{
 		{kind: "strayLeft", at: t.at, member: thePassive},
 		{kind: "cutWhole", at: t.at, member: theHolder, after: onBoth, delay: t.in(0, 2*sec), lasts: 10 * sec},
@@ -46,7 +51,9 @@ func strayVoucher(t *teller) []fault {
 // detachedVoucher: the passive goes on with its volume in another place, and the primary's
 // questions still reach the process that had the volume before.
 func detachedVoucher(t *teller) []fault {
-	t.s.lossless, t.s.automatic, t.s.crashAtFailpoint = true, true, 0
+	t.s.lossless = true
+	t.s.automatic = true
+	t.s.crashAtFailpoint = 0
 	return []fault{
 		{kind: "volumeDetached", at: t.at, member: thePassive},
 		{kind: "cutWhole", at: t.at, member: theHolder, after: onBoth, delay: t.in(0, 2*sec), lasts: 10 * sec},
@@ -56,7 +63,10 @@ func detachedVoucher(t *teller) []fault {
 // slowToClose: the former primary is slow to close, and an operator that could not reach it
 // has appointed its successor.
 func slowToClose(t *teller) []fault {
-	t.s.lossless, t.s.ackFenced, t.s.crashAtFailpoint, t.s.slowClose = true, true, 0, 2*sec
+	t.s.lossless = true
+	t.s.ackFenced = true
+	t.s.crashAtFailpoint = 0
+	t.s.slowClose = 2 * sec
 	t.longLease()
 	// Nobody writes: a commit that it does not get through would tell the two apart.
 	return []fault{
@@ -77,7 +87,12 @@ func agentStandsStill(t *teller) []fault {
 		}
 	}
 	return []fault{
-		{kind: t.one("agentStopped", "nodeFrozen", "cutWhole", "machinePaused"), at: t.at, member: theHolder, lasts: t.in(5*sec, 14*sec)},
+		{
+			kind:   t.one("agentStopped", "nodeFrozen", "cutWhole", "machinePaused"),
+			at:     t.at,
+			member: theHolder,
+			lasts:  t.in(5*sec, 14*sec),
+		},
 		{kind: "personFails", at: t.at + t.in(0, sec)},
 	}
 }

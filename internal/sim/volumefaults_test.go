@@ -29,14 +29,16 @@ var volumeFaults = map[string]faultKind{
 			return
 		}
 		w.stray = &stray{lost: p.agent, asker: holder.agent, detached: true}
-		p.fenced, m.vol.moved = false, true
+		p.fenced = false
+		m.vol.moved = true
 		p.agent.vanish()
 		w.api.remove(p)
 	},
 	// kubectl delete pvc --wait=false, perhaps of the wrong member.
 	"claimDeleted": func(_ *world, _ fault, m *memberSim) { m.vol.claimDeleting = true },
 	"strayLeft": func(w *world, _ fault, m *memberSim) {
-		holder, p := w.api.pods[1-m.index], w.api.pods[m.index]
+		holder := w.api.pods[1-m.index]
+		p := w.api.pods[m.index]
 		if p != nil && p.agent != nil && p.agent.machine != nil && holder != nil && holder.agent != nil {
 			w.stray = &stray{lost: p.agent, asker: holder.agent}
 			m.loseVolume()
@@ -55,7 +57,10 @@ func (m *memberSim) loseVolume() {
 	}
 	m.vol = &volume{}
 	if p := w.api.pods[m.index]; p != nil {
-		p.fenced, p.deleting, p.ended, p.asked = false, true, true, w.now
+		p.fenced = false
+		p.deleting = true
+		p.ended = true
+		p.asked = w.now
 		w.api.remove(p)
 	}
 }
@@ -63,7 +68,9 @@ func (m *memberSim) loseVolume() {
 // olderDisk gives the member a disk as it was some commits ago: a restored snapshot, or a
 // cache that lied. Its machine is down.
 func (m *memberSim) olderDisk() {
-	d, other, l := m.vol.data, m.w.members[1-m.index].vol.data, m.w.api.lease
+	d := m.vol.data
+	other := m.w.members[1-m.index].vol.data
+	l := m.w.api.lease
 	if d == nil || other == nil || len(d.binlog) == 0 || l == nil || l.Ledger.State != authority.Both {
 		return // without a second copy it is a lost volume
 	}
@@ -78,7 +85,8 @@ func (m *memberSim) olderDisk() {
 			d.written = min(d.written, m.w.txns[t].number-1)
 		}
 	}
-	d.binlog, d.relay = slices.Clone(d.binlog[:kept]), nil
+	d.binlog = slices.Clone(d.binlog[:kept])
+	d.relay = nil
 	m.w.tracef("the disk of %s is as it was after %d transactions", m.name, kept)
 }
 

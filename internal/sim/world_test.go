@@ -22,7 +22,7 @@ type eventHeap []event
 func (h eventHeap) Len() int { return len(h) }
 
 func (h eventHeap) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
+	return h[i].at < h[j].at || (h[i].at == h[j].at && h[i].seq < h[j].seq)
 }
 
 func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
@@ -108,7 +108,14 @@ type world struct {
 }
 
 func newWorld(seed uint64, set scenario) *world {
-	w := &world{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x5eed)), set: set, openAt: map[pair.Epoch]pair.MemberName{}, fired: map[string]int{}, refused: map[string]int{}}
+	w := &world{
+		seed:    seed,
+		rng:     rand.New(rand.NewPCG(seed, 0x5eed)),
+		set:     set,
+		openAt:  map[pair.Epoch]pair.MemberName{},
+		fired:   map[string]int{},
+		refused: map[string]int{},
+	}
 	w.api = newAPI(w)
 	for i := range w.members {
 		w.members[i] = newMember(w, i)

@@ -79,7 +79,12 @@ func condition(kind string, s metav1.ConditionStatus, rule failover.RuleName, me
 	if rule == "" {
 		rule = failover.RuleLookAgain
 	}
-	return metav1.Condition{Type: kind, Status: s, Reason: string(rule), Message: message}
+	return metav1.Condition{
+		Type:    kind,
+		Status:  s,
+		Reason:  string(rule),
+		Message: message,
+	}
 }
 
 // Message is a fact and, where somebody has to act, the complete command with what it may
@@ -177,7 +182,12 @@ func readiness(available metav1.Condition, p failover.Plan, done Reconciled, o f
 		if done.Fact != "" && !strings.Contains(message, done.Fact) {
 			message += "; " + done.Fact
 		}
-		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: available.Reason, Message: message}
+		return metav1.Condition{
+			Type:    v1alpha1.ConditionReady,
+			Status:  metav1.ConditionFalse,
+			Reason:  available.Reason,
+			Message: message,
+		}
 	case p.Kind == failover.Doubts:
 		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, p.Rule, Message(o, p.Fact, p.Remedy))
 	case !done.Done:
@@ -216,7 +226,11 @@ func replicating(o failover.Observation, p failover.Plan) metav1.Condition {
 
 func progressing(p failover.Plan, done Reconciled) metav1.Condition {
 	const kind = v1alpha1.ConditionProgressing
-	for _, n := range append([]failover.Note{{Rule: p.Rule, Kind: p.Kind, Fact: p.Fact}}, p.Notes...) {
+	for _, n := range append([]failover.Note{{
+		Rule: p.Rule,
+		Kind: p.Kind,
+		Fact: p.Fact,
+	}}, p.Notes...) {
 		if n.Rule == failover.RuleRestartPending {
 			return condition(kind, metav1.ConditionTrue, n.Rule, n.Fact)
 		}
@@ -232,7 +246,12 @@ func progressing(p failover.Plan, done Reconciled) metav1.Condition {
 
 func inDoubt(o failover.Observation, p failover.Plan) metav1.Condition {
 	const kind = v1alpha1.ConditionInDoubt
-	for _, n := range append([]failover.Note{{Rule: p.Rule, Kind: p.Kind, Fact: p.Fact, Remedy: p.Remedy}}, p.Notes...) {
+	for _, n := range append([]failover.Note{{
+		Rule:   p.Rule,
+		Kind:   p.Kind,
+		Fact:   p.Fact,
+		Remedy: p.Remedy,
+	}}, p.Notes...) {
 		if n.Kind == failover.Doubts {
 			return condition(kind, metav1.ConditionTrue, n.Rule, Message(o, n.Fact, n.Remedy))
 		}

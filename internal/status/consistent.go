@@ -96,7 +96,7 @@ func count(s *v1alpha1.ChecksumStatus, op *v1alpha1.DatabasePairOperation) {
 		}
 		// What was left out this time is as it was; not all that was is named.
 		left := result.TablesSkipped > int64(len(result.Skipped)) || slices.ContainsFunc(result.Skipped, func(why string) bool { return strings.HasPrefix(why, one.Table+": ") })
-		return left || about != "" && about != one.Table
+		return left || (about != "" && about != one.Table)
 	}
 	for _, one := range s.Differing {
 		if stays(one) {
@@ -104,7 +104,8 @@ func count(s *v1alpha1.ChecksumStatus, op *v1alpha1.DatabasePairOperation) {
 		}
 	}
 	slices.SortStableFunc(found, func(a, b v1alpha1.TableDrift) int { return cmp.Compare(b.Rows, a.Rows) })
-	s.Differing, s.DifferingRows = nil, 0
+	s.Differing = nil
+	s.DifferingRows = 0
 	for _, one := range found {
 		s.DifferingRows += one.Rows
 	}
@@ -115,8 +116,13 @@ func count(s *v1alpha1.ChecksumStatus, op *v1alpha1.DatabasePairOperation) {
 		return
 	}
 	at := metav1.NewTime(op.Status.CompletionTime.Truncate(time.Second))
-	s.LastSuccess, s.LastSuccessTime, s.Duration, s.LongestLock = op.Name, &at, result.Duration, result.LongestLock
-	s.Rows, s.TablesSkipped, s.SchemaDifferences = result.Rows, result.TablesSkipped, result.SchemaDifferences
+	s.LastSuccess = op.Name
+	s.LastSuccessTime = &at
+	s.Duration = result.Duration
+	s.LongestLock = result.LongestLock
+	s.Rows = result.Rows
+	s.TablesSkipped = result.TablesSkipped
+	s.SchemaDifferences = result.SchemaDifferences
 	s.DifferingRows = max(s.DifferingRows, result.DifferingRows)
 }
 

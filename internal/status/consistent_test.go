@@ -43,7 +43,8 @@ func finds(rows map[string]int64) func(*v1alpha1.DatabasePairOperation) {
 
 func skips(tables int64, named ...string) func(*v1alpha1.DatabasePairOperation) {
 	return func(op *v1alpha1.DatabasePairOperation) {
-		op.Status.Result.TablesSkipped, op.Status.Result.Skipped = tables, named
+		op.Status.Result.TablesSkipped = tables
+		op.Status.Result.Skipped = named
 	}
 }
 
@@ -58,7 +59,8 @@ func of(table string, more func(*v1alpha1.DatabasePairOperation)) func(*v1alpha1
 
 func repairs(table string, more func(*v1alpha1.DatabasePairOperation)) func(*v1alpha1.DatabasePairOperation) {
 	return func(op *v1alpha1.DatabasePairOperation) {
-		op.Spec.Type, op.Spec.Repair = v1alpha1.OperationRepair, &v1alpha1.RepairParameters{Table: table}
+		op.Spec.Type = v1alpha1.OperationRepair
+		op.Spec.Repair = &v1alpha1.RepairParameters{Table: table}
 		if more != nil {
 			more(op)
 		}
@@ -66,7 +68,9 @@ func repairs(table string, more func(*v1alpha1.DatabasePairOperation)) func(*v1a
 }
 
 func fails(op *v1alpha1.DatabasePairOperation) {
-	op.Status.Phase, op.Status.Message, op.Status.Result = v1alpha1.OperationFailed, "no", nil
+	op.Status.Phase = v1alpha1.OperationFailed
+	op.Status.Message = "no"
+	op.Status.Result = nil
 }
 
 func TestWhatComparisonsFoundIsKeptTableByTable(t *testing.T) {
@@ -136,7 +140,9 @@ func TestWhatComparisonsFoundIsKeptTableByTable(t *testing.T) {
 }
 
 func TestConsistent(t *testing.T) {
-	yes, no, unknown := metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown
+	yes := metav1.ConditionTrue
+	no := metav1.ConditionFalse
+	unknown := metav1.ConditionUnknown
 	drifted := ended("shop-c-1", -30, finds(map[string]int64{"a.t": 3}))
 	for name, c := range map[string]struct {
 		operations []v1alpha1.DatabasePairOperation

@@ -28,7 +28,9 @@ func Render(o failover.Observation, p failover.Plan, done Reconciled, old v1alph
 	out.Authority = accepted(o.History.Accepted)
 	rec := o.Authority.Record
 	out.Epoch = max(out.Epoch, int64(rec.Epoch))
-	out.Primary, out.InSync, out.Lag = string(rec.Holder.Member), nil, ""
+	out.Primary = string(rec.Holder.Member)
+	out.InSync = nil
+	out.Lag = ""
 	for _, m := range o.Members {
 		if rec.Epoch > 0 && rec.Data[m.Name] != "" && rec.Ledger.InSync(m.Name) {
 			out.InSync = append(out.InSync, string(m.Name))
@@ -50,10 +52,12 @@ func members(o failover.Observation, old []v1alpha1.MemberStatus) []v1alpha1.Mem
 		}
 		row.Role, row.Problem = role(o, m), problem(m)
 		if m.Pod.Reading == failover.Read {
-			row.PodUID, row.Node = string(m.Pod.UID), m.Pod.Node
+			row.PodUID = string(m.Pod.UID)
+			row.Node = m.Pod.Node
 		}
 		if !m.Heard() {
-			row.State, row.LagSeconds = unreachable, nil
+			row.State = unreachable
+			row.LagSeconds = nil
 			out = append(out, row)
 			continue
 		}

@@ -27,9 +27,20 @@ func available() failover.Observation {
 			PairUID: "u", Epoch: 2, Holder: holder, Ledger: authority.Ledger{State: authority.Solo, First: "shop-0"},
 			Data: map[pair.MemberName]pair.DataID{"shop-0": "d0"},
 		}},
-		Service: failover.Service{Reading: failover.Read, Epoch: 2, Leads: failover.LeadsOpen, PortLeads: failover.LeadsOpen, Member: "shop-0"},
+		Service: failover.Service{
+			Reading:   failover.Read,
+			Epoch:     2,
+			Leads:     failover.LeadsOpen,
+			PortLeads: failover.LeadsOpen,
+			Member:    "shop-0",
+		},
 		Members: [2]failover.Member{
-			{Name: "shop-0", Reach: failover.Answered, State: &agentapi.State{PodUID: "p0", OpenEpoch: 2, Phase: agentapi.PhaseOpen, AgentVersion: "v1"}},
+			{Name: "shop-0", Reach: failover.Answered, State: &agentapi.State{
+				PodUID:       "p0",
+				OpenEpoch:    2,
+				Phase:        agentapi.PhaseOpen,
+				AgentVersion: "v1",
+			}},
 			{Name: "shop-1"},
 		},
 	}
@@ -61,7 +72,9 @@ func TestEveryConditionIsThereFromTheFirstVisit(t *testing.T) {
 }
 
 func TestConditions(t *testing.T) {
-	yes, no, unknown := metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown
+	yes := metav1.ConditionTrue
+	no := metav1.ConditionFalse
+	unknown := metav1.ConditionUnknown
 	settled := failover.Plan{Rule: failover.RuleReplicating, Kind: failover.Settled, Fact: "fine"}
 	doubt := failover.Plan{Rule: failover.RuleNoTrustedCopy, Kind: failover.Doubts, Fact: "lost", Remedy: failover.Remedy{
 		Verb: failover.VerbForcePromote, Targets: []pair.MemberName{"shop-0", "shop-1"}, Loses: "writes are lost",
@@ -73,16 +86,38 @@ func TestConditions(t *testing.T) {
 		want  map[string]metav1.ConditionStatus
 	}{
 		"an open primary behind its Service": {plan: settled, done: true,
-			want: map[string]metav1.ConditionStatus{"Ready": yes, "Available": yes, "InDoubt": no, "Progressing": no, "Replicating": unknown}},
+			want: map[string]metav1.ConditionStatus{
+				"Ready":       yes,
+				"Available":   yes,
+				"InDoubt":     no,
+				"Progressing": no,
+				"Replicating": unknown,
+			}},
 		"children that are not done": {plan: settled, want: map[string]metav1.ConditionStatus{"Ready": no, "Available": yes, "Progressing": yes}},
-		"a Service that leads elsewhere": {plan: settled, done: true, spoil: func(o *failover.Observation) { o.Service.PortLeads = failover.LeadsDoor },
-			want: map[string]metav1.ConditionStatus{"Ready": no, "Available": no}},
-		"open at an older epoch": {plan: settled, done: true, spoil: func(o *failover.Observation) { o.Members[0].State.OpenEpoch = 1 },
-			want: map[string]metav1.ConditionStatus{"Ready": no, "Available": no}},
-		"an agent that does not answer is unknown, not down": {plan: settled, done: true, spoil: func(o *failover.Observation) { o.Members[0].Reach = failover.TimedOut },
-			want: map[string]metav1.ConditionStatus{"Ready": no, "Available": unknown}},
-		"a doubt": {plan: doubt, done: true, spoil: func(o *failover.Observation) { o.Authority.Record.Holder = pair.Holder{} },
-			want: map[string]metav1.ConditionStatus{"Ready": no, "Available": no, "InDoubt": yes}},
+		"a Service that leads elsewhere": {
+			plan:  settled,
+			done:  true,
+			spoil: func(o *failover.Observation) { o.Service.PortLeads = failover.LeadsDoor },
+			want:  map[string]metav1.ConditionStatus{"Ready": no, "Available": no},
+		},
+		"open at an older epoch": {
+			plan:  settled,
+			done:  true,
+			spoil: func(o *failover.Observation) { o.Members[0].State.OpenEpoch = 1 },
+			want:  map[string]metav1.ConditionStatus{"Ready": no, "Available": no},
+		},
+		"an agent that does not answer is unknown, not down": {
+			plan:  settled,
+			done:  true,
+			spoil: func(o *failover.Observation) { o.Members[0].Reach = failover.TimedOut },
+			want:  map[string]metav1.ConditionStatus{"Ready": no, "Available": unknown},
+		},
+		"a doubt": {
+			plan:  doubt,
+			done:  true,
+			spoil: func(o *failover.Observation) { o.Authority.Record.Holder = pair.Holder{} },
+			want:  map[string]metav1.ConditionStatus{"Ready": no, "Available": no, "InDoubt": yes},
+		},
 	} {
 		o := available()
 		if c.spoil != nil {

@@ -23,10 +23,13 @@ func TestWriteWritesOnlyWhatIsNews(t *testing.T) {
 		since  time.Duration
 		want   bool
 	}{
-		"nothing changed":                  {func(*v1alpha1.DatabasePairStatus) {}, time.Hour, false},
-		"the lag, soon after the last":     {func(s *v1alpha1.DatabasePairStatus) { s.Lag = "2s" }, Quiet - time.Second, false},
-		"the lag, long after the last":     {func(s *v1alpha1.DatabasePairStatus) { s.Lag = "2s" }, Quiet, true},
-		"the primary, soon after the last": {func(s *v1alpha1.DatabasePairStatus) { s.Primary, s.Lag = "shop-1", "2s" }, time.Millisecond, true},
+		"nothing changed":              {func(*v1alpha1.DatabasePairStatus) {}, time.Hour, false},
+		"the lag, soon after the last": {func(s *v1alpha1.DatabasePairStatus) { s.Lag = "2s" }, Quiet - time.Second, false},
+		"the lag, long after the last": {func(s *v1alpha1.DatabasePairStatus) { s.Lag = "2s" }, Quiet, true},
+		"the primary, soon after the last": {func(s *v1alpha1.DatabasePairStatus) {
+			s.Primary = "shop-1"
+			s.Lag = "2s"
+		}, time.Millisecond, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := runtime.NewScheme()
@@ -34,7 +37,8 @@ func TestWriteWritesOnlyWhatIsNews(t *testing.T) {
 				t.Fatal(err)
 			}
 			p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "db"}}
-			p.Status.Primary, p.Status.Lag = "shop-0", "1s"
+			p.Status.Primary = "shop-0"
+			p.Status.Lag = "1s"
 			c := fake.NewClientBuilder().WithScheme(s).WithObjects(p).WithStatusSubresource(p).Build()
 			if err := c.Get(t.Context(), client.ObjectKeyFromObject(p), p); err != nil {
 				t.Fatal(err)

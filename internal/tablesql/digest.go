@@ -14,9 +14,10 @@ const wantLarge = 8192
 // largeLimit returns wantLarge, or what max_allowed_packet leaves.
 func (t *Table) largeLimit() (int64, error) {
 	const perColumn = 90 // 65 digits of a DECIMAL, sign, point, length, separators
-	fixed, large := rowLimit+perColumn*int64(len(t.Columns)), int64(0)
+	fixed := rowLimit + perColumn*int64(len(t.Columns))
+	large := int64(0)
 	for _, c := range t.Columns {
-		if c.isLarge() || !c.isKnown() && !c.isOrdered() && !c.isHashed() {
+		if c.isLarge() || (!c.isKnown() && !c.isOrdered() && !c.isHashed()) {
 			large++
 		}
 	}

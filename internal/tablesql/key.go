@@ -57,7 +57,8 @@ func (k *Key) isBetter(other *Key) bool {
 	if len(k.Columns) != len(other.Columns) {
 		return len(k.Columns) < len(other.Columns)
 	}
-	strings1, strings2 := k.countStrings(), other.countStrings()
+	strings1 := k.countStrings()
+	strings2 := other.countStrings()
 	if strings1 != strings2 {
 		return strings1 < strings2
 	}

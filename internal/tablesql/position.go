@@ -48,7 +48,12 @@ func (s *Session) Role(ctx context.Context) (Role, error) {
 	if err != nil {
 		return Role{}, err
 	}
-	return Role{UUID: row[0], ReadOnly: row[1] == "1", Source: row[2], Applying: row[3] == "ON"}, nil
+	return Role{
+		UUID:     row[0],
+		ReadOnly: row[1] == "1",
+		Source:   row[2],
+		Applying: row[3] == "ON",
+	}, nil
 }
 
 // Failure is why a member's applier stopped; Number is zero while it has not.
@@ -118,5 +123,9 @@ func (s *Session) Pressure(ctx context.Context) (Pressure, error) {
 		return Pressure{}, fmt.Errorf("read threads of %s: %w", s.member.Member, err)
 	}
 	history, _ := strconv.ParseInt(row[2], 10, 64) // no row where the metric is switched off
-	return Pressure{Lag: time.Duration(lag) * time.Microsecond, Active: active, History: history}, nil
+	return Pressure{
+		Lag:     time.Duration(lag) * time.Microsecond,
+		Active:  active,
+		History: history,
+	}, nil
 }

@@ -73,7 +73,10 @@ func Connect(e Endpoint, program string) (*Member, error) {
 		return nil, err
 	}
 	cfg := mysql.NewConfig()
-	cfg.User, cfg.Net, cfg.Addr, cfg.TLS = e.User, "tcp", e.Addr, e.TLS
+	cfg.User = e.User
+	cfg.Net = "tcp"
+	cfg.Addr = e.Addr
+	cfg.TLS = e.TLS
 	cfg.Timeout = connectLimit
 	cfg.Logger = &mysql.NopLogger{}
 	cfg.ConnectionAttributes = "program_name:" + program
@@ -125,7 +128,11 @@ func (m *Member) login(ctx context.Context) (*Session, error) {
 	m.mu.Lock()
 	m.opened = append(m.opened, id)
 	m.mu.Unlock()
-	return &Session{Conn: conn, ID: id, member: m}, nil
+	return &Session{
+		Conn:   conn,
+		ID:     id,
+		member: m,
+	}, nil
 }
 
 // MemberName is whose session it is.

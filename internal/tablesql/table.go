@@ -110,8 +110,14 @@ func Load(ctx context.Context, s *Session, name TableName) (*Table, error) {
 			return nil
 		}
 		t.Columns = append(t.Columns, Column{
-			Name: text[0], Type: strings.ToLower(text[1]), FullType: text[2], Charset: text[3], Collation: text[4],
-			PadSpace: text[5] == "PAD SPACE", Nullable: text[6] == "YES", Generated: strings.Contains(text[7], "STORED GENERATED"),
+			Name:      text[0],
+			Type:      strings.ToLower(text[1]),
+			FullType:  text[2],
+			Charset:   text[3],
+			Collation: text[4],
+			PadSpace:  text[5] == "PAD SPACE",
+			Nullable:  text[6] == "YES",
+			Generated: strings.Contains(text[7], "STORED GENERATED"),
 		})
 		return nil
 	})

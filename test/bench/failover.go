@@ -41,15 +41,64 @@ type measurement struct {
 
 func failover(ctx context.Context, b *bench) error {
 	list := []measurement{
-		{name: "mysqld killed → first acknowledged write", runs: b.runs, spec: benchSpec, inject: killMysqld},
-		{name: "the same mysqld restarted in place (failover Manual) → first acknowledged write", runs: min(b.runs, 5), spec: inPlaceSpec, inject: killMysqld, sameServer: true},
-		{name: "mysqld killed, and nobody acts → its pod NotReady", runs: min(b.runs, 5), spec: leftSpec, inject: killMysqld, sameServer: true, notReady: true},
-		{name: "both mysqlds killed → first acknowledged write", runs: b.runs, spec: benchSpec, inject: killBothMysqlds, anyServer: true},
-		{name: "pod of the primary ended by SIGTERM, not deleted → first acknowledged write", runs: b.runs, spec: benchSpec, inject: terminateAgent},
-		{name: "pod of the primary deleted → first acknowledged write", runs: b.runs, spec: benchSpec, inject: deletePod},
-		{name: "node of the primary drained → first acknowledged write", runs: b.runs, spec: benchSpec, inject: drainNode},
-		{name: "node cut off → first acknowledged write", runs: b.runs, spec: benchSpec, inject: cutNode},
-		{name: "node killed → first acknowledged write", runs: b.runs, spec: benchSpec, inject: killNode},
+		{
+			name:   "mysqld killed → first acknowledged write",
+			runs:   b.runs,
+			spec:   benchSpec,
+			inject: killMysqld,
+		},
+		{
+			name:       "the same mysqld restarted in place (failover Manual) → first acknowledged write",
+			runs:       min(b.runs, 5),
+			spec:       inPlaceSpec,
+			inject:     killMysqld,
+			sameServer: true,
+		},
+		{
+			name:       "mysqld killed, and nobody acts → its pod NotReady",
+			runs:       min(b.runs, 5),
+			spec:       leftSpec,
+			inject:     killMysqld,
+			sameServer: true,
+			notReady:   true,
+		},
+		{
+			name:      "both mysqlds killed → first acknowledged write",
+			runs:      b.runs,
+			spec:      benchSpec,
+			inject:    killBothMysqlds,
+			anyServer: true,
+		},
+		{
+			name:   "pod of the primary ended by SIGTERM, not deleted → first acknowledged write",
+			runs:   b.runs,
+			spec:   benchSpec,
+			inject: terminateAgent,
+		},
+		{
+			name:   "pod of the primary deleted → first acknowledged write",
+			runs:   b.runs,
+			spec:   benchSpec,
+			inject: deletePod,
+		},
+		{
+			name:   "node of the primary drained → first acknowledged write",
+			runs:   b.runs,
+			spec:   benchSpec,
+			inject: drainNode,
+		},
+		{
+			name:   "node cut off → first acknowledged write",
+			runs:   b.runs,
+			spec:   benchSpec,
+			inject: cutNode,
+		},
+		{
+			name:   "node killed → first acknowledged write",
+			runs:   b.runs,
+			spec:   benchSpec,
+			inject: killNode,
+		},
 	}
 	values := map[string]series{}
 	var names []string
@@ -182,7 +231,8 @@ func atRest(ctx context.Context, run *harness.Run) error {
 func untilFirstWrite(result harness.Result, former string, at, down history.Stamp) (time.Duration, error) {
 	first, ok := history.FirstAckOf(result.Report.Attempts, at, former)
 	if down != 0 {
-		first, ok = firstSentAfter(result.Report.Attempts, down), true
+		first = firstSentAfter(result.Report.Attempts, down)
+		ok = true
 	}
 	if !ok || first.Done == 0 {
 		return 0, errors.New("no write was acknowledged after the fault by the server it is measured by")

@@ -49,7 +49,11 @@ func run(ctx context.Context, args []string) error {
 	if err := cluster.AwaitLeader(ctx); err != nil {
 		return err
 	}
-	b := &bench{Cluster: cluster, runs: runs, pairs: pairs}
+	b := &bench{
+		Cluster: cluster,
+		runs:    runs,
+		pairs:   pairs,
+	}
 	defer b.cleanUp()
 	return what[args[0]](ctx, b)
 }

@@ -176,9 +176,24 @@ func (a *attackStage) onPods() []attack {
 	}
 	const refusal = "labels of a dbpair member's pod"
 	return []attack{
-		{name: "hide the primary from the operator", as: editor, do: change(a, primary, label(resources.LabelManagedBy, "")), refusal: refusal},
-		{name: "hide the passive from the operator", as: editor, do: change(a, passive, label(resources.LabelManagedBy, "")), refusal: refusal},
-		{name: "lead clients to the passive", as: editor, do: change(a, passive, label(resources.LabelEpochPrefix+"1", "open")), refusal: refusal},
+		{
+			name:    "hide the primary from the operator",
+			as:      editor,
+			do:      change(a, primary, label(resources.LabelManagedBy, "")),
+			refusal: refusal,
+		},
+		{
+			name:    "hide the passive from the operator",
+			as:      editor,
+			do:      change(a, passive, label(resources.LabelManagedBy, "")),
+			refusal: refusal,
+		},
+		{
+			name:    "lead clients to the passive",
+			as:      editor,
+			do:      change(a, passive, label(resources.LabelEpochPrefix+"1", "open")),
+			refusal: refusal,
+		},
 		{
 			name: "lead clients to the passive through its status", as: statuses,
 			do: changeStatus(a, passive, label(resources.LabelEpochPrefix+"1", "open")), refusal: refusal,
@@ -202,7 +217,8 @@ func (a *attackStage) onServices() []attack {
 		{
 			name: "lead the Service to a foreign server", as: editor, refusal: refusal,
 			do: spec(func(s *corev1.Service) {
-				s.Spec.Type, s.Spec.ExternalName = corev1.ServiceTypeExternalName, "evil.example.com"
+				s.Spec.Type = corev1.ServiceTypeExternalName
+				s.Spec.ExternalName = "evil.example.com"
 			}),
 		},
 		{

@@ -231,8 +231,11 @@ func restartMember(s *scene, p *harness.Pair, clients *harness.Clients, primary 
 // prefixes of each other, do not meet.
 func TestTwoPairsAtOnce(t *testing.T) {
 	t.Parallel()
-	a, b := newScene(t, "two-a"), newScene(t, "two-b")
-	first, second, third := a.pair("db"), b.pair("db"), b.pair("db-0")
+	a := newScene(t, "two-a")
+	b := newScene(t, "two-b")
+	first := a.pair("db")
+	second := b.pair("db")
+	third := b.pair("db-0")
 	for _, p := range []*harness.Pair{first, second, third} {
 		a.must(p.AwaitReady(a.ctx))
 	}

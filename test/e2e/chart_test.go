@@ -64,7 +64,8 @@ func TestChart(t *testing.T) {
 // TestWatchNamespaces: an operator with a list looks after those namespaces with Roles
 // in them, and after no other.
 func TestWatchNamespaces(t *testing.T) {
-	s, other := newScene(t, "watched"), newScene(t, "unwatched")
+	s := newScene(t, "watched")
+	other := newScene(t, "unwatched")
 	s.reinstallAfter()
 	s.must(cluster.Install(s.ctx, "watchNamespaces[0]="+s.namespace))
 	s.must(cluster.AwaitLeader(s.ctx))

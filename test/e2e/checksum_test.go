@@ -33,7 +33,12 @@ func TestDriftIsFoundAndRepaired(t *testing.T) {
 	p := s.readyPair("shop", "checksum: {maxLag: 10s}")
 	primary := s.primary(p)
 	passive := p.Peer(primary)
-	s.must(p.Await(s.ctx, harness.Patience, harness.Want{Type: v1alpha1.ConditionConsistent, Status: metav1.ConditionUnknown, Reason: "NeverCompared", Message: "kubectl dbpair checksum shop"}))
+	s.must(p.Await(s.ctx, harness.Patience, harness.Want{
+		Type:    v1alpha1.ConditionConsistent,
+		Status:  metav1.ConditionUnknown,
+		Reason:  "NeverCompared",
+		Message: "kubectl dbpair checksum shop",
+	}))
 	s.sql(p, primary, `CREATE TABLE app.orders (id INT PRIMARY KEY, note VARCHAR(60)); CREATE TABLE app.calm (id INT PRIMARY KEY);
 		INSERT INTO app.orders WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 1000) SELECT i, REPEAT('x', 50) FROM n;
 		INSERT INTO app.calm SELECT id FROM app.orders`)
@@ -105,7 +110,12 @@ func compareOnSchedule(s *scene, p *harness.Pair) {
 	}))
 	s.awaitPhase(p, first, v1alpha1.OperationSucceeded)
 	s.must(p.PatchSpec(s.ctx, "checksum: {suspend: true}"))
-	s.must(p.Await(s.ctx, harness.Patience, harness.Want{Type: v1alpha1.ConditionConsistent, Status: metav1.ConditionTrue, Reason: "MembersEqual", Message: "less than an hour ago"}))
+	s.must(p.Await(s.ctx, harness.Patience, harness.Want{
+		Type:    v1alpha1.ConditionConsistent,
+		Status:  metav1.ConditionTrue,
+		Reason:  "MembersEqual",
+		Message: "less than an hour ago",
+	}))
 	object, err := p.Object(s.ctx)
 	s.must(err)
 	if last := object.Status.Checksum; last == nil || last.LastScheduleTime == nil || last.LastScheduleTime.Sub(first.CreationTimestamp.Time) < -time.Minute {
@@ -159,7 +169,12 @@ func findDrift(s *scene, p *harness.Pair, passive string) {
 		s.Fatalf("%v: %s", err, out)
 	}
 	s.must(p.Await(s.ctx, harness.Patience,
-		harness.Want{Type: v1alpha1.ConditionConsistent, Status: metav1.ConditionFalse, Reason: "Drift", Message: "app.orders: 3 rows"},
+		harness.Want{
+			Type:    v1alpha1.ConditionConsistent,
+			Status:  metav1.ConditionFalse,
+			Reason:  "Drift",
+			Message: "app.orders: 3 rows",
+		},
 		harness.Want{Type: v1alpha1.ConditionFailoverReady, Status: metav1.ConditionTrue, Message: "the members differ in 3 rows"}))
 	s.awaitEvent(p, "Drift")
 	op := s.newest(p, v1alpha1.OperationChecksum)

@@ -18,7 +18,12 @@ import (
 func TestClaimFaults(t *testing.T) {
 	t.Parallel()
 	runFaults(t, "claims", []fault{
-		{name: "claim of the passive is being deleted", want: undisturbed, inject: deleteClaim, complaint: []string{"claim", "deleted"}},
+		{
+			name:      "claim of the passive is being deleted",
+			want:      undisturbed,
+			inject:    deleteClaim,
+			complaint: []string{"claim", "deleted"},
+		},
 	})
 }
 

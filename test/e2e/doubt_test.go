@@ -28,9 +28,24 @@ func TestDoubts(t *testing.T) {
 	runFaults(t, "doubts", []fault{
 		{name: "Lease deleted", inject: deleteLease, want: staysPut, doubt: failover.RuleAuthorityMissing},
 		{name: "Lease of an earlier time", inject: restoreLease, want: failsOver, doubt: failover.RuleAuthorityRolledBack},
-		{name: "Lease that names the other member", inject: rewriteLease, want: staysPut, doubt: failover.RuleAuthorityChangedByOthers},
-		{name: "Lease that names the other member, who is adopted", inject: adoptTheOther, want: failsOver, doubt: failover.RuleAuthorityChangedByOthers},
-		{name: "Lease whose ledger was edited", inject: editLedger, want: staysPut, doubt: failover.RuleAuthorityChangedByOthers},
+		{
+			name:   "Lease that names the other member",
+			inject: rewriteLease,
+			want:   staysPut,
+			doubt:  failover.RuleAuthorityChangedByOthers,
+		},
+		{
+			name:   "Lease that names the other member, who is adopted",
+			inject: adoptTheOther,
+			want:   failsOver,
+			doubt:  failover.RuleAuthorityChangedByOthers,
+		},
+		{
+			name:   "Lease whose ledger was edited",
+			inject: editLedger,
+			want:   staysPut,
+			doubt:  failover.RuleAuthorityChangedByOthers,
+		},
 		{name: "fenced by a person", inject: fenceByHand, want: either, doubt: failover.RuleFencedByPerson},
 	})
 }
@@ -108,7 +123,10 @@ func restoreLease(st *stage) (func(context.Context) error, error) {
 	if err := st.pair.AwaitReady(st.ctx); err != nil {
 		return nil, err
 	}
-	err := st.changeLease(func(now *coordinationv1.Lease) { now.Annotations, now.Spec = before.Annotations, before.Spec })
+	err := st.changeLease(func(now *coordinationv1.Lease) {
+		now.Annotations = before.Annotations
+		now.Spec = before.Spec
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +178,8 @@ func rewriteLease(st *stage) (func(context.Context) error, error) {
 	holder := pair.Holder{Member: pair.MemberName(st.passive), PodUID: pair.PodUID(pod.UID)}.String()
 	err = st.changeLease(func(l *coordinationv1.Lease) {
 		epoch := *l.Spec.LeaseTransitions + 1
-		l.Spec.HolderIdentity, l.Spec.LeaseTransitions = &holder, &epoch
+		l.Spec.HolderIdentity = &holder
+		l.Spec.LeaseTransitions = &epoch
 	})
 	if err != nil {
 		return nil, err

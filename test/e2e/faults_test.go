@@ -126,7 +126,8 @@ func (st *stage) on(t *testing.T) *stage {
 	next.must(st.pair.AwaitReady(next.ctx))
 	object, err := st.pair.Object(next.ctx)
 	next.must(err)
-	next.primary, next.epoch = object.Status.Primary, object.Status.Epoch
+	next.primary = object.Status.Primary
+	next.epoch = object.Status.Epoch
 	next.passive = st.pair.Peer(next.primary)
 	next.nodes = map[string]*harness.Node{}
 	for _, member := range st.pair.Members() {
@@ -262,7 +263,7 @@ func (st *stage) checkRecord(f fault) (proof string) {
 	o, err := st.record()
 	st.must(err)
 	if o.Status.Phase != v1alpha1.OperationSucceeded || o.Status.From != st.primary || o.Status.Rule == "" ||
-		len(o.Status.Timeline) == 0 && !f.crashes || o.Status.Proof == "" || o.Status.CompletionTime == nil {
+		(len(o.Status.Timeline) == 0 && !f.crashes) || o.Status.Proof == "" || o.Status.CompletionTime == nil {
 		st.Errorf("the record of the failover is not complete: %+v", o.Status)
 	}
 	if len(f.proofs) > 0 && !slices.Contains(f.proofs, fencing.Kind(o.Status.Proof)) {

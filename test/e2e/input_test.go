@@ -106,7 +106,8 @@ func TestBadEdits(t *testing.T) {
 	if err := cluster.Create(s.ctx, operation); err == nil || !containsAll(err.Error(), []string{"spec.target is required", "spec.confirm is required"}) {
 		t.Errorf("an operation without target and confirmation: %v", err)
 	}
-	operation.Spec.Target, operation.Spec.Confirm = "shop-0", "shop/7"
+	operation.Spec.Target = "shop-0"
+	operation.Spec.Confirm = "shop/7"
 	s.must(cluster.Create(s.ctx, operation))
 	before := operation.DeepCopy()
 	operation.Spec.Target = "shop-1"

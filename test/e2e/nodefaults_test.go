@@ -19,11 +19,36 @@ func TestNodeFaults(t *testing.T) {
 		{name: "node cut off the network", want: failsOver, inject: disconnect},
 		{name: "node killed", want: failsOver, inject: killNode},
 		{name: "node frozen", want: failsOver, inject: pauseNode},
-		{name: "primary cut off the passive", want: undisturbed, inject: cutPeer(true), hold: threeLeases, maxGap: 15 * time.Second},
-		{name: "passive does not hear the primary", want: undisturbed, inject: cutPeer(false), hold: threeLeases, maxGap: 15 * time.Second, long: true},
-		{name: "primary's node cut off the API server", want: undisturbed, inject: cutAPI, hold: threeLeases, maxGap: leaseDuration},
+		{
+			name:   "primary cut off the passive",
+			want:   undisturbed,
+			inject: cutPeer(true),
+			hold:   threeLeases,
+			maxGap: 15 * time.Second,
+		},
+		{
+			name:   "passive does not hear the primary",
+			want:   undisturbed,
+			inject: cutPeer(false),
+			hold:   threeLeases,
+			maxGap: 15 * time.Second,
+			long:   true,
+		},
+		{
+			name:   "primary's node cut off the API server",
+			want:   undisturbed,
+			inject: cutAPI,
+			hold:   threeLeases,
+			maxGap: leaseDuration,
+		},
 		{name: "API server away for three leases", want: undisturbed, inject: stopAPI(threeLeases), maxGap: leaseDuration},
-		{name: "API server away for three minutes", want: undisturbed, inject: stopAPI(3 * time.Minute), maxGap: leaseDuration, long: true},
+		{
+			name:   "API server away for three minutes",
+			want:   undisturbed,
+			inject: stopAPI(3 * time.Minute),
+			maxGap: leaseDuration,
+			long:   true,
+		},
 	})
 }
 
@@ -50,10 +75,16 @@ func killNode(st *stage) (func(context.Context) error, error) {
 }
 
 func pauseNode(st *stage) (func(context.Context) error, error) {
-	node, member := st.nodes[st.primary], st.primary
+	node := st.nodes[st.primary]
+	member := st.primary
 	from := harness.Now()
 	heal := func(ctx context.Context) error {
-		st.run.Frozen = append(st.run.Frozen, history.Frozen{Member: member, From: from, To: harness.Now(), Grace: deadmanGrace})
+		st.run.Frozen = append(st.run.Frozen, history.Frozen{
+			Member: member,
+			From:   from,
+			To:     harness.Now(),
+			Grace:  deadmanGrace,
+		})
 		if err := node.Unpause(ctx); err != nil {
 			return err
 		}

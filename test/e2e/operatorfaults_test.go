@@ -23,13 +23,31 @@ import (
 // it.
 func TestOperatorFaults(t *testing.T) {
 	runFaults(t, "operator", []fault{
-		{name: "operator cut off the members", want: undisturbed, inject: cutOperator, hold: threeLeases, maxGap: leaseDuration},
+		{
+			name:   "operator cut off the members",
+			want:   undisturbed,
+			inject: cutOperator,
+			hold:   threeLeases,
+			maxGap: leaseDuration,
+		},
 		{name: "operator and primary on the same lost node", want: failsOver, inject: killNodeWithLeader},
 		{name: "operator crashes at the turning points of a failover", want: failsOver,
 			inject: crashing("WroteRevoke,BeforeDeletePod,WroteAppoint,AfterLabelPod", 3), crashes: true},
-		{name: "operator crashes at every step of a failover", want: failsOver, inject: crashing("*", 10), crashes: true, long: true},
+		{
+			name:    "operator crashes at every step of a failover",
+			want:    failsOver,
+			inject:  crashing("*", 10),
+			crashes: true,
+			long:    true,
+		},
 		{name: "candidate lost between revocation and promotion", want: staysPut, inject: loseCandidate},
-		{name: "applier error on the candidate", want: either, inject: poisonApplier, doubt: failover.RuleNoTrustedCopy, long: true},
+		{
+			name:   "applier error on the candidate",
+			want:   either,
+			inject: poisonApplier,
+			doubt:  failover.RuleNoTrustedCopy,
+			long:   true,
+		},
 	})
 }
 

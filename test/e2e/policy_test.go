@@ -44,7 +44,9 @@ func TestAdmissionPolicy(t *testing.T) {
 		change()
 		return editor.Patch(s.ctx, object, client.MergeFrom(before))
 	}
-	lease, service, pod := &coordinationv1.Lease{}, &corev1.Service{}, &corev1.Pod{}
+	lease := &coordinationv1.Lease{}
+	service := &corev1.Service{}
+	pod := &corev1.Pod{}
 	primary := s.primary(p)
 	refused := map[string]func() error{
 		"the Lease's holder": func() error {

@@ -19,7 +19,12 @@ func TestTransactionFaults(t *testing.T) {
 	runFaults(t, "transactions", []fault{
 		{name: "both mysqlds killed", want: either, inject: killBoth},
 		{name: "mysqld ended by SIGTERM", want: either, inject: signal(unix.SIGTERM, harness.RoleMysqld)},
-		{name: "primary killed while it sends a large transaction", want: failsOver, inject: killWhileSending, after: sameLargeTable},
+		{
+			name:   "primary killed while it sends a large transaction",
+			want:   failsOver,
+			inject: killWhileSending,
+			after:  sameLargeTable,
+		},
 		{name: "readers on the passive stand in the way of an ALTER", want: failsOver, inject: blockApplier},
 		{name: "owned setting changed on the passive", want: undisturbed, inject: driftOn(func(st *stage) string { return st.passive })},
 		{name: "owned setting changed on the primary", want: undisturbed, inject: driftOn(func(st *stage) string { return st.primary })},
@@ -69,7 +74,8 @@ func sameLargeTable(st *stage) error {
 	for _, member := range st.pair.Members() {
 		counts[member] = st.sql(st.pair, member, "SELECT COUNT(*) FROM "+largeTable)
 	}
-	a, b := counts[st.primary], counts[st.passive]
+	a := counts[st.primary]
+	b := counts[st.passive]
 	if a != b || (a != "0" && a != "1000") {
 		return fmt.Errorf("rows of the large transaction: %v, want none or 1000 on both", counts)
 	}

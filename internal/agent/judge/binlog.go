@@ -37,8 +37,11 @@ func Covers(c agentapi.CoversRequest, s mysqlops.Status, run pair.Incarnation) (
 	}
 	missing := set.Subtract(s.Received)
 	return agentapi.CoversReply{
-		RequestID: c.RequestID, Covers: missing.IsEmpty(), Incarnation: run, Missing: missing.String(),
-		Errant: s.Binlog.Subtract(set).String(),
+		RequestID:   c.RequestID,
+		Covers:      missing.IsEmpty(),
+		Incarnation: run,
+		Missing:     missing.String(),
+		Errant:      s.Binlog.Subtract(set).String(),
 	}, nil
 }
 

@@ -72,7 +72,8 @@ func (g Giving) MayRewind(c agentapi.RewindCommand) error {
 	if err := g.present(c.Command); err != nil {
 		return err
 	}
-	left, durable := g.Record.Left, g.View.Durable
+	left := g.Record.Left
+	durable := g.View.Durable
 	switch {
 	case g.Void || g.DataID != c.Target || g.Record.Data[g.Self] != c.Target:
 		return fmt.Errorf("the volume holds data %q, the Lease names %q, the command is about %q", g.DataID, g.Record.Data[g.Self], c.Target)

@@ -57,7 +57,12 @@ func TestDataIsGivenUpOnlyWhenTheAgentsOwnReadingSaysSo(t *testing.T) {
 				t.Errorf("rewind: %v", err)
 			}
 			delete(g.Record.Data, "shop-1")
-			if err := g.MaySeed(agentapi.SeedCommand{Command: head(), Donor: "shop-0", Target: "old", DataID: "new"}); (err == nil) != c.fits {
+			if err := g.MaySeed(agentapi.SeedCommand{
+				Command: head(),
+				Donor:   "shop-0",
+				Target:  "old",
+				DataID:  "new",
+			}); (err == nil) != c.fits {
 				t.Errorf("seed: %v", err)
 			}
 		})
@@ -193,7 +198,13 @@ func TestWhatTheHolderLostStaysErrantWhenItsNumbersAreUsedAgain(t *testing.T) {
 	holder := &agentapi.State{DataID: "h", Mysqld: agentapi.Mysqld{Incarnation: "h1"}, Server: &agentapi.Server{ServerUUID: strings.ToUpper(serverA)}}
 	self := Self{Incarnation: "p1", DataID: "p"}
 	first := Compare(nil, gtid.MustParse(serverA+":8-9,"+serverB+":1"), self, holder)
-	want := agentapi.Comparison{DataID: "p", Incarnation: "p1", HolderDataID: "h", HolderIncarnation: "h1", Errant: serverA + ":8-9," + serverB + ":1"}
+	want := agentapi.Comparison{
+		DataID:            "p",
+		Incarnation:       "p1",
+		HolderDataID:      "h",
+		HolderIncarnation: "h1",
+		Errant:            serverA + ":8-9," + serverB + ":1",
+	}
 	if first != want {
 		t.Errorf("found %+v", first)
 	}

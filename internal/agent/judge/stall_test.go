@@ -17,9 +17,14 @@ func TestAWaitWithoutASessionIsTimed(t *testing.T) {
 		want         time.Duration
 	}
 	cases := map[string][]observation{
-		"nothing waits":                   {{at: 0}, {at: time.Second}},
-		"nothing is acknowledged":         {{at: 0, waiting: 1}, {at: 2 * time.Second, waiting: 1, want: 2 * time.Second}},
-		"commits wait and are released":   {{at: 0, waiting: 1}, {at: time.Second, waiting: 1, acknowledged: 5}, {at: 3 * time.Second, waiting: 1, acknowledged: 5, want: 2 * time.Second}},
+		"nothing waits":           {{at: 0}, {at: time.Second}},
+		"nothing is acknowledged": {{at: 0, waiting: 1}, {at: 2 * time.Second, waiting: 1, want: 2 * time.Second}},
+		"commits wait and are released": {{at: 0, waiting: 1}, {at: time.Second, waiting: 1, acknowledged: 5}, {
+			at:           3 * time.Second,
+			waiting:      1,
+			acknowledged: 5,
+			want:         2 * time.Second,
+		}},
 		"the wait ends":                   {{at: 0, waiting: 1}, {at: time.Second}, {at: 2 * time.Second, waiting: 1}},
 		"a session has waited for longer": {{at: 0, waiting: 1, session: 4 * time.Second, want: 4 * time.Second}},
 	}

@@ -30,11 +30,13 @@ func NewWallClock() *WallClock { return &WallClock{offset: offset(), since: Now(
 // or more; 0 before. Moves add up for four times limit, so that a machine that is stopped
 // for a moment again and again is noticed as well; slower slewing is followed.
 func (w *WallClock) Jump(limit time.Duration) time.Duration {
-	now, at := offset(), Now()
+	now := offset()
+	at := Now()
 	jump := now - w.offset
 	far := jump.Abs() >= limit
 	if far || at.Sub(w.since) >= 4*limit {
-		w.offset, w.since = now, at
+		w.offset = now
+		w.since = at
 	}
 	if !far {
 		return 0

@@ -46,10 +46,16 @@ func startDeadman(self string, pidfd int) (*deadman, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start deadman: %w", err)
 	}
-	theirs, target := os.NewFile(uintptr(pairFDs[1]), "deadman"), os.NewFile(uintptr(dup), "mysqld")
+	theirs := os.NewFile(uintptr(pairFDs[1]), "deadman")
+	target := os.NewFile(uintptr(dup), "mysqld")
 	defer theirs.Close()
 	defer target.Close()
-	d := &deadman{socket: pairFDs[0], exited: make(chan struct{}), silent: make(chan struct{}), news: make(chan struct{}, 1)}
+	d := &deadman{
+		socket: pairFDs[0],
+		exited: make(chan struct{}),
+		silent: make(chan struct{}),
+		news:   make(chan struct{}, 1),
+	}
 	d.cmd = exec.Command(self, "deadman")
 	d.cmd.ExtraFiles = []*os.File{theirs, target}
 	d.cmd.Stderr = os.Stderr
@@ -202,7 +208,7 @@ func RunDeadman() error {
 			deadline, there = newestDeadline(deadline)
 			there = there && setTimer(timer, int64(deadline)) == nil
 		}
-		if !there || deadline != 0 && Now() >= deadline {
+		if !there || (deadline != 0 && Now() >= deadline) {
 			if unix.PidfdSendSignal(deadmanPidfd, unix.SIGKILL, nil, 0) == nil {
 				tellKilled(Now())
 			}

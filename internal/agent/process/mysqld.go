@@ -46,7 +46,8 @@ type Spec struct {
 func Start(spec Spec) (*Mysqld, error) {
 	m := &Mysqld{exited: make(chan struct{}), pidfd: -1}
 	m.cmd = exec.Command(spec.Program, spec.Args...)
-	m.cmd.Stdout, m.cmd.Stderr = spec.Output, spec.Output
+	m.cmd.Stdout = spec.Output
+	m.cmd.Stderr = spec.Output
 	// With a parent's pid mysqld ends for its supervisor to start it again after a clone.
 	m.cmd.Env = append(os.Environ(), "MYSQLD_PARENT_PID="+strconv.Itoa(os.Getpid()))
 	// A group of its own: signals to the agent's group are the agent's business.
@@ -160,7 +161,8 @@ func (m *Mysqld) signal(sig unix.Signal) bool {
 // have been first also where this process, stopped for a while, killed it again.
 func (m *Mysqld) KilledAt() authority.Instant {
 	m.mu.Lock()
-	first, ended := m.killed, m.gone && m.status < 0
+	first := m.killed
+	ended := m.gone && m.status < 0
 	m.mu.Unlock()
 	if m.deadman == nil {
 		return first
@@ -171,7 +173,7 @@ func (m *Mysqld) KilledAt() authority.Instant {
 		case <-time.After(lastWord):
 		}
 	}
-	if other := m.deadman.killedAt(); first == 0 || other != 0 && other < first {
+	if other := m.deadman.killedAt(); first == 0 || (other != 0 && other < first) {
 		first = other
 	}
 	return first

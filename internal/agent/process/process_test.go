@@ -62,7 +62,8 @@ func arm(t *testing.T, m *Mysqld, d time.Duration) {
 
 func TestTheDeadmanKillsAtTheDeadline(t *testing.T) {
 	m := startSleeper(t)
-	started, deadline := time.Now(), Now().Add(300*time.Millisecond)
+	started := time.Now()
+	deadline := Now().Add(300 * time.Millisecond)
 	m.SetDeadline(deadline)
 	if !endsWithin(t, m, 10*time.Second) {
 		t.Fatal("the deadline passed and the child lives")
@@ -121,7 +122,8 @@ func runLateDeadman() error {
 // cleared in time on a busy machine.
 func TestARenewedOrClearedDeadlineKillsNobody(t *testing.T) {
 	const soon = 5 * time.Second
-	renewed, cleared := startSleeper(t), startSleeper(t)
+	renewed := startSleeper(t)
+	cleared := startSleeper(t)
 	passed := Now().Add(soon + 500*time.Millisecond)
 	renewed.SetDeadline(Now().Add(soon))
 	arm(t, renewed, time.Hour)

@@ -27,11 +27,21 @@ func TestTheQuarantineIsPruned(t *testing.T) {
 		removed []string
 		left    int64
 	}{
-		"nothing while it fits":           {limit: 500, left: 500},
-		"the oldest first":                {limit: 399, removed: []string{"data-a", "binlog.000002.tail-9"}, left: 300},
-		"never what is young":             {limit: 0, removed: []string{"data-a", "binlog.000002.tail-9", "repairs/op.jsonl", "data-b"}, left: 100},
-		"never what is marked, directory": {limit: 0, marked: []string{"data-a/keep"}, removed: []string{"binlog.000002.tail-9", "repairs/op.jsonl", "data-b"}, left: 200},
-		"never what is marked, file":      {limit: 0, marked: []string{"repairs/op.jsonl.keep"}, removed: []string{"data-a", "binlog.000002.tail-9", "data-b"}, left: 200},
+		"nothing while it fits": {limit: 500, left: 500},
+		"the oldest first":      {limit: 399, removed: []string{"data-a", "binlog.000002.tail-9"}, left: 300},
+		"never what is young":   {limit: 0, removed: []string{"data-a", "binlog.000002.tail-9", "repairs/op.jsonl", "data-b"}, left: 100},
+		"never what is marked, directory": {
+			limit:   0,
+			marked:  []string{"data-a/keep"},
+			removed: []string{"binlog.000002.tail-9", "repairs/op.jsonl", "data-b"},
+			left:    200,
+		},
+		"never what is marked, file": {
+			limit:   0,
+			marked:  []string{"repairs/op.jsonl.keep"},
+			removed: []string{"data-a", "binlog.000002.tail-9", "data-b"},
+			left:    200,
+		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -48,7 +48,8 @@ func TestContentWithoutAnIdentityIsForeign(t *testing.T) {
 
 func TestTheLockIsForOneProcess(t *testing.T) {
 	dir := t.TempDir()
-	first, second := Open(dir), Open(dir)
+	first := Open(dir)
+	second := Open(dir)
 	if err := first.Lock(); err != nil {
 		t.Fatal(err)
 	}

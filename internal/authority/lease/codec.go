@@ -93,8 +93,10 @@ func Render(r authority.Record, into *coordinationv1.Lease) error {
 	if err := r.CheckRange(); err != nil {
 		return fmt.Errorf("render authority of pair %s: %w", r.PairUID, err)
 	}
-	epoch, seconds := int32(r.Epoch), int32(r.LeaseDuration/time.Second)
-	into.Spec.LeaseTransitions, into.Spec.LeaseDurationSeconds = &epoch, &seconds
+	epoch := int32(r.Epoch)
+	seconds := int32(r.LeaseDuration / time.Second)
+	into.Spec.LeaseTransitions = &epoch
+	into.Spec.LeaseDurationSeconds = &seconds
 	into.Spec.HolderIdentity = nil
 	if !r.Holder.Nobody() {
 		holder := r.Holder.String()
@@ -112,7 +114,12 @@ func Render(r authority.Record, into *coordinationv1.Lease) error {
 		values[AnnotationLastHolder] = lastHolderJSON{h.Holder.String(), h.DataID, h.Epoch, h.Ended, h.EndedBy}
 	}
 	if a := r.Appointed; a != nil {
-		text := appointedJSON{Holder: a.Holder.String(), Epoch: a.Epoch, Operation: a.Operation, Rule: a.Rule}
+		text := appointedJSON{
+			Holder:    a.Holder.String(),
+			Epoch:     a.Epoch,
+			Operation: a.Operation,
+			Rule:      a.Rule,
+		}
 		for _, u := range a.Proofs {
 			text.Proofs = append(text.Proofs, usedJSON(u))
 		}
@@ -213,7 +220,11 @@ func optionalParts(l *coordinationv1.Lease, r *authority.Record) error {
 			return fmt.Errorf("annotation %s: holder %q", AnnotationLastHolder, last.Holder)
 		}
 		r.LastHolder = &authority.LastHolder{
-			Holder: holder, DataID: last.DataID, Epoch: last.Epoch, Ended: last.Ended, EndedBy: last.EndedBy,
+			Holder:  holder,
+			DataID:  last.DataID,
+			Epoch:   last.Epoch,
+			Ended:   last.Ended,
+			EndedBy: last.EndedBy,
 		}
 	}
 	if made != nil {
@@ -221,7 +232,12 @@ func optionalParts(l *coordinationv1.Lease, r *authority.Record) error {
 		if err != nil {
 			return fmt.Errorf("annotation %s: holder %q", AnnotationAppointed, made.Holder)
 		}
-		r.Appointed = &authority.Appointed{Holder: holder, Epoch: made.Epoch, Operation: made.Operation, Rule: made.Rule}
+		r.Appointed = &authority.Appointed{
+			Holder:    holder,
+			Epoch:     made.Epoch,
+			Operation: made.Operation,
+			Rule:      made.Rule,
+		}
 		for _, u := range made.Proofs {
 			r.Appointed.Proofs = append(r.Appointed.Proofs, authority.Used(u))
 		}

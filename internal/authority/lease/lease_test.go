@@ -146,8 +146,10 @@ func (s *server) keep(l *coordinationv1.Lease) *coordinationv1.Lease {
 }
 
 func TestStoreWritesOnlyOverWhatWasRead(t *testing.T) {
-	ctx, api := t.Context(), &server{}
-	one, two := &lease.Store{API: api, Name: "shop"}, &lease.Store{API: api, Name: "shop"}
+	ctx := t.Context()
+	api := &server{}
+	one := &lease.Store{API: api, Name: "shop"}
+	two := &lease.Store{API: api, Name: "shop"}
 	if _, _, err := one.Read(ctx); !errors.Is(err, lease.ErrMissing) {
 		t.Fatalf("read of no Lease: %v", err)
 	}

@@ -18,7 +18,13 @@ var (
 )
 
 func owning(api lease.API) *lease.Store {
-	return &lease.Store{API: api, Name: "shop", Labels: labels, Owners: []metav1.OwnerReference{owner}, Guarded: "dbpair.io/pair"}
+	return &lease.Store{
+		API:     api,
+		Name:    "shop",
+		Labels:  labels,
+		Owners:  []metav1.OwnerReference{owner},
+		Guarded: "dbpair.io/pair",
+	}
 }
 
 // A Lease that admission does not guard can have been written by anybody, at any time.

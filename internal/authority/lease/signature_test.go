@@ -98,7 +98,8 @@ func TestEveryPartOfTheLeaseIsSigned(t *testing.T) {
 }
 
 func TestWhoSignedTheLeaseCounts(t *testing.T) {
-	mine, other := newCA(t), newCA(t)
+	mine := newCA(t)
+	other := newCA(t)
 	for name, c := range map[string]struct {
 		signer, reader lease.Keyring
 		fine           bool
@@ -126,7 +127,8 @@ func TestWhoSignedTheLeaseCounts(t *testing.T) {
 
 // Not to know yet is neither a valid signature nor a forged one.
 func TestAKeyThatIsNotThereYetIsNoForgery(t *testing.T) {
-	api, late := &server{}, errors.New("not yet")
+	api := &server{}
+	late := errors.New("not yet")
 	keys := keysOf(t, newCA(t))
 	if _, err := signingStore(api, keys).Create(t.Context(), full()); err != nil {
 		t.Fatal(err)
@@ -182,7 +184,8 @@ func TestASignedLeaseGetsItsLabelsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := api.kept.DeepCopy()
-	l.Labels, l.OwnerReferences = nil, nil
+	l.Labels = nil
+	l.OwnerReferences = nil
 	api.keep(l)
 	r, version, err := store.Read(t.Context())
 	if err != nil || !store.Unclaimed() {

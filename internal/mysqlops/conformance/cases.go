@@ -295,7 +295,8 @@ func clones(t *testing.T, a, b *Member) {
 	if err != nil || state.Failed || state.Stage != "RECOVERY" {
 		t.Errorf("clone ended as %+v, %v", state, err)
 	}
-	source, seeded := status(t, a), status(t, b)
+	source := status(t, a)
+	seeded := status(t, b)
 	if !seeded.Executed.Equal(source.Executed) || !seeded.IsClosed() || seeded.ServerUUID == source.ServerUUID || seeded.Channel.Configured {
 		t.Errorf("seeded %+v, donor %+v", seeded, source)
 	}
@@ -306,7 +307,15 @@ func clones(t *testing.T, a, b *Member) {
 
 func history(t *testing.T, a, _ *Member) {
 	secret := mysqlops.NewSecret("x")
-	passwords := mysqlops.Passwords{Root: secret, Replication: secret, Clone: secret, Monitor: secret, Checksum: secret, Repair: secret, App: secret}
+	passwords := mysqlops.Passwords{
+		Root:        secret,
+		Replication: secret,
+		Clone:       secret,
+		Monitor:     secret,
+		Checksum:    secret,
+		Repair:      secret,
+		App:         secret,
+	}
 	incomplete := passwords
 	incomplete.App = mysqlops.Secret{}
 	wantError(t, "with an empty password", a.CreateAccounts(t.Context(), incomplete, mysqlops.AppAccount{}), mysqlops.ErrInvalid)

@@ -14,22 +14,37 @@ import (
 var errGone = errors.New("lost connection during query")
 
 func (m *Mysqld) boot() {
-	m.up, m.hung = true, false
+	m.up = true
+	m.hung = false
 	m.started = m.net.now()
-	m.readOnly, m.superReadOnly, m.offline, m.events = true, true, true, false
-	m.sourceOn, m.replicaOn, m.interruptions = false, true, 0
+	m.readOnly = true
+	m.superReadOnly = true
+	m.offline = true
+	m.events = false
+	m.sourceOn = false
+	m.replicaOn = true
+	m.interruptions = 0
 	m.drift = make(map[string]string)
-	m.receiver, m.acknowledging, m.applier, m.warm = false, false, false, false
+	m.receiver = false
+	m.acknowledging = false
+	m.applier = false
+	m.warm = false
 	m.applierError = mysqlops.ChannelError{}
-	m.sessions, m.privileged = 0, 0
+	m.sessions = 0
+	m.privileged = 0
 	m.executed = m.binlog
 }
 
 func (m *Mysqld) kill() {
-	m.up, m.warm, m.receiver, m.acknowledging, m.applier = false, false, false, false, false
+	m.up = false
+	m.warm = false
+	m.receiver = false
+	m.acknowledging = false
+	m.applier = false
 	m.answerWaiting(errGone)
 	m.waiting = nil
-	m.sessions, m.privileged = 0, 0
+	m.sessions = 0
+	m.privileged = 0
 }
 
 func (m *Mysqld) commit() *Commit {
@@ -40,7 +55,11 @@ func (m *Mysqld) commit() *Commit {
 			break
 		}
 	}
-	c := &Commit{ID: gtid.GTID{Server: m.uuid, Number: m.next}, since: m.net.now(), done: make(chan error, 1)}
+	c := &Commit{
+		ID:    gtid.GTID{Server: m.uuid, Number: m.next},
+		since: m.net.now(),
+		done:  make(chan error, 1),
+	}
 	m.binlog = m.binlog.Union(c.ID.Set())
 	m.waiting = append(m.waiting, c)
 	if !m.sourceOn {

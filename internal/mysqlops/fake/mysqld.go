@@ -30,7 +30,12 @@ func NewNetwork(now func() time.Time) *Network {
 	if now == nil {
 		now = time.Now
 	}
-	return &Network{byAddr: make(map[string]*Mysqld), cut: make(map[[2]*Mysqld]bool), lostAcks: make(map[*Mysqld]bool), now: now}
+	return &Network{
+		byAddr:   make(map[string]*Mysqld),
+		cut:      make(map[[2]*Mysqld]bool),
+		lostAcks: make(map[*Mysqld]bool),
+		now:      now,
+	}
 }
 
 // Mysqld is one modelled server.
@@ -78,8 +83,10 @@ func (n *Network) Add(member mycnf.Member) *Mysqld {
 	defer n.mu.Unlock()
 	n.servers++
 	m := &Mysqld{
-		net: n, member: member, drift: make(map[string]string),
-		uuid: gtid.ServerUUID(fmt.Sprintf("00000000-0000-0000-0000-%012d", n.servers)),
+		net:    n,
+		member: member,
+		drift:  make(map[string]string),
+		uuid:   gtid.ServerUUID(fmt.Sprintf("00000000-0000-0000-0000-%012d", n.servers)),
 	}
 	n.byAddr[net.JoinHostPort(member.PodIP, strconv.Itoa(adminPort(member)))] = m
 	m.boot()
@@ -194,7 +201,11 @@ func (m *Mysqld) FailApplier(number int, message string) {
 	m.net.mu.Lock()
 	defer m.net.mu.Unlock()
 	m.applier = false
-	m.applierError = mysqlops.ChannelError{Number: number, Message: message, Time: m.net.now()}
+	m.applierError = mysqlops.ChannelError{
+		Number:  number,
+		Message: message,
+		Time:    m.net.now(),
+	}
 }
 
 // SetVariable makes a setting show another value than dbpair wants, until the
@@ -221,7 +232,8 @@ func (m *Mysqld) SetVariable(name, value string) {
 func (m *Mysqld) SetSessions(clients, privileged int) {
 	m.net.mu.Lock()
 	defer m.net.mu.Unlock()
-	m.sessions, m.privileged = clients, privileged
+	m.sessions = clients
+	m.privileged = privileged
 }
 
 // SetPrivilegedAccounts says what PrivilegedAccounts answers.

@@ -56,15 +56,32 @@ func (m *Mysqld) Status(ctx context.Context) (mysqlops.Status, error) {
 
 func (m *Mysqld) status() mysqlops.Status {
 	s := mysqlops.Status{
-		Version: "9.7.0", ServerUUID: m.uuid, Uptime: m.net.now().Sub(m.started).Truncate(time.Second),
-		ReadOnly: m.readOnly, SuperReadOnly: m.superReadOnly, OfflineMode: m.offline, EventScheduler: m.events,
-		Executed: m.executed, Binlog: m.binlog, Purged: m.purged, Received: m.executed.Union(m.relay),
-		Channel: m.channelStatus(),
+		Version:        "9.7.0",
+		ServerUUID:     m.uuid,
+		Uptime:         m.net.now().Sub(m.started).Truncate(time.Second),
+		ReadOnly:       m.readOnly,
+		SuperReadOnly:  m.superReadOnly,
+		OfflineMode:    m.offline,
+		EventScheduler: m.events,
+		Executed:       m.executed,
+		Binlog:         m.binlog,
+		Purged:         m.purged,
+		Received:       m.executed.Union(m.relay),
+		Channel:        m.channelStatus(),
 		SemiSync: mysqlops.SemiSync{
-			SourceEnabled: m.sourceOn, SourceActive: m.sourceOn, ReplicaEnabled: m.replicaOn, ReplicaActive: m.acknowledging,
-			SourceStrict: true, Interruptions: m.interruptions, Clients: m.net.acknowledgers(m),
+			SourceEnabled:  m.sourceOn,
+			SourceActive:   m.sourceOn,
+			ReplicaEnabled: m.replicaOn,
+			ReplicaActive:  m.acknowledging,
+			SourceStrict:   true,
+			Interruptions:  m.interruptions,
+			Clients:        m.net.acknowledgers(m),
 		},
-		Sessions: mysqlops.Sessions{Clients: m.sessions + m.privileged + len(m.waiting), InTransaction: len(m.waiting), ThreadsRunning: 1 + len(m.waiting)},
+		Sessions: mysqlops.Sessions{
+			Clients:        m.sessions + m.privileged + len(m.waiting),
+			InTransaction:  len(m.waiting),
+			ThreadsRunning: 1 + len(m.waiting),
+		},
 	}
 	if len(m.waiting) > 0 {
 		s.SemiSync.WaitSessions = len(m.waiting)
@@ -73,8 +90,11 @@ func (m *Mysqld) status() mysqlops.Status {
 	for _, other := range m.net.byAddr {
 		if m.net.sourceOf(other) == m {
 			s.DumpThreads = append(s.DumpThreads, mysqlops.DumpThread{
-				SessionID: int64(len(s.DumpThreads) + 1), User: other.source.User, Host: other.member.PodIP,
-				ReplicaUUID: other.uuid, Command: "Binlog Dump GTID",
+				SessionID:   int64(len(s.DumpThreads) + 1),
+				User:        other.source.User,
+				Host:        other.member.PodIP,
+				ReplicaUUID: other.uuid,
+				Command:     "Binlog Dump GTID",
 			})
 		}
 	}
@@ -86,8 +106,14 @@ func (m *Mysqld) channelStatus() mysqlops.ChannelStatus {
 		return mysqlops.ChannelStatus{Receiver: mysqlops.ReceiverStopped}
 	}
 	c := mysqlops.ChannelStatus{
-		Configured: true, SourceHost: m.source.Host, SourcePort: m.source.Port, SourceUser: m.source.User, SourceUUID: m.sourceUUID,
-		Receiver: mysqlops.ReceiverStopped, ApplierRunning: m.applier, ApplierError: m.applierError,
+		Configured:      true,
+		SourceHost:      m.source.Host,
+		SourcePort:      m.source.Port,
+		SourceUser:      m.source.User,
+		SourceUUID:      m.sourceUUID,
+		Receiver:        mysqlops.ReceiverStopped,
+		ApplierRunning:  m.applier,
+		ApplierError:    m.applierError,
 		LagTransactions: m.relay.Subtract(m.executed).Count(),
 	}
 	switch {
@@ -110,8 +136,11 @@ func (m *Mysqld) VerifyOwned(ctx context.Context, want []mycnf.Expectation) ([]m
 func (m *Mysqld) compare(want []mycnf.Expectation) []mysqlops.Difference {
 	onOff := map[bool]string{true: "ON", false: "OFF"}
 	known := map[string]string{
-		"read_only": onOff[m.readOnly], "super_read_only": onOff[m.superReadOnly], "offline_mode": onOff[m.offline],
-		"event_scheduler": onOff[m.events], "rpl_semi_sync_source_enabled": onOff[m.sourceOn],
+		"read_only":                      onOff[m.readOnly],
+		"super_read_only":                onOff[m.superReadOnly],
+		"offline_mode":                   onOff[m.offline],
+		"event_scheduler":                onOff[m.events],
+		"rpl_semi_sync_source_enabled":   onOff[m.sourceOn],
 		"rpl_semi_sync_replica_enabled":  onOff[m.replicaOn],
 		"sync_binlog":                    "1",
 		"innodb_flush_log_at_trx_commit": "1",
@@ -122,7 +151,11 @@ func (m *Mysqld) compare(want []mycnf.Expectation) []mysqlops.Difference {
 	var differences []mysqlops.Difference
 	for _, one := range want {
 		if got, modelled := known[one.Variable]; modelled && got != one.Want {
-			differences = append(differences, mysqlops.Difference{Variable: one.Variable, Want: one.Want, Got: got})
+			differences = append(differences, mysqlops.Difference{
+				Variable: one.Variable,
+				Want:     one.Want,
+				Got:      got,
+			})
 		}
 	}
 	slices.SortFunc(differences, func(a, b mysqlops.Difference) int { return strings.Compare(a.Variable, b.Variable) })
@@ -150,21 +183,29 @@ func (m *Mysqld) Fence(ctx context.Context) (mysqlops.Fenced, error) {
 		step("offline_mode", mysqlops.ErrDeadline)
 		return f, nil
 	}
-	m.offline, m.sessions = true, 0
+	m.offline = true
+	m.sessions = 0
 	m.answerWaiting(errGone)
 	step("offline_mode", nil)
 	if len(m.waiting) > 0 {
 		step("super_read_only", mysqlops.ErrLockWait)
 	} else {
-		m.readOnly, m.superReadOnly = true, true
+		m.readOnly = true
+		m.superReadOnly = true
 		step("super_read_only", nil)
 	}
-	f.Killed, m.privileged = m.privileged, 0
+	f.Killed = m.privileged
+	m.privileged = 0
 	step("sessions", nil)
 	s := m.status()
-	f.ReRead, f.OfflineMode, f.ReadOnly, f.SuperReadOnly = true, s.OfflineMode, s.ReadOnly, s.SuperReadOnly
-	f.ClientSessions, f.WaitingCommits = s.Sessions.Clients, s.SemiSync.WaitSessions
-	f.Executed, f.Binlog = s.Executed, s.Binlog
+	f.ReRead = true
+	f.OfflineMode = s.OfflineMode
+	f.ReadOnly = s.ReadOnly
+	f.SuperReadOnly = s.SuperReadOnly
+	f.ClientSessions = s.Sessions.Clients
+	f.WaitingCommits = s.SemiSync.WaitSessions
+	f.Executed = s.Executed
+	f.Binlog = s.Binlog
 	step("read back", nil)
 	m.events = false
 	step("event_scheduler", nil)
@@ -185,7 +226,10 @@ func (m *Mysqld) OpenReadWrite(ctx context.Context, closed []mycnf.Expectation, 
 			return &mysqlops.DriftError{Differences: differences}
 		}
 		m.sourceOn = waiting
-		m.readOnly, m.superReadOnly, m.offline, m.events = false, false, false, true
+		m.readOnly = false
+		m.superReadOnly = false
+		m.offline = false
+		m.events = true
 		return nil
 	})
 }
@@ -193,14 +237,20 @@ func (m *Mysqld) OpenReadWrite(ctx context.Context, closed []mycnf.Expectation, 
 // OpenReadOnly is like mysqlops.Server.OpenReadOnly.
 func (m *Mysqld) OpenReadOnly(ctx context.Context) error {
 	return m.do(ctx, "open for reads", func() error {
-		m.readOnly, m.superReadOnly, m.offline = true, true, false
+		m.readOnly = true
+		m.superReadOnly = true
+		m.offline = false
 		return nil
 	})
 }
 
 // CloseReads is like mysqlops.Server.CloseReads.
 func (m *Mysqld) CloseReads(ctx context.Context) error {
-	return m.do(ctx, "close for reads", func() error { m.offline, m.sessions = true, 0; return nil })
+	return m.do(ctx, "close for reads", func() error {
+		m.offline = true
+		m.sessions = 0
+		return nil
+	})
 }
 
 // KeepReadOnly is like mysqlops.Server.KeepReadOnly.
@@ -210,11 +260,17 @@ func (m *Mysqld) KeepReadOnly(ctx context.Context) (mysqlops.Correction, error) 
 		if m.readOnly && m.superReadOnly {
 			return nil
 		}
-		found = mysqlops.Correction{Needed: true, ReadOnly: m.readOnly, SuperReadOnly: m.superReadOnly}
+		found = mysqlops.Correction{
+			Needed:        true,
+			ReadOnly:      m.readOnly,
+			SuperReadOnly: m.superReadOnly,
+		}
 		if len(m.waiting) > 0 {
 			return mysqlops.ErrLockWait
 		}
-		m.readOnly, m.superReadOnly, m.events = true, true, false
+		m.readOnly = true
+		m.superReadOnly = true
+		m.events = false
 		return nil
 	})
 	return found, err

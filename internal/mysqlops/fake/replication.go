@@ -24,7 +24,11 @@ func (m *Mysqld) ConfigureChannel(ctx context.Context, source mysqlops.Source, r
 		if m.configured {
 			m.applier = true
 		}
-		m.source, m.configured, m.receiver, m.acknowledging, changed = source, true, false, false, true
+		m.source = source
+		m.configured = true
+		m.receiver = false
+		m.acknowledging = false
+		changed = true
 		return nil
 	})
 	return changed, err
@@ -37,7 +41,10 @@ func (m *Mysqld) StartReceiver(ctx context.Context) error {
 
 // StartApplier is like mysqlops.Server.StartApplier.
 func (m *Mysqld) StartApplier(ctx context.Context) error {
-	return m.withChannel(ctx, "start applier", func() { m.applier, m.applierError = true, mysqlops.ChannelError{} })
+	return m.withChannel(ctx, "start applier", func() {
+		m.applier = true
+		m.applierError = mysqlops.ChannelError{}
+	})
 }
 
 func (m *Mysqld) withChannel(ctx context.Context, operation string, fn func()) error {
@@ -52,7 +59,11 @@ func (m *Mysqld) withChannel(ctx context.Context, operation string, fn func()) e
 
 // StopReceiver is like mysqlops.Server.StopReceiver.
 func (m *Mysqld) StopReceiver(ctx context.Context) error {
-	return m.do(ctx, "stop receiver", func() error { m.receiver, m.acknowledging = false, false; return nil })
+	return m.do(ctx, "stop receiver", func() error {
+		m.receiver = false
+		m.acknowledging = false
+		return nil
+	})
 }
 
 // StopApplier is like mysqlops.Server.StopApplier.
@@ -72,14 +83,23 @@ func (m *Mysqld) ResetReplicaAll(ctx context.Context, discard bool) error {
 }
 
 func (m *Mysqld) forgetChannel() {
-	m.configured, m.receiver, m.acknowledging, m.applier = false, false, false, false
-	m.source, m.sourceUUID, m.relay = mysqlops.Source{}, "", gtid.Set{}
+	m.configured = false
+	m.receiver = false
+	m.acknowledging = false
+	m.applier = false
+	m.source = mysqlops.Source{}
+	m.sourceUUID = ""
+	m.relay = gtid.Set{}
 	m.applierError = mysqlops.ChannelError{}
 }
 
 // SetReplicaAcknowledges is like mysqlops.Server.SetReplicaAcknowledges.
 func (m *Mysqld) SetReplicaAcknowledges(ctx context.Context, on bool) error {
-	return m.do(ctx, "switch acknowledging", func() error { m.replicaOn, m.acknowledging = on, false; return nil })
+	return m.do(ctx, "switch acknowledging", func() error {
+		m.replicaOn = on
+		m.acknowledging = false
+		return nil
+	})
 }
 
 // CutForeignDumpThreads is like mysqlops.Server.CutForeignDumpThreads.
@@ -87,11 +107,16 @@ func (m *Mysqld) CutForeignDumpThreads(ctx context.Context, account string, peer
 	var cut []mysqlops.DumpThread
 	err := m.do(ctx, "cut foreign binlog readers", func() error {
 		for _, other := range m.net.byAddr {
-			if m.net.sourceOf(other) != m || other.source.User == account && (peer == "" || other.uuid == peer) {
+			if m.net.sourceOf(other) != m || (other.source.User == account && (peer == "" || other.uuid == peer)) {
 				continue
 			}
-			other.receiver, other.acknowledging = false, false
-			cut = append(cut, mysqlops.DumpThread{User: other.source.User, ReplicaUUID: other.uuid, Command: "Binlog Dump GTID"})
+			other.receiver = false
+			other.acknowledging = false
+			cut = append(cut, mysqlops.DumpThread{
+				User:        other.source.User,
+				ReplicaUUID: other.uuid,
+				Command:     "Binlog Dump GTID",
+			})
 		}
 		return nil
 	})
@@ -165,13 +190,27 @@ func (m *Mysqld) CloneFrom(ctx context.Context, donor mysqlops.Donor, progress f
 			return mysqlops.ErrClone
 		}
 		if progress != nil {
-			progress(mysqlops.CloneProgress{Stage: "FILE COPY", Bytes: 1, Total: 1, Started: m.net.now()})
+			progress(mysqlops.CloneProgress{
+				Stage:   "FILE COPY",
+				Bytes:   1,
+				Total:   1,
+				Started: m.net.now(),
+			})
 		}
 		m.kill()
 		m.forgetChannel()
-		m.binlog, m.executed, m.purged, m.next = from.executed, from.executed, from.executed, 0
-		m.configured, m.source = from.configured, from.source
-		m.clone = mysqlops.CloneProgress{Stage: "RECOVERY", Bytes: 1, Total: 1, Started: m.net.now()}
+		m.binlog = from.executed
+		m.executed = from.executed
+		m.purged = from.executed
+		m.next = 0
+		m.configured = from.configured
+		m.source = from.source
+		m.clone = mysqlops.CloneProgress{
+			Stage:   "RECOVERY",
+			Bytes:   1,
+			Total:   1,
+			Started: m.net.now(),
+		}
 		return nil
 	})
 }

@@ -39,7 +39,8 @@ type table struct {
 
 func tables(t *testing.T) []table {
 	wide := "id BIGINT PRIMARY KEY"
-	row, columns := "i", "id"
+	row := "i"
+	columns := "id"
 	for i := range 6 {
 		wide += fmt.Sprintf(", n%d INT NOT NULL, s%d VARCHAR(60) NOT NULL, d%d DATETIME NULL", i, i, i)
 		row += fmt.Sprintf(", i * %d %% 1000003, CONCAT(REPEAT('word ', 8), i * %d), IF(i %% 7, '2020-01-01' + INTERVAL i SECOND, NULL)", i+3, i)
@@ -234,7 +235,12 @@ func (b *bench) endpoint(i *mysqldtest.Instance, name string) checksum.Endpoint 
 	return checksum.Endpoint{
 		Member: pair.MemberName(name), Addr: net.JoinHostPort("127.0.0.1", fmt.Sprint(i.Member.AdminPort)),
 		User: mysqlops.UserChecksum, Password: func() mysqlops.Secret { return mysqldtest.Passwords.Checksum },
-		TLS: &tls.Config{RootCAs: pool, Certificates: []tls.Certificate{cert}, ServerName: "localhost", MinVersion: tls.VersionTLS12},
+		TLS: &tls.Config{
+			RootCAs:      pool,
+			Certificates: []tls.Certificate{cert},
+			ServerName:   "localhost",
+			MinVersion:   tls.VersionTLS12,
+		},
 	}
 }
 
@@ -291,7 +297,8 @@ func (b *bench) underLoad() {
 	// The machine is shared: each pair of figures is from one half minute.
 	for range number(b.T, "BENCH_ROUNDS", 3) {
 		var run error
-		runs, reading := 0, time.Duration(0)
+		runs := 0
+		reading := time.Duration(0)
 		beside := b.write("beside comparisons, default throttle", think, func() {
 			ctx, cancel := context.WithTimeout(b.Context(), 20*time.Minute)
 			defer cancel()

@@ -48,7 +48,8 @@ func (b *bench) percona(own time.Duration) {
 		{"pt-table-checksum that is helped to make chunks", []string{replica, "--set-vars=explain_format=TRADITIONAL"}},
 		{"pt-table-checksum that does not look for the replica", []string{"--recursion-method=none"}},
 	} {
-		out, err := "", error(nil)
+		out := ""
+		err := error(nil)
 		fmt.Print("\n| what, on an idle pair | seconds | CPU seconds, primary | passive | client |\n| --- | --- | --- | --- | --- |\n")
 		took := b.measure(one.what+", until the passive has applied it", func() error {
 			out, err = b.runPercona(program, here, one.args)

@@ -48,7 +48,8 @@ func newClients(opts options) (*clients, error) {
 		if err != nil {
 			return nil, err
 		}
-		cfg.Timeout, cfg.ReadTimeout = pollTimeout, pollTimeout
+		cfg.Timeout = pollTimeout
+		cfg.ReadTimeout = pollTimeout
 		if c.members[host], err = mysql.NewConnector(cfg); err != nil {
 			return nil, fmt.Errorf("connector of %s: %w", host, err)
 		}

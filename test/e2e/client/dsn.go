@@ -25,9 +25,13 @@ const (
 
 func (o options) config(host string) (*mysql.Config, error) {
 	cfg := mysql.NewConfig()
-	cfg.User, cfg.Passwd, cfg.DBName = o.user, o.password, o.database
+	cfg.User = o.user
+	cfg.Passwd = o.password
+	cfg.DBName = o.database
 	cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(host, o.port)
-	cfg.Timeout, cfg.ReadTimeout, cfg.WriteTimeout = dialTimeout, readTimeout, readTimeout
+	cfg.Timeout = dialTimeout
+	cfg.ReadTimeout = readTimeout
+	cfg.WriteTimeout = readTimeout
 	cfg.InterpolateParams = true
 	cfg.Logger = &mysql.NopLogger{}
 	cfg.TLS = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // without DB_CA only the transport is under test
@@ -42,7 +46,11 @@ func (o options) config(host string) (*mysql.Config, error) {
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, fmt.Errorf("read DB_CA: no certificate in %s", o.caFile)
 	}
-	cfg.TLS = &tls.Config{RootCAs: pool, ServerName: host, MinVersion: tls.VersionTLS12}
+	cfg.TLS = &tls.Config{
+		RootCAs:    pool,
+		ServerName: host,
+		MinVersion: tls.VersionTLS12,
+	}
 	return cfg, nil
 }
 

@@ -62,7 +62,11 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Addr: listenAddress, Handler: clients.handler(ctx), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{
+		Addr:              listenAddress,
+		Handler:           clients.handler(ctx),
+		ReadHeaderTimeout: 5 * time.Second,
+	}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
@@ -72,8 +76,12 @@ func run() error {
 
 func parseOptions(env func(string) string) (options, error) {
 	o := options{
-		host: env("DB_HOST"), port: env("DB_PORT"), user: env("DB_USERNAME"), password: env("DB_PASSWORD"),
-		database: env("DB_DATABASE"), caFile: env("DB_CA"),
+		host:     env("DB_HOST"),
+		port:     env("DB_PORT"),
+		user:     env("DB_USERNAME"),
+		password: env("DB_PASSWORD"),
+		database: env("DB_DATABASE"),
+		caFile:   env("DB_CA"),
 	}
 	if list := env("DB_MEMBERS"); list != "" {
 		o.members = strings.Split(list, ",")

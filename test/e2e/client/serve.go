@@ -69,7 +69,8 @@ func (c *clients) take() history.Report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := history.Report{Attempts: c.attempts, Samples: c.samples}
-	c.attempts, c.samples = nil, nil
+	c.attempts = nil
+	c.samples = nil
 	return r
 }
 
@@ -85,7 +86,8 @@ func (c *clients) stats() history.Stats {
 		}
 		s.Acknowledged++
 		if a.Done > s.LastAck {
-			s.LastAck, s.LastServer = a.Done, a.Server
+			s.LastAck = a.Done
+			s.LastServer = a.Server
 		}
 	}
 	return s
@@ -116,7 +118,8 @@ func (c *clients) rows(ctx context.Context) ([]history.Key, error) {
 func (c *clients) count(ctx context.Context, host string) (int, error) {
 	connector, ok := c.members[host]
 	if host == c.opts.host {
-		connector, ok = c.service, true
+		connector = c.service
+		ok = true
 	}
 	if !ok {
 		return 0, fmt.Errorf("count: %q is none of the members", host)

@@ -116,5 +116,9 @@ func commitOf(event replication.Event) (history.Commit, bool) {
 	}
 	id := gtid.SID
 	server := fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
-	return history.Commit{Server: server, GNO: gtid.GNO, At: time.UnixMicro(int64(gtid.OriginalCommitTimestamp))}, true
+	return history.Commit{
+		Server: server,
+		GNO:    gtid.GNO,
+		At:     time.UnixMicro(int64(gtid.OriginalCommitTimestamp)),
+	}, true
 }

@@ -46,30 +46,43 @@ func (p *Pair) clientPod(name string) *corev1.Pod {
 		}}}
 	}
 	return &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: name, Labels: map[string]string{LabelE2E: "clients"}},
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: p.Namespace,
+			Name:      name,
+			Labels:    map[string]string{LabelE2E: "clients"},
+		},
 		Spec: corev1.PodSpec{
 			NodeSelector:                  map[string]string{"node-role.kubernetes.io/control-plane": ""},
 			Tolerations:                   []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 			TerminationGracePeriodSeconds: ptr.To[int64](0),
 			AutomountServiceAccountToken:  ptr.To(false),
 			SecurityContext: &corev1.PodSecurityContext{
-				RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To[int64](65532),
+				RunAsNonRoot:   ptr.To(true),
+				RunAsUser:      ptr.To[int64](65532),
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			},
 			Volumes: []corev1.Volume{{Name: "app", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: names.App()}}}},
 			Containers: []corev1.Container{{
-				Name: "client", Image: ClientImage(), ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"/client"},
+				Name:            "client",
+				Image:           ClientImage(),
+				ImagePullPolicy: corev1.PullIfNotPresent,
+				Command:         []string{"/client"},
 				Env: []corev1.EnvVar{
 					fromApp("DB_HOST", "host"), fromApp("DB_PORT", "port"), fromApp("DB_USERNAME", "username"),
 					fromApp("DB_PASSWORD", "password"), fromApp("DB_DATABASE", "database"),
 					{Name: "DB_CA", Value: "/app/ca.crt"},
 					{Name: "DB_MEMBERS", Value: names.Host(pair.Ordinal(0)) + "," + names.Host(pair.Ordinal(1))},
 				},
-				VolumeMounts: []corev1.VolumeMount{{Name: "app", MountPath: "/app", ReadOnly: true}},
-				Resources:    corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m")}},
+				VolumeMounts: []corev1.VolumeMount{{
+					Name:      "app",
+					MountPath: "/app",
+					ReadOnly:  true,
+				}},
+				Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m")}},
 				SecurityContext: &corev1.SecurityContext{
-					AllowPrivilegeEscalation: ptr.To(false), ReadOnlyRootFilesystem: ptr.To(true),
-					Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+					AllowPrivilegeEscalation: ptr.To(false),
+					ReadOnlyRootFilesystem:   ptr.To(true),
+					Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 				},
 			}},
 		},

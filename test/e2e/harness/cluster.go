@@ -44,7 +44,8 @@ func Connect() (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	config.QPS, config.Burst = 100, 200
+	config.QPS = 100
+	config.Burst = 200
 	return connect(config)
 }
 
@@ -62,7 +63,11 @@ func connect(config *rest.Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
-	return &Cluster{WithWatch: c, Clientset: clientset, Config: config}, nil
+	return &Cluster{
+		WithWatch: c,
+		Clientset: clientset,
+		Config:    config,
+	}, nil
 }
 
 // As is the same cluster seen by another user.
@@ -83,7 +88,12 @@ func (c *Cluster) Exec(ctx context.Context, namespace, pod, container string, co
 // ExecTo is Exec with the output written as it comes.
 func (c *Cluster) ExecTo(ctx context.Context, out io.Writer, namespace, pod, container string, command ...string) error {
 	request := c.Clientset.CoreV1().RESTClient().Post().Resource("pods").Namespace(namespace).Name(pod).SubResource("exec").
-		VersionedParams(&corev1.PodExecOptions{Container: container, Command: command, Stdout: true, Stderr: true}, clientgoscheme.ParameterCodec)
+		VersionedParams(&corev1.PodExecOptions{
+			Container: container,
+			Command:   command,
+			Stdout:    true,
+			Stderr:    true,
+		}, clientgoscheme.ParameterCodec)
 	executor, err := remotecommand.NewWebSocketExecutor(c.Config, "GET", request.URL().String())
 	if err != nil {
 		return fmt.Errorf("exec in %s/%s: %w", namespace, pod, err)

@@ -37,9 +37,14 @@ func (c *Cluster) Dump(ctx context.Context, name, namespace string) (string, err
 		return dir, fmt.Errorf("dump: %w", err)
 	}
 	lists := map[string]client.ObjectList{
-		"pairs": &v1alpha1.DatabasePairList{}, "operations": &v1alpha1.DatabasePairOperationList{},
-		"leases": &coordinationv1.LeaseList{}, "services": &corev1.ServiceList{}, "endpointslices": &discoveryv1.EndpointSliceList{},
-		"pods": &corev1.PodList{}, "pvcs": &corev1.PersistentVolumeClaimList{}, "events": &corev1.EventList{},
+		"pairs":          &v1alpha1.DatabasePairList{},
+		"operations":     &v1alpha1.DatabasePairOperationList{},
+		"leases":         &coordinationv1.LeaseList{},
+		"services":       &corev1.ServiceList{},
+		"endpointslices": &discoveryv1.EndpointSliceList{},
+		"pods":           &corev1.PodList{},
+		"pvcs":           &corev1.PersistentVolumeClaimList{},
+		"events":         &corev1.EventList{},
 	}
 	var errs []error
 	for what, list := range lists {
@@ -75,7 +80,9 @@ func (c *Cluster) dumpLogs(ctx context.Context, dir, namespace string) error {
 					continue
 				}
 				raw, err := c.Logs(ctx, namespace, pod.Name, corev1.PodLogOptions{
-					Container: status.Name, Previous: previous, TailLines: ptr.To[int64](5000),
+					Container: status.Name,
+					Previous:  previous,
+					TailLines: ptr.To[int64](5000),
 				})
 				if err != nil {
 					continue // a container that has not started, or a node that is away

@@ -39,7 +39,11 @@ type EndpointsWatch struct {
 
 // WatchEndpoints begins to watch. The pair must be available.
 func (p *Pair) WatchEndpoints(ctx context.Context) (*EndpointsWatch, error) {
-	w := &EndpointsWatch{service: p.Name, pods: map[string]bool{}, slices: map[string]int{}}
+	w := &EndpointsWatch{
+		service: p.Name,
+		pods:    map[string]bool{},
+		slices:  map[string]int{},
+	}
 	ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
 	w.factory = informers.NewSharedInformerFactoryWithOptions(p.Clientset, 0, informers.WithNamespace(p.Namespace))
 	members := p.Members()
@@ -107,7 +111,8 @@ func (w *EndpointsWatch) judge() {
 	if !w.complete {
 		return
 	}
-	endpoints, podHasIP := 0, false
+	endpoints := 0
+	podHasIP := false
 	for _, n := range w.slices {
 		endpoints += n
 	}

@@ -74,7 +74,9 @@ func (p *Pair) ApplyStrict(ctx context.Context, spec Manifest) error {
 
 func (p *Pair) create(ctx context.Context, spec Manifest, options ...client.CreateOption) error {
 	object := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "dbpair.io/v1alpha1", "kind": "DatabasePair", "spec": map[string]any(spec),
+		"apiVersion": "dbpair.io/v1alpha1",
+		"kind":       "DatabasePair",
+		"spec":       map[string]any(spec),
 	}}
 	object.SetNamespace(p.Namespace)
 	object.SetName(p.Name)

@@ -27,7 +27,11 @@ type Pair struct {
 
 // Pair is a handle on a pair that exists or will exist.
 func (c *Cluster) Pair(namespace, name string) *Pair {
-	return &Pair{Cluster: c, Namespace: namespace, Name: name}
+	return &Pair{
+		Cluster:   c,
+		Namespace: namespace,
+		Name:      name,
+	}
 }
 
 // Names of the pair's objects.

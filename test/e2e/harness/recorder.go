@@ -50,7 +50,11 @@ type exit struct {
 
 // Record begins to record the pair. Stop must be called.
 func (p *Pair) Record(ctx context.Context) (*Recorder, error) {
-	r := &Recorder{pair: p, files: map[string]*logFile{}, seen: map[int]bool{}}
+	r := &Recorder{
+		pair:  p,
+		files: map[string]*logFile{},
+		seen:  map[int]bool{},
+	}
 	workers, err := p.Workers(ctx)
 	if err != nil {
 		return nil, err
@@ -121,7 +125,8 @@ func (r *Recorder) read(ctx context.Context) {
 func (r *Recorder) open(ctx context.Context, path string) {
 	container := filepath.Base(filepath.Dir(path))
 	parts := strings.Split(filepath.Base(filepath.Dir(filepath.Dir(path))), "_")
-	pod, uid := parts[1], types.UID(parts[2])
+	pod := parts[1]
+	uid := types.UID(parts[2])
 	if container == "mysqld" {
 		r.watchProcesses(ctx, pod, uid)
 	}
@@ -132,7 +137,11 @@ func (r *Recorder) open(ctx context.Context, path string) {
 	if err != nil {
 		return // rotated away or removed between the look and now
 	}
-	r.files[path] = &logFile{pod: pod, container: container, file: file}
+	r.files[path] = &logFile{
+		pod:       pod,
+		container: container,
+		file:      file,
+	}
 }
 
 func (r *Recorder) watchProcesses(ctx context.Context, pod string, uid types.UID) {
@@ -198,7 +207,8 @@ const whyExited = "mysqld exited"
 func (r *Recorder) endByExit(i *history.Interval) {
 	for _, e := range r.exits {
 		if e.member == i.Member && e.at > i.From && (!i.Ended() || e.at < i.To) {
-			i.To, i.Why = e.at, whyExited
+			i.To = e.at
+			i.Why = whyExited
 		}
 	}
 }

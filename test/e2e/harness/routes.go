@@ -40,8 +40,10 @@ type move struct {
 // WatchRoutes begins to watch. The pair must be available.
 func (p *Pair) WatchRoutes(ctx context.Context) (*RouteWatch, error) {
 	w := &RouteWatch{
-		members: p.Members(), service: p.Name,
-		open: map[string]string{}, deleted: map[string]int64{},
+		members: p.Members(),
+		service: p.Name,
+		open:    map[string]string{},
+		deleted: map[string]int64{},
 	}
 	ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
 	w.factory = informers.NewSharedInformerFactoryWithOptions(p.Clientset, 0, informers.WithNamespace(p.Namespace))

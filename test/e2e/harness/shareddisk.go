@@ -32,7 +32,11 @@ func (c *Cluster) NewSharedDisk(ctx context.Context, class string) (*SharedDisk,
 	if err != nil {
 		return nil, err
 	}
-	d := &SharedDisk{cluster: c, Class: class, nodes: workers}
+	d := &SharedDisk{
+		cluster: c,
+		Class:   class,
+		nodes:   workers,
+	}
 	if err := d.make(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("make shared disk %s: %w", class, err), d.Close(context.WithoutCancel(ctx)))
 	}

@@ -39,7 +39,11 @@ func (p *Pair) NewRun(ctx context.Context) (*Run, error) {
 		return nil, err
 	}
 	authority := object.Spec.Authority
-	run := &Run{Pair: p, LeaseDuration: authority.LeaseDuration.Duration, SafetyMargin: authority.SafetyMargin.Duration}
+	run := &Run{
+		Pair:          p,
+		LeaseDuration: authority.LeaseDuration.Duration,
+		SafetyMargin:  authority.SafetyMargin.Duration,
+	}
 	if run.Recorder, err = p.Record(ctx); err != nil {
 		return nil, err
 	}
@@ -103,7 +107,8 @@ func (r *Run) Verify(ctx context.Context) (Result, error) {
 	var result Result
 	defects := []error{r.endpoints.Stop(), r.routes.Stop()}
 	result.Moves, result.Changes, result.NoEndpoint = r.routes.Moves(), r.endpoints.Changes(), r.endpoints.Longest()
-	r.endpoints, r.routes = nil, nil
+	r.endpoints = nil
+	r.routes = nil
 	report, err := r.Clients.Stop(ctx)
 	if err != nil {
 		return result, errors.Join(append(defects, err)...)

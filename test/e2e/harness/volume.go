@@ -55,7 +55,8 @@ func (c *Cluster) NewDisks(ctx context.Context, class string) (*Disks, error) {
 	}
 	d := &Disks{cluster: c, Class: class}
 	storageClass := &storagev1.StorageClass{
-		ObjectMeta: metav1.ObjectMeta{Name: class}, Provisioner: "kubernetes.io/no-provisioner",
+		ObjectMeta:        metav1.ObjectMeta{Name: class},
+		Provisioner:       "kubernetes.io/no-provisioner",
 		VolumeBindingMode: ptr.To(storagev1.VolumeBindingWaitForFirstConsumer),
 	}
 	if err := c.Create(ctx, storageClass); err != nil {
@@ -143,7 +144,9 @@ func (d *Disk) volume(class string) *corev1.PersistentVolume {
 			PersistentVolumeSource:        corev1.PersistentVolumeSource{Local: &corev1.LocalVolumeSource{Path: d.path()}},
 			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
 				MatchExpressions: []corev1.NodeSelectorRequirement{{
-					Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: []string{d.node.Name},
+					Key:      corev1.LabelHostname,
+					Operator: corev1.NodeSelectorOpIn,
+					Values:   []string{d.node.Name},
 				}},
 			}}}},
 		},

@@ -28,7 +28,11 @@ func (c *Cluster) SmallVolumes(ctx context.Context, class string, bytes int64) (
 	if err != nil {
 		return nil, err
 	}
-	v := &SmallVolumes{Cluster: c, Class: class, nodes: workers}
+	v := &SmallVolumes{
+		Cluster: c,
+		Class:   class,
+		nodes:   workers,
+	}
 	for _, object := range v.objects() {
 		if err := c.Create(ctx, object); err != nil && !apierrors.IsAlreadyExists(err) {
 			return nil, fmt.Errorf("create small volume: %w", err)
@@ -52,7 +56,9 @@ func (v *SmallVolumes) path() string { return "/var/lib/" + v.Class }
 func (v *SmallVolumes) objects() []client.Object {
 	wait := storagev1.VolumeBindingWaitForFirstConsumer
 	list := []client.Object{&storagev1.StorageClass{
-		ObjectMeta: metav1.ObjectMeta{Name: v.Class}, Provisioner: "kubernetes.io/no-provisioner", VolumeBindingMode: &wait,
+		ObjectMeta:        metav1.ObjectMeta{Name: v.Class},
+		Provisioner:       "kubernetes.io/no-provisioner",
+		VolumeBindingMode: &wait,
 	}}
 	for _, node := range v.nodes {
 		list = append(list, &corev1.PersistentVolume{
@@ -65,7 +71,9 @@ func (v *SmallVolumes) objects() []client.Object {
 				PersistentVolumeSource:        corev1.PersistentVolumeSource{Local: &corev1.LocalVolumeSource{Path: v.path()}},
 				NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
 					MatchExpressions: []corev1.NodeSelectorRequirement{{
-						Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpIn, Values: []string{node},
+						Key:      corev1.LabelHostname,
+						Operator: corev1.NodeSelectorOpIn,
+						Values:   []string{node},
 					}},
 				}}}},
 			},

@@ -74,7 +74,9 @@ func Intervals(events []AgentEvent) []Interval {
 		if open == nil {
 			return
 		}
-		open.To, open.ConfirmedAt, open.Why = at, confirmed, why
+		open.To = at
+		open.ConfirmedAt = confirmed
+		open.Why = why
 		list = append(list, *open)
 		open = nil
 	}
@@ -82,7 +84,11 @@ func Intervals(events []AgentEvent) []Interval {
 		switch e.Message {
 		case MessageOpened:
 			end(e.OpenedAt, 0, "no closing stamp; ended by the next opening")
-			open = &Interval{Member: e.Member, Epoch: e.Epoch, From: e.OpenedAt}
+			open = &Interval{
+				Member: e.Member,
+				Epoch:  e.Epoch,
+				From:   e.OpenedAt,
+			}
 		case MessageClosed:
 			end(e.ClosedAt, e.ConfirmedAt, e.How)
 		}

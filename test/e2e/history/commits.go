@@ -62,7 +62,12 @@ func TurnsOf(commits []Commit) Turns {
 			turns[n-1].Count++
 			continue
 		}
-		turns = append(turns, Turn{Server: c.Server, First: c, Last: c, Count: 1})
+		turns = append(turns, Turn{
+			Server: c.Server,
+			First:  c,
+			Last:   c,
+			Count:  1,
+		})
 	}
 	return turns
 }

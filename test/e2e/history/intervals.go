@@ -146,7 +146,11 @@ func memberSpans(member string, list []Sample, maxGap time.Duration) []Interval 
 			continue
 		}
 		// A single look is a span of no length: it overlaps only what surrounds it.
-		spans = append(spans, Interval{Member: member, From: s.Answered, To: s.Answered})
+		spans = append(spans, Interval{
+			Member: member,
+			From:   s.Answered,
+			To:     s.Answered,
+		})
 		joined = true
 	}
 	return spans

@@ -121,7 +121,8 @@ func FirstAckOf(attempts []Attempt, after Stamp, other string) (Attempt, bool) {
 			continue
 		}
 		if !found || a.Done < first.Done {
-			first, found = a, true
+			first = a
+			found = true
 		}
 	}
 	return first, found
@@ -137,7 +138,8 @@ func SlowestRefusal(attempts []Attempt, from, to Stamp) (Attempt, bool) {
 			continue
 		}
 		if !found || a.Done.Sub(a.Sent) > slowest.Done.Sub(slowest.Sent) {
-			slowest, found = a, true
+			slowest = a
+			found = true
 		}
 	}
 	return slowest, found

@@ -43,7 +43,11 @@ func main() {
 	if err != nil {
 		log.Fatalf("making an API client: %v", err)
 	}
-	network := &network{hostIP: os.Getenv("HOST_IP"), podSubnet: os.Getenv("POD_SUBNET"), routes: map[string]string{}}
+	network := &network{
+		hostIP:    os.Getenv("HOST_IP"),
+		podSubnet: os.Getenv("POD_SUBNET"),
+		routes:    map[string]string{},
+	}
 	for {
 		// What is set up stays as it is while the API server is away.
 		if err := network.sync(ctx, client); err != nil && ctx.Err() == nil {

@@ -79,7 +79,11 @@ func parse(arg string) (image, error) {
 		return image{}, fmt.Errorf("%q is not NAME:TAG=FOLDER[,ENTRYPOINT…]", arg)
 	}
 	parts := strings.Split(rest, ",")
-	return image{name: name, folder: parts[0], entrypoint: parts[1:]}, nil
+	return image{
+		name:       name,
+		folder:     parts[0],
+		entrypoint: parts[1:],
+	}, nil
 }
 
 // layer is one packed folder, kept as a file until it is copied into the archives.
@@ -114,7 +118,9 @@ func write(output string, images []image, opts options) error {
 		id := digest(config)
 		configs[id+".json"] = config
 		manifest = append(manifest, map[string]any{
-			"Config": id + ".json", "RepoTags": []string{img.name}, "Layers": []string{packed.digest + "/layer.tar"},
+			"Config":   id + ".json",
+			"RepoTags": []string{img.name},
+			"Layers":   []string{packed.digest + "/layer.tar"},
 		})
 		cut := strings.LastIndex(img.name, ":")
 		if repositories[img.name[:cut]] == nil {
@@ -196,7 +202,13 @@ func copyLayer(writer *tar.Writer, packed layer) error {
 }
 
 func entry(writer *tar.Writer, name string, size int64, content io.Reader) error {
-	header := &tar.Header{Name: name, Mode: 0o644, Size: size, ModTime: epoch, Typeflag: tar.TypeReg}
+	header := &tar.Header{
+		Name:     name,
+		Mode:     0o644,
+		Size:     size,
+		ModTime:  epoch,
+		Typeflag: tar.TypeReg,
+	}
 	if err := writer.WriteHeader(header); err != nil {
 		return err
 	}
@@ -229,7 +241,11 @@ func pack(folder, file string) (layer, error) {
 	if err != nil {
 		return layer{}, err
 	}
-	return layer{file: file, digest: hex.EncodeToString(sum.Sum(nil)), size: info.Size()}, nil
+	return layer{
+		file:   file,
+		digest: hex.EncodeToString(sum.Sum(nil)),
+		size:   info.Size(),
+	}, nil
 }
 
 func add(writer *tar.Writer, folder, path string, item fs.DirEntry) error {
@@ -253,8 +269,13 @@ func add(writer *tar.Writer, folder, path string, item fs.DirEntry) error {
 	if info.IsDir() {
 		header.Name += "/"
 	}
-	header.Uid, header.Gid, header.Uname, header.Gname = 0, 0, "", ""
-	header.ModTime, header.AccessTime, header.ChangeTime = epoch, time.Time{}, time.Time{}
+	header.Uid = 0
+	header.Gid = 0
+	header.Uname = ""
+	header.Gname = ""
+	header.ModTime = epoch
+	header.AccessTime = time.Time{}
+	header.ChangeTime = time.Time{}
 	if err := writer.WriteHeader(header); err != nil {
 		return err
 	}
