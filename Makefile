@@ -57,12 +57,12 @@ sim: ## The protocol's simulator over SEEDS=n histories (default 20000)
 	@go test -count=1 -timeout 60m -v -run 'TestSeeds' ./internal/sim -seeds=$(SEEDS)
 
 .PHONY: sim-bugs
-sim-bugs: ## Does the simulator find each bug of internal/sim/planted? Prints how many seeds it took (BUGS="a b")
-	@go run ./hack/planted-bugs sim $(BUGS)
+sim-bugs: ## Does the simulator find each bug of internal/sim/mutants? Prints how many seeds it took (BUGS="a b")
+	@go run ./hack/mutants sim $(BUGS)
 
 .PHONY: checksum-bugs
-checksum-bugs: ## Do the tests of comparisons find each bug of internal/checksum/planted? Prints what fails (BUGS="a b")
-	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" go run ./hack/planted-bugs checksum $(BUGS)
+checksum-bugs: ## Do the tests of comparisons find each bug of internal/checksum/mutants? Prints what fails (BUGS="a b")
+	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" go run ./hack/mutants checksum $(BUGS)
 
 ##@ Check it
 

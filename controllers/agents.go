@@ -110,7 +110,7 @@ func (a *agents) facts(name types.NamespacedName, m pair.MemberName, uid pair.Po
 	return f
 }
 
-// forgetConnections has every connection to a pair's agents made anew, with the present
+// forgetConnections has every connection to a pair's agents made again, with the present
 // certificates.
 func (a *agents) forgetConnections(name types.NamespacedName) {
 	a.mu.Lock()

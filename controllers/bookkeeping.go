@@ -93,7 +93,7 @@ func (r *PairReconciler) bookkeeping(ctx context.Context, v *visit, o failover.O
 	for _, t := range tasks {
 		err := t.state.try(ctx, r.Now, t.do)
 		if err != nil {
-			again = min(again, lookSoon)
+			again = min(again, requeueSoon)
 		}
 		if quiet(err) != nil {
 			v.log.Error(err, t.failure)
@@ -111,27 +111,27 @@ func (r *PairReconciler) surround(ctx context.Context, v *visit) {
 	}
 	s.surrounded = v.pair.Generation
 	s.surroundedAt = r.Now()
-	s.surroundOwed = time.Time{}
+	s.childrenOverdue = time.Time{}
 	s.childErr = s.children.try(ctx, r.Now, func(ctx context.Context) error { return r.makeSurroundings(ctx, v) })
 }
 
-// surroundAfter does the same after the step of a visit, at most every lookSoon. While steps
-// follow each other within milliseconds it is put off, for lookSoon and no longer.
+// surroundAfter does the same after the step of a visit, at most every requeueSoon. While steps
+// follow each other within milliseconds it is put off, for requeueSoon and no longer.
 func (r *PairReconciler) surroundAfter(ctx context.Context, v *visit, again time.Duration) time.Duration {
 	s := v.session
 	now := r.Now()
 	hurry := again <= lookAtOnce
-	if hurry && s.surroundOwed.IsZero() {
-		s.surroundOwed = now
+	if hurry && s.childrenOverdue.IsZero() {
+		s.childrenOverdue = now
 	}
-	owed := !s.surroundOwed.IsZero() && now.Sub(s.surroundOwed) >= lookSoon
+	owed := !s.childrenOverdue.IsZero() && now.Sub(s.childrenOverdue) >= requeueSoon
 	changed := s.surrounded != v.pair.Generation
-	if (hurry && !owed) || (!changed && !owed && now.Sub(s.surroundedAt) < lookSoon) {
-		return min(again, lookSoon)
+	if (hurry && !owed) || (!changed && !owed && now.Sub(s.surroundedAt) < requeueSoon) {
+		return min(again, requeueSoon)
 	}
 	r.surround(ctx, v)
 	if s.childErr != nil {
-		again = min(again, lookSoon)
+		again = min(again, requeueSoon)
 	}
 	return again
 }

@@ -27,7 +27,7 @@ type phase struct {
 // phases are done in this order; each is idempotent and writes nothing when all is well.
 var phases = []phase{
 	{"names", (*PairReconciler).refuseCollisions},
-	{"authority", (*PairReconciler).ensureAuthority},
+	{"authority", (*PairReconciler).ensureCA},
 	{"passwords", (*PairReconciler).ensurePasswords},
 	{"secrets", (*PairReconciler).ensureSecrets},
 	{"access", (*PairReconciler).ensureAccess},

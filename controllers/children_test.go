@@ -66,7 +66,7 @@ func TestAnIdlePairIsCompleteAndCostsNoWrites(t *testing.T) {
 		}
 		return nil
 	})
-	// Looks go on meanwhile: a label of somebody else's on a child calls for one.
+	// Looks go on meanwhile: a label of someone else's on a child calls for one.
 	var set appsv1.StatefulSet
 	s.must(s.Get(s.ctx, s.key("shop"), &set))
 	base := set.DeepCopy()
@@ -84,7 +84,7 @@ func TestAnIdlePairIsCompleteAndCostsNoWrites(t *testing.T) {
 	}
 	s.must(s.Get(s.ctx, s.key("shop"), &set))
 	if set.Labels["team"] != "web" {
-		t.Error("a label of somebody else was removed")
+		t.Error("a label of someone else was removed")
 	}
 }
 
@@ -234,7 +234,7 @@ func TestNamesThatAreTaken(t *testing.T) {
 	var now corev1.Service
 	s.must(s.Get(s.ctx, s.key("shop"), &now))
 	if now.ResourceVersion != foreign.ResourceVersion {
-		t.Error("the Service of somebody else was written")
+		t.Error("the Service of someone else was written")
 	}
 	_, err = s.pair("web", plain)
 	s.must(err)

@@ -27,7 +27,7 @@ import (
 // it up.
 func (r *PairReconciler) deleting(ctx context.Context, v *visit) (ctrl.Result, error) {
 	_, err := r.letGo(ctx, v.name)
-	return ctrl.Result{RequeueAfter: lookSoon}, err
+	return ctrl.Result{RequeueAfter: requeueSoon}, err
 }
 
 // gone lets the pods of a pair go that is not there any more, and forgets it when they
@@ -35,7 +35,7 @@ func (r *PairReconciler) deleting(ctx context.Context, v *visit) (ctrl.Result, e
 func (r *PairReconciler) gone(ctx context.Context, name types.NamespacedName) (ctrl.Result, error) {
 	// The cache said so; what follows cannot be taken back.
 	if err := r.Live.Get(ctx, name, &v1alpha1.DatabasePair{}); !apierrors.IsNotFound(err) {
-		return ctrl.Result{RequeueAfter: lookSoon}, err
+		return ctrl.Result{RequeueAfter: requeueSoon}, err
 	}
 	left, err := r.letGo(ctx, name)
 	if s := r.sessions.find(name); left && s != nil && err == nil {
@@ -43,7 +43,7 @@ func (r *PairReconciler) gone(ctx context.Context, name types.NamespacedName) (c
 			s.goneSince = r.Now()
 		}
 		if r.Now().Sub(s.goneSince) < rememberGone {
-			return ctrl.Result{RequeueAfter: lookSoon}, nil
+			return ctrl.Result{RequeueAfter: requeueSoon}, nil
 		}
 	}
 	if !left {
@@ -55,7 +55,7 @@ func (r *PairReconciler) gone(ctx context.Context, name types.NamespacedName) (c
 	return ctrl.Result{}, err
 }
 
-// rememberGone is how long the pods of a pair that is gone are told to end.
+// rememberGone is how long the pods of a pair that is gone are asked to end.
 const rememberGone = 10 * time.Minute
 
 // namespaceEnding: a namespace that is deleted loses its pods before it loses its pairs,
@@ -74,7 +74,7 @@ func (r *PairReconciler) namespaceEnding(ctx context.Context, name string) (bool
 }
 
 // letGo takes the fence finalizer off the pods of a pair that is being deleted or gone,
-// and closes those that end: a primary would else wait out its grace period for somebody
+// and closes those that end: a primary would else wait out its grace period for someone
 // to take over. It reports whether pods are left. Pods that nobody deletes, since the
 // pair was deleted without them, go on.
 func (r *PairReconciler) letGo(ctx context.Context, name types.NamespacedName) (left bool, err error) {
@@ -100,7 +100,7 @@ func (r *PairReconciler) letGo(ctx context.Context, name types.NamespacedName) (
 }
 
 // addUnlabeled adds the members' pods that lost their label but still carry the finalizer:
-// nobody else takes it off.
+// no one else takes it off.
 func (r *PairReconciler) addUnlabeled(ctx context.Context, name types.NamespacedName, pods *corev1.PodList) error {
 	var errs []error
 	for _, o := range ordinals {
@@ -124,13 +124,13 @@ func (r *PairReconciler) addUnlabeled(ctx context.Context, name types.Namespaced
 func (r *PairReconciler) closeForGood(ctx context.Context, name types.NamespacedName, pod *corev1.Pod) {
 	s := r.sessions.find(name)
 	uid := pair.PodUID(pod.UID)
-	if s == nil || s.history.Accepted == nil || s.toldToEnd[uid] || pod.Status.PodIP == "" {
+	if s == nil || s.history.Accepted == nil || s.stopRequested[uid] || pod.Status.PodIP == "" {
 		return
 	}
-	if s.toldToEnd == nil {
-		s.toldToEnd = map[pair.PodUID]bool{}
+	if s.stopRequested == nil {
+		s.stopRequested = map[pair.PodUID]bool{}
 	}
-	s.toldToEnd[uid] = true
+	s.stopRequested[uid] = true
 	agent := r.Agents.client(agentKey{pair: name, pod: uid}, pair.MemberName(pod.Name), pod.Status.PodIP)
 	command := agentapi.Command{
 		PairUID:       s.history.Accepted.PairUID,

@@ -33,7 +33,7 @@ import (
 	"github.com/dbpair/dbpair/internal/status"
 )
 
-// events keeps what is told.
+// events keeps the events.
 type events struct{ list []string }
 
 func (e *events) Eventf(_, _ runtime.Object, kind, reason, _, note string, args ...any) {
@@ -364,7 +364,7 @@ func TestAJobIsNotMadeAgainWhileTheRolesMove(t *testing.T) {
 		t.Errorf("jobs %v at an epoch that is over", got)
 	}
 	s.is("c", v1alpha1.OperationRunning, "")
-	// At the same epoch somebody has deleted it: it goes on.
+	// At the same epoch someone has deleted it: it goes on.
 	s.r.Leases = clientset.NewClientset(s.lease(4, "shop-0"))
 	s.look()
 	if got := s.jobs(); len(got) != 1 {
@@ -623,7 +623,7 @@ func TestAResultIsBelievedForWhatWasAskedOnly(t *testing.T) {
 	}
 }
 
-// TestAJobOfAnotherUserIsNotFollowed: a Job that somebody made under the name does not
+// TestAJobOfAnotherUserIsNotFollowed: a Job that someone made under the name does not
 // answer for the operation.
 func TestAJobOfAnotherUserIsNotFollowed(t *testing.T) {
 	s := newJobStage(t, nil)

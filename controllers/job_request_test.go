@@ -45,7 +45,7 @@ func TestTheRequestHoldsAllOfTheSpec(t *testing.T) {
 	}
 }
 
-// A field that somebody adds is either the operator's own or part of the request.
+// A field that someone adds is either the operator's own or part of the request.
 func TestEveryFieldOfTheSpecCounts(t *testing.T) {
 	operators := []string{"Schedule", "TimeZone", "StartingDeadline", "Suspend", "OnDrift"}
 	ask := func(spec v1alpha1.ChecksumSpec) jobapi.Request {

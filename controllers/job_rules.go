@@ -28,7 +28,7 @@ func (r *JobReconciler) overtaken(v *jobVisit, op *v1alpha1.DatabasePairOperatio
 	asked := op.CreationTimestamp.Time
 	running := op.Status.Phase == v1alpha1.OperationRunning
 	for i := range v.all {
-		// Whoever moves the roles comes first.
+		// Anyone who moves the roles comes first.
 		if other := &v.all[i]; !other.Spec.Type.ByJob() && other.Status.Phase == v1alpha1.OperationRunning && running {
 			return end(v1alpha1.OperationAbandoned, "made way for %s (%s); ask again when the roles are settled", other.Name, other.Spec.Type)
 		}
@@ -95,7 +95,7 @@ func notNow(v *jobVisit, op *v1alpha1.DatabasePairOperation) string {
 		}
 	}
 	if v.pair.Status.Primary == "" {
-		return "waits until somebody is the primary"
+		return "waits until someone is the primary"
 	}
 	return ""
 }

@@ -39,7 +39,7 @@ func (r *JobReconciler) begin(ctx context.Context, v *jobVisit, op *v1alpha1.Dat
 		return 0, err
 	}
 	if rec.Holder.Nobody() || int64(rec.Epoch) != v.pair.Status.Epoch || string(rec.Holder.Member) != v.pair.Status.Primary {
-		return lookSoon, r.wait(ctx, op, "waits until the roles are settled")
+		return requeueSoon, r.wait(ctx, op, "waits until the roles are settled")
 	}
 	err = r.change(ctx, op, func(s *v1alpha1.OperationStatus) {
 		now := metav1.NewMicroTime(r.Now())
@@ -233,7 +233,7 @@ func (r *JobReconciler) follow(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 		if err != nil {
 			return 0, err
 		}
-		return lookSoon, r.makeJob(ctx, v, op, rec)
+		return requeueSoon, r.makeJob(ctx, v, op, rec)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("read Job %s: %w", key, err)

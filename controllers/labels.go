@@ -48,7 +48,7 @@ func (r *PairReconciler) readMemberPod(ctx context.Context, v *visit, m pair.Mem
 	case pod.Labels[resources.LabelPair] == v.pair.Name, v.session.knowsPod(pair.PodUID(pod.UID)):
 		return pod, failover.Read, nil
 	}
-	// Whoever may create pods can make one of this name. Without the label, which only the
+	// Anyone who may create pods can make one of this name. Without the label, which only the
 	// StatefulSet's pods can be created with, nothing says that it is the member.
 	v.strangers = append(v.strangers, pod)
 	return nil, failover.Unread, nil

@@ -28,7 +28,7 @@ func (s *scene) member(name, pair string) *corev1.Pod {
 	return pod
 }
 
-// unlabel takes a label off an object, as whoever may write labels can.
+// unlabel takes a label off an object, as anyone who may write labels can.
 func (s *scene) unlabel(o client.Object, label string) {
 	s.Helper()
 	s.must(s.Patch(s.ctx, o, client.RawPatch("application/merge-patch+json", fmt.Appendf(nil, `{"metadata":{"labels":{%q:null}}}`, label))))
@@ -82,7 +82,7 @@ func TestRemovedLabelsArePutBackAndNamed(t *testing.T) {
 	}
 }
 
-// Whoever may create pods could put one in the place of a member.
+// Anyone who may create pods could put one in the place of a member.
 func TestAPodThatNeverHadTheLabelsGetsNone(t *testing.T) {
 	s := newScene(t)
 	_, err := s.pair("shop", plain)
@@ -100,7 +100,7 @@ func TestAPodThatNeverHadTheLabelsGetsNone(t *testing.T) {
 	}
 }
 
-// What somebody prepared before there was a pair is not the pair's, whatever its labels say.
+// What someone prepared before there was a pair is not the pair's, whatever its labels say.
 func TestObjectsOlderThanThePairAreNotTakenUp(t *testing.T) {
 	s := newScene(t)
 	for _, o := range []client.Object{

@@ -36,7 +36,7 @@ func (s *scene) forged(uid pair.UID, labels map[string]string) *coordinationv1.L
 	return l
 }
 
-// TestALeaseThatWasThereFirstIsNoAuthority: whoever may make Leases cannot name the primary
+// TestALeaseThatWasThereFirstIsNoAuthority: anyone who may make Leases cannot name the primary
 // of a pair that comes later.
 func TestALeaseThatWasThereFirstIsNoAuthority(t *testing.T) {
 	s := newScene(t)
@@ -154,7 +154,7 @@ func TestWhatOthersWriteIntoTheLeaseIsDoubt(t *testing.T) {
 			})
 			s.doubt(p, "AuthorityChangedByOthers", "modified externally")
 			if p.Status.Primary != "" {
-				t.Errorf("%s is the primary by somebody else's Lease", p.Status.Primary)
+				t.Errorf("%s is the primary by someone else's Lease", p.Status.Primary)
 			}
 			var l coordinationv1.Lease
 			s.must(s.Get(s.ctx, s.key("shop"), &l))

@@ -169,13 +169,13 @@ func TestVolumesThatDoNotFollowTheSpecYetAreNamed(t *testing.T) {
 		claims []corev1.PersistentVolumeClaim
 		want   string
 	}{
-		"kept, as asked":                     {v1alpha1.RetainVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", ""), claim("data-shop-1", "")}, ""},
-		"removed, as asked":                  {v1alpha1.DeleteVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", "now"), claim("data-shop-1", "now")}, ""},
-		"there are none":                     {v1alpha1.DeleteVolumes, nil, ""},
-		"one would still be kept":            {v1alpha1.DeleteVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", "now"), claim("data-shop-1", "")}, "data-shop-1 would still be kept"},
-		"owned by an earlier StatefulSet":    {v1alpha1.DeleteVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", "before")}, "data-shop-0 would still be kept"},
-		"both would still be removed":        {v1alpha1.RetainVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", "now"), claim("data-shop-1", "now")}, "data-shop-0, data-shop-1 would still be removed"},
-		"deleted by somebody: nothing to do": {v1alpha1.DeleteVolumes, []corev1.PersistentVolumeClaim{leaving}, ""},
+		"kept, as asked":                    {v1alpha1.RetainVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", ""), claim("data-shop-1", "")}, ""},
+		"removed, as asked":                 {v1alpha1.DeleteVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", "now"), claim("data-shop-1", "now")}, ""},
+		"there are none":                    {v1alpha1.DeleteVolumes, nil, ""},
+		"one would still be kept":           {v1alpha1.DeleteVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", "now"), claim("data-shop-1", "")}, "data-shop-1 would still be kept"},
+		"owned by an earlier StatefulSet":   {v1alpha1.DeleteVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", "before")}, "data-shop-0 would still be kept"},
+		"both would still be removed":       {v1alpha1.RetainVolumes, []corev1.PersistentVolumeClaim{claim("data-shop-0", "now"), claim("data-shop-1", "now")}, "data-shop-0, data-shop-1 would still be removed"},
+		"deleted by someone: nothing to do": {v1alpha1.DeleteVolumes, []corev1.PersistentVolumeClaim{leaving}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &v1alpha1.DatabasePair{}
@@ -222,10 +222,10 @@ func TestAReportIsPutOffInAHurryButNotForLong(t *testing.T) {
 	}{
 		{0, false, true},
 		{time.Minute, true, false},
-		{time.Minute + lookSoon/2, true, false},
-		{time.Minute + lookSoon, true, true},
-		{time.Minute + lookSoon, true, false},
-		{time.Minute + lookSoon + time.Millisecond, false, true},
+		{time.Minute + requeueSoon/2, true, false},
+		{time.Minute + requeueSoon, true, true},
+		{time.Minute + requeueSoon, true, false},
+		{time.Minute + requeueSoon + time.Millisecond, false, true},
 		{2 * time.Minute, true, false},
 	} {
 		if got := s.statusDue(look.hurry, start.Add(look.after)); got != look.want {

@@ -98,9 +98,9 @@ type visit struct {
 
 // The times until the next look when nothing calls for one.
 const (
-	lookAtOnce = time.Millisecond
-	lookSoon   = time.Second
-	lookIdle   = 15 * time.Second
+	lookAtOnce  = time.Millisecond
+	requeueSoon = time.Second
+	lookIdle    = 15 * time.Second
 )
 
 // Reconcile looks at one pair: its surroundings, then its roles, then its status.
@@ -132,7 +132,7 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	o, err := r.observe(ctx, v)
 	if errors.Is(err, cluster.ErrPairGone) || errors.Is(v.session.childErr, cluster.ErrPairGone) {
 		v.session.childErr = nil
-		return ctrl.Result{RequeueAfter: lookSoon}, nil // the cache knows it by then
+		return ctrl.Result{RequeueAfter: requeueSoon}, nil // the cache knows it by then
 	}
 	if err != nil {
 		return ctrl.Result{}, err
@@ -199,7 +199,7 @@ func (r *PairReconciler) makeSurroundings(ctx context.Context, v *visit) error {
 
 // trustOnly lets a paused pair's agents be watched without writing anything.
 func (r *PairReconciler) trustOnly(ctx context.Context, v *visit) error {
-	if err := r.ensureAuthority(ctx, v); err != nil || !v.material.kept {
+	if err := r.ensureCA(ctx, v); err != nil || !v.material.kept {
 		return err
 	}
 	_, err := v.session.trust(v.material.authority, v.material.bundle, r.Key, r.Now())
@@ -266,7 +266,7 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 		v.log.V(1).Info("looking again", "step", step.Name(), "why", err.Error(), "after", wait)
 		return min(next, wait), nil
 	case err != nil:
-		return min(next, lookSoon), err
+		return min(next, requeueSoon), err
 	case res.Pending != "":
 		v.log.V(1).Info("the step is pending", "step", step.Name(), "why", res.Pending)
 		return min(next, 250*time.Millisecond), nil
@@ -281,7 +281,7 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	if res.Changed {
 		return lookAtOnce, nil
 	}
-	return min(next, lookSoon), nil
+	return min(next, requeueSoon), nil
 }
 
 // budget writes the disruption budget that the plan allows. It does so beside

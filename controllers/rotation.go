@@ -30,7 +30,7 @@ const (
 	// anything: kubelets bring a changed Secret into pods after up to two minutes.
 	caPublished = 5 * time.Minute
 	// caKept is how long a former certificate authority stays trusted after the last
-	// certificate was made anew, for members and applications that have not read it yet.
+	// certificate was made again, for members and applications that have not read it yet.
 	caKept = time.Hour
 )
 
@@ -169,7 +169,7 @@ func (r *PairReconciler) rotatePasswords(v *visit, data map[string][]byte) (rota
 	return true
 }
 
-// certificateDue says why a certificate is made anew: what Due says, or a rotation.
+// certificateDue says why a certificate is made again: what Due says, or a rotation.
 func (r *PairReconciler) certificateDue(v *visit, leaf pki.Leaf, s pki.Subject) string {
 	if why := v.material.authority.Due(leaf, s, r.Now()); why != "" {
 		return why

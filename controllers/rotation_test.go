@@ -118,14 +118,14 @@ func TestACertificateAuthorityIsRotatedInPhases(t *testing.T) {
 	}
 	s.s.settledSince = s.now.Add(-settledLimit)
 	if ca, leaf, _ = s.secrets(); bytes.Contains(leaf[resources.KeyCA], former.CertPEM) || bytes.Contains(ca[resources.KeyCA], former.CertPEM) {
-		t.Error("the former authority is trusted for ever")
+		t.Error("the former authority is trusted forever")
 	}
 	if !bytes.Equal(ca[resources.KeyCA], next) {
 		t.Error("the authority was rotated again")
 	}
 }
 
-// Whoever may write a member's Secret must not add an authority to those that are trusted.
+// Anyone who may write a member's Secret must not add an authority to those that are trusted.
 func TestAnAuthorityInAMembersSecretIsNotTrusted(t *testing.T) {
 	s := newRotating(t)
 	s.secrets()

@@ -20,7 +20,7 @@ import (
 )
 
 // The Secret of the authority, which nothing mounts, also keeps a copy of every password,
-// so that a Secret that somebody deletes or empties can be made again as it was: mysqld
+// so that a Secret that someone deletes or empties can be made again as it was: mysqld
 // knows the old passwords, and a new one would lock the pair out. It stays as long as the
 // volumes do, so that a new pair of the name can take them up.
 const copyPrefix = "password."
@@ -36,7 +36,7 @@ type material struct {
 	next *nextCA
 	// passwordsRotated is the time of the last request for new passwords that was carried out.
 	passwordsRotated string
-	// rotated: the passwords of the pair's own accounts are made anew at this visit.
+	// rotated: the passwords of the pair's own accounts are made again at this visit.
 	rotated bool
 }
 
@@ -47,14 +47,14 @@ func (r *PairReconciler) readSecret(ctx context.Context, v *visit, name string) 
 	return s.Data, err
 }
 
-// ensureAuthority makes the pair's certificate authority, and puts back what was deleted.
-func (r *PairReconciler) ensureAuthority(ctx context.Context, v *visit) error {
+// ensureCA makes the pair's certificate authority, and puts back what was deleted.
+func (r *PairReconciler) ensureCA(ctx context.Context, v *visit) error {
 	data, err := r.readSecret(ctx, v, v.names.CA())
 	if err != nil {
 		return err
 	}
 	if v.writes && rotationPending(v.pair, data, r.Now()) {
-		// A cache that has not seen the last write would have everything made anew once more.
+		// A cache that has not seen the last write would have everything made again once more.
 		if data, err = r.liveSecret(ctx, v, v.names.CA()); err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (r *PairReconciler) ensureAuthority(ctx context.Context, v *visit) error {
 	v.material.kept = whole
 	if err != nil || now.After(pki.RenewAt(made.Cert)) {
 		if len(data[resources.KeyCAKey]) > 0 {
-			r.event(v.pair, nil, warning, "AuthorityReplaced", "replaced the pair's certificate authority: it could not be used any more")
+			r.event(v.pair, nil, warning, "CAReplaced", "replaced the pair's certificate authority: it could not be used any more")
 		}
 		v.material.kept = false
 		if made, err = pki.NewAuthority(v.pair.Name, now); err != nil {
@@ -84,7 +84,7 @@ func (r *PairReconciler) ensureAuthority(ctx context.Context, v *visit) error {
 			return err
 		}
 	}
-	// The members' certificates are of the old authority until they are made anew, and
+	// The members' certificates are of the old authority until they are made again, and
 	// the members read them up to a minute later: both are trusted meanwhile.
 	older, err := r.trustedBefore(ctx, v, data, whole)
 	if err != nil {
@@ -235,7 +235,7 @@ func (r *PairReconciler) ensure(ctx context.Context, v *visit, wish cluster.Conf
 	if lost := lostLabels(live, resources.Labels(v.pair.Name)); did != cluster.Unchanged && live.GetUID() != "" && len(lost) > 0 {
 		r.tellLabels(v, live, lost)
 	} else if did == cluster.Repaired {
-		r.event(v.pair, live, warning, "ChangeUndone", fmt.Sprintf("put %s %s back as it has to be: somebody changed or removed it", kindOf(live), *wish.GetName()))
+		r.event(v.pair, live, warning, "ChangeUndone", fmt.Sprintf("put %s %s back as it has to be: someone changed or removed it", kindOf(live), *wish.GetName()))
 	}
 	if did != cluster.Unchanged {
 		v.log.Info("applied an object", "kind", kindOf(live), "name", *wish.GetName(), "outcome", did)

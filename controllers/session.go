@@ -43,11 +43,11 @@ type session struct {
 	refusals    int
 	refusedStep failover.StepName
 	acted       acted
-	// surrounded is the generation whose surroundings were made, and when; surroundOwed
+	// surrounded is the generation whose surroundings were made, and when; childrenOverdue
 	// is when a look first left them out since, zero for never.
-	surrounded   int64
-	surroundedAt time.Time
-	surroundOwed time.Time
+	surrounded      int64
+	surroundedAt    time.Time
+	childrenOverdue time.Time
 	// surroundedOnce: the first attempt was made, after which surroundings follow the steps.
 	surroundedOnce bool
 	childErr       error
@@ -61,10 +61,10 @@ type session struct {
 	reports  attempts
 	pruning  attempts
 	signing  attempts
-	// goneSince is when the pair was first seen gone; toldToEnd are the pods that were
+	// goneSince is when the pair was first seen gone; stopRequested are the pods that were
 	// told so.
-	goneSince time.Time
-	toldToEnd map[pair.PodUID]bool
+	goneSince     time.Time
+	stopRequested map[pair.PodUID]bool
 	// podGone is when the API server last said that there is no pod of a member's name.
 	podGone map[pair.MemberName]time.Time
 	// podMissing is since when a member has had no pod; wokenAt is when the StatefulSet was
@@ -159,12 +159,12 @@ func (s *sessions) forget(name types.NamespacedName) {
 }
 
 // statusDue: this look reports. In the middle of a failover, which is when there is hurry,
-// the next step is worth more than a report of the last; for lookSoon, and no longer.
+// the next step is worth more than a report of the last; for requeueSoon, and no longer.
 func (s *session) statusDue(hurry bool, now time.Time) bool {
 	if hurry && s.statusOwed.IsZero() {
 		s.statusOwed = now
 	}
-	if hurry && now.Sub(s.statusOwed) < lookSoon {
+	if hurry && now.Sub(s.statusOwed) < requeueSoon {
 		return false
 	}
 	s.statusOwed = time.Time{}
@@ -200,7 +200,7 @@ func (s *session) seenOf(uid pair.PodUID) cluster.Seen {
 var errNoCredential = errors.New("the certificates of the pair are not made yet")
 
 // trust renews the operator's own certificate for this pair when it is due, and what it
-// trusts when that changed. It reports whether connections have to be made anew.
+// trusts when that changed. It reports whether connections have to be made again.
 func (s *session) trust(a *pki.Authority, bundle []byte, key *pki.Key, now time.Time) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -87,7 +87,7 @@ func (r *PairReconciler) awaitFormerPods(ctx context.Context, v *visit) error {
 }
 
 // ofFormerPairPod reports whether a pod was made for another pair than this one, by what its
-// agent was told at its start.
+// agent was started with.
 func ofFormerPairPod(v *visit, pod *corev1.Pod) bool {
 	for i := range pod.Spec.Containers {
 		c := &pod.Spec.Containers[i]
@@ -130,7 +130,7 @@ func (r *PairReconciler) wakeStatefulSet(ctx context.Context, v *visit, live *ap
 	if err := r.Client.Patch(ctx, live, client.MergeFrom(base), client.FieldOwner(touchManager)); err != nil {
 		return fmt.Errorf("touch StatefulSet %s: %w", v.name, err)
 	}
-	v.log.Info("touched the StatefulSet: its controller has not made a pod", "missing", missing)
+	v.log.Info("tailCommitted the StatefulSet: its controller has not made a pod", "missing", missing)
 	return nil
 }
 

@@ -75,7 +75,7 @@ func TestTheStatefulSetIsTouchedWhileAPodIsMissing(t *testing.T) {
 	s.eventually("and again", func() error {
 		again, err := touched()
 		if err == nil && again == first {
-			err = errors.New("touched once")
+			err = errors.New("tailCommitted once")
 		}
 		return err
 	})

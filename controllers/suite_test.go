@@ -90,7 +90,7 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// startServer starts the API server, on other ports where somebody took one of those that
+// startServer starts the API server, on other ports where someone took one of those that
 // were free a moment before.
 func startServer() (server *envtest.Environment, conf *rest.Config, err error) {
 	const attempts = 3

@@ -15,7 +15,7 @@ import (
 // unsettledVolumes names the claims whose end does not follow
 // spec.storage.persistentVolumeClaimRetentionPolicy.whenDeleted yet; empty when all do. A
 // claim goes with the StatefulSet if that owns it, and kube-controller-manager writes the
-// owner a while after the StatefulSet has the policy. Whoever deletes the pair before that
+// owner a while after the StatefulSet has the policy. Anyone who deletes the pair before that
 // gets what the claims had been told: volumes that stay, or volumes that go.
 func unsettledVolumes(p *v1alpha1.DatabasePair, set *appsv1.StatefulSet, claims []corev1.PersistentVolumeClaim) string {
 	goes := p.Spec.Storage.PersistentVolumeClaimRetentionPolicy.WhenDeleted == v1alpha1.DeleteVolumes

@@ -4,7 +4,7 @@
 #   hack/cluster.sh load NAME [IMAGE…]   copies images into all nodes (without a name: MySQL and our own, into the workers)
 #   hack/cluster.sh kubeconfig NAME   prints the path of its kubeconfig
 #   hack/cluster.sh env NAME          prints the exports a shell needs (KUBECONFIG, DOCKER_HOST, PATH)
-#   hack/cluster.sh down NAME         removes the cluster, and the network if nobody else uses it
+#   hack/cluster.sh down NAME         removes the cluster, and the network if no one else uses it
 # The user's own kubeconfig is neither read nor written.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

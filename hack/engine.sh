@@ -3,7 +3,7 @@
 #   hack/engine.sh up     uses the engine that "docker" already talks to if it can; else installs and starts an own one
 #   hack/engine.sh env    prints "export DOCKER_HOST=…" for the own one, nothing otherwise
 #   hack/engine.sh down   stops the own one (its images stay in the cache)
-# The own daemon has its own socket, folders, bridge and runtime; nobody else's daemon is touched.
+# The own daemon has its own socket, folders, bridge and runtime; no one else's daemon is touched.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 

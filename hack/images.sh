@@ -27,7 +27,7 @@ settle() {
   chmod 1777 "$root/tmp"
   printf 'root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n' >"$root/etc/passwd"
   printf 'root:x:0:\nnonroot:x:65532:\n' >"$root/etc/group"
-  # Whoever talks to a bucket needs the public authorities.
+  # Anyone who talks to a bucket needs the public authorities.
   for certificates in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt; do
     if [ -f "$certificates" ]; then install -m 0644 "$certificates" "$root/etc/ssl/certs/ca-certificates.crt"; break; fi
   done

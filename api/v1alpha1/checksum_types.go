@@ -103,7 +103,7 @@ type ChecksumParameters struct {
 	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[^.]+[.].+$')",message="spec.checksum.table must be <schema>.<table>, as in app.orders"
 	Table string `json:"table,omitempty"`
 	// withValues puts the differing rows' values into the report, not only their keys and
-	// digests. Whoever may read the report then reads the data.
+	// digests. Anyone who may read the report then reads the data.
 	// +optional
 	WithValues bool `json:"withValues,omitempty"`
 }

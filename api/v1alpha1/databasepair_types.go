@@ -77,7 +77,7 @@ type DatabasePairSpec struct {
 	// +kubebuilder:default={}
 	Services ServicesSpec `json:"services,omitempty"`
 
-	// network limits who may connect, and how long silence is endured.
+	// network limits who may connect, and how long silence is tolerated.
 	// +optional
 	// +kubebuilder:default={}
 	Network NetworkSpec `json:"network,omitempty"`
@@ -138,7 +138,7 @@ type MySQLSpec struct {
 	// has not received is ever removed.
 	// +optional
 	// +kubebuilder:default="72h"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10m')",message="spec.mysql.binlogRetention must be at least 10m: a member that was away that long would have to be copied anew"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10m')",message="spec.mysql.binlogRetention must be at least 10m: a member that was away that long would have to be copied again"
 	BinlogRetention metav1.Duration `json:"binlogRetention,omitempty"`
 
 	// binlogMaxSize caps all binary logs together: a quantity (10Gi) or a share of the

@@ -82,7 +82,7 @@ type OperationSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Target string `json:"target,omitempty"`
-	// reason is for whoever reads the record.
+	// reason is for anyone who reads the record.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Reason string `json:"reason,omitempty"`

@@ -305,7 +305,7 @@ type PassiveServiceSpec struct {
 	FallbackToPrimary bool `json:"fallbackToPrimary,omitempty"`
 }
 
-// NetworkSpec limits who may connect, and how long silence is endured.
+// NetworkSpec limits who may connect, and how long silence is tolerated.
 type NetworkSpec struct {
 	// keepalive finds clients and servers that vanished without a word.
 	// +optional

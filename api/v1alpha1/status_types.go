@@ -6,7 +6,7 @@ import (
 
 // The condition types of a DatabasePair. All are present from the operator's first
 // visit. The reason is the name of the rule that decided, the message a fact and, where
-// somebody has to act, the verb.
+// someone has to act, the verb.
 const (
 	// ConditionReady: Available, and this generation of the spec is reconciled.
 	ConditionReady = "Ready"

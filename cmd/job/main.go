@@ -44,7 +44,7 @@ func status(err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, job.ErrForGood):
+	case errors.Is(err, job.ErrPermanent):
 		fmt.Fprintln(os.Stderr, "job:", err)
 		return jobapi.ExitForGood
 	default:

@@ -40,7 +40,7 @@ want 'allowed-images=mysql:\*,registry.test/\*'; want 'allowed-priority-classes=
 
 template --set fullnameOverride=pairs --set metrics.serviceMonitor.enabled=true
 want 'system:serviceaccount:dbpair-system:pairs-manager'; want '^kind: ServiceMonitor'
-# Whoever reads the metrics verifies the operator's certificate, with the certificate authority that the operator publishes.
+# Anyone who reads the metrics verifies the operator's certificate, with the certificate authority that the operator publishes.
 want_no 'insecureSkipVerify'; want 'serverName: pairs-manager-metrics.dbpair-system.svc'
 want '^          name: pairs-manager-metrics$'; want '^          key: ca.crt'
 want 'metrics-secret=pairs-manager-metrics'; want 'metrics-service=pairs-manager-metrics'

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes every generated file anew and fails if one differs from what is there. The files are left as they were.
+# Makes every generated file again and fails if one differs from what is there. The files are left as they were.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 kept=$(mktemp -d)

@@ -59,7 +59,7 @@ type Agent struct {
 	child    child
 	lastOpen stamp
 	identity volume.Identity
-	busy     *maintenance // a seed, initialisation or rewind under way
+	busy     *maintenance // a seed, initialization or rewind under way
 }
 
 // New makes the agent; it reads every file it depends on and fails naming the one that

@@ -52,7 +52,7 @@ func (a *Agent) handler() http.Handler {
 		answer, err := a.command(ctx, authority.CommandLook, c)
 		return agentapi.Done{RequestID: c.RequestID, Epoch: answer.Epoch}, err
 	})
-	handle(mux, a, agentapi.PathInitialise, a.orderInitialise)
+	handle(mux, a, agentapi.PathInitialize, a.orderInitialize)
 	handle(mux, a, agentapi.PathSeed, a.orderSeed)
 	handle(mux, a, agentapi.PathRewind, a.orderRewind)
 	handle(mux, a, agentapi.PathSnapshot, a.snapshot)
@@ -170,19 +170,19 @@ func (a *Agent) vouch(ctx context.Context, r agentapi.VouchRequest) (agentapi.Vo
 			return agentapi.VouchReply{}, errors.New("no word")
 		}
 		return agentapi.VouchReply{
-			Nonce:       r.Nonce,
-			Voucher:     a.env.PodName,
-			VoucherData: v.Data,
-			AgentStart:  a.start,
-			Epoch:       v.Epoch,
-			Given:       v.Given,
-			Why:         v.Why,
-			KnownEpoch:  v.Known,
-			Holder:      v.Holder.String(),
-			Open:        v.Open,
-			TakesItself: v.TakesItself,
-			Signed:      v.Signed,
-			Mysqld:      &agentapi.VoucherMysqld{Incarnation: v.Incarnation, Ending: v.Ending},
+			Nonce:        r.Nonce,
+			Voucher:      a.env.PodName,
+			VoucherData:  v.Data,
+			AgentStart:   a.start,
+			Epoch:        v.Epoch,
+			Given:        v.Given,
+			Why:          v.Why,
+			KnownEpoch:   v.Known,
+			Holder:       v.Holder.String(),
+			Open:         v.Open,
+			ClaimsHolder: v.ClaimsHolder,
+			Signed:       v.Signed,
+			Mysqld:       &agentapi.VoucherMysqld{Incarnation: v.Incarnation, Ending: v.Ending},
 		}, nil
 	case <-ctx.Done():
 		return agentapi.VouchReply{}, ctx.Err()
@@ -287,7 +287,7 @@ func (a *Agent) giving(record authority.Record) judge.Giving {
 	}
 }
 
-func (a *Agent) orderInitialise(ctx context.Context, c agentapi.InitialiseCommand) (agentapi.Done, error) {
+func (a *Agent) orderInitialize(ctx context.Context, c agentapi.InitializeCommand) (agentapi.Done, error) {
 	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
 	if err := a.head(c.Command); err != nil {
 		return done, err
@@ -301,22 +301,22 @@ func (a *Agent) orderInitialise(ctx context.Context, c agentapi.InitialiseComman
 		if id := a.getIdentity(); id.DataID == c.DataID && c.DataID != "" && !id.Void {
 			return done, nil
 		}
-		return done, refuse(agentapi.ErrorRefused, "the Lease does not allow this member to initialise data %q", c.DataID)
+		return done, refuse(agentapi.ErrorRefused, "the Lease does not allow this member to initialize data %q", c.DataID)
 	}
-	switch err := a.occupy(agentapi.PhaseInitialising, c.DataID, a.mayInitialise); {
+	switch err := a.occupy(agentapi.PhaseInitializing, c.DataID, a.mayInitialize); {
 	case errors.Is(err, errSame):
 		return done, nil
 	case err != nil:
 		return done, refuse(agentapi.ErrorRefused, "%v", err)
 	}
-	a.log.Info("initialising", "dataID", c.DataID)
+	a.log.Info("initializing", "dataID", c.DataID)
 	a.state.bump()
-	go a.initialise(a.ctx, c.DataID)
+	go a.initialize(a.ctx, c.DataID)
 	return done, nil
 }
 
-// mayInitialise says why no data is made here; nil when the volume is empty.
-func (a *Agent) mayInitialise() error {
+// mayInitialize says why no data is made here; nil when the volume is empty.
+func (a *Agent) mayInitialize() error {
 	id := a.getIdentity()
 	full, err := a.vol.HasData()
 	switch {

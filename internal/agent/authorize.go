@@ -10,7 +10,7 @@ import (
 )
 
 // authorize says why a client may not ask for a path; nil when it may. The certificate was
-// verified in the handshake. Its common name says who asks, and whoever asks as the operator
+// verified in the handshake. Its common name says who asks, and anyone who asks as the operator
 // needs the operator's key, too: the key of the pair's certificate authority, with which
 // certificates of every name can be made, is in a Secret of the pair's own namespace.
 func (a *Agent) authorize(state *tls.ConnectionState, path string) error {

@@ -23,7 +23,7 @@ import (
 // routes are all paths of the agent's API.
 var routes = []string{
 	agentapi.PathState, agentapi.PathVouch, agentapi.PathCease, agentapi.PathFence, agentapi.PathAckFence, agentapi.PathLook,
-	agentapi.PathInitialise, agentapi.PathSeed, agentapi.PathRewind, agentapi.PathSnapshot, agentapi.PathCovers,
+	agentapi.PathInitialize, agentapi.PathSeed, agentapi.PathRewind, agentapi.PathSnapshot, agentapi.PathCovers,
 	agentapi.PathRepairLease, agentapi.PathRepairRights, agentapi.PathSaveRows, agentapi.PathPermitRepair,
 }
 
@@ -39,7 +39,7 @@ func allBut(path string) []string {
 	return slices.DeleteFunc(slices.Clone(routes), func(p string) bool { return p == path })
 }
 
-// callers are all kinds of certificates that exist around a pair, and those that whoever has
+// callers are all kinds of certificates that exist around a pair, and those that anyone who has
 // the key of its certificate authority could make.
 func callers(t *testing.T, ca *pki.Authority, operator *pki.Key) map[string]caller {
 	t.Helper()
@@ -64,7 +64,7 @@ func callers(t *testing.T, ca *pki.Authority, operator *pki.Key) map[string]call
 	names := resources.Names{Pair: "shop", Namespace: "ns"}
 	jobs := []string{agentapi.PathRepairLease, agentapi.PathRepairRights, agentapi.PathSaveRows}
 	client := pki.Subject{CommonName: "app", Life: time.Hour}
-	// Whoever has the operator's key and not the certificate authority's could do this.
+	// Anyone who has the operator's key and not the certificate authority's could do this.
 	selfMade, err := pki.NewAuthority(agentapi.RoleOperator, time.Now())
 	if err != nil {
 		t.Fatal(err)

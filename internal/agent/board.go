@@ -259,8 +259,8 @@ func (b *board) isTLSDue() bool {
 	return b.tls
 }
 
-// lostWaiting publishes that commits did not wait, under this version of the ledger.
-func (b *board) lostWaiting(v pair.LedgerVersion) {
+// lostSemiSync publishes that commits did not wait, under this version of the ledger.
+func (b *board) lostSemiSync(v pair.LedgerVersion) {
 	b.mu.Lock()
 	b.waitingLost = v
 	b.mu.Unlock()
@@ -299,8 +299,8 @@ func (b *board) bump() {
 
 func keyOf(s agentapi.State, config agentapi.Config) string {
 	key := fmt.Sprint(s.Phase, s.KnownEpoch, s.ActedLedger, s.DataID, s.OpenEpoch, s.ReceiverStoppedAt, s.AppliedAll, s.UncleanAt,
-		s.Touched, s.NeedsWord, s.TailUncovered, s.Ending, s.LeaseEpoch, s.Mysqld, s.PeerSilentFor > config.DeadAfter,
-		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor, s.WaitingLostAt, s.WrongSettings, s.RewindRefused)
+		s.TailCommitted, s.NeedsConfirmation, s.TailUncovered, s.Ending, s.LeaseEpoch, s.Mysqld, s.PeerSilentFor > config.DeadAfter,
+		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor, s.SemiSyncLostAt, s.WrongSettings, s.RewindRefused)
 	if r := s.Server; r != nil {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
 			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision)
@@ -349,8 +349,8 @@ func (b *board) snapshot() agentapi.State {
 		OpenEpoch:         v.OpenEpoch,
 		ReceiverStoppedAt: v.Durable.ReceiverStopped,
 		UncleanAt:         uncleanAt(v),
-		Touched:           v.Durable.Touched,
-		NeedsWord:         v.NeedsWord,
+		TailCommitted:     v.Durable.TailCommitted,
+		NeedsConfirmation: v.NeedsConfirmation,
 		TailUncovered:     v.TailUncovered,
 		Ending:            v.Ending,
 		LeaseReadAge:      -1,
@@ -361,7 +361,7 @@ func (b *board) snapshot() agentapi.State {
 		Found:             b.found,
 		LeaseEpoch:        b.leaseEpoch.Epoch,
 		ForcesRowsFor:     a.forcing.holder(),
-		WaitingLostAt:     b.waitingLost,
+		SemiSyncLostAt:    b.waitingLost,
 		Compared:          b.compared,
 		WrongSettings:     b.wrong,
 		RewindRefused:     b.rewindRefused,
@@ -412,7 +412,7 @@ func uncleanAt(v authority.View) pair.Epoch {
 	case authority.Stopped:
 		return v.Durable.OpenAt
 	case authority.Booting, authority.Shut, authority.Ending:
-		if v.Durable.Touched {
+		if v.Durable.TailCommitted {
 			return v.Durable.OpenAt
 		}
 	case authority.Opening, authority.Serves, authority.Closing, authority.Killing:

@@ -55,7 +55,7 @@ func (c *certs) reload() (changed bool, err error) {
 	}
 	leaf, err := tls.X509KeyPair(text[1], text[2])
 	if err != nil {
-		return false, fmt.Errorf("read certificates in %s: %w; delete the member's TLS Secret to have it made anew", c.dir, err)
+		return false, fmt.Errorf("read certificates in %s: %w; delete the member's TLS Secret to have it made again", c.dir, err)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text[0]) {
@@ -107,7 +107,7 @@ func (c *certs) server() *tls.Config {
 	}
 }
 
-// client is the configuration for a connection to somebody of this common name.
+// client is the configuration for a connection to someone of this common name.
 func (c *certs) client(commonName string) (*tls.Config, error) {
 	leaf, pool := c.get()
 	return &tls.Config{

@@ -7,6 +7,6 @@
 // beside it and reports back as an event. The path that kills mysqld at its deadline
 // touches no volume, no SQL and no lock but the child's own.
 //
-// It refuses to start on a volume that another process uses or that belongs to somebody
+// It refuses to start on a volume that another process uses or that belongs to someone
 // else, to make data where there is some, and to open what it has not read back.
 package agent

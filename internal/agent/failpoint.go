@@ -34,7 +34,7 @@ func Failpoints() []Failpoint {
 	}
 }
 
-// failpoints kill this process where they are told to. In a build without the tag
+// failpoints kill this process where they are asked to. In a build without the tag
 // "failpoints" they do nothing.
 type failpoints struct {
 	log   logr.Logger

@@ -25,11 +25,11 @@ func TestABootstrapSurvivesACrashAtEveryStep(t *testing.T) {
 	w.write(func(r *authority.Record) { r.Bootstrap = &authority.Bootstrap{Member: a.name, DataID: "data-0"} })
 	ends := [2]func() int{a.keepAlive(armed), b.keepAlive(armed)}
 
-	w.insist("initialised", func() bool {
+	w.insist("initialized", func() bool {
 		s, err := a.client.State(t.Context(), 0, 0, false)
 		if err == nil && s.Phase == agentapi.PhaseEmpty {
 			time.Sleep(50 * time.Millisecond)
-			_, err = a.client.Initialise(t.Context(), agentapi.InitialiseCommand{Command: w.head(), DataID: "data-0"})
+			_, err = a.client.Initialize(t.Context(), agentapi.InitializeCommand{Command: w.head(), DataID: "data-0"})
 		}
 		return err == nil && s.DataID == "data-0" && s.Phase == agentapi.PhaseClosed
 	})
@@ -75,12 +75,12 @@ func (w *world) insist(what string, fine func() bool) {
 }
 
 // reappointUntilOpen gives the member a new epoch whenever it needs one to open, which
-// the operator does when there is no peer to give its word.
+// the operator does when there is no peer to confirm.
 func (w *world) reappointUntilOpen(m *member) {
 	w.t.Helper()
 	w.insist("open", func() bool {
 		s, err := m.client.State(w.t.Context(), 0, 0, false)
-		if err == nil && (s.NeedsWord || s.Phase == agentapi.PhaseHeld) {
+		if err == nil && (s.NeedsConfirmation || s.Phase == agentapi.PhaseHeld) {
 			w.write(func(r *authority.Record) { r.Epoch = s.KnownEpoch + 1 })
 			_, _ = m.client.Look(w.t.Context(), w.head())
 			time.Sleep(500 * time.Millisecond)

@@ -148,7 +148,7 @@ func (f *forcing) holder() string {
 	return f.operation
 }
 
-// run ends leases that have run out, and sees every few seconds that nobody else forces
+// run ends leases that have run out, and sees every few seconds that no one else forces
 // rows through.
 func (f *forcing) run(ctx context.Context) {
 	var looked authority.Instant
@@ -217,7 +217,7 @@ func (f *forcing) keepStrict(ctx context.Context) {
 	if err != nil || len(differences) == 0 {
 		return
 	}
-	f.a.log.Info("the applier was made to force rows through by somebody else, correcting it")
+	f.a.log.Info("the applier was made to force rows through by someone else, correcting it")
 	if err := f.a.ops.SetIdempotent(ctx, false); err != nil {
 		f.a.log.Error(err, "cannot make the applier strict")
 	}

@@ -122,14 +122,14 @@ func (a *Agent) readVolume() (foundVolume, error) {
 		// A crash came between the name of new data and the machine's note of it: what is
 		// noted of an unclean end is about the data before. This was never open.
 		found.memory.OpenAt = 0
-		found.memory.Touched = false
+		found.memory.TailCommitted = false
 	}
 	found.remembered = (remembered && (memory.DataID == id.DataID || memory.DataID == "")) || !exists || id.DataID == ""
 	return found, nil
 }
 
 // adoptable reports whether the Lease, at an epoch above every one that the volume knows,
-// names this data, or says that this member is to be seeded anew.
+// names this data, or says that this member is to be seeded again.
 func (a *Agent) adoptable(ctx context.Context, found foundVolume) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

@@ -29,7 +29,7 @@ func TestAnUncleanEndIsThatOfItsOwnData(t *testing.T) {
 			if err := vol.WriteIdentity(volume.Identity{DataID: "copy", Void: c.void}); err != nil {
 				t.Fatal(err)
 			}
-			noted := volume.Memory{Durable: authority.Durable{DataID: c.noted, Known: 5, Ceased: 4, OpenAt: 3, Touched: true}}
+			noted := volume.Memory{Durable: authority.Durable{DataID: c.noted, Known: 5, Ceased: 4, OpenAt: 3, TailCommitted: true}}
 			if err := vol.WriteMemory(noted); err != nil {
 				t.Fatal(err)
 			}
@@ -37,7 +37,7 @@ func TestAnUncleanEndIsThatOfItsOwnData(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m := found.memory; m.OpenAt != c.openAt || m.Touched != (c.openAt != 0) || m.Known != 5 || m.Ceased != 4 {
+			if m := found.memory; m.OpenAt != c.openAt || m.TailCommitted != (c.openAt != 0) || m.Known != 5 || m.Ceased != 4 {
 				t.Errorf("found %+v", m.Durable)
 			}
 		})

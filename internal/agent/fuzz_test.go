@@ -22,7 +22,7 @@ var decoders = map[string]string{
 	agentapi.PathFence:        agentapi.RoleOperator,
 	agentapi.PathAckFence:     agentapi.RoleOperator,
 	agentapi.PathLook:         agentapi.RoleOperator,
-	agentapi.PathInitialise:   agentapi.RoleOperator,
+	agentapi.PathInitialize:   agentapi.RoleOperator,
 	agentapi.PathSeed:         agentapi.RoleOperator,
 	agentapi.PathRewind:       agentapi.RoleOperator,
 	agentapi.PathSnapshot:     agentapi.RoleOperator,
@@ -75,7 +75,7 @@ func FuzzCommandsRoundTrip(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		roundTrip[agentapi.Command](t, body)
 		roundTrip[agentapi.VouchRequest](t, body)
-		roundTrip[agentapi.InitialiseCommand](t, body)
+		roundTrip[agentapi.InitializeCommand](t, body)
 		roundTrip[agentapi.SeedCommand](t, body)
 		roundTrip[agentapi.RewindCommand](t, body)
 		roundTrip[agentapi.CoversRequest](t, body)

@@ -60,7 +60,7 @@ func TestASwitchoverEndsTheWaitOfATerminatedPrimary(t *testing.T) {
 	}
 }
 
-// TestAPrimaryMadeReadOnlyByHandIsCorrected: what somebody sets on the open primary is
+// TestAPrimaryMadeReadOnlyByHandIsCorrected: what someone sets on the open primary is
 // lifted and named; on a closed one it stays.
 func TestAPrimaryMadeReadOnlyByHandIsCorrected(t *testing.T) {
 	w := newWorld(t)

@@ -31,7 +31,7 @@ func (m *member) awaitProblem(code agentapi.ProblemCode, limit time.Duration, sa
 	})
 }
 
-func TestAVolumeOfSomebodyElseIsNotTouched(t *testing.T) {
+func TestAVolumeOfSomeoneElseIsNotTouched(t *testing.T) {
 	w := newWorld(t)
 	a := w.members[0]
 	b := w.members[1]
@@ -48,7 +48,7 @@ func TestAVolumeOfSomebodyElseIsNotTouched(t *testing.T) {
 	a.kill()
 
 	// Content that nobody explains is foreign.
-	writeFile(t, a.path("data", "mysql", "ibdata1"), "somebody's")
+	writeFile(t, a.path("data", "mysql", "ibdata1"), "someone's")
 	chown(t, a.path("data"))
 	if err := os.Remove(a.path("data", "dbpair", "identity.json")); err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestAVolumeOfSomebodyElseIsNotTouched(t *testing.T) {
 	if s.Found == nil || s.Found.Namespace != "other" || s.Found.DataID != "d" {
 		t.Errorf("found %+v", s.Found)
 	}
-	if text, _ := os.ReadFile(filepath.Join(a.path("data", "mysql"), "ibdata1")); string(text) != "somebody's" {
+	if text, _ := os.ReadFile(filepath.Join(a.path("data", "mysql"), "ibdata1")); string(text) != "someone's" {
 		t.Errorf("the foreign data is %q now", text)
 	}
 }
@@ -170,12 +170,12 @@ func TestNoDataIsMadeWithASettingThatIsNotTaken(t *testing.T) {
 	w.write(func(r *authority.Record) { r.Bootstrap = &authority.Bootstrap{Member: a.name, DataID: "data-0"} })
 	a.start()
 	a.awaitPhase(agentapi.PhaseEmpty, patience)
-	initialise := func() {
-		if _, err := a.client.Initialise(t.Context(), agentapi.InitialiseCommand{Command: w.head(), DataID: "data-0"}); err != nil {
+	initialize := func() {
+		if _, err := a.client.Initialize(t.Context(), agentapi.InitializeCommand{Command: w.head(), DataID: "data-0"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	initialise()
+	initialize()
 	a.awaitProblem(agentapi.ProblemConfigInvalid, patience, `innodb_buffer_pool_size: "plenty"`)
 	s := a.awaitPhase(agentapi.PhaseEmpty, patience)
 	if s.DataID != "" {
@@ -183,7 +183,7 @@ func TestNoDataIsMadeWithASettingThatIsNotTaken(t *testing.T) {
 	}
 	a.configure(func(*agentapi.Config) {})
 	w.await("the corrected setting is taken", patience, func() bool {
-		initialise()
+		initialize()
 		s := a.awaitState("answers", patience, func(agentapi.State) bool { return true })
 		return s.DataID == "data-0"
 	})

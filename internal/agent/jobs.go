@@ -19,7 +19,7 @@ type jobGuard struct {
 	a *Agent
 	// held are the locks of the last look, with the instant at which each was first seen.
 	held     map[mysqlops.JobLock]authority.Instant
-	watching bool // mysqld was told to keep the records of locks
+	watching bool // mysqld keeps the records of locks
 	// rows are the row locks at the last look, which is made less often.
 	rows   []mysqlops.JobLock
 	rowsAt authority.Instant
@@ -43,7 +43,7 @@ func (a *Agent) guardJobs(ctx context.Context) {
 const (
 	// jobIdle is the time between two looks at what is known anyway.
 	jobIdle = 100 * time.Millisecond
-	// rowLocksEvery is above the age at which mysqld lists transactions anew.
+	// rowLocksEvery is above the age at which mysqld lists transactions again.
 	rowLocksEvery = 150 * time.Millisecond
 )
 

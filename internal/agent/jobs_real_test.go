@@ -273,7 +273,7 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 		t.Errorf("let go: %v, the mode is %s", err, mode(b))
 	}
 
-	// Somebody else's hand.
+	// Another party's hand.
 	if err := b.exec(b.db("root"), "SET GLOBAL replica_exec_mode = IDEMPOTENT"); err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
-// keepSettings sets owned settings right that somebody changed in the running mysqld. A
+// keepSettings sets owned settings right that someone changed in the running mysqld. A
 // member with a wrong one cannot be opened, and one that flushes too little loses
 // acknowledged writes with its machine. What cannot be set right is published, so that the
 // member is not promoted.

@@ -77,7 +77,7 @@ func (l *leaseReader) read(ctx context.Context, fresh bool) (authority.Record, a
 		err = l.verify.Authentic(record)
 	}
 	if err != nil {
-		// Somebody else's writing confirms nothing and revokes nothing: it is as if there had
+		// Another party's writing confirms nothing and revokes nothing: it is as if there had
 		// been no answer.
 		return authority.Record{}, authority.ReadFailed, fmt.Errorf("read Lease: %w", err)
 	}

@@ -77,8 +77,8 @@ func (a *Agent) effect(ctx context.Context, action authority.Action) {
 	case authority.StopMysqld:
 		go a.stopMysqld(ctx)
 	case authority.SetDeadman:
-	case authority.SetWaiting:
-		go a.setWaiting(ctx, act)
+	case authority.SetSemiSync:
+		go a.setSemiSync(ctx, act)
 	case authority.CheckTail:
 		go a.checkTail(ctx)
 	case authority.StopReceiver:

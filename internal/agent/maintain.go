@@ -17,7 +17,7 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// maintenance is an initialisation, a seed or a rewind under way: the machine's mysqld is
+// maintenance is an initialization, a seed or a rewind under way: the machine's mysqld is
 // stopped and stays so meanwhile.
 type maintenance struct {
 	phase agentapi.Phase
@@ -66,8 +66,8 @@ func (a *Agent) vacate() {
 	a.state.progress(nil)
 }
 
-// restAfterFailure is how long a failed initialisation or seed stays the member's business:
-// the operator orders it anew as soon as it is not, many times a second.
+// restAfterFailure is how long a failed initialization or seed stays the member's business:
+// the operator orders it again as soon as it is not, many times a second.
 const restAfterFailure = 3 * time.Second
 
 func rest(ctx context.Context) {
@@ -83,8 +83,8 @@ func rest(ctx context.Context) {
 // command is taken.
 func (a *Agent) recoverMaintenance(found foundVolume) (foundVolume, error) {
 	id := found.identity
-	if id.Making == "" || id.Void {
-		return found, nil // nothing was under way, or a seed that has to be ordered anew
+	if id.Initializing == "" || id.Void {
+		return found, nil // nothing was under way, or a seed that has to be ordered again
 	}
 	full, err := a.vol.HasData()
 	if err != nil {
@@ -92,13 +92,13 @@ func (a *Agent) recoverMaintenance(found foundVolume) (foundVolume, error) {
 	}
 	if full && id.DataID == "" {
 		// The crash came between the rename and the name.
-		id.DataID = id.Making
+		id.DataID = id.Initializing
 		found.remembered = true
 		found.renewed = true
 	} else if err := a.vol.DropNew(); err != nil {
 		return found, err
 	}
-	id.Making = ""
+	id.Initializing = ""
 	id.Donor = ""
 	if err := a.vol.WriteIdentity(id); err != nil {
 		return found, err
@@ -113,7 +113,7 @@ func (a *Agent) adopt(data pair.DataID) error {
 	id := a.getIdentity()
 	id.Copied = id.Donor != ""
 	id.DataID = data
-	id.Making = ""
+	id.Initializing = ""
 	id.Donor = ""
 	id.Void = false
 	// Whatever passwords the former data had, these are those of the new.
@@ -135,14 +135,14 @@ func (a *Agent) adopt(data pair.DataID) error {
 	return nil
 }
 
-// initialise makes data on an empty volume, in a directory of its own that gets its
+// initialize makes data on an empty volume, in a directory of its own that gets its
 // final name when it is complete, so that a crash leaves nothing that looks like data.
-func (a *Agent) initialise(ctx context.Context, data pair.DataID) {
+func (a *Agent) initialize(ctx context.Context, data pair.DataID) {
 	started := process.Now()
-	err := a.tryInitialise(ctx, data)
+	err := a.tryInitialize(ctx, data)
 	if err != nil {
-		a.log.Error(err, "cannot initialise", "dataID", data)
-		a.state.problem(maintenanceProblem(err), "initialise: "+err.Error())
+		a.log.Error(err, "cannot initialize", "dataID", data)
+		a.state.problem(maintenanceProblem(err), "initialize: "+err.Error())
 		rest(ctx)
 	}
 	a.vacate()
@@ -150,12 +150,12 @@ func (a *Agent) initialise(ctx context.Context, data pair.DataID) {
 		return
 	}
 	a.state.resolve(agentapi.ProblemSeedFailed)
-	a.log.Info("initialised", "dataID", data, "took", process.Now().Sub(started))
+	a.log.Info("initialized", "dataID", data, "took", process.Now().Sub(started))
 }
 
-func (a *Agent) tryInitialise(ctx context.Context, data pair.DataID) error {
+func (a *Agent) tryInitialize(ctx context.Context, data pair.DataID) error {
 	id := a.getIdentity()
-	id.Making = data
+	id.Initializing = data
 	if err := a.vol.WriteIdentity(id); err != nil {
 		return err
 	}

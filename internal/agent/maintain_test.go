@@ -22,15 +22,15 @@ import (
 // TestAMaintenanceOrderedAgainIsNotRefused: the data directory has its final name before
 // the identity names it; an order that is repeated in between is about the same data.
 func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
-	making := volume.Identity{Making: "data-0"}
+	making := volume.Identity{Initializing: "data-0"}
 	cases := map[string]struct {
 		identity volume.Identity
 		busy     *maintenance
 		fine     bool
 	}{
-		"the very same is under way":       {making, &maintenance{agentapi.PhaseInitialising, "data-0"}, true},
+		"the very same is under way":       {making, &maintenance{agentapi.PhaseInitializing, "data-0"}, true},
 		"the very same is done":            {volume.Identity{DataID: "data-0"}, nil, true},
-		"other data is being made":         {volume.Identity{Making: "data-1"}, &maintenance{agentapi.PhaseInitialising, "data-1"}, false},
+		"other data is being made":         {volume.Identity{Initializing: "data-1"}, &maintenance{agentapi.PhaseInitializing, "data-1"}, false},
 		"another maintenance is under way": {making, &maintenance{agentapi.PhaseSeeding, "data-0"}, false},
 		"data of no name is there":         {volume.Identity{}, nil, false},
 		"other data is there":              {volume.Identity{DataID: "data-1"}, nil, false},
@@ -62,12 +62,12 @@ func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
 			if err := errors.Join(os.MkdirAll(a.vol.DataDir(), 0o750), os.WriteFile(file, nil, 0o640)); err != nil {
 				t.Fatal(err)
 			}
-			command := agentapi.InitialiseCommand{
+			command := agentapi.InitializeCommand{
 				Command: agentapi.Command{PairUID: "pair-a", Epoch: record.Epoch, LedgerVersion: record.Ledger.Version},
 				DataID:  "data-0",
 			}
-			if _, err := a.orderInitialise(t.Context(), command); (err == nil) != c.fine {
-				t.Errorf("initialise: %v", err)
+			if _, err := a.orderInitialize(t.Context(), command); (err == nil) != c.fine {
+				t.Errorf("initialize: %v", err)
 			}
 			if a.busy != c.busy {
 				t.Errorf("what is under way became %+v", a.busy)

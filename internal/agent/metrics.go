@@ -36,7 +36,7 @@ func newMetrics(a *Agent) *metrics {
 	m := &metrics{
 		registry:     prometheus.NewRegistry(),
 		exits:        counter("mysqld_exits_total", "Ends of mysqld seen."),
-		interrupted:  counter("waiting_interruptions_total", "Times commits of this open member were found not to wait for its peer, by somebody else's hand."),
+		interrupted:  counter("waiting_interruptions_total", "Times commits of this open member were found not to wait for its peer, by an external change."),
 		corrections:  counter("read_only_corrections_total", "Times this closed member was found writable and corrected."),
 		settings:     counter("setting_corrections_total", "Times settings that dbpair owns were found changed in the running mysqld and set right."),
 		locksEnded:   counter("job_locks_ended_total", "Sessions of Jobs that were ended because they held a lock too long."),

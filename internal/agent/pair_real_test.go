@@ -93,7 +93,7 @@ func (w *world) bootstrapFresh() {
 	a.start()
 	b.start()
 	a.awaitPhase(agentapi.PhaseEmpty, patience)
-	if _, err := a.client.Initialise(t.Context(), agentapi.InitialiseCommand{Command: w.head(), DataID: "data-0"}); err != nil {
+	if _, err := a.client.Initialize(t.Context(), agentapi.InitializeCommand{Command: w.head(), DataID: "data-0"}); err != nil {
 		t.Fatal(err)
 	}
 	a.awaitPhase(agentapi.PhaseClosed, patience)
@@ -169,7 +169,7 @@ func (w *world) join(m, primary *member) {
 	}
 }
 
-// revoke takes the authority away, if somebody has it.
+// revoke takes the authority away, if someone has it.
 func (w *world) revoke() {
 	w.write(func(r *authority.Record) {
 		if r.Holder.Nobody() {
@@ -323,7 +323,7 @@ func TestTheDeadmanKillsWhatAStoppedAgentCannot(t *testing.T) {
 	most := leaseT + margin()
 	_ = a.cmd.Process.Signal(syscall.SIGCONT)
 	a.awaitState("the end is seen", patience, func(s agentapi.State) bool { return s.Mysqld.Exits > 0 })
-	w.await("the end is told", patience, func() bool { return len(a.intervals()) > before })
+	w.await("the end is reported", patience, func() bool { return len(a.intervals()) > before })
 	if took := authority.Instant(a.intervals()[before].closed).Sub(stopped); took > most {
 		t.Errorf("mysqld outlived its stopped agent by %s, T and the margin are %s", took, most)
 	}

@@ -39,7 +39,7 @@ func newPeerLink(opt Options, env Environment, config agentapi.Config, c *certs)
 	}
 }
 
-// ask reads the peer's state; fresh has its mysqld asked anew.
+// ask reads the peer's state; fresh has its mysqld asked again.
 func (p *peerLink) ask(ctx context.Context, limit time.Duration, fresh bool) (*agentapi.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -83,7 +83,7 @@ func (p *peerLink) vouch(ctx context.Context, request agentapi.VouchRequest, fre
 	out.Given = reply.Given
 	out.Known = reply.KnownEpoch
 	out.Open = reply.Open
-	out.TakesItself = reply.TakesItself
+	out.ClaimsHolder = reply.ClaimsHolder
 	out.Signed = reply.Signed
 	if d := reply.Mysqld; d != nil {
 		out.PeerMysqld = authority.PeerMysqld{

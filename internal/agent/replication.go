@@ -115,7 +115,7 @@ func (r *replication) halt(ctx context.Context) error {
 func (r *replication) run(ctx context.Context) {
 	ticker := time.NewTicker(500 * time.Millisecond)
 	defer ticker.Stop()
-	said := "" // a reason is told once, not twice a second
+	said := "" // a reason is logged once, not twice a second
 	for {
 		select {
 		case <-ctx.Done():
@@ -157,7 +157,7 @@ func (r *replication) step(ctx context.Context) error {
 		return nil // opening or closing; the watch corrects a passive
 	}
 	if o != orderLead && status.SemiSync.SourceEnabled {
-		// A passive whose source side is on would let its applier wait for ever.
+		// A passive whose source side is on would let its applier wait forever.
 		if err := r.a.ops.ReleaseApplier(ctx); err != nil {
 			return err
 		}
@@ -254,7 +254,7 @@ func (r *replication) compare(ctx context.Context, epoch pair.Epoch) error {
 	}
 	if !errant.IsEmpty() {
 		r.a.state.problem(agentapi.ProblemErrant, fmt.Sprintf(
-			"this member has %d transactions that the primary lacks, such as %.200s; it does not replicate until it is rewound or seeded anew",
+			"this member has %d transactions that the primary lacks, such as %.200s; it does not replicate until it is rewound or seeded again",
 			errant.Count(), errant))
 		return errors.New("errant transactions")
 	}

@@ -80,7 +80,7 @@ func (a *Agent) tryRewind(ctx context.Context, keep gtid.Set) error {
 	a.mu.Lock()
 	proc := a.child.proc
 	a.mu.Unlock()
-	if view := a.state.view(); view.Serving != authority.Stopped || proc != nil || view.Durable.Touched {
+	if view := a.state.view(); view.Serving != authority.Stopped || proc != nil || view.Durable.TailCommitted {
 		return errors.New("mysqld was started meanwhile")
 	}
 	uuid, err := serverUUID(a.vol.DataDir())

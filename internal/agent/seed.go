@@ -43,7 +43,7 @@ func (a *Agent) trySeed(ctx context.Context, command agentapi.SeedCommand) error
 	old := a.getIdentity()
 	id := old
 	id.Void = true
-	id.Making = command.DataID
+	id.Initializing = command.DataID
 	id.Donor = command.Donor
 	if err := a.vol.WriteIdentity(id); err != nil {
 		return err
@@ -63,7 +63,7 @@ func (a *Agent) trySeed(ctx context.Context, command agentapi.SeedCommand) error
 	if err := a.vol.GiveUpData(); err != nil {
 		return err
 	}
-	stage("initialise")
+	stage("initialize")
 	if err := a.makeNew(ctx); err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func TestACopyThatBreaksOffIsNotTakenForAFinishedOne(t *testing.T) {
 			_, err := b.client.Seed(t.Context(), command)
 			return err == nil
 		})
-		b.awaitState("it copies", patience, func(s agentapi.State) bool { return s.Seed != nil && s.Seed.Stage == "initialise" })
+		b.awaitState("it copies", patience, func(s agentapi.State) bool { return s.Seed != nil && s.Seed.Stage == "initialize" })
 		relay.PassAtMost(4 << 20)
 		w.await("it is in the middle of the copy", patience, relay.Holding)
 		if err := syscall.Kill(end.mysqldPID(), syscall.SIGKILL); err != nil {

@@ -160,8 +160,8 @@ func (a *Agent) stopMysqld(ctx context.Context) {
 	proc.Terminate()
 }
 
-// setWaiting follows the ledger.
-func (a *Agent) setWaiting(ctx context.Context, act authority.SetWaiting) {
+// setSemiSync follows the ledger.
+func (a *Agent) setSemiSync(ctx context.Context, act authority.SetSemiSync) {
 	err := a.waiting.change(ctx, act.Waiting, act.Version, func() error {
 		if act.Waiting {
 			return a.ops.StartWaiting(ctx)

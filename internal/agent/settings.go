@@ -53,7 +53,7 @@ func (s *settings) reload() error {
 			return fmt.Errorf("read password %q: %w; it comes from the pair's Secrets", name, err)
 		}
 		if passwords[name] = strings.TrimRight(string(text), "\r\n"); passwords[name] == "" {
-			return fmt.Errorf("read password %q: the file is empty; delete the pair's Secret to have it made anew", name)
+			return fmt.Errorf("read password %q: the file is empty; delete the pair's Secret to have it made again", name)
 		}
 		fmt.Fprintf(hash, "%s\x00%s\x00", name, passwords[name])
 	}

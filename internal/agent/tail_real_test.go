@@ -33,7 +33,7 @@ func TestATailIsRewoundAndTheMemberComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.Sleep(3 * time.Second) // longer than RestartInPlaceAfter: another is named
-	if s := a.now(); s.Phase != agentapi.PhaseHeld || s.Mysqld.Running || s.Touched {
+	if s := a.now(); s.Phase != agentapi.PhaseHeld || s.Mysqld.Running || s.TailCommitted {
 		t.Fatal("mysqld of a former primary was started though another is the holder")
 	}
 

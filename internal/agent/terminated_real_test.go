@@ -13,7 +13,7 @@ import (
 // every process, mysqld too, which lets waiting commits pass while it ends. Here the only one
 // is of an event. The former primary must come back by itself. On SIGTERM mysqld may let the
 // commit pass in the milliseconds before its agent kills it: then the member is held and says
-// why, since what no client was told of is in its tables and nowhere else.
+// why, since what was never acknowledged is in its tables and nowhere else.
 func TestATailOfAnEventIsCutAfterItsNodeWasShutDown(t *testing.T) {
 	for name, signal := range map[string]syscall.Signal{"killed": syscall.SIGKILL, "terminated": syscall.SIGTERM} {
 		t.Run(name, func(t *testing.T) {
@@ -26,7 +26,7 @@ func TestATailOfAnEventIsCutAfterItsNodeWasShutDown(t *testing.T) {
 			}
 			w.leaveEventTail(a, b, signal)
 			s := a.awaitPhase(agentapi.PhaseHeld, patience)
-			if s.Touched {
+			if s.TailCommitted {
 				t.Fatalf("the tail counts as committed: %+v", s)
 			}
 			w.failover(a, b)

@@ -13,9 +13,9 @@ import (
 )
 
 // waiting is whether commits of the open member wait for the peer. Its changes and the
-// correction of what somebody else did to it exclude each other.
+// correction of what someone else did to it exclude each other.
 //
-// Whoever may SET GLOBAL can switch the waiting off, for however short a time. What was
+// Anyone who may SET GLOBAL can switch the waiting off, for however short a time. What was
 // acknowledged then is perhaps on this member alone, while the ledger says that the peer
 // has it. mysqld counts how often its waiting ended; so no interruption is overlooked,
 // also one that is over.
@@ -82,11 +82,11 @@ func (w *waiting) forget() {
 // publish says that the ledger promises more than there is.
 func (w *waiting) publish() {
 	w.a.metrics.interrupted.Inc()
-	w.a.state.lostWaiting(w.version)
-	w.a.post(authority.WaitingLost{At: process.Now()})
+	w.a.state.lostSemiSync(w.version)
+	w.a.post(authority.SemiSyncLost{At: process.Now()})
 }
 
-// foreign: acknowledgements of somebody else than the peer may have let commits pass.
+// foreign: acknowledgements of someone else than the peer may have let commits pass.
 func (w *waiting) foreign() {
 	w.lock.Lock()
 	defer w.lock.Unlock()
@@ -120,7 +120,7 @@ func (w *waiting) judge(ctx context.Context, s mysqlops.SemiSync, before int) bo
 		return false // read while it changed
 	case !w.on && s.SourceEnabled:
 		// By the ledger nobody need wait, and nobody would ever acknowledge.
-		a.log.Info("commits of a primary that is alone wait by somebody else's hand", "ledgerVersion", w.version)
+		a.log.Info("commits of a primary that is alone wait by an external change", "ledgerVersion", w.version)
 		a.state.problem(agentapi.ProblemOwnedVariable, "rpl_semi_sync_source_enabled was ON on a primary that need not wait, and was corrected; find out who set it")
 		if err := a.ops.StopWaiting(ctx, uint64(max(w.version, 1))); err != nil {
 			a.log.Error(err, "cannot let commits pass")
@@ -130,7 +130,7 @@ func (w *waiting) judge(ctx context.Context, s mysqlops.SemiSync, before int) bo
 		return false
 	}
 	w.publish()
-	a.log.Info("commits did not wait for the peer by somebody else's hand", "enabled", s.SourceEnabled, "active", s.SourceActive,
+	a.log.Info("commits did not wait for the peer by an external change", "enabled", s.SourceEnabled, "active", s.SourceActive,
 		"strict", s.SourceStrict, "interruptions", s.Interruptions-w.known, "ledgerVersion", w.version)
 	const hint = "what was acknowledged meanwhile may be on this member alone until it is shown that the peer has it; find out who set rpl_semi_sync_source_*"
 	err := a.ops.StartWaiting(ctx)
@@ -145,6 +145,6 @@ func (w *waiting) judge(ctx context.Context, s mysqlops.SemiSync, before int) bo
 		a.state.problem(agentapi.ProblemOwnedVariable, fmt.Sprintf("commits of this primary do not wait for its peer, and that could not be corrected (%v); %s", err, hint))
 		return true
 	}
-	a.state.problem(agentapi.ProblemOwnedVariable, "commits of this primary did not wait for its peer by somebody else's hand; that was corrected; "+hint)
+	a.state.problem(agentapi.ProblemOwnedVariable, "commits of this primary did not wait for its peer by an external change; that was corrected; "+hint)
 	return true
 }

@@ -38,8 +38,8 @@ func TestCommitsThatDidNotWaitAreReported(t *testing.T) {
 			calm := a.awaitState("the pair is in sync", patience, func(s agentapi.State) bool {
 				return s.Server != nil && s.Server.Waiting && s.ActedLedger == w.current().Ledger.Version
 			})
-			if calm.WaitingLostAt != 0 {
-				t.Fatalf("an interruption is reported that nobody made: %d", calm.WaitingLostAt)
+			if calm.SemiSyncLostAt != 0 {
+				t.Fatalf("an interruption is reported that nobody made: %d", calm.SemiSyncLostAt)
 			}
 			b.holdReceiver()
 			root := a.db("root")
@@ -65,7 +65,7 @@ func TestCommitsThatDidNotWaitAreReported(t *testing.T) {
 			}
 			a.signal(syscall.SIGCONT)
 			a.awaitState("the agent says so", patience, func(s agentapi.State) bool {
-				return s.WaitingLostAt == w.current().Ledger.Version && s.Server != nil && s.Server.Waiting
+				return s.SemiSyncLostAt == w.current().Ledger.Version && s.Server != nil && s.Server.Waiting
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
@@ -122,13 +122,13 @@ func TestAPrimaryAloneIsNotLeftWaiting(t *testing.T) {
 	if err := a.exec(a.db("app"), "INSERT INTO t VALUES (1)"); err != nil {
 		t.Errorf("a primary alone, made to wait by hand: %v", err)
 	}
-	if s := a.now(); s.Phase != agentapi.PhaseOpen || s.WaitingLostAt != 0 {
-		t.Errorf("phase %s; reported as lost under ledger %d, where nobody has to wait", s.Phase, s.WaitingLostAt)
+	if s := a.now(); s.Phase != agentapi.PhaseOpen || s.SemiSyncLostAt != 0 {
+		t.Errorf("phase %s; reported as lost under ledger %d, where nobody has to wait", s.Phase, s.SemiSyncLostAt)
 	}
 }
 
-// TestAPassiveThatWaitsAppliesAgain: the source side that somebody switches on at the passive
-// stalls its applier for ever and without an error, when the primary does not receive from it.
+// TestAPassiveThatWaitsAppliesAgain: the source side that someone switches on at the passive
+// stalls its applier forever and without an error, when the primary does not receive from it.
 func TestAPassiveThatWaitsAppliesAgain(t *testing.T) {
 	w := newWorld(t)
 	w.bootstrap()
@@ -184,7 +184,7 @@ func TestFlushedCountersAreNoInterruption(t *testing.T) {
 	}
 	version := w.current().Ledger.Version
 	a.awaitState("a real interruption is reported", patience, func(s agentapi.State) bool {
-		return s.WaitingLostAt == version && s.Server != nil && s.Server.Waiting
+		return s.SemiSyncLostAt == version && s.Server != nil && s.Server.Waiting
 	})
 	w.write(func(r *authority.Record) { r.Ledger.Version++ })
 	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
@@ -208,8 +208,8 @@ func TestFlushedCountersAreNoInterruption(t *testing.T) {
 			return s.Server != nil && s.ServerAge < time.Since(since)
 		})
 	}
-	if s := a.now(); s.WaitingLostAt != version {
-		t.Errorf("FLUSH STATUS is reported as commits that did not wait, at ledger version %d", s.WaitingLostAt)
+	if s := a.now(); s.SemiSyncLostAt != version {
+		t.Errorf("FLUSH STATUS is reported as commits that did not wait, at ledger version %d", s.SemiSyncLostAt)
 	}
 }
 

@@ -115,7 +115,7 @@ func plain(message string) string {
 	return text
 }
 
-// keepReadOnly corrects a passive that somebody made writable. It holds the turn, so
+// keepReadOnly corrects a passive that someone made writable. It holds the turn, so
 // that it cannot close what is just being opened.
 func (w *watch) keepReadOnly(ctx context.Context) {
 	a := w.a
@@ -174,7 +174,7 @@ func (w *watch) keepOpen(ctx context.Context, status mysqlops.Status, view autho
 	}
 }
 
-// unlock lifts what somebody set on an open member by hand. It holds the turn, so that a
+// unlock lifts what someone set on an open member by hand. It holds the turn, so that a
 // fence comes after it, and ends long before the confirmation does.
 func (w *watch) unlock(ctx context.Context) {
 	a := w.a
@@ -193,7 +193,7 @@ func (w *watch) unlock(ctx context.Context) {
 	if err != nil {
 		a.log.Error(err, "cannot correct a primary that was made read-only")
 		a.state.problem(agentapi.ProblemOwnedVariable,
-			"this primary is read-only or offline by somebody else's hand; SET GLOBAL super_read_only=OFF, read_only=OFF, offline_mode=OFF")
+			"this primary is read-only or offline by an external change; SET GLOBAL super_read_only=OFF, read_only=OFF, offline_mode=OFF")
 		return
 	}
 	if !found.Needed {
@@ -202,7 +202,7 @@ func (w *watch) unlock(ctx context.Context) {
 	w.setRight = time.Now()
 	a.log.Info("primary found read-only, corrected", "readOnly", found.ReadOnly, "superReadOnly", found.SuperReadOnly, "offlineMode", found.OfflineMode)
 	a.state.problem(agentapi.ProblemOwnedVariable,
-		"this primary was read-only or offline by somebody else's hand and was corrected; find out who, and use kubectl dbpair fence to stop writes")
+		"this primary was read-only or offline by an external change and was corrected; find out who, and use kubectl dbpair fence to stop writes")
 }
 
 func (w *watch) cutForeign(ctx context.Context, status mysqlops.Status) {

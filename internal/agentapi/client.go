@@ -54,7 +54,7 @@ type Client struct {
 }
 
 // State reads the agent's state. since > 0 with wait > 0 waits until the revision is
-// another than since, or wait is over. fresh has mysqld asked anew.
+// another than since, or wait is over. fresh has mysqld asked again.
 func (c *Client) State(ctx context.Context, since int64, wait time.Duration, fresh bool) (State, error) {
 	q := url.Values{}
 	if since > 0 && wait > 0 {
@@ -110,9 +110,9 @@ func (c *Client) fence(ctx context.Context, path string, r Command) (FenceReply,
 // Look has the agent read the Lease now, and answers when it has.
 func (c *Client) Look(ctx context.Context, r Command) (Done, error) { return c.done(ctx, PathLook, r) }
 
-// Initialise begins to make an empty volume a data directory; idempotent for one DataID.
-func (c *Client) Initialise(ctx context.Context, r InitialiseCommand) (Done, error) {
-	return c.done(ctx, PathInitialise, r)
+// Initialize begins to make an empty volume a data directory; idempotent for one DataID.
+func (c *Client) Initialize(ctx context.Context, r InitializeCommand) (Done, error) {
+	return c.done(ctx, PathInitialize, r)
 }
 
 // Seed begins to replace the member's data by a copy; idempotent for one DataID.

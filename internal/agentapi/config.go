@@ -45,7 +45,7 @@ const (
 	EnvPairName     = "PAIR_NAME"
 	EnvPairUID      = "PAIR_UID"
 	// EnvGracePeriod is the pod's terminationGracePeriodSeconds. A deletion, an eviction or a
-	// node that shuts down can give less, which no container is told.
+	// node that shuts down can give less, which no container learns.
 	EnvGracePeriod = "GRACE_PERIOD_SECONDS"
 )
 

@@ -18,13 +18,13 @@ const (
 
 // Paths of the agent's API.
 const (
-	PathState      = "/v1/state"      // GET, ?since=<revision>&wait=<duration> long-polls, &fresh=1 asks mysqld anew
+	PathState      = "/v1/state"      // GET, ?since=<revision>&wait=<duration> long-polls, &fresh=1 asks mysqld again
 	PathVouch      = "/v1/vouch"      // POST VouchRequest (peer only)
 	PathCease      = "/v1/cease"      // POST Command: raise the highest known epoch durably
 	PathFence      = "/v1/fence"      // POST Command: cease, then close, then answer what was reached
 	PathAckFence   = "/v1/ack-fence"  // POST Command: cease, stop the receiver durably, apply everything received
 	PathLook       = "/v1/look"       // POST Command: read the Lease now
-	PathInitialise = "/v1/initialise" // POST InitialiseCommand
+	PathInitialize = "/v1/initialize" // POST InitializeCommand
 	PathSeed       = "/v1/seed"       // POST SeedCommand
 	PathRewind     = "/v1/rewind"     // POST RewindCommand
 	PathSnapshot   = "/v1/snapshot"   // POST Command: GTIDs of the binlog up to its end, waiting commits included
@@ -51,9 +51,9 @@ type Command struct {
 	Signed pair.SignedEpoch `json:"signed,omitzero"`
 }
 
-// InitialiseCommand makes an empty volume a data directory with the accounts of the
+// InitializeCommand makes an empty volume a data directory with the accounts of the
 // pair. The agent reads the Lease itself and refuses unless Bootstrap names it.
-type InitialiseCommand struct {
+type InitializeCommand struct {
 	Command
 	DataID pair.DataID `json:"dataID"`
 }
@@ -130,7 +130,7 @@ type SaveRowsCommand struct {
 	Lines []string `json:"lines"`
 }
 
-// VouchRequest asks the peer for its word.
+// VouchRequest asks the peer for its confirmation.
 type VouchRequest struct {
 	PairUID pair.UID        `json:"pairUID"`
 	Asker   pair.MemberName `json:"asker"`
@@ -143,17 +143,17 @@ type VouchRequest struct {
 
 // VouchReply is the peer's word: "I know no epoch above Epoch".
 type VouchReply struct {
-	Nonce       string          `json:"nonce"`
-	Voucher     pair.MemberName `json:"voucher"`
-	VoucherData pair.DataID     `json:"voucherData"` // the data it speaks for
-	AgentStart  pair.AgentStart `json:"agentStart"`
-	Epoch       pair.Epoch      `json:"epoch"`
-	Given       bool            `json:"given"`
-	Why         string          `json:"why,omitempty"` // when not given
-	KnownEpoch  pair.Epoch      `json:"knownEpoch"`
-	Holder      string          `json:"holder,omitempty"` // pair.Holder.String() at KnownEpoch, when known
-	Open        bool            `json:"open"`
-	TakesItself bool            `json:"takesItself"` // takes itself for the holder
+	Nonce        string          `json:"nonce"`
+	Voucher      pair.MemberName `json:"voucher"`
+	VoucherData  pair.DataID     `json:"voucherData"` // the data it speaks for
+	AgentStart   pair.AgentStart `json:"agentStart"`
+	Epoch        pair.Epoch      `json:"epoch"`
+	Given        bool            `json:"given"`
+	Why          string          `json:"why,omitempty"` // when not given
+	KnownEpoch   pair.Epoch      `json:"knownEpoch"`
+	Holder       string          `json:"holder,omitempty"` // pair.Holder.String() at KnownEpoch, when known
+	Open         bool            `json:"open"`
+	ClaimsHolder bool            `json:"claimsHolder"` // takes itself for the holder
 	// Signed shows that KnownEpoch exists.
 	Signed pair.SignedEpoch `json:"signed,omitzero"`
 
@@ -202,7 +202,7 @@ type FenceReply struct {
 }
 
 // Done answers a command that says nothing but that it was done or begun: look,
-// initialise, seed, rewind. The progress of the last three shows in State.
+// initialize, seed, rewind. The progress of the last three shows in State.
 type Done struct {
 	RequestID string     `json:"requestID"`
 	Epoch     pair.Epoch `json:"epoch"` // known, on the volume
@@ -244,8 +244,8 @@ const (
 	PhaseVolumeInUse  Phase = "VolumeInUse"   // another process holds the volume
 	PhaseForeign      Phase = "ForeignVolume" // the volume belongs to another pair or member
 	PhaseVolumeLost   Phase = "VolumeLost"    // the volume cannot be read or written
-	PhaseEmpty        Phase = "Empty"         // an empty volume; waits to be initialised or seeded
-	PhaseInitialising Phase = "Initialising"
+	PhaseEmpty        Phase = "Empty"         // an empty volume; waits to be initialized or seeded
+	PhaseInitializing Phase = "Initializing"
 	PhaseSeeding      Phase = "Seeding"
 	PhaseVoid         Phase = "Void"       // data was given up for a seed that has not finished
 	PhaseHeld         Phase = "Held"       // unclean end; waits until it is known who the holder is
@@ -281,10 +281,10 @@ type State struct {
 	Phase Phase `json:"phase"`
 	// OpenEpoch is the epoch at which the member is open; only in PhaseOpen.
 	OpenEpoch pair.Epoch `json:"openEpoch,omitempty"`
-	// WaitingLostAt is the ledger version acted on when this agent last found that commits
-	// had not waited though they had to, by somebody else's hand: what was acknowledged
+	// SemiSyncLostAt is the ledger version acted on when this agent last found that commits
+	// had not waited though they had to, by an external change: what was acknowledged
 	// then may be missing on the peer. Zero for never.
-	WaitingLostAt pair.LedgerVersion `json:"waitingLostAt,omitempty"`
+	SemiSyncLostAt pair.LedgerVersion `json:"waitingLostAt,omitempty"`
 	// WrongSettings are owned settings of the running mysqld, as "name: want, is", that
 	// are not as they must be and could not be set right. Such a member cannot be opened.
 	WrongSettings []string `json:"wrongSettings,omitempty"`
@@ -293,25 +293,25 @@ type State struct {
 	// AppliedAll: since the ack fence everything received is applied and flushed, the
 	// applier is stopped, and what was received by half is rolled back.
 	AppliedAll bool `json:"appliedAll,omitempty"`
-	// UncleanAt is the epoch of an open-at marker found at the start; Touched says that
+	// UncleanAt is the epoch of an open-at marker found at the start; TailCommitted says that
 	// a mysqld was started since, so that the tail can no longer be rewound.
-	UncleanAt pair.Epoch `json:"uncleanAt,omitempty"`
-	Touched   bool       `json:"touched,omitempty"`
+	UncleanAt     pair.Epoch `json:"uncleanAt,omitempty"`
+	TailCommitted bool       `json:"tailCommitted,omitempty"`
 
 	// RewindRefused is why the tail of this data cannot be cut, in a sentence; empty when
 	// that was not found. Ordering the same rewind again does not help.
 	RewindRefused string `json:"rewindRefused,omitempty"`
 
-	// NeedsWord: this member is the holder and closed, and opens at this epoch only with
+	// NeedsConfirmation: this member is the holder and closed, and opens at this epoch only with
 	// its peer's word; without the peer it takes a new appointment.
-	NeedsWord bool `json:"needsWord,omitempty"`
+	NeedsConfirmation bool `json:"needsConfirmation,omitempty"`
 	// TailUncovered: closed until the peer has received this member's whole binlog, or
 	// the ledger says solo.
 	TailUncovered bool `json:"tailUncovered,omitempty"`
 	// Ending: the agent was asked to end (SIGTERM).
 	Ending bool `json:"ending,omitempty"`
 	// EndsIn is how long an agent that was asked to end has left, by the grace period of its
-	// pod; less when whoever ends it gives less. Zero when it was not asked.
+	// pod; less when anyone who ends it gives less. Zero when it was not asked.
 	EndsIn time.Duration `json:"endsIn,omitempty"`
 	// LeaseEpoch is the epoch of the Lease when it was last read; below KnownEpoch the
 	// authority was rolled back. LeaseReadAge is -1 before the first reading.

@@ -99,7 +99,7 @@ func TestWatcherKeepsTheLastAnswerAndTheBeginningOfSilence(t *testing.T) {
 	}
 }
 
-func TestWatcherStartsAnewForAnotherPod(t *testing.T) {
+func TestWatcherStartsAgainForAnotherPod(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	a := &agent{state: agentapi.State{Revision: 1, PairUID: "u1", Member: "shop-0", PodUID: "p1"}}
 	w := New(func(Target) Stater { return a }, time.Now, func(types.NamespacedName) {})

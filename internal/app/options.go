@@ -17,7 +17,7 @@ import (
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
-// Options are what the operator is told at its start.
+// Options are the operator's flags.
 type Options struct {
 	// Version of this build; also that of the agents it brings.
 	Version string
@@ -76,7 +76,7 @@ func Parse(args []string, out io.Writer) (Options, error) {
 	set := flag.NewFlagSet("manager", flag.ContinueOnError)
 	set.SetOutput(out)
 	var namespaces, pull, images, classes string
-	set.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint, served with TLS to whoever may get /metrics; 0 for none")
+	set.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint, served with TLS to anyone who may get /metrics; 0 for none")
 	set.StringVar(&o.MetricsCertDir, "metrics-cert-dir", "", "folder with tls.crt and tls.key of the metrics endpoint; when empty the operator makes a certificate itself")
 	set.StringVar(&o.MetricsSecret, "metrics-secret", Name+"-metrics", "Secret in the operator's namespace for the certificate that it makes, with the certificate authority in ca.crt")
 	set.StringVar(&o.MetricsService, "metrics-service", Name+"-metrics", "Service that leads to the metrics endpoint: the certificate that the operator makes is valid for its names")

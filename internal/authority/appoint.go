@@ -13,7 +13,7 @@ type Grounds string
 
 // The grounds of an appointment.
 const (
-	// GroundsFirst: the member initialised the pair's data.
+	// GroundsFirst: the member initialized the pair's data.
 	GroundsFirst Grounds = "First"
 	// GroundsPromote: the member is in sync and takes over.
 	GroundsPromote Grounds = "Promote"

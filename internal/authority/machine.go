@@ -16,7 +16,7 @@ func (i Instant) Add(d time.Duration) Instant { return i + Instant(d) }
 // Sub is the time from o to i.
 func (i Instant) Sub(o Instant) time.Duration { return time.Duration(i - o) }
 
-// Config is what a Machine is told once. Zero durations take the defaults named.
+// Config is set once, when a Machine is made. Zero durations take the defaults named.
 type Config struct {
 	// PairUID is the pair that is served. A record of another pair is not read.
 	PairUID pair.UID
@@ -95,10 +95,10 @@ type Durable struct {
 	// OpenAt is the epoch at which this data is or was open without a proven close
 	// since; zero for none.
 	OpenAt pair.Epoch `json:"openAt"`
-	// Touched: what is beyond the peer's binlog may be committed, so that it cannot be cut
+	// TailCommitted: what is beyond the peer's binlog may be committed, so that it cannot be cut
 	// off. A mysqld was started on a volume with OpenAt set, and its recovery has committed
-	// whatever was waiting; or commits did not wait, by somebody else's hand.
-	Touched bool `json:"touched"`
+	// whatever was waiting; or commits did not wait, by an external change.
+	TailCommitted bool `json:"tailCommitted"`
 	// ReceiverStopped is the epoch of the ack fence; zero for none.
 	ReceiverStopped pair.Epoch `json:"receiverStopped"`
 	// Signed shows others that Known exists, when it is about Known.
@@ -117,7 +117,7 @@ func (d Durable) repaired() (Durable, bool) {
 	if d.OpenAt != 0 {
 		// The smallest epoch at which a member can have been open: that it was unclean counts.
 		out.OpenAt = 1
-		out.Touched = true
+		out.TailCommitted = true
 	}
 	return out, true
 }
@@ -145,7 +145,7 @@ func (s Serving) mayWrite() bool {
 // leads are times before the end of T.
 type leads struct{ soft, kill time.Duration }
 
-// Machine decides whether this agent's mysqld may run and be open. It is told events
+// Machine decides whether this agent's mysqld may run and be open. It takes events
 // with their instants and answers with actions. It reads no clock and does nothing
 // itself. Not safe for concurrent use.
 //
@@ -169,51 +169,51 @@ type Machine struct {
 	damaged   bool // the epoch file held numbers that no pair has, and nothing was read since
 	epochFile bool // its epoch file was readable, or made by this process
 
-	rec       *Record // newest read at Known, by this process
-	recAsked  Instant
-	readEver  bool
-	below     bool       // the Lease was last seen below Known
-	wordUpTo  pair.Epoch // at epochs up to this one it opens only with its peer's confirmation
-	knownAt   Instant    // when Known was learned
-	namedAt   Instant    // when this process first read that it is the holder at Known
-	beatAt    Instant    // when the volume was seen to take a write last; 0 for never
-	vouchedAt Instant    // when it gave its word last
-	confirm   confirmation
-	ask       asking
-	serving   Serving
-	run       run
-	pending   []command
-	following pair.Epoch // epoch of the last Follow
-	deadman   Instant
-	ending    bool
-	endingAt  Instant
-	missing   bool // the Lease, when it was last read
-	until     Instant
-	rng       uint64
-	out       []Action
+	rec         *Record // newest read at Known, by this process
+	recAsked    Instant
+	readEver    bool
+	below       bool       // the Lease was last seen below Known
+	confirmUpTo pair.Epoch // at epochs up to this one it opens only with its peer's confirmation
+	knownAt     Instant    // when Known was learned
+	namedAt     Instant    // when this process first read that it is the holder at Known
+	beatAt      Instant    // when the volume was seen to take a write last; 0 for never
+	vouchedAt   Instant    // when it confirmed last
+	confirm     confirmation
+	ask         asking
+	serving     Serving
+	run         run
+	pending     []command
+	following   pair.Epoch // epoch of the last Follow
+	deadman     Instant
+	ending      bool
+	endingAt    Instant
+	missing     bool // the Lease, when it was last read
+	until       Instant
+	rng         uint64
+	out         []Action
 }
 
 // run is one run of mysqld.
 type run struct {
-	incarnation  pair.Incarnation
-	tail         bool // its recovery committed a tail nobody may have acknowledged
-	tailCovered  bool
-	lost         pair.LedgerVersion // acted on when commits were last found not to have waited
-	openEpoch    pair.Epoch
-	acted        pair.LedgerVersion
-	waiting      bool
-	asked        pair.LedgerVersion // version of the SetWaiting under way
-	askedWaiting bool
-	closeBy      Instant
-	mild         bool    // the close under way is of a member that was shut before
-	unproven     int     // mild closes in a row that were not proven
-	ended        Instant // when the last run ended, or the process started
-	proved       bool    // closed since the newest fence, re-read after the fact
-	retry        Instant // no Open, Start, CheckTail before
-	failures     int
-	receiverOff  bool
-	killed       Instant
-	marked       bool // Touched was set for a start that has not happened
+	incarnation    pair.Incarnation
+	tail           bool // its recovery committed a tail nobody may have acknowledged
+	tailCovered    bool
+	lost           pair.LedgerVersion // acted on when commits were last found not to have waited
+	openEpoch      pair.Epoch
+	acted          pair.LedgerVersion
+	waiting        bool
+	asked          pair.LedgerVersion // version of the SetSemiSync under way
+	askedWaiting   bool
+	closeBy        Instant
+	closeIsRoutine bool    // the close under way is of a member that was shut before
+	unproven       int     // mild closes in a row that were not proven
+	ended          Instant // when the last run ended, or the process started
+	proved         bool    // closed since the newest fence, re-read after the fact
+	retry          Instant // no Open, Start, CheckTail before
+	failures       int
+	receiverOff    bool
+	killed         Instant
+	marked         bool // TailCommitted was set for a start that has not happened
 }
 
 // NewMachine makes the machine of an agent process that starts at an instant with what
@@ -221,19 +221,19 @@ type run struct {
 func NewMachine(cfg Config, found Durable, at Instant) *Machine {
 	found, damaged := found.repaired()
 	m := &Machine{
-		damaged:   damaged,
-		cfg:       cfg.withDefaults(),
-		leads:     leads{cfg.SoftLead, cfg.KillLead},
-		most:      cfg.T,
-		now:       at,
-		start:     at,
-		want:      found,
-		have:      found,
-		inFlight:  found,
-		persisted: true,
-		serving:   Stopped,
-		wordUpTo:  found.Known,
-		rng:       cfg.Seed | 1,
+		damaged:     damaged,
+		cfg:         cfg.withDefaults(),
+		leads:       leads{cfg.SoftLead, cfg.KillLead},
+		most:        cfg.T,
+		now:         at,
+		start:       at,
+		want:        found,
+		have:        found,
+		inFlight:    found,
+		persisted:   true,
+		serving:     Stopped,
+		confirmUpTo: found.Known,
+		rng:         cfg.Seed | 1,
 	}
 	m.run.ended = at
 	m.confirm.lapsed = at
@@ -266,10 +266,10 @@ type View struct {
 	Held bool
 	// TailUncovered: closed until the peer has the whole binlog.
 	TailUncovered bool
-	// NeedsWord: this member is the holder, but its confirmation lapsed or its process
+	// NeedsConfirmation: this member is the holder, but its confirmation lapsed or its process
 	// is new at an epoch known before: it opens only with the peer's word, or at a new
 	// epoch.
-	NeedsWord bool
+	NeedsConfirmation bool
 	// BelowKnown: the Lease was last seen with a lower epoch than is known here.
 	BelowKnown bool
 	// Data: the volume holds data that may be served.
@@ -284,24 +284,24 @@ type View struct {
 // View returns what the machine takes for true now.
 func (m *Machine) View() View {
 	v := View{
-		Serving:       m.serving,
-		LeaseDuration: m.cfg.T,
-		Known:         m.have.Known,
-		Durable:       m.have,
-		Waiting:       m.run.waiting,
-		ActedLedger:   min(m.have.Ledger, m.acted()),
-		Confirmed:     m.confirm.valid,
-		ConfirmedAt:   m.confirm.at,
-		Holder:        m.want.Holder,
-		HolderRead:    m.want.HolderRead,
-		Record:        m.rec,
-		Held:          m.data && m.serving == Stopped && m.want.OpenAt != 0 && !m.mayStart(),
-		TailUncovered: m.serving == Shut && m.tailBlocks(),
-		NeedsWord:     m.isHolder() && !m.serving.mayWrite() && !m.confirm.fresh && !m.confirm.word,
-		BelowKnown:    m.below,
-		Ending:        m.ending,
-		EndsAt:        m.until,
-		Data:          m.data,
+		Serving:           m.serving,
+		LeaseDuration:     m.cfg.T,
+		Known:             m.have.Known,
+		Durable:           m.have,
+		Waiting:           m.run.waiting,
+		ActedLedger:       min(m.have.Ledger, m.acted()),
+		Confirmed:         m.confirm.valid,
+		ConfirmedAt:       m.confirm.at,
+		Holder:            m.want.Holder,
+		HolderRead:        m.want.HolderRead,
+		Record:            m.rec,
+		Held:              m.data && m.serving == Stopped && m.want.OpenAt != 0 && !m.mayStart(),
+		TailUncovered:     m.serving == Shut && m.tailBlocks(),
+		NeedsConfirmation: m.isHolder() && !m.serving.mayWrite() && !m.confirm.fresh && !m.confirm.word,
+		BelowKnown:        m.below,
+		Ending:            m.ending,
+		EndsAt:            m.until,
+		Data:              m.data,
 	}
 	if m.serving.mayWrite() {
 		v.OpenEpoch = m.run.openEpoch

@@ -55,7 +55,7 @@ func TestADamagedMemoryIsReplacedByTheLease(t *testing.T) {
 				t.Errorf("epoch %d: confirmed for the peer, with nothing known of the past", e)
 			}
 		}
-		if v := r.m.View(); v.Known != 7 || r.disk.Known != 7 || v.Durable.OpenAt == 0 || !v.Durable.Touched {
+		if v := r.m.View(); v.Known != 7 || r.disk.Known != 7 || v.Durable.OpenAt == 0 || !v.Durable.TailCommitted {
 			t.Errorf("epoch %d: the memory is now %+v", e, v.Durable)
 		}
 	}
@@ -79,7 +79,7 @@ func TestADamagedMemoryNeedsThePeersConfirmation(t *testing.T) {
 func FuzzDurable(f *testing.F) {
 	f.Add([]byte(`{"dataID":"data-0","known":7,"holder":{"Member":"shop-0","PodUID":"uid-0"},"holderRead":true,"ledger":3,"openAt":7}`))
 	f.Add([]byte(`{"known":9223372036854775807}`))
-	f.Add([]byte(`{"known":-1,"openAt":-5,"touched":true}`))
+	f.Add([]byte(`{"known":-1,"openAt":-5,"tailCommitted":true}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var found Durable
 		if json.Unmarshal(text, &found) != nil {

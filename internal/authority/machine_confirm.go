@@ -54,10 +54,10 @@ type question struct {
 
 // isHolder reports whether this process has read that this member is the holder at the
 // highest epoch known.
-func (m *Machine) isHolder() bool { return m.rec != nil && m.takesItself() }
+func (m *Machine) isHolder() bool { return m.rec != nil && m.claimsHolder() }
 
-// takesItself reports whether, for all that is known, this member is the holder.
-func (m *Machine) takesItself() bool {
+// claimsHolder reports whether, for all that is known, this member is the holder.
+func (m *Machine) claimsHolder() bool {
 	return m.want.HolderRead && m.want.Holder == m.cfg.Self && m.want.Known > m.want.Ceased
 }
 
@@ -115,13 +115,13 @@ func (m *Machine) leaseRead(e LeaseRead) {
 	if m.damaged {
 		// Which epochs this member knew is lost: at the first one that it reads it opens only
 		// with the confirmation of its peer, as at one that it knew before.
-		m.damaged, m.wordUpTo = false, max(m.wordUpTo, rec.Epoch)
+		m.damaged, m.confirmUpTo = false, max(m.confirmUpTo, rec.Epoch)
 	}
 	m.readEver = true
 	if !m.want.HolderRead {
 		m.want.Holder = rec.Holder
 		m.want.HolderRead = true
-		m.confirm.fresh = rec.Epoch > m.wordUpTo
+		m.confirm.fresh = rec.Epoch > m.confirmUpTo
 	} else if m.want.Holder != rec.Holder {
 		// Within an epoch the holder never changes. A foreign hand can take the
 		// authority away like this, never give it.
@@ -135,10 +135,10 @@ func (m *Machine) leaseRead(e LeaseRead) {
 		m.want.Ledger = rec.Ledger.Version
 		m.rec = &rec
 		m.recAsked = e.AskedAt
-		m.liveBy(rec.LeaseDuration)
+		m.adoptLeaseDuration(rec.LeaseDuration)
 		m.keep(rec)
 	}
-	if m.takesItself() {
+	if m.claimsHolder() {
 		if m.namedAt == 0 {
 			m.namedAt = m.now
 		}
@@ -149,10 +149,10 @@ func (m *Machine) leaseRead(e LeaseRead) {
 	}
 }
 
-// liveBy takes up the T of the Lease. The spec, and with it what an agent is started with,
-// may have changed since the holder was appointed; whoever waits for the end of its
+// adoptLeaseDuration takes up the T of the Lease. The spec, and with it what an agent is started with,
+// may have changed since the holder was appointed; anyone who waits for the end of its
 // authority waits for this one.
-func (m *Machine) liveBy(t time.Duration) {
+func (m *Machine) adoptLeaseDuration(t time.Duration) {
 	if t <= 0 || t == m.cfg.T {
 		return
 	}
@@ -203,12 +203,12 @@ func (m *Machine) vouchAnswered(e VouchAnswered) {
 		m.ask.peer = e.PeerMysqld
 	}
 	if e.Known > m.want.Known {
-		if m.learn(e.Known, e.Signed) && (e.TakesItself || e.Open) {
-			m.wordUpTo = e.Known
+		if m.learn(e.Known, e.Signed) && (e.ClaimsHolder || e.Open) {
+			m.confirmUpTo = e.Known
 		}
 		return
 	}
-	if !given || e.Epoch != m.want.Known || !m.takesItself() || e.Open || e.TakesItself {
+	if !given || e.Epoch != m.want.Known || !m.claimsHolder() || e.Open || e.ClaimsHolder {
 		return
 	}
 	names := e.Known == m.want.Known && !e.Holder.Nobody()
@@ -239,23 +239,23 @@ func (m *Machine) speaksForPeer(data pair.DataID) bool {
 func (m *Machine) vouchAsked(e VouchAsked) {
 	credible := e.PairUID == m.cfg.PairUID && e.Asker == m.cfg.Peer && e.Epoch.Valid()
 	if credible && m.data && m.epochFile && e.Epoch > m.want.Known && m.learn(e.Epoch, e.Signed) {
-		m.wordUpTo = e.Epoch
+		m.confirmUpTo = e.Epoch
 	}
 	why := m.whyNoVouch(e)
 	if why == "" {
 		m.vouchedAt = m.now
 	}
 	m.do(AnswerVouch{
-		Nonce:       e.Nonce,
-		Epoch:       e.Epoch,
-		Given:       why == "",
-		Why:         why,
-		Data:        m.want.DataID,
-		Known:       m.want.Known,
-		Holder:      m.want.Holder,
-		Open:        m.serving.mayWrite(),
-		TakesItself: m.takesItself(),
-		Signed:      m.evidence(),
+		Nonce:        e.Nonce,
+		Epoch:        e.Epoch,
+		Given:        why == "",
+		Why:          why,
+		Data:         m.want.DataID,
+		Known:        m.want.Known,
+		Holder:       m.want.Holder,
+		Open:         m.serving.mayWrite(),
+		ClaimsHolder: m.claimsHolder(),
+		Signed:       m.evidence(),
 		PeerMysqld: PeerMysqld{
 			ReportsMysqld: true,
 			Incarnation:   m.run.incarnation,
@@ -308,7 +308,7 @@ func (m *Machine) whyNoVouch(e VouchAsked) string {
 		// At the ceased epoch itself the word is good: a passive that was asked to fence
 		// under a standing holder goes on vouching for that holder.
 		return "ceased at a higher epoch"
-	case m.takesItself(), m.serving.mayWrite():
+	case m.claimsHolder(), m.serving.mayWrite():
 		return "takes itself for the holder"
 	case e.Epoch == m.want.Known && m.want.HolderRead && m.want.Holder.Member != e.Asker:
 		return "another holder at this epoch"
@@ -322,7 +322,7 @@ func (m *Machine) questions() {
 	if m.ending && m.serving == Stopped {
 		return
 	}
-	confirm := m.takesItself() || m.serving.mayWrite()
+	confirm := m.claimsHolder() || m.serving.mayWrite()
 	pace := m.cfg.pace()
 	if m.ask.vouchOut && m.now >= m.ask.vouchAt.Add(pace) {
 		m.ask.vouchOut = false

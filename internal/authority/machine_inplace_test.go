@@ -74,7 +74,7 @@ func TestWithoutAPIServerNothingOpensOnAnOldConfirmationOfThePeer(t *testing.T) 
 	for name, answer := range map[string]func(*VouchAnswered){
 		"the peer knows a higher epoch": func(v *VouchAnswered) { v.Known = 3 },
 		"the peer is open":              func(v *VouchAnswered) { v.Open = true },
-		"the peer claims to be holder":  func(v *VouchAnswered) { v.TakesItself = true },
+		"the peer claims to be holder":  func(v *VouchAnswered) { v.ClaimsHolder = true },
 		"the peer refuses":              func(v *VouchAnswered) { v.Given = false },
 		"the peer names another holder": func(v *VouchAnswered) { v.Holder = them },
 	} {
@@ -84,7 +84,7 @@ func TestWithoutAPIServerNothingOpensOnAnOldConfirmationOfThePeer(t *testing.T) 
 			r.after(testT * 3 / 4)
 			r.step(MysqldExited{At: r.now})
 			r.log = nil
-			for end := r.now.Add(2 * testT); r.now < end && r.m.takesItself(); {
+			for end := r.now.Add(2 * testT); r.now < end && r.m.claimsHolder(); {
 				v := r.answer(2, "data-1")
 				answer(&v)
 				r.step(v)

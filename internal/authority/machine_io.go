@@ -41,11 +41,11 @@ type VouchAnswered struct {
 	// Given, and what the voucher knows.
 	Given bool
 	// Data that the voucher speaks for.
-	Data        pair.DataID
-	Known       pair.Epoch
-	Holder      pair.Holder
-	Open        bool
-	TakesItself bool
+	Data         pair.DataID
+	Known        pair.Epoch
+	Holder       pair.Holder
+	Open         bool
+	ClaimsHolder bool
 	// Signed shows that Known exists.
 	Signed pair.SignedEpoch
 	PeerMysqld
@@ -132,16 +132,16 @@ type Closed struct {
 	Proven bool
 }
 
-// WaitingSet is the end of a SetWaiting.
+// WaitingSet is the end of a SetSemiSync.
 type WaitingSet struct {
 	At      Instant
 	Version pair.LedgerVersion
 	OK      bool
 }
 
-// WaitingLost: commits of the open mysqld did not wait though they had to, by somebody else's
+// SemiSyncLost: commits of the open mysqld did not wait though they had to, by someone else's
 // hand. What of that the peer lacks is acknowledged, and is nobody's to cut off.
-type WaitingLost struct{ At Instant }
+type SemiSyncLost struct{ At Instant }
 
 // TailCovered: the peer's running mysqld has received this member's whole binlog, as it
 // is in this incarnation, and streams.
@@ -195,7 +195,7 @@ func (e MysqldExited) when() Instant      { return e.At }
 func (e Opened) when() Instant            { return e.At }
 func (e Closed) when() Instant            { return e.At }
 func (e WaitingSet) when() Instant        { return e.At }
-func (e WaitingLost) when() Instant       { return e.At }
+func (e SemiSyncLost) when() Instant      { return e.At }
 func (e TailCovered) when() Instant       { return e.At }
 func (e ReceiverIsStopped) when() Instant { return e.At }
 func (e Persisted) when() Instant         { return e.At }
@@ -215,7 +215,7 @@ type ReadLease struct {
 	Fresh bool
 }
 
-// AskVouch asks the peer's agent for its word, within Limit. Answer: VouchAnswered.
+// AskVouch asks the peer's agent for its confirmation, within Limit. Answer: VouchAnswered.
 type AskVouch struct {
 	// Nonce the answer has to carry.
 	Nonce string
@@ -233,11 +233,11 @@ type AnswerVouch struct {
 	Given bool
 	Why   string
 	// Data that is spoken for.
-	Data        pair.DataID
-	Known       pair.Epoch
-	Holder      pair.Holder
-	Open        bool
-	TakesItself bool
+	Data         pair.DataID
+	Known        pair.Epoch
+	Holder       pair.Holder
+	Open         bool
+	ClaimsHolder bool
 	// Signed shows the peer that Known exists.
 	Signed pair.SignedEpoch
 	PeerMysqld
@@ -276,9 +276,9 @@ type StopMysqld struct{}
 // SetDeadman gives the deadman a new instant at which it kills mysqld; 0 for none.
 type SetDeadman struct{ Deadline Instant }
 
-// SetWaiting switches the waiting of commits for the peer's ack. Waiting is false only
+// SetSemiSync switches the waiting of commits for the peer's ack. Waiting is false only
 // at a Version at which this agent itself has read solo(self). Answer: WaitingSet.
-type SetWaiting struct {
+type SetSemiSync struct {
 	Waiting bool
 	Version pair.LedgerVersion
 }
@@ -339,7 +339,7 @@ func (Close) action()        {}
 func (Kill) action()         {}
 func (StopMysqld) action()   {}
 func (SetDeadman) action()   {}
-func (SetWaiting) action()   {}
+func (SetSemiSync) action()  {}
 func (CheckTail) action()    {}
 func (StopReceiver) action() {}
 func (Follow) action()       {}

@@ -20,7 +20,7 @@ func TestAnUncleanEndIsNotStartedBeforeTheHolderIsKnown(t *testing.T) {
 		"named, after the time for a failover": {record(2, me, both(1)), 3 * time.Second, true},
 		"named, before that time":              {record(2, me, both(1)), time.Second, false},
 		"named and solo: at once":              {record(2, me, soloOf("shop-0", 1)), 0, true},
-		"appointed anew: at once":              {record(4, me, both(1)), 0, true},
+		"appointed again: at once":             {record(4, me, both(1)), 0, true},
 		"another is named":                     {record(3, them, both(1)), 10 * time.Second, false},
 		"nobody is named":                      {record(3, pair.Holder{}, both(1)), 10 * time.Second, false},
 	}
@@ -36,8 +36,8 @@ func TestAnUncleanEndIsNotStartedBeforeTheHolderIsKnown(t *testing.T) {
 			if _, got := has[StartMysqld](out); got != c.start {
 				t.Errorf("started: %t, want %t", got, c.start)
 			}
-			if r.disk.Touched != c.start {
-				t.Errorf("touched on the volume: %t", r.disk.Touched)
+			if r.disk.TailCommitted != c.start {
+				t.Errorf("tailCommitted on the volume: %t", r.disk.TailCommitted)
 			}
 		})
 	}
@@ -123,14 +123,14 @@ func TestATailCanBeCutWhenTheStartDidNotCome(t *testing.T) {
 	r.step(MysqldExited{At: r.now})
 	r.noSync = true // the volume has not written the mark when the authority is revoked
 	mark := must[Persist](t, "alone, as read since", r.read(record(2, me, soloOf("shop-0", 1))))
-	if !mark.Durable.Touched {
+	if !mark.Durable.TailCommitted {
 		t.Fatalf("no mark is written before the start: %+v", mark.Durable)
 	}
 	r.read(record(3, pair.Holder{}, soloOf("shop-0", 1)))
 	r.noSync = false
 	r.disk = mark.Durable
 	mustNot[StartMysqld](t, "nobody is named", append(r.step(Persisted{At: r.now, Seq: mark.Seq, OK: true}), r.after(time.Second)...))
-	if r.disk.Touched {
+	if r.disk.TailCommitted {
 		t.Error("the tail counts as committed, and no mysqld was started")
 	}
 	if r.disk.OpenAt == 0 {
@@ -144,7 +144,7 @@ func TestTheLedgerDecidesAboutWaiting(t *testing.T) {
 		t.Fatal("waits though solo")
 	}
 	joining := Ledger{Version: 4, State: Joining, First: "shop-0"}
-	s := must[SetWaiting](t, "joining", r.read(record(2, me, joining)))
+	s := must[SetSemiSync](t, "joining", r.read(record(2, me, joining)))
 	if !s.Waiting || s.Version != 4 {
 		t.Fatalf("%+v", s)
 	}
@@ -155,8 +155,8 @@ func TestTheLedgerDecidesAboutWaiting(t *testing.T) {
 	if v := r.m.View().ActedLedger; v != 4 {
 		t.Errorf("acted on %d, want 4", v)
 	}
-	mustNot[SetWaiting](t, "an older reading that arrives late", r.read(record(2, me, soloOf("shop-0", 3))))
-	s = must[SetWaiting](t, "a newer solo", r.read(record(2, me, soloOf("shop-0", 5))))
+	mustNot[SetSemiSync](t, "an older reading that arrives late", r.read(record(2, me, soloOf("shop-0", 3))))
+	s = must[SetSemiSync](t, "a newer solo", r.read(record(2, me, soloOf("shop-0", 5))))
 	if s.Waiting {
 		t.Error("waits though solo at a newer version")
 	}
@@ -164,27 +164,27 @@ func TestTheLedgerDecidesAboutWaiting(t *testing.T) {
 
 func TestATailOfCommitsThatDidNotWaitIsNotCutOff(t *testing.T) {
 	r := opened(t, both(3))
-	r.step(WaitingLost{At: r.now})
+	r.step(SemiSyncLost{At: r.now})
 	r.after(time.Millisecond)
-	if !r.disk.Touched {
+	if !r.disk.TailCommitted {
 		t.Fatal("not on the volume")
 	}
 	acts := func(l Ledger) {
 		t.Helper()
-		must[SetWaiting](t, "a newer ledger", r.read(record(2, me, l)))
+		must[SetSemiSync](t, "a newer ledger", r.read(record(2, me, l)))
 		r.step(WaitingSet{At: r.now, Version: l.Version, OK: true})
 		r.after(time.Millisecond)
 	}
 	acts(both(4)) // follows from a joining under which it may have happened
-	if !r.disk.Touched {
+	if !r.disk.TailCommitted {
 		t.Error("forgotten before the peer was shown to have it")
 	}
 	acts(Ledger{Version: 5, State: Joining, First: "shop-0"})
-	if !r.disk.Touched {
+	if !r.disk.TailCommitted {
 		t.Error("forgotten while the peer joins")
 	}
 	acts(both(6))
-	if r.disk.Touched {
+	if r.disk.TailCommitted {
 		t.Error("kept after the peer was shown to have everything")
 	}
 }
@@ -291,11 +291,11 @@ func TestAFencedPassiveWithSlowReadersIsNotKilledAtOnce(t *testing.T) {
 
 func TestAnotherLedgerAtAVersionActedOnEndsNoWaiting(t *testing.T) {
 	r := opened(t, both(3))
-	mustNot[SetWaiting](t, "a ledger that was edited within its version", r.read(record(2, me, soloOf("shop-0", 3))))
+	mustNot[SetSemiSync](t, "a ledger that was edited within its version", r.read(record(2, me, soloOf("shop-0", 3))))
 	if !r.m.View().Waiting {
 		t.Fatal("commits do not wait")
 	}
-	s := must[SetWaiting](t, "solo at a newer version", r.read(record(2, me, soloOf("shop-0", 4))))
+	s := must[SetSemiSync](t, "solo at a newer version", r.read(record(2, me, soloOf("shop-0", 4))))
 	if s.Waiting || s.Version != 4 {
 		t.Fatalf("%+v", s)
 	}

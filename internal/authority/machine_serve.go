@@ -32,7 +32,7 @@ func (m *Machine) kill(reason string) {
 }
 
 func (m *Machine) close(reason string) {
-	m.run.mild = m.serving == Shut
+	m.run.closeIsRoutine = m.serving == Shut
 	m.serving = Closing
 	m.run.proved = false
 	m.run.closeBy = m.now.Add(m.cfg.SoftLead)
@@ -45,7 +45,7 @@ func (m *Machine) close(reason string) {
 // enforce closes what has lost its confirmation: softly while there is time, and
 // by SIGKILL when there is none.
 func (m *Machine) enforce() {
-	holds := m.takesItself() && m.confirm.valid
+	holds := m.claimsHolder() && m.confirm.valid
 	if holds && (m.serving == Opening || m.serving == Serves) {
 		m.setDeadman(m.confirm.at.Add(m.cfg.T - m.cfg.KillLead))
 	}
@@ -54,13 +54,13 @@ func (m *Machine) enforce() {
 		switch {
 		case m.now >= m.killAt():
 			m.kill("no confirmation came in time")
-		case !m.takesItself():
+		case !m.claimsHolder():
 			m.close("this member is not the holder")
 		case !holds || m.now >= m.softAt():
 			m.close("no confirmation came in time")
 		}
 	case Closing:
-		if m.now >= m.run.closeBy && !m.forgive() {
+		if m.now >= m.run.closeBy && !m.tolerateUnproven() {
 			m.kill("the soft fence took too long")
 		}
 	case Killing:
@@ -84,7 +84,7 @@ func (m *Machine) serve() {
 		} else if m.run.marked {
 			// The mark was written for a start that did not come: the tail can still be cut.
 			m.run.marked = false
-			m.want.Touched = false
+			m.want.TailCommitted = false
 		}
 	case Booting:
 		if m.ending || m.fencing() {
@@ -96,7 +96,7 @@ func (m *Machine) serve() {
 		m.serveOpen()
 	case Ending:
 		if m.fencing() {
-			// A clean end takes seconds, and whoever fences waits for it. Nothing is lost:
+			// A clean end takes seconds, and anyone who fences waits for it. Nothing is lost:
 			// this mysqld was proven closed.
 			m.kill("a fence was ordered while mysqld ends")
 		} else if m.now >= m.until.Add(-m.cfg.SoftLead) {
@@ -110,7 +110,7 @@ func (m *Machine) serve() {
 // lingers is how long the agent stays after the end of its mysqld. A holder does not: clients
 // are led nowhere else, and they wait for its next process.
 func (m *Machine) lingers() time.Duration {
-	if m.takesItself() {
+	if m.claimsHolder() {
 		return 0
 	}
 	return m.cfg.Linger
@@ -155,7 +155,7 @@ func (m *Machine) serveOpen() {
 	resume := version == m.run.acted && m.mustWait() && !m.run.waiting
 	if version > m.run.acted || resume {
 		m.run.asked, m.run.askedWaiting = version, m.mustWait()
-		m.do(SetWaiting{Waiting: m.mustWait(), Version: version})
+		m.do(SetSemiSync{Waiting: m.mustWait(), Version: version})
 	}
 }
 
@@ -192,7 +192,7 @@ func (m *Machine) mayStart() bool {
 // mayRecover reports whether a mysqld with an unclean end may be started in place. Its
 // recovery commits the tail and ends the chance to rewind.
 func (m *Machine) mayRecover() bool {
-	if !m.takesItself() || !m.confirm.valid || m.confirm.named < m.run.ended {
+	if !m.claimsHolder() || !m.confirm.valid || m.confirm.named < m.run.ended {
 		return false
 	}
 	alone := m.rec != nil && !m.rec.Ledger.InSync(m.cfg.Peer) && m.ledgerIsCurrent(m.run.ended)
@@ -204,9 +204,9 @@ func (m *Machine) mayRecover() bool {
 
 func (m *Machine) startMysqld() {
 	if m.want.OpenAt != 0 {
-		m.run.marked = m.run.marked || !m.want.Touched
-		m.want.Touched = true
-		if !m.have.Touched {
+		m.run.marked = m.run.marked || !m.want.TailCommitted
+		m.want.TailCommitted = true
+		if !m.have.TailCommitted {
 			return
 		}
 	}
@@ -232,7 +232,7 @@ func (m *Machine) tryOpen() {
 		return
 	}
 	m.want.OpenAt = m.want.Known
-	m.want.Touched = false
+	m.want.TailCommitted = false
 	if m.have != m.want {
 		return
 	}
@@ -261,14 +261,14 @@ func (m *Machine) mayOpen() bool {
 	if !m.appointed() {
 		return false
 	}
-	// With the peer's confirmation no reading of the Lease is needed: nobody else is open, and
-	// whoever wants to appoint another member asks the peer to cease first. So a mysqld that
+	// With the peer's confirmation no reading of the Lease is needed: no one else is open, and
+	// anyone who wants to appoint another member asks the peer to cease first. So a mysqld that
 	// died comes back in place while the API server is away.
 	return c.word || (c.fresh && m.now < m.recAsked.Add(m.cfg.T))
 }
 
 // appointed reports whether the holder's appointment had its proofs. One that was written
-// by somebody else had none: whoever held the authority before may be open until T after
+// by someone else had none: anyone who held the authority before may be open until T after
 // this member first read that it is the holder, and after its own last word; and it opens
 // only with every acknowledged write.
 func (m *Machine) appointed() bool {

@@ -8,7 +8,7 @@ func (m *Machine) shows(s pair.SignedEpoch, e pair.Epoch) bool {
 	return s.Epoch == e && m.cfg.Verify.Valid(m.cfg.PairUID, s)
 }
 
-// learn raises the known epoch to one that somebody else knows. Without a valid signature
+// learn raises the known epoch to one that someone else knows. Without a valid signature
 // it does not: it then reads the Lease as soon as it may, which says what is true.
 func (m *Machine) learn(e pair.Epoch, s pair.SignedEpoch) bool {
 	if !m.shows(s, e) {

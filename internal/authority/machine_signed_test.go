@@ -8,7 +8,7 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// claims are ways in which somebody with the peer's certificate can name epoch 3 without an
+// claims are ways in which someone with the peer's certificate can name epoch 3 without an
 // operator having written it.
 func claims() map[string]pair.SignedEpoch {
 	signed := signedAt(3, them, 1)
@@ -38,7 +38,7 @@ func TestAnEpochOfThePeerCountsOnlyWithASignature(t *testing.T) {
 			a := r.answer(2, "data-1")
 			a.Known = 3
 			a.Given = false
-			a.TakesItself = true
+			a.ClaimsHolder = true
 			a.Signed = claim
 			r.step(a)
 			r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: 3, Nonce: "n", Signed: claim})

@@ -45,9 +45,9 @@ func (m *Machine) take(event Event) {
 		m.closed(e)
 	case WaitingSet:
 		m.waitingSet(e)
-	case WaitingLost:
+	case SemiSyncLost:
 		if m.serving.mayWrite() {
-			m.want.Touched, m.run.lost = true, m.run.acted
+			m.want.TailCommitted, m.run.lost = true, m.run.acted
 		}
 	case TailCovered:
 		m.run.tailCovered = m.run.tailCovered || e.Incarnation == m.run.incarnation
@@ -79,7 +79,7 @@ func (m *Machine) dataReady(e DataReady) {
 	m.want.DataID = e.DataID
 	if e.Renewed {
 		m.want.OpenAt = 0
-		m.want.Touched = false
+		m.want.TailCommitted = false
 	}
 }
 
@@ -105,7 +105,7 @@ func (m *Machine) mysqldExited() {
 		retry = m.now.Add(min(m.cfg.pace()<<min(failures-1, 5), 30e9))
 	}
 	m.serving = Stopped
-	m.ask.look = m.ask.look || m.takesItself() // who may take over follows from the ledger
+	m.ask.look = m.ask.look || m.claimsHolder() // who may take over follows from the ledger
 	m.run = run{
 		ended:    m.now,
 		retry:    retry,
@@ -133,7 +133,7 @@ func (m *Machine) closed(e Closed) {
 	if m.serving != Closing {
 		return
 	}
-	if !e.Proven && !m.forgive() {
+	if !e.Proven && !m.tolerateUnproven() {
 		m.kill("the soft fence did not reach a proven close")
 	}
 	if !e.Proven {
@@ -147,14 +147,14 @@ func (m *Machine) closed(e Closed) {
 	m.setDeadman(0)
 	if !m.run.tail || m.run.tailCovered {
 		m.want.OpenAt = 0
-		m.want.Touched = false
+		m.want.TailCommitted = false
 	}
 }
 
-// forgive lets the close of a member that cannot write fail twice: its readers may be
+// tolerateUnproven lets the close of a member that cannot write fail twice: its readers may be
 // slow to go, and killing a passive costs its place in the ledger.
-func (m *Machine) forgive() bool {
-	if !m.run.mild || m.run.unproven >= 2 {
+func (m *Machine) tolerateUnproven() bool {
+	if !m.run.closeIsRoutine || m.run.unproven >= 2 {
 		return false
 	}
 	m.run.unproven++
@@ -175,7 +175,7 @@ func (m *Machine) waitingSet(e WaitingSet) {
 		if m.rec != nil && m.rec.Ledger.State == Both && m.rec.Ledger.Version == e.Version && e.Version > m.run.lost+1 {
 			// The peer was shown to have all that did not wait: the joining before this version
 			// began after it was found.
-			m.want.Touched = false
+			m.want.TailCommitted = false
 		}
 	} else {
 		m.run.retry = m.now.Add(m.cfg.pace())

@@ -212,7 +212,7 @@ func TestOpensOnlyOnItsOwnFreshReading(t *testing.T) {
 		"also when it says so itself": {Durable{Known: 1, Holder: me, HolderRead: true}, func(r *rig) []Action {
 			r.read(record(1, me, both(1)))
 			v := r.answer(1, "data-1")
-			v.Known, v.Holder, v.TakesItself, v.Signed = 2, them, true, signedAt(2, them, 1)
+			v.Known, v.Holder, v.ClaimsHolder, v.Signed = 2, them, true, signedAt(2, them, 1)
 			r.step(v)
 			return r.read(record(2, me, both(1)))
 		}, false},
@@ -381,10 +381,10 @@ func TestAHolderThatNobodyAppointedWaits(t *testing.T) {
 		rec      Record
 		from, to time.Duration
 	}{
-		"appointed, at once":                       {record(3, me, entered), 0, 50 * time.Millisecond},
-		"written by somebody else, T and a margin": {edited(entered), testT + margin, testT + margin + testT/2},
-		"alone in the ledger, the same":            {edited(soloOf("shop-0", 1)), testT + margin, testT + margin + testT/2},
-		"without every acknowledged write, never":  {edited(soloOf("shop-1", 1)), -1, -1},
+		"appointed, at once":                      {record(3, me, entered), 0, 50 * time.Millisecond},
+		"written by someone else, T and a margin": {edited(entered), testT + margin, testT + margin + testT/2},
+		"alone in the ledger, the same":           {edited(soloOf("shop-0", 1)), testT + margin, testT + margin + testT/2},
+		"without every acknowledged write, never": {edited(soloOf("shop-1", 1)), -1, -1},
 		"in another run than entered, never": {edited(Ledger{
 			Version: 1, State: Both, Incarnations: map[pair.MemberName]pair.Incarnation{"shop-0": "inc-old", "shop-1": "inc-x"},
 		}), -1, -1},
@@ -420,7 +420,7 @@ func TestAfterALapseItTakesTheWord(t *testing.T) {
 	r.step(Closed{At: r.now, Proven: true})
 	r.after(testT)
 	mustNot[Open](t, "after a lapse by a reading alone", r.read(record(2, me, both(1))))
-	if !r.m.View().NeedsWord {
+	if !r.m.View().NeedsConfirmation {
 		t.Error("the view does not say that it needs the word")
 	}
 	must[Open](t, "with the word", append(r.word(2), r.after(time.Millisecond)...))

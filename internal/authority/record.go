@@ -70,7 +70,7 @@ type LastHolder struct {
 }
 
 // Appointed is written by the change that appoints a holder, and by no other: a holder
-// that it does not name was written by somebody else.
+// that it does not name was written by someone else.
 type Appointed struct {
 	Holder pair.Holder
 	Epoch  pair.Epoch
@@ -145,19 +145,19 @@ type Record struct {
 	// Data holds the data each member is known by. A member that is not here has data
 	// nobody vouches for.
 	Data map[pair.MemberName]pair.DataID
-	// Bootstrap is the member that may initialise its empty volume, with the name its
+	// Bootstrap is the member that may initialize its empty volume, with the name its
 	// data will have. Only before any data is known.
 	Bootstrap *Bootstrap
 	// LastHolder is set while nobody is the holder, and kept until the next revocation.
 	LastHolder *LastHolder
-	// Appointed is set while somebody is the holder.
+	// Appointed is set while someone is the holder.
 	Appointed *Appointed
 	// Left is set from a promotion until the former holder is in sync again.
 	Left *Left
 	// Intent is what is under way.
 	Intent *Intent
 	// Signed is what was signed about this record as it was read; the zero value for none.
-	// A change of the record does not change it: what is written is signed anew.
+	// A change of the record does not change it: what is written is signed again.
 	Signed pair.SignedEpoch
 }
 
@@ -182,7 +182,7 @@ func (r Record) CheckRange() error {
 	return nil
 }
 
-// Bootstrap allows one member to initialise its empty volume.
+// Bootstrap allows one member to initialize its empty volume.
 type Bootstrap struct {
 	Member pair.MemberName
 	DataID pair.DataID

@@ -12,7 +12,7 @@ import (
 )
 
 // TestTranscripts plays the files of testdata/transcripts: each command is an event, and its
-// output what the machine does and how it stands then. Run with -rewrite to write them anew.
+// output what the machine does and how it stands then. Run with -rewrite to write them again.
 func TestTranscripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/transcripts", func(t *testing.T, path string) {
 		var p *player
@@ -243,7 +243,7 @@ func (p *player) describe(a Action) string {
 	case Persist:
 		d := act.Durable
 		return fmt.Sprintf("writes to the volume: known %d, ceased %d, open at %d, tail committed %v, receiver stopped at %d",
-			d.Known, d.Ceased, d.OpenAt, d.Touched, d.ReceiverStopped)
+			d.Known, d.Ceased, d.OpenAt, d.TailCommitted, d.ReceiverStopped)
 	case StartMysqld:
 		return "starts mysqld, closed"
 	case Open:
@@ -254,7 +254,7 @@ func (p *player) describe(a Action) string {
 		return "kills mysqld: " + act.Reason
 	case StopMysqld:
 		return "ends mysqld cleanly"
-	case SetWaiting:
+	case SetSemiSync:
 		return fmt.Sprintf("has commits wait: %v, by ledger version %d", act.Waiting, act.Version)
 	case CheckTail:
 		return "asks whether the peer has the whole binlog"

@@ -23,17 +23,17 @@ type ChangeName string
 
 // The changes. There are no others.
 const (
-	ChangeBootstrap    ChangeName = "Bootstrap"
-	ChangeBeginAnew    ChangeName = "BeginAnew"
-	ChangeNameData     ChangeName = "NameData"
-	ChangeForgetData   ChangeName = "ForgetData"
-	ChangeRevoke       ChangeName = "Revoke"
-	ChangeRecordEnd    ChangeName = "RecordEnd"
-	ChangeAppoint      ChangeName = "Appoint"
-	ChangeEnterSolo    ChangeName = "EnterSolo"
-	ChangeBeginJoining ChangeName = "BeginJoining"
-	ChangeConcludeBoth ChangeName = "ConcludeBoth"
-	ChangeAdopt        ChangeName = "Adopt"
+	ChangeBootstrap        ChangeName = "Bootstrap"
+	ChangeRestartBootstrap ChangeName = "RestartBootstrap"
+	ChangeNameData         ChangeName = "NameData"
+	ChangeForgetData       ChangeName = "ForgetData"
+	ChangeRevoke           ChangeName = "Revoke"
+	ChangeRecordEnd        ChangeName = "RecordEnd"
+	ChangeAppoint          ChangeName = "Appoint"
+	ChangeEnterSolo        ChangeName = "EnterSolo"
+	ChangeBeginJoining     ChangeName = "BeginJoining"
+	ChangeConcludeBoth     ChangeName = "ConcludeBoth"
+	ChangeAdopt            ChangeName = "Adopt"
 )
 
 // Change is one of the named changes of a record. Apply returns the changed copy, or an
@@ -87,7 +87,7 @@ func (r Record) Blank() bool {
 	return r.Epoch == 0 && r.Holder.Nobody() && len(r.Data) == 0 && r.Bootstrap == nil && r.LastHolder == nil
 }
 
-// StartBootstrap lets one member initialise its empty volume.
+// StartBootstrap lets one member initialize its empty volume.
 type StartBootstrap Bootstrap
 
 // Name of the change.
@@ -107,18 +107,18 @@ func (c StartBootstrap) Apply(r Record) (Record, error) {
 	return n, nil
 }
 
-// BeginAnew lets a member initialise its empty volume in place of the one on which the pair
+// RestartBootstrap lets a member initialize its empty volume in place of the one on which the pair
 // was to begin. It is for an authority that nobody ever held, so that nothing was ever
-// acknowledged under it. What the other one may have initialised is not the pair's any more.
-type BeginAnew Bootstrap
+// acknowledged under it. What the other one may have initialized is not the pair's any more.
+type RestartBootstrap Bootstrap
 
 // Name of the change.
-func (BeginAnew) Name() ChangeName { return ChangeBeginAnew }
+func (RestartBootstrap) Name() ChangeName { return ChangeRestartBootstrap }
 
 // Apply implements Change.
-func (c BeginAnew) Apply(r Record) (Record, error) {
+func (c RestartBootstrap) Apply(r Record) (Record, error) {
 	if r.Epoch != 0 || !r.Holder.Nobody() || r.LastHolder != nil || r.Appointed != nil {
-		return refuse(c.Name(), "at epoch %d somebody may have held it", r.Epoch)
+		return refuse(c.Name(), "at epoch %d someone may have held it", r.Epoch)
 	}
 	if c.Member == "" || c.DataID == "" {
 		return refuse(c.Name(), "member and data id are needed")
@@ -133,7 +133,7 @@ func (c BeginAnew) Apply(r Record) (Record, error) {
 	return n, nil
 }
 
-// NameData makes a member's data known to the authority: after it was initialised as
+// NameData makes a member's data known to the authority: after it was initialized as
 // Bootstrap allowed, or after it was seeded under the name that ForgetData gave.
 type NameData struct {
 	Member pair.MemberName
@@ -145,14 +145,14 @@ func (NameData) Name() ChangeName { return ChangeNameData }
 
 // Apply implements Change.
 func (c NameData) Apply(r Record) (Record, error) {
-	initialised := r.Bootstrap != nil && r.Bootstrap.Member == c.Member && r.Bootstrap.DataID == c.DataID
+	initialized := r.Bootstrap != nil && r.Bootstrap.Member == c.Member && r.Bootstrap.DataID == c.DataID
 	seeded := r.Intent != nil && r.Intent.Operation == IntentSeed && r.Intent.Target == c.Member && r.Intent.Step == string(c.DataID)
 	switch {
 	case c.Member == "" || c.DataID == "":
 		return refuse(c.Name(), "member and data id are needed")
 	case r.Data[c.Member] != "":
 		return refuse(c.Name(), "%s is known by other data", c.Member)
-	case !initialised && !seeded:
+	case !initialized && !seeded:
 		return refuse(c.Name(), "nobody asked %s for data %s", c.Member, c.DataID)
 	case r.Epoch > 0 && r.Ledger.InSync(c.Member):
 		return refuse(c.Name(), "%s is in sync", c.Member)
@@ -162,7 +162,7 @@ func (c NameData) Apply(r Record) (Record, error) {
 		n.Data = map[pair.MemberName]pair.DataID{}
 	}
 	n.Data[c.Member] = c.DataID
-	if initialised {
+	if initialized {
 		n.Bootstrap = nil
 	}
 	if seeded {
@@ -175,7 +175,7 @@ func (c NameData) Apply(r Record) (Record, error) {
 // name its new data will have.
 const IntentSeed = "Seed"
 
-// ForgetData gives up a member's data before it is seeded anew and names the data it
+// ForgetData gives up a member's data before it is seeded again and names the data it
 // will have. The member must not be in sync, and another must be the holder.
 type ForgetData struct {
 	Member  pair.MemberName

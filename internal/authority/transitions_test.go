@@ -119,8 +119,8 @@ func TestNobodyIsAppointedOtherwise(t *testing.T) {
 			c.Grounds = authority.GroundsReturn
 			c.Others = []fencing.Subject{{Member: a}}
 		},
-		"while somebody is the holder": func(r *authority.Record, _ *authority.Appoint) { r.Holder = pair.Holder{Member: a, PodUID: "pa"} },
-		"in another run of mysqld":     func(_ *authority.Record, c *authority.Appoint) { c.Incarnation = "next" },
+		"while someone is the holder": func(r *authority.Record, _ *authority.Appoint) { r.Holder = pair.Holder{Member: a, PodUID: "pa"} },
+		"in another run of mysqld":    func(_ *authority.Record, c *authority.Appoint) { c.Incarnation = "next" },
 		"out of a ledger that is solo": func(r *authority.Record, _ *authority.Appoint) {
 			r.Ledger.State = authority.Solo
 			r.Ledger.First = a
@@ -177,7 +177,7 @@ func TestLedgerChangesThatAreNotAllowed(t *testing.T) {
 		"data of a member in sync given up": authority.ForgetData{Member: b, NewData: "n"},
 		"other data for a known member":     authority.NameData{Member: b, DataID: "n"},
 		"a second beginning":                authority.StartBootstrap{Member: a, DataID: "n"},
-		"a beginning on another member":     authority.BeginAnew{Member: b, DataID: "n"},
+		"a beginning on another member":     authority.RestartBootstrap{Member: b, DataID: "n"},
 	} {
 		if _, err := c.Apply(both()); !errors.Is(err, authority.ErrNotAllowed) {
 			t.Errorf("%s: %v", name, err)
@@ -185,23 +185,23 @@ func TestLedgerChangesThatAreNotAllowed(t *testing.T) {
 	}
 }
 
-func TestBeginAnew(t *testing.T) {
+func TestRestartBootstrap(t *testing.T) {
 	r := apply(t, authority.Fresh("u", 6*time.Second), authority.StartBootstrap{Member: a, DataID: "first"})
 	for name, r := range map[string]authority.Record{
-		"while it initialises": r,
+		"while it initializes": r,
 		"with first data":      apply(t, r, authority.NameData{Member: a, DataID: "first"}),
 	} {
-		got := apply(t, r, authority.BeginAnew{Member: b, DataID: "second"}, authority.NameData{Member: b, DataID: "second"})
+		got := apply(t, r, authority.RestartBootstrap{Member: b, DataID: "second"}, authority.NameData{Member: b, DataID: "second"})
 		if diff := cmp.Diff(map[pair.MemberName]pair.DataID{b: "second"}, got.Data); diff != "" || got.Bootstrap != nil {
 			t.Errorf("%s: data (-want +got):\n%s", name, diff)
 		}
-		if _, err := (authority.BeginAnew{Member: b, DataID: "first"}).Apply(r); !errors.Is(err, authority.ErrNotAllowed) {
+		if _, err := (authority.RestartBootstrap{Member: b, DataID: "first"}).Apply(r); !errors.Is(err, authority.ErrNotAllowed) {
 			t.Errorf("%s: data of the same name: %v", name, err)
 		}
 	}
 	// An epoch that is 0 by hand does not make a history undone.
 	r.Appointed = &authority.Appointed{}
-	if _, err := (authority.BeginAnew{Member: b, DataID: "second"}).Apply(r); !errors.Is(err, authority.ErrNotAllowed) {
+	if _, err := (authority.RestartBootstrap{Member: b, DataID: "second"}).Apply(r); !errors.Is(err, authority.ErrNotAllowed) {
 		t.Errorf("after an appointment: %v", err)
 	}
 }

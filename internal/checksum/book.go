@@ -47,7 +47,7 @@ func newBook(o Options) *book {
 }
 
 // begin takes up the resumed state if it is about the same servers in the same
-// roles, and starts anew otherwise.
+// roles, and starts again otherwise.
 func (b *book) begin(uuids pairOf[string]) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

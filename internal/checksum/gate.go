@@ -197,7 +197,7 @@ func (g *gate) hasHistory() bool {
 	return g.history
 }
 
-// open blocks until something may be read, for whoever has no snapshot.
+// open blocks until something may be read, for anyone who has no snapshot.
 func (g *gate) open(ctx context.Context) error {
 	for {
 		now, changed := g.see()

@@ -102,7 +102,7 @@ func (w *world) aligner() *tableRun {
 	return t
 }
 
-// testALostLockAlignsNothing: somebody ends the session that holds the lock, and the table
+// testALostLockAlignsNothing: someone ends the session that holds the lock, and the table
 // is written to while the passive is still waited for.
 func testALostLockAlignsNothing(w *world) {
 	w.makeLarge()
@@ -150,7 +150,7 @@ func testSnapshotsShowWhatThePositionSays(w *world) {
 				}
 				done <- err
 			}()
-			w.awaitWaiting()
+			w.awaitSemiSyncEnabled()
 			unblock()
 			if err := <-done; err != nil {
 				tt.Fatal(err)
@@ -214,7 +214,7 @@ func testARowIsLockedWhileItIsReadAgain(w *world) {
 		rows, err := n.readLocked(w.Context(), sessions, []candidate{{row: Row{Key: []string{"9"}}}})
 		done <- answer{rows, err}
 	}()
-	w.awaitWaiting()
+	w.awaitSemiSyncEnabled()
 	conn, err := w.onA.Conn(w.Context())
 	if err != nil {
 		w.Fatal(err)
@@ -231,8 +231,8 @@ func testARowIsLockedWhileItIsReadAgain(w *world) {
 	}
 }
 
-// awaitWaiting returns while a comparison waits for the passive.
-func (w *world) awaitWaiting() {
+// awaitSemiSyncEnabled returns while a comparison waits for the passive.
+func (w *world) awaitSemiSyncEnabled() {
 	w.Helper()
 	mysqldtest.Await(w, "the passive is waited for", func() bool {
 		var n int

@@ -39,7 +39,7 @@ func (w *world) blockApplier() (unblock func()) {
 }
 
 // holdReaders keeps a member's large table from being read: by its lock, and on the passive,
-// where nobody gets that, as an ALTER does that waits for somebody's transaction.
+// where nobody gets that, as an ALTER does that waits for someone's transaction.
 func (w *world) holdReaders(on *sql.DB) (letGo func()) {
 	w.Helper()
 	if on == w.onA {
@@ -73,7 +73,7 @@ const (
 )
 
 // testATableThatIsLockedIsWaitedFor: no statement waits for long, and one that gave up is no
-// reason to end the run, nor to leave its chunk out, nor to wait for ever.
+// reason to end the run, nor to leave its chunk out, nor to wait forever.
 func testATableThatIsLockedIsWaitedFor(w *world) {
 	w.makeLarge()
 	w.enlarge(enlarged)

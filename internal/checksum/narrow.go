@@ -72,7 +72,7 @@ func (n narrowing) narrow(ctx context.Context, part span, both pairOf[digest]) e
 	}
 }
 
-// fewRows are as many as a chunk has, and a few in any case: whoever differs in all of them
+// fewRows are as many as a chunk has, and a few in any case: anyone who differs in all of them
 // is not divided further.
 func (t *tableRun) fewRows() int64 {
 	const least = 16
@@ -192,7 +192,7 @@ func difference(found pairOf[map[string]keyed]) []candidate {
 }
 
 // describe adds to the rows in which columns they differ and, if asked, their
-// values, as long as somebody can use that.
+// values, as long as someone can use that.
 func (n narrowing) describe(ctx context.Context, from pairOf[reader], batch []candidate) error {
 	if len(batch) == 0 || (!n.t.book.hasRoom() && n.t.OnRow == nil) {
 		return nil

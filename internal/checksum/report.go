@@ -52,7 +52,7 @@ type TableReport struct {
 	// Aligned is true when all its snapshots were taken under a table lock;
 	// false when differences were told from writes by row locks.
 	Aligned bool `json:"aligned"`
-	// Restarts counts how often an ALTER made the scan begin anew.
+	// Restarts counts how often an ALTER made the scan begin again.
 	Restarts int `json:"restarts,omitempty"`
 	// Missing, Extra and Changed count the differing rows, all of them.
 	Missing int64 `json:"missing,omitempty"`
@@ -173,6 +173,6 @@ type Position struct {
 	// SQL literals of the key; empty before the first.
 	After []string `json:"after,omitempty"`
 	// Definition is a digest of the table's definition; another one means
-	// that the table begins anew.
+	// that the table begins again.
 	Definition string `json:"definition"`
 }

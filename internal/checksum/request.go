@@ -45,7 +45,7 @@ func noSuchTable(name TableName, isView bool, all []tablesql.Size) string {
 	})
 	switch {
 	case strings.EqualFold(near.TableName.String(), name.String()) && len(all) > 0:
-		return fmt.Sprintf("table %s is not on the primary, %s is: names are told apart by upper and lower case", name, near.TableName)
+		return fmt.Sprintf("table %s is not on the primary, %s is: names differ by upper and lower case", name, near.TableName)
 	case near.Name != "" && distance(near.TableName, name) <= 2:
 		return fmt.Sprintf("table %s is not on the primary; did you mean %s?", name, near.TableName)
 	case !slices.ContainsFunc(all, func(t tablesql.Size) bool { return t.Schema == name.Schema }):

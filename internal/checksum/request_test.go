@@ -24,7 +24,7 @@ func TestATableThatIsNoneIsToldWithTheWayOut(t *testing.T) {
 		view  bool
 		says  string
 	}{
-		{"app.Orders", false, "app.orders is: names are told apart by upper and lower case"},
+		{"app.Orders", false, "app.orders is: names differ by upper and lower case"},
 		{"shop.items", false, "Shop.Items is"},
 		{"app.oders", false, "did you mean app.orders?"},
 		{"ap.orders", false, "did you mean app.orders?"},

@@ -13,7 +13,7 @@ import (
 	"github.com/dbpair/dbpair/internal/mysqldtest"
 )
 
-// comparison is a run that stands still somewhere until it is told to go on, so that what
+// comparison is a run that stands still somewhere until it may go on, so that what
 // is done meanwhile meets it at that place.
 type comparison struct {
 	// goOn may be called again.

@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// maxRestarts bounds how often ALTERs may make a table begin anew.
+	// maxRestarts bounds how often ALTERs may make a table begin again.
 	maxRestarts = 10
 	// restartPause lets an ALTER reach the passive.
 	restartPause = 200 * time.Millisecond
-	// maxBlocked bounds how often in a row somebody's lock may keep a statement of ours
+	// maxBlocked bounds how often in a row someone's lock may keep a statement of ours
 	// waiting for as long as it waits; between two times pauses grow from lockPause.
 	maxBlocked = 7
 )
@@ -62,7 +62,7 @@ type tableRun struct {
 	last      int64
 	sparse    atomic.Bool
 	exhausted bool
-	// blocked counts passes in a row that a lock of somebody else ended.
+	// blocked counts passes in a row that a lock of someone else ended.
 	blocked int
 	// renew is set when the snapshots are too old for another chunk.
 	renew bool
@@ -122,14 +122,14 @@ func (t *tableRun) compareTable(ctx context.Context) (err error) {
 			if t.report.Restarts >= maxRestarts {
 				return t.finish(skip("its definition changed %d times: %v", maxRestarts, err))
 			}
-			t.Log.Info("table begins anew", "table", t.size.String(), "reason", err.Error())
+			t.Log.Info("table begins again", "table", t.size.String(), "reason", err.Error())
 			t.restart()
 			if err := sleep(ctx, restartPause); err != nil {
 				return err
 			}
 		case errors.Is(err, tablesql.ErrLockWait):
 			if t.blocked++; t.blocked >= maxBlocked {
-				return t.finish(skip("somebody's lock kept it from being read %d times: %v", maxBlocked, err))
+				return t.finish(skip("someone's lock kept it from being read %d times: %v", maxBlocked, err))
 			}
 			t.Log.Info("table is locked", "table", t.size.String(), "reason", err.Error())
 			t.rewind()

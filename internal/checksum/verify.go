@@ -160,7 +160,7 @@ func (t *tableRun) noteLock(held time.Duration) {
 	t.report.Aligned = false
 }
 
-// tell hands a row to whoever wants all of them.
+// tell hands a row to anyone who wants all of them.
 func (t *tableRun) tell(row Row) {
 	if t.OnRow == nil {
 		return

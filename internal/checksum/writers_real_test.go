@@ -162,7 +162,7 @@ func testWritesAreNoDifferences(w *world) {
 	if aligned == 0 || aligned == compared {
 		t.Errorf("%d of %d comparisons were aligned: both ways should have been taken", aligned, compared)
 	}
-	// Whoever ends a lock that is held for too long gets its turn late on a busy machine.
+	// Anyone who ends a lock that is held for too long gets its turn late on a busy machine.
 	if most := 8 * options.MaxLockTime; longest > most {
 		t.Errorf("a lock was held for %v, more than %v", longest, most)
 	}

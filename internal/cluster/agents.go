@@ -88,9 +88,9 @@ func (a Agents) Look(ctx context.Context, to fencing.Subject, c agentapi.Command
 	return err
 }
 
-// Initialise implements execute.Copiers.
-func (a Agents) Initialise(ctx context.Context, to fencing.Subject, c agentapi.InitialiseCommand) error {
-	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Initialise, c)
+// Initialize implements execute.Copiers.
+func (a Agents) Initialize(ctx context.Context, to fencing.Subject, c agentapi.InitializeCommand) error {
+	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Initialize, c)
 	return err
 }
 

@@ -23,9 +23,9 @@ import (
 // FieldManager owns the fields of child objects.
 const FieldManager = "dbpair"
 
-// ErrForeign is wrapped when an object of a needed name belongs to somebody else. It is
+// ErrForeign is wrapped when an object of a needed name belongs to someone else. It is
 // never overwritten.
-var ErrForeign = errors.New("the name is taken by an object of somebody else")
+var ErrForeign = errors.New("the name is taken by an object of someone else")
 
 // ErrPairGone is wrapped when a pair has been deleted, and what it owns goes with it.
 var ErrPairGone = errors.New("the pair has been deleted")
@@ -59,7 +59,7 @@ const (
 	Unchanged Outcome = "Unchanged"
 	Created   Outcome = "Created"
 	Updated   Outcome = "Updated"
-	// Repaired: what was wished for did not change, so somebody else changed the object or
+	// Repaired: what was wished for did not change, so someone else changed the object or
 	// removed it.
 	Repaired Outcome = "Repaired"
 )
@@ -255,7 +255,7 @@ func (a *Applier) Forget(pairName types.NamespacedName) {
 func hasPrefix(s, prefix string) bool { return len(s) >= len(prefix) && s[:len(prefix)] == prefix }
 
 // ownsAlready reports whether the fields that the operator owns in the object are
-// exactly those of the wish. A field that somebody else changed is no longer owned.
+// exactly those of the desired object. A field that someone else changed is no longer owned.
 func ownsAlready(live client.Object, wish []byte) (bool, error) {
 	owned, err := extract(live)
 	if err != nil {

@@ -171,9 +171,9 @@ func TestServiceIsPointedOnlyFromWhatWasObserved(t *testing.T) {
 	}
 }
 
-// A detached Service says whose endpoints it has, until it is led anew; one that somebody
+// A detached Service says whose endpoints it has, until it is led again; one that someone
 // else took the selector from says nothing.
-func TestServiceIsDetachedAndLedAnew(t *testing.T) {
+func TestServiceIsDetachedAndLedAgain(t *testing.T) {
 	p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "db", UID: "p1"}}
 	c := newClient(t, resources.NewClientService(p, resources.Route{Member: "shop-0", Epoch: 2, Mode: resources.RouteOpen}))
 	name := types.NamespacedName{Namespace: "db", Name: "shop"}
@@ -202,7 +202,7 @@ func TestServiceIsDetachedAndLedAnew(t *testing.T) {
 	}
 	delete(svc.Annotations, resources.AnnotationDetached)
 	if got := ObserveService(svc); got.Detached != "" {
-		t.Errorf("a Service that somebody took the selector from is observed as %+v", got)
+		t.Errorf("a Service that someone took the selector from is observed as %+v", got)
 	}
 	if err := s.Point(t.Context(), failover.PointService{
 		Version: read().ResourceVersion,
@@ -217,7 +217,7 @@ func TestServiceIsDetachedAndLedAnew(t *testing.T) {
 		Reading: failover.Read, Version: svc.ResourceVersion, Epoch: 3, Leads: failover.LeadsOpen, PortLeads: failover.LeadsOpen, Member: "shop-1",
 	}
 	if diff := cmp.Diff(want, ObserveService(svc)); diff != "" {
-		t.Errorf("led anew (-want +got):\n%s", diff)
+		t.Errorf("led again (-want +got):\n%s", diff)
 	}
 	if _, there := svc.Annotations[resources.AnnotationDetached]; there {
 		t.Error("the annotation stayed")

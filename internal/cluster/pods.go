@@ -261,7 +261,7 @@ func PodFacts(pod *corev1.Pod, seen Seen) fencing.PodFacts {
 	}
 	ended := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 	facts.KubeletEnded = ended && !slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		// Whoever disrupts a pod from outside, the garbage collector among them, names another
+		// Anyone who disrupts a pod from outside, the garbage collector among them, names another
 		// reason and may write the phase without asking the kubelet. A kubelet that evicts
 		// a pod or shuts its node down names its own, and ends the containers first.
 		return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue && c.Reason != corev1.PodReasonTerminationByKubelet

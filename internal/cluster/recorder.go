@@ -30,7 +30,7 @@ type Recorder struct {
 	Live client.Reader
 	Pair *v1alpha1.DatabasePair
 	Now  func() time.Time
-	// Finished is told of an operation that has just ended. Optional.
+	// Finished is called with an operation that has just ended. Optional.
 	Finished func(v1alpha1.DatabasePairOperation)
 }
 

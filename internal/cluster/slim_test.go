@@ -25,7 +25,7 @@ func labeled(name string, labels map[string]string, kind, owner string) metav1.O
 	return out
 }
 
-// Otherwise whoever may write a Secret could fill the operator's memory with his own.
+// Otherwise anyone who may write a Secret could fill the operator's memory with his own.
 func TestCachesKeepNoContentOfOthers(t *testing.T) {
 	ours := resources.Labels("shop")
 	job := resources.JobLabels("shop")

@@ -37,7 +37,7 @@ type Fencers interface {
 // Copiers ask agents to make or replace their data. The agent answers when it has
 // accepted; the state then tells how it goes. Idempotent.
 type Copiers interface {
-	Initialise(ctx context.Context, to fencing.Subject, c agentapi.InitialiseCommand) error
+	Initialize(ctx context.Context, to fencing.Subject, c agentapi.InitializeCommand) error
 	Seed(ctx context.Context, to fencing.Subject, c agentapi.SeedCommand) error
 	Rewind(ctx context.Context, to fencing.Subject, c agentapi.RewindCommand) error
 }
@@ -57,7 +57,7 @@ type Pods interface {
 	Delete(ctx context.Context, s fencing.Subject) error
 	AddFinalizer(ctx context.Context, s fencing.Subject) error
 	RemoveFinalizer(ctx context.Context, s fencing.Subject) error
-	// Label sets and removes labels, and returns once whoever watches pods can have seen
+	// Label sets and removes labels, and returns once anyone who watches pods can have seen
 	// them: a Service that selects by them may be written next.
 	Label(ctx context.Context, s fencing.Subject, set map[string]string, remove []string) error
 }

@@ -91,8 +91,8 @@ func (c *cluster) Look(_ context.Context, to fencing.Subject, _ agentapi.Command
 	return c.away
 }
 
-func (c *cluster) Initialise(_ context.Context, to fencing.Subject, _ agentapi.InitialiseCommand) error {
-	c.do("initialise " + string(to.Member))
+func (c *cluster) Initialize(_ context.Context, to fencing.Subject, _ agentapi.InitializeCommand) error {
+	c.do("initialize " + string(to.Member))
 	return nil
 }
 
@@ -346,10 +346,10 @@ func TestAChangeIsKnownWhateverFailsBesideIt(t *testing.T) {
 		refuses error
 		away    error
 	}{
-		"all is well":                    {},
-		"another write is refused":       {refuses: execute.ErrConflict},
-		"the agent that is told is away": {away: errDown},
-		"the agent that is told refuses": {away: execute.ErrConflict},
+		"all is well":                     {},
+		"another write is refused":        {refuses: execute.ErrConflict},
+		"the agent that is asked is away": {away: errDown},
+		"the agent that is asked refuses": {away: execute.ErrConflict},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &cluster{refuses: tc.refuses, away: tc.away}
@@ -387,10 +387,10 @@ func TestEveryStepHasItsFailpoints(t *testing.T) {
 	for _, s := range []failover.Step{
 		failover.CreateAuthority{Record: authority.Fresh("u", time.Second)},
 		failover.ChangeAuthority{From: o.Authority.Record, Change: authority.EnterSolo{Member: "shop-0"}},
-		failover.Initialise{Member: "shop-0"}, failover.Seed{Member: "shop-1", Donor: "shop-0"},
+		failover.Initialize{Member: "shop-0"}, failover.Seed{Member: "shop-1", Donor: "shop-0"},
 		failover.Rewind{Member: "shop-1", Holder: "shop-0"}, failover.Look{Member: "shop-0"},
 		failover.Fence{Subject: passive}, failover.Cease{Subject: passive}, failover.AckFence{Subject: passive},
-		failover.ProvePod{Subject: passive}, failover.ProveNode{Subject: passive}, failover.ProveWord{Subject: passive},
+		failover.ProvePod{Subject: passive}, failover.ProveNode{Subject: passive}, failover.AdminConfirmation{Subject: passive},
 		failover.BeginJoining{From: o.Authority.Record, Primary: primary, Passive: passive},
 		failover.ConcludeJoining{From: o.Authority.Record, Primary: primary, Passive: passive},
 		failover.DeletePod{Subject: primary}, failover.AddFinalizer{Subject: primary}, failover.RemoveFinalizer{Subject: primary},

@@ -73,7 +73,7 @@ func (r *Runner) prove(ctx context.Context, o failover.Observation, step failove
 		subject = s.Subject
 	case failover.ProveNode:
 		subject = s.Subject
-	case failover.ProveWord:
+	case failover.AdminConfirmation:
 		subject = s.Subject
 	}
 	req, err := r.Book.Ask(subject, o.Authority.Record.Epoch, r.NewID(), r.Clock.Now())
@@ -102,7 +102,7 @@ func (r *Runner) proofFor(ctx context.Context, step failover.Step, req fencing.R
 			return fencing.Proof{}, err
 		}
 		return fencing.FromNode(req, s.Node, facts, r.Clock.Now())
-	case failover.ProveWord:
+	case failover.AdminConfirmation:
 		return fencing.FromPerson(req, s.Word, r.Clock.Now())
 	}
 	return fencing.Proof{}, fmt.Errorf("no such question: %T", step)

@@ -146,11 +146,11 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 		return r.change(ctx, s)
 	case failover.Look:
 		return r.look(ctx, o, s)
-	case failover.Initialise, failover.Seed, failover.Rewind:
+	case failover.Initialize, failover.Seed, failover.Rewind:
 		return r.copyData(ctx, o, step)
 	case failover.Fence, failover.Cease, failover.AckFence:
 		return r.ask(ctx, o, step)
-	case failover.ProvePod, failover.ProveNode, failover.ProveWord:
+	case failover.ProvePod, failover.ProveNode, failover.AdminConfirmation:
 		return r.prove(ctx, o, step)
 	case failover.BeginJoining:
 		return r.beginJoining(ctx, o, s)
@@ -340,8 +340,8 @@ func (r *Runner) copyData(ctx context.Context, o failover.Observation, step fail
 	c := r.command(o)
 	var err error
 	switch s := step.(type) {
-	case failover.Initialise:
-		err = r.Effects.Copiers.Initialise(ctx, subjectOf(o, s.Member), agentapi.InitialiseCommand{Command: c, DataID: s.DataID})
+	case failover.Initialize:
+		err = r.Effects.Copiers.Initialize(ctx, subjectOf(o, s.Member), agentapi.InitializeCommand{Command: c, DataID: s.DataID})
 	case failover.Seed:
 		err = r.Effects.Copiers.Seed(ctx, subjectOf(o, s.Member), agentapi.SeedCommand{
 			Command:   c,

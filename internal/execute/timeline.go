@@ -46,7 +46,7 @@ func about(step failover.Step) string {
 		return s.Subject.String()
 	case failover.ProveNode:
 		return fmt.Sprintf("%s on %s", s.Subject, s.Node)
-	case failover.ProveWord:
+	case failover.AdminConfirmation:
 		return fmt.Sprintf("%s by %s", s.Subject, s.Word.Operation)
 	case failover.DeletePod:
 		return s.Subject.String()

@@ -76,7 +76,7 @@ func (l *look) comparedAtRest(m, other *Member) (errant gtid.Set, known bool) {
 	return transactionsOf(m).Subtract(parsed(theirs.BinlogGTIDs)), true
 }
 
-// knownData: what was last heard of the member is of the data that the authority knows.
+// knownData: the last answer of the member is of the data that the authority knows.
 func (l *look) knownData(m *Member) bool {
 	return m.State != nil && m.State.DataID != "" && m.State.DataID == l.rec.Data[m.Name] && m.State.Mysqld.Incarnation != ""
 }
@@ -256,7 +256,7 @@ func (l *look) uncompared() string {
 		return fmt.Sprintf("what %s has is not compared with %s yet", m.Name, l.holder.Name)
 	}
 	switch m.State.Phase {
-	case agentapi.PhaseStarting, agentapi.PhaseRecovering, agentapi.PhaseClosing, agentapi.PhaseClosed, agentapi.PhaseInitialising:
+	case agentapi.PhaseStarting, agentapi.PhaseRecovering, agentapi.PhaseClosing, agentapi.PhaseClosed, agentapi.PhaseInitializing:
 		if l.lostFor() < max(l.Settings.DeadAfter, l.Settings.InitialDelay) {
 			return fmt.Sprintf("%s is %s, and what it has is not compared with %s yet", m.Name, m.State.Phase, l.holder.Name)
 		}

@@ -158,7 +158,7 @@ func TestAPrimaryWhoseDataWasRolledBack(t *testing.T) {
 			kind: failover.Doubts,
 			with: bothRestarted(own),
 		},
-		"what somebody wrote on the passive of a primary that runs on is no loss of the primary": {
+		"what someone wrote on the passive of a primary that runs on is no loss of the primary": {
 			from:  steady,
 			rule:  "SoloEntry",
 			kind:  failover.Acts,

@@ -32,7 +32,7 @@ func possible(s *agentapi.State) bool {
 func validLedger(s *agentapi.SeenLedger) bool { return s.Epoch.Valid() && s.Version.Valid() }
 
 // credible reports whether an epoch that a label names can be one of this pair: not far
-// above the highest epoch that the operator itself has written. Whoever can label a pod
+// above the highest epoch that the operator itself has written. Anyone who can label a pod
 // could otherwise leave no number for the next epoch.
 func (l *look) credible(e pair.Epoch) bool {
 	base := l.History.Epoch

@@ -75,7 +75,7 @@ func TestAdoptionLeavesRoomForEpochs(t *testing.T) {
 			Name: "op", Verb: failover.VerbAdopt, Target: m0, Confirmed: o.Authority.Record.Epoch, ConfirmedPair: "shop", Running: true,
 		}}
 		p := failover.Decide(o)
-		if p.Rule != failover.RuleAdoptByPerson || len(p.Steps) == 0 {
+		if p.Rule != failover.RuleAdoptRequested || len(p.Steps) == 0 {
 			t.Fatalf("label %d: rule %s: %s", claim, p.Rule, p.Fact)
 		}
 		c := p.Steps[0].(failover.ChangeAuthority)

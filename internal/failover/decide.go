@@ -82,7 +82,7 @@ func (a *asked) choose(l *look) (Plan, []Plan) {
 		return a.held[0], a.held[1:]
 	}
 	return Plan{
-		Rule: RuleLookAgain,
+		Rule: RuleStaleObservation,
 		Kind: Waits,
 		Fact: "no rule applies to what was seen",
 	}, nil

@@ -90,7 +90,7 @@ func (l *look) hasData(m *Member) bool {
 	case agentapi.PhaseHeld, agentapi.PhaseRecovering, agentapi.PhaseClosed, agentapi.PhaseOpening,
 		agentapi.PhaseOpen, agentapi.PhaseClosing, agentapi.PhaseFailed, agentapi.PhaseStarting:
 		return true
-	case agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseEmpty, agentapi.PhaseInitialising,
+	case agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseEmpty, agentapi.PhaseInitializing,
 		agentapi.PhaseSeeding, agentapi.PhaseVoid, agentapi.PhaseVolumeLost:
 		return false
 	}
@@ -108,7 +108,7 @@ func (l *look) lostData(m *Member) bool {
 		return true
 	case agentapi.PhaseClosed, agentapi.PhaseOpen, agentapi.PhaseHeld:
 		return m.State.DataID != l.rec.Data[m.Name]
-	case agentapi.PhaseStarting, agentapi.PhaseVolumeInUse, agentapi.PhaseInitialising, agentapi.PhaseSeeding,
+	case agentapi.PhaseStarting, agentapi.PhaseVolumeInUse, agentapi.PhaseInitializing, agentapi.PhaseSeeding,
 		agentapi.PhaseRecovering, agentapi.PhaseOpening, agentapi.PhaseClosing, agentapi.PhaseFailed:
 		return false
 	}

@@ -99,7 +99,7 @@ func TestRevocation(t *testing.T) {
 			steps: steps("Revoke"),
 			with:  func(_ *testing.T, o *obs) { silent(o, 6*time.Second, 6*time.Second) },
 		},
-		"silence to the operator alone is a cut link": {from: steady, rule: "HolderUnwell", kind: failover.Holds,
+		"silence to the operator alone is a cut link": {from: steady, rule: "HolderUnhealthy", kind: failover.Holds,
 			with: func(_ *testing.T, o *obs) { silent(o, 6*time.Second, time.Second) }},
 		"silence to the peer alone too": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(_ *testing.T, o *obs) { o.Members[1].State.PeerSilentFor = time.Minute }},
@@ -108,7 +108,7 @@ func TestRevocation(t *testing.T) {
 				silent(o, 0, time.Minute)
 				o.Members[0].Reach, o.Members[0].SilentSince = failover.NotTried, time.Time{}
 			}},
-		"a new pod may stay silent for initialDelay": {from: steady, rule: "HolderUnwell", kind: failover.Holds,
+		"a new pod may stay silent for initialDelay": {from: steady, rule: "HolderUnhealthy", kind: failover.Holds,
 			with: func(_ *testing.T, o *obs) {
 				silent(o, 6*time.Second, 6*time.Second)
 				o.Members[0].Pod.CreatedAt, o.History.HolderOpened = t0.Add(-10*time.Second), false
@@ -150,18 +150,18 @@ func TestRevocation(t *testing.T) {
 			with: func(_ *testing.T, o *obs) { o.Members[0].State = member(m0, p0, agentapi.PhaseEmpty).State }},
 		"a restarted solo holder without its peer's word gets a new epoch": {
 			from:  solo,
-			rule:  "HolderNeedsWord",
+			rule:  "PeerConfirmationMissing",
 			kind:  failover.Acts,
 			steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) {
-				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch, o.Members[0].State.NeedsWord = agentapi.PhaseClosed, 0, true
+				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch, o.Members[0].State.NeedsConfirmation = agentapi.PhaseClosed, 0, true
 				o.Members[0].State.PeerSilentFor = time.Minute
 				away(o)
 			},
 		},
 		"a person starts a failover beyond the budget": {
 			from:  steady,
-			rule:  "FailoverByPerson",
+			rule:  "FailoverRequested",
 			kind:  failover.Acts,
 			steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) {
@@ -182,11 +182,11 @@ func TestRevocation(t *testing.T) {
 				o.Operations = []failover.Operation{begun}
 			},
 		},
-		"a person fences": {from: steady, rule: "FenceByPerson", kind: failover.Acts, steps: steps("Revoke"),
+		"a person fences": {from: steady, rule: "FenceRequested", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} }},
 		"a person forces a promotion out of the ledger": {
 			from:  solo,
-			rule:  "ForceByPerson",
+			rule:  "ForcePromotionRequested",
 			kind:  failover.Acts,
 			steps: steps("Revoke"),
 			with:  func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbForcePromote, m1, 3)} },
@@ -216,7 +216,7 @@ func TestRevocation(t *testing.T) {
 		},
 		"one that names this very pair is not": {
 			from:  solo,
-			rule:  "ForceByPerson",
+			rule:  "ForcePromotionRequested",
 			kind:  failover.Acts,
 			steps: steps("Revoke"),
 			with: func(_ *testing.T, o *failover.Observation) {
@@ -277,7 +277,7 @@ func TestRevocation(t *testing.T) {
 			with: func(_ *testing.T, o *obs) { unrecorded(o); o.Authority.Record.Appointed.Operation = "by-hand" }},
 		"adopting after a rollback starts above what was seen": {
 			from:  steady,
-			rule:  "AdoptByPerson",
+			rule:  "AdoptRequested",
 			kind:  failover.Acts,
 			steps: steps("Adopt"),
 			with: func(_ *testing.T, o *obs) {
@@ -295,7 +295,7 @@ func TestAnAdoptionThatWasCarriedOutHasSucceeded(t *testing.T) {
 	o.Members[1].State.KnownEpoch = 9
 	o.Operations = []failover.Operation{op(failover.VerbAdopt, m1, 3)}
 	plan := failover.Decide(o)
-	if plan.Rule != failover.RuleAdoptByPerson || plan.Operation == nil || plan.Operation.Phase != failover.OperationSucceeded {
+	if plan.Rule != failover.RuleAdoptRequested || plan.Operation == nil || plan.Operation.Phase != failover.OperationSucceeded {
 		t.Errorf("rule %s records %+v", plan.Rule, plan.Operation)
 	}
 }
@@ -476,7 +476,7 @@ func TestBetween(t *testing.T) {
 			from:  between,
 			rule:  "AwaitingProof",
 			kind:  failover.Doubts,
-			steps: steps("Fence", "ProveWord"),
+			steps: steps("Fence", "AdminConfirmation"),
 			with: func(t *testing.T, o *obs) {
 				fenced(o)
 				ceased(t, *o, m1, p1, t0)
@@ -551,7 +551,7 @@ func TestBetween(t *testing.T) {
 			from:  between,
 			rule:  "AwaitingProof",
 			kind:  failover.Doubts,
-			steps: steps("Cease", "ProveWord"),
+			steps: steps("Cease", "AdminConfirmation"),
 			with: func(_ *testing.T, o *obs) {
 				podless(o)
 				o.Now = t0.Add(time.Minute)
@@ -650,7 +650,7 @@ func TestBetween(t *testing.T) {
 			with: func(_ *testing.T, o *obs) { fenced(o); o.Members[1].Pod.Deleting = true; done(o) }},
 		"a fence holds": {
 			from:  between,
-			rule:  "FencedByPerson",
+			rule:  "ManuallyFenced",
 			kind:  failover.Doubts,
 			steps: steps("Fence", "Fence", "PointService"),
 			with:  func(_ *testing.T, o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} },
@@ -672,7 +672,7 @@ func TestBetween(t *testing.T) {
 		},
 		"a forced promotion needs its proof too": {
 			from:  between,
-			rule:  "ForcePromotion",
+			rule:  "ForcedPromotion",
 			kind:  failover.Acts,
 			steps: steps("Fence"),
 			with: func(t *testing.T, o *obs) {

@@ -35,10 +35,10 @@ func (l *look) deleteStanding(to *Member) []Step {
 	return []Step{DeletePod{Subject: s}}
 }
 
-// formerPodGoes: a member was appointed beside the deletion of the pod that clients were led
+// deleteFormerPrimaryPod: a member was appointed beside the deletion of the pod that clients were led
 // to before, and that has not been accepted. It is asked for, again if need be, before the
 // Service leads to the new primary's mysqld.
-func formerPodGoes(l *look) (Plan, bool) {
+func deleteFormerPrimaryPod(l *look) (Plan, bool) {
 	steps := l.deleteStanding(l.holder)
 	if len(steps) == 0 || l.leadsOpen(l.holder) {
 		return no()

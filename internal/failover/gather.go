@@ -68,9 +68,9 @@ func (l *look) expired(s fencing.Subject) (fencing.Proof, time.Duration) {
 	}, l.Now)
 }
 
-// takeWord makes a proof of a person's word. That the word is used is noted first: once the
+// takeAdminConfirmation makes a proof of a person's word. That the word is used is noted first: once the
 // next holder is appointed its epoch is over, and it would look like one that came too late.
-func (l *look) takeWord(op *Operation, s fencing.Subject) Step {
+func (l *look) takeAdminConfirmation(op *Operation, s fencing.Subject) Step {
 	if !op.Running {
 		return NoteOperation{Note: OperationNote{
 			Name:    op.Name,
@@ -90,7 +90,7 @@ func (l *look) takeWord(op *Operation, s fencing.Subject) Step {
 	if l.rec.LastHolder != nil {
 		word.HeldAt = l.rec.LastHolder.Epoch
 	}
-	return ProveWord{Subject: s, Word: word}
+	return AdminConfirmation{Subject: s, Word: word}
 }
 
 // margin is what is waited beyond T. The Lease can name a longer T than the spec, until the
@@ -119,7 +119,7 @@ func (l *look) evidenceSteps(s fencing.Subject) []Step {
 		steps = append(steps, ProveNode{Subject: s, Node: m.Pod.Node})
 	}
 	if op := l.operation(VerbConfirmDead, s.Member); op != nil && waited {
-		steps = append(steps, l.takeWord(op, s))
+		steps = append(steps, l.takeAdminConfirmation(op, s))
 	}
 	voucher := l.other(s.Member)
 	if _, ceased := l.Evidence.CeasedAt(voucher.Name, l.e); !ceased && voucher.Pod.UID != "" && voucher.Pod.IP != "" {

@@ -223,7 +223,7 @@ func TestAModifiedLeaseIsInDoubtForAsLongAsItLasts(t *testing.T) {
 			}
 			o.Operations = []failover.Operation{op(failover.VerbAdopt, m0, o.Authority.Record.Epoch)}
 			p := failover.Decide(o)
-			if p.Rule != failover.RuleAdoptByPerson || len(p.Steps) != 1 {
+			if p.Rule != failover.RuleAdoptRequested || len(p.Steps) != 1 {
 				t.Fatalf("adopt: %s (%s): %s", p.Rule, p.Kind, p.Fact)
 			}
 			c := p.Steps[0].(failover.ChangeAuthority)

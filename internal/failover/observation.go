@@ -31,7 +31,7 @@ func Known(b bool) Tri {
 type Observation struct {
 	// Now is the instant of the decision, on the clock of all others here.
 	Now time.Time
-	// Settings are the wish.
+	// Settings are the desired state.
 	Settings Settings
 	// Authority as read, uncached.
 	Authority Authority
@@ -176,7 +176,7 @@ type Pod struct {
 	NodeOutOfService Tri
 	// NodeGone: its node object is not there any more; a hint only.
 	NodeGone Tri
-	// Outdated names what differs from the wish and waits for a restart, such as image or
+	// Outdated names what differs from the desired state and waits for a restart, such as image or
 	// configuration; empty when nothing does.
 	Outdated string
 	// NeverRan: no mysqld container was ever started in this pod.

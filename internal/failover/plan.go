@@ -109,35 +109,35 @@ type StepName string
 
 // The steps. There are no others.
 const (
-	StepCreateAuthority StepName = "CreateAuthority"
-	StepChangeAuthority StepName = "ChangeAuthority"
-	StepInitialise      StepName = "Initialise"
-	StepSeed            StepName = "Seed"
-	StepRewind          StepName = "Rewind"
-	StepFence           StepName = "Fence"
-	StepCease           StepName = "Cease"
-	StepAckFence        StepName = "AckFence"
-	StepLook            StepName = "Look"
-	StepProvePod        StepName = "ProvePod"
-	StepProveNode       StepName = "ProveNode"
-	StepProveWord       StepName = "ProveWord"
-	StepBeginJoining    StepName = "BeginJoining"
-	StepConcludeJoining StepName = "ConcludeJoining"
-	StepDeletePod       StepName = "DeletePod"
-	StepAddFinalizer    StepName = "AddFinalizer"
-	StepRemoveFinalizer StepName = "RemoveFinalizer"
-	StepLabelPod        StepName = "LabelPod"
-	StepPointService    StepName = "PointService"
-	StepDetachService   StepName = "DetachService"
-	StepNoteOperation   StepName = "NoteOperation"
-	StepTogether        StepName = "Together"
-	StepInOrder         StepName = "InOrder"
+	StepCreateAuthority   StepName = "CreateAuthority"
+	StepChangeAuthority   StepName = "ChangeAuthority"
+	StepInitialize        StepName = "Initialize"
+	StepSeed              StepName = "Seed"
+	StepRewind            StepName = "Rewind"
+	StepFence             StepName = "Fence"
+	StepCease             StepName = "Cease"
+	StepAckFence          StepName = "AckFence"
+	StepReadLease         StepName = "Look"
+	StepProvePod          StepName = "ProvePod"
+	StepProveNode         StepName = "ProveNode"
+	StepAdminConfirmation StepName = "AdminConfirmation"
+	StepBeginJoining      StepName = "BeginJoining"
+	StepConcludeJoining   StepName = "ConcludeJoining"
+	StepDeletePod         StepName = "DeletePod"
+	StepAddFinalizer      StepName = "AddFinalizer"
+	StepRemoveFinalizer   StepName = "RemoveFinalizer"
+	StepLabelPod          StepName = "LabelPod"
+	StepPointService      StepName = "PointService"
+	StepDetachService     StepName = "DetachService"
+	StepNoteOperation     StepName = "NoteOperation"
+	StepTogether          StepName = "Together"
+	StepInOrder           StepName = "InOrder"
 )
 
 // StepNames lists every step.
 var StepNames = []StepName{
-	StepCreateAuthority, StepChangeAuthority, StepInitialise, StepSeed, StepRewind, StepFence, StepCease,
-	StepAckFence, StepLook, StepProvePod, StepProveNode, StepProveWord, StepBeginJoining, StepConcludeJoining,
+	StepCreateAuthority, StepChangeAuthority, StepInitialize, StepSeed, StepRewind, StepFence, StepCease,
+	StepAckFence, StepReadLease, StepProvePod, StepProveNode, StepAdminConfirmation, StepBeginJoining, StepConcludeJoining,
 	StepDeletePod, StepAddFinalizer, StepRemoveFinalizer, StepLabelPod, StepPointService, StepDetachService,
 	StepNoteOperation, StepTogether, StepInOrder,
 }
@@ -158,8 +158,8 @@ type (
 		Version string
 		Change  authority.Change
 	}
-	// Initialise asks a member to make its empty volume a data directory.
-	Initialise struct {
+	// Initialize asks a member to make its empty volume a data directory.
+	Initialize struct {
 		Member pair.MemberName
 		DataID pair.DataID
 	}
@@ -194,8 +194,8 @@ type (
 		Subject fencing.Subject
 		Node    string
 	}
-	// ProveWord takes a person's word for a proof.
-	ProveWord struct {
+	// AdminConfirmation takes a person's word for a proof.
+	AdminConfirmation struct {
 		Subject fencing.Subject
 		Word    fencing.Word
 	}
@@ -254,7 +254,7 @@ func (CreateAuthority) Name() StepName { return StepCreateAuthority }
 func (ChangeAuthority) Name() StepName { return StepChangeAuthority }
 
 // Name implements Step.
-func (Initialise) Name() StepName { return StepInitialise }
+func (Initialize) Name() StepName { return StepInitialize }
 
 // Name implements Step.
 func (Seed) Name() StepName { return StepSeed }
@@ -272,7 +272,7 @@ func (Cease) Name() StepName { return StepCease }
 func (AckFence) Name() StepName { return StepAckFence }
 
 // Name implements Step.
-func (Look) Name() StepName { return StepLook }
+func (Look) Name() StepName { return StepReadLease }
 
 // Name implements Step.
 func (ProvePod) Name() StepName { return StepProvePod }
@@ -281,7 +281,7 @@ func (ProvePod) Name() StepName { return StepProvePod }
 func (ProveNode) Name() StepName { return StepProveNode }
 
 // Name implements Step.
-func (ProveWord) Name() StepName { return StepProveWord }
+func (AdminConfirmation) Name() StepName { return StepAdminConfirmation }
 
 // Name implements Step.
 func (BeginJoining) Name() StepName { return StepBeginJoining }

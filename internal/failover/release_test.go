@@ -28,7 +28,7 @@ func TestAReleaseDoesNotEndALaterFence(t *testing.T) {
 		{Name: "op-2", Verb: failover.VerbRelease, Confirmed: -1, CreatedAt: t0.Add(-time.Minute)},
 		{Name: "op-3", Verb: failover.VerbFence, Confirmed: -1, CreatedAt: t0.Add(-time.Second)},
 	}
-	if p := failover.Decide(o); p.Rule != failover.RuleFencedByPerson {
+	if p := failover.Decide(o); p.Rule != failover.RuleManuallyFenced {
 		t.Errorf("rule %s (%s), want the fence", p.Rule, p.Fact)
 	}
 }

@@ -50,11 +50,11 @@ func doubts(t *testing.T) map[failover.RuleName]failover.Observation {
 	add(failover.RuleAuthorityMalformed, steady(), func(o *obs) { o.Authority.Record.PairUID = "other" })
 	add(failover.RuleAuthorityRolledBack, steady(), func(o *obs) { o.Members[1].State.KnownEpoch = 9 })
 	add(failover.RuleAuthorityChangedByOthers, steady(), func(o *obs) { o.Authority.Record.Appointed = nil })
-	add(failover.RuleBeginningStuck, began(), func(o *obs) { gone(o, 0, time.Minute) })
+	add(failover.RuleBootstrapStalled, began(), func(o *obs) { gone(o, 0, time.Minute) })
 	add(failover.RuleFlapBudgetSpent, steady(), exited, func(o *obs) { o.History.Failovers = make([]time.Time, 3) })
 	add(failover.RuleFailoverDue, steady(), exited, func(o *obs) { o.Settings.AutomaticFailover = false })
 	add(failover.RulePrimaryDataRolledBack, steady(), func(o *obs) { bothRestarted(serverOf(m0)+":90-95")(t, o) })
-	add(failover.RuleFencedByPerson, between(), func(o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} })
+	add(failover.RuleManuallyFenced, between(), func(o *obs) { o.Operations = []failover.Operation{op(failover.VerbFence, "", -1)} })
 	add(failover.RuleAwaitingProof, between(), fenced, func(o *obs) {
 		ceased(t, *o, m1, p1, t0)
 		o.Settings.Lossless = false

@@ -52,7 +52,7 @@ func (l *look) pursue(c course) Plan {
 		After:     g.after,
 		Operation: l.courseNote(c),
 	}
-	if d := l.refusedStill(); d > 0 && (p.After == 0 || d < p.After) {
+	if d := l.rejectionWindow(); d > 0 && (p.After == 0 || d < p.After) {
 		p.After = d
 	}
 	if d := l.tailPatience(); c.ackFence && l.tailComes(c.to) && (p.After == 0 || d < p.After) {
@@ -149,8 +149,8 @@ func (l *look) courseNote(c course) *OperationNote {
 	if l.last != nil {
 		n.From = l.last.Name
 	}
-	if n.Rule == RuleFenceByPerson {
-		// A fence leads to nobody; that somebody is appointed after it is its release.
+	if n.Rule == RuleFenceRequested {
+		// A fence leads to nobody; that someone is appointed after it is its release.
 		n.Verb, n.To, n.Message = VerbFence, "", fmt.Sprintf("is being released: %s goes on", c.to.Name)
 	}
 	return n
@@ -256,7 +256,7 @@ func (l *look) othersOf(to *Member) []fencing.Subject {
 	return []fencing.Subject{l.other(to.Name).subject()}
 }
 
-func fencedByPerson(l *look) (Plan, bool) {
+func manuallyFenced(l *look) (Plan, bool) {
 	op := l.operation(VerbFence, "")
 	if op == nil || l.released(op) {
 		return no()
@@ -273,7 +273,7 @@ func fencedByPerson(l *look) (Plan, bool) {
 	p.Operation = &OperationNote{
 		Name:    op.Name,
 		Verb:    VerbFence,
-		Rule:    RuleFenceByPerson,
+		Rule:    RuleFenceRequested,
 		Phase:   OperationRunning,
 		Epoch:   l.e,
 		From:    l.last.Name,
@@ -356,7 +356,7 @@ func forcePromotion(l *look) (Plan, bool) {
 	p := l.pursue(c)
 	p.Operation.Name = l.operation(VerbForcePromote, "").Name
 	p.Operation.Verb = VerbForcePromote
-	p.Operation.Rule = RuleForcePromotion
+	p.Operation.Rule = RuleForcedPromotion
 	return p, true
 }
 
@@ -465,7 +465,7 @@ func reappointHolder(l *look) (Plan, bool) {
 	return p, ok
 }
 
-// stuckCourse: the candidate is too slow, and nobody else can go on.
+// stuckCourse: the candidate is too slow, and no one else can go on.
 func stuckCourse(l *look) (course, bool) {
 	if !l.candidacyOf(l.peer).ok || !l.tooSlow() {
 		return course{}, false

@@ -7,7 +7,7 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// bootstrapMember lets member 0 initialise its volume once no volume can hold data:
+// bootstrapMember lets member 0 initialize its volume once no volume can hold data:
 // every agent says so, or the volume was made for this very pair.
 func bootstrapMember(l *look) (Plan, bool) {
 	first := &l.Members[0]
@@ -48,8 +48,8 @@ func awaitMembers(l *look) (Plan, bool) {
 	return wait("the members have answered")
 }
 
-// initialiseMember repeats the command until the agent says that it works on it.
-func initialiseMember(l *look) (Plan, bool) {
+// initializeMember repeats the command until the agent says that it works on it.
+func initializeMember(l *look) (Plan, bool) {
 	b := l.rec.Bootstrap
 	if b == nil {
 		return no()
@@ -57,11 +57,11 @@ func initialiseMember(l *look) (Plan, bool) {
 	m := l.member(b.Member)
 	switch {
 	case m == nil:
-		return no() // BeginningStuck
+		return no() // BootstrapStalled
 	case !m.heard():
-		return wait("%s may initialise its volume; its agent does not answer (%s) %s", m.Name, m.Reach, m.Pod.Problem)
+		return wait("%s may initialize its volume; its agent does not answer (%s) %s", m.Name, m.Reach, m.Pod.Problem)
 	case m.State.Phase == agentapi.PhaseEmpty:
-		return act("the volume of "+string(m.Name)+" is empty", Initialise{Member: m.Name, DataID: b.DataID})
+		return act("the volume of "+string(m.Name)+" is empty", Initialize{Member: m.Name, DataID: b.DataID})
 	case m.State.Phase == agentapi.PhaseFailed && len(m.State.Problems) > 0:
 		return hold(VerbNone, "%s: %s", m.Name, m.State.Problems[0].Message)
 	}
@@ -79,15 +79,15 @@ func nameInitialData(l *look) (Plan, bool) {
 	}
 	switch m.State.Phase {
 	case agentapi.PhaseClosed, agentapi.PhaseRecovering, agentapi.PhaseHeld:
-		return act(string(m.Name)+" has initialised its volume", l.change(authority.NameData{Member: m.Name, DataID: b.DataID}))
+		return act(string(m.Name)+" has initialized its volume", l.change(authority.NameData{Member: m.Name, DataID: b.DataID}))
 	case agentapi.PhaseStarting, agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseEmpty,
-		agentapi.PhaseInitialising, agentapi.PhaseSeeding, agentapi.PhaseVoid, agentapi.PhaseOpening,
+		agentapi.PhaseInitializing, agentapi.PhaseSeeding, agentapi.PhaseVoid, agentapi.PhaseOpening,
 		agentapi.PhaseOpen, agentapi.PhaseClosing, agentapi.PhaseFailed, agentapi.PhaseVolumeLost:
 	}
 	return no()
 }
 
-// appointFirst makes the member with the first data the first primary. Nobody else ever
+// appointFirst makes the member with the first data the first primary. No one else ever
 // held this authority, which is the proof for the other one.
 func appointFirst(l *look) (Plan, bool) {
 	if len(l.rec.Data) != 1 || l.rec.Bootstrap != nil {
@@ -99,7 +99,7 @@ func appointFirst(l *look) (Plan, bool) {
 	}
 	switch {
 	case m == nil, l.lostData(m):
-		return no() // BeginningStuck
+		return no() // BootstrapStalled
 	case m.heard() && m.State.Phase == agentapi.PhaseFailed && len(m.State.Problems) > 0:
 		return hold(VerbNone, "%s: %s", m.Name, m.State.Problems[0].Message)
 	case m.Pod.Deleting || !m.heard() || !l.hasData(m) || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running:

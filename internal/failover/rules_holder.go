@@ -54,7 +54,7 @@ func (l *look) labelAhead(m *Member) (Step, bool) {
 // mayLabelAhead: the Service leads to this member's door, or for a moment to a pod that
 // refuses clients, so that its next move is to this member's mysqld.
 func (l *look) mayLabelAhead(m *Member) bool {
-	return m.Pod.IP != "" && m.Pod.UID != "" && (l.atDoorOf(m) || (m != l.last && l.refusedStill() > 0))
+	return m.Pod.IP != "" && m.Pod.UID != "" && (l.atDoorOf(m) || (m != l.last && l.rejectionWindow() > 0))
 }
 
 // atDoorOf: the Service leads to this member's door. A door refuses alike at every epoch.
@@ -81,7 +81,7 @@ func serviceFollows(l *look) (Plan, bool) {
 	}
 	var step Step
 	ok := false
-	if leads == LeadsOpen || l.refusedStill() == 0 {
+	if leads == LeadsOpen || l.rejectionWindow() == 0 {
 		step, ok = l.pointTo(target, leads)
 	}
 	if !ok && leads == LeadsDoor {
@@ -218,7 +218,7 @@ func (l *look) fitForReads(m *Member) bool {
 	return lag >= 0 && time.Duration(lag)*time.Second <= l.Settings.PassiveMaxLag && m.State.Server.Applier.Running
 }
 
-// toldAtOnce is how long an appointed member has for reading so: whoever appoints it asks
+// toldAtOnce is how long an appointed member has for reading so: anyone who appoints it asks
 // it to, and the next look should be at its opening.
 const toldAtOnce = 300 * time.Millisecond
 
@@ -235,7 +235,7 @@ func awaitOpening(l *look) (Plan, bool) {
 		return p, ok
 	}
 	p, ok := wait("%s may be open at epoch %d and is %s", m.Name, l.e, m.State.Phase)
-	p.After = l.refusedStill()
+	p.After = l.rejectionWindow()
 	if left := toldAtOnce - l.sinceHolder(); left > 0 && (p.After == 0 || left < p.After) {
 		p.After = left
 	}
@@ -243,7 +243,7 @@ func awaitOpening(l *look) (Plan, bool) {
 }
 
 // soloEntry: the passive does not acknowledge. The trigger is the age of the oldest
-// commit that waits, or that the passive has no data any more and has to be copied anew.
+// commit that waits, or that the passive has no data any more and has to be copied again.
 func soloEntry(l *look) (Plan, bool) {
 	why := l.alone()
 	if why == "" || (l.Settings.Lossless && !l.Settings.ContinueAlone) {
@@ -255,9 +255,9 @@ func soloEntry(l *look) (Plan, bool) {
 	return act(why, l.change(authority.EnterSolo{Member: l.holder.Name}))
 }
 
-// waitingInterrupted: commits of the primary did not wait though the ledger says that the
-// passive has them. It says so no longer, and the passive is shown anew to have everything.
-func waitingInterrupted(l *look) (Plan, bool) {
+// semiSyncInterrupted: commits of the primary did not wait though the ledger says that the
+// passive has them. It says so no longer, and the passive is shown again to have everything.
+func semiSyncInterrupted(l *look) (Plan, bool) {
 	lost := l.waitingLost(l.holder) || l.openWithoutWaiting(l.holder)
 	if !lost || l.rec.Data[l.passive.Name] == "" {
 		return no()
@@ -282,14 +282,14 @@ func (l *look) openWithoutWaiting(m *Member) bool {
 // from which the present one follows. One that is both follows from the joining before it:
 // what was found under that may have come after the passive was compared.
 func (l *look) waitingLost(m *Member) bool {
-	if !l.Settings.Lossless || m.State == nil || m.State.PairUID != l.Settings.UID || m.State.WaitingLostAt == 0 {
+	if !l.Settings.Lossless || m.State == nil || m.State.PairUID != l.Settings.UID || m.State.SemiSyncLostAt == 0 {
 		return false
 	}
 	switch l.rec.Ledger.State {
 	case authority.Both:
-		return m.State.WaitingLostAt+1 >= l.rec.Ledger.Version
+		return m.State.SemiSyncLostAt+1 >= l.rec.Ledger.Version
 	case authority.Joining:
-		return m.State.WaitingLostAt >= l.rec.Ledger.Version
+		return m.State.SemiSyncLostAt >= l.rec.Ledger.Version
 	case authority.Solo:
 	}
 	return false
@@ -363,7 +363,7 @@ func writesBlocked(l *look) (Plan, bool) {
 		return no()
 	}
 	if l.lostData(l.passive) {
-		return hold(VerbNone, "%s; durability.onPassiveLoss is Block: %s can be copied anew only while %s goes on alone, so set it to Continue until then",
+		return hold(VerbNone, "%s; durability.onPassiveLoss is Block: %s can be copied again only while %s goes on alone, so set it to Continue until then",
 			why, l.passive.Name, l.holder.Name)
 	}
 	return hold(VerbNone, "%s; durability.onPassiveLoss is Block: bring %s back, or set it to Continue", why, l.passive.Name)

@@ -18,7 +18,7 @@ func (l *look) oldPodIsThere() bool {
 	return pod.Reading == Read && pod.UID == l.rec.LastHolder.Holder.PodUID
 }
 
-// oldPodLost: the last holder's pod is there, silent, and somebody says that it cannot run
+// oldPodLost: the last holder's pod is there, silent, and someone says that it cannot run
 // any more. It is deleted once that is a proof, so that its data can go on in another one.
 func (l *look) oldPodLost() bool {
 	return l.oldPodIsThere() && l.silentFor(l.last) >= l.Settings.DeadAfter && l.saidLost(l.last) != ""
@@ -35,7 +35,7 @@ func (l *look) saidLost(m *Member) string {
 	return ""
 }
 
-// holderNodeLost: the primary is silent, nobody can take over, and somebody says that its pod
+// holderNodeLost: the primary is silent, nobody can take over, and someone says that its pod
 // cannot run any more. Its volume is whole: it is revoked for its own next pod.
 func holderNodeLost(l *look) (Plan, bool) {
 	m := l.holder

@@ -58,7 +58,7 @@ func (o Operation) OfFormerPair(uid pair.UID, made time.Time) string {
 	return ""
 }
 
-// operationFinished ends operations that have done their work: once somebody is the
+// operationFinished ends operations that have done their work: once someone is the
 // holder again, and releases once nothing is fenced.
 func operationFinished(l *look) (Plan, bool) {
 	if l.opensSoon() {
@@ -317,8 +317,8 @@ func (l *look) adoption(target *Member) (Step, error) {
 	}, nil
 }
 
-// adoptByPerson makes the data of the member that a person named the truth.
-func adoptByPerson(l *look) (Plan, bool) {
+// adoptRequested makes the data of the member that a person named the truth.
+func adoptRequested(l *look) (Plan, bool) {
 	op := l.operation(VerbAdopt, "")
 	if op == nil || l.Settings.Paused || !l.adoptable() {
 		return no()
@@ -338,7 +338,7 @@ func adoptByPerson(l *look) (Plan, bool) {
 	p.Operation = &OperationNote{
 		Name:    op.Name,
 		Verb:    VerbAdopt,
-		Rule:    RuleAdoptByPerson,
+		Rule:    RuleAdoptRequested,
 		Phase:   OperationSucceeded,
 		Epoch:   e + 1,
 		To:      m.Name,

@@ -30,9 +30,9 @@ func authorityUnreadable(l *look) (Plan, bool) {
 	return wait("the authority could not be read: %s", l.Authority.Problem)
 }
 
-// lookAgain: an agent that was heard after the authority was read may know more than
+// staleObservation: an agent that was heard after the authority was read may know more than
 // was read, and would make it look rolled back.
-func lookAgain(l *look) (Plan, bool) {
+func staleObservation(l *look) (Plan, bool) {
 	if l.Authority.Reading != Read {
 		return no()
 	}

@@ -16,7 +16,7 @@ func passiveAway(l *look) (Plan, bool) {
 		return hold(VerbNone, "the agent of %s does not answer (%s) %s", m.Name, m.Reach, m.Pod.Problem)
 	}
 	switch m.State.Phase {
-	case agentapi.PhaseStarting, agentapi.PhaseRecovering, agentapi.PhaseInitialising, agentapi.PhaseClosing:
+	case agentapi.PhaseStarting, agentapi.PhaseRecovering, agentapi.PhaseInitializing, agentapi.PhaseClosing:
 		return wait("%s is %s", m.Name, m.State.Phase)
 	case agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseFailed, agentapi.PhaseVolumeLost:
 		return hold(VerbNone, "%s is %s: %s", m.Name, m.State.Phase, firstProblem(m))
@@ -132,11 +132,11 @@ func rewindTail(l *look) (Plan, bool) {
 	case m.State.KnownEpoch < l.e:
 		return act(fmt.Sprintf("%s waits to hear who is the primary", m.Name), Look{Member: m.Name})
 	case left == nil || left.Member != m.Name || left.DataID != m.State.DataID || left.Epoch != m.State.UncleanAt:
-		return hold(VerbNone, "%s ended uncleanly at epoch %d and the authority does not say that its tail holds nothing acknowledged: its data is kept as it is. To copy it anew, delete its volume claim and pod", m.Name, m.State.UncleanAt)
+		return hold(VerbNone, "%s ended uncleanly at epoch %d and the authority does not say that its tail holds nothing acknowledged: its data is kept as it is. To copy it again, delete its volume claim and pod", m.Name, m.State.UncleanAt)
 	case !left.Clean:
-		return hold(VerbNone, "%s lost the authority without it being certain that its tail holds nothing acknowledged (%s): its data is kept as it is. To copy it anew, delete its volume claim and pod", m.Name, left.Proof)
-	case m.State.Touched:
-		return hold(VerbNone, "mysqld of %s was started after its unclean end, or its commits had not waited: its tail is committed, cannot be cut and is kept. To copy it anew, delete its volume claim and pod", m.Name)
+		return hold(VerbNone, "%s lost the authority without it being certain that its tail holds nothing acknowledged (%s): its data is kept as it is. To copy it again, delete its volume claim and pod", m.Name, left.Proof)
+	case m.State.TailCommitted:
+		return hold(VerbNone, "mysqld of %s was started after its unclean end, or its commits had not waited: its tail is committed, cannot be cut and is kept. To copy it again, delete its volume claim and pod", m.Name)
 	case m.State.RewindRefused != "":
 		return hold(VerbNone, "the tail of %s cannot be cut (%s): its data is kept as it is. To copy it again, delete its volume claim and pod: kubectl delete pvc data-%s -n %s --wait=false; kubectl delete pod %s -n %s",
 			m.Name, m.State.RewindRefused, m.Name, l.Settings.Namespace, m.Name, l.Settings.Namespace)
@@ -157,7 +157,7 @@ func diverged(l *look) (Plan, bool) {
 	if !m.heard() || m.State.DataID == "" || m.State.Phase == agentapi.PhaseSeeding || m.State.Phase == agentapi.PhaseHeld || needsSeed(m) {
 		return no()
 	}
-	const keep = "Its data is kept as it is. To copy it anew, delete its volume claim and pod"
+	const keep = "Its data is kept as it is. To copy it again, delete its volume claim and pod"
 	switch {
 	case m.State.DataID == l.seeding() && l.rec.Data[m.Name] == "":
 		return no()
@@ -213,7 +213,7 @@ func leaving(m *Member) bool {
 }
 
 // incarnationChanged: what a restarted mysqld had received may be gone with its former
-// run, so it counts as in sync only once that is shown anew.
+// run, so it counts as in sync only once that is shown again.
 func incarnationChanged(l *look) (Plan, bool) {
 	m := l.passive
 	if !l.Settings.Lossless || l.rec.Ledger.State != authority.Both || !m.heard() || m.State.Mysqld.Incarnation == "" {
@@ -247,9 +247,9 @@ func beginJoining(l *look) (Plan, bool) {
 	return act(fmt.Sprintf("%s streams from %s again", l.passive.Name, l.holder.Name), step)
 }
 
-// awaitWaiting: the primary has to act on the joining ledger before the passive can be
+// awaitSemiSyncEnabled: the primary has to act on the joining ledger before the passive can be
 // shown to have everything.
-func awaitWaiting(l *look) (Plan, bool) {
+func awaitSemiSyncEnabled(l *look) (Plan, bool) {
 	if l.rec.Ledger.State != authority.Joining || !l.Settings.Lossless || !l.open(l.holder) || l.acts() {
 		return no()
 	}
@@ -274,7 +274,7 @@ func concludeJoining(l *look) (Plan, bool) {
 	if !l.closedProof(l.passive) {
 		return act(fmt.Sprintf("%s has not answered that it is closed", l.passive.Name), Fence{Subject: l.passive.subject()})
 	}
-	p, ok := act(fmt.Sprintf("%s is to be shown to have everything", l.passive.Name),
+	p, ok := act(fmt.Sprintf("%s is being verified to have received every transaction", l.passive.Name),
 		ConcludeJoining{
 			From:    l.rec,
 			Version: l.Authority.Version,

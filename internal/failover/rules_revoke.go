@@ -97,7 +97,7 @@ func holderLeaving(l *look) (Plan, bool) {
 }
 
 // ending says that the agent of the primary was asked to end although nobody deletes its
-// pod: the node shuts down, the kubelet evicts the pod, or somebody sent SIGTERM.
+// pod: the node shuts down, the kubelet evicts the pod, or someone sent SIGTERM.
 func (l *look) ending() string {
 	m := l.holder
 	if !m.heard() || l.holderGone() != "" || m.Pod.Deleting || !m.State.Ending {
@@ -137,7 +137,7 @@ func (l *look) exited() string {
 	case agentapi.PhaseHeld, agentapi.PhaseFailed, agentapi.PhaseClosing:
 		return fmt.Sprintf("mysqld of %s has ended (%s)", m.Name, m.State.Mysqld.LastExit)
 	case agentapi.PhaseStarting, agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseEmpty,
-		agentapi.PhaseInitialising, agentapi.PhaseSeeding, agentapi.PhaseVoid, agentapi.PhaseRecovering,
+		agentapi.PhaseInitializing, agentapi.PhaseSeeding, agentapi.PhaseVoid, agentapi.PhaseRecovering,
 		agentapi.PhaseClosed, agentapi.PhaseOpening, agentapi.PhaseOpen, agentapi.PhaseVolumeLost:
 	}
 	return ""
@@ -184,29 +184,29 @@ func (l *look) silent() string {
 
 func holderSilent(l *look) (Plan, bool) { return l.failOver(RuleHolderSilent, l.silent()) }
 
-// holderNeedsWord: an agent that was restarted opens again at an epoch it knew only with
+// peerConfirmationMissing: an agent that was restarted opens again at an epoch it knew only with
 // its peer's word. With the peer away a new epoch takes the place of that word.
-func holderNeedsWord(l *look) (Plan, bool) {
+func peerConfirmationMissing(l *look) (Plan, bool) {
 	m := l.holder
 	if !l.rolledBack(m).IsEmpty() || !m.heard() || l.holderGone() != "" || m.Pod.Deleting || !l.hasData(m) || !l.rec.Ledger.InSync(m.Name) {
 		return no()
 	}
 	if !l.History.HolderOpened && l.sinceHolder() >= 2*(l.rec.LeaseDuration+l.Settings.DeadAfter) && m.State.Phase == agentapi.PhaseClosed &&
 		m.State.Mysqld.Running && !m.State.TailUncovered && m.State.KnownEpoch == l.e {
-		return l.revoke(RuleHolderNeedsWord, "", m, fmt.Sprintf("%s has not opened at epoch %d for %s and gives no reason", m.Name, l.e, l.sinceHolder().Round(time.Second)))
+		return l.revoke(RulePeerConfirmationMissing, "", m, fmt.Sprintf("%s has not opened at epoch %d for %s and gives no reason", m.Name, l.e, l.sinceHolder().Round(time.Second)))
 	}
-	if !m.State.NeedsWord || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running || (l.rec.Ledger.MustWait(m.Name) && l.Settings.Lossless) {
+	if !m.State.NeedsConfirmation || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running || (l.rec.Ledger.MustWait(m.Name) && l.Settings.Lossless) {
 		return no()
 	}
 	mute := m.State.PeerSilentFor >= l.Settings.DeadAfter || (l.passive.heard() && l.lacksWord(l.passive))
 	if !mute || l.sinceHolder() < l.Settings.DeadAfter {
 		return no()
 	}
-	return l.revoke(RuleHolderNeedsWord, "", m, fmt.Sprintf("%s is closed, knows this epoch already and cannot get the word of %s", m.Name, l.passive.Name))
+	return l.revoke(RulePeerConfirmationMissing, "", m, fmt.Sprintf("%s is closed, knows this epoch already and cannot get the confirmation of %s", m.Name, l.passive.Name))
 }
 
 // lacksWord: the agent answers and does not have the data that the authority knows the
-// member by, so that its word is worth nothing.
+// member by, so that its confirmation proves nothing.
 func (l *look) lacksWord(m *Member) bool {
 	return m.State.DataID != l.rec.Data[m.Name] || l.lostData(m) || needsSeed(m) || m.State.Phase == agentapi.PhaseSeeding || m.State.Phase == agentapi.PhaseVolumeInUse
 }
@@ -233,9 +233,9 @@ func (l *look) due() string {
 	return ""
 }
 
-// failoverByPerson: asked for in an operation, or due because a person vouches for the
+// failoverRequested: asked for in an operation, or due because a person vouches for the
 // holder's death. Neither asks for the budget or the mode.
-func failoverByPerson(l *look) (Plan, bool) {
+func failoverRequested(l *look) (Plan, bool) {
 	op := l.operation(VerbFailover, "")
 	if op == nil {
 		op = l.operation(VerbConfirmDead, l.holder.Name)
@@ -246,7 +246,7 @@ func failoverByPerson(l *look) (Plan, bool) {
 	if c := l.candidacyOf(l.passive); !c.ok {
 		return hold(VerbNone, "operation %s asks for a failover, but %s", op.Name, c.why)
 	}
-	return l.revoke(RuleFailoverByPerson, op.Name, l.passive, "operation "+op.Name+" asks for it")
+	return l.revoke(RuleFailoverRequested, op.Name, l.passive, "operation "+op.Name+" asks for it")
 }
 
 // carriedOut: a failover that a person asked for was begun at an earlier epoch, and there is a
@@ -272,7 +272,7 @@ func flapBudgetSpent(l *look) (Plan, bool) {
 	return doubt(VerbFailover, "%s, and there were %d failovers in the last hour (failover.maxPerHour): look why, then start the failover", why, len(l.History.Failovers))
 }
 
-// holderLost: the holder cannot go on by itself, and nobody else may.
+// holderLost: the holder cannot go on by itself, and no one else may.
 func holderLost(l *look) (Plan, bool) {
 	c := l.candidacyOf(l.passive)
 	if c.ok || !c.lasting {
@@ -319,25 +319,25 @@ func noCandidate(l *look) (Plan, bool) {
 	return hold(VerbNone, "%s, and nobody can take over: %s. It goes on where it is", why, c.why)
 }
 
-func holderUnwell(l *look) (Plan, bool) {
+func holderUnhealthy(l *look) (Plan, bool) {
 	if s := l.silentFor(l.holder); s >= l.Settings.WarnAfter && s > 0 {
 		return hold(VerbNone, "%s has not answered for %s (%s)", l.holder.Name, s.Round(100*time.Millisecond), l.holder.Reach)
 	}
 	return no()
 }
 
-func fenceByPerson(l *look) (Plan, bool) {
+func fenceRequested(l *look) (Plan, bool) {
 	op := l.operation(VerbFence, "")
 	if op == nil || l.released(op) {
 		return no()
 	}
-	p, ok := l.revoke(RuleFenceByPerson, op.Name, l.holder, "operation "+op.Name+" asks that nobody accepts writes")
+	p, ok := l.revoke(RuleFenceRequested, op.Name, l.holder, "operation "+op.Name+" asks that nobody accepts writes")
 	p.Operation.Verb = VerbFence
 	p.Operation.To = ""
 	return p, ok
 }
 
-func forceByPerson(l *look) (Plan, bool) {
+func forcePromotionRequested(l *look) (Plan, bool) {
 	op := l.operation(VerbForcePromote, "")
 	if op == nil || op.Target == l.holder.Name {
 		return no()
@@ -346,7 +346,7 @@ func forceByPerson(l *look) (Plan, bool) {
 	if why := l.cannotForce(to); why != "" {
 		return hold(VerbNone, "operation %s asks to promote %s, but %s", op.Name, op.Target, why)
 	}
-	p, ok := l.revoke(RuleForceByPerson, op.Name, to, "operation "+op.Name+" forces the promotion of "+string(op.Target))
+	p, ok := l.revoke(RuleForcePromotionRequested, op.Name, to, "operation "+op.Name+" forces the promotion of "+string(op.Target))
 	p.Operation.Verb = VerbForcePromote
 	return p, ok
 }

@@ -101,19 +101,19 @@ func TestBootstrap(t *testing.T) {
 				o.Members[1].Reach, o.Members[1].State = failover.NoPodIP, nil
 			},
 		},
-		"the chosen member is asked to initialise": {
+		"the chosen member is asked to initialize": {
 			from:  fresh,
-			rule:  "InitialiseMember",
+			rule:  "InitializeMember",
 			kind:  failover.Acts,
-			steps: steps("Initialise"),
+			steps: steps("Initialize"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Authority.Record.Bootstrap = &authority.Bootstrap{Member: m0, DataID: "d"}
 			},
 		},
-		"its work is waited for": {from: fresh, rule: "InitialiseMember", kind: failover.Waits,
+		"its work is waited for": {from: fresh, rule: "InitializeMember", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Authority.Record.Bootstrap = &authority.Bootstrap{Member: m0, DataID: "d"}
-				o.Members[0].State.Phase = agentapi.PhaseInitialising
+				o.Members[0].State.Phase = agentapi.PhaseInitializing
 			}},
 		"its data gets known": {from: fresh, rule: "NameInitialData", kind: failover.Acts, steps: steps("NameData"),
 			with: func(_ *testing.T, o *failover.Observation) {
@@ -203,11 +203,11 @@ func TestSteady(t *testing.T) {
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.KnownEpoch = 9 }},
 		"an agent that knows a newer ledger is doubt": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 8 }},
-		"one that answered after the read is no doubt": {from: steady, rule: "LookAgain", kind: failover.Waits,
+		"one that answered after the read is no doubt": {from: steady, rule: "StaleObservation", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.ActedLedger, o.Members[0].HeardAt = 8, t0.Add(time.Millisecond)
 			}},
-		"an agent that answered after the read is no doubt": {from: steady, rule: "LookAgain", kind: failover.Waits,
+		"an agent that answered after the read is no doubt": {from: steady, rule: "StaleObservation", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].State.KnownEpoch, o.Members[1].HeardAt = 9, t0.Add(time.Millisecond)
 			}},
@@ -314,7 +314,7 @@ func TestSteady(t *testing.T) {
 				o.Members[1].State.Server.SuperReadOnly = false
 				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
 			}},
-		"nor when the answer is heard anew and mysqld was not looked at since": {
+		"nor when the answer is heard again and mysqld was not looked at since": {
 			from: steady,
 			rule: "InSync",
 			kind: failover.Settled,
@@ -352,14 +352,14 @@ func TestSteady(t *testing.T) {
 			}},
 		"commits that did not wait end the ledger's both": {
 			from:  steady,
-			rule:  "WaitingInterrupted",
+			rule:  "SemiSyncInterrupted",
 			kind:  failover.Acts,
 			steps: steps("BeginJoining"),
-			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 7 },
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.SemiSyncLostAt = 7 },
 		},
 		"a primary that says that its commits do not wait under a ledger that is both": {
 			from:  steady,
-			rule:  "WaitingInterrupted",
+			rule:  "SemiSyncInterrupted",
 			kind:  failover.Acts,
 			steps: steps("BeginJoining"),
 			with: func(_ *testing.T, o *failover.Observation) {
@@ -375,32 +375,32 @@ func TestSteady(t *testing.T) {
 			}},
 		"also those under the joining before it: they may have come after the comparison": {
 			from:  steady,
-			rule:  "WaitingInterrupted",
+			rule:  "SemiSyncInterrupted",
 			kind:  failover.Acts,
 			steps: steps("BeginJoining"),
-			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 6 },
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.SemiSyncLostAt = 6 },
 		},
 		"not those that the passive was shown to have": {from: steady, rule: "InSync", kind: failover.Settled,
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 5 }},
-		"commits that did not wait while the passive joins begin the joining anew": {
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.SemiSyncLostAt = 5 }},
+		"commits that did not wait while the passive joins begin the joining again": {
 			from:  steady,
-			rule:  "WaitingInterrupted",
+			rule:  "SemiSyncInterrupted",
 			kind:  failover.Acts,
 			steps: steps("BeginJoining"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Authority.Record.Ledger = authority.Ledger{Version: 7, State: authority.Joining, First: m0}
-				o.Members[0].State.WaitingLostAt = 7
+				o.Members[0].State.SemiSyncLostAt = 7
 			},
 		},
 		"a primary alone need not wait": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Fence"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.WaitingLostAt = 7 }},
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.SemiSyncLostAt = 7 }},
 		"a primary that ended after it said so is not failed over": {
 			from:  steady,
-			rule:  "WaitingInterrupted",
+			rule:  "SemiSyncInterrupted",
 			kind:  failover.Acts,
 			steps: steps("BeginJoining"),
 			with: func(_ *testing.T, o *failover.Observation) {
-				o.Members[0].State.WaitingLostAt = 7
+				o.Members[0].State.SemiSyncLostAt = 7
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseHeld, 0
 				o.Members[0].State.UncleanAt = 3
 				o.Members[0].State.Mysqld = agentapi.Mysqld{Exits: 1, LastExit: "signal killed"}
@@ -593,7 +593,7 @@ func TestSteady(t *testing.T) {
 		},
 		"a joining primary has to wait first": {
 			from:  joining,
-			rule:  "AwaitWaiting",
+			rule:  "AwaitSemiSyncEnabled",
 			kind:  failover.Acts,
 			steps: steps("Look"),
 			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 6 },
@@ -612,7 +612,7 @@ func TestSteady(t *testing.T) {
 			steps: steps("EnterSolo"),
 			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.Server.OldestWait = 6 * time.Second },
 		},
-		"a restarted passive is shown to be in sync anew": {
+		"a restarted passive is shown to be in sync again": {
 			from:  steady,
 			rule:  "IncarnationChanged",
 			kind:  failover.Acts,
@@ -710,7 +710,7 @@ func held(clean, touched bool) func(*testing.T, *failover.Observation) {
 		s := o.Members[1].State
 		s.Phase = agentapi.PhaseHeld
 		s.UncleanAt = 1
-		s.Touched = touched
+		s.TailCommitted = touched
 		s.Mysqld = agentapi.Mysqld{}
 		s.Server = nil
 		o.Authority.Record.Left = &authority.Left{

@@ -36,15 +36,15 @@ var (
 			says:    "The Lease could not be read: nothing is decided.",
 		},
 		{
-			name:    RuleLookAgain,
-			apply:   lookAgain,
+			name:    RuleStaleObservation,
+			apply:   staleObservation,
 			endsAll: true,
 			says:    "An agent answered after the Lease was read and knows more than it said: the Lease is read again.",
 		},
 		{
-			name:  RuleAdoptByPerson,
-			apply: adoptByPerson,
-			says:  "The Lease is in doubt and an operation adopts a member: the Lease is written anew, above everything seen.",
+			name:  RuleAdoptRequested,
+			apply: adoptRequested,
+			says:  "The Lease is in doubt and an operation adopts a member: the Lease is written again, above everything seen.",
 		},
 		{
 			name:  RuleAdoptVolumes,
@@ -101,13 +101,13 @@ var (
 			says:  "The client Service does not lead where the authority says: it is led there.",
 		},
 		{
-			name:  RuleBeginAnew,
-			apply: beginAnew,
+			name:  RuleRestartBootstrap,
+			apply: restartBootstrap,
 			says:  "The bootstrap is stuck and an operation forces a member with an empty volume: the pair begins there.",
 		},
 		{
-			name:   RuleBeginningStuck,
-			apply:  beginningStuck,
+			name:   RuleBootstrapStalled,
+			apply:  bootstrapStalled,
 			ends:   true,
 			doubts: true,
 			says:   "The pair never opened, and the member or data that its bootstrap rests on is gone or silent.",
@@ -123,8 +123,8 @@ var (
 			says:  "The first member has initialized its volume: the Lease names its data.",
 		},
 		{
-			name:  RuleInitialiseMember,
-			apply: initialiseMember,
+			name:  RuleInitializeMember,
+			apply: initializeMember,
 			ends:  true,
 			says:  "The Lease names the member that may initialize: it is asked to, until it says that it does.",
 		},
@@ -156,8 +156,8 @@ var (
 			says:  "The Service has no selector, and the pod that it was taken off refuses clients no longer: they are led to a door.",
 		},
 		{
-			name:   RuleFencedByPerson,
-			apply:  fencedByPerson,
+			name:   RuleManuallyFenced,
+			apply:  manuallyFenced,
 			ends:   true,
 			doubts: true,
 			says:   "An operation asked that nobody accepts writes, and was not released.",
@@ -170,7 +170,7 @@ var (
 			says:   "A proof that a pod accepts no writes is overdue; everything that can still bring it goes on.",
 		},
 		{
-			name:  RuleForcePromotion,
+			name:  RuleForcedPromotion,
 			apply: forcePromotion,
 			ends:  true,
 			says:  "An operation forces the promotion of a member: it is appointed with a proof for the other.",
@@ -199,7 +199,7 @@ var (
 			apply:  lastClaimDeleting,
 			ends:   true,
 			doubts: true,
-			says:   "The last primary's volume claim is being deleted, its pod ends, and nobody else has every write: the pod is kept.",
+			says:   "The last primary's volume claim is being deleted, its pod ends, and no one else has every write: the pod is kept.",
 		},
 		{
 			name:  RuleReappointHolder,

@@ -5,13 +5,13 @@ var (
 	// revokingRules are the reasons to take the authority from its holder.
 	revokingRules = []rule{
 		{
-			name:  RuleFenceByPerson,
-			apply: fenceByPerson,
+			name:  RuleFenceRequested,
+			apply: fenceRequested,
 			says:  "An operation asks that nobody accepts writes: the authority is revoked.",
 		},
 		{
-			name:  RuleForceByPerson,
-			apply: forceByPerson,
+			name:  RuleForcePromotionRequested,
+			apply: forcePromotionRequested,
 			says:  "An operation forces the promotion of the other member: the authority is revoked.",
 		},
 		{
@@ -50,13 +50,13 @@ var (
 			says:  "Neither the operator nor the peer has heard the primary for deadAfter.",
 		},
 		{
-			name:  RuleHolderNeedsWord,
-			apply: holderNeedsWord,
+			name:  RulePeerConfirmationMissing,
+			apply: peerConfirmationMissing,
 			says:  "The primary is closed and cannot get its peer's confirmation: it is appointed at a new epoch.",
 		},
 		{
-			name:  RuleFailoverByPerson,
-			apply: failoverByPerson,
+			name:  RuleFailoverRequested,
+			apply: failoverRequested,
 			says:  "An operation asks for a failover: mode and budget do not apply, the candidate's fitness does.",
 		},
 		{
@@ -79,7 +79,7 @@ var (
 			name:   RuleNoTrustedCopy,
 			apply:  holderLost,
 			doubts: true,
-			says:   "The primary cannot go on by itself, and nobody else may.",
+			says:   "The primary cannot go on by itself, and no one else may.",
 		},
 		{
 			name:  RuleNoCandidate,
@@ -87,8 +87,8 @@ var (
 			says:  "A failover is called for and nobody can take over: the primary recovers where it is.",
 		},
 		{
-			name:  RuleHolderUnwell,
-			apply: holderUnwell,
+			name:  RuleHolderUnhealthy,
+			apply: holderUnhealthy,
 			says:  "The primary has been silent for warnAfter.",
 		},
 	}
@@ -97,8 +97,8 @@ var (
 	// ledger, then the passive's return.
 	holderRules = []rule{
 		{
-			name:  RuleFormerPodGoes,
-			apply: formerPodGoes,
+			name:  RuleDeleteFormerPrimaryPod,
+			apply: deleteFormerPrimaryPod,
 			says:  "The pod that clients were led to before was not deleted yet: it is, before they are led to the new primary.",
 		},
 		{
@@ -119,8 +119,8 @@ var (
 			says:   "The primary lacks transactions that it wrote or that were acknowledged: its volume was restored from an older state.",
 		},
 		{
-			name:  RuleWaitingInterrupted,
-			apply: waitingInterrupted,
+			name:  RuleSemiSyncInterrupted,
+			apply: semiSyncInterrupted,
 			says:  "Commits of the primary did not wait though they had to: the passive is not promotable until it is verified again.",
 		},
 		{
@@ -204,8 +204,8 @@ var (
 			says:  "The passive is closed, streams, and has nothing that the primary has not: the ledger becomes joining.",
 		},
 		{
-			name:  RuleAwaitWaiting,
-			apply: awaitWaiting,
+			name:  RuleAwaitSemiSyncEnabled,
+			apply: awaitSemiSyncEnabled,
 			says:  "The primary has not acted on the joining ledger yet.",
 		},
 		{

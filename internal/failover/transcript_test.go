@@ -152,9 +152,9 @@ func (p *play) effectAtMember(step failover.Step) {
 		st.ReceiverStoppedAt = p.o.Authority.Record.Epoch
 		st.AppliedAll = true
 		p.closes(s.Subject)
-	case failover.Initialise:
+	case failover.Initialize:
 		st := p.member(s.Member).State
-		st.Phase = agentapi.PhaseInitialising
+		st.Phase = agentapi.PhaseInitializing
 		st.DataID = s.DataID
 	case failover.Seed:
 		st := p.member(s.Member).State

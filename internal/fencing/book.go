@@ -34,7 +34,7 @@ func NewBook() *Book {
 // SawEpoch notes that the authority was read at this epoch, or written to it, by this
 // process at this moment. A higher epoch than before drops the proofs of the former one
 // but for ended pods; seeing an epoch again changes nothing. A lower one also starts
-// anew: the authority was rolled back and no wait that was counted holds.
+// again: the authority was rolled back and no wait that was counted holds.
 func (b *Book) SawEpoch(e pair.Epoch, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

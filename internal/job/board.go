@@ -49,7 +49,7 @@ func (b board) read(ctx context.Context) (found, error) {
 		return out, fmt.Errorf("read ConfigMap %s: %w", b.name, err)
 	}
 	_, out.done = m.Data[jobapi.KeyResult]
-	// What cannot be read is begun anew.
+	// What cannot be read is begun again.
 	_ = json.Unmarshal([]byte(m.Data[jobapi.KeyProgress]), &out.progress)
 	if packed := m.BinaryData[jobapi.KeyState]; len(packed) > 0 {
 		out.state, _ = unpack(packed)

@@ -114,8 +114,8 @@ func TestAJobThatCannotBeDoneSaysSoAndIsNotTriedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b, read := stage(t)
 			o := Options{ConfigMaps: b.api, Name: "j", Request: request, Log: logr.Discard(), Every: time.Millisecond}
-			if err := Run(t.Context(), o); !errors.Is(err, ErrForGood) {
-				t.Errorf("ended with %v, want ErrForGood", err)
+			if err := Run(t.Context(), o); !errors.Is(err, ErrPermanent) {
+				t.Errorf("ended with %v, want ErrPermanent", err)
 			}
 			var result jobapi.Result
 			if err := json.Unmarshal([]byte(read().Data[jobapi.KeyResult]), &result); err != nil || result.Outcome != jobapi.Failed || result.Message == "" {
@@ -132,7 +132,7 @@ func TestAJobThatCannotBeDoneSaysSoAndIsNotTriedAgain(t *testing.T) {
 		ConfigMaps: b.api, Name: "j", Request: jobapi.Request{Kind: jobapi.Checksum, Primary: "shop-0", Passive: "shop-1"},
 		Log: logr.Discard(), Dirs: Dirs{TLS: t.TempDir(), Passwords: t.TempDir()},
 	})
-	if err == nil || errors.Is(err, ErrForGood) || !strings.Contains(err.Error(), "certificate") {
+	if err == nil || errors.Is(err, ErrPermanent) || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without its certificate: %v, want an error that another pod may not have", err)
 	}
 	if m := read(); m.Data[jobapi.KeyResult] != "" || !strings.Contains(m.Data[jobapi.KeyProgress], "certificate") {

@@ -32,7 +32,7 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// What a Job's process of these tests is told; with envAPI this program is one.
+// What a Job's process of these tests is given; with envAPI this program is one.
 const (
 	envAPI  = "DBPAIR_TEST_JOB_API"
 	envTLS  = "DBPAIR_TEST_JOB_TLS"
@@ -109,7 +109,7 @@ func (s *store) result() (result jobapi.Result, progress jobapi.Progress) {
 	return result, progress
 }
 
-// begin makes the ConfigMap anew, with this state.
+// begin makes the ConfigMap again, with this state.
 func (s *store) begin(state []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

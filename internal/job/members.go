@@ -98,26 +98,26 @@ func (m members) head() agentapi.Command {
 	}
 }
 
-// leniency has the passive's agent force rows through.
-type leniency struct {
+// idempotentApplier has the passive's agent force rows through.
+type idempotentApplier struct {
 	members
 	passive *agentapi.Client
 }
 
-var _ repair.Leniency = leniency{}
+var _ repair.IdempotentApplier = idempotentApplier{}
 
 // maxHold is the longest lease that an agent gives.
 const maxHold = 30 * time.Second
 
-// Hold implements repair.Leniency.
-func (l leniency) Hold(ctx context.Context, d time.Duration) error {
+// Hold implements repair.IdempotentApplier.
+func (l idempotentApplier) Hold(ctx context.Context, d time.Duration) error {
 	return l.ask(ctx, min(d, maxHold))
 }
 
-// Release implements repair.Leniency.
-func (l leniency) Release(ctx context.Context) error { return l.ask(ctx, 0) }
+// Release implements repair.IdempotentApplier.
+func (l idempotentApplier) Release(ctx context.Context) error { return l.ask(ctx, 0) }
 
-func (l leniency) ask(ctx context.Context, d time.Duration) error {
+func (l idempotentApplier) ask(ctx context.Context, d time.Duration) error {
 	_, err := l.passive.RepairLease(ctx, agentapi.RepairLeaseCommand{
 		Command:   l.head(),
 		Operation: l.request.Operation,

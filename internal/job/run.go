@@ -52,8 +52,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ErrForGood is wrapped by the error of a Job that would fail again the same way.
-var ErrForGood = errors.New("another attempt would not help")
+// ErrPermanent is wrapped by the error of a Job that would fail again the same way.
+var ErrPermanent = errors.New("another attempt would not help")
 
 // Run does what the request asks for and blocks until that is done or ctx ends. When
 // ctx ends it writes down where it is first. It may be called again after any end: what
@@ -120,7 +120,7 @@ func (w *work) run(ctx context.Context) error {
 	case jobapi.Repair:
 		result, report, err = w.mend(ctx)
 	default:
-		err = fmt.Errorf("%w: this version knows no job of kind %q", ErrForGood, w.request.Kind)
+		err = fmt.Errorf("%w: this version knows no job of kind %q", ErrPermanent, w.request.Kind)
 	}
 	stop()
 	reporter.Wait()
@@ -129,7 +129,7 @@ func (w *work) run(ctx context.Context) error {
 	defer cancel()
 	if errors.Is(err, checksum.ErrRolesChanged) {
 		result = jobapi.Result{Outcome: jobapi.RolesChanged, Message: err.Error()}
-	} else if errors.Is(err, ErrForGood) || errors.Is(err, checksum.ErrBadRequest) {
+	} else if errors.Is(err, ErrPermanent) || errors.Is(err, checksum.ErrBadRequest) {
 		result = jobapi.Result{Outcome: jobapi.Failed, Message: clip(err.Error(), 1000)}
 	}
 	if result.Outcome == "" {
@@ -145,7 +145,7 @@ func (w *work) run(ctx context.Context) error {
 		return errors.Join(err, werr)
 	}
 	if err != nil { // it would fail again
-		return fmt.Errorf("%w: %s", ErrForGood, result.Message)
+		return fmt.Errorf("%w: %s", ErrPermanent, result.Message)
 	}
 	return nil
 }
@@ -285,7 +285,7 @@ func (w *work) options() (checksum.Options, error) {
 // mend is a Job of kind Repair.
 func (w *work) mend(ctx context.Context) (jobapi.Result, any, error) {
 	if w.request.Table == nil {
-		return jobapi.Result{}, nil, fmt.Errorf("%w: a repair without a table", ErrForGood)
+		return jobapi.Result{}, nil, fmt.Errorf("%w: a repair without a table", ErrPermanent)
 	}
 	base, err := w.options()
 	if err != nil {
@@ -297,19 +297,19 @@ func (w *work) mend(ctx context.Context) (jobapi.Result, any, error) {
 	}
 	passive := w.members.client(w.request.Passive)
 	o := repair.Options{
-		Primary:     base.Primary,
-		Passive:     base.Passive,
-		Writer:      writer,
-		Table:       *base.Table,
-		DryRun:      w.request.DryRun,
-		Leniency:    leniency{w.members, passive},
-		Saver:       saver{w.members, passive},
-		Parallelism: base.Parallelism,
-		MaxLockTime: base.MaxLockTime,
-		Throttle:    base.Throttle,
-		Progress:    func(p repair.Progress) { w.saw(repairProgress(p), nil) },
-		Now:         w.Now,
-		Log:         w.Log,
+		Primary:           base.Primary,
+		Passive:           base.Passive,
+		Writer:            writer,
+		Table:             *base.Table,
+		DryRun:            w.request.DryRun,
+		IdempotentApplier: idempotentApplier{w.members, passive},
+		Saver:             saver{w.members, passive},
+		Parallelism:       base.Parallelism,
+		MaxLockTime:       base.MaxLockTime,
+		Throttle:          base.Throttle,
+		Progress:          func(p repair.Progress) { w.saw(repairProgress(p), nil) },
+		Now:               w.Now,
+		Log:               w.Log,
 	}
 	if !o.DryRun {
 		giveBack, err := w.members.mayWrite(ctx, w.Log)

@@ -123,7 +123,7 @@ func (a Asked) String() string {
 type Progress struct {
 	// Attempt counts the pods that have worked on it, from 1.
 	Attempt int32 `json:"attempt"`
-	// Beat grows with every write, so that a Job that stands still is told from one that
+	// Beat grows with every write, so that a Job that stands still differs from one that
 	// is stopped.
 	Beat          int64         `json:"beat"`
 	Table         string        `json:"table,omitempty"`

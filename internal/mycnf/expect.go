@@ -57,7 +57,7 @@ func Expect(m Member, state State) []Expectation {
 	return list
 }
 
-// Kept returns the owned settings that somebody could change in a running mysqld and that
+// Kept returns the owned settings that someone could change in a running mysqld and that
 // are set right again there. Those that follow the role or the ledger are not among them:
 // read_only and its family, event_scheduler, the source side's switch. Of an open member the
 // rest of the source side is not among them either, since a change of it is found and

@@ -14,7 +14,7 @@ import (
 	"github.com/dbpair/dbpair/internal/mycnf"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 func member() mycnf.Member {
 	return mycnf.Member{

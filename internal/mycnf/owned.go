@@ -161,7 +161,7 @@ var ownedTable = []Owned{
 	{Name: "innodb_undo_directory", Why: whyFiles},
 	{Name: "keyring_*", Why: whyKeys},
 	{Name: "upgrade", Why: "upgrades follow the order of the members"},
-	{Name: "initialize*", Why: "the agent alone initialises a volume, and only an empty one"},
+	{Name: "initialize*", Why: "the agent alone initializes a volume, and only an empty one"},
 	{Name: "validate_config", Why: "mysqld would end instead of starting"},
 	{Name: "skip_name_resolve", Why: "a slow resolver would block every login"},
 	{Name: "proxy_protocol_networks", Why: whyPlace},

@@ -104,7 +104,7 @@ func Flags(optionFile string) []string {
 	}
 }
 
-// InitFlags returns the command line that initialises an empty data directory:
+// InitFlags returns the command line that initializes an empty data directory:
 // root without a password, reachable by the socket only once mysqld runs.
 func InitFlags(optionFile string) []string {
 	return []string{"--defaults-file=" + optionFile, "--initialize-insecure"}
@@ -241,7 +241,7 @@ func (m Member) owned() []line {
 		}
 		name := one.Variable
 		if strings.HasPrefix(name, "rpl_semi_sync_") {
-			// Without the plugin, as during the initialisation, mysqld knows
+			// Without the plugin, as during the initialization, mysqld knows
 			// no such option.
 			name = "loose_" + name
 		}

@@ -1,5 +1,5 @@
 // Package mysqldtest starts real mysqlds for tests: unprivileged, on loopback,
-// from one data directory that is initialised once per test process and then
+// from one data directory that is initialized once per test process and then
 // copied, with the option file and the command line that the product uses.
 //
 // Everything it starts ends with the test, and at the latest with the test

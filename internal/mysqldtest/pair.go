@@ -89,7 +89,7 @@ func Await(tb testing.TB, what string, fine func() bool) {
 	}
 }
 
-// EndSessions ends all sessions of an account, as somebody who tidies up would.
+// EndSessions ends all sessions of an account, as someone who tidies up would.
 func EndSessions(tb testing.TB, db *sql.DB, user string) {
 	tb.Helper()
 	for _, id := range SessionIDs(tb, db, "SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE PROCESSLIST_USER = ?", user) {

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// The ports are below those that the kernel gives to whoever names none, an outgoing
+	// The ports are below those that the kernel gives to anyone who names none, an outgoing
 	// connection for instance: one of these would be taken before mysqld listens on it, or
 	// while it is down.
 	lowestPort  = 10_000
@@ -34,7 +34,7 @@ func FreePort(tb testing.TB) int {
 	return 0
 }
 
-// ephemeral is the first port that the kernel gives to whoever names none.
+// ephemeral is the first port that the kernel gives to anyone who names none.
 func ephemeral() int {
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
 	if err != nil {

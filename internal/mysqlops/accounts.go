@@ -45,7 +45,7 @@ type Account struct {
 }
 
 // CreateAccounts makes the accounts of a pair and the schema of the heartbeat
-// on a freshly initialised member, without leaving a trace in its history, and
+// on a freshly initialized member, without leaving a trace in its history, and
 // drops every other root and anonymous account. It is idempotent, so that a
 // crash in the middle is repaired by another call, and puts super_read_only
 // back. It fails with ErrHistory on a member that has transactions: accounts

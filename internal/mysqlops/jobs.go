@@ -51,7 +51,7 @@ func (s *Server) JobTableLocks(ctx context.Context) ([]JobLock, error) {
 }
 
 // JobRowLocks lists the transactions of these accounts that hold row locks. mysqld makes
-// the list anew only when nobody has read it for a tenth of a second: ask less often.
+// the list again only when nobody has read it for a tenth of a second: ask less often.
 func (s *Server) JobRowLocks(ctx context.Context) ([]JobLock, error) {
 	return s.jobLocks(ctx, jobRowLocksQuery)
 }

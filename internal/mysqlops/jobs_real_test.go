@@ -98,7 +98,7 @@ func TestTheLocksOfJobsAreSeenAndTheirSessionsEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := conn.PingContext(ctx); err != nil {
-		t.Errorf("a session of somebody else was ended: %v", err)
+		t.Errorf("a session of someone else was ended: %v", err)
 	}
 
 	_ = jobSession(t, member, mysqlops.UserRepair, mysqldtest.Passwords.Repair)

@@ -42,7 +42,7 @@ func (s *Server) CloseReads(ctx context.Context) error {
 func (s *Server) KeepReadOnly(ctx context.Context) (Correction, error) { return s.keepReadOnly(ctx) }
 
 // KeepWritable corrects a member that is open and was made read-only or taken offline by
-// somebody else: it lifts that again, reads it back, and says what it had found. The caller
+// someone else: it lifts that again, reads it back, and says what it had found. The caller
 // holds a confirmation that outlives ctx, and lets nothing close the member meanwhile.
 func (s *Server) KeepWritable(ctx context.Context) (Correction, error) { return s.keepWritable(ctx) }
 
@@ -68,7 +68,7 @@ func (s *Server) StopWaiting(ctx context.Context, soloVersion uint64) error {
 func (s *Server) ReleaseApplier(ctx context.Context) error { return s.releaseApplier(ctx) }
 
 // PrepareShutdown is for a member that is closed for writes, ErrNotClosed otherwise, and is
-// about to be sent SIGTERM. It releases the applier, for which mysqld would wait for ever, and
+// about to be sent SIGTERM. It releases the applier, for which mysqld would wait forever, and
 // ends all sessions of this handle, for which mysqld would wait two seconds. The handle is of
 // no use afterwards, also when it returns an error.
 func (s *Server) PrepareShutdown(ctx context.Context) error {

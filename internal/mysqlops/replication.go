@@ -15,7 +15,7 @@ type TLSFiles struct {
 }
 
 // Source says where a member replicates from. The channel is the default one,
-// finds its place by GTIDs, retries for ever once a second and expects a
+// finds its place by GTIDs, retries forever once a second and expects a
 // heartbeat every second.
 type Source struct {
 	Host     string

@@ -111,7 +111,7 @@ func (s *Server) Ping(ctx context.Context) error {
 	}))
 }
 
-// Warm opens the sessions of the fence path, or opens those anew that were
+// Warm opens the sessions of the fence path, or opens those again that were
 // lost. It is idempotent and cheap; call it after every start of mysqld and on
 // every tick while all is well, since the fence path itself never logs in.
 func (s *Server) Warm(ctx context.Context) error {

@@ -185,7 +185,7 @@ func TestTrapAnApplierThatWaitsHoldsUpAShutdown(t *testing.T) {
 			}
 			select {
 			case <-ended:
-				t.Error("trap: mysqld ended by itself, it used to wait for ever")
+				t.Error("trap: mysqld ended by itself, it used to wait forever")
 			case <-time.After(8 * time.Second):
 			}
 			pair.B.Kill()
@@ -238,7 +238,7 @@ func TestTrapAThirdMemberAcknowledges(t *testing.T) {
 func TestTrapCloneCopiesTheDonorsChannel(t *testing.T) {
 	pair, _ := openPair(t)
 	ctx := t.Context()
-	// A replicates from B as a pair does; B is seeded anew from A.
+	// A replicates from B as a pair does; B is seeded again from A.
 	if _, err := pair.A.Ops.ConfigureChannel(ctx, pair.B.SourceOf(pair.A.TLSFiles()), false); err != nil {
 		t.Fatal(err)
 	}

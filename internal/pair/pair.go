@@ -22,7 +22,7 @@ type MemberName string
 type PodUID string
 
 // DataID names the data on a member's volume. It is random, made when the data
-// directory is initialised and anew at every seed. server_uuid does not serve: a
+// directory is initialized and again at every seed. server_uuid does not serve: a
 // restored snapshot has the same one.
 type DataID string
 

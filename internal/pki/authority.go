@@ -102,7 +102,7 @@ func (a *Authority) KeyPEM() ([]byte, error) { return encodeKey(a.key) }
 // Sign signs a message with the authority's key, as package signing does.
 func (a *Authority) Sign(message []byte) ([]byte, error) { return signing.Sign(a.key, message) }
 
-// Bundle is what somebody must trust to know both this authority's certificates and
+// Bundle is what someone must trust to know both this authority's certificates and
 // those that earlier authorities still have out: this one first, then each one of older
 // that has not expired.
 func (a *Authority) Bundle(older []byte, now time.Time) []byte {

@@ -77,7 +77,7 @@ func (a *Authority) IssueFor(s Subject, key *Key, now time.Time) (Leaf, error) {
 	return Leaf{CertPEM: encodeCert(der), KeyPEM: keyPEM}, nil
 }
 
-// Due says why a certificate has to be made anew, or nothing: it is unreadable, of
+// Due says why a certificate has to be made again, or nothing: it is unreadable, of
 // another authority, for another subject, or a third of its life is left.
 func (a *Authority) Due(l Leaf, s Subject, now time.Time) (why string) {
 	cert, err := l.check()

@@ -55,7 +55,7 @@ func TestAuthoritySurvivesItsEncoding(t *testing.T) {
 	}
 }
 
-func TestDueSaysWhyACertificateIsMadeAnew(t *testing.T) {
+func TestDueSaysWhyACertificateIsMadeAgain(t *testing.T) {
 	a := newTestAuthority(t, start)
 	n := resources.Names{Pair: "shop", Namespace: "db"}
 	want := Member(n, 0)
@@ -172,7 +172,7 @@ func handshake(caPEM []byte, server, client tls.Certificate, host string) error 
 		return err
 	}
 	// In TLS 1.3 the client is done before the server has judged it; the pipe wants
-	// somebody to read the verdict.
+	// someone to read the verdict.
 	go func() { _, _ = c.Read(make([]byte, 1)) }()
 	return <-done
 }

@@ -49,9 +49,9 @@ func (s *session) checksumCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&table, "table", "", "one table, <schema>.<table>, instead of all")
-	cmd.Flags().BoolVar(&values, "values", false, "put the differing rows' values into the report; whoever may read it then reads the data")
+	cmd.Flags().BoolVar(&values, "values", false, "put the differing rows' values into the report; anyone who may read it then reads the data")
 	cmd.Flags().BoolVarP(&wait, "wait", "w", false, "show the progress and wait for the result")
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for whoever reads the record")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for anyone who reads the record")
 	return cmd
 }
 
@@ -98,7 +98,7 @@ func (s *session) repairCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "compare, say what would be written or refused, and write nothing")
 	cmd.Flags().BoolVarP(&wait, "wait", "w", false, "show the progress and wait for the result")
 	cmd.Flags().StringVar(&w.confirm, "confirm", "", "<pair>/<epoch>, for scripts: without it you are asked")
-	cmd.Flags().StringVar(&w.reason, "reason", "", "why, for whoever reads the record")
+	cmd.Flags().StringVar(&w.reason, "reason", "", "why, for anyone who reads the record")
 	return cmd
 }
 

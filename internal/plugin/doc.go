@@ -3,6 +3,6 @@
 // make a DatabasePairOperation.
 //
 // It only reads objects, makes operations and runs commands in members' pods with the
-// rights of whoever calls it. It never writes a Lease, a Service or a label: what decides
+// rights of anyone who calls it. It never writes a Lease, a Service or a label: what decides
 // who may accept writes is changed by the operator alone.
 package plugin

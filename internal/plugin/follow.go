@@ -20,7 +20,7 @@ import (
 const followEvery = time.Second
 
 // follow shows how far an operation is until it has ended, and returns an error unless it
-// came to the result that was hoped for. Whoever interrupts it does not end the operation.
+// came to the result that was hoped for. Anyone who interrupts it does not end the operation.
 func (s *session) follow(ctx context.Context, c cluster, op *v1alpha1.DatabasePairOperation) error {
 	show := s.newShow()
 	ticks := time.NewTicker(followEvery)

@@ -24,7 +24,7 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 const (
 	uuid0 = "11111111-1111-1111-1111-111111111111"

@@ -43,7 +43,7 @@ func renderHead(b *strings.Builder, r Report, p paint) {
 }
 
 func renderMembers(b *strings.Builder, r Report, p paint) {
-	rows := [][]string{{"MEMBER", "ROLE", "STATE", "NODE", "MYSQL", "LAG", "COMMITS WAIT"}}
+	rows := [][]string{{"MEMBER", "ROLE", "STATE", "NODE", "MYSQL", "LAG", "SEMI-SYNC"}}
 	for _, m := range r.Members {
 		waits := "no"
 		if m.Waits {

@@ -93,7 +93,7 @@ func (s *session) verbCommand(v verb) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&w.confirm, "confirm", "", "<pair>/<epoch>, for scripts: without it you are asked")
-	cmd.Flags().StringVar(&w.reason, "reason", "", "why, for whoever reads the record")
+	cmd.Flags().StringVar(&w.reason, "reason", "", "why, for anyone who reads the record")
 	return cmd
 }
 

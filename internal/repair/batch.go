@@ -179,7 +179,7 @@ func (b *batcher) versions(ctx context.Context, s *tablesql.Session, keys [][]st
 	return out, err
 }
 
-// leniently holds the passive's leniency until it has applied the transactions that write
+// leniently holds the passive's idempotentApplier until it has applied the transactions that write
 // returns.
 func (b *batcher) leniently(ctx context.Context, write func(context.Context) (string, error)) (err error) {
 	began := b.Now()
@@ -188,14 +188,14 @@ func (b *batcher) leniently(ctx context.Context, write func(context.Context) (st
 		b.report.Lenient += took
 		b.report.LongestLenient = max(b.report.LongestLenient, took)
 	}()
-	if err := b.Leniency.Hold(ctx, leaseTime); err != nil {
+	if err := b.IdempotentApplier.Hold(ctx, leaseTime); err != nil {
 		return fmt.Errorf("make the passive lenient: %w", err)
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime)
 		defer cancel()
-		if failed := b.Leniency.Release(ctx); failed != nil {
-			err = errors.Join(err, fmt.Errorf("end the passive's leniency, which ends by itself in %s: %w", leaseTime, failed))
+		if failed := b.IdempotentApplier.Release(ctx); failed != nil {
+			err = errors.Join(err, fmt.Errorf("end the passive's idempotentApplier, which ends by itself in %s: %w", leaseTime, failed))
 		}
 	}()
 	set, err := write(ctx)
@@ -207,7 +207,7 @@ func (b *batcher) leniently(ctx context.Context, write func(context.Context) (st
 		if err != nil || there {
 			return err
 		}
-		if err := b.Leniency.Hold(ctx, leaseTime); err != nil {
+		if err := b.IdempotentApplier.Hold(ctx, leaseTime); err != nil {
 			return fmt.Errorf("keep the passive lenient: %w", err)
 		}
 	}
@@ -243,7 +243,7 @@ func (b *batcher) rewrite(ctx context.Context, keys [][]string, extra []version)
 	return err
 }
 
-// rewriteOnce writes all rows anew. The primary's own are kept by the server
+// rewriteOnce writes all rows again. The primary's own are kept by the server
 // meanwhile, so that no value passes through a text. All deletions come before
 // the insertions: rows may have exchanged values of a unique key.
 func (b *batcher) rewriteOnce(ctx context.Context, keys [][]string, extra []version) error {

@@ -1,11 +1,11 @@
 // Package repair makes the passive's rows equal to the primary's, through
 // replication, for one table at a time and only when asked.
 //
-// It compares the table anew, saves both versions of every differing row, and
+// It compares the table again, saves both versions of every differing row, and
 // then writes on the primary: DELETE and INSERT of each row that the passive
 // lacks or has otherwise, INSERT and DELETE of each row that only the passive
 // has. On the primary nothing changes by that; the passive applies it in
-// replica_exec_mode=IDEMPOTENT, which somebody else (Leniency) holds there for
+// replica_exec_mode=IDEMPOTENT, which someone else (IdempotentApplier) holds there for
 // moments only. Afterwards the table, and every other table that the passive
 // applied changes to in those moments, is compared again.
 //

@@ -52,7 +52,7 @@ func (r *run) refusalsOn(ctx context.Context, s *tablesql.Session, primary bool)
 	case table.Engine != "InnoDB":
 		reasons = append(reasons, "its engine is "+table.Engine+", which has no transactions")
 	case table.Key == nil || !table.Key.IsPrimary():
-		reasons = append(reasons, "it has no primary key, so that the passive would not find the rows: add one by ALTER TABLE … ADD PRIMARY KEY on the primary, or seed the passive anew")
+		reasons = append(reasons, "it has no primary key, so that the passive would not find the rows: add one by ALTER TABLE … ADD PRIMARY KEY on the primary, or seed the passive again")
 	case !table.Key.IsExact():
 		reasons = append(reasons, "its primary key has floating point numbers, which cannot be named exactly")
 	}

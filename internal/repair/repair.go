@@ -11,12 +11,12 @@ import (
 	"github.com/dbpair/dbpair/internal/checksum"
 )
 
-// Leniency is somebody who can make the passive's applier lenient.
-type Leniency interface {
+// IdempotentApplier is someone who can make the passive's applier lenient.
+type IdempotentApplier interface {
 	// Hold sets replica_exec_mode=IDEMPOTENT on the passive until d has
 	// passed or Release is called, whichever comes first, and returns once it
 	// is in force. An applier that stopped at a row that is missing or there
-	// already is started again. Called again it extends. Whoever holds it restores STRICT
+	// already is started again. Called again it extends. Anyone who holds it restores STRICT
 	// by itself, whatever becomes of the caller.
 	Hold(ctx context.Context, d time.Duration) error
 	// Release restores STRICT and returns once it is in force. It is
@@ -52,9 +52,9 @@ type Options struct {
 	Table checksum.TableName
 	// DryRun compares, checks what would be refused, and writes nothing.
 	DryRun bool
-	// Leniency and Saver are needed unless DryRun.
-	Leniency Leniency
-	Saver    Saver
+	// IdempotentApplier and Saver are needed unless DryRun.
+	IdempotentApplier IdempotentApplier
+	Saver             Saver
 	// Parallelism, MaxLockTime and Throttle are those of the comparisons.
 	Parallelism int
 	MaxLockTime time.Duration
@@ -95,8 +95,8 @@ func (o Options) validate() error {
 		return fmt.Errorf("batchRows %d: want 1 to 5000", o.BatchRows)
 	case o.DryRun:
 		return nil
-	case o.Leniency == nil || o.Saver == nil:
-		return errors.New("a repair that writes needs somebody who makes the passive lenient, and a place to save rows")
+	case o.IdempotentApplier == nil || o.Saver == nil:
+		return errors.New("a repair that writes needs someone who makes the passive lenient, and a place to save rows")
 	}
 	return o.Writer.Validate()
 }

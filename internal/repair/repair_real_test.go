@@ -125,8 +125,8 @@ func (w *world) endpoint(i *mysqldtest.Instance, name, user string) checksum.End
 	}
 }
 
-// leniency sets the variable on the passive as its agent would.
-type leniency struct {
+// idempotentApplier sets the variable on the passive as its agent would.
+type idempotentApplier struct {
 	w            *world
 	mu           sync.Mutex
 	held, ended  int
@@ -135,13 +135,13 @@ type leniency struct {
 	starts bool
 }
 
-func (l *leniency) holds() int {
+func (l *idempotentApplier) holds() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.held
 }
 
-func (l *leniency) Hold(ctx context.Context, _ time.Duration) error {
+func (l *idempotentApplier) Hold(ctx context.Context, _ time.Duration) error {
 	l.mu.Lock()
 	l.held++
 	l.mu.Unlock()
@@ -158,23 +158,23 @@ func (l *leniency) Hold(ctx context.Context, _ time.Duration) error {
 	return err
 }
 
-func (l *leniency) Release(ctx context.Context) error {
+func (l *idempotentApplier) Release(ctx context.Context) error {
 	l.ended++
 	_, err := l.w.onB.ExecContext(ctx, "SET GLOBAL replica_exec_mode = STRICT")
 	return err
 }
 
-func (w *world) options(table checksum.TableName) (Options, *leniency, string) {
+func (w *world) options(table checksum.TableName) (Options, *idempotentApplier, string) {
 	path := filepath.Join(w.TempDir(), "saved", "rows")
 	file, err := CreateFile(path)
 	if err != nil {
 		w.Fatal(err)
 	}
 	w.Cleanup(func() { _ = file.Close() })
-	lenient := &leniency{w: w}
+	lenient := &idempotentApplier{w: w}
 	return Options{
 		Primary: w.endpoint(w.a, "shop-0", reader), Passive: w.endpoint(w.b, "shop-1", reader), Writer: w.endpoint(w.a, "shop-0", writer),
-		Table: table, Leniency: lenient, Saver: file, Throttle: checksum.Throttle{ActiveClients: -1}, MaxLockTime: 5 * time.Second,
+		Table: table, IdempotentApplier: lenient, Saver: file, Throttle: checksum.Throttle{ActiveClients: -1}, MaxLockTime: 5 * time.Second,
 		Log: testr.New(w.T),
 	}, lenient, path
 }

@@ -36,7 +36,7 @@ func (w *world) awaitApplierError(number int) {
 }
 
 // testARepairGoesOnAfterThePassiveWasRestarted: mysqld dies when it has received the
-// repair's transaction and not applied it. The next attempt takes the lease anew.
+// repair's transaction and not applied it. The next attempt takes the lease again.
 func testARepairGoesOnAfterThePassiveWasRestarted(w *world) {
 	for _, one := range []struct {
 		name, drift string

@@ -203,7 +203,7 @@ func (r *run) judge(found checksum.TableReport, pass, rows int) (done bool) {
 // compare compares one table and returns the rows that differ, up to maxRows.
 func (r *run) compare(ctx context.Context, table checksum.TableName) (checksum.TableReport, []checksum.Row, error) {
 	var rows []checksum.Row
-	seen := make(map[string]bool) // a scan that began anew says rows again
+	seen := make(map[string]bool) // a scan that began again says rows again
 	options := checksum.Options{
 		Primary:         r.Primary,
 		Passive:         r.Passive,

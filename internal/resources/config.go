@@ -17,7 +17,7 @@ const (
 	AppSchema = "app"
 )
 
-// AgentConfig is what the agents of the pair are told.
+// AgentConfig is the configuration of the pair's agents.
 func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 	spec := &p.Spec
 	c := agentapi.Config{

@@ -15,7 +15,7 @@ import (
 	"github.com/dbpair/dbpair/api/v1alpha1"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files again")
 
 func loadPair(t *testing.T, name string) *v1alpha1.DatabasePair {
 	t.Helper()
@@ -30,7 +30,7 @@ func loadPair(t *testing.T, name string) *v1alpha1.DatabasePair {
 	return p
 }
 
-// What is built for a pair must change only when somebody means it to: a changed pod
+// What is built for a pair must change only when someone means it to: a changed pod
 // template asks for a restart of every mysqld after an upgrade of the operator.
 func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 	for _, name := range []string{"plain", "rich"} {
@@ -97,6 +97,6 @@ func golden(t *testing.T, path string, object any) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s (-want +got; go test ./internal/resources -update writes it anew):\n%s", path, diff)
+		t.Errorf("%s (-want +got; go test ./internal/resources -update writes it again):\n%s", path, diff)
 	}
 }

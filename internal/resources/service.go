@@ -25,7 +25,7 @@ const (
 )
 
 // ClientService is the read-write Service without what Route decides: its selector and
-// its ports belong to whoever executes the routing step.
+// its ports belong to anyone who executes the routing step.
 func ClientService(p *v1alpha1.DatabasePair) *corev1ac.ServiceApplyConfiguration {
 	svc := corev1ac.Service(p.Name, p.Namespace).
 		WithLabels(clientServiceLabels(p.Name)).
@@ -77,7 +77,7 @@ func Detach(svc *corev1.Service, from pair.PodUID) {
 }
 
 // DetachedFrom is the pod that a detached Service's endpoints lead to; empty for a
-// Service that has a selector, or that somebody else took it from.
+// Service that has a selector, or that someone else took it from.
 func DetachedFrom(svc *corev1.Service) pair.PodUID {
 	if len(svc.Spec.Selector) > 0 {
 		return ""

@@ -21,7 +21,7 @@ func TestRouteIsReadBackOnlyIfNothingElseIsThere(t *testing.T) {
 		t.Error("the node port was lost")
 	}
 	for name, spoil := range map[string]func(*corev1.Service){
-		"a selector of somebody":    func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "x"} },
+		"a selector of someone":     func(s *corev1.Service) { s.Spec.Selector = map[string]string{"app": "x"} },
 		"one more label":            func(s *corev1.Service) { s.Spec.Selector["app"] = "x" },
 		"one label less":            func(s *corev1.Service) { delete(s.Spec.Selector, LabelName) },
 		"no member":                 func(s *corev1.Service) { delete(s.Spec.Selector, "statefulset.kubernetes.io/pod-name") },

@@ -11,7 +11,7 @@ import (
 	"github.com/dbpair/dbpair/api/v1alpha1"
 )
 
-// Image is the image of the agent, as the operator was told.
+// Image is the image of the agent, from the operator's flags.
 type Image struct {
 	Name       string
 	PullPolicy corev1.PullPolicy

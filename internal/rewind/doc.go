@@ -1,5 +1,5 @@
 // Package rewind takes back, on a member whose mysqld is down, the end of the
-// binlog that nobody was told to be committed.
+// binlog that was acknowledged to no client.
 //
 // With acknowledgements waited for before the commit, such transactions are
 // only prepared in InnoDB. Crash recovery commits what it finds in the binlog

@@ -16,7 +16,7 @@ import (
 // indexName is the list of binlogs in a data directory as dbpair sets it up.
 const indexName = "binlog.index"
 
-// Why a tail is not cut. All of them mean: seed the member anew instead.
+// Why a tail is not cut. All of them mean: seed the member again instead.
 var (
 	// ErrNotLast: errant transactions are in a file before the last one, so
 	// that mysqld has been started or has rotated since.

@@ -184,8 +184,8 @@ func (a *agentSim) effect(action authority.Action) {
 		})
 	case authority.SetDeadman:
 		a.setDeadman(act.Deadline)
-	case authority.SetWaiting:
-		a.setWaiting(act)
+	case authority.SetSemiSync:
+		a.setSemiSync(act)
 	case authority.CheckTail:
 		a.checkTail()
 	case authority.StopReceiver:

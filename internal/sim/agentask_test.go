@@ -162,18 +162,18 @@ func (a *agentSim) strayAnswers(act authority.AskVouch) bool {
 // answered is the peer's answer as this agent takes it, now.
 func (a *agentSim) answered(nonce string, v authority.AnswerVouch) authority.VouchAnswered {
 	return authority.VouchAnswered{
-		At:          a.local(),
-		Nonce:       nonce,
-		Epoch:       v.Epoch,
-		Answered:    true,
-		Given:       v.Given,
-		Data:        v.Data,
-		Known:       v.Known,
-		Holder:      v.Holder,
-		Open:        v.Open,
-		TakesItself: v.TakesItself,
-		Signed:      v.Signed,
-		PeerMysqld:  v.PeerMysqld,
+		At:           a.local(),
+		Nonce:        nonce,
+		Epoch:        v.Epoch,
+		Answered:     true,
+		Given:        v.Given,
+		Data:         v.Data,
+		Known:        v.Known,
+		Holder:       v.Holder,
+		Open:         v.Open,
+		ClaimsHolder: v.ClaimsHolder,
+		Signed:       v.Signed,
+		PeerMysqld:   v.PeerMysqld,
 	}
 }
 

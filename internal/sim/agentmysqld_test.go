@@ -168,7 +168,7 @@ func (a *agentSim) setDeadman(at authority.Instant) {
 	a.m.node.gate.pass(due)
 }
 
-func (a *agentSim) setWaiting(act authority.SetWaiting) {
+func (a *agentSim) setSemiSync(act authority.SetSemiSync) {
 	s := a.mysqld
 	a.later(a.w.between(time.Millisecond, 200*time.Millisecond), func() {
 		ok := s != nil && !s.dead && s.gate.stopped == 0 && s.up
@@ -279,16 +279,16 @@ func (a *agentSim) heartbeat() {
 	if !s.open {
 		return
 	}
-	if reader := (mysqlops.DumpThread{User: "somebody"}); s.foreign && s.waits && reader.IsForeign(mysqlops.UserReplication, "") {
+	if reader := (mysqlops.DumpThread{User: "someone"}); s.foreign && s.waits && reader.IsForeign(mysqlops.UserReplication, "") {
 		s.foreign = false
 		a.lostAt = a.machine.View().ActedLedger
-		a.step(authority.WaitingLost{At: a.local()})
+		a.step(authority.SemiSyncLost{At: a.local()})
 	}
 	if s.interrupted {
 		s.interrupted = false
 		if a.machine.View().Waiting {
 			a.lostAt = a.machine.View().ActedLedger
-			a.step(authority.WaitingLost{At: a.local()})
+			a.step(authority.SemiSyncLost{At: a.local()})
 			s.switchOn()
 		}
 	}

@@ -14,7 +14,7 @@ func (a *agentSim) state() *agentapi.State {
 	v := a.m.vol
 	s := &agentapi.State{
 		PairUID: pairUID, Member: a.m.name, PodUID: a.pod.uid, AgentStart: a.start, AgentVersion: "v1", Ledger: a.ledger,
-		PeerSilentFor: a.w.now - a.heardPeer, WaitingLostAt: a.lostAt, Compared: a.compared,
+		PeerSilentFor: a.w.now - a.heardPeer, SemiSyncLostAt: a.lostAt, Compared: a.compared,
 	}
 	if a.machine == nil {
 		s.Phase = agentapi.PhaseVolumeInUse
@@ -25,14 +25,14 @@ func (a *agentSim) state() *agentapi.State {
 	s.ActedLedger = view.ActedLedger
 	s.OpenEpoch = view.OpenEpoch
 	s.ReceiverStoppedAt = view.Durable.ReceiverStopped
-	s.Touched = view.Durable.Touched
-	s.NeedsWord = view.NeedsWord
+	s.TailCommitted = view.Durable.TailCommitted
+	s.NeedsConfirmation = view.NeedsConfirmation
 	s.TailUncovered = view.TailUncovered
 	s.Ending = view.Ending
 	if !v.void {
 		s.DataID = v.id
 	}
-	if view.Serving == authority.Stopped || view.Durable.Touched {
+	if view.Serving == authority.Stopped || view.Durable.TailCommitted {
 		s.UncleanAt = view.Durable.OpenAt
 	}
 	a.describeMysqld(s)

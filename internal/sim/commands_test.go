@@ -108,11 +108,11 @@ func (e agentEffects) own(to fencing.Subject, c agentapi.Command, fits func(*age
 	return nil
 }
 
-func (e agentEffects) Initialise(_ context.Context, to fencing.Subject, c agentapi.InitialiseCommand) error {
+func (e agentEffects) Initialize(_ context.Context, to fencing.Subject, c agentapi.InitializeCommand) error {
 	return e.own(to, c.Command, func(a *agentSim, r authority.Record) bool {
 		return r.Bootstrap != nil && r.Bootstrap.Member == a.m.name && r.Bootstrap.DataID == c.DataID && a.m.vol.id == ""
 	}, func(a *agentSim, _ authority.Record) {
-		a.replaceData(agentapi.PhaseInitialising, c.DataID, func() *dataset { return a.w.newData() })
+		a.replaceData(agentapi.PhaseInitializing, c.DataID, func() *dataset { return a.w.newData() })
 	})
 }
 

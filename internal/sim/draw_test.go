@@ -181,7 +181,7 @@ func drawSeveral(r *rand.Rand, at func() time.Duration) []fault {
 	return out
 }
 
-// drawSwitchedOff: somebody lets commits of the primary pass while the passive cannot receive,
+// drawSwitchedOff: someone lets commits of the primary pass while the passive cannot receive,
 // and then the primary goes. Nothing else happens, since what an operator had no time to write
 // down is nobody's fault.
 func drawSwitchedOff(r *rand.Rand, s *scenario) []fault {

@@ -19,7 +19,7 @@ func (w *world) alive() {
 		if !o.leads {
 			continue
 		}
-		if o.plan.Rule == failover.RuleAuthorityUnreadable || o.plan.Rule == failover.RuleLookAgain {
+		if o.plan.Rule == failover.RuleAuthorityUnreadable || o.plan.Rule == failover.RuleStaleObservation {
 			o.plan = o.former
 		}
 		for _, n := range append([]failover.Note{{
@@ -99,7 +99,7 @@ func (w *world) wedged(n failover.Note) {
 		}
 	}
 	switch n.Rule {
-	case failover.RuleNoTrustedCopy, failover.RuleBeginningStuck, failover.RuleAwaitingProof, failover.RuleAuthorityRolledBack, failover.RuleAuthorityChangedByOthers, failover.RuleAuthorityMissing:
+	case failover.RuleNoTrustedCopy, failover.RuleBootstrapStalled, failover.RuleAwaitingProof, failover.RuleAuthorityRolledBack, failover.RuleAuthorityChangedByOthers, failover.RuleAuthorityMissing:
 		w.violate("wedged", "both members are back, and the pair is in doubt: %s: %s", n.Rule, n.Fact)
 	}
 }

@@ -46,7 +46,7 @@ func (w *world) opened(s *mysqld, act authority.Open) {
 	}
 	w.openAt[act.Epoch] = s.m.name
 	if act.Epoch > w.topEpoch || w.blind {
-		// After a restore that nobody could see epochs begin anew: the newest is the one that
+		// After a restore that nobody could see epochs begin again: the newest is the one that
 		// opened last.
 		w.topEpoch = act.Epoch
 		w.topMember = s.m.index

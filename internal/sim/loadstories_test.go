@@ -75,7 +75,7 @@ func eventsCommit(t *teller) []fault {
 	}
 }
 
-// passiveReseeded: the passive loses its data and is copied anew, which may fail in its middle.
+// passiveReseeded: the passive loses its data and is copied again, which may fail in its middle.
 func passiveReseeded(t *teller) []fault {
 	t.quiet()
 	t.s.whole = true
@@ -85,7 +85,7 @@ func passiveReseeded(t *teller) []fault {
 	}
 }
 
-// settingDrifts: somebody changes an owned setting on the passive, and then the primary dies.
+// settingDrifts: someone changes an owned setting on the passive, and then the primary dies.
 func settingDrifts(t *teller) []fault {
 	t.quiet()
 	t.s.gapMost = t.s.deadAfter + t.s.lease + t.s.margin + t.s.restartInPlace + aSwitch

@@ -43,7 +43,7 @@ type mysqld struct {
 	// foreignSince is when that replica connected.
 	foreignSince time.Duration
 	foreign      bool // a foreign semi-sync replica is connected and acknowledges
-	// interrupted: somebody switched the waiting off, and the agent has not seen it yet;
+	// interrupted: someone switched the waiting off, and the agent has not seen it yet;
 	// off: it still is. unguarded are the commits that were acknowledged since offSince.
 	interrupted, off bool
 	offSince         time.Duration
@@ -163,7 +163,7 @@ func (s *mysqld) release() {
 	}
 }
 
-// switchOff is somebody who switches the waiting off.
+// switchOff is someone who switches the waiting off.
 func (s *mysqld) switchOff() {
 	if !s.open || !s.waits {
 		return
@@ -205,14 +205,14 @@ func (s *mysqld) waited() time.Duration {
 
 // oldestWait is what mysqld can tell of that.
 func (s *mysqld) oldestWait() time.Duration {
-	// Whoever commits after one that no session waits for stands before the wait, not in it.
+	// Anyone who commits after one that no session waits for stands before the wait, not in it.
 	if len(s.queue) == 0 || !s.queue[0].session {
 		return 0
 	}
 	return s.w.now - s.queue[0].since
 }
 
-// status is what mysqld says of itself, as far as somebody judges by it.
+// status is what mysqld says of itself, as far as someone judges by it.
 func (s *mysqld) status() mysqlops.Status {
 	set := func(b bitset) gtid.Set { return mustParse(s.w.gtids(b)) }
 	receiver := mysqlops.ReceiverStopped

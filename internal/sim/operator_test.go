@@ -150,7 +150,7 @@ func (o *operator) visit(life int) time.Duration {
 	if o.plan.Rule != plan.Rule || o.plan.Kind != plan.Kind {
 		o.w.tracef("operator %d: %s (%s): %s", o.index, plan.Rule, plan.Kind, plan.Fact)
 	}
-	if o.plan.Rule != failover.RuleAuthorityUnreadable && o.plan.Rule != failover.RuleLookAgain {
+	if o.plan.Rule != failover.RuleAuthorityUnreadable && o.plan.Rule != failover.RuleStaleObservation {
 		o.former = o.plan
 	}
 	o.plan = plan
@@ -206,7 +206,7 @@ func (o *operator) learned(res execute.Result, plan failover.Plan) {
 	}
 }
 
-// used counts the proofs that a step appointed somebody with.
+// used counts the proofs that a step appointed someone with.
 func (o *operator) used(step failover.Step) {
 	switch s := step.(type) {
 	case failover.Together:

@@ -104,7 +104,7 @@ func (w *world) resolve(p failover.Plan) {
 	case failover.VerbFailover, failover.VerbRelease:
 		w.person(p.Verb, "")
 	case failover.VerbForcePromote, failover.VerbAdopt:
-		if p.Rule == failover.RuleBeginningStuck {
+		if p.Rule == failover.RuleBootstrapStalled {
 			w.beginElsewhere()
 			return
 		}

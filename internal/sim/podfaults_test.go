@@ -13,7 +13,7 @@ var podFaults = map[string]faultKind{
 			w.api.beginDeletion(p)
 		}
 	},
-	// A drain: whoever evicts says so with a condition.
+	// A drain: anyone who evicts says so with a condition.
 	"podEvicted": func(w *world, _ fault, m *memberSim) {
 		if p := w.api.pods[m.index]; p != nil && !p.deleting {
 			p.status.disruption = "EvictionByEvictionAPI"
@@ -44,7 +44,7 @@ var podFaults = map[string]faultKind{
 		w.after(f.lasts, func() { w.api.takeOutOfService(m, n) })
 	},
 	"finalizerTaken": func(w *world, _ fault, m *memberSim) {
-		// Somebody edits the pod.
+		// Someone edits the pod.
 		if p := w.api.pods[m.index]; p != nil {
 			p.fenced = false
 			w.api.collect(p)

@@ -72,7 +72,7 @@ func (w *world) resume(p *proc) {
 	w.cur = former
 }
 
-// park gives the thread back until somebody resumes this coroutine.
+// park gives the thread back until someone resumes this coroutine.
 func (w *world) park() {
 	if !w.cur.yield(struct{}{}) {
 		panic(errKilled)

@@ -24,7 +24,7 @@ func (w *world) checkRouting(p failover.PointService) {
 }
 
 // checkRefusal: a detached Service leads to a pod that refuses clients, as long as there
-// is somebody who could lead them elsewhere. Nobody else takes a pod that is gone out of
+// is someone who could lead them elsewhere. No one else takes a pod that is gone out of
 // its endpoints.
 func (w *world) checkRefusal() {
 	answers := func(p *pod) bool { return p != nil && p.agent != nil && p.member.node.up }
@@ -53,7 +53,7 @@ func (w *world) checkDoor(obs failover.Observation, plan failover.Plan) {
 		elsewhere = elsewhere || (m.Pod.IP != "" && m.Pod.UID != s.Detached)
 	}
 	switch plan.Rule {
-	case failover.RuleOperationRefused, failover.RuleOperationFinished, failover.RuleLookAgain, failover.RuleAuthorityUnreadable, failover.RuleAdoptByPerson:
+	case failover.RuleOperationRefused, failover.RuleOperationFinished, failover.RuleStaleObservation, failover.RuleAuthorityUnreadable, failover.RuleAdoptRequested:
 		return
 	}
 	rec := obs.Authority.Record
@@ -86,7 +86,7 @@ func (w *world) couldLead(answers func(*pod) bool) bool {
 	}
 	for _, o := range w.ops {
 		cut := w.cut[o.site][siteAPI] > 0 || w.cut[siteAPI][o.site] > 0
-		unable := o.plan.Kind == failover.Doubts || o.plan.Rule == failover.RuleAuthorityUnreadable || o.plan.Rule == failover.RuleLookAgain
+		unable := o.plan.Kind == failover.Doubts || o.plan.Rule == failover.RuleAuthorityUnreadable || o.plan.Rule == failover.RuleStaleObservation
 		if o.leads && !cut && !unable && o.gate.stopped == 0 {
 			return true
 		}

@@ -7,7 +7,7 @@ import (
 	"github.com/dbpair/dbpair/internal/failover"
 )
 
-// scenario is the wish and the weather of one run, both drawn from its seed.
+// scenario is the desired state and the faults of one run, both drawn from its seed.
 type scenario struct {
 	lossless, continueAlone, automatic bool
 	ackFenced, asyncAny                bool
@@ -51,7 +51,7 @@ type scenario struct {
 	whole bool
 	// orderly: what happens is announced, and has to cost next to nothing.
 	orderly bool
-	// story is the name of the one that is told; empty for none.
+	// story is the name of the one that runs; empty for none.
 	story string
 }
 

@@ -85,14 +85,14 @@ func (w *world) checkKnown(m *memberSim, d authority.Durable) {
 }
 
 var hostileFaults = map[string]faultKind{
-	// Somebody has the certificate of a member and speaks for its agent.
+	// Someone has the certificate of a member and speaks for its agent.
 	"peerHostile": func(w *world, f fault, m *memberSim) {
 		w.during(f, func() { w.hostile = m }, func() { w.hostile = nil })
 		w.pretend(m)
 	},
-	// Somebody writes the Lease as an appointment with its proofs would be written.
+	// Someone writes the Lease as an appointment with its proofs would be written.
 	"leaseForged": func(w *world, _ fault, m *memberSim) { w.forgeLease(m) },
-	// Somebody makes the Lease before the pair exists; a person removes it later.
+	// Someone makes the Lease before the pair exists; a person removes it later.
 	"leasePrecreated": func(w *world, f fault, m *memberSim) {
 		if w.api.ever {
 			return
@@ -117,7 +117,7 @@ func (w *world) lie(v authority.AnswerVouch) authority.AnswerVouch {
 		return v
 	}
 	v.Known += pair.Epoch(1 + w.rng.IntN(4))
-	v.TakesItself, v.Given = w.chance(0.5), w.chance(0.5)
+	v.ClaimsHolder, v.Given = w.chance(0.5), w.chance(0.5)
 	v.Signed = w.made(v.Signed, v.Known)
 	return v
 }
@@ -177,7 +177,7 @@ func (w *world) forgeLease(m *memberSim) {
 	w.tracef("a forger makes %s the holder at epoch %d", r.Holder, r.Epoch)
 }
 
-// hostileStories: somebody who may write the Lease, or has the certificate of a member.
+// hostileStories: someone who may write the Lease, or has the certificate of a member.
 var hostileStories = []story{
 	{name: "hostilePeer", tell: hostilePeer},
 	{name: "forgedLease", tell: forgedLease},

@@ -109,7 +109,7 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// huntSeeds is TestSeeds over code with a planted bug: the bug has to be found. A bug that
+// huntSeeds is TestSeeds over code with a mutant: the bug has to be found. A bug that
 // breaks safety is not found by a run that is merely stuck.
 func huntSeeds(t *testing.T) {
 	var mu sync.Mutex
@@ -140,7 +140,7 @@ func huntSeeds(t *testing.T) {
 // elsewhere are the rules that the simulator has no cause for; unit tests have.
 var elsewhere = []failover.RuleName{
 	failover.RuleDeleting, failover.RulePaused, failover.RuleAdoptVolumes, failover.RuleMemberProblem, failover.RuleAgentOutdated,
-	failover.RuleRestartPending, failover.RuleLookAgain, failover.RuleAuthorityMalformed, failover.RuleReplacePendingPod,
+	failover.RuleRestartPending, failover.RuleStaleObservation, failover.RuleAuthorityMalformed, failover.RuleReplacePendingPod,
 	failover.RuleNeverCompared, failover.RuleMembersEqual, failover.RuleDrift, failover.RuleComparisonStale,
 }
 

@@ -18,7 +18,7 @@ var storeFaults = map[string]faultKind{
 		w.restoreStore()
 	},
 	"leaseRestored": func(w *world, _ fault, _ *memberSim) {
-		// Of pods and Service somebody thought that they need no backup.
+		// Of pods and Service someone thought that they need no backup.
 		if b := w.api.backup; b != nil && b.lease != nil {
 			w.restored = true
 			w.api.lease, w.api.leaseRV, w.api.status = b.lease, w.api.bump(), b.status
@@ -29,7 +29,7 @@ var storeFaults = map[string]faultKind{
 	"writesRefused": func(w *world, f fault, _ *memberSim) {
 		w.during(f, func() { w.refused[f.what]++ }, func() { w.refused[f.what]-- })
 	},
-	// Somebody leads the client Service to a door.
+	// Someone leads the client Service to a door.
 	"serviceEdited": func(w *world, _ fault, m *memberSim) {
 		w.api.service = failover.Service{
 			Reading:   failover.Read,
@@ -152,7 +152,7 @@ func (w *world) checkForged(o *operator, obs failover.Observation, plan failover
 		return
 	}
 	switch plan.Rule {
-	case failover.RuleLookAgain, failover.RuleAdoptByPerson:
+	case failover.RuleStaleObservation, failover.RuleAdoptRequested:
 		return
 	}
 	doubts := plan.Rule == failover.RuleAuthorityChangedByOthers || slices.ContainsFunc(plan.Notes, func(n failover.Note) bool { return n.Rule == failover.RuleAuthorityChangedByOthers })

@@ -17,7 +17,7 @@ type story struct {
 	pending string
 }
 
-// stories are told with equal weight.
+// stories are drawn with equal weight.
 var stories = joinStories(ledgerStories, timeStories, podStories, loadStories, storeStories, hostileStories)
 
 func joinStories(sets ...[]story) []story {

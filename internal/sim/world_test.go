@@ -67,7 +67,7 @@ type world struct {
 	writers []*writer
 
 	txns    []txnInfo
-	must    bitset // acknowledged, or seen by a reader: has to be there for ever
+	must    bitset // acknowledged, or seen by a reader: has to be there forever
 	forgave bitset // a person, or a double fault, gave these up
 	// byForeign are those of them that only a foreign replica acknowledged: nobody can tell
 	// them from a tail.
@@ -99,7 +99,7 @@ type world struct {
 	// forged is the version of a Lease whose ledger was modified externally; empty for none.
 	forged    string
 	blind     bool       // and the member that knew more could not be asked
-	hostile   *memberSim // somebody speaks for the agent of this member
+	hostile   *memberSim // someone speaks for the agent of this member
 	faultsEnd time.Duration
 	violation string
 	trace     bool

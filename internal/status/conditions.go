@@ -77,7 +77,7 @@ func known(b bool) metav1.ConditionStatus {
 
 func condition(kind string, s metav1.ConditionStatus, rule failover.RuleName, message string) metav1.Condition {
 	if rule == "" {
-		rule = failover.RuleLookAgain
+		rule = failover.RuleStaleObservation
 	}
 	return metav1.Condition{
 		Type:    kind,
@@ -87,7 +87,7 @@ func condition(kind string, s metav1.ConditionStatus, rule failover.RuleName, me
 	}
 }
 
-// Message is a fact and, where somebody has to act, the complete command with what it may
+// Message is a fact and, where someone has to act, the complete command with what it may
 // cost: the text of conditions and of events.
 func Message(o failover.Observation, fact string, remedy failover.Remedy) string {
 	commands := slices.DeleteFunc(remedy.Commands(o.Settings.Namespace, o.Settings.Name), func(c string) bool {
@@ -131,7 +131,7 @@ func availability(o failover.Observation, p failover.Plan) metav1.Condition {
 	case o.Authority.Reading == failover.Unread:
 		return condition(v1alpha1.ConditionAvailable, metav1.ConditionUnknown, p.Rule, p.Fact)
 	case m != nil && !m.Heard() && leads && p.Kind != failover.Doubts:
-		return condition(v1alpha1.ConditionAvailable, metav1.ConditionUnknown, failover.RuleHolderUnwell,
+		return condition(v1alpha1.ConditionAvailable, metav1.ConditionUnknown, failover.RuleHolderUnhealthy,
 			fmt.Sprintf("the agent of the primary %s does not answer the operator (%s)", m.Name, m.Reach))
 	case opened(o, m) && blocked(p) != "":
 		return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, failover.RuleWritesBlocked, blocked(p))
@@ -160,7 +160,7 @@ func blocked(p failover.Plan) string {
 }
 
 // problemsOf are the members' problems while the pair waits: what it waits for may never
-// come before somebody does something about them.
+// come before someone does something about them.
 func problemsOf(o failover.Observation, p failover.Plan) string {
 	if p.Kind != failover.Waits {
 		return ""

@@ -45,7 +45,7 @@ func Compared(old *v1alpha1.ChecksumStatus, operations []v1alpha1.DatabasePairOp
 // AnnotationScheduledAt is on an operation that the schedule made: the time it is for.
 const AnnotationScheduledAt = "dbpair.io/scheduled-at"
 
-// ScheduledAt is that time; zero for an operation of somebody else.
+// ScheduledAt is that time; zero for an operation of someone else.
 func ScheduledAt(op *v1alpha1.DatabasePairOperation) time.Time {
 	at, err := time.Parse(time.RFC3339, op.Annotations[AnnotationScheduledAt])
 	if err != nil {
@@ -198,7 +198,7 @@ func ago(age time.Duration) string {
 	return fmt.Sprintf("%d days ago", int(age/(24*time.Hour)))
 }
 
-// readyToFail is the condition FailoverReady; a difference is no obstacle, but whoever
+// readyToFail is the condition FailoverReady; a difference is no obstacle, but anyone who
 // relies on the passive has to know.
 func readyToFail(p failover.Plan, done Reconciled) metav1.Condition {
 	fact := p.FailoverReady.Fact

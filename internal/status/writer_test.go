@@ -68,19 +68,19 @@ func TestWriteWritesOnlyWhatIsNews(t *testing.T) {
 	}
 }
 
-// What the pair waits for may never come before somebody repairs what a member says.
+// What the pair waits for may never come before someone repairs what a member says.
 func TestConditionsNameTheProblemThatIsWaitedOut(t *testing.T) {
 	o := failover.Observation{Authority: failover.Authority{Reading: failover.Read}}
 	o.Members[0] = failover.Member{Name: "shop-0", Reach: failover.Answered, State: &agentapi.State{
 		Problems: []agentapi.Problem{{Code: agentapi.ProblemNoMysqld, Message: "set spec.mysql.image"}},
 	}}
 	o.Members[1] = failover.Member{Name: "shop-1", Pod: failover.Pod{Problem: "Unschedulable: no node"}}
-	p := failover.Plan{Rule: failover.RuleInitialiseMember, Kind: failover.Waits, Fact: "shop-0 is Initialising"}
+	p := failover.Plan{Rule: failover.RuleInitializeMember, Kind: failover.Waits, Fact: "shop-0 is Initializing"}
 	for _, c := range Conditions(o, p, Reconciled{Fact: "secrets: forbidden"}, nil) {
 		if c.Type != v1alpha1.ConditionReady {
 			continue
 		}
-		for _, want := range []string{"shop-0 is Initialising", "set spec.mysql.image", "shop-1: Unschedulable", "secrets: forbidden"} {
+		for _, want := range []string{"shop-0 is Initializing", "set spec.mysql.image", "shop-1: Unschedulable", "secrets: forbidden"} {
 			if !strings.Contains(c.Message, want) {
 				t.Errorf("Ready says %q, not %q", c.Message, want)
 			}

@@ -39,7 +39,7 @@ func (c Column) isSpatial() bool {
 	return false
 }
 
-// isHashed: always hashed by itself. The text of JSON is made anew at each use,
+// isHashed: always hashed by itself. The text of JSON is made again at each use,
 // and MySQL joins no VECTOR to anything else.
 func (c Column) isHashed() bool { return c.isJSON() || c.Type == "vector" }
 

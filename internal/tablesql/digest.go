@@ -42,7 +42,7 @@ func (t *Table) rowText() (string, error) {
 		return "", err
 	}
 	var first, lengths, last []string
-	open := 0 // columns whose end is told by a length or by the end of the text
+	open := 0 // columns whose end is known by a length or by the end of the text
 	for _, c := range t.Columns {
 		if c.isBytes() && !c.isHashed() {
 			open++

@@ -15,7 +15,7 @@ import (
 // What a caller can act upon.
 var (
 	// ErrTableChanged: the definition is not the one the snapshot or the
-	// statement was made for, or the table is gone. Load it anew.
+	// statement was made for, or the table is gone. Load it again.
 	ErrTableChanged = errors.New("table changed")
 	// ErrLockWait: a lock did not come in time, or a deadlock was resolved
 	// against this session.

@@ -139,7 +139,7 @@ func (m *Member) login(ctx context.Context) (*Session, error) {
 func (s *Session) MemberName() pair.MemberName { return s.member.Member }
 
 // Release ends the session's transaction and keeps the session for another
-// user. One that holds table locks or that somebody may be about to kill has to
+// user. One that holds table locks or that someone may be about to kill has to
 // be closed instead.
 func (s *Session) Release(ctx context.Context) {
 	if err := s.Exec(ctx, "ROLLBACK"); err != nil {

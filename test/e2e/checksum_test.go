@@ -46,7 +46,7 @@ func TestDriftIsFoundAndRepaired(t *testing.T) {
 
 	t.Run("the schedule's comparison and one on demand take turns", func(t *testing.T) { compareOnSchedule(s.sub(t), p) })
 	suspended := time.Now()
-	t.Run("planted drift is found and told", func(t *testing.T) { findDrift(s.sub(t), p, passive) })
+	t.Run("planted drift is found and reported", func(t *testing.T) { findDrift(s.sub(t), p, passive) })
 	t.Run("and repaired through replication", func(t *testing.T) { repairDrift(s.sub(t), p, primary, passive) })
 
 	s.sql(p, primary, `CREATE TABLE app.large (id INT PRIMARY KEY AUTO_INCREMENT, note VARCHAR(255), more VARCHAR(255));

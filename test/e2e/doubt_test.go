@@ -21,7 +21,7 @@ import (
 	"github.com/dbpair/dbpair/test/e2e/harness"
 )
 
-// TestDoubts: somebody other than the operator changes what says who may be primary, as
+// TestDoubts: someone other than the operator changes what says who may be primary, as
 // a cluster admin can, and nothing is guessed: the status names the doubt, the verb of the
 // plugin resolves it, and no acknowledged write is lost on the way.
 func TestDoubts(t *testing.T) {
@@ -46,7 +46,7 @@ func TestDoubts(t *testing.T) {
 			want:   staysPut,
 			doubt:  failover.RuleAuthorityChangedByOthers,
 		},
-		{name: "fenced by a person", inject: fenceByHand, want: either, doubt: failover.RuleFencedByPerson},
+		{name: "fenced by a person", inject: fenceByHand, want: either, doubt: failover.RuleManuallyFenced},
 	})
 }
 
@@ -154,7 +154,7 @@ func adoptTheOther(st *stage) (func(context.Context) error, error) {
 				return err
 			}
 			for _, c := range object.Status.Conditions {
-				kept = kept || strings.Contains(c.Message, "data is kept as it is") || strings.Contains(c.Message, "rewound or seeded anew")
+				kept = kept || strings.Contains(c.Message, "data is kept as it is") || strings.Contains(c.Message, "rewound or seeded again")
 			}
 			if !kept && !meta.IsStatusConditionTrue(object.Status.Conditions, v1alpha1.ConditionFailoverReady) {
 				return harness.NotYet("%s", harness.Conditions(object))
@@ -162,7 +162,7 @@ func adoptTheOther(st *stage) (func(context.Context) error, error) {
 			return nil
 		})
 		if err == nil && kept {
-			err = st.copyAnew(ctx)
+			err = st.copyAgain(ctx)
 		}
 		return err
 	}, nil

@@ -24,7 +24,7 @@ const (
 	// busy machine; nothing can be acknowledged in it, and the binlogs are checked for that.
 	deadmanGrace = 3 * time.Second
 	// leaseDuration is the default T of the pairs under test, and threeLeases longer than
-	// any authority lasts that is not confirmed anew.
+	// any authority lasts that is not confirmed again.
 	leaseDuration = 6 * time.Second
 	threeLeases   = 3 * leaseDuration
 )

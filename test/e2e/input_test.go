@@ -21,7 +21,7 @@ import (
 	"github.com/dbpair/dbpair/test/e2e/harness"
 )
 
-// TestBadManifests: what can be told without running anything is told by the API server,
+// TestBadManifests: what can be judged without running anything is refused by the API server,
 // with the field and the fix.
 func TestBadManifests(t *testing.T) {
 	t.Parallel()
@@ -157,7 +157,7 @@ func TestBadPairs(t *testing.T) {
 	}
 }
 
-// TestDeletedObjects: what somebody deletes is made again, and mysqld does not notice.
+// TestDeletedObjects: what someone deletes is made again, and mysqld does not notice.
 func TestDeletedObjects(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "deleted")
@@ -201,7 +201,7 @@ func TestDeletedObjects(t *testing.T) {
 }
 
 // TestDeletionKeepsData: a pair that is deleted leaves its volumes, and a new one of its
-// name takes them up; one that was told otherwise leaves nothing.
+// name takes them up; one with the other setting leaves nothing.
 func TestDeletionKeepsData(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "deletion")

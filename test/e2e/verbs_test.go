@@ -56,7 +56,7 @@ func loseSoloNode(st *stage) (func(context.Context) error, error) {
 		if err == nil {
 			err = st.force(ctx, "force-promote", st.passive, v1alpha1.OperationForcePromote)
 		}
-		return errors.Join(err, st.comeBackAnew(ctx, restart))
+		return errors.Join(err, st.restarted(ctx, restart))
 	}, nil
 }
 
@@ -74,7 +74,7 @@ func loseNodeForGood(st *stage) (func(context.Context) error, error) {
 		if err == nil {
 			err = st.provenBy(ctx, fencing.HumanAck)
 		}
-		return errors.Join(err, st.comeBackAnew(ctx, restart))
+		return errors.Join(err, st.restarted(ctx, restart))
 	}, nil
 }
 
@@ -177,9 +177,9 @@ func (st *stage) provenBy(ctx context.Context, kind fencing.Kind) error {
 	})
 }
 
-// comeBackAnew boots the node. What its member holds is kept until a person gives it up, as
-// docs/operations.md says: claim and pod are deleted, and the member is copied anew.
-func (st *stage) comeBackAnew(ctx context.Context, restart func(context.Context) error) error {
+// restarted boots the node. What its member holds is kept until a person gives it up, as
+// docs/operations.md says: claim and pod are deleted, and the member is copied again.
+func (st *stage) restarted(ctx context.Context, restart func(context.Context) error) error {
 	if err := restart(ctx); err != nil {
 		return err
 	}
@@ -195,11 +195,11 @@ func (st *stage) comeBackAnew(ctx context.Context, restart func(context.Context)
 		}
 		return harness.NotYet("%s", harness.Conditions(object))
 	})
-	return errors.Join(held, st.copyAnew(ctx))
+	return errors.Join(held, st.copyAgain(ctx))
 }
 
-// copyAnew gives up what the former primary holds.
-func (st *stage) copyAnew(ctx context.Context) error {
+// copyAgain gives up what the former primary holds.
+func (st *stage) copyAgain(ctx context.Context) error {
 	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: st.namespace, Name: name} }
 	return errors.Join(
 		client.IgnoreNotFound(cluster.Delete(ctx, &corev1.PersistentVolumeClaim{ObjectMeta: meta("data-" + st.primary)})),

@@ -53,7 +53,7 @@ func hangVolume(st *stage, disk *harness.Disk) (func(context.Context) error, err
 }
 
 // breakVolume lets the disk fail, and in the end puts an empty one in its place: the
-// member has to be copied anew.
+// member has to be copied again.
 func breakVolume(st *stage, disk *harness.Disk) (func(context.Context) error, error) {
 	heal := func(ctx context.Context) error {
 		if err := disk.Replace(ctx); err != nil {

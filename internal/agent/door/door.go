@@ -86,7 +86,7 @@ func (d *Door) refuse(conn net.Conn) {
 }
 
 // errorNumber and the state say "server shutdown in progress", on which drivers connect
-// anew.
+// again.
 const (
 	errorNumber = 1053
 	sqlState    = "08S01"

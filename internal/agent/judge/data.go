@@ -79,7 +79,7 @@ func (g Giving) MayRewind(c agentapi.RewindCommand) error {
 		return fmt.Errorf("the volume holds data %q, the Lease names %q, the command is about %q", g.DataID, g.Record.Data[g.Self], c.Target)
 	case g.View.Serving != authority.Stopped || durable.OpenAt == 0:
 		return errors.New("mysqld is not held after an unclean end")
-	case durable.Touched:
+	case durable.TailCommitted:
 		return errors.New("mysqld was started since the unclean end, or commits had not waited: the tail is committed")
 	case left == nil || left.Member != g.Self || left.DataID != g.DataID || left.Epoch != durable.OpenAt || !left.Clean:
 		return errors.New("the Lease does not say that what this member left behind was never acknowledged")

@@ -75,7 +75,7 @@ func TestOnlyATailNobodyWasPromisedIsCut(t *testing.T) {
 		"it was not left cleanly":       func(g *Giving) { g.Record.Left.Clean = false },
 		"it was left at another epoch":  func(g *Giving) { g.Record.Left.Epoch = 1 },
 		"other data was left":           func(g *Giving) { g.Record.Left.DataID = "other" },
-		"mysqld was started since":      func(g *Giving) { g.View.Durable.Touched = true },
+		"mysqld was started since":      func(g *Giving) { g.View.Durable.TailCommitted = true },
 		"mysqld runs":                   func(g *Giving) { g.View.Serving = authority.Shut },
 		"there was no unclean end":      func(g *Giving) { g.View.Durable.OpenAt = 0 },
 		"the data is void":              func(g *Giving) { g.Void = true },

@@ -2,6 +2,6 @@
 // deadman beside it, and the reaping of orphans that a first process of a container has
 // to do.
 //
-// It decides nothing: when mysqld has to die is told by deadlines on CLOCK_BOOTTIME. It
+// It decides nothing: deadlines say when mysqld has to die, measured on CLOCK_BOOTTIME. It
 // refuses to signal by number where a pidfd is at hand, since numbers are reused.
 package process

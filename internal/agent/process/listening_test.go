@@ -27,7 +27,7 @@ func TestAwaitDeafReturnsWhenTheListenerIsClosed(t *testing.T) {
 	}
 	select {
 	case err := <-done:
-		t.Fatalf("returned while somebody listens: %v", err)
+		t.Fatalf("returned while someone listens: %v", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	_ = listener.Close()
@@ -54,7 +54,7 @@ func TestAwaitDeafSeesAListenerThatIsClosedAfterItsFileIsRemoved(t *testing.T) {
 	}
 	select {
 	case err := <-done:
-		t.Fatalf("returned while somebody listens: %v", err)
+		t.Fatalf("returned while someone listens: %v", err)
 	case <-time.After(2 * askLast):
 	}
 	_ = listener.Close()

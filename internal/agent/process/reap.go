@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// own are the children somebody here waits for.
+// own are the children someone here waits for.
 var own = struct {
 	sync.Mutex
 	pids map[int]bool

@@ -40,7 +40,7 @@ func FuzzIdentity(f *testing.F) {
 
 // FuzzMemory is the same for the epoch file.
 func FuzzMemory(f *testing.F) {
-	f.Add(`{"dataID":"data-0","known":7,"holder":{"Member":"shop-0","PodUID":"uid-0"},"ledger":3,"openAt":7,"touched":true,"receiverStopped":6}`)
+	f.Add(`{"dataID":"data-0","known":7,"holder":{"Member":"shop-0","PodUID":"uid-0"},"ledger":3,"openAt":7,"tailCommitted":true,"receiverStopped":6}`)
 	f.Add(`{"seen":{"epoch":1,"version":2,"state":"both","incarnations":{"shop-0":"i"}}}`)
 	f.Add(`{"known":9223372036854775808}`)
 	f.Add(`[]`)

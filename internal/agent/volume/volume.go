@@ -21,7 +21,7 @@ var (
 	// ErrInUse: another process holds the lock, or a mysqld has the data open.
 	ErrInUse = errors.New("volume is in use by another process")
 	// ErrForeign: there is content that no identity of dbpair explains.
-	ErrForeign = errors.New("volume holds data of somebody else")
+	ErrForeign = errors.New("volume holds data of someone else")
 	// ErrUnreadable: a file of the agent is there and cannot be read.
 	ErrUnreadable = errors.New("volume cannot be read")
 )
@@ -40,11 +40,11 @@ type Identity struct {
 	PairUID pair.UID `json:"pairUID"`
 	// DataID of a complete data directory; empty without one.
 	DataID pair.DataID `json:"dataID"`
-	// Void: the data directory is given up, or about to become Making.
+	// Void: the data directory is given up, or about to become Initializing.
 	Void bool `json:"void,omitempty"`
-	// Making is the data that is being made; empty when nothing is under way.
-	Making pair.DataID `json:"making,omitempty"`
-	// Donor of a seed under way; empty for an initialisation.
+	// Initializing is the data that is being made; empty when nothing is under way.
+	Initializing pair.DataID `json:"making,omitempty"`
+	// Donor of a seed under way; empty for an initialization.
 	Donor pair.MemberName `json:"donor,omitempty"`
 	// Copied: no mysqld has been started on the copy and settled yet.
 	Copied bool `json:"copied,omitempty"`
@@ -88,7 +88,7 @@ func (v *Volume) identityFile() string    { return v.file("identity.json") }
 func (v *Volume) epochFile() string       { return v.file("epoch.json") }
 
 // Lock takes the volume for this process for as long as it lives, and looks for a mysqld
-// that has the data open. It does not wait: ErrInUse says that somebody has it.
+// that has the data open. It does not wait: ErrInUse says that someone has it.
 // Idempotent.
 func (v *Volume) Lock() error {
 	if v.lock == nil {

@@ -37,7 +37,7 @@ func TestAnEmptyVolumeHasNoIdentity(t *testing.T) {
 
 func TestContentWithoutAnIdentityIsForeign(t *testing.T) {
 	v := Open(t.TempDir())
-	write(t, filepath.Join(v.DataDir(), "ibdata1"), "somebody's")
+	write(t, filepath.Join(v.DataDir(), "ibdata1"), "someone's")
 	if err := v.Lock(); err != nil {
 		t.Fatal(err)
 	}

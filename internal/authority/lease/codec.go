@@ -57,7 +57,7 @@ type appointedJSON struct {
 	Holder string     `json:"holder"`
 	Epoch  pair.Epoch `json:"epoch"`
 	Proofs []usedJSON `json:"proofs,omitempty"`
-	// Operation and Rule are told, nothing more.
+	// Operation and Rule are for readers only.
 	Operation string `json:"operation,omitempty"`
 	Rule      string `json:"rule,omitempty"`
 }

@@ -43,7 +43,7 @@ type Store struct {
 	Labels map[string]string
 	Owners []metav1.OwnerReference
 	// Guarded is the key among Labels by which admission knows a Lease that only operators
-	// write. Whoever makes one without it can also write it later, so that such a Lease is
+	// write. Anyone who makes one without it can also write it later, so that such a Lease is
 	// ErrForeign.
 	Guarded string
 	// Keyring signs and verifies the Lease. Without one nothing is signed, and what is read
@@ -199,7 +199,7 @@ func (s *Store) Create(ctx context.Context, r authority.Record) (string, error) 
 }
 
 // Write replaces the Lease if its resourceVersion still is version. A Lease that
-// vanished is a conflict too: it is never made anew here.
+// vanished is a conflict too: it is never made again here.
 func (s *Store) Write(ctx context.Context, r authority.Record, version string) (string, error) {
 	if version == "" {
 		return "", fmt.Errorf("write Lease %s: no version was read", s.Name)

@@ -16,7 +16,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// Time limits of a session. A refused client is told at once; only a machine that went
+// Time limits of a session. A refused client gets its error at once; only a machine that went
 // silent runs into these.
 const (
 	dialTimeout = 2 * time.Second

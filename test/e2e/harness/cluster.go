@@ -34,7 +34,7 @@ type Cluster struct {
 }
 
 // Connect takes the cluster that KUBECONFIG names. It does not fall back to any default
-// file, so that no test ever meets somebody's real cluster by accident.
+// file, so that no test ever meets someone's real cluster by accident.
 func Connect() (*Cluster, error) {
 	path := os.Getenv("KUBECONFIG")
 	if path == "" {

@@ -130,7 +130,7 @@ func (w *EndpointsWatch) judge() {
 }
 
 // Changes are when another EndpointSlice of the client Service was seen: each has every
-// node's proxy write its rules anew.
+// node's proxy write its rules again.
 func (w *EndpointsWatch) Changes() []history.Stamp {
 	w.mu.Lock()
 	defer w.mu.Unlock()

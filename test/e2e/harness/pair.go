@@ -107,7 +107,7 @@ type Want struct {
 	Message string
 }
 
-// True is the wish that conditions are true.
+// True waits until conditions are true.
 func True(conditionTypes ...string) []Want {
 	wants := make([]Want, 0, len(conditionTypes))
 	for _, t := range conditionTypes {

@@ -122,7 +122,7 @@ func (d *Disk) make(ctx context.Context) error {
 	return err
 }
 
-// drop takes the mount off the node, whoever uses it still, and lets the device go.
+// drop takes the mount off the node, anyone who uses it still, and lets the device go.
 func (d *Disk) drop(ctx context.Context) error {
 	_, err := d.node.Run(ctx, "sh", "-c", "! mountpoint -q "+d.path()+" || umount -l "+d.path())
 	if d.loop != "" {

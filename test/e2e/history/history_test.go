@@ -67,7 +67,7 @@ func TestOverlaps(t *testing.T) {
 		"one moment in common":                          {[]Interval{a(1, 6), b(5, 9)}, nil, 1},
 		"one within the other":                          {[]Interval{a(1, 9), b(4, 5)}, nil, 1},
 		"the same member twice is no overlap":           {[]Interval{a(1, 6), a(5, 9)}, nil, 0},
-		"an open end lasts for ever":                    {[]Interval{a(1, 0), b(500, 900)}, nil, 1},
+		"an open end lasts forever":                     {[]Interval{a(1, 0), b(500, 900)}, nil, 1},
 		"an open end after the other's end is fine":     {[]Interval{b(500, 900), a(900, 0)}, nil, 0},
 		"a frozen machine is not open":                  {[]Interval{a(1, 60), b(20, 90)}, []Frozen{{"a", 10, 55, 5}}, 0},
 		"open after the thaw and its grace is found":    {[]Interval{a(1, 70), b(20, 90)}, []Frozen{{"a", 10, 55, 5}}, 1},

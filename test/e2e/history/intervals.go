@@ -44,7 +44,7 @@ func (o Overlap) Error() string {
 }
 
 // Overlaps are all pairs of intervals of different members that have a moment in common
-// in which neither machine was frozen. An interval without an end lasts for ever.
+// in which neither machine was frozen. An interval without an end lasts forever.
 func Overlaps(intervals []Interval, frozen []Frozen) []Overlap {
 	var pieces []Interval
 	for _, i := range intervals {

@@ -34,11 +34,11 @@ type Attempt struct {
 	Error string `json:"e,omitempty"`
 }
 
-// Acknowledged reports whether the client was told that the write is safe.
+// Acknowledged reports whether the write was acknowledged to the client.
 func (a Attempt) Acknowledged() bool { return a.Error == "" }
 
 // Lost are the acknowledged writes that are not among the rows, oldest first. Rows that
-// no client was told about are no defect: an answer may be lost.
+// no client got an answer to are no defect: an answer may be lost.
 func Lost(attempts []Attempt, rows map[Key]bool) []Attempt {
 	var lost []Attempt
 	for _, a := range attempts {
@@ -50,7 +50,7 @@ func Lost(attempts []Attempt, rows map[Key]bool) []Attempt {
 	return lost
 }
 
-// Judge tells acknowledged writes that are lost from those that somebody gave up, and which
+// Judge tells acknowledged writes that are lost from those that someone gave up, and which
 // of the latter are there all the same. Without givenUp none was.
 func Judge(attempts []Attempt, rows map[Key]bool, givenUp func(Attempt) bool) (lost, back []Attempt) {
 	for _, a := range Lost(attempts, rows) {
