@@ -117,6 +117,12 @@ func (l *look) finish(p Plan, held []Plan) Plan {
 // started.
 func (l *look) readiness(core Readiness) Readiness {
 	switch {
+	case l.Settings.Paused:
+		fact := "spec.paused is set: no failover is started, not even one that you ask for"
+		if !core.Ready {
+			fact += ". Besides, " + core.Fact
+		}
+		return Readiness{Rule: RulePaused, Fact: fact}
 	case !core.Ready:
 		return core
 	case !l.Settings.AutomaticFailover:

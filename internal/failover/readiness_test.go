@@ -14,6 +14,14 @@ import (
 func TestReadinessAndEvictionsPromiseWhatWouldBeDone(t *testing.T) {
 	type obs = failover.Observation
 	spent := func(o *obs) { o.History.Failovers = make([]time.Time, 3) }
+	paused := func(also func(*obs)) func(*obs) {
+		return func(o *obs) {
+			o.Settings.Paused = true
+			also(o)
+		}
+	}
+	manual := func(o *obs) { o.Settings.AutomaticFailover = false }
+	claimGoes := func(o *obs) { o.Members[1].ClaimDeleting = true }
 	for name, c := range map[string]struct {
 		with             func(*obs)
 		ready, evictable bool
@@ -27,9 +35,11 @@ func TestReadinessAndEvictionsPromiseWhatWouldBeDone(t *testing.T) {
 		"a spent budget, which evictions do not need": {spent, false, true, "FlapBudgetSpent", "maxPerHour"},
 		"mode Manual":                                 {func(o *obs) { o.Settings.AutomaticFailover = false }, true, false, "InSync", "kubectl dbpair failover shop -n ns"},
 		"mode Manual with a spent budget":             {func(o *obs) { spent(o); o.Settings.AutomaticFailover = false }, true, false, "InSync", ""},
-		"a paused pair":                               {func(o *obs) { o.Settings.Paused = true }, true, false, "InSync", ""},
+		"a paused pair":                               {paused(func(*obs) {}), false, false, "Paused", "spec.paused is set: no failover is started"},
+		"a paused pair in mode Manual":                {paused(manual), false, false, "Paused", "not even one that you ask for"},
+		"a paused pair that is not fit":               {paused(claimGoes), false, false, "Paused", "Besides, the volume claim of shop-1"},
 		"the primary's claim in deletion":             {func(o *obs) { o.Members[0].ClaimDeleting = true }, false, false, "VolumeClaimDeleting", "shop-0"},
-		"the passive's claim in deletion":             {func(o *obs) { o.Members[1].ClaimDeleting = true }, false, false, "NoCandidate", "shop-1"},
+		"the passive's claim in deletion":             {claimGoes, false, false, "NoCandidate", "shop-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := steady()
