@@ -29,6 +29,7 @@ import (
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/jobapi"
 	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
 	"github.com/dbpair/dbpair/internal/status"
 )
@@ -51,6 +52,9 @@ type jobStage struct {
 	c      client.Client
 	now    time.Time
 	events events
+	// ca signs the Lease of the pair with this UID.
+	ca  *pki.Authority
+	uid pair.UID
 	// permitted are the permissions given to agents, which refuse with this error.
 	permitted []string
 	refuses   error
@@ -64,7 +68,7 @@ func newJobStage(t *testing.T, change func(*v1alpha1.DatabasePair)) *jobStage {
 			t.Fatal(err)
 		}
 	}
-	s := &jobStage{T: t, now: time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)}
+	s := &jobStage{T: t, now: time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC), uid: "pair-uid"}
 	p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{
 		Name: "shop", Namespace: "ns", UID: "pair-uid", CreationTimestamp: metav1.NewTime(s.now.Add(-time.Minute)),
 	}}
@@ -80,7 +84,7 @@ func newJobStage(t *testing.T, change func(*v1alpha1.DatabasePair)) *jobStage {
 	if change != nil {
 		change(p)
 	}
-	s.c = fake.NewClientBuilder().WithScheme(all).WithObjects(p).
+	s.c = fake.NewClientBuilder().WithScheme(all).WithObjects(p, s.authority()).
 		WithStatusSubresource(&v1alpha1.DatabasePair{}, &v1alpha1.DatabasePairOperation{}).
 		WithIndex(&v1alpha1.DatabasePairOperation{}, indexPair, pairOfOperation).Build()
 	s.r = &JobReconciler{
@@ -94,9 +98,31 @@ func newJobStage(t *testing.T, change func(*v1alpha1.DatabasePair)) *jobStage {
 	return s
 }
 
+// authority makes the Secret of the pair's certificate authority.
+func (s *jobStage) authority() *corev1.Secret {
+	s.Helper()
+	ca, err := pki.NewAuthority("shop", s.now)
+	if err != nil {
+		s.Fatal(err)
+	}
+	key, err := ca.KeyPEM()
+	if err != nil {
+		s.Fatal(err)
+	}
+	s.ca = ca
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "shop-ca", Namespace: "ns", Labels: resources.Labels("shop")},
+		Data: map[string][]byte{
+			resources.KeyCA:          ca.CertPEM,
+			resources.KeyCAKey:       key,
+			resources.KeyLeaseSigned: []byte("v1"),
+		},
+	}
+}
+
 func (s *jobStage) lease(epoch pair.Epoch, holder pair.MemberName) *coordinationv1.Lease {
 	s.Helper()
-	rec := authority.Fresh("pair-uid", 6*time.Second)
+	rec := authority.Fresh(s.uid, 6*time.Second)
 	rec.Epoch = epoch
 	rec.Holder = pair.Holder{Member: holder, PodUID: "pod"}
 	rec.Data = map[pair.MemberName]pair.DataID{"shop-0": "d0", "shop-1": "d1"}
@@ -105,6 +131,9 @@ func (s *jobStage) lease(epoch pair.Epoch, holder pair.MemberName) *coordination
 		Name: "shop", Namespace: "ns", Labels: resources.Labels("shop"), OwnerReferences: []metav1.OwnerReference{{UID: "pair-uid"}},
 	}}
 	if err := lease.Render(rec, l); err != nil {
+		s.Fatal(err)
+	}
+	if err := lease.Sign(rec, l, s.ca.Sign); err != nil {
 		s.Fatal(err)
 	}
 	return l

@@ -99,6 +99,10 @@ func (r *JobReconciler) keepPermitting(ctx context.Context, v *jobVisit, op *v1a
 		return nil
 	}
 	rec, err := r.roles(ctx, v)
+	if errors.Is(err, authority.ErrNotAuthentic) {
+		log(ctx, op).Info("the permission of a repair was not renewed", "reason", err.Error())
+		return nil
+	}
 	if err != nil {
 		return err
 	}

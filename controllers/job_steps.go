@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -35,6 +36,9 @@ func (r *JobReconciler) wait(ctx context.Context, op *v1alpha1.DatabasePairOpera
 // begin notes the roles at which the operation is done, and then has it done.
 func (r *JobReconciler) begin(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) (time.Duration, error) {
 	rec, err := r.roles(ctx, v)
+	if errors.Is(err, authority.ErrNotAuthentic) {
+		return lookIdle, r.wait(ctx, op, "waits until the Lease can be believed: "+err.Error())
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -51,14 +55,6 @@ func (r *JobReconciler) begin(ctx context.Context, v *jobVisit, op *v1alpha1.Dat
 	}
 	log(ctx, op).Info("an operation begins", "rule", op.Status.Rule, "epoch", rec.Epoch, "primary", rec.Holder.Member)
 	return jobLook, r.makeJob(ctx, v, op, rec)
-}
-
-// roles reads the Lease: the status may be behind it.
-func (r *JobReconciler) roles(ctx context.Context, v *jobVisit) (authority.Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
-	defer cancel()
-	rec, _, err := leaseStore(r.Leases, v.pair).Read(ctx)
-	return rec, err
 }
 
 // makeJob makes what the Job needs and then the Job; all of it is idempotent. A Job that

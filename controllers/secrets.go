@@ -66,7 +66,7 @@ func (r *PairReconciler) ensureCA(ctx context.Context, v *visit) error {
 		}
 	}
 	// A pair whose Secret does not say so was made by an operator that did not sign.
-	v.session.acceptUnsigned(len(data[resources.KeyCAKey]) > 0 && len(data[resources.KeyLeaseSigned]) == 0)
+	v.session.acceptUnsigned(unsignedCounts(data))
 	now := r.Now()
 	made, err := pki.ParseAuthority(data[resources.KeyCA], data[resources.KeyCAKey])
 	whole := err == nil
