@@ -319,7 +319,7 @@ func (r *PairReconciler) nudge(ctx context.Context, v *visit, rec authority.Reco
 		go func() {
 			ctx, cancel := context.WithTimeout(ctx, nudgeTimeout)
 			defer cancel()
-			_, err := agent.Look(ctx, agentapi.Command{
+			_, err := agent.ReadLease(ctx, agentapi.Command{
 				PairUID:       rec.PairUID,
 				Epoch:         rec.Epoch,
 				LedgerVersion: rec.Ledger.Version,

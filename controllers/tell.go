@@ -80,7 +80,7 @@ func housekeeping(plan failover.Plan) bool {
 		return false
 	}
 	switch s := plan.Steps[0].(type) {
-	case failover.Look, failover.LabelPod, failover.AddFinalizer, failover.RemoveFinalizer, failover.NoteOperation:
+	case failover.ReadLease, failover.LabelPod, failover.AddFinalizer, failover.RemoveFinalizer, failover.NoteOperation:
 		return true
 	case failover.PointService:
 		return s.Leads == failover.LeadsDoor

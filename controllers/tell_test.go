@@ -80,7 +80,7 @@ func TestHousekeepingIsNoNews(t *testing.T) {
 	}{
 		"labels":                         {failover.Acts, failover.LabelPod{}, true},
 		"a finalizer":                    {failover.Acts, failover.RemoveFinalizer{}, true},
-		"an agent is asked to look":      {failover.Acts, failover.Look{}, true},
+		"an agent is asked to look":      {failover.Acts, failover.ReadLease{}, true},
 		"the Service to a door":          {failover.Acts, failover.PointService{Leads: failover.LeadsDoor}, true},
 		"the Service to a mysqld":        {failover.Acts, failover.PointService{Leads: failover.LeadsOpen}, false},
 		"a change of the authority":      {failover.Acts, failover.ChangeAuthority{}, false},

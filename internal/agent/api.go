@@ -48,8 +48,8 @@ func (a *Agent) handler() http.Handler {
 			return a.fence(ctx, kind, c)
 		})
 	}
-	handle(mux, a, agentapi.PathLook, func(ctx context.Context, c agentapi.Command) (agentapi.Done, error) {
-		answer, err := a.command(ctx, authority.CommandLook, c)
+	handle(mux, a, agentapi.PathReadLease, func(ctx context.Context, c agentapi.Command) (agentapi.Done, error) {
+		answer, err := a.command(ctx, authority.CommandReadLease, c)
 		return agentapi.Done{RequestID: c.RequestID, Epoch: answer.Epoch}, err
 	})
 	handle(mux, a, agentapi.PathInitialize, a.orderInitialize)

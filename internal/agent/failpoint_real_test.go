@@ -82,7 +82,7 @@ func (w *world) reappointUntilOpen(m *member) {
 		s, err := m.client.State(w.t.Context(), 0, 0, false)
 		if err == nil && (s.NeedsConfirmation || s.Phase == agentapi.PhaseHeld) {
 			w.write(func(r *authority.Record) { r.Epoch = s.KnownEpoch + 1 })
-			_, _ = m.client.Look(w.t.Context(), w.head())
+			_, _ = m.client.ReadLease(w.t.Context(), w.head())
 			time.Sleep(500 * time.Millisecond)
 		}
 		return err == nil && s.Phase == agentapi.PhaseOpen

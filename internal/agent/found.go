@@ -142,7 +142,7 @@ func (a *Agent) adoptable(ctx context.Context, found foundVolume) bool {
 		return false
 	}
 	data := record.Data[a.env.PodName]
-	seed := record.Intent != nil && record.Intent.Operation == authority.IntentSeed && record.Intent.Target == a.env.PodName
+	seed := record.Seeding != nil && record.Seeding.Member == a.env.PodName
 	return data == found.identity.DataID || (data == "" && seed)
 }
 

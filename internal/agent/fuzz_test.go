@@ -21,7 +21,7 @@ var decoders = map[string]string{
 	agentapi.PathCease:        agentapi.RoleOperator,
 	agentapi.PathFence:        agentapi.RoleOperator,
 	agentapi.PathAckFence:     agentapi.RoleOperator,
-	agentapi.PathLook:         agentapi.RoleOperator,
+	agentapi.PathReadLease:    agentapi.RoleOperator,
 	agentapi.PathInitialize:   agentapi.RoleOperator,
 	agentapi.PathSeed:         agentapi.RoleOperator,
 	agentapi.PathRewind:       agentapi.RoleOperator,

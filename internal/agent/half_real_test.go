@@ -61,7 +61,7 @@ func TestATransactionReceivedByHalfIsRolledBackBeforeThePromotion(t *testing.T) 
 			t.Fatalf("%s on the promoted member: %v", statement, err)
 		}
 	}
-	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	snapshot, err := b.client.Snapshot(t.Context(), w.head())

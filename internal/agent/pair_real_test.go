@@ -55,7 +55,7 @@ func (w *world) keep(template string) {
 	w.write(func(r *authority.Record) {
 		r.Ledger = authority.Ledger{Version: 9, State: authority.Solo, First: a.name}
 	})
-	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	// Switching the waiting off holds mysqld's variables for up to a second: a fence that
@@ -103,7 +103,7 @@ func (w *world) bootstrapFresh() {
 		r.Epoch, r.Holder = 1, a.holder()
 		r.Ledger = authority.Ledger{Version: 1, State: authority.Solo, First: a.name}
 	})
-	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	a.awaitPhase(agentapi.PhaseOpen, patience)
@@ -141,7 +141,7 @@ func (w *world) join(m, primary *member) {
 	joining := w.write(func(r *authority.Record) {
 		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Joining, First: primary.name}
 	})
-	if _, err := primary.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := primary.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	primary.awaitState("waits for the peer", patience, func(s agentapi.State) bool {
@@ -163,7 +163,7 @@ func (w *world) join(m, primary *member) {
 		}
 	})
 	for _, each := range w.members {
-		if _, err := each.client.Look(t.Context(), w.head()); err != nil {
+		if _, err := each.client.ReadLease(t.Context(), w.head()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -201,7 +201,7 @@ func (w *world) failover(from, to *member) {
 		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Solo, First: to.name}
 		r.Left = &authority.Left{Member: from.name, DataID: r.Data[from.name], Epoch: r.LastHolder.Epoch, Clean: true}
 	})
-	if _, err := to.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := to.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	to.awaitPhase(agentapi.PhaseOpen, patience)

@@ -23,7 +23,7 @@ func TestAPassiveThatStaysAwayDoesNotFillThePrimary(t *testing.T) {
 	w.write(func(r *authority.Record) {
 		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Solo, First: a.name}
 	})
-	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	a.awaitState("it is alone", patience, func(s agentapi.State) bool { return s.ActedLedger == w.current().Ledger.Version })

@@ -23,7 +23,7 @@ func TestACopyThatBreaksOffIsNotTakenForAFinishedOne(t *testing.T) {
 		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Solo, First: a.name}
 		delete(r.Data, b.name)
 	})
-	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	command := agentapi.SeedCommand{Donor: a.name, DonorHost: "127.0.0.1", Target: "data-1", DataID: "data-2"}

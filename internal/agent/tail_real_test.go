@@ -29,7 +29,7 @@ func TestATailIsRewoundAndTheMemberComesBack(t *testing.T) {
 	if err := b.exec(b.db("app"), "INSERT INTO t VALUES (2)"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(3 * time.Second) // longer than RestartInPlaceAfter: another is named
@@ -149,7 +149,7 @@ func TestATailThatCannotBeCutIsPublished(t *testing.T) {
 	w.leaveTailOf(a, b, "XA START 'x'", "INSERT INTO t VALUES (1)", "XA END 'x'", "XA PREPARE 'x'")
 	a.awaitPhase(agentapi.PhaseHeld, patience)
 	w.failover(a, b)
-	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	snapshot, err := b.client.Snapshot(t.Context(), w.head())

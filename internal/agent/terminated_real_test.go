@@ -30,7 +30,7 @@ func TestATailOfAnEventIsCutAfterItsNodeWasShutDown(t *testing.T) {
 				t.Fatalf("the tail counts as committed: %+v", s)
 			}
 			w.failover(a, b)
-			if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+			if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil {
 				t.Fatal(err)
 			}
 			snapshot, err := b.client.Snapshot(t.Context(), w.head())

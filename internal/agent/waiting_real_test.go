@@ -109,7 +109,7 @@ func TestAPrimaryAloneIsNotLeftWaiting(t *testing.T) {
 	w.write(func(r *authority.Record) {
 		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Solo, First: a.name}
 	})
-	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	a.awaitState("does not wait", patience, func(s agentapi.State) bool {
@@ -187,7 +187,7 @@ func TestFlushedCountersAreNoInterruption(t *testing.T) {
 		return s.SemiSyncLostAt == version && s.Server != nil && s.Server.Waiting
 	})
 	w.write(func(r *authority.Record) { r.Ledger.Version++ })
-	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	a.awaitState("the next ledger is acted on", patience, func(s agentapi.State) bool { return s.ActedLedger > version })

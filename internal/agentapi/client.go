@@ -107,8 +107,10 @@ func (c *Client) fence(ctx context.Context, path string, r Command) (FenceReply,
 	return out, err
 }
 
-// Look has the agent read the Lease now, and answers when it has.
-func (c *Client) Look(ctx context.Context, r Command) (Done, error) { return c.done(ctx, PathLook, r) }
+// ReadLease has the agent read the Lease now, and answers when it has.
+func (c *Client) ReadLease(ctx context.Context, r Command) (Done, error) {
+	return c.done(ctx, PathReadLease, r)
+}
 
 // Initialize begins to make an empty volume a data directory; idempotent for one DataID.
 func (c *Client) Initialize(ctx context.Context, r InitializeCommand) (Done, error) {

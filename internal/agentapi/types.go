@@ -23,7 +23,7 @@ const (
 	PathCease      = "/v1/cease"      // POST Command: raise the highest known epoch durably
 	PathFence      = "/v1/fence"      // POST Command: cease, then close, then answer what was reached
 	PathAckFence   = "/v1/ack-fence"  // POST Command: cease, stop the receiver durably, apply everything received
-	PathLook       = "/v1/look"       // POST Command: read the Lease now
+	PathReadLease  = "/v1/read-lease" // POST Command: read the Lease now
 	PathInitialize = "/v1/initialize" // POST InitializeCommand
 	PathSeed       = "/v1/seed"       // POST SeedCommand
 	PathRewind     = "/v1/rewind"     // POST RewindCommand

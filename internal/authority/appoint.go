@@ -117,7 +117,7 @@ func (c Appoint) Apply(r Record) (Record, error) {
 	}
 	if r.Intent != nil {
 		n.Appointed.Operation = r.Intent.Operation
-		n.Appointed.Rule = r.Intent.Step
+		n.Appointed.Rule = r.Intent.Rule
 	}
 	n.Intent = nil
 	if c.Lease > 0 {

@@ -139,6 +139,7 @@ func (c Adopt) Apply(r Record) (Record, error) {
 	n.Appointed = nil
 	n.Left = nil
 	n.Intent = nil
+	n.Seeding = nil
 	n.Data = maps.Clone(c.Data)
 	// The pod is not the one that held: nothing is known of that one, so its place is
 	// taken by the present pod and the other member's proof has to do.

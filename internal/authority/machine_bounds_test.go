@@ -23,7 +23,7 @@ func TestAnImpossibleEpochIsTakenFromNobody(t *testing.T) {
 		a.Known = e
 		r.step(a)
 		must[Refuse](t, "a fence at an impossible epoch", r.order(CommandFence, e, 9))
-		must[Refuse](t, "a reading at an impossible epoch", r.order(CommandLook, e, 9))
+		must[Refuse](t, "a reading at an impossible epoch", r.order(CommandReadLease, e, 9))
 		must[Refuse](t, "a fence at an impossible version", r.order(CommandFence, 3, pair.LedgerVersion(e)))
 		for _, spoil := range []func(*Record){
 			func(r *Record) { r.Epoch = e },

@@ -31,7 +31,7 @@ func (m *Machine) commanded(e Commanded) {
 		})
 		return
 	}
-	if e.Kind != CommandLook && (e.Epoch < m.want.Known || e.Ledger < m.want.Ledger) {
+	if e.Kind != CommandReadLease && (e.Epoch < m.want.Known || e.Ledger < m.want.Ledger) {
 		why := fmt.Sprintf("epoch %d and ledger version %d are known here, the command names %d and %d",
 			m.want.Known, m.want.Ledger, e.Epoch, e.Ledger)
 		m.do(Refuse{
@@ -44,7 +44,7 @@ func (m *Machine) commanded(e Commanded) {
 	switch e.Kind {
 	case CommandCease, CommandFence, CommandAckFence:
 		m.cease(e.Epoch, e.Signed)
-	case CommandLook:
+	case CommandReadLease:
 		m.ask.look = true
 	}
 	if e.Kind == CommandFence {
@@ -125,7 +125,7 @@ func (m *Machine) outcome(c command) (Answer, bool) {
 		return a, a.Ceased && (a.ProcessStopped || a.Demoted)
 	case CommandAckFence:
 		return a, a.Ceased && a.ReceiverStopped
-	case CommandLook:
+	case CommandReadLease:
 		return a, m.ask.answered >= c.at
 	default:
 		return a, true

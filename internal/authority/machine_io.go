@@ -81,8 +81,8 @@ const (
 	CommandCease    CommandKind = "Cease"
 	CommandFence    CommandKind = "Fence"
 	CommandAckFence CommandKind = "AckFence"
-	// CommandLook has the Lease read at once.
-	CommandLook CommandKind = "Look"
+	// CommandReadLease has the Lease read at once.
+	CommandReadLease CommandKind = "ReadLease"
 )
 
 // Commanded is a command that came in.

@@ -122,12 +122,24 @@ type Left struct {
 	Proof fencing.Kind
 }
 
-// Intent tells the successor of a crashed operator what was under way. It is only a
-// hint: nothing safe depends on it.
+// Intent tells the successor of a crashed operator which change of holder was under way,
+// from the revocation to the appointment. It is only a hint: nothing safe depends on it.
 type Intent struct {
+	// Operation is the name of the record of this change.
 	Operation string
-	Target    pair.MemberName
-	Step      string
+	// Target is the member that was to become the holder.
+	Target pair.MemberName
+	// Rule is the name of the rule that revoked.
+	Rule string
+}
+
+// Seeding is the copy that a member was asked for. It outlives changes of the holder: a
+// member that finishes its copy after the holder was appointed again would otherwise hold
+// data that the authority does not know.
+type Seeding struct {
+	Member pair.MemberName
+	// DataID is the name that the member's new data will have.
+	DataID pair.DataID
 }
 
 // Record is the whole authority of one pair.
@@ -154,8 +166,10 @@ type Record struct {
 	Appointed *Appointed
 	// Left is set from a promotion until the former holder is in sync again.
 	Left *Left
-	// Intent is what is under way.
+	// Intent is the change of holder that is under way.
 	Intent *Intent
+	// Seeding is set from the moment a member's data is given up until its copy is named.
+	Seeding *Seeding
 	// Signed is what was signed about this record as it was read; the zero value for none.
 	// A change of the record does not change it: what is written is signed again.
 	Signed pair.SignedEpoch

@@ -56,6 +56,7 @@ func (r Record) Clone() Record {
 	r.Appointed = clonePtr(r.Appointed)
 	r.Left = clonePtr(r.Left)
 	r.Intent = clonePtr(r.Intent)
+	r.Seeding = clonePtr(r.Seeding)
 	return r
 }
 
@@ -146,7 +147,7 @@ func (NameData) Name() ChangeName { return ChangeNameData }
 // Apply implements Change.
 func (c NameData) Apply(r Record) (Record, error) {
 	initialized := r.Bootstrap != nil && r.Bootstrap.Member == c.Member && r.Bootstrap.DataID == c.DataID
-	seeded := r.Intent != nil && r.Intent.Operation == IntentSeed && r.Intent.Target == c.Member && r.Intent.Step == string(c.DataID)
+	seeded := r.Seeding != nil && *r.Seeding == Seeding(c)
 	switch {
 	case c.Member == "" || c.DataID == "":
 		return refuse(c.Name(), "member and data id are needed")
@@ -166,14 +167,10 @@ func (c NameData) Apply(r Record) (Record, error) {
 		n.Bootstrap = nil
 	}
 	if seeded {
-		n.Intent = nil
+		n.Seeding = nil
 	}
 	return n, nil
 }
-
-// IntentSeed is Intent.Operation while a member is being seeded; Intent.Step then is the
-// name its new data will have.
-const IntentSeed = "Seed"
 
 // ForgetData gives up a member's data before it is seeded again and names the data it
 // will have. The member must not be in sync, and another must be the holder.
@@ -197,11 +194,7 @@ func (c ForgetData) Apply(r Record) (Record, error) {
 	}
 	n := r.Clone()
 	delete(n.Data, c.Member)
-	n.Intent = &Intent{
-		Operation: IntentSeed,
-		Target:    c.Member,
-		Step:      string(c.NewData),
-	}
+	n.Seeding = &Seeding{Member: c.Member, DataID: c.NewData}
 	return n, nil
 }
 

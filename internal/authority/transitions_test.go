@@ -99,6 +99,32 @@ func TestAFailoverChangesTheRecord(t *testing.T) {
 	}
 }
 
+// A copy takes minutes, in which the donor may have to be appointed again.
+func TestACopyThatOutlivesAnAppointmentIsStillNamed(t *testing.T) {
+	solo := both()
+	solo.Ledger = authority.Ledger{
+		Version:      6,
+		State:        authority.Solo,
+		First:        a,
+		Incarnations: map[pair.MemberName]pair.Incarnation{a: "ia"},
+	}
+	seeding := apply(t, solo, authority.ForgetData{Member: b, NewData: "copy"})
+	revoked := apply(t, seeding, authority.Revoke{Intent: authority.Intent{Operation: "op", Target: a}})
+	appointed := apply(t, revoked, authority.Appoint{
+		To:      revoked.LastHolder.Holder,
+		Grounds: authority.GroundsReturn,
+		Others:  []fencing.Subject{{Member: b, PodUID: "pb"}},
+		Proofs:  []fencing.Proof{closed(t, revoked, b, "pb")},
+	})
+	named := apply(t, appointed, authority.NameData{Member: b, DataID: "copy"})
+	if named.Data[b] != "copy" || named.Seeding != nil {
+		t.Errorf("named: %+v", named)
+	}
+	if _, err := (authority.NameData{Member: b, DataID: "strange"}).Apply(appointed); err == nil {
+		t.Error("data that was not asked for was named")
+	}
+}
+
 func TestNobodyIsAppointedOtherwise(t *testing.T) {
 	revoked := apply(t, both(), authority.Revoke{})
 	for name, spoil := range map[string]func(*authority.Record, *authority.Appoint){

@@ -82,9 +82,9 @@ func (a Agents) AckFence(ctx context.Context, to fencing.Subject, c agentapi.Com
 	return call(ctx, a, to, fenceTimeout, (*agentapi.Client).AckFence, c)
 }
 
-// Look implements execute.Fencers.
-func (a Agents) Look(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
-	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Look, c)
+// ReadLease implements execute.Fencers.
+func (a Agents) ReadLease(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
+	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).ReadLease, c)
 	return err
 }
 

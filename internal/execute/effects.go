@@ -31,7 +31,7 @@ type Fencers interface {
 	Cease(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error)
 	Fence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error)
 	AckFence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error)
-	Look(ctx context.Context, to fencing.Subject, c agentapi.Command) error
+	ReadLease(ctx context.Context, to fencing.Subject, c agentapi.Command) error
 }
 
 // Copiers ask agents to make or replace their data. The agent answers when it has

@@ -42,7 +42,7 @@ type cluster struct {
 	reply    func(agentapi.Command, fencing.Subject) agentapi.FenceReply
 	pod      fencing.PodFacts
 	refuses  error // what Detach ends in
-	away     error // what Look ends in
+	away     error // what ReadLease ends in
 }
 
 func (c *cluster) do(what string) { c.did = append(c.did, what) }
@@ -86,7 +86,7 @@ func (c *cluster) AckFence(_ context.Context, to fencing.Subject, cmd agentapi.C
 	return c.fence("ack fence", to, cmd)
 }
 
-func (c *cluster) Look(_ context.Context, to fencing.Subject, _ agentapi.Command) error {
+func (c *cluster) ReadLease(_ context.Context, to fencing.Subject, _ agentapi.Command) error {
 	c.do("look " + string(to.Member))
 	return c.away
 }
@@ -357,7 +357,7 @@ func TestAChangeIsKnownWhateverFailsBesideIt(t *testing.T) {
 			step := failover.Together{Steps: []failover.Step{
 				failover.InOrder{Steps: []failover.Step{
 					failover.ChangeAuthority{From: o.Authority.Record, Version: "10", Change: authority.EnterSolo{Member: "shop-0"}},
-					failover.Look{Member: "shop-0"},
+					failover.ReadLease{Member: "shop-0"},
 				}},
 				failover.DetachService{From: primary},
 			}}
@@ -371,7 +371,7 @@ func TestAChangeIsKnownWhateverFailsBesideIt(t *testing.T) {
 			if (res.Pending != "") != (tc.away != nil) {
 				t.Errorf("pending %q", res.Pending)
 			}
-			want := []string{"write over 10", "look shop-0", "detach from shop-0/p0", "note op", "timeline EnterSolo", "timeline Look", "timeline DetachService"}
+			want := []string{"write over 10", "look shop-0", "detach from shop-0/p0", "note op", "timeline EnterSolo", "timeline ReadLease", "timeline DetachService"}
 			if diff := cmp.Diff(want, c.did); diff != "" {
 				t.Errorf("done (-want +got):\n%s", diff)
 			}
@@ -388,7 +388,7 @@ func TestEveryStepHasItsFailpoints(t *testing.T) {
 		failover.CreateAuthority{Record: authority.Fresh("u", time.Second)},
 		failover.ChangeAuthority{From: o.Authority.Record, Change: authority.EnterSolo{Member: "shop-0"}},
 		failover.Initialize{Member: "shop-0"}, failover.Seed{Member: "shop-1", Donor: "shop-0"},
-		failover.Rewind{Member: "shop-1", Holder: "shop-0"}, failover.Look{Member: "shop-0"},
+		failover.Rewind{Member: "shop-1", Holder: "shop-0"}, failover.ReadLease{Member: "shop-0"},
 		failover.Fence{Subject: passive}, failover.Cease{Subject: passive}, failover.AckFence{Subject: passive},
 		failover.ProvePod{Subject: passive}, failover.ProveNode{Subject: passive}, failover.AdminConfirmation{Subject: passive},
 		failover.BeginJoining{From: o.Authority.Record, Primary: primary, Passive: passive},

@@ -144,7 +144,7 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 		return r.create(ctx, s)
 	case failover.ChangeAuthority:
 		return r.change(ctx, s)
-	case failover.Look:
+	case failover.ReadLease:
 		return r.look(ctx, o, s)
 	case failover.Initialize, failover.Seed, failover.Rewind:
 		return r.copyData(ctx, o, step)
@@ -305,11 +305,11 @@ func (r *Runner) change(ctx context.Context, s failover.ChangeAuthority) (Result
 
 // look has an agent read the authority now rather than at its next turn. It answers when it
 // has; one that does not is pending, since nothing depends on it.
-func (r *Runner) look(ctx context.Context, o failover.Observation, s failover.Look) (Result, error) {
+func (r *Runner) look(ctx context.Context, o failover.Observation, s failover.ReadLease) (Result, error) {
 	const patience = time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := r.Effects.Fencers.Look(ctx, subjectOf(o, s.Member), r.command(o))
+	err := r.Effects.Fencers.ReadLease(ctx, subjectOf(o, s.Member), r.command(o))
 	if err != nil && !errors.Is(err, ErrCrash) {
 		return Result{Pending: fmt.Sprintf("%s did not look: %v", s.Member, err)}, nil
 	}

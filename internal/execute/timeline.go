@@ -56,7 +56,7 @@ func about(step failover.Step) string {
 		return s.Subject.String()
 	case failover.LabelPod:
 		return s.Subject.String()
-	case failover.Look:
+	case failover.ReadLease:
 		return string(s.Member)
 	case failover.DetachService:
 		return "from " + s.From.String()

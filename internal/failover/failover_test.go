@@ -383,7 +383,7 @@ func ceased(t *testing.T, o failover.Observation, m pair.MemberName, uid pair.Po
 }
 
 // appointment is that of a member to which the Service leads only after it has opened.
-var appointment = steps("Appoint", "Look", "LabelPod")
+var appointment = steps("Appoint", "ReadLease", "LabelPod")
 
 func TestBetween(t *testing.T) {
 	type obs = failover.Observation
@@ -520,7 +520,7 @@ func TestBetween(t *testing.T) {
 			from:  between,
 			rule:  "Abandon",
 			kind:  failover.Acts,
-			steps: steps("Appoint", "Look", "PointService"),
+			steps: steps("Appoint", "ReadLease", "PointService"),
 			with: func(t *testing.T, o *obs) {
 				lost(o)
 				ceased(t, *o, m0, p0, t0)

@@ -261,7 +261,7 @@ func TestOwnChangesAreAccepted(t *testing.T) {
 			Version:      8,
 			Incarnations: map[pair.MemberName]pair.Incarnation{m0: "a", m1: "b"},
 		},
-		authority.Revoke{Intent: authority.Intent{Operation: "op", Target: m1, Step: "HolderExited"}},
+		authority.Revoke{Intent: authority.Intent{Operation: "op", Target: m1, Rule: "HolderExited"}},
 	} {
 		next, err := change.Apply(o.Authority.Record)
 		if err != nil {

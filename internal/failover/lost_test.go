@@ -26,7 +26,7 @@ func TestASoloPrimaryOnALostNodeGoesOnInItsNextPod(t *testing.T) {
 	alone := func(_ *testing.T, o *obs) {
 		o.Authority.Record.Ledger = solo().Authority.Record.Ledger
 		o.Authority.Record.Intent.Target = m0
-		o.Authority.Record.Intent.Step = "HolderNodeLost"
+		o.Authority.Record.Intent.Rule = "HolderNodeLost"
 		o.Service = failover.Service{
 			Reading:   failover.Read,
 			Version:   "6",

@@ -117,7 +117,7 @@ const (
 	StepFence             StepName = "Fence"
 	StepCease             StepName = "Cease"
 	StepAckFence          StepName = "AckFence"
-	StepReadLease         StepName = "Look"
+	StepReadLease         StepName = "ReadLease"
 	StepProvePod          StepName = "ProvePod"
 	StepProveNode         StepName = "ProveNode"
 	StepAdminConfirmation StepName = "AdminConfirmation"
@@ -185,8 +185,8 @@ type (
 		Subject fencing.Subject
 		About   []fencing.Subject
 	}
-	// Look asks an agent to read the Lease now.
-	Look struct{ Member pair.MemberName }
+	// ReadLease asks an agent to read the Lease now.
+	ReadLease struct{ Member pair.MemberName }
 	// ProvePod reads a pod, uncached, and judges whether its end is proven.
 	ProvePod struct{ Subject fencing.Subject }
 	// ProveNode reads the node of a subject's pod.
@@ -272,7 +272,7 @@ func (Cease) Name() StepName { return StepCease }
 func (AckFence) Name() StepName { return StepAckFence }
 
 // Name implements Step.
-func (Look) Name() StepName { return StepReadLease }
+func (ReadLease) Name() StepName { return StepReadLease }
 
 // Name implements Step.
 func (ProvePod) Name() StepName { return StepProvePod }

@@ -230,7 +230,7 @@ func TestTheLabelFollowsTheAppointment(t *testing.T) {
 	o.Members[0].Pod.Deleting = false
 	got := failover.Decide(o).Steps[0].(failover.InOrder)
 	want := []failover.Step{got.Steps[0], failover.Together{Steps: []failover.Step{
-		failover.Look{Member: m1},
+		failover.ReadLease{Member: m1},
 		failover.LabelPod{Subject: fencing.Subject{Member: m1, PodUID: p1}, Set: map[string]string{failover.EpochLabel(5): "open"}},
 		// An operator whose view is old, so that its appointment is refused, deletes nothing.
 		failover.DeletePod{Subject: fencing.Subject{Member: m0, PodUID: p0}},
@@ -265,7 +265,7 @@ func TestTheServiceMovesOnceTheNewPrimaryIsOpen(t *testing.T) {
 		"until then nothing else is written": {from: appointed, rule: "AwaitOpening", kind: failover.Waits},
 		"nor is it asked again at once": {from: appointed, rule: "AwaitOpening", kind: failover.Waits,
 			with: func(_ *testing.T, o *obs) { o.Members[1].State.KnownEpoch = 4 }},
-		"but a moment later": {from: opening, rule: "AwaitOpening", kind: failover.Acts, steps: steps("Look"),
+		"but a moment later": {from: opening, rule: "AwaitOpening", kind: failover.Acts, steps: steps("ReadLease"),
 			with: func(_ *testing.T, o *obs) { o.Members[1].State.KnownEpoch = 4 }},
 		"but the label, if it is not there": {
 			from:  appointed,

@@ -131,7 +131,7 @@ func (l *look) overdue() bool {
 
 func (l *look) courseNote(c course) *OperationNote {
 	name := l.ownOperation(l.e)
-	if l.rec.Intent != nil && l.rec.Intent.Operation != "" && l.rec.Intent.Operation != authority.IntentSeed {
+	if l.rec.Intent != nil && l.rec.Intent.Operation != "" {
 		name = l.rec.Intent.Operation
 	}
 	n := &OperationNote{
@@ -144,7 +144,7 @@ func (l *look) courseNote(c course) *OperationNote {
 		GTIDs:   l.gtids(c),
 	}
 	if l.rec.Intent != nil {
-		n.Rule = RuleName(l.rec.Intent.Step)
+		n.Rule = RuleName(l.rec.Intent.Rule)
 	}
 	if l.last != nil {
 		n.From = l.last.Name
@@ -242,7 +242,7 @@ func (l *look) appoint(c course, proofs []fencing.Proof) []Step {
 		AckFencedIsEnough: l.Settings.Lossless && l.Settings.PromoteOnAckFenced,
 		Lease:             l.Settings.LeaseDuration,
 	})
-	then := []Step{Look{Member: c.to.Name}}
+	then := []Step{ReadLease{Member: c.to.Name}}
 	if l.mayLabelAhead(c.to) {
 		then = append(then, c.to.label(l.e+1))
 	}

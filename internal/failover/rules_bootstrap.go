@@ -120,5 +120,5 @@ func appointFirst(l *look) (Plan, bool) {
 		Incarnation: m.State.Mysqld.Incarnation,
 		Lease:       l.Settings.LeaseDuration,
 	})
-	return act(string(m.Name)+" holds the pair's first data", InOrder{Steps: []Step{appoint, Look{Member: m.Name}}})
+	return act(string(m.Name)+" holds the pair's first data", InOrder{Steps: []Step{appoint, ReadLease{Member: m.Name}}})
 }

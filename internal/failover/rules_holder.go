@@ -230,7 +230,7 @@ func awaitOpening(l *look) (Plan, bool) {
 	case !m.heard():
 		return wait("the agent of the primary %s does not answer (%s) %s", m.Name, m.Reach, m.Pod.Problem)
 	case l.hasData(m) && m.State.KnownEpoch < l.e && l.holderGone() == "" && l.sinceHolder() >= toldAtOnce:
-		p, ok := act(fmt.Sprintf("%s may be open at epoch %d and has not read that", m.Name, l.e), Look{Member: m.Name})
+		p, ok := act(fmt.Sprintf("%s may be open at epoch %d and has not read that", m.Name, l.e), ReadLease{Member: m.Name})
 		p.Operation = l.opening()
 		return p, ok
 	}

@@ -35,8 +35,8 @@ func firstProblem(m *Member) string {
 
 // seeding is the name that a seed under way gives the passive's data.
 func (l *look) seeding() pair.DataID {
-	if i := l.rec.Intent; i != nil && i.Operation == authority.IntentSeed && i.Target == l.passive.Name {
-		return pair.DataID(i.Step)
+	if s := l.rec.Seeding; s != nil && s.Member == l.passive.Name {
+		return s.DataID
 	}
 	return ""
 }
@@ -130,7 +130,7 @@ func rewindTail(l *look) (Plan, bool) {
 	}
 	switch {
 	case m.State.KnownEpoch < l.e:
-		return act(fmt.Sprintf("%s waits to hear who is the primary", m.Name), Look{Member: m.Name})
+		return act(fmt.Sprintf("%s waits to hear who is the primary", m.Name), ReadLease{Member: m.Name})
 	case left == nil || left.Member != m.Name || left.DataID != m.State.DataID || left.Epoch != m.State.UncleanAt:
 		return hold(VerbNone, "%s ended uncleanly at epoch %d and the authority does not say that its tail holds nothing acknowledged: its data is kept as it is. To copy it again, delete its volume claim and pod", m.Name, m.State.UncleanAt)
 	case !left.Clean:
@@ -184,7 +184,7 @@ func awaitStreaming(l *look) (Plan, bool) {
 		return hold(VerbNone, "%s does not receive from %s: error %d %s", m.Name, l.holder.Name, s.Receiver.LastErrno, s.Receiver.LastError)
 	}
 	if m.State.KnownEpoch < l.e || m.State.ActedLedger < l.rec.Ledger.Version {
-		p, ok := act(fmt.Sprintf("%s has not read the present authority yet", m.Name), Look{Member: m.Name})
+		p, ok := act(fmt.Sprintf("%s has not read the present authority yet", m.Name), ReadLease{Member: m.Name})
 		p.After = time.Second
 		return p, ok
 	}
@@ -240,7 +240,7 @@ func beginJoining(l *look) (Plan, bool) {
 	if l.holder.State.ActedLedger < l.rec.Ledger.Version {
 		// Commits that wait are released when it acts on the ledger. To join before that would
 		// make them wait on, and the ledger solo again by the same commits.
-		p, ok := act(fmt.Sprintf("%s has not read yet that it need not wait", l.holder.Name), Look{Member: l.holder.Name})
+		p, ok := act(fmt.Sprintf("%s has not read yet that it need not wait", l.holder.Name), ReadLease{Member: l.holder.Name})
 		p.After = time.Second
 		return p, ok
 	}
@@ -253,7 +253,7 @@ func awaitSemiSyncEnabled(l *look) (Plan, bool) {
 	if l.rec.Ledger.State != authority.Joining || !l.Settings.Lossless || !l.open(l.holder) || l.acts() {
 		return no()
 	}
-	p, ok := act(fmt.Sprintf("%s has not switched waiting on yet", l.holder.Name), Look{Member: l.holder.Name})
+	p, ok := act(fmt.Sprintf("%s has not switched waiting on yet", l.holder.Name), ReadLease{Member: l.holder.Name})
 	p.After = time.Second
 	return p, ok
 }

@@ -18,7 +18,7 @@ func (l *look) revoke(rule RuleName, op string, to *Member, fact string) (Plan, 
 	p, ok := act(fact, l.change(authority.Revoke{Intent: authority.Intent{
 		Operation: op,
 		Target:    to.Name,
-		Step:      string(rule),
+		Rule:      string(rule),
 	}}))
 	p.Operation = &OperationNote{
 		Name:    op,

@@ -132,7 +132,7 @@ func TestBootstrap(t *testing.T) {
 			from:  fresh,
 			rule:  "AppointFirst",
 			kind:  failover.Acts,
-			steps: steps("Appoint", "Look"),
+			steps: steps("Appoint", "ReadLease"),
 			with:  func(_ *testing.T, o *failover.Observation) { named(o); o.Members[0].Pod.Fenced = true },
 		},
 		"a pod that was to be appointed and is deleted is let go": {
@@ -519,7 +519,7 @@ func TestSteady(t *testing.T) {
 			with: func(t *testing.T, o *failover.Observation) {
 				empty(t, o)
 				delete(o.Authority.Record.Data, m1)
-				o.Authority.Record.Intent = &authority.Intent{Operation: authority.IntentSeed, Target: m1, Step: "fresh"}
+				o.Authority.Record.Seeding = &authority.Seeding{Member: m1, DataID: "fresh"}
 			},
 		},
 		"its copying is waited for": {
@@ -540,7 +540,7 @@ func TestSteady(t *testing.T) {
 				o.Members[1].State.DataID = "fresh"
 				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
 				delete(o.Authority.Record.Data, m1)
-				o.Authority.Record.Intent = &authority.Intent{Operation: authority.IntentSeed, Target: m1, Step: "fresh"}
+				o.Authority.Record.Seeding = &authority.Seeding{Member: m1, DataID: "fresh"}
 			},
 		},
 		"data that nobody asked for is kept": {
@@ -556,7 +556,7 @@ func TestSteady(t *testing.T) {
 			from:  solo,
 			rule:  "BeginJoining",
 			kind:  failover.Acts,
-			steps: steps("Look"),
+			steps: steps("ReadLease"),
 			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 6 },
 		},
 		"before it joins the passive answers that it is closed": {
@@ -595,7 +595,7 @@ func TestSteady(t *testing.T) {
 			from:  joining,
 			rule:  "AwaitSemiSyncEnabled",
 			kind:  failover.Acts,
-			steps: steps("Look"),
+			steps: steps("ReadLease"),
 			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 6 },
 		},
 		"then the passive is shown to have everything": {

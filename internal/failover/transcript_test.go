@@ -136,7 +136,7 @@ func (p *play) effect(step failover.Step, out *failover.Outcome) {
 
 func (p *play) effectAtMember(step failover.Step) {
 	switch s := step.(type) {
-	case failover.Look:
+	case failover.ReadLease:
 		st := p.member(s.Member).State
 		st.KnownEpoch = p.o.Authority.Record.Epoch
 		st.ActedLedger = p.o.Authority.Record.Ledger.Version

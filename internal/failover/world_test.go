@@ -113,7 +113,7 @@ func between() failover.Observation {
 	rec.Holder = pair.Holder{}
 	rec.Appointed = nil
 	rec.Epoch = 4
-	rec.Intent = &authority.Intent{Operation: "shop-failover-4", Target: m1, Step: "HolderExited"}
+	rec.Intent = &authority.Intent{Operation: "shop-failover-4", Target: m1, Rule: "HolderExited"}
 	o.Evidence.SawEpoch(4, t0.Add(-time.Second))
 	o.History.HolderSince = time.Time{}
 	return o

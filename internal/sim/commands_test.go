@@ -73,8 +73,8 @@ func (e agentEffects) AckFence(ctx context.Context, to fencing.Subject, c agenta
 	return e.order(ctx, to, authority.CommandAckFence, c)
 }
 
-func (e agentEffects) Look(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
-	_, err := e.order(ctx, to, authority.CommandLook, c)
+func (e agentEffects) ReadLease(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
+	_, err := e.order(ctx, to, authority.CommandReadLease, c)
 	return err
 }
 

@@ -26,6 +26,7 @@ const (
 	AnnotationAppointed  = "dbpair.io/appointed"
 	AnnotationLeft       = "dbpair.io/left"
 	AnnotationIntent     = "dbpair.io/intent"
+	AnnotationSeeding    = "dbpair.io/seeding"
 	AnnotationBootstrap  = "dbpair.io/bootstrap"
 	// AnnotationSignature is "v1:" and the base64 of a signature by the pair's CA of all that
 	// the Lease says.
@@ -35,7 +36,7 @@ const (
 // Keys lists every annotation the codec owns.
 var Keys = []string{
 	AnnotationPairUID, AnnotationLedger, AnnotationData, AnnotationLastHolder,
-	AnnotationAppointed, AnnotationLeft, AnnotationIntent, AnnotationBootstrap,
+	AnnotationAppointed, AnnotationLeft, AnnotationIntent, AnnotationSeeding, AnnotationBootstrap,
 }
 
 type ledgerJSON struct {
@@ -79,7 +80,12 @@ type leftJSON struct {
 type intentJSON struct {
 	Operation string          `json:"operation"`
 	Target    pair.MemberName `json:"target,omitempty"`
-	Step      string          `json:"step,omitempty"`
+	Rule      string          `json:"rule,omitempty"`
+}
+
+type seedingJSON struct {
+	Member pair.MemberName `json:"member"`
+	DataID pair.DataID     `json:"data"`
 }
 
 type bootstrapJSON struct {
@@ -130,6 +136,9 @@ func Render(r authority.Record, into *coordinationv1.Lease) error {
 	}
 	if r.Intent != nil {
 		values[AnnotationIntent] = intentJSON(*r.Intent)
+	}
+	if r.Seeding != nil {
+		values[AnnotationSeeding] = seedingJSON(*r.Seeding)
 	}
 	if r.Bootstrap != nil {
 		values[AnnotationBootstrap] = bootstrapJSON(*r.Bootstrap)
@@ -204,12 +213,14 @@ func optionalParts(l *coordinationv1.Lease, r *authority.Record) error {
 		made   *appointedJSON
 		left   *leftJSON
 		intent *intentJSON
+		seed   *seedingJSON
 		boot   *bootstrapJSON
 	)
 	err := errors.Join(
 		part(l, AnnotationLastHolder, false, &last), part(l, AnnotationAppointed, false, &made),
 		part(l, AnnotationLeft, false, &left),
-		part(l, AnnotationIntent, false, &intent), part(l, AnnotationBootstrap, false, &boot),
+		part(l, AnnotationIntent, false, &intent), part(l, AnnotationSeeding, false, &seed),
+		part(l, AnnotationBootstrap, false, &boot),
 	)
 	if err != nil {
 		return err
@@ -244,6 +255,7 @@ func optionalParts(l *coordinationv1.Lease, r *authority.Record) error {
 	}
 	r.Left = (*authority.Left)(left)
 	r.Intent = (*authority.Intent)(intent)
+	r.Seeding = (*authority.Seeding)(seed)
 	r.Bootstrap = (*authority.Bootstrap)(boot)
 	return nil
 }

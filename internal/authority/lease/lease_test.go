@@ -37,7 +37,8 @@ func full() authority.Record {
 			Operation: "shop-failover-6", Rule: "HolderExited",
 		},
 		Left:      &authority.Left{Member: "shop-0", DataID: "d0", Epoch: 5, Clean: true, Proof: fencing.Demoted},
-		Intent:    &authority.Intent{Operation: "shop-f-6", Target: "shop-1", Step: "Revoke"},
+		Intent:    &authority.Intent{Operation: "shop-f-6", Target: "shop-1", Rule: "HolderExited"},
+		Seeding:   &authority.Seeding{Member: "shop-0", DataID: "d8"},
 		Bootstrap: &authority.Bootstrap{Member: "shop-0", DataID: "d9"},
 	}
 }
