@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/gtid"
 )
 
 // TestATailOfAnEventIsCutAfterItsNodeWasShutDown: what shuts a node down sends SIGTERM to
@@ -43,6 +44,7 @@ func TestATailOfAnEventIsCutAfterItsNodeWasShutDown(t *testing.T) {
 			}
 			if signal == syscall.SIGTERM && a.heldAsErrant() {
 				t.Log("the commit of the event passed before mysqld was killed: its member is held")
+				a.holdsOnlyTheEvent(b)
 				return
 			}
 			w.join(a, b)
@@ -58,6 +60,29 @@ func (m *member) heldAsErrant() bool {
 		return slices.ContainsFunc(s.Problems, isErrant) || (s.Server != nil && s.Server.Receiver.Running)
 	})
 	return slices.ContainsFunc(s.Problems, isErrant)
+}
+
+// holdsOnlyTheEvent: what a held member has in excess of its peer is the one transaction of
+// the event; it neither receives nor lets clients in.
+func (m *member) holdsOnlyTheEvent(peer *member) {
+	t := m.w.t
+	t.Helper()
+	s := m.awaitState("its state has the comparison", patience, func(s agentapi.State) bool {
+		return s.Server != nil && s.Compared != nil && s.Compared.Errant != ""
+	})
+	errant, err := gtid.Parse(s.Compared.Errant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if errant.Count() != 1 || s.Server.Receiver.Running || s.Phase != agentapi.PhaseClosed {
+		t.Errorf("errant %s, phase %s, receiving %v", errant, s.Phase, s.Server.Receiver.Running)
+	}
+	for at, want := range map[*member]int{m: 1, peer: 0} {
+		var rows int
+		if err := at.db("root").QueryRowContext(t.Context(), "SELECT COUNT(*) FROM app.t").Scan(&rows); err != nil || rows != want {
+			t.Errorf("%s has %d rows of the event, want %d: %v", at.name, rows, want, err)
+		}
+	}
 }
 
 // leaveEventTail ends the primary's mysqld by a signal while the commit of an event waits for
