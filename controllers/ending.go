@@ -27,6 +27,7 @@ import (
 // it up.
 func (r *PairReconciler) deleting(ctx context.Context, v *visit) (ctrl.Result, error) {
 	_, err := r.letGo(ctx, v.name)
+	r.tellRefused(v, v.session.writes.repeated(r.Now()))
 	return ctrl.Result{RequeueAfter: requeueSoon}, err
 }
 

@@ -46,6 +46,7 @@ func (r *PairReconciler) observe(ctx context.Context, v *visit) (failover.Observ
 	}
 	o.Now = r.Now()
 	o.Kept = r.kept(v)
+	o.Refused = v.session.writes.repeated(o.Now)
 	if rec := o.Authority.Record; o.Authority.Reading == failover.Read {
 		// Seen means after the read, not before: waits are counted from here.
 		v.session.book.SawEpoch(rec.Epoch, o.Now)

@@ -114,6 +114,7 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		return ctrl.Result{}, fmt.Errorf("read pair %s: %w", req, err)
 	}
 	v := r.visit(ctx, p)
+	ctx = noting(ctx, v.session.writes)
 	ending, err := r.namespaceEnding(ctx, p.Namespace)
 	if err != nil {
 		return ctrl.Result{}, err
@@ -169,6 +170,7 @@ func (r *PairReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair) *v
 			if r.LeaseWrites != nil {
 				store.API = splitLeases{LeaseInterface: r.LeaseWrites.CoordinationV1().Leases(p.Namespace), reads: store.API}
 			}
+			store.API = notingLeases{API: store.API, now: r.Now}
 			return newSession(p.UID, store, r.Now())
 		}),
 	}
@@ -192,7 +194,10 @@ func (r *PairReconciler) makeSurroundings(ctx context.Context, v *visit) error {
 	err := r.ensureChildren(ctx, v)
 	if err != nil && !apierrors.IsConflict(err) && !errors.Is(err, cluster.ErrPairGone) && !errors.Is(err, errFormerPods) {
 		v.log.Error(err, "an object of the pair was not made")
-		r.eventOnce(v, v.pair, warning, reasonOf(err), err.Error())
+		// tellRefused reports a refusal when it turns out to last.
+		if _, outcome := judgeWrite(err); outcome != writeRefused {
+			r.eventOnce(v, v.pair, warning, reasonOf(err), err.Error())
+		}
 	}
 	return err
 }

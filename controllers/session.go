@@ -38,7 +38,11 @@ type session struct {
 	// been told already.
 	problems map[string]int
 	told     map[string]string
-	spoke    failover.RuleName
+	// writes notes the writes that the API server refuses; toldRefused are those for which an
+	// event was raised.
+	writes      *refusals
+	toldRefused map[failover.Write]bool
+	spoke       failover.RuleName
 	// refusals in a row of one step.
 	refusals    int
 	refusedStep failover.StepName
@@ -119,6 +123,9 @@ func newSession(uid types.UID, store *lease.Store, now time.Time) *session {
 		containers: map[pair.PodUID]cluster.Seen{},
 		podGone:    map[pair.MemberName]time.Time{},
 		podMissing: map[pair.MemberName]time.Time{},
+
+		writes:      &refusals{},
+		toldRefused: map[failover.Write]bool{},
 	}
 	store.Keyring = s
 	store.AcceptUnsigned = s.unsignedCounts

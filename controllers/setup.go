@@ -91,6 +91,7 @@ const heardBuffer = 1024
 
 // prepare makes what a reconciler needs beside its exported fields.
 func (r *PairReconciler) prepare(notify func(types.NamespacedName)) {
+	r.Client = notingClient{Client: r.Client, now: r.Now}
 	r.sessions = &sessions{}
 	r.Agents = newAgents(r.sessions, r.Now, notify)
 	if r.Applier == nil {

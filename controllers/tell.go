@@ -51,7 +51,8 @@ func (r *PairReconciler) eventOnce(v *visit, related client.Object, kind, reason
 // tell raises events for what is new: another rule speaks, or a member has a problem it
 // did not have.
 func (r *PairReconciler) tell(v *visit, o failover.Observation, plan failover.Plan) {
-	if v.session.spoke != plan.Rule && !housekeeping(plan) {
+	r.tellRefused(v, o.Refused)
+	if v.session.spoke != plan.Rule && !housekeeping(plan) && !plan.Retried {
 		v.session.spoke = plan.Rule
 		if kind := eventKind(plan); kind != "" && plan.Fact != "" {
 			r.event(v.pair, nil, kind, string(plan.Rule), status.Message(o, plan.Fact, plan.Remedy))

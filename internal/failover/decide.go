@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -20,7 +21,7 @@ func Decide(o Observation) Plan {
 		a.ask(l, recordsFor(l))
 	}
 	chosen, held := a.choose(l)
-	return l.finish(chosen, held)
+	return l.finish(chosen, a.stated(chosen), held)
 }
 
 // asked is what the rules that were asked have said.
@@ -28,6 +29,8 @@ type asked struct {
 	// acts are plans with steps that are due, failed those whose step has failed over this
 	// version of the authority.
 	acts, failed []Plan
+	// first is the first of both in the order of the tables; nil for none.
+	first *Plan
 	// held are plans without steps; the first names the state.
 	held []Plan
 }
@@ -48,9 +51,11 @@ func (a *asked) ask(l *look, rules []rule) bool {
 			a.held = append(a.held, p)
 		case l.History.failed(l.Authority.Version, p) && !r.ends && !r.endsAll:
 			a.failed = append(a.failed, p)
+			a.first = cmp.Or(a.first, &p)
 			continue
 		default:
 			a.acts = append(a.acts, p)
+			a.first = cmp.Or(a.first, &p)
 			return !r.endsAll
 		}
 		if r.ends || r.endsAll {
@@ -70,14 +75,15 @@ func (a *asked) stale(l *look) bool {
 // not keep the others from their turn.
 func (a *asked) choose(l *look) (Plan, []Plan) {
 	due := slices.Concat(a.acts, a.failed)
+	held := slices.Concat(a.held, a.doubts())
 	for _, p := range due {
 		if !l.History.repeats(l.Authority.Version, p) {
-			return p, a.held
+			return p, held
 		}
 	}
 	switch {
 	case len(due) > 0:
-		return due[0], a.held
+		return due[0], held
 	case len(a.held) > 0:
 		return a.held[0], a.held[1:]
 	}
@@ -88,18 +94,35 @@ func (a *asked) choose(l *look) (Plan, []Plan) {
 	}, nil
 }
 
-// finish adds to a plan what other rules hold, most serious first.
-func (l *look) finish(p Plan, held []Plan) Plan {
+// doubts are the plans that are due and doubts, but for the one that names the state: a doubt
+// shows also while another plan has its turn.
+func (a *asked) doubts() []Plan {
+	var out []Plan
+	for _, p := range slices.Concat(a.acts, a.failed) {
+		if p.Kind == Doubts && p.Rule != a.first.Rule {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// stated is the plan that names the state. Of several that are due each has its turn, and what
+// the pair reports must not change with that.
+func (a *asked) stated(chosen Plan) Plan {
+	if a.first != nil {
+		return *a.first
+	}
+	return chosen
+}
+
+// finish adds to a plan what names the state and what other rules hold, most serious first.
+func (l *look) finish(p, state Plan, held []Plan) Plan {
+	p.State = l.note(state)
+	p.Retried = l.History.failed(l.Authority.Version, p)
 	for _, kind := range []Kind{Doubts, Holds, Waits, Settled, Acts} {
 		for _, h := range held {
 			if h.Kind == kind {
-				p.Notes = append(p.Notes, Note{
-					Rule:   h.Rule,
-					Kind:   h.Kind,
-					Fact:   h.Fact,
-					Verb:   h.Verb,
-					Remedy: l.remedy(h),
-				})
+				p.Notes = append(p.Notes, l.note(h))
 			}
 			if h.After > 0 && (p.After == 0 || h.After < p.After) && h.Kind == kind {
 				p.After = h.After
@@ -111,6 +134,16 @@ func (l *look) finish(p Plan, held []Plan) Plan {
 	p.FailoverReady = l.readiness(core)
 	p.Evictable = core.Ready && l.Settings.AutomaticFailover && !l.Settings.Paused
 	return p
+}
+
+func (l *look) note(p Plan) Note {
+	return Note{
+		Rule:   p.Rule,
+		Kind:   p.Kind,
+		Fact:   p.Fact,
+		Verb:   p.Verb,
+		Remedy: l.remedy(p),
+	}
 }
 
 // readiness is the condition FailoverReady: a failover would lose nothing, and would be
@@ -139,13 +172,17 @@ func (l *look) canFailOver(p Plan) Readiness {
 	no := func(rule RuleName, format string, args ...any) Readiness {
 		return Readiness{Rule: rule, Fact: fmt.Sprintf(format, args...)}
 	}
+	doubt, inDoubt := p.doubt()
+	refused := l.RefusedForRoles()
 	switch {
 	case l.Authority.Reading != Read:
-		return no(p.Rule, "the authority was not read")
+		return no(p.State.Rule, "the authority was not read")
 	case l.holder == nil:
-		return no(p.Rule, "nobody is the primary")
-	case p.Kind == Doubts:
-		return no(p.Rule, "%s", p.Fact)
+		return no(p.State.Rule, "nobody is the primary")
+	case inDoubt:
+		return no(doubt.Rule, "%s", doubt.Fact)
+	case len(refused) > 0:
+		return no(RuleWriteRefused, "a failover needs writes that are refused: %s", RefusedFact(refused))
 	case !l.open(l.holder):
 		return no(RuleAwaitOpening, "%s is not open", l.holder.Name)
 	case l.holder.Pod.Deleting:

@@ -15,6 +15,9 @@ const (
 	RuleOperationLost       RuleName = "OperationLost"
 )
 
+// Reasons of conditions about writes.
+const RuleWriteRefused RuleName = "WriteRefused"
+
 // Rules about the authority itself.
 const (
 	RuleAuthorityMissing         RuleName = "AuthorityMissing"

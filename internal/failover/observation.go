@@ -47,6 +47,9 @@ type Observation struct {
 	History History
 	// Operations that are not finished, oldest first.
 	Operations []Operation
+	// Refused are the writes that the API server has refused repeatedly, in a fixed order. No
+	// step depends on them.
+	Refused []RefusedWrite
 	// FreshID is a random name that nothing has yet: a DataID if this look needs one.
 	FreshID string
 }

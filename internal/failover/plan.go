@@ -43,6 +43,11 @@ type Plan struct {
 	Steps []Step
 	// After is the longest time until the next look; zero leaves it to the caller.
 	After time.Duration
+	// State names the state of the pair: of the plans that are due the first by precedence,
+	// whichever has its turn now, so that conditions stay the same while several take turns.
+	State Note
+	// Retried: the first step has failed before over the same authority.
+	Retried bool
 	// Notes are other rules that hold a fact worth showing, in order.
 	Notes []Note
 	// FailoverReady, from the same observation.
@@ -51,6 +56,28 @@ type Plan struct {
 	Evictable bool
 	// Operation is the record that this act belongs to; nil for none.
 	Operation *OperationNote
+}
+
+// Stated is the plan with what names the state of the pair in place of what has its turn.
+func (p Plan) Stated() Plan {
+	if s := p.State; s.Rule != "" {
+		p.Rule = s.Rule
+		p.Kind = s.Kind
+		p.Fact = s.Fact
+		p.Verb = s.Verb
+		p.Remedy = s.Remedy
+	}
+	return p
+}
+
+// doubt is the doubt that the pair is in, if it is in one.
+func (p Plan) doubt() (Note, bool) {
+	for _, n := range append([]Note{p.State}, p.Notes...) {
+		if n.Kind == Doubts {
+			return n, true
+		}
+	}
+	return Note{}, false
 }
 
 // Note is a fact that another rule found.

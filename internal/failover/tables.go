@@ -263,6 +263,14 @@ var (
 		},
 	}
 
+	// writeRules are reasons of conditions about writes that fail. Decide does not ask them.
+	writeRules = []rule{
+		{
+			name: RuleWriteRefused,
+			says: "The API server refuses a write of the operator again and again.",
+		},
+	}
+
 	// statusRules are reasons of the condition Consistent. Decide does not ask them.
 	statusRules = []rule{
 		{
@@ -296,6 +304,7 @@ var tables = []struct {
 	{"A holder that stays", holderRules},
 	{"Operations that are refused", refusalRules},
 	{"Records, labels and finalizers", recordRules},
+	{"Writes that fail", writeRules},
 	{"Comparison of the members' tables", statusRules},
 }
 

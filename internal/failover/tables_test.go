@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
 func TestEveryRowSaysWhatItIsFor(t *testing.T) {
+	notAsked := []string{"Writes that fail", "Comparison of the members' tables"}
 	for _, table := range tables {
 		names := map[RuleName]bool{}
 		for _, r := range table.rules {
@@ -19,7 +21,7 @@ func TestEveryRowSaysWhatItIsFor(t *testing.T) {
 			if !strings.HasSuffix(r.says, ".") || strings.Count(r.says, "\n") > 0 {
 				t.Errorf("%s: %s says %q, want one sentence", table.title, r.name, r.says)
 			}
-			if (r.apply == nil) != (table.title == "Comparison of the members' tables") {
+			if (r.apply == nil) != slices.Contains(notAsked, table.title) {
 				t.Errorf("%s: %s cannot be asked", table.title, r.name)
 			}
 		}

@@ -141,7 +141,7 @@ func huntSeeds(t *testing.T) {
 var elsewhere = []failover.RuleName{
 	failover.RuleDeleting, failover.RulePaused, failover.RuleAdoptVolumes, failover.RuleMemberProblem, failover.RuleAgentOutdated,
 	failover.RuleRestartPending, failover.RuleStaleObservation, failover.RuleAuthorityMalformed, failover.RuleReplacePendingPod,
-	failover.RuleNeverCompared, failover.RuleMembersEqual, failover.RuleDrift, failover.RuleComparisonStale,
+	failover.RuleNeverCompared, failover.RuleWriteRefused, failover.RuleMembersEqual, failover.RuleDrift, failover.RuleComparisonStale,
 }
 
 // checkCoverage: every rule fired and every proof was used.

@@ -55,6 +55,7 @@ func clip(s string) string {
 }
 
 func judge(o failover.Observation, p failover.Plan, done Reconciled) []metav1.Condition {
+	p = p.Stated()
 	available := availability(o, p)
 	return []metav1.Condition{
 		readiness(available, p, done, o),
@@ -138,11 +139,42 @@ func availability(o failover.Observation, p failover.Plan) metav1.Condition {
 	case opened(o, m) && leads:
 		return condition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, failover.RuleServiceFollows,
 			fmt.Sprintf("%s accepts writes and the Service leads to it", m.Name))
+	case len(refusedForClients(o)) > 0:
+		fact := withDoubt(o, p, failover.RefusedFact(refusedForClients(o)))
+		return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, failover.RuleWriteRefused, fact)
 	case opened(o, m):
 		return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, failover.RuleServiceFollows,
 			fmt.Sprintf("%s accepts writes; the Service does not lead to it yet", m.Name))
 	}
 	return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, p.Rule, Message(o, p.Fact, p.Remedy)+problemsOf(o, p))
+}
+
+// refusedForClients are the refused writes that can keep clients from a primary: those of a
+// change of roles, and as long as a member has no pod or there never was a primary, those of
+// every object but the pair's own status.
+func refusedForClients(o failover.Observation) []failover.RefusedWrite {
+	begins := o.Authority.Record.Epoch == 0
+	for i := range o.Members {
+		begins = begins || o.Members[i].Pod.Reading == failover.Missing
+	}
+	if begins {
+		return refused(o)
+	}
+	return o.RefusedForRoles()
+}
+
+// refused are the refused writes but for the status itself: what is rendered is read once that
+// write has succeeded.
+func refused(o failover.Observation) []failover.RefusedWrite {
+	return slices.DeleteFunc(slices.Clone(o.Refused), func(w failover.RefusedWrite) bool { return w.Kind == failover.KindPair })
+}
+
+// withDoubt adds to a fact the doubt that the pair is in beside it, with its command.
+func withDoubt(o failover.Observation, p failover.Plan, fact string) string {
+	if c := inDoubt(o, p); c.Status == metav1.ConditionTrue {
+		return fact + ". " + c.Message
+	}
+	return fact
 }
 
 // blocked says why commits wait and go on waiting, as the spec asks; empty when they do not.
@@ -190,6 +222,8 @@ func readiness(available metav1.Condition, p failover.Plan, done Reconciled, o f
 		}
 	case p.Kind == failover.Doubts:
 		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, p.Rule, Message(o, p.Fact, p.Remedy))
+	case len(refused(o)) > 0:
+		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, failover.RuleWriteRefused, failover.RefusedFact(refused(o)))
 	case !done.Done:
 		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, cmp.Or(failover.RuleName(done.Reason), p.Rule), done.Fact)
 	}
