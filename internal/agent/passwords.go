@@ -19,7 +19,7 @@ import (
 type rotation struct {
 	a       *Agent
 	applied time.Time // of the last change, on this process's clock
-	// complete: no account was missing when this process, serving, looked.
+	// complete: every account was as it has to be when this process, serving, looked.
 	complete bool
 }
 
@@ -83,7 +83,7 @@ func (r *rotation) tend(ctx context.Context) {
 		r.tendPassive(known.Applied, prints, revision)
 		return
 	}
-	if !r.makeMissing(ctx, &known, prints) {
+	if !r.ensureAccounts(ctx, &known, prints) {
 		return
 	}
 	for _, name := range passwordFiles {
@@ -125,9 +125,10 @@ func (r *rotation) tend(ctx context.Context) {
 	}
 }
 
-// makeMissing makes accounts that an earlier version of the agent did not know, with the
-// password that is in the file now. It reports whether there is nothing left to make.
-func (r *rotation) makeMissing(ctx context.Context, known *volume.Passwords, prints map[string]string) bool {
+// ensureAccounts makes accounts that an earlier version of the agent did not know, with the
+// password that is in the file now, and takes rights from others that they do not need any
+// more. It reports whether there is nothing left to do.
+func (r *rotation) ensureAccounts(ctx context.Context, known *volume.Passwords, prints map[string]string) bool {
 	a := r.a
 	if r.complete {
 		return true
@@ -136,18 +137,21 @@ func (r *rotation) makeMissing(ctx context.Context, known *volume.Passwords, pri
 		return false
 	}
 	config := a.settings.get()
-	made, err := a.ops.EnsureAccounts(ctx, a.settings.all(), mysqlops.AppAccount{User: config.AppUser, Schema: config.AppSchema})
+	done, err := a.ops.EnsureAccounts(ctx, a.settings.all(), mysqlops.AppAccount{User: config.AppUser, Schema: config.AppSchema})
 	if err != nil {
-		a.log.Error(err, "cannot make the accounts that are missing")
+		a.log.Error(err, "cannot make the accounts as they have to be")
 		return false
 	}
+	if len(done.Changed) > 0 {
+		a.log.Info("rights of accounts changed", "accounts", done.Changed)
+	}
 	for _, name := range passwordFiles {
-		if slices.Contains(made, a.account(name).User) {
+		if slices.Contains(done.Made, a.account(name).User) {
 			known.Applied[name] = prints[name]
 		}
 	}
-	if len(made) > 0 {
-		a.log.Info("accounts made", "accounts", made)
+	if len(done.Made) > 0 {
+		a.log.Info("accounts made", "accounts", done.Made)
 		if err := a.vol.WritePasswords(*known); err != nil {
 			a.log.Error(err, "cannot note which passwords are in use")
 			return false

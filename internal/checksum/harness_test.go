@@ -137,7 +137,7 @@ func (w *world) sync() {
 
 func endpoint(t testing.TB, i *mysqldtest.Instance, name, user string, password mysqlops.Secret) Endpoint {
 	t.Helper()
-	files := i.TLSFiles()
+	files := i.JobTLSFiles()
 	pool := x509.NewCertPool()
 	ca, err := os.ReadFile(files.CA)
 	if err != nil || !pool.AppendCertsFromPEM(ca) {

@@ -200,7 +200,7 @@ func newKillScene(t *testing.T) *killScene {
 	server := httptest.NewServer(s.store)
 	t.Cleanup(server.Close)
 	s.url = server.URL
-	files := s.pair.A.TLSFiles()
+	files := s.pair.A.JobTLSFiles()
 	s.tls = filepath.Dir(files.CA)
 	if err := os.WriteFile(filepath.Join(s.tls, agentapi.PasswordFileChecksum), []byte(mysqldtest.Passwords.Checksum.Reveal()), 0o600); err != nil {
 		t.Fatal(err)

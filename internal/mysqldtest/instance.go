@@ -270,6 +270,12 @@ func (i *Instance) TLSFiles() mysqlops.TLSFiles {
 	}
 }
 
+// JobTLSFiles are those of the Jobs that compare and repair.
+func (i *Instance) JobTLSFiles() mysqlops.TLSFiles {
+	dir := i.Member.TLSDir + "/job"
+	return mysqlops.TLSFiles{CA: dir + "/ca.crt", Cert: dir + "/tls.crt", Key: dir + "/tls.key"}
+}
+
 func (i *Instance) writeTLS() error {
 	if err := os.Mkdir(i.Member.TLSDir, 0o755); err != nil {
 		return err
@@ -289,9 +295,18 @@ func (i *Instance) Root() *sql.DB {
 	return i.open(cfg)
 }
 
-// Client opens plain SQL over TCP and TLS with the member's certificate, on
-// the clients' port or the admin port.
+// Client opens plain SQL over TCP and TLS on the clients' port or the admin port, with the
+// certificate of the Jobs for their accounts and the member's for all others.
 func (i *Instance) Client(user string, password mysqlops.Secret, admin bool) *sql.DB {
+	files := i.TLSFiles()
+	if user == mysqlops.UserChecksum || user == mysqlops.UserRepair {
+		files = i.JobTLSFiles()
+	}
+	return i.ClientAs(files, user, password, admin)
+}
+
+// ClientAs is Client with a certificate of the caller's choice.
+func (i *Instance) ClientAs(files mysqlops.TLSFiles, user string, password mysqlops.Secret, admin bool) *sql.DB {
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Passwd = user, password.Reveal()
 	port := i.Member.Port
@@ -299,7 +314,6 @@ func (i *Instance) Client(user string, password mysqlops.Secret, admin bool) *sq
 		port = i.Member.AdminPort
 	}
 	cfg.Net, cfg.Addr = "tcp", net.JoinHostPort("127.0.0.1", fmt.Sprint(port))
-	files := i.TLSFiles()
 	pool := x509.NewCertPool()
 	ca, err := os.ReadFile(files.CA)
 	if err != nil || !pool.AppendCertsFromPEM(ca) {

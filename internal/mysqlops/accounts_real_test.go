@@ -3,6 +3,7 @@ package mysqlops_test
 import (
 	"database/sql"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -85,9 +86,15 @@ func TestAccountsMayDoWhatTheyAreForAndNothingElse(t *testing.T) {
 		may, not []string
 	}{
 		"the monitor reads counters": {
-			user: mysqlops.UserMonitor, password: pass.Monitor, admin: true,
-			may: []string{"SELECT * FROM performance_schema.global_status", "SHOW REPLICA STATUS", "SHOW GLOBAL STATUS", "SHOW PROCESSLIST"},
-			not: []string{"SELECT * FROM mysql.user", "SELECT * FROM other.t", "SET GLOBAL max_connections = 9", "CREATE DATABASE x", "SHUTDOWN"},
+			user:     mysqlops.UserMonitor,
+			password: pass.Monitor,
+			admin:    true,
+			may:      monitorQueries,
+			not: []string{"SELECT * FROM mysql.user", "SELECT * FROM other.t", "SET GLOBAL max_connections = 9", "CREATE DATABASE x", "SHUTDOWN",
+				// Texts of statements hold data.
+				"SELECT * FROM performance_schema.events_statements_history", "SELECT * FROM performance_schema.threads",
+				"SELECT * FROM performance_schema.events_statements_summary_by_digest", "SELECT * FROM performance_schema.error_log",
+				"SHOW ENGINE INNODB STATUS", "SELECT * FROM information_schema.INNODB_TRX"},
 		},
 		"replication does not read tables": {
 			user: mysqlops.UserReplication, password: pass.Replication, admin: true,
@@ -142,6 +149,102 @@ func TestAccountsMayDoWhatTheyAreForAndNothingElse(t *testing.T) {
 			t.Error("logged in")
 		}
 	})
+}
+
+// monitorQueries are what docs/metrics.md says that the monitor account reads.
+var monitorQueries = []string{
+	"SHOW GLOBAL STATUS", "SHOW GLOBAL VARIABLES", "SHOW BINARY LOG STATUS", "SHOW BINARY LOGS", "SHOW REPLICA STATUS",
+	"SELECT * FROM performance_schema.global_status", "SELECT * FROM performance_schema.global_variables",
+	"SELECT * FROM performance_schema.replication_connection_status", "SELECT * FROM performance_schema.replication_applier_status",
+	"SELECT * FROM performance_schema.replication_applier_status_by_coordinator",
+	"SELECT * FROM performance_schema.replication_applier_status_by_worker",
+	"SELECT * FROM performance_schema.events_waits_summary_global_by_event_name",
+	"SELECT * FROM performance_schema.file_summary_by_event_name",
+	"SELECT * FROM performance_schema.memory_summary_global_by_event_name",
+	"SELECT * FROM performance_schema.table_io_waits_summary_by_table",
+	"SELECT * FROM performance_schema.table_lock_waits_summary_by_table",
+}
+
+func TestTheDocumentsListWhatTheMonitorReads(t *testing.T) {
+	text, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, query := range monitorQueries {
+		if name := strings.TrimPrefix(query, "SELECT * FROM performance_schema."); !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("docs/metrics.md does not name %s", name)
+		}
+	}
+}
+
+// Every right of the monitor is needed: without any one of them a query fails.
+func TestTheMonitorHasNoRightThatItDoesNotNeed(t *testing.T) {
+	member := mysqldtest.Start(t, mysqldtest.Options{})
+	member.Open(false)
+	root := member.Root()
+	grants := grantsOf(t, root, mysqlops.UserMonitor)
+	if len(grants) < 2 {
+		t.Fatalf("grants %q", grants)
+	}
+	db := member.Client(mysqlops.UserMonitor, mysqldtest.Passwords.Monitor, true)
+	db.SetMaxIdleConns(0) // rights of the server are read at login
+	failing := func() (failed []string) {
+		for _, query := range monitorQueries {
+			if _, err := db.ExecContext(t.Context(), query); err != nil {
+				failed = append(failed, query)
+			}
+		}
+		return failed
+	}
+	if failed := failing(); len(failed) > 0 {
+		t.Fatalf("with all rights these fail: %q", failed)
+	}
+	for _, grant := range grants {
+		if strings.Contains(grant, "USAGE") {
+			continue
+		}
+		if strings.Contains(grant, "WITH GRANT OPTION") || strings.Contains(grant, "`performance_schema`.*") {
+			t.Errorf("too much is granted: %s", grant)
+		}
+		mustExec(t, root, strings.Replace(strings.Replace(grant, "GRANT", "REVOKE", 1), " TO ", " FROM ", 1))
+		if len(failing()) == 0 {
+			t.Errorf("everything works without %s", grant)
+		}
+		mustExec(t, root, grant)
+	}
+	var sessions []*sql.Conn
+	for range 11 {
+		conn, err := db.Conn(t.Context())
+		if err != nil {
+			break
+		}
+		sessions = append(sessions, conn)
+	}
+	if len(sessions) != 10 {
+		t.Errorf("the monitor has %d sessions at once, want at most 10", len(sessions))
+	}
+}
+
+// grantsOf are the statements that would grant what an account has.
+func grantsOf(t *testing.T, db *sql.DB, user string) []string {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), "SHOW GRANTS FOR '"+user+"'@'%'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var grants []string
+	for rows.Next() {
+		var one string
+		if err := rows.Scan(&one); err != nil {
+			t.Fatal(err)
+		}
+		grants = append(grants, one)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return grants
 }
 
 // TestMandatoryRolesCountAsGrantedToAll: root may set them while mysqld runs, and they make

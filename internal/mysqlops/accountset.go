@@ -14,14 +14,49 @@ import (
 type accountSpec struct {
 	account  Account
 	password Secret
-	require  string
-	// grants are "rights ON object"; nothing else is granted.
-	grants []string
+	// require is what its clients have to present, as it follows REQUIRE.
+	require string
+	// sessions is the most that it may have at once; 0 for no limit.
+	sessions int
+	// grants are all that it may do.
+	grants []grant
 }
+
+const (
+	requireTLS         = "SSL"
+	requireCertificate = "X509"
+	requireSubject     = "SUBJECT "
+)
+
+// JobSubject is the subject of the certificate of the Jobs that compare and repair, in the
+// form in which mysqld compares it.
+const JobSubject = "/O=dbpair/CN=dbpair-job"
 
 // compareRights: without TRIGGER, EVENT, SHOW_ROUTINE and SHOW VIEW the definitions are
 // not shown; without PROCESS the figures that the throttle goes by are not.
-const compareRights = "SELECT, LOCK TABLES, SHOW VIEW, TRIGGER, EVENT, SHOW_ROUTINE, PROCESS, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN"
+var compareRights = []string{
+	"SELECT", "LOCK TABLES", "SHOW VIEW", "TRIGGER", "EVENT", "SHOW_ROUTINE", "PROCESS", "REPLICATION CLIENT", "SERVICE_CONNECTION_ADMIN",
+}
+
+// monitorTables are the tables of performance_schema with counters and the state of
+// replication. None holds the text of a statement: literals in it are an application's data.
+var monitorTables = []string{
+	"replication_connection_status", "replication_applier_status", "replication_applier_status_by_coordinator",
+	"replication_applier_status_by_worker", "events_waits_summary_global_by_event_name", "file_summary_by_event_name",
+	"memory_summary_global_by_event_name", "table_io_waits_summary_by_table", "table_lock_waits_summary_by_table",
+}
+
+// monitorSessions bounds the sessions of an account that needs no certificate and reaches
+// the admin port, where max_connections does not count.
+const monitorSessions = 10
+
+func monitorGrants() []grant {
+	grants := []grant{{object: everywhere, rights: []string{"REPLICATION CLIENT", "SERVICE_CONNECTION_ADMIN"}}}
+	for _, table := range monitorTables {
+		grants = append(grants, grant{object: "`performance_schema`.`" + table + "`", rights: []string{"SELECT"}})
+	}
+	return grants
+}
 
 // errEmptyPassword: an account without a password is never made.
 var errEmptyPassword = fmt.Errorf("%w: empty password", ErrInvalid)
@@ -35,48 +70,50 @@ func accountSpecs(passwords Passwords, app AppAccount) ([]accountSpec, error) {
 	}
 	// In grants on a schema, _ and % are patterns.
 	schema = strings.NewReplacer("_", `\_`, "%", `\%`).Replace(schema)
+	jobs := requireSubject + "'" + JobSubject + "'"
 	return []accountSpec{
 		{
 			// Reads the binlog of the peer, over the admin port.
 			account:  Account{UserReplication, "%"},
 			password: passwords.Replication,
-			require:  "X509",
-			grants:   []string{"REPLICATION SLAVE, SERVICE_CONNECTION_ADMIN, CONNECTION_ADMIN ON *.*"},
+			require:  requireCertificate,
+			grants:   []grant{{everywhere, []string{"REPLICATION SLAVE", "SERVICE_CONNECTION_ADMIN", "CONNECTION_ADMIN"}}},
 		},
 		{
 			// Copies the whole data directory, over the admin port.
 			account:  Account{UserClone, "%"},
 			password: passwords.Clone,
-			require:  "X509",
-			grants:   []string{"BACKUP_ADMIN, SERVICE_CONNECTION_ADMIN, CONNECTION_ADMIN ON *.*"},
+			require:  requireCertificate,
+			grants:   []grant{{everywhere, []string{"BACKUP_ADMIN", "SERVICE_CONNECTION_ADMIN", "CONNECTION_ADMIN"}}},
 		},
 		{
 			// Reads counters, over the admin port.
 			account:  Account{UserMonitor, "%"},
 			password: passwords.Monitor,
-			require:  "SSL",
-			grants:   []string{"PROCESS, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.*", "SELECT ON performance_schema.*"},
+			require:  requireTLS,
+			sessions: monitorSessions,
+			grants:   monitorGrants(),
 		},
 		{
 			// Reads every table and definition on both members, over the admin port.
 			account:  Account{UserChecksum, "%"},
 			password: passwords.Checksum,
-			require:  "X509",
-			grants:   []string{compareRights + " ON *.*"},
+			require:  jobs,
+			grants:   []grant{{everywhere, compareRights}},
 		},
 		{
 			// Writes the rows of one table while GrantRepair says so: with INSERT on
 			// everything it could write mysql.user.
 			account:  Account{UserRepair, "%"},
 			password: passwords.Repair,
-			require:  "X509",
-			grants:   []string{"SELECT, CREATE TEMPORARY TABLES, REPLICATION CLIENT, SERVICE_CONNECTION_ADMIN ON *.*"},
+			require:  jobs,
+			grants:   []grant{{everywhere, []string{"SELECT", "CREATE TEMPORARY TABLES", "REPLICATION CLIENT", "SERVICE_CONNECTION_ADMIN"}}},
 		},
 		{
 			account:  Account{app.User, "%"},
 			password: passwords.App,
-			require:  "SSL",
-			grants:   []string{"ALL ON " + schema + ".*"},
+			require:  requireTLS,
+			grants:   []grant{{schema + ".*", []string{"ALL"}}},
 		},
 	}, nil
 }
@@ -185,14 +222,14 @@ func writeAccount(ctx context.Context, conn *sql.Conn, spec accountSpec) error {
 	if err != nil {
 		return err
 	}
-	if err := execEach(ctx, conn, "CREATE USER IF NOT EXISTS "+name+" REQUIRE "+spec.require, "REVOKE ALL, GRANT OPTION FROM "+name); err != nil {
+	if err := execEach(ctx, conn, "CREATE USER IF NOT EXISTS "+name+spec.options(), "REVOKE ALL, GRANT OPTION FROM "+name); err != nil {
 		return err
 	}
-	if err := identify(ctx, conn, "ALTER USER", spec.account, spec.password, " REQUIRE "+spec.require); err != nil {
+	if err := identify(ctx, conn, "ALTER USER", spec.account, spec.password, spec.options()); err != nil {
 		return err
 	}
-	for _, grant := range spec.grants {
-		if err := execEach(ctx, conn, "GRANT "+grant+" TO "+name); err != nil {
+	for _, g := range spec.grants {
+		if err := execEach(ctx, conn, g.statement(name)); err != nil {
 			return err
 		}
 	}

@@ -3,12 +3,9 @@ package mysqlops
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/go-sql-driver/mysql"
 )
 
 // jobAccounts are those of the Jobs that compare and repair. Unlike ownAccounts they
@@ -184,45 +181,4 @@ func repairable(schema, table string) (string, error) {
 		return "", fmt.Errorf("table: %w", err)
 	}
 	return quotedSchema + "." + quotedTable, nil
-}
-
-// EnsureAccounts makes those accounts of dbpair that are missing on a running pair, as
-// after an upgrade of the agent, and names them. It replicates, so it belongs on the
-// open primary: ErrReadOnly elsewhere. It leaves accounts that exist alone.
-func (s *Server) EnsureAccounts(ctx context.Context, passwords Passwords, app AppAccount) ([]string, error) {
-	const operation = "make missing accounts"
-	specs, err := accountSpecs(passwords, app.withDefaults())
-	if err != nil {
-		return nil, wrap(operation, err)
-	}
-	var made []string
-	err = s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		for _, spec := range specs {
-			if spec.account.User == app.withDefaults().User {
-				continue // the application's owner may have renamed or dropped it
-			}
-			var there bool
-			err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT * FROM mysql.user WHERE User = ? AND Host = ?)",
-				spec.account.User, spec.account.Host).Scan(&there)
-			if err != nil {
-				return err
-			}
-			if there {
-				continue
-			}
-			if spec.password.IsZero() {
-				return errEmptyPassword
-			}
-			if err := writeAccount(ctx, conn, spec); err != nil {
-				return err
-			}
-			made = append(made, spec.account.User)
-		}
-		return nil
-	})
-	var server *mysql.MySQLError
-	if errors.As(err, &server) {
-		return made, wrapSecret(operation, err)
-	}
-	return made, wrap(operation, err)
 }

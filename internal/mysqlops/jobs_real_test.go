@@ -153,12 +153,12 @@ func TestMissingAccountsAreMadeOnTheOpenPrimary(t *testing.T) {
 		t.Errorf("on the passive: %v, want ErrReadOnly", err)
 	}
 	for _, want := range [][]string{{"dbpair_checksum", "dbpair_repair"}, nil} {
-		made, err := p.A.Ops.EnsureAccounts(ctx, mysqldtest.Passwords, mysqlops.AppAccount{})
+		done, err := p.A.Ops.EnsureAccounts(ctx, mysqldtest.Passwords, mysqlops.AppAccount{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, made); diff != "" {
-			t.Errorf("made (-want +got):\n%s", diff)
+		if diff := cmp.Diff(mysqlops.AccountChanges{Made: want}, done); diff != "" {
+			t.Errorf("done (-want +got):\n%s", diff)
 		}
 	}
 	mysqldtest.Await(t, "the account is on the passive", func() bool {

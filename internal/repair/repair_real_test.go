@@ -101,7 +101,7 @@ func (w *world) sync() {
 }
 
 func (w *world) endpoint(i *mysqldtest.Instance, name, user string) checksum.Endpoint {
-	files := i.TLSFiles()
+	files := i.JobTLSFiles()
 	pool := x509.NewCertPool()
 	ca, err := os.ReadFile(files.CA)
 	if err != nil || !pool.AppendCertsFromPEM(ca) {

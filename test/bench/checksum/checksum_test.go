@@ -222,7 +222,7 @@ func (b *bench) compare(ctx context.Context, options checksum.Options) error {
 }
 
 func (b *bench) endpoint(i *mysqldtest.Instance, name string) checksum.Endpoint {
-	files := i.TLSFiles()
+	files := i.JobTLSFiles()
 	pool := x509.NewCertPool()
 	ca, err := os.ReadFile(files.CA)
 	if err != nil || !pool.AppendCertsFromPEM(ca) {
