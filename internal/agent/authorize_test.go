@@ -116,11 +116,38 @@ func serveAPI(t *testing.T, ca *pki.Authority, config agentapi.Config) *httptest
 	return server
 }
 
+// testAPI is an agent's API, with the certificate authority of its pair and the key of its
+// operator.
+type testAPI struct {
+	ca       *pki.Authority
+	operator *pki.Key
+	server   *httptest.Server
+}
+
+// newTestAPI serves an API to which these keys are the operator's.
+func newTestAPI(t *testing.T, keys func(operator *pki.Key) []string) testAPI {
+	t.Helper()
+	ca, err := pki.NewAuthority("shop", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator, err := pki.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := serveAPI(t, ca, agentapi.Config{OperatorKeys: keys(operator)})
+	return testAPI{
+		ca:       ca,
+		operator: operator,
+		server:   server,
+	}
+}
+
 // ask sends a request that every route could read; 0 stands for a failed handshake.
-func ask(t *testing.T, server *httptest.Server, ca *pki.Authority, certificate *tls.Certificate, path string) int {
+func (api testAPI) ask(t *testing.T, certificate *tls.Certificate, path string) int {
 	t.Helper()
 	roots := x509.NewCertPool()
-	roots.AddCert(ca.Cert)
+	roots.AddCert(api.ca.Cert)
 	conf := &tls.Config{RootCAs: roots, ServerName: "shop-0"}
 	if certificate != nil {
 		// Also where the server's list of authorities does not name its issuer.
@@ -132,7 +159,7 @@ func ask(t *testing.T, server *httptest.Server, ca *pki.Authority, certificate *
 	if path == agentapi.PathState {
 		method = http.MethodGet
 	}
-	request, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, strings.NewReader("{}"))
+	request, err := http.NewRequestWithContext(t.Context(), method, api.server.URL+path, strings.NewReader("{}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,20 +174,12 @@ func ask(t *testing.T, server *httptest.Server, ca *pki.Authority, certificate *
 // A certificate of the pair's certificate authority is not enough to give commands: the key
 // of the authority is in a Secret of the pair's namespace, the operator's is not.
 func TestWhichCertificateMayAskWhat(t *testing.T) {
-	ca, err := pki.NewAuthority("shop", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	operator, err := pki.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := serveAPI(t, ca, agentapi.Config{OperatorKeys: []string{"00", operator.ID()}})
+	api := newTestAPI(t, func(operator *pki.Key) []string { return []string{"00", operator.ID()} })
 	asked := 0
-	for kind, c := range callers(t, ca, operator) {
+	for kind, c := range callers(t, api.ca, api.operator) {
 		for _, path := range routes {
 			asked++
-			status := ask(t, server, ca, c.certificate, path)
+			status := api.ask(t, c.certificate, path)
 			want := fmt.Sprint(http.StatusForbidden)
 			allowed := false
 			switch {
@@ -184,22 +203,14 @@ func TestWhichCertificateMayAskWhat(t *testing.T) {
 
 // An operator of an earlier version names no key; its agents take what they took.
 func TestWithoutAPinnedKeyTheNameOfTheOperatorCounts(t *testing.T) {
-	ca, err := pki.NewAuthority("shop", time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	operator, err := pki.NewKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := serveAPI(t, ca, agentapi.Config{})
-	kinds := callers(t, ca, operator)
+	api := newTestAPI(t, func(*pki.Key) []string { return nil })
+	kinds := callers(t, api.ca, api.operator)
 	for _, kind := range []string{"the operator", "the operator's name over another key"} {
-		if status := ask(t, server, ca, kinds[kind].certificate, agentapi.PathFence); status != http.StatusServiceUnavailable {
+		if status := api.ask(t, kinds[kind].certificate, agentapi.PathFence); status != http.StatusServiceUnavailable {
 			t.Errorf("%s: %d", kind, status)
 		}
 	}
-	if status := ask(t, server, ca, kinds["the peer"].certificate, agentapi.PathFence); status != http.StatusForbidden {
+	if status := api.ask(t, kinds["the peer"].certificate, agentapi.PathFence); status != http.StatusForbidden {
 		t.Errorf("the peer: %d", status)
 	}
 }

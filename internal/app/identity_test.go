@@ -21,17 +21,10 @@ func TestAllReplicasHaveOneKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Another replica that read before the first one wrote.
-	raced := false
-	client.PrependReactor("get", "secrets", func(k8stesting.Action) (bool, runtime.Object, error) {
-		if raced {
-			return false, nil, nil
-		}
-		raced = true
-		return true, nil, apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, "identity")
-	})
+	raced := hideSecretOnce(client, "identity")
 	second, err := ensureIdentity(t.Context(), client.CoreV1(), o)
-	if err != nil || !raced {
-		t.Fatal(raced, err)
+	if err != nil || !raced() {
+		t.Fatal(raced(), err)
 	}
 	third, err := ensureIdentity(t.Context(), client.CoreV1(), o)
 	if err != nil {
@@ -54,4 +47,18 @@ func TestAKeyThatCannotBeReadIsNotReplaced(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "kubectl -n ops delete secret identity") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// hideSecretOnce answers the next reading of a Secret as if it were not there, which is what a
+// replica sees that reads just before another one writes. raced reports whether that happened.
+func hideSecretOnce(client *fake.Clientset, name string) (raced func() bool) {
+	hidden := false
+	client.PrependReactor("get", "secrets", func(k8stesting.Action) (bool, runtime.Object, error) {
+		if hidden {
+			return false, nil, nil
+		}
+		hidden = true
+		return true, nil, apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, name)
+	})
+	return func() bool { return hidden }
 }

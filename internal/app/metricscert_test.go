@@ -9,12 +9,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/fake"
-	k8stesting "k8s.io/client-go/testing"
 
 	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
@@ -100,18 +96,11 @@ func TestReplicasPresentOneMetricsCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The second replica reads that there is no Secret just before the first one writes it.
-	raced := false
-	client.PrependReactor("get", "secrets", func(k8stesting.Action) (bool, runtime.Object, error) {
-		if raced {
-			return false, nil, nil
-		}
-		raced = true
-		return true, nil, apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, "metrics")
-	})
+	raced := hideSecretOnce(client, "metrics")
 	if err := second.ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if !raced || !first.current.Load().Leaf.Equal(second.current.Load().Leaf) {
+	if !raced() || !first.current.Load().Leaf.Equal(second.current.Load().Leaf) {
 		t.Error("the replicas present different certificates")
 	}
 }

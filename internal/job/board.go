@@ -124,10 +124,24 @@ func pack(value any) ([]byte, error) {
 // the Job's memory.
 const maxUnpacked = 64 << 20
 
-func unpack(packed []byte) ([]byte, error) {
+// errTooLarge is returned for what unpacks to more than the limit.
+var errTooLarge = errors.New("it is too large when it is unpacked")
+
+func unpack(packed []byte) ([]byte, error) { return unpackWithin(packed, maxUnpacked) }
+
+// unpackWithin returns all of what was packed, or an error and nothing.
+func unpackWithin(packed []byte, limit int64) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("unpack: %w", err)
 	}
-	return io.ReadAll(io.LimitReader(r, maxUnpacked))
+	// One byte more than may be, so that too much is told from just enough.
+	out, err := io.ReadAll(io.LimitReader(r, limit+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("unpack: %w", err)
+	case int64(len(out)) > limit:
+		return nil, fmt.Errorf("unpack: %w: more than %d bytes", errTooLarge, limit)
+	}
+	return out, nil
 }
