@@ -43,6 +43,7 @@ type board struct {
 	problems  map[agentapi.ProblemCode]*trouble
 	seed      *agentapi.SeedProgress
 	compared  *agentapi.Comparison
+	lack      *agentapi.Lack
 	accounts  []string
 	tls       bool
 
@@ -320,6 +321,9 @@ func keyOf(s agentapi.State, config agentapi.Config) string {
 	if s.Ledger != nil {
 		key += fmt.Sprint(*s.Ledger)
 	}
+	if s.Lacks != nil {
+		key += fmt.Sprint(*s.Lacks)
+	}
 	return key
 }
 
@@ -363,6 +367,7 @@ func (b *board) snapshot() agentapi.State {
 		ForcesRowsFor:     a.forcing.holder(),
 		SemiSyncLostAt:    b.waitingLost,
 		Compared:          b.compared,
+		Lacks:             b.lack,
 		WrongSettings:     b.wrong,
 		RewindRefused:     b.rewindRefused,
 		Mysqld: agentapi.Mysqld{

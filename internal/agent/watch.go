@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -56,10 +57,12 @@ type watch struct {
 	setRight  time.Time // when an open member was last set right
 	// settingsRight is when owned settings were last found wrong.
 	settingsRight time.Time
+	purged        judge.Purged
 }
 
 func (w *watch) look(ctx context.Context) {
 	a := w.a
+	peer, _ := a.peer.last() // it answered before mysqld is asked here
 	asked := process.Now()
 	before := a.waiting.changed()
 	status, err := a.ops.Status(ctx)
@@ -72,6 +75,7 @@ func (w *watch) look(ctx context.Context) {
 	}
 	status = a.state.saw(status, asked)
 	view := a.state.view()
+	w.judgeLack(peer, status, view)
 	switch view.Serving {
 	case authority.Serves:
 		if a.waiting.judge(ctx, status.SemiSync, before) {

@@ -335,6 +335,10 @@ type State struct {
 	// Compared is the last comparison with the holder's binlog; nil when none was made.
 	Compared *Comparison `json:"compared,omitempty"`
 
+	// Lacks is what the peer has executed and cannot send to this member; nil for nothing, and
+	// on a member that is open.
+	Lacks *Lack `json:"lacks,omitempty"`
+
 	// Seed is the progress of a CLONE.
 	Seed *SeedProgress `json:"seed,omitempty"`
 
@@ -361,6 +365,15 @@ type Comparison struct {
 	HolderIncarnation pair.Incarnation `json:"holderIncarnation"`
 	// Errant is the GTID set that this member has and the holder lacks.
 	Errant string `json:"errant,omitempty"`
+}
+
+// Lack is what an agent found that its peer has executed and cannot send any more, since it is
+// in none of the peer's binary logs, and that this member has not received. It is about the data
+// of both.
+type Lack struct {
+	DataID     pair.DataID `json:"dataID"`
+	PeerDataID pair.DataID `json:"peerDataID"`
+	GTIDs      string      `json:"gtids"`
 }
 
 // SeenLedger is a ledger as an agent read it and its volume remembers it.

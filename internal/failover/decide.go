@@ -190,6 +190,9 @@ func (l *look) canFailOver(p Plan) Readiness {
 	case l.holder.ClaimDeleting:
 		return no(RuleVolumeClaimDeleting, "the volume claim of the primary %s is being deleted: a failover would remove it with its pod", l.holder.Name)
 	}
+	if !l.lacks(l.passive).IsEmpty() {
+		return no(RulePassiveLacksData, "%s. %s", l.lackOf(l.passive), l.copyAgain(l.passive))
+	}
 	if c := l.candidacyOf(l.passive); !c.ok {
 		return no(RuleNoCandidate, "%s", c.why)
 	}

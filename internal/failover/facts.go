@@ -149,6 +149,8 @@ func not(lasting bool, format string, args ...any) candidacy {
 // candidacyOf judges a member as the one to take over from the other.
 func (l *look) candidacyOf(m *Member) candidacy {
 	switch {
+	case !l.lacks(m).IsEmpty():
+		return not(true, "%s", l.lackOf(m))
 	case l.Settings.Lossless && l.rec.Ledger.State != authority.Both:
 		return not(true, "the ledger is %s(%s): %s may lack acknowledged writes", l.rec.Ledger.State, l.rec.Ledger.First, m.Name)
 	case l.waitingLost(l.other(m.Name)), l.openWithoutWaiting(l.other(m.Name)):

@@ -83,6 +83,7 @@ const (
 	RuleReleaseEndedPod        RuleName = "ReleaseEndedPod"
 	RuleLabelsFollow           RuleName = "LabelsFollow"
 	RuleSemiSyncInterrupted    RuleName = "SemiSyncInterrupted"
+	RulePassiveLacksData       RuleName = "PassiveLacksData"
 	RuleSoloEntry              RuleName = "SoloEntry"
 	RuleSoloForClosedHolder    RuleName = "SoloForClosedHolder"
 	RuleWritesBlocked          RuleName = "WritesBlocked"

@@ -51,17 +51,23 @@ func (l *look) cannotCatchUp(m *Member) bool {
 	if !m.heard() || m.State.Phase != agentapi.PhaseClosed || m.State.Server == nil || !l.open(l.holder) || l.holder.State.Server == nil {
 		return false
 	}
-	purged, err := gtid.Parse(l.holder.State.Server.PurgedGTIDs)
-	if err != nil {
-		return false
-	}
-	received, err := gtid.Parse(m.State.Server.GTIDReceived)
-	if err != nil || received.Covers(purged) {
+	if l.lacks(m).IsEmpty() && !l.hasPurged(m) {
 		return false
 	}
 	c := m.State.Compared
 	compared := c != nil && c.DataID == m.State.DataID && c.Incarnation == m.State.Mysqld.Incarnation && c.HolderDataID == l.holder.State.DataID
 	return compared && c.Errant == "" && l.errantOf(m) == ""
+}
+
+// hasPurged: the primary has removed binary logs that the passive has not received, by what both
+// published last.
+func (l *look) hasPurged(m *Member) bool {
+	purged, err := gtid.Parse(l.holder.State.Server.PurgedGTIDs)
+	if err != nil {
+		return false
+	}
+	received, err := gtid.Parse(m.State.Server.GTIDReceived)
+	return err == nil && !received.Covers(purged)
 }
 
 // seedPassive: the passive's volume is empty, or was given up, or it cannot catch up. Its entry goes first, so
@@ -192,7 +198,7 @@ func awaitStreaming(l *look) (Plan, bool) {
 }
 
 func (l *look) subjectsForJoining() (Step, bool) {
-	if !l.ready(l.passive) || !streams(l.passive) || !l.open(l.holder) || leaving(l.passive) {
+	if !l.ready(l.passive) || !streams(l.passive) || !l.open(l.holder) || leaving(l.passive) || !l.lacks(l.passive).IsEmpty() {
 		return nil, false
 	}
 	if !l.closedProof(l.passive) {
@@ -268,7 +274,7 @@ func concludeJoining(l *look) (Plan, bool) {
 	if l.rec.Ledger.State != authority.Joining || !l.Settings.Lossless || !l.open(l.holder) || !l.acts() {
 		return no()
 	}
-	if !l.ready(l.passive) || !streams(l.passive) {
+	if !l.ready(l.passive) || !streams(l.passive) || !l.lacks(l.passive).IsEmpty() {
 		return no()
 	}
 	if !l.closedProof(l.passive) {

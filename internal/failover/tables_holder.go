@@ -124,6 +124,11 @@ var (
 			says:  "Commits of the primary did not wait though they had to: the passive is not promotable until it is verified again.",
 		},
 		{
+			name:  RulePassiveLacksData,
+			apply: passiveLacksData,
+			says:  "The primary has transactions that its passive can never receive, such as those of an imported dump: the passive is not promotable until it is copied again.",
+		},
+		{
 			name:  RuleSoloEntry,
 			apply: soloEntry,
 			says:  "The passive does not acknowledge, has lost its data, or the mode is Async: the ledger becomes solo.",

@@ -1,0 +1,52 @@
+package failover
+
+import (
+	"fmt"
+
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/gtid"
+)
+
+// lacks is what the member's agent found that the other one, which is or was the primary, has
+// executed and cannot send; empty for nothing, and for data that is not the pair's any more.
+func (l *look) lacks(m *Member) gtid.Set {
+	if m == nil || m.State == nil || m.State.Lacks == nil {
+		return gtid.Set{}
+	}
+	found := m.State.Lacks
+	other := l.other(m.Name)
+	mine := found.DataID != "" && found.DataID == m.State.DataID && found.DataID == l.rec.Data[m.Name]
+	if !mine || found.PeerDataID != l.rec.Data[other.Name] {
+		return gtid.Set{}
+	}
+	return parsed(found.GTIDs)
+}
+
+// lackOf says what the member lacks, and how that comes.
+func (l *look) lackOf(m *Member) string {
+	missing := l.lacks(m)
+	return fmt.Sprintf("%s lacks %d transactions that %s has executed and has in no binary log, such as %.200s: "+
+		"a dump was imported with SET GTID_PURGED, or binary logs were purged. What they wrote is on %s alone",
+		m.Name, missing.Count(), l.other(m.Name).Name, missing, l.other(m.Name).Name)
+}
+
+// copyAgain is how a person has the passive replaced by a copy of the primary.
+func (l *look) copyAgain(m *Member) string {
+	ns := l.Settings.Namespace
+	return fmt.Sprintf("To copy %s again: kubectl delete pvc data-%s -n %s --wait=false; kubectl delete pod %s -n %s", m.Name, m.Name, ns, m.Name, ns)
+}
+
+// passiveLacksData: the primary has transactions that its passive can never receive. The ledger
+// says so at once, so that the next operator does not promote the passive either, and says that
+// both members have everything only when that was verified. A passive that is alone in having
+// nothing of its own is copied by itself: see seedPassive.
+func passiveLacksData(l *look) (Plan, bool) {
+	m := l.passive
+	if l.lacks(m).IsEmpty() || (l.rec.Ledger.State == authority.Solo && l.cannotCatchUp(m)) {
+		return no()
+	}
+	if l.Settings.Lossless && l.rec.Ledger.State == authority.Both {
+		return act(l.lackOf(m), l.change(authority.BeginJoining{First: l.holder.Name, Joining: m.Name}))
+	}
+	return hold(VerbNone, "%s. %s", l.lackOf(m), l.copyAgain(m))
+}
