@@ -40,6 +40,7 @@ type Agent struct {
 	ops      *mysqlops.Server
 	follow   *replication
 	forcing  *forcing
+	discards *discards
 	rights   *repairRights
 	permit   permit
 	waiting  *waiting
@@ -105,6 +106,7 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	a.door.Reset.Store(config.RefuseWithReset)
 	a.ops = a.handle(settings.root)
 	a.follow = newReplication(a)
+	a.discards = &discards{a: a}
 	a.forcing, a.rights, a.waiting = &forcing{a: a}, &repairRights{a: a}, &waiting{a: a}
 	a.state = newBoard(a)
 	a.metrics = newMetrics(a)

@@ -55,6 +55,7 @@ func (a *Agent) handler() http.Handler {
 	handle(mux, a, agentapi.PathInitialize, a.orderInitialize)
 	handle(mux, a, agentapi.PathSeed, a.orderSeed)
 	handle(mux, a, agentapi.PathRewind, a.orderRewind)
+	handle(mux, a, agentapi.PathDiscard, a.orderDiscard)
 	handle(mux, a, agentapi.PathSnapshot, a.snapshot)
 	handle(mux, a, agentapi.PathCovers, a.covers)
 	handle(mux, a, agentapi.PathRepairLease, a.orderRepairLease)

@@ -23,7 +23,7 @@ import (
 // routes are all paths of the agent's API.
 var routes = []string{
 	agentapi.PathState, agentapi.PathVouch, agentapi.PathCease, agentapi.PathFence, agentapi.PathAckFence, agentapi.PathReadLease,
-	agentapi.PathInitialize, agentapi.PathSeed, agentapi.PathRewind, agentapi.PathSnapshot, agentapi.PathCovers,
+	agentapi.PathInitialize, agentapi.PathSeed, agentapi.PathRewind, agentapi.PathDiscard, agentapi.PathSnapshot, agentapi.PathCovers,
 	agentapi.PathRepairLease, agentapi.PathRepairRights, agentapi.PathSaveRows, agentapi.PathPermitRepair,
 }
 

@@ -34,6 +34,7 @@ type board struct {
 	stall    judge.Stall
 	// rewindRefused is why the tail cannot be cut; empty when that was not found.
 	rewindRefused string
+	discarded     *agentapi.Discarded
 	wrong         []string         // owned settings
 	ended         pair.Incarnation // whose applier has applied all and was stopped
 	// stoppedAt is when an ack fence found the receiver standing still.
@@ -309,6 +310,9 @@ func keyOf(s agentapi.State, config agentapi.Config) string {
 	if o := s.LastOpen; o != nil {
 		key += fmt.Sprint(o.Epoch, o.ClosedAge > 0)
 	}
+	if s.Discarded != nil {
+		key += s.Discarded.Directory + s.Discarded.GTIDs
+	}
 	if s.Seed != nil {
 		key += s.Seed.Stage + string(s.Seed.Donor)
 	}
@@ -382,6 +386,9 @@ func (b *board) snapshot() agentapi.State {
 	}
 	if !identity.Void {
 		s.DataID = identity.DataID
+	}
+	if d := b.discarded; d != nil && d.DataID == s.DataID {
+		s.Discarded = d
 	}
 	if b.leaseAnswer != 0 {
 		s.LeaseReadAge = now.Sub(b.leaseAnswer)

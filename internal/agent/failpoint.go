@@ -15,7 +15,10 @@ const (
 	failAfterClone      Failpoint = "after-clone"      // copied, never started
 	failAfterReset      Failpoint = "after-reset"      // donor's channel forgotten, not noted
 	failBeforeRewind    Failpoint = "before-rewind"
-	failAfterRewind     Failpoint = "after-rewind" // cut, the unclean end still noted
+	failAfterRewind     Failpoint = "after-rewind"  // cut, the unclean end still noted
+	failBeforeSave      Failpoint = "before-save"   // the applier stopped, the relay log not saved
+	failAfterSave       Failpoint = "after-save"    // saved, not discarded
+	failAfterDiscard    Failpoint = "after-discard" // discarded, not noted
 	failBeforePersist   Failpoint = "before-persist"
 	failAfterPersist    Failpoint = "after-persist"
 	failBeforeStart     Failpoint = "before-start"
@@ -29,7 +32,7 @@ const (
 func Failpoints() []Failpoint {
 	return []Failpoint{
 		failAfterMark, failAfterInit, failAfterAccounts, failAfterInstall, failAfterQuarantine, failAfterClone, failAfterReset,
-		failBeforeRewind, failAfterRewind,
+		failBeforeRewind, failAfterRewind, failBeforeSave, failAfterSave, failAfterDiscard,
 		failBeforePersist, failAfterPersist, failBeforeStart, failBeforeReceiver, failBeforeOpen, failAfterOpen, failBeforeClose,
 	}
 }

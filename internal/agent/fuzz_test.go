@@ -25,6 +25,7 @@ var decoders = map[string]string{
 	agentapi.PathInitialize:   agentapi.RoleOperator,
 	agentapi.PathSeed:         agentapi.RoleOperator,
 	agentapi.PathRewind:       agentapi.RoleOperator,
+	agentapi.PathDiscard:      agentapi.RoleOperator,
 	agentapi.PathSnapshot:     agentapi.RoleOperator,
 	agentapi.PathCovers:       agentapi.RoleOperator,
 	agentapi.PathRepairLease:  agentapi.RoleOperator,

@@ -175,6 +175,9 @@ func (r *replication) step(ctx context.Context) error {
 	case orderNone, orderFenced:
 	}
 	if o == orderFenced && status.Channel.Receiver == mysqlops.ReceiverStopped {
+		if err := r.a.discards.settle(status); err != nil {
+			return err
+		}
 		return r.applyAll(ctx, status)
 	}
 	return r.startApplier(ctx, status)
@@ -196,7 +199,12 @@ func (r *replication) startApplier(ctx context.Context, status mysqlops.Status) 
 func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status mysqlops.Status) error {
 	key := r.key(orderFollow, epoch, "")
 	if r.cleared != key || status.Channel.Receiver == mysqlops.ReceiverStopped || !status.Channel.Configured {
-		if err := r.compare(ctx, epoch); err != nil {
+		err := r.compare(ctx, epoch)
+		if errors.Is(err, errErrant) && status.Channel.Receiver != mysqlops.ReceiverStopped {
+			// The reverse channel of a former primary may still stream.
+			return errors.Join(err, r.a.ops.StopReceiver(ctx))
+		}
+		if err != nil {
 			return err
 		}
 		// What a former run received and did not apply is in the relay log, which a new
@@ -227,6 +235,9 @@ func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status m
 	return nil
 }
 
+// errErrant: this member has transactions that the primary lacks.
+var errErrant = errors.New("errant transactions")
+
 // compare refuses to follow while this binlog has what the holder's lacks: this set is
 // read before the peer's, so that a transaction that arrives in between is not taken for one
 // that the holder lacks. Commits that wait at the holder count as its own.
@@ -256,7 +267,7 @@ func (r *replication) compare(ctx context.Context, epoch pair.Epoch) error {
 		r.a.state.problem(agentapi.ProblemErrant, fmt.Sprintf(
 			"this member has %d transactions that the primary lacks, such as %.200s; it does not replicate until it is rewound or seeded again",
 			errant.Count(), errant))
-		return errors.New("errant transactions")
+		return errErrant
 	}
 	r.a.state.resolve(agentapi.ProblemErrant)
 	return nil

@@ -127,6 +127,12 @@ func (c *Client) Rewind(ctx context.Context, r RewindCommand) (Done, error) {
 	return c.done(ctx, PathRewind, r)
 }
 
+// Discard has the member save and give up what it has received and not applied, and answers
+// when it has; idempotent.
+func (c *Client) Discard(ctx context.Context, r DiscardCommand) (Done, error) {
+	return c.done(ctx, PathDiscard, r)
+}
+
 // RepairLease grants, renews or ends the lease under which the passive's applier forces
 // rows through; idempotent for one operation.
 func (c *Client) RepairLease(ctx context.Context, r RepairLeaseCommand) (Done, error) {

@@ -29,6 +29,7 @@ const (
 	PathRewind     = "/v1/rewind"     // POST RewindCommand
 	PathSnapshot   = "/v1/snapshot"   // POST Command: GTIDs of the binlog up to its end, waiting commits included
 	PathCovers     = "/v1/covers"     // POST CoversRequest: is this set received here?
+	PathDiscard    = "/v1/discard"    // POST DiscardCommand: give up what was received and cannot be applied
 
 	PathRepairLease  = "/v1/repair-lease"  // POST RepairLeaseCommand to the passive (a repair's Job, or the operator)
 	PathRepairRights = "/v1/repair-rights" // POST RepairRightsCommand to the primary (likewise)
@@ -78,6 +79,19 @@ type RewindCommand struct {
 	// Holder's binlog contents; what is not in it is errant.
 	HolderGTIDs string      `json:"holderGTIDs"`
 	Target      pair.DataID `json:"target"`
+}
+
+// DiscardCommand gives up what the member has received and not applied: its relay log is saved
+// in the quarantine, and then discarded, so that the member can be promoted without it. The
+// agent reads the Lease itself and refuses unless no member is the holder and the member's
+// receiver was stopped at Epoch. It answers when it is done, and is idempotent. What was given
+// up shows in State.
+type DiscardCommand struct {
+	Command
+	// Operation in which an admin allowed it; it is kept beside what is saved.
+	Operation string `json:"operation"`
+	// Target is the data whose relay log it is.
+	Target pair.DataID `json:"target"`
 }
 
 // PermitRepairCommand permits an operation to repair one table at the epoch of the command:
@@ -293,6 +307,8 @@ type State struct {
 	// AppliedAll: since the ack fence everything received is applied and flushed, the
 	// applier is stopped, and what was received by half is rolled back.
 	AppliedAll bool `json:"appliedAll,omitempty"`
+	// Discarded is the last discard of received transactions on this data; nil for none.
+	Discarded *Discarded `json:"discarded,omitempty"`
 	// UncleanAt is the epoch of an open-at marker found at the start; TailCommitted says that
 	// a mysqld was started since, so that the tail can no longer be rewound.
 	UncleanAt     pair.Epoch `json:"uncleanAt,omitempty"`
@@ -353,6 +369,22 @@ type State struct {
 	// Found is what a volume says of itself that belongs to another pair or member; only
 	// in PhaseForeign.
 	Found *FoundVolume `json:"found,omitempty"`
+}
+
+// Discarded is what a member had received, could not apply, and gave up because an admin
+// allowed it.
+type Discarded struct {
+	// Operation in which that was allowed, and the epoch at which it was done.
+	Operation string      `json:"operation"`
+	Epoch     pair.Epoch  `json:"epoch"`
+	DataID    pair.DataID `json:"dataID"`
+	// GTIDs that were given up, and their number.
+	GTIDs        string `json:"gtids"`
+	Transactions uint64 `json:"transactions"`
+	// Directory on the member's volume where the relay log was saved before, and the names of
+	// its files there.
+	Directory string   `json:"directory"`
+	Files     []string `json:"files"`
 }
 
 // Comparison is what an agent found when it last compared what this member has, received

@@ -50,22 +50,35 @@ var emptyRelayLog = []string{
 // alone waits up to a minute for the rest of such a transaction; the coordinator whose
 // session is killed does not.
 func (s *Server) stopApplierInHalf(ctx context.Context) error {
-	const (
-		grace = 200 * time.Millisecond // an idle applier has stopped long before
-		pulse = 10 * time.Millisecond
-	)
+	const grace = 200 * time.Millisecond // an idle applier has stopped long before
+	began := time.Now()
+	return s.stopApplierBy(ctx, func(ctx context.Context) (bool, error) {
+		half, err := s.appliesByHalf(ctx)
+		return half || time.Since(began) > grace, err
+	}, coordinatorThread)
+}
+
+// Names of the applier's threads in performance_schema.
+const (
+	coordinatorThread = "thread/sql/replica_sql"
+	workerThread      = "thread/sql/replica_worker"
+)
+
+// stopApplierBy stops the applier and kills these of its threads again and again as soon as
+// that is due, until it has stopped.
+func (s *Server) stopApplierBy(ctx context.Context, due func(context.Context) (bool, error), threads ...string) error {
+	const pulse = 10 * time.Millisecond
 	stopped := make(chan error, 1)
 	go func() { stopped <- s.StopApplier(ctx) }()
-	began := time.Now()
 	for {
 		select {
 		case err := <-stopped:
 			return err
 		case <-time.After(pulse):
 		}
-		half, err := s.appliesByHalf(ctx)
-		if err == nil && (half || time.Since(began) > grace) {
-			err = s.killCoordinator(ctx)
+		kill, err := due(ctx)
+		if err == nil && kill {
+			err = s.killThreads(ctx, threads)
 		}
 		if err != nil {
 			return errors.Join(err, <-stopped)
@@ -79,17 +92,27 @@ func (s *Server) appliesByHalf(ctx context.Context) (bool, error) {
 	return !status.Applying.IsEmpty(), err
 }
 
-func (s *Server) killCoordinator(ctx context.Context) error {
+// killThreads ends threads of the applier by their names; one that has stopped is no error.
+func (s *Server) killThreads(ctx context.Context, names []string) error {
 	return s.read(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		var id int64
-		err := conn.QueryRowContext(ctx, "SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE NAME = 'thread/sql/replica_sql' LIMIT 1").Scan(&id)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil // it has stopped
+		var threads []session
+		for _, name := range names {
+			rows, err := conn.QueryContext(ctx,
+				"SELECT PROCESSLIST_ID FROM performance_schema.threads WHERE NAME = ? AND PROCESSLIST_ID IS NOT NULL", name)
+			if err != nil {
+				return err
+			}
+			err = eachRow(rows, func() error {
+				var one session
+				err := rows.Scan(&one.id)
+				threads = append(threads, one)
+				return err
+			})
+			if err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
-		}
-		_, err = killSessions(ctx, conn, []session{{id: id}})
+		_, err := killSessions(ctx, conn, threads)
 		return err
 	})
 }

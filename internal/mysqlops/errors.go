@@ -44,6 +44,8 @@ var (
 	ErrUnapplied = errors.New("received transactions are not applied")
 	// ErrReceiving: the asked thing needs a receiver that is stopped.
 	ErrReceiving = errors.New("the receiver runs")
+	// ErrApplying: the asked thing needs an applier that is stopped.
+	ErrApplying = errors.New("the applier runs")
 	// ErrNotAsOwned: a setting that dbpair owns has another value; the error
 	// is a *DriftError.
 	ErrNotAsOwned = errors.New("owned settings differ")
