@@ -65,16 +65,17 @@ func byOperator(op *v1alpha1.DatabasePairOperation) bool {
 
 func operationOf(op *v1alpha1.DatabasePairOperation) failover.Operation {
 	out := failover.Operation{
-		Name:       op.Name,
-		Verb:       cluster.VerbOf(op.Spec.Type),
-		Target:     pair.MemberName(op.Spec.Target),
-		Confirmed:  -1,
-		Running:    op.Status.Phase == v1alpha1.OperationRunning,
-		ByOperator: byOperator(op),
-		Epoch:      pair.Epoch(op.Status.Epoch),
-		From:       pair.MemberName(op.Status.From),
-		CreatedAt:  op.CreationTimestamp.Time,
-		PairUID:    pair.UID(op.Spec.PairRef.UID),
+		Name:             op.Name,
+		Verb:             cluster.VerbOf(op.Spec.Type),
+		Target:           pair.MemberName(op.Spec.Target),
+		Confirmed:        -1,
+		Running:          op.Status.Phase == v1alpha1.OperationRunning,
+		ByOperator:       byOperator(op),
+		Epoch:            pair.Epoch(op.Status.Epoch),
+		From:             pair.MemberName(op.Status.From),
+		CreatedAt:        op.CreationTimestamp.Time,
+		PairUID:          pair.UID(op.Spec.PairRef.UID),
+		DiscardUnapplied: op.Spec.DiscardUnapplied,
 	}
 	if name, epoch, ok := strings.Cut(op.Spec.Confirm, "/"); ok {
 		if n, err := strconv.ParseInt(epoch, 10, 64); err == nil {

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -60,7 +61,28 @@ func (r *PairReconciler) tell(v *visit, o failover.Observation, plan failover.Pl
 	}
 	for i := range o.Members {
 		r.tellMember(v, &o.Members[i])
+		r.tellDiscard(v, o, &o.Members[i])
 	}
+}
+
+// reasonDiscarded is the reason of the event about transactions that were given up.
+const reasonDiscarded = "UnappliedDiscarded"
+
+// tellDiscard raises an event for what a member gave up for the present appointment or the one
+// that is due.
+func (r *PairReconciler) tellDiscard(v *visit, o failover.Observation, m *failover.Member) {
+	if m.State == nil || m.State.Discarded == nil || m.State.Discarded.Epoch+1 < o.Authority.Record.Epoch {
+		return
+	}
+	d := m.State.Discarded
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+		Namespace: v.name.Namespace,
+		Name:      string(m.Name),
+		UID:       types.UID(m.Pod.UID),
+	}}
+	r.eventOnce(v, pod, warning, reasonDiscarded, fmt.Sprintf(
+		"%s: operation %s had %d transactions discarded that it had received and could not apply (%.300s); the relay log is saved in %s on its volume",
+		m.Name, d.Operation, d.Transactions, d.GTIDs, d.Directory))
 }
 
 func eventKind(plan failover.Plan) string {

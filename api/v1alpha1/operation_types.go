@@ -73,6 +73,7 @@ func (t OperationType) ByJob() bool { return t == OperationChecksum || t == Oper
 // +kubebuilder:validation:XValidation:rule="has(self.repair) == (self.type == 'Repair')",message="spec.repair belongs to type Repair: name the table there, and nowhere else"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) && !(has(self.repair.dryRun) && self.repair.dryRun) ? has(self.confirm) : true",message="spec.confirm is required for a repair that writes: <pair>/<epoch>, as kubectl dbpair status shows them; or set spec.repair.dryRun"
 // +kubebuilder:validation:XValidation:rule="has(self.deadline) ? self.type in ['Checksum','Repair'] : true",message="spec.deadline is for the types Checksum and Repair: remove it"
+// +kubebuilder:validation:XValidation:rule="has(self.discardUnapplied) && self.discardUnapplied ? self.type == 'ForcePromote' : true",message="spec.discardUnapplied is for type ForcePromote only: remove it"
 type OperationSpec struct {
 	// pairRef is the pair, in the same namespace.
 	PairRef PairReference `json:"pairRef"`
@@ -91,6 +92,12 @@ type OperationSpec struct {
 	// +kubebuilder:validation:Pattern=`^[a-z][-a-z0-9]*/[0-9]+$`
 	// +kubebuilder:validation:MaxLength=64
 	Confirm string `json:"confirm,omitempty"`
+	// discardUnapplied allows a forced promotion to give up what the target has received and cannot
+	// apply, because its applier stopped with an error or has not finished within failover.applyTimeout.
+	// The relay log is saved in the quarantine on the target's volume before. Without it nothing
+	// that was received is ever given up.
+	// +optional
+	DiscardUnapplied bool `json:"discardUnapplied,omitempty"`
 	// deadline ends a comparison or a repair that is not done by then; 24h when absent.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('720h')",message="spec.deadline must be from 1m to 720h"
@@ -157,6 +164,10 @@ type OperationStatus struct {
 	// gtids of the two members as far as they could be asked, in a failover.
 	// +optional
 	GTIDs *OperationGTIDs `json:"gtids,omitempty"`
+	// discarded is what the promoted member had received, could not apply and gave up, as
+	// spec.discardUnapplied allows.
+	// +optional
+	Discarded *DiscardedTransactions `json:"discarded,omitempty"`
 	// writeGap is the time for which no member accepted writes, from the end of the former primary's to the
 	// beginning of the new one's, as the agents measured them; some milliseconds exact. Clients notice
 	// what the move of the Service takes beside. When the former primary's agent could not say it any more,
@@ -205,6 +216,24 @@ type OperationGTIDs struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=2048
 	Former string `json:"former,omitempty"`
+}
+
+// DiscardedTransactions are transactions that a promoted member gave up.
+type DiscardedTransactions struct {
+	// gtids that were given up. A set that is too long is cut off and ends in "…".
+	// +kubebuilder:validation:MaxLength=2048
+	GTIDs string `json:"gtids"`
+	// transactions is their number.
+	Transactions int64 `json:"transactions"`
+	// directory on the member's volume in which the relay log was saved before.
+	// +kubebuilder:validation:MaxLength=1024
+	Directory string `json:"directory"`
+	// files are the names of the relay log there.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=255
+	Files []string `json:"files,omitempty"`
 }
 
 // OperationEvent is one step of an operation.

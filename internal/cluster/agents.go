@@ -106,6 +106,12 @@ func (a Agents) Rewind(ctx context.Context, to fencing.Subject, c agentapi.Rewin
 	return err
 }
 
+// Discard implements execute.Copiers.
+func (a Agents) Discard(ctx context.Context, to fencing.Subject, c agentapi.DiscardCommand) error {
+	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Discard, c)
+	return err
+}
+
 // Snapshot implements execute.Comparers.
 func (a Agents) Snapshot(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.SnapshotReply, error) {
 	return call(ctx, a, to, compareTimeout, (*agentapi.Client).Snapshot, c)

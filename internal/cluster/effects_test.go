@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/execute"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
@@ -306,6 +307,12 @@ func TestRecorderKeepsOneRecordAndNeverChangesAFinishedOne(t *testing.T) {
 	done.Proof = fencing.Demoted
 	note.GTIDs.Former, done.GTIDs.Former, done.GTIDs.Promoted = "a:1-9", "a:1-12", strings.Repeat("a", 3000)
 	done.WriteGap = 1234567 * time.Microsecond
+	done.Discarded = &agentapi.Discarded{
+		GTIDs:        strings.Repeat("a", 3000),
+		Transactions: 3,
+		Directory:    "/quarantine/x",
+		Files:        make([]string, 100),
+	}
 	for _, n := range []failover.OperationNote{note, note, done, note} {
 		if err := r.Operation(t.Context(), n); err != nil {
 			t.Fatal(err)
@@ -321,6 +328,10 @@ func TestRecorderKeepsOneRecordAndNeverChangesAFinishedOne(t *testing.T) {
 	}
 	if g := op.Status.GTIDs; g == nil || g.Former != "a:1-9" || len(g.Promoted) != gtidLimit || op.Status.WriteGap.Duration != 1235*time.Millisecond {
 		t.Errorf("GTIDs %+v, gap %v", g, op.Status.WriteGap)
+	}
+	d := op.Status.Discarded
+	if d == nil || len(d.GTIDs) != gtidLimit || d.Transactions != 3 || d.Directory != "/quarantine/x" || len(d.Files) != mostFiles {
+		t.Errorf("discarded %+v", d)
 	}
 	if op.Status.Phase != v1alpha1.OperationSucceeded || op.Status.Proof != "Demoted" || op.Status.From != "shop-0" || len(op.Status.Timeline) != 1 {
 		t.Errorf("status = %+v", op.Status)

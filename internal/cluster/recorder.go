@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -86,6 +87,7 @@ func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error
 		s.Proof = string(n.Proof)
 	}
 	noteGTIDs(s, n.GTIDs)
+	noteDiscarded(s, n)
 	if n.WriteGap > 0 {
 		s.WriteGap = &metav1.Duration{Duration: n.WriteGap.Round(time.Millisecond)}
 	}
@@ -105,6 +107,32 @@ func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error
 // gtidLimit is the API's limit on a set of GTIDs, in bytes.
 const gtidLimit = 2048
 
+// mostFiles is the API's limit on the names of saved files.
+const mostFiles = 64
+
+// noteDiscarded keeps what the promoted member gave up.
+func noteDiscarded(s *v1alpha1.OperationStatus, n failover.OperationNote) {
+	d := n.Discarded
+	if d == nil {
+		return
+	}
+	s.Discarded = &v1alpha1.DiscardedTransactions{
+		GTIDs:        shortened(d.GTIDs),
+		Transactions: int64(min(d.Transactions, math.MaxInt64)),
+		Directory:    d.Directory,
+		Files:        d.Files[:min(len(d.Files), mostFiles)],
+	}
+}
+
+// shortened is a set of GTIDs within the API's limit.
+func shortened(text string) string {
+	const more = "…"
+	if len(text) > gtidLimit {
+		return text[:gtidLimit-len(more)] + more
+	}
+	return text
+}
+
 // noteGTIDs keeps what was noted first: later the members may have more.
 func noteGTIDs(s *v1alpha1.OperationStatus, g failover.GTIDs) {
 	if g == (failover.GTIDs{}) {
@@ -119,12 +147,8 @@ func noteGTIDs(s *v1alpha1.OperationStatus, g failover.GTIDs) {
 		&s.GTIDs.Promoted: g.Promoted,
 		&s.GTIDs.Former:   g.Former,
 	} {
-		const more = "…"
-		if len(text) > gtidLimit {
-			text = text[:gtidLimit-len(more)] + more
-		}
 		if *into == "" {
-			*into = text
+			*into = shortened(text)
 		}
 	}
 }

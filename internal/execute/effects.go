@@ -40,6 +40,8 @@ type Copiers interface {
 	Initialize(ctx context.Context, to fencing.Subject, c agentapi.InitializeCommand) error
 	Seed(ctx context.Context, to fencing.Subject, c agentapi.SeedCommand) error
 	Rewind(ctx context.Context, to fencing.Subject, c agentapi.RewindCommand) error
+	// Discard answers when what was not applied is saved and given up.
+	Discard(ctx context.Context, to fencing.Subject, c agentapi.DiscardCommand) error
 }
 
 // Comparers ask agents what their binlogs hold. They change nothing.

@@ -106,6 +106,11 @@ func (c *cluster) Rewind(_ context.Context, to fencing.Subject, cmd agentapi.Rew
 	return nil
 }
 
+func (c *cluster) Discard(_ context.Context, to fencing.Subject, cmd agentapi.DiscardCommand) error {
+	c.do("discard of " + string(to.Member) + " for " + cmd.Operation)
+	return c.away
+}
+
 func (c *cluster) Snapshot(_ context.Context, to fencing.Subject, _ agentapi.Command) (agentapi.SnapshotReply, error) {
 	c.do("snapshot " + string(to.Member))
 	return c.snapshot, nil
@@ -311,6 +316,23 @@ func TestJoiningComparesThePassiveFirst(t *testing.T) {
 	}
 }
 
+// A member that has not discarded yet is asked again; that is no failure.
+func TestADiscardThatTakesLongIsPending(t *testing.T) {
+	for name, away := range map[string]error{"it has": nil, "it has not": errDown} {
+		t.Run(name, func(t *testing.T) {
+			c := &cluster{away: away}
+			r, o := setup(c)
+			res, err := r.Run(t.Context(), o, failover.Plan{}, failover.Discard{Subject: passive, Operation: "op-1", Target: "d1"})
+			if err != nil || (res.Pending == "") != (away == nil) || res.Changed != (away == nil) {
+				t.Errorf("%+v, %v", res, err)
+			}
+			if diff := cmp.Diff([]string{"discard of shop-1 for op-1"}, c.did); diff != "" {
+				t.Errorf("done (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestWhatIsInOrderEndsWithTheFirstThatFails(t *testing.T) {
 	for name, tc := range map[string]struct {
 		refuses error
@@ -389,7 +411,7 @@ func TestEveryStepHasItsFailpoints(t *testing.T) {
 		failover.ChangeAuthority{From: o.Authority.Record, Change: authority.EnterSolo{Member: "shop-0"}},
 		failover.Initialize{Member: "shop-0"}, failover.Seed{Member: "shop-1", Donor: "shop-0"},
 		failover.Rewind{Member: "shop-1", Holder: "shop-0"}, failover.ReadLease{Member: "shop-0"},
-		failover.Fence{Subject: passive}, failover.Cease{Subject: passive}, failover.AckFence{Subject: passive},
+		failover.Fence{Subject: passive}, failover.Cease{Subject: passive}, failover.AckFence{Subject: passive}, failover.Discard{Subject: passive},
 		failover.ProvePod{Subject: passive}, failover.ProveNode{Subject: passive}, failover.AdminConfirmation{Subject: passive},
 		failover.BeginJoining{From: o.Authority.Record, Primary: primary, Passive: passive},
 		failover.ConcludeJoining{From: o.Authority.Record, Primary: primary, Passive: passive},

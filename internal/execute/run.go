@@ -148,6 +148,8 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 		return r.look(ctx, o, s)
 	case failover.Initialize, failover.Seed, failover.Rewind:
 		return r.copyData(ctx, o, step)
+	case failover.Discard:
+		return r.discard(ctx, o, s)
 	case failover.Fence, failover.Cease, failover.AckFence:
 		return r.ask(ctx, o, step)
 	case failover.ProvePod, failover.ProveNode, failover.AdminConfirmation:
@@ -363,6 +365,20 @@ func (r *Runner) copyData(ctx context.Context, o failover.Observation, step fail
 			HolderGTIDs: snap.BinlogGTIDs,
 			Target:      s.Target,
 		})
+	}
+	return Result{Changed: err == nil}, err
+}
+
+// discard asks a member to give up what it cannot apply. One that does not answer in time goes
+// on with it and is asked again; nothing else waits for it.
+func (r *Runner) discard(ctx context.Context, o failover.Observation, s failover.Discard) (Result, error) {
+	err := r.Effects.Copiers.Discard(ctx, s.Subject, agentapi.DiscardCommand{
+		Command:   r.command(o),
+		Operation: s.Operation,
+		Target:    s.Target,
+	})
+	if err != nil && !errors.Is(err, ErrCrash) {
+		return Result{Pending: fmt.Sprintf("%s has not discarded what it cannot apply: %v", s.Subject, err)}, nil
 	}
 	return Result{Changed: err == nil}, err
 }

@@ -42,6 +42,8 @@ func about(step failover.Step) string {
 		return s.Subject.String()
 	case failover.AckFence:
 		return s.Subject.String()
+	case failover.Discard:
+		return s.Subject.String()
 	case failover.ProvePod:
 		return s.Subject.String()
 	case failover.ProveNode:

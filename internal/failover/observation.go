@@ -273,6 +273,8 @@ type Operation struct {
 	CreatedAt time.Time
 	// PairUID is the pair that it names by its UID; empty for none.
 	PairUID pair.UID
+	// DiscardUnapplied: a forced promotion may give up what the target cannot apply.
+	DiscardUnapplied bool
 	// Running: its phase is Running; else Pending.
 	Running bool
 	// ByOperator: the operator made it as the record of its own act.

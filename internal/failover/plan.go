@@ -3,6 +3,7 @@ package failover
 import (
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
@@ -121,6 +122,8 @@ type OperationNote struct {
 	Proof fencing.Kind
 	// GTIDs, as far as they are known; what is empty changes nothing that was noted.
 	GTIDs GTIDs
+	// Discarded is what the promoted member gave up unapplied; nil for nothing.
+	Discarded *agentapi.Discarded
 	// WriteGap is zero while it is not known.
 	WriteGap time.Duration
 	// Message says how it goes, or what has to be done.
@@ -144,6 +147,7 @@ const (
 	StepFence             StepName = "Fence"
 	StepCease             StepName = "Cease"
 	StepAckFence          StepName = "AckFence"
+	StepDiscard           StepName = "Discard"
 	StepReadLease         StepName = "ReadLease"
 	StepProvePod          StepName = "ProvePod"
 	StepProveNode         StepName = "ProveNode"
@@ -164,7 +168,7 @@ const (
 // StepNames lists every step.
 var StepNames = []StepName{
 	StepCreateAuthority, StepChangeAuthority, StepInitialize, StepSeed, StepRewind, StepFence, StepCease,
-	StepAckFence, StepReadLease, StepProvePod, StepProveNode, StepAdminConfirmation, StepBeginJoining, StepConcludeJoining,
+	StepAckFence, StepDiscard, StepReadLease, StepProvePod, StepProveNode, StepAdminConfirmation, StepBeginJoining, StepConcludeJoining,
 	StepDeletePod, StepAddFinalizer, StepRemoveFinalizer, StepLabelPod, StepPointService, StepDetachService,
 	StepNoteOperation, StepTogether, StepInOrder,
 }
@@ -211,6 +215,13 @@ type (
 	AckFence struct {
 		Subject fencing.Subject
 		About   []fencing.Subject
+	}
+	// Discard asks a member that is promoted by force to save and give up what it has received
+	// and cannot apply, as the operation allows.
+	Discard struct {
+		Subject   fencing.Subject
+		Operation string
+		Target    pair.DataID
 	}
 	// ReadLease asks an agent to read the Lease now.
 	ReadLease struct{ Member pair.MemberName }
@@ -297,6 +308,9 @@ func (Cease) Name() StepName { return StepCease }
 
 // Name implements Step.
 func (AckFence) Name() StepName { return StepAckFence }
+
+// Name implements Step.
+func (Discard) Name() StepName { return StepDiscard }
 
 // Name implements Step.
 func (ReadLease) Name() StepName { return StepReadLease }

@@ -13,9 +13,16 @@ type Remedy struct {
 	// Targets are the members that the verb can name, of which one is to be chosen; none for
 	// a verb that takes no member.
 	Targets []pair.MemberName
+	// Unapplied are those of them that cannot apply what they received: the verb promotes them
+	// only when it may discard that.
+	Unapplied []pair.MemberName
 	// Loses is half a sentence about what it may cost.
 	Loses string
 }
+
+// FlagDiscardUnapplied is the flag of the plugin that allows a forced promotion to discard
+// what the member has received and cannot apply.
+const FlagDiscardUnapplied = "--discard-unapplied"
 
 // Commands are the complete commands of the plugin, one for each target. The plugin asks for
 // the typed confirmation <pair>/<epoch>, unless it is given as --confirm.
@@ -28,7 +35,11 @@ func (r Remedy) Commands(namespace, name string) []string {
 	}
 	var out []string
 	for _, m := range r.Targets {
-		out = append(out, fmt.Sprintf("kubectl dbpair %s %s %s -n %s", r.Verb, name, m, namespace))
+		command := fmt.Sprintf("kubectl dbpair %s %s %s -n %s", r.Verb, name, m, namespace)
+		if slices.Contains(r.Unapplied, m) {
+			command += " " + FlagDiscardUnapplied
+		}
+		out = append(out, command)
 	}
 	return out
 }
@@ -59,6 +70,10 @@ func (l *look) remedy(p Plan) Remedy {
 	case VerbForcePromote:
 		r.Targets = l.forceable()
 		r.Loses = "acknowledged writes that it lacks are lost, unless the other member's volume is kept and read by hand"
+		r.Unapplied = slices.DeleteFunc(slices.Clone(r.Targets), func(name pair.MemberName) bool { return !l.cannotApply(l.member(name)) })
+		if len(r.Unapplied) > 0 {
+			r.Loses = "acknowledged writes that it has received and cannot apply are lost: they stay only in the relay log that is saved on its volume, and on the other member's"
+		}
 		if l.e == 0 {
 			r.Loses = "nothing was acknowledged yet, unless the Lease is older than the first appointment"
 		}
@@ -104,4 +119,13 @@ func (l *look) forceable() []pair.MemberName {
 		return targets
 	}
 	return slices.DeleteFunc(targets, func(m pair.MemberName) bool { return m == l.holder.Name })
+}
+
+// forceCommand promotes this very member by force.
+func (l *look) forceCommand(m *Member) string {
+	r := Remedy{Verb: VerbForcePromote, Targets: []pair.MemberName{m.Name}}
+	if l.cannotApply(m) {
+		r.Unapplied = r.Targets
+	}
+	return r.Commands(l.Settings.Namespace, l.Settings.Name)[0]
 }

@@ -17,6 +17,8 @@ type course struct {
 	grounds authority.Grounds
 	// ackFence: to must have stopped receiving and applied everything first.
 	ackFence bool
+	// discards is the operation that allows to discard what to cannot apply; empty for none.
+	discards string
 	fact     string
 }
 
@@ -43,7 +45,7 @@ func (l *look) pursue(c course) Plan {
 		// the appointment, which does not wait for it.
 		end = l.deleteStanding(c.to)
 	}
-	steps := distinct(slices.Concat(l.prepare(c), end, g.steps, away))
+	steps := distinct(slices.Concat(l.prepare(c), l.discardStep(c), end, g.steps, away))
 	p := Plan{
 		Kind:      Acts,
 		Fact:      c.fact,
@@ -53,6 +55,9 @@ func (l *look) pursue(c course) Plan {
 		Operation: l.courseNote(c),
 	}
 	if d := l.rejectionWindow(); d > 0 && (p.After == 0 || d < p.After) {
+		p.After = d
+	}
+	if d := l.applyPatience(c); d > 0 && (p.After == 0 || d < p.After) {
 		p.After = d
 	}
 	if d := l.tailPatience(); c.ackFence && l.tailComes(c.to) && (p.After == 0 || d < p.After) {
@@ -135,13 +140,14 @@ func (l *look) courseNote(c course) *OperationNote {
 		name = l.rec.Intent.Operation
 	}
 	n := &OperationNote{
-		Name:    name,
-		Verb:    VerbFailover,
-		Phase:   OperationRunning,
-		Epoch:   l.e,
-		To:      c.to.Name,
-		Message: c.fact,
-		GTIDs:   l.gtids(c),
+		Name:      name,
+		Discarded: discarded(c.to, c.discards),
+		Verb:      VerbFailover,
+		Phase:     OperationRunning,
+		Epoch:     l.e,
+		To:        c.to.Name,
+		Message:   c.fact,
+		GTIDs:     l.gtids(c),
 	}
 	if l.rec.Intent != nil {
 		n.Rule = RuleName(l.rec.Intent.Rule)
@@ -331,35 +337,6 @@ func awaitingProof(l *look) (Plan, bool) {
 	return p, ok
 }
 
-// forcedCourse: an operation forces the promotion of a member.
-func forcedCourse(l *look) (course, bool) {
-	op := l.operation(VerbForcePromote, "")
-	if op == nil || l.cannotForce(l.member(op.Target)) != "" {
-		return course{}, false
-	}
-	to := l.member(op.Target)
-	// An applier that stopped with an error never finishes; a person took that on.
-	stuck := to.State.Server != nil && to.State.Server.Applier.LastErrno != 0
-	return course{
-		to:       to,
-		grounds:  authority.GroundsForced,
-		ackFence: to != l.last && !stuck,
-		fact:     fmt.Sprintf("operation %s forces the promotion of %s", op.Name, to.Name),
-	}, true
-}
-
-func forcePromotion(l *look) (Plan, bool) {
-	c, ok := forcedCourse(l)
-	if !ok {
-		return no()
-	}
-	p := l.pursue(c)
-	p.Operation.Name = l.operation(VerbForcePromote, "").Name
-	p.Operation.Verb = VerbForcePromote
-	p.Operation.Rule = RuleForcedPromotion
-	return p, true
-}
-
 // promotingCourse: the other member is in sync, in its entered incarnation, and applies
 // in time.
 func promotingCourse(l *look) (course, bool) {
@@ -390,11 +367,6 @@ func (l *look) awaitsCandidate() bool {
 	c := l.candidacyOf(l.peer)
 	_, forced := forcedCourse(l)
 	return !forced && !l.lastIsIntended() && !c.ok && !c.lasting
-}
-
-// tooSlow: the candidate has not applied in time what it had received.
-func (l *look) tooSlow() bool {
-	return !l.appliedAll(l.peer) && l.sinceEpoch() > l.Settings.ApplyTimeout
 }
 
 func promoteCandidate(l *look) (Plan, bool) {
@@ -465,32 +437,6 @@ func reappointHolder(l *look) (Plan, bool) {
 	return p, ok
 }
 
-// stuckCourse: the candidate is too slow, and no one else can go on.
-func stuckCourse(l *look) (course, bool) {
-	if !l.candidacyOf(l.peer).ok || !l.tooSlow() {
-		return course{}, false
-	}
-	return l.promotion(), true
-}
-
-func candidateStuck(l *look) (Plan, bool) {
-	m := l.peer
-	if c, ok := stuckCourse(l); ok {
-		p := l.pursue(c)
-		// A forced promotion would wait for the applier too, so no command is offered.
-		p.Kind = Doubts
-		p.Fact = fmt.Sprintf("%s has not applied what it received within %s and goes on applying; it opens by itself when it is done. No command makes that shorter. If %s comes back first, it goes on instead",
-			m.Name, l.Settings.ApplyTimeout, l.last.Name)
-		return p, true
-	}
-	if !m.heard() || m.State.Server == nil || m.State.Server.Applier.LastErrno == 0 || !l.rec.Ledger.InSync(m.Name) {
-		return no()
-	}
-	p, ok := doubt(VerbForcePromote, "the applier of %s stopped with error %d (%s), and the last primary cannot go on", m.Name, m.State.Server.Applier.LastErrno, m.State.Server.Applier.LastError)
-	p.Steps = l.doorTo(m)
-	return p, ok
-}
-
 func noTrustedCopy(l *look) (Plan, bool) {
 	verb := VerbForcePromote
 	missing := []fencing.Subject(nil)
@@ -498,8 +444,8 @@ func noTrustedCopy(l *look) (Plan, bool) {
 	if l.oldPodIsThere() && !l.last.heard() && l.rec.Ledger.InSync(l.last.Name) {
 		verb, missing, way = VerbConfirmDead, []fencing.Subject{l.last.subject()}, l.howToProveEnd(l.last)
 	}
-	p, ok := doubt(verb, "nobody may be appointed: %s; and %s cannot go on (%s). %s. To go on with %s and lose what it lacks: kubectl dbpair force-promote %s %s -n %s",
-		l.candidacyOf(l.peer).why, l.last.Name, l.last.Reach, way, l.peer.Name, l.Settings.Name, l.peer.Name, l.Settings.Namespace)
+	p, ok := doubt(verb, "nobody may be appointed: %s; and %s cannot go on (%s). %s. To go on with %s and lose what it lacks: %s",
+		l.candidacyOf(l.peer).why, l.last.Name, l.last.Reach, way, l.peer.Name, l.forceCommand(l.peer))
 	p.Missing = missing
 	steps := l.doorTo(l.peer)
 	if l.peer.Pod.IP == "" {

@@ -87,6 +87,7 @@ func operationFinished(l *look) (Plan, bool) {
 		}
 		if op.Verb == VerbFailover || op.Verb == VerbForcePromote {
 			note.WriteGap = l.writeGap()
+			note.Discarded = discarded(l.member(op.Target), op.Name)
 		}
 		if a, last := l.rec.Appointed, l.rec.LastHolder; a != nil && last != nil && a.Operation == op.Name {
 			// The operator that appointed may not have lived to note it.

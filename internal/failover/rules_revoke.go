@@ -284,13 +284,13 @@ func holderLost(l *look) (Plan, bool) {
 	case l.lostData(m):
 		return doubt(VerbForcePromote, "the volume of %s does not hold the pair's data any more (%s), and %s", m.Name, m.State.Phase, c.why)
 	case l.silentFor(m) >= long && l.holderGone() == "":
-		p, ok := doubt(VerbConfirmDead, "%s has not answered for %s, and %s. %s. To lose what only its volume has: kubectl dbpair force-promote %s %s -n %s",
-			m.Name, l.silentFor(m).Round(time.Second), c.why, l.howToProveEnd(m), l.Settings.Name, l.passive.Name, l.Settings.Namespace)
+		p, ok := doubt(VerbConfirmDead, "%s has not answered for %s, and %s. %s. To lose what only its volume has: %s",
+			m.Name, l.silentFor(m).Round(time.Second), c.why, l.howToProveEnd(m), l.forceCommand(l.passive))
 		p.Missing = []fencing.Subject{m.subject()}
 		return p, ok
 	case l.holderGone() != "" && !m.heard() && l.goneFor(m) >= long:
-		return doubt(VerbForcePromote, "%s has not answered for %s, and %s. Bring it back, or lose what only its volume has: kubectl dbpair force-promote %s %s -n %s",
-			m.Name, l.silentFor(m).Round(time.Second), c.why, l.Settings.Name, l.passive.Name, l.Settings.Namespace)
+		return doubt(VerbForcePromote, "%s has not answered for %s, and %s. Bring it back, or lose what only its volume has: %s",
+			m.Name, l.silentFor(m).Round(time.Second), c.why, l.forceCommand(l.passive))
 	case m.heard() && m.State.Phase == agentapi.PhaseFailed:
 		return doubt(VerbForcePromote, "mysqld of %s cannot be started, and %s", m.Name, c.why)
 	}
@@ -338,13 +338,20 @@ func fenceRequested(l *look) (Plan, bool) {
 }
 
 func forcePromotionRequested(l *look) (Plan, bool) {
-	op := l.operation(VerbForcePromote, "")
+	op := l.forcing()
+	if op == nil {
+		op = l.operation(VerbForcePromote, "")
+	}
 	if op == nil || op.Target == l.holder.Name {
 		return no()
 	}
 	to := l.member(op.Target)
 	if why := l.cannotForce(to); why != "" {
 		return hold(VerbNone, "operation %s asks to promote %s, but %s", op.Name, op.Target, why)
+	}
+	if applierFailed(to) && !op.DiscardUnapplied {
+		return hold(VerbForcePromote, "operation %s asks to promote %s, but its applier stopped with error %d (%s) and the operation does not allow to discard what it could not apply",
+			op.Name, op.Target, to.State.Server.Applier.LastErrno, to.State.Server.Applier.LastError)
 	}
 	p, ok := l.revoke(RuleForcePromotionRequested, op.Name, to, "operation "+op.Name+" forces the promotion of "+string(op.Target))
 	p.Operation.Verb = VerbForcePromote

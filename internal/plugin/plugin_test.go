@@ -237,6 +237,43 @@ func TestVerbs(t *testing.T) {
 	}
 }
 
+// A promotion that may discard prints what it would lose, also when it does not ask.
+func TestAForcedPromotionShowsWhatItMayDiscard(t *testing.T) {
+	executed := agentapi.Server{GTIDExecuted: uuid0 + ":1-4", GTIDReceived: uuid0 + ":1-7"}
+	applied := agentapi.Server{GTIDExecuted: uuid0 + ":1-7", GTIDReceived: uuid0 + ":1-7"}
+	tests := map[string]struct {
+		server *agentapi.Server
+		args   []string
+		says   string
+	}{
+		"what it has not applied": {&executed, nil, "3 transactions and not applied them:\n  " + uuid0 + ":5-7"},
+		"also with --confirm":     {&executed, []string{"--confirm", "shop/12"}, uuid0 + ":5-7"},
+		"that there is nothing":   {&applied, nil, "nothing to discard"},
+		"that mysqld is silent":   {&agentapi.Server{}, nil, "is not known"},
+		"that the agent is":       {nil, nil, "is not known"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, healthy())
+			if tt.server != nil {
+				w.execer.states["shop-1"] = agentapi.State{Phase: agentapi.PhaseClosed, Server: tt.server}
+			}
+			args := append([]string{"force-promote", "shop", "shop-1", "--discard-unapplied"}, tt.args...)
+			_, asked, err := w.call(t, "shop/12\n", args...)
+			if err != nil || !strings.Contains(asked, tt.says) {
+				t.Errorf("error %v, printed %q, want %q", err, asked, tt.says)
+			}
+			var ops v1alpha1.DatabasePairOperationList
+			if err := w.client.List(t.Context(), &ops); err != nil || len(ops.Items) != 1 || !ops.Items[0].Spec.DiscardUnapplied {
+				t.Errorf("operations %+v, %v", ops.Items, err)
+			}
+		})
+	}
+	if _, _, err := newWorld(t, healthy()).call(t, "", "fence", "shop", "--discard-unapplied"); err == nil {
+		t.Error("another verb takes the flag")
+	}
+}
+
 func TestVerbSaysWhatMayBeLostBeforeItAsks(t *testing.T) {
 	for _, v := range verbs {
 		args := []string{v.name, "shop"}

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -55,6 +56,8 @@ var verbs = []verb{
 // wish is what the caller of a verb gave.
 type wish struct {
 	pair, target, reason, confirm string
+	// discard allows a forced promotion to give up what the member cannot apply.
+	discard bool
 }
 
 func (s *session) verbCommand(v verb) *cobra.Command {
@@ -94,6 +97,10 @@ func (s *session) verbCommand(v verb) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&w.confirm, "confirm", "", "<pair>/<epoch>, for scripts: without it you are asked")
 	cmd.Flags().StringVar(&w.reason, "reason", "", "why, for anyone who reads the record")
+	if v.kind == v1alpha1.OperationForcePromote {
+		cmd.Flags().BoolVar(&w.discard, strings.TrimPrefix(failover.FlagDiscardUnapplied, "--"), false,
+			"discard what the member has received and cannot apply, which is lost; its relay log is saved on its volume before")
+	}
 	return cmd
 }
 
@@ -107,17 +114,23 @@ func (s *session) act(ctx context.Context, c cluster, v verb, w wish) error {
 	if members := pair.Members(p.Name); v.targeted && w.target != string(members[0]) && w.target != string(members[1]) {
 		return fmt.Errorf("%q is no member of pair %q: its members are %s and %s", w.target, p.Name, members[0], members[1])
 	}
+	if w.discard {
+		if err := s.showUnapplied(ctx, c, w.target); err != nil {
+			return err
+		}
+	}
 	if err := s.confirm(p, v, w); err != nil {
 		return err
 	}
 	op := &v1alpha1.DatabasePairOperation{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: fmt.Sprintf("%s-%s-", p.Name, v.name), Namespace: p.Namespace},
 		Spec: v1alpha1.OperationSpec{
-			PairRef: v1alpha1.PairReference{Name: p.Name, UID: string(p.UID)},
-			Type:    v.kind,
-			Target:  w.target,
-			Reason:  w.reason,
-			Confirm: confirmation(p),
+			PairRef:          v1alpha1.PairReference{Name: p.Name, UID: string(p.UID)},
+			Type:             v.kind,
+			Target:           w.target,
+			Reason:           w.reason,
+			Confirm:          confirmation(p),
+			DiscardUnapplied: w.discard,
 		},
 	}
 	if err := c.client.Create(ctx, op); err != nil {

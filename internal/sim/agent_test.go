@@ -21,13 +21,15 @@ type agentSim struct {
 	start     pair.AgentStart
 	mysqld    *mysqld
 	busy      agentapi.Phase
-	answers   map[string]func(authority.Action)
-	deadman   int
-	wake      time.Duration
-	heardPeer time.Duration
-	lookedAt  time.Duration
-	server    *agentapi.Server
-	exits     int
+	// discarding: a step of a discard is under way.
+	discarding bool
+	answers    map[string]func(authority.Action)
+	deadman    int
+	wake       time.Duration
+	heardPeer  time.Duration
+	lookedAt   time.Duration
+	server     *agentapi.Server
+	exits      int
 	// stall times the waits of the mysqld timing.
 	stall    judge.Stall
 	timing   *mysqld

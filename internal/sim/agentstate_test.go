@@ -32,6 +32,9 @@ func (a *agentSim) state() *agentapi.State {
 	if !v.void {
 		s.DataID = v.id
 	}
+	if v.discarded != nil && v.discarded.DataID == s.DataID {
+		s.Discarded = v.discarded
+	}
 	if view.Serving == authority.Stopped || view.Durable.TailCommitted {
 		s.UncleanAt = view.Durable.OpenAt
 	}

@@ -125,4 +125,7 @@ type volume struct {
 	moved bool
 	// claimDeleting: the deletion of its claim was accepted; it goes with the pod.
 	claimDeleting bool
+	// saved is what the quarantine has of relay logs, discarded the last discard.
+	saved     bitset
+	discarded *agentapi.Discarded
 }

@@ -19,6 +19,7 @@ var ledgerStories = []story{
 	{name: "diskRolledBack", tell: diskRolledBack},
 	{name: "ledgerForged", tell: ledgerForged},
 	{name: "receivedByHalf", tell: receivedByHalf},
+	{name: "cannotApply", tell: cannotApply},
 }
 
 // ledgerForged: the passive is away, a foreign hand has it count as in sync all the same, the
@@ -178,4 +179,33 @@ func receivedByHalf(t *teller) []fault {
 		{kind: "largeTransaction", at: t.at, member: theHolder, lasts: t.in(sec, 4*sec)},
 		{kind: kind, at: t.at + t.in(100*ms, 900*ms), member: theHolder, lasts: t.in(3*sec, 8*sec)},
 	}
+}
+
+// cannotApply: the candidate cannot apply what it has received when the primary goes, and a
+// person forces it, with or without the permission to discard.
+func cannotApply(t *teller) []fault {
+	t.s.lossless = true
+	t.s.continueAlone = true
+	gone := t.at + t.in(sec, 3*sec)
+	stuck := fault{kind: "applierFailed", at: t.at, member: thePassive, lasts: t.in(5*sec, 40*sec)}
+	if t.r.IntN(3) == 0 {
+		t.s.applyTimeout = 3 * sec
+		stuck = fault{kind: "longChange", at: t.at, member: theHolder, lasts: t.in(20*sec, 50*sec)}
+	}
+	faults := []fault{
+		stuck,
+		{kind: t.one("nodeCrashed", "podDeleted", "cutWhole"), at: gone, member: theHolder, lasts: t.in(8*sec, 18*sec)},
+		{kind: t.one("personForces", "personDiscards", "personDiscards"), at: gone + t.in(sec, 6*sec), member: thePassive},
+	}
+	if t.r.IntN(3) == 0 {
+		again := fault{
+			kind:   t.one("agentKilled", "mysqldKilled", "operatorCrashed"),
+			at:     gone,
+			member: thePassive,
+			after:  onDiscard,
+			delay:  t.in(0, 200*ms),
+		}
+		faults = append(faults, again)
+	}
+	return faults
 }

@@ -15,7 +15,9 @@ type operationObject struct {
 	target    pair.MemberName
 	confirmed pair.Epoch
 	operator  bool
-	finished  time.Duration
+	// discard: it allows to discard what the target cannot apply.
+	discard  bool
+	finished time.Duration
 }
 
 func (a *apiServer) operation(n failover.OperationNote) {
@@ -78,6 +80,7 @@ func (a *apiServer) unfinished() []failover.Operation {
 		out = append(out, failover.Operation{
 			Name: o.Name, Verb: o.Verb, Target: o.target, Confirmed: o.confirmed, ConfirmedPair: "shop",
 			Running: o.Phase == failover.OperationRunning, ByOperator: o.operator, Epoch: o.Epoch, From: o.From,
+			DiscardUnapplied: o.discard,
 		})
 	}
 	return out

@@ -21,6 +21,7 @@ var personFaults = map[string]faultKind{
 		m.forced = true
 		w.person(failover.VerbForcePromote, m.name)
 	},
+	"personDiscards": func(w *world, _ fault, m *memberSim) { w.personDiscards(m) },
 	"personReleases": func(w *world, _ fault, _ *memberSim) { w.person(failover.VerbRelease, "") },
 }
 
@@ -38,6 +39,13 @@ func (w *world) person(v failover.Verb, target pair.MemberName) {
 	w.tracef("a person asks: %s %s %d", v, target, o.confirmed)
 	w.fired["verb "+string(v)]++
 	w.api.opsList = append(w.api.opsList, o)
+}
+
+// personDiscards: a person forces a member and allows to discard what it cannot apply.
+func (w *world) personDiscards(m *memberSim) {
+	m.forced = true
+	w.person(failover.VerbForcePromote, m.name)
+	w.api.opsList[len(w.api.opsList)-1].discard = true
 }
 
 // watchDoubts is a person who does what the status asks for, after a while.
@@ -106,6 +114,10 @@ func (w *world) resolve(p failover.Plan) {
 	case failover.VerbForcePromote, failover.VerbAdopt:
 		if p.Rule == failover.RuleBootstrapStalled {
 			w.beginElsewhere()
+			return
+		}
+		if slices.Contains(p.Remedy.Unapplied, best.name) {
+			w.personDiscards(best)
 			return
 		}
 		w.person(p.Verb, best.name)

@@ -104,6 +104,7 @@ const (
 	onAppointed trigger = "appointed"
 	onCommand   trigger = "command" // a member was asked to copy or rewind its data
 	onPassiveUp trigger = "passiveUp"
+	onDiscard   trigger = "discard" // a member has begun to discard what it cannot apply
 )
 
 var triggers = []trigger{onJoining, onBoth, onSolo, onRevoked, onRevoked, onAppointed, onPassiveUp}

@@ -55,6 +55,7 @@ func (s *mysqld) connect() {
 	s.recv = st
 	s.applierOff = false
 	s.data.half = nil // what was received by half is sent again
+	s.startApply()
 	have := s.data.received()
 	for st.sent < len(peer.data.binlog) && have.has(peer.data.binlog[st.sent]) {
 		st.sent++
@@ -204,7 +205,7 @@ func (s *mysqld) startApply() {
 	takes = max(takes, s.w.txns[s.data.relay[0]].applies)
 	s.later(takes, func() {
 		s.apply = false
-		if s.data.errored || len(s.data.relay) == 0 {
+		if s.data.errored || s.applierOff || len(s.data.relay) == 0 {
 			return
 		}
 		t := s.data.relay[0]
