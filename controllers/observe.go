@@ -109,6 +109,7 @@ func (r *PairReconciler) observeMembers(ctx context.Context, v *visit) ([2]failo
 		alive[out[i].Pod.UID] = true
 	}
 	v.session.keepPods(alive)
+	v.unprocessed = unprocessed(v.pair, &set)
 	v.unsettled = unsettledVolumes(v.pair, &set, v.claims)
 	return out, nil
 }

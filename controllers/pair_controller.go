@@ -92,6 +92,8 @@ type visit struct {
 	material material
 	// foreignLease says that the Lease of the pair's name is not the pair's.
 	foreignLease error
+	// unprocessed says why it is not known yet whether the members run this generation.
+	unprocessed string
 	// unsettled names the volumes whose end does not follow the spec yet.
 	unsettled string
 }
@@ -221,7 +223,7 @@ func reasonOf(err error) string {
 // RuleNameConflict is the reason while an object that is not the pair's has a name that the
 // pair needs. Nothing is done to a new pair until one of them gives way. A pair that has had
 // a primary goes on: its failover must not depend on who makes an object in its namespace.
-const RuleNameConflict = "NameConflict"
+const RuleNameConflict = status.ReasonNameConflict
 
 func begun(o failover.Observation) bool {
 	return o.Authority.Reading == failover.Read && o.Authority.Record.Epoch > 0
@@ -374,11 +376,19 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	switch {
 	case childErr != nil:
 		done.Fact = childErr.Error()
+		if errors.Is(childErr, cluster.ErrForeign) {
+			done.Reason = RuleNameConflict
+		}
 	case r.Allowed.refusal(v.pair) != "":
 		done.Done = false
 		done.Reason = ReasonSpecRefused
 		done.Fact = r.Allowed.refusal(v.pair) + "; what runs stays as it is until the spec is corrected"
-	case done.Done && v.unsettled != "":
+	case v.pair.Spec.Paused:
+		done.Fact = "spec.paused is set: nothing is changed"
+	case v.unprocessed != "":
+		done.Done = false
+		done.Fact = v.unprocessed
+	case v.unsettled != "":
 		done.Done = false
 		done.Fact = v.unsettled
 	}

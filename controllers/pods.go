@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/dbpair/dbpair/internal/failover"
@@ -14,30 +13,6 @@ import (
 
 func hasFinalizer(pod *corev1.Pod) bool {
 	return slices.Contains(pod.Finalizers, failover.FenceFinalizer)
-}
-
-// outdated names what differs between a pod and the template it would be made from now.
-func outdated(pod *corev1.Pod, set *appsv1.StatefulSet) string {
-	if set.Status.UpdateRevision == "" || set.Status.ObservedGeneration < set.Generation ||
-		resources.PodRevision(pod) == set.Status.UpdateRevision {
-		return ""
-	}
-	var what []string
-	now := pod.Spec
-	wish := set.Spec.Template.Spec
-	if imageOf(now.Containers) != imageOf(wish.Containers) {
-		what = append(what, "image")
-	}
-	if imageOf(now.InitContainers) != imageOf(wish.InitContainers) {
-		what = append(what, "agent image")
-	}
-	if pod.Annotations[resources.AnnotationSettings] != set.Spec.Template.Annotations[resources.AnnotationSettings] {
-		what = append(what, "configuration")
-	}
-	if len(what) == 0 {
-		return "pod template"
-	}
-	return strings.Join(what, ", ")
 }
 
 func imageOf(containers []corev1.Container) string {

@@ -8,11 +8,12 @@ import (
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/mycnf"
 	"github.com/dbpair/dbpair/internal/resources"
+	"github.com/dbpair/dbpair/internal/status"
 )
 
 // ReasonSpecRefused is the reason of Ready=False while the operator does not carry a spec
 // out. What runs stays as it is.
-const ReasonSpecRefused = "SpecRefused"
+const ReasonSpecRefused = status.ReasonSpecRefused
 
 // Allowed limits what the writers of pairs may choose. In a pattern * stands for any
 // characters; an empty list allows everything.

@@ -8,7 +8,8 @@ import (
 // visit. The reason is the name of the rule that decided, the message a fact and, where
 // someone has to act, the verb.
 const (
-	// ConditionReady: Available, and this generation of the spec is reconciled.
+	// ConditionReady: the primary accepts writes, the passive applies and could take over,
+	// both members run this generation of the spec, and nothing waits for a person.
 	ConditionReady = "Ready"
 	// ConditionAvailable: the primary accepts writes and the Service leads to it.
 	ConditionAvailable = "Available"
@@ -22,6 +23,9 @@ const (
 	ConditionProgressing = "Progressing"
 	// ConditionInDoubt: nothing may be done without a missing proof or a person's word.
 	ConditionInDoubt = "InDoubt"
+	// ConditionStalled: the pair does not become ready without a person. Tools that wait for
+	// an object by the conventions of kstatus take it for failed.
+	ConditionStalled = "Stalled"
 	// ConditionAgentOutdated: the agents are older than the operator; they are renewed
 	// with the next restart of their pods.
 	ConditionAgentOutdated = "AgentOutdated"
@@ -30,7 +34,8 @@ const (
 // ConditionTypes lists every condition type, in the order of the status.
 var ConditionTypes = []string{
 	ConditionReady, ConditionAvailable, ConditionReplicating, ConditionFailoverReady,
-	ConditionConsistent, ConditionProgressing, ConditionInDoubt, ConditionAgentOutdated,
+	ConditionConsistent, ConditionProgressing, ConditionInDoubt, ConditionStalled,
+	ConditionAgentOutdated,
 }
 
 // DatabasePairStatus is what the operator last saw and did.

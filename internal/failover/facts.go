@@ -158,7 +158,7 @@ func (l *look) candidacyOf(m *Member) candidacy {
 	case l.rec.Data[m.Name] == "":
 		return not(true, "nobody vouches for the data of %s", m.Name)
 	case !m.heard():
-		return not(l.silentFor(m) >= l.Settings.DeadAfter, "the agent of %s does not answer (%s)", m.Name, m.Reach)
+		return not(l.silentFor(m) >= l.Settings.DeadAfter, "%s", m.Silence())
 	case !l.hasData(m):
 		return not(true, "%s does not hold the data it is known by (%s)", m.Name, m.State.Phase)
 	case !m.State.Mysqld.Running || m.State.Server == nil:

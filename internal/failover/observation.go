@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -135,6 +136,14 @@ const (
 	BadAnswer Reach = "BadAnswer"
 )
 
+// String is for messages, in which nothing must not stand for an attempt that was not made.
+func (r Reach) String() string {
+	if r == NotTried {
+		return "not reached yet"
+	}
+	return string(r)
+}
+
 // Member is what is known of one member.
 type Member struct {
 	Name pair.MemberName
@@ -157,8 +166,19 @@ type Member struct {
 	ClaimDeleting bool
 }
 
+// Silence says that the member's agent does not answer, and how the last attempt ended.
+func (m Member) Silence() string {
+	if m.Reach == NotTried {
+		return fmt.Sprintf("the agent of %s has not answered yet", m.Name)
+	}
+	return fmt.Sprintf("the agent of %s does not answer (%s)", m.Name, m.Reach)
+}
+
 // Heard reports whether the member's agent answered the last attempt.
 func (m Member) Heard() bool { return m.Reach == Answered && m.State != nil }
+
+// OutdatedAgent is Pod.Outdated of a pod that differs from the template by its agent only.
+const OutdatedAgent = "agent image"
 
 // Pod is a member's pod as it was read.
 type Pod struct {

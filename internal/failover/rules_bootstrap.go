@@ -43,7 +43,7 @@ func awaitMembers(l *look) (Plan, bool) {
 		case m.Pod.Problem != "":
 			return wait("the pod of %s does not run: %s", m.Name, m.Pod.Problem)
 		}
-		return wait("the agent of %s has not answered yet (%s)", m.Name, m.Reach)
+		return wait("%s", m.Silence())
 	}
 	return wait("the members have answered")
 }

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -402,13 +403,27 @@ func memberProblem(l *look) (Plan, bool) {
 	return no()
 }
 
+// restartPending names every member that runs by a former template, what is former, and the
+// pod to delete first: that of the passive, so that the primary can be taken over from.
 func restartPending(l *look) (Plan, bool) {
-	for i := range l.Members {
-		if o := l.Members[i].Pod.Outdated; o != "" {
-			return hold(VerbNone, "the pod of %s runs with a former %s and takes the new one at its next restart", l.Members[i].Name, o)
-		}
+	members := []*Member{&l.Members[0], &l.Members[1]}
+	if l.holder != nil {
+		members = []*Member{l.passive, l.holder}
 	}
-	return no()
+	var facts []string
+	first := ""
+	for _, m := range members {
+		if m.Pod.Outdated == "" {
+			continue
+		}
+		facts = append(facts, fmt.Sprintf("%s runs with a former %s", m.Name, m.Pod.Outdated))
+		first = cmp.Or(first, string(m.Name))
+	}
+	if len(facts) == 0 {
+		return no()
+	}
+	return hold(VerbNone, "%s, until its pod is made again: kubectl delete pod %s -n %s, one after the other and the passive's first",
+		strings.Join(facts, "; "), first, l.Settings.Namespace)
 }
 
 func agentOutdated(l *look) (Plan, bool) {

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -27,7 +28,7 @@ func authorityUnreadable(l *look) (Plan, bool) {
 	if l.Authority.Reading != Unread {
 		return no()
 	}
-	return wait("the authority could not be read: %s", l.Authority.Problem)
+	return wait("the authority could not be read: %s", cmp.Or(l.Authority.Problem, "it was not asked for yet"))
 }
 
 // staleObservation: an agent that was heard after the authority was read may know more than

@@ -30,6 +30,9 @@ const (
 	// AnnotationTouched of the StatefulSet is when it was last changed only so that its
 	// controller works on it.
 	AnnotationTouched = "dbpair.io/touched"
+	// AnnotationGeneration of the StatefulSet is the generation of the pair's spec that it was
+	// last applied for.
+	AnnotationGeneration = "dbpair.io/generation"
 	// AnnotationSettings of a pod names the mysqld settings it was made with.
 	AnnotationSettings = "dbpair.io/settings"
 	// FinalizerFence keeps the holder's pod object until the end of its process is seen.

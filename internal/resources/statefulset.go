@@ -1,6 +1,8 @@
 package resources
 
 import (
+	"strconv"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -76,6 +78,7 @@ func StatefulSet(p *v1alpha1.DatabasePair, agent Image, claim Claim) *appsv1ac.S
 	}
 	return appsv1ac.StatefulSet(p.Name, p.Namespace).
 		WithLabels(Labels(p.Name)).
+		WithAnnotations(map[string]string{AnnotationGeneration: strconv.FormatInt(p.Generation, 10)}).
 		WithOwnerReferences(owner(p)).
 		WithSpec(appsv1ac.StatefulSetSpec().
 			WithReplicas(2).

@@ -21,7 +21,8 @@ type Reconciled struct {
 	Done bool
 	// Fact says what is not, and what to do.
 	Fact string
-	// Reason is that of Ready while it is False for Fact; empty for the plan's rule.
+	// Reason is that of Ready while it is False for Fact, and not merely because an object is
+	// being made; empty for ReasonObjectsPending.
 	Reason string
 	// Checksum is what comparisons of the members' tables found, see Compared.
 	Checksum *v1alpha1.ChecksumStatus
@@ -56,15 +57,25 @@ func clip(s string) string {
 
 func judge(o failover.Observation, p failover.Plan, done Reconciled) []metav1.Condition {
 	p = p.Stated()
-	available := availability(o, p)
+	c := judged{
+		o:           o,
+		p:           p,
+		done:        done,
+		available:   availability(o, p),
+		replicating: replicating(o),
+		failover:    readyToFail(o, p, done),
+		inDoubt:     inDoubt(o, p),
+		stalled:     stalled(o, p, done),
+	}
 	return []metav1.Condition{
-		readiness(available, p, done, o),
-		available,
-		replicating(o, p),
-		readyToFail(p, done),
+		readiness(c),
+		c.available,
+		c.replicating,
+		c.failover,
 		consistent(o, done),
-		progressing(p, done),
-		inDoubt(o, p),
+		progressing(o, p, done),
+		c.inDoubt,
+		c.stalled,
 		agentOutdated(o),
 	}
 }
@@ -76,14 +87,11 @@ func known(b bool) metav1.ConditionStatus {
 	return metav1.ConditionFalse
 }
 
-func condition(kind string, s metav1.ConditionStatus, rule failover.RuleName, message string) metav1.Condition {
-	if rule == "" {
-		rule = failover.RuleStaleObservation
-	}
+func condition[R ~string](kind string, s metav1.ConditionStatus, reason R, message string) metav1.Condition {
 	return metav1.Condition{
 		Type:    kind,
 		Status:  s,
-		Reason:  string(rule),
+		Reason:  cmp.Or(string(reason), string(failover.RuleStaleObservation)),
 		Message: message,
 	}
 }
@@ -130,14 +138,14 @@ func availability(o failover.Observation, p failover.Plan) metav1.Condition {
 		s.Leads == failover.LeadsOpen && s.PortLeads == failover.LeadsOpen
 	switch {
 	case o.Authority.Reading == failover.Unread:
-		return condition(v1alpha1.ConditionAvailable, metav1.ConditionUnknown, p.Rule, p.Fact)
+		return condition(v1alpha1.ConditionAvailable, metav1.ConditionUnknown, failover.RuleAuthorityUnreadable, unread(o))
 	case m != nil && !m.Heard() && leads && p.Kind != failover.Doubts:
 		return condition(v1alpha1.ConditionAvailable, metav1.ConditionUnknown, failover.RuleHolderUnhealthy,
-			fmt.Sprintf("the agent of the primary %s does not answer the operator (%s)", m.Name, m.Reach))
+			m.Silence()+"; it is the primary")
 	case opened(o, m) && blocked(p) != "":
 		return condition(v1alpha1.ConditionAvailable, metav1.ConditionFalse, failover.RuleWritesBlocked, blocked(p))
 	case opened(o, m) && leads:
-		return condition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, failover.RuleServiceFollows,
+		return condition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, ReasonAcceptsWrites,
 			fmt.Sprintf("%s accepts writes and the Service leads to it", m.Name))
 	case len(refusedForClients(o)) > 0:
 		fact := withDoubt(o, p, failover.RefusedFact(refusedForClients(o)))
@@ -207,42 +215,18 @@ func problemsOf(o failover.Observation, p failover.Plan) string {
 	return out.String()
 }
 
-func readiness(available metav1.Condition, p failover.Plan, done Reconciled, o failover.Observation) metav1.Condition {
-	switch {
-	case available.Status != metav1.ConditionTrue:
-		message := available.Message
-		if done.Fact != "" && !strings.Contains(message, done.Fact) {
-			message += "; " + done.Fact
-		}
-		return metav1.Condition{
-			Type:    v1alpha1.ConditionReady,
-			Status:  metav1.ConditionFalse,
-			Reason:  available.Reason,
-			Message: message,
-		}
-	case p.Kind == failover.Doubts:
-		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, p.Rule, Message(o, p.Fact, p.Remedy))
-	case len(refused(o)) > 0:
-		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, failover.RuleWriteRefused, failover.RefusedFact(refused(o)))
-	case !done.Done:
-		return condition(v1alpha1.ConditionReady, metav1.ConditionFalse, cmp.Or(failover.RuleName(done.Reason), p.Rule), done.Fact)
-	}
-	return condition(v1alpha1.ConditionReady, metav1.ConditionTrue, p.Rule, Message(o, p.Fact, p.Remedy))
-}
-
-func replicating(o failover.Observation, p failover.Plan) metav1.Condition {
+func replicating(o failover.Observation) metav1.Condition {
 	const kind = v1alpha1.ConditionReplicating
 	primary := holder(o)
 	if primary == nil {
-		return condition(kind, metav1.ConditionFalse, p.Rule, "nobody is the primary")
+		return condition(kind, metav1.ConditionFalse, ReasonNoPrimary, "nobody is the primary")
 	}
 	passive := &o.Members[0]
 	if passive.Name == primary.Name {
 		passive = &o.Members[1]
 	}
 	if !passive.Heard() {
-		return condition(kind, metav1.ConditionUnknown, failover.RulePassiveAway,
-			fmt.Sprintf("the agent of %s does not answer (%s)", passive.Name, passive.Reach))
+		return condition(kind, metav1.ConditionUnknown, failover.RulePassiveAway, passive.Silence())
 	}
 	server := passive.State.Server
 	switch {
@@ -250,47 +234,73 @@ func replicating(o failover.Observation, p failover.Plan) metav1.Condition {
 		return condition(kind, metav1.ConditionFalse, failover.RulePassiveAway, fmt.Sprintf("mysqld of %s does not run (%s)", passive.Name, passive.State.Phase))
 	case !server.Receiver.Running:
 		return condition(kind, metav1.ConditionFalse, failover.RuleAwaitStreaming,
-			fmt.Sprintf("%s does not receive from %s %s", passive.Name, primary.Name, server.Receiver.LastError))
+			fmt.Sprintf("%s does not receive from %s%s", passive.Name, primary.Name, because(server.Receiver.LastError)))
 	case !server.Applier.Running || server.Applier.LastErrno != 0:
-		return condition(kind, metav1.ConditionFalse, failover.RuleLagging,
-			fmt.Sprintf("%s does not apply what it receives: %s", passive.Name, server.Applier.LastError))
+		return condition(kind, metav1.ConditionFalse, ReasonApplierStopped,
+			fmt.Sprintf("%s does not apply what it receives%s", passive.Name, because(server.Applier.LastError)))
 	}
 	return condition(kind, metav1.ConditionTrue, failover.RuleReplicating, fmt.Sprintf("%s receives from %s and applies", passive.Name, primary.Name))
 }
 
-func progressing(p failover.Plan, done Reconciled) metav1.Condition {
+// because appends what mysqld says, if it says anything.
+func because(said string) string {
+	if said == "" {
+		return ""
+	}
+	return ": " + said
+}
+
+func progressing(o failover.Observation, p failover.Plan, done Reconciled) metav1.Condition {
 	const kind = v1alpha1.ConditionProgressing
-	for _, n := range append([]failover.Note{{
-		Rule: p.Rule,
-		Kind: p.Kind,
-		Fact: p.Fact,
-	}}, p.Notes...) {
-		if n.Rule == failover.RuleRestartPending {
-			return condition(kind, metav1.ConditionTrue, n.Rule, n.Fact)
-		}
+	if n, found := noteOf(p, failover.RuleRestartPending); found {
+		return condition(kind, metav1.ConditionTrue, n.Rule, n.Fact)
 	}
 	switch {
 	case p.Kind == failover.Acts || p.Kind == failover.Waits:
 		return condition(kind, metav1.ConditionTrue, p.Rule, p.Fact)
-	case !done.Done:
-		return condition(kind, metav1.ConditionTrue, p.Rule, done.Fact)
+	case !done.Done && !done.refused() && !o.Settings.Paused:
+		return condition(kind, metav1.ConditionTrue, ReasonObjectsPending, cmp.Or(done.Fact, "the objects of the pair are being made"))
 	}
-	return condition(kind, metav1.ConditionFalse, p.Rule, p.Fact)
+	return condition(kind, metav1.ConditionFalse, ReasonNothingPending, "nothing is under way")
+}
+
+// noteOf is what a rule found, whether it speaks or not.
+func noteOf(p failover.Plan, rule failover.RuleName) (failover.Note, bool) {
+	for _, n := range notes(p) {
+		if n.Rule == rule {
+			return n, true
+		}
+	}
+	return failover.Note{}, false
+}
+
+// notes are what all rules found, the one that speaks first.
+func notes(p failover.Plan) []failover.Note {
+	return append([]failover.Note{{
+		Rule:   p.Rule,
+		Kind:   p.Kind,
+		Fact:   p.Fact,
+		Verb:   p.Verb,
+		Remedy: p.Remedy,
+	}}, p.Notes...)
 }
 
 func inDoubt(o failover.Observation, p failover.Plan) metav1.Condition {
 	const kind = v1alpha1.ConditionInDoubt
-	for _, n := range append([]failover.Note{{
-		Rule:   p.Rule,
-		Kind:   p.Kind,
-		Fact:   p.Fact,
-		Remedy: p.Remedy,
-	}}, p.Notes...) {
+	for _, n := range notes(p) {
 		if n.Kind == failover.Doubts {
 			return condition(kind, metav1.ConditionTrue, n.Rule, Message(o, n.Fact, n.Remedy))
 		}
 	}
-	return condition(kind, metav1.ConditionFalse, p.Rule, "nothing is in doubt")
+	if o.Authority.Reading == failover.Unread {
+		return condition(kind, metav1.ConditionUnknown, failover.RuleAuthorityUnreadable, unread(o))
+	}
+	return condition(kind, metav1.ConditionFalse, ReasonNoDoubt, "nothing is in doubt")
+}
+
+// unread says that the Lease could not be read, and why.
+func unread(o failover.Observation) string {
+	return "the Lease could not be read" + because(o.Authority.Problem)
 }
 
 func agentOutdated(o failover.Observation) metav1.Condition {
@@ -307,7 +317,7 @@ func agentOutdated(o failover.Observation) metav1.Condition {
 		}
 	}
 	if heard == 0 {
-		return condition(kind, metav1.ConditionUnknown, failover.RuleAgentOutdated, "no agent has answered")
+		return condition(kind, metav1.ConditionUnknown, ReasonAgentsSilent, "no agent has answered")
 	}
-	return condition(kind, metav1.ConditionFalse, failover.RuleAgentOutdated, "the agents that answered are the operator's version")
+	return condition(kind, metav1.ConditionFalse, ReasonAgentsCurrent, "the agents that answered are the operator's version")
 }

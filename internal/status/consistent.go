@@ -200,11 +200,15 @@ func ago(age time.Duration) string {
 
 // readyToFail is the condition FailoverReady; a difference is no obstacle, but anyone who
 // relies on the passive has to know.
-func readyToFail(p failover.Plan, done Reconciled) metav1.Condition {
-	fact := p.FailoverReady.Fact
+func readyToFail(o failover.Observation, p failover.Plan, done Reconciled) metav1.Condition {
+	fact := cmp.Or(p.FailoverReady.Fact, p.Fact, "nothing was decided yet")
+	rule := cmp.Or(p.FailoverReady.Rule, p.Rule)
+	if o.Authority.Reading == failover.Unread {
+		fact = unread(o)
+	}
 	if differs(done.Checksum) {
 		fact += fmt.Sprintf("; the members differ in %d rows and %d definitions (see Consistent)",
 			done.Checksum.DifferingRows, done.Checksum.SchemaDifferences)
 	}
-	return condition(v1alpha1.ConditionFailoverReady, known(p.FailoverReady.Ready), p.FailoverReady.Rule, fact)
+	return condition(v1alpha1.ConditionFailoverReady, known(p.FailoverReady.Ready), rule, fact)
 }

@@ -1,0 +1,138 @@
+package controllers
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// outdated names the fields of the spec by which a pod differs from the template it would be
+// made from now; empty when it does not. Admission adds to pods, so a field differs when the
+// pod lacks what the template says.
+func outdated(pod *corev1.Pod, set *appsv1.StatefulSet) string {
+	if set.Status.UpdateRevision == "" || set.Status.ObservedGeneration < set.Generation ||
+		resources.PodRevision(pod) == set.Status.UpdateRevision {
+		return ""
+	}
+	var what []string
+	for _, field := range templateFields {
+		if field.differs(pod, &set.Spec.Template) {
+			what = append(what, field.name)
+		}
+	}
+	if len(what) == 0 {
+		return "pod template"
+	}
+	return strings.Join(what, ", ")
+}
+
+// templateFields are what a spec says about its pods. The agent's image stands for itself:
+// it follows the operator, not the spec.
+var templateFields = []struct {
+	name    string
+	differs func(*corev1.Pod, *corev1.PodTemplateSpec) bool
+}{
+	{"spec.mysql.image", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		return imageOf(pod.Spec.Containers) != imageOf(t.Spec.Containers)
+	}},
+	{failover.OutdatedAgent, func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		return imageOf(pod.Spec.InitContainers) != imageOf(t.Spec.InitContainers)
+	}},
+	{"spec.mysql.config", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		return pod.Annotations[resources.AnnotationSettings] != t.Annotations[resources.AnnotationSettings]
+	}},
+	{"spec.podTemplate.spec.resources", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		now := resourcesOfMysqld(t.Spec.Containers)
+		then := resourcesOfMysqld(pod.Spec.Containers)
+		return lacksQuantity(then.Requests, now.Requests) || lacksQuantity(then.Limits, now.Limits)
+	}},
+	{"spec.podTemplate.spec.nodeSelector", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		return lacksEntry(pod.Spec.NodeSelector, t.Spec.NodeSelector)
+	}},
+	{"spec.podTemplate.spec.tolerations", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		return slices.ContainsFunc(t.Spec.Tolerations, func(wanted corev1.Toleration) bool {
+			return !slices.ContainsFunc(pod.Spec.Tolerations, func(has corev1.Toleration) bool {
+				return equality.Semantic.DeepEqual(has, wanted)
+			})
+		})
+	}},
+	{"spec.podTemplate.spec.priorityClassName", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		return t.Spec.PriorityClassName != "" && pod.Spec.PriorityClassName != t.Spec.PriorityClassName
+	}},
+	{"spec.podTemplate.spec.imagePullSecrets", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		return slices.ContainsFunc(t.Spec.ImagePullSecrets, func(wanted corev1.LocalObjectReference) bool {
+			return !slices.Contains(pod.Spec.ImagePullSecrets, wanted)
+		})
+	}},
+	{"spec.podTemplate.metadata.labels", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		return lacksEntry(pod.Labels, t.Labels)
+	}},
+	{"spec.podTemplate.metadata.annotations", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		wanted := maps.Clone(t.Annotations)
+		delete(wanted, resources.AnnotationSettings)
+		return lacksEntry(pod.Annotations, wanted)
+	}},
+	{"spec.placement", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		return !equality.Semantic.DeepEqual(pod.Spec.Affinity, t.Spec.Affinity)
+	}},
+	{"spec.network.keepalive", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		return !equality.Semantic.DeepEqual(sysctlsOf(&pod.Spec), sysctlsOf(&t.Spec))
+	}},
+}
+
+// unprocessed says why it is not known yet which pods differ from this generation of the
+// spec; empty when it is. The cache can be older than what was applied, and the controller of
+// StatefulSets takes a moment to make a revision of it.
+func unprocessed(p *v1alpha1.DatabasePair, set *appsv1.StatefulSet) string {
+	switch {
+	case set.Annotations[resources.AnnotationGeneration] != strconv.FormatInt(p.Generation, 10):
+		return fmt.Sprintf("StatefulSet %s does not have generation %d of the spec yet", p.Name, p.Generation)
+	case set.Status.ObservedGeneration < set.Generation, set.Status.UpdateRevision == "":
+		return fmt.Sprintf("kube-controller-manager has not processed StatefulSet %s for generation %d of the spec yet", p.Name, p.Generation)
+	}
+	return ""
+}
+
+func resourcesOfMysqld(containers []corev1.Container) corev1.ResourceRequirements {
+	for i := range containers {
+		if containers[i].Name == resources.ContainerMysqld {
+			return containers[i].Resources
+		}
+	}
+	return corev1.ResourceRequirements{}
+}
+
+func sysctlsOf(spec *corev1.PodSpec) []corev1.Sysctl {
+	if spec.SecurityContext == nil {
+		return nil
+	}
+	return spec.SecurityContext.Sysctls
+}
+
+func lacksQuantity(has, wanted corev1.ResourceList) bool {
+	for name, quantity := range wanted {
+		if q, ok := has[name]; !ok || q.Cmp(quantity) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func lacksEntry(has, wanted map[string]string) bool {
+	for key, value := range wanted {
+		if v, ok := has[key]; !ok || v != value {
+			return true
+		}
+	}
+	return false
+}
