@@ -66,11 +66,18 @@ func (r *PairReconciler) bookkeeping(ctx context.Context, v *visit, o failover.O
 	if len(s.podMissing) > 0 {
 		again = min(again, lookForPod)
 	}
+	if o.Members[0].Pod.NeverRan || o.Members[1].Pod.NeverRan {
+		again = min(again, eventsAfter)
+	}
 	r.tell(v, o, plan)
 	tasks := []task{{
 		failure: "a label was not put back",
 		state:   &s.labels,
 		do:      func(ctx context.Context) error { return r.restoreLabels(ctx, v) },
+	}, {
+		failure: "the events about a pod were not read",
+		state:   &s.events,
+		do:      func(ctx context.Context) error { return r.readEvents(ctx, v, o) },
 	}, {
 		failure: "the authority was not signed",
 		state:   &s.signing,

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -109,6 +110,7 @@ func (r *PairReconciler) observeMembers(ctx context.Context, v *visit) ([2]failo
 		alive[out[i].Pod.UID] = true
 	}
 	v.session.keepPods(alive)
+	v.statefulSet = set.UID
 	v.unprocessed = unprocessed(v.pair, &set)
 	v.unsettled = unsettledVolumes(v.pair, &set, v.claims)
 	return out, nil
@@ -129,6 +131,9 @@ func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ord
 	}
 	if err != nil || reading != failover.Read {
 		m.Pod.Reading = reading
+		if reading == failover.Missing {
+			m.Pod.Problem = v.session.refusedPods[m.Name]
+		}
 		return m, err
 	}
 	v.session.sawPod(pod)
@@ -137,6 +142,9 @@ func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ord
 	m.Pod.Outdated = outdated(pod, set)
 	m.Pod.NeverRan = neverRan(pod)
 	m.Pod.Problem = podProblem(pod, claim)
+	if m.Pod.NeverRan {
+		m.Pod.Problem = cmp.Or(m.Pod.Problem, v.session.refusedPods[m.Name])
+	}
 	facts := r.Agents.facts(v.name, m.Name, m.Pod.UID)
 	m.Reach = facts.Reach
 	m.State = facts.State

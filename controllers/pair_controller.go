@@ -92,6 +92,8 @@ type visit struct {
 	material material
 	// foreignLease says that the Lease of the pair's name is not the pair's.
 	foreignLease error
+	// statefulSet is its UID; empty while there is none.
+	statefulSet types.UID
 	// unprocessed says why it is not known yet whether the members run this generation.
 	unprocessed string
 	// unsettled names the volumes whose end does not follow the spec yet.

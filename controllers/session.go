@@ -71,6 +71,11 @@ type session struct {
 	stopRequested map[pair.PodUID]bool
 	// podGone is when the API server last said that there is no pod of a member's name.
 	podGone map[pair.MemberName]time.Time
+	// refusedPods is what the cluster's events say about a member's pod that is not made or
+	// does not begin; eventsReadAt is when they were last read.
+	refusedPods  map[pair.MemberName]string
+	eventsReadAt time.Time
+	events       attempts
 	// podMissing is since when a member has had no pod; wokenAt is when the StatefulSet was
 	// last touched for that.
 	podMissing map[pair.MemberName]time.Time
@@ -114,16 +119,16 @@ type credential struct {
 
 func newSession(uid types.UID, store *lease.Store, now time.Time) *session {
 	s := &session{
-		uid:        uid,
-		store:      store,
-		book:       fencing.NewBook(),
-		history:    failover.History{StartedAt: now, Errant: map[pair.MemberName]failover.Errant{}},
-		problems:   map[string]int{},
-		told:       map[string]string{},
-		containers: map[pair.PodUID]cluster.Seen{},
-		podGone:    map[pair.MemberName]time.Time{},
-		podMissing: map[pair.MemberName]time.Time{},
-
+		uid:         uid,
+		store:       store,
+		book:        fencing.NewBook(),
+		history:     failover.History{StartedAt: now, Errant: map[pair.MemberName]failover.Errant{}},
+		problems:    map[string]int{},
+		told:        map[string]string{},
+		containers:  map[pair.PodUID]cluster.Seen{},
+		podGone:     map[pair.MemberName]time.Time{},
+		podMissing:  map[pair.MemberName]time.Time{},
+		refusedPods: map[pair.MemberName]string{},
 		writes:      &refusals{},
 		toldRefused: map[failover.Write]bool{},
 	}

@@ -190,11 +190,25 @@ func Job(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOpti
 				}},
 			}},
 			Template: corev1.PodTemplateSpec{
-				ObjectMeta: metav1.ObjectMeta{Labels: maps.Clone(labels)},
+				ObjectMeta: jobPodMetadata(p, labels),
 				Spec:       jobPod(p, op, o),
 			},
 		},
 	}
+}
+
+// jobPodMetadata are the pair's own, under those of a Job: a sidecar, a policy or a quota
+// that the members' pods are marked for is meant for all pods of the pair.
+func jobPodMetadata(p *v1alpha1.DatabasePair, labels map[string]string) metav1.ObjectMeta {
+	out := metav1.ObjectMeta{
+		Labels:      maps.Clone(p.Spec.PodTemplate.Metadata.Labels),
+		Annotations: maps.Clone(p.Spec.PodTemplate.Metadata.Annotations),
+	}
+	if out.Labels == nil {
+		out.Labels = map[string]string{}
+	}
+	maps.Copy(out.Labels, labels)
+	return out
 }
 
 func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOptions) corev1.PodSpec {
@@ -208,6 +222,7 @@ func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobO
 		NodeSelector:                  user.NodeSelector,
 		Tolerations:                   user.Tolerations,
 		ImagePullSecrets:              user.ImagePullSecrets,
+		PriorityClassName:             user.PriorityClassName,
 		SecurityContext: &corev1.PodSecurityContext{
 			RunAsNonRoot:   ptr.To(true),
 			RunAsUser:      ptr.To[int64](jobUID),
@@ -227,7 +242,7 @@ func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobO
 			},
 			Resources: corev1.ResourceRequirements{
 				Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
-				Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")},
+				Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("512Mi")},
 			},
 			SecurityContext: &corev1.SecurityContext{
 				AllowPrivilegeEscalation: ptr.To(false),

@@ -51,7 +51,7 @@ func podTemplate(p *v1alpha1.DatabasePair, agent Image) *corev1ac.PodTemplateSpe
 		WithEnableServiceLinks(false).
 		WithTerminationGracePeriodSeconds(int64(gracePeriod / time.Second)).
 		WithSecurityContext(podSecurity(p)).
-		WithInitContainers(installContainer(agent)).
+		WithInitContainers(installContainer(p, agent)).
 		WithContainers(mysqldContainer(p)).
 		WithVolumes(volumes(p)...)
 	if a := affinity(p); a != nil {
@@ -109,17 +109,17 @@ func containerSecurity() *corev1ac.SecurityContextApplyConfiguration {
 		WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))
 }
 
-func installContainer(agent Image) *corev1ac.ContainerApplyConfiguration {
-	small := corev1.ResourceList{
-		corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("32Mi"),
-	}
+// installContainer runs before mysqld, and never beside it, so that the resources of mysqld
+// are there for it: with the same it costs the pod nothing, and passes every quota and limit
+// range that mysqld's container passes.
+func installContainer(p *v1alpha1.DatabasePair, agent Image) *corev1ac.ContainerApplyConfiguration {
 	return corev1ac.Container().
 		WithName(ContainerInstall).
 		WithImage(agent.Name).
 		WithImagePullPolicy(agent.PullPolicy).
 		WithCommand("/agent", "install", binDir).
 		WithSecurityContext(containerSecurity()).
-		WithResources(corev1ac.ResourceRequirements().WithRequests(small)).
+		WithResources(resourcesOf(p)).
 		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError).
 		WithVolumeMounts(mount(volumeBin, binDir, false))
 }
