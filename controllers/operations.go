@@ -76,6 +76,7 @@ func operationOf(op *v1alpha1.DatabasePairOperation) failover.Operation {
 		CreatedAt:        op.CreationTimestamp.Time,
 		PairUID:          pair.UID(op.Spec.PairRef.UID),
 		DiscardUnapplied: op.Spec.DiscardUnapplied,
+		GiveUp:           op.Spec.GiveUp,
 	}
 	if name, epoch, ok := strings.Cut(op.Spec.Confirm, "/"); ok {
 		if n, err := strconv.ParseInt(epoch, 10, 64); err == nil {

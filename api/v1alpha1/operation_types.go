@@ -38,7 +38,7 @@ type DatabasePairOperationList struct {
 }
 
 // OperationType is what kind of thing is done.
-// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release;Checksum;Repair
+// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release;Reseed;Checksum;Repair
 type OperationType string
 
 // The operation types.
@@ -57,6 +57,9 @@ const (
 	OperationForcePromote OperationType = "ForcePromote"
 	// OperationRelease ends a fence.
 	OperationRelease OperationType = "Release"
+	// OperationReseed has the passive's data replaced by a copy of the primary's, on the same
+	// volume.
+	OperationReseed OperationType = "Reseed"
 	// OperationChecksum compares the members' tables. A person makes it, or the schedule.
 	OperationChecksum OperationType = "Checksum"
 	// OperationRepair writes the differing rows of one table again through replication.
@@ -67,8 +70,9 @@ const (
 func (t OperationType) ByJob() bool { return t == OperationChecksum || t == OperationRepair }
 
 // OperationSpec is what is to be done.
-// +kubebuilder:validation:XValidation:rule="self.type in ['Adopt','ConfirmDead','ForcePromote'] ? has(self.target) : true",message="spec.target is required for this type: name the member"
+// +kubebuilder:validation:XValidation:rule="self.type in ['Adopt','ConfirmDead','ForcePromote','Reseed'] ? has(self.target) : true",message="spec.target is required for this type: name the member"
 // +kubebuilder:validation:XValidation:rule="self.type in ['Adopt','ConfirmDead','ForcePromote'] ? has(self.confirm) : true",message="spec.confirm is required for this type: <pair>/<epoch>, as kubectl dbpair status shows them; it keeps an old manifest from being replayed"
+// +kubebuilder:validation:XValidation:rule="has(self.giveUp) && self.giveUp ? self.type == 'Reseed' && has(self.confirm) : true",message="spec.giveUp is for type Reseed and needs spec.confirm: <pair>/<epoch>, as kubectl dbpair status shows them"
 // +kubebuilder:validation:XValidation:rule="has(self.checksum) ? self.type == 'Checksum' : true",message="spec.checksum is for type Checksum only: remove it"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) == (self.type == 'Repair')",message="spec.repair belongs to type Repair: name the table there, and nowhere else"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) && !(has(self.repair.dryRun) && self.repair.dryRun) ? has(self.confirm) : true",message="spec.confirm is required for a repair that writes: <pair>/<epoch>, as kubectl dbpair status shows them; or set spec.repair.dryRun"
@@ -83,6 +87,10 @@ type OperationSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	Target string `json:"target,omitempty"`
+	// giveUp lets a re-seed give up transactions that only the target has. Without it an operation of type Reseed fails when there are any, or
+	// when they cannot be compared. The target's binary logs are kept in its quarantine.
+	// +optional
+	GiveUp bool `json:"giveUp,omitempty"`
 	// reason is for anyone who reads the record.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024

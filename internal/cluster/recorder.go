@@ -45,6 +45,7 @@ var typeOf = map[failover.Verb]v1alpha1.OperationType{
 	failover.VerbConfirmDead:  v1alpha1.OperationConfirmDead,
 	failover.VerbForcePromote: v1alpha1.OperationForcePromote,
 	failover.VerbRelease:      v1alpha1.OperationRelease,
+	failover.VerbReseed:       v1alpha1.OperationReseed,
 }
 
 // VerbOf is the verb that an operation's type stands for.

@@ -257,6 +257,38 @@ func TestAnAgentThatDoesNotAnswerProvesNothing(t *testing.T) {
 	}
 }
 
+// alone is the record with the primary alone in the ledger.
+func alone(r authority.Record) authority.Record {
+	r.Ledger = authority.Ledger{Version: 7, State: authority.Solo, First: primary.Member}
+	return r
+}
+
+func TestDataIsGivenUpOnlyWhenNothingOfItIsErrant(t *testing.T) {
+	for name, errant := range map[string]string{"nothing is": uuidA + ":1-5", "a transaction is": uuidA + ":1-6"} {
+		t.Run(name, func(t *testing.T) {
+			c := joined()
+			c.covers[0].Errant = errant
+			r, o := setup(c)
+			res, err := r.Run(t.Context(), o, failover.Plan{}, failover.GiveUpData{
+				From:    alone(o.Authority.Record),
+				Version: "10",
+				Primary: primary,
+				Passive: passive,
+				NewData: "copy",
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if gone := res.Wrote != nil && res.Wrote.Data["shop-1"] == ""; gone != (errant == uuidA+":1-5") {
+				t.Errorf("given up: %v (%s)", gone, res.Pending)
+			}
+			if want := map[bool]string{true: uuidA + ":6"}[res.Wrote == nil]; res.Errant["shop-1"].GTIDs != want {
+				t.Errorf("errant %q, want %q", res.Errant["shop-1"].GTIDs, want)
+			}
+		})
+	}
+}
+
 func joined() *cluster {
 	return &cluster{
 		snapshot: agentapi.SnapshotReply{
@@ -415,6 +447,7 @@ func TestEveryStepHasItsFailpoints(t *testing.T) {
 		failover.ProvePod{Subject: passive}, failover.ProveNode{Subject: passive}, failover.AdminConfirmation{Subject: passive},
 		failover.BeginJoining{From: o.Authority.Record, Primary: primary, Passive: passive},
 		failover.ConcludeJoining{From: o.Authority.Record, Primary: primary, Passive: passive},
+		failover.GiveUpData{From: alone(o.Authority.Record), Primary: primary, Passive: passive, NewData: "copy"},
 		failover.DeletePod{Subject: primary}, failover.AddFinalizer{Subject: primary}, failover.RemoveFinalizer{Subject: primary},
 		failover.LabelPod{Subject: primary}, failover.PointService{Member: "shop-0"},
 		failover.NoteOperation{Note: failover.OperationNote{Name: "op"}},

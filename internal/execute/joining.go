@@ -10,9 +10,50 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// beginJoining compares the passive's binlog with the primary's, in this order: what the
-// passive has is read first, so that what it receives meanwhile is not taken for errant.
+// beginJoining makes the primary wait again for a passive that has nothing errant.
 func (r *Runner) beginJoining(ctx context.Context, o failover.Observation, s failover.BeginJoining) (Result, error) {
+	res, err := r.compare(ctx, o, s)
+	if err != nil || res.Pending != "" {
+		return res, err
+	}
+	if err := r.point("BetweenCompareAndJoining"); err != nil {
+		return Result{}, err
+	}
+	errant := res.Errant
+	res, err = r.change(ctx, failover.ChangeAuthority{
+		From:    s.From,
+		Version: s.Version,
+		Change:  authority.BeginJoining{First: s.Primary.Member, Joining: s.Passive.Member},
+	})
+	res.Errant = errant
+	return res, err
+}
+
+// giveUpData gives up the data of a passive that has nothing errant.
+func (r *Runner) giveUpData(ctx context.Context, o failover.Observation, s failover.GiveUpData) (Result, error) {
+	res, err := r.compare(ctx, o, failover.BeginJoining{
+		From:    s.From,
+		Version: s.Version,
+		Primary: s.Primary,
+		Passive: s.Passive,
+	})
+	if err != nil || res.Pending != "" {
+		return res, err
+	}
+	errant := res.Errant
+	res, err = r.change(ctx, failover.ChangeAuthority{
+		From:    s.From,
+		Version: s.Version,
+		Change:  authority.ForgetData{Member: s.Passive.Member, NewData: s.NewData},
+	})
+	res.Errant = errant
+	return res, err
+}
+
+// compare compares the passive's binlog with the primary's, in this order: what the
+// passive has is read first, so that what it receives meanwhile is not taken for errant. The
+// result is pending when something is.
+func (r *Runner) compare(ctx context.Context, o failover.Observation, s failover.BeginJoining) (Result, error) {
 	c := r.command(o)
 	mine, err := r.Effects.Comparers.Covers(ctx, s.Passive, agentapi.CoversRequest{Command: c})
 	if err != nil {
@@ -37,20 +78,11 @@ func (r *Runner) beginJoining(ctx context.Context, o failover.Observation, s fai
 		Incarnation: mine.Incarnation,
 	}
 	errant := map[pair.MemberName]failover.Errant{s.Passive.Member: found}
+	res := Result{Errant: errant}
 	if found.GTIDs != "" {
-		return Result{Errant: errant, Pending: fmt.Sprintf("%s has %s, which %s has not", s.Passive.Member, found.GTIDs, s.Primary.Member)}, nil
+		res.Pending = fmt.Sprintf("%s has %s, which %s has not", s.Passive.Member, found.GTIDs, s.Primary.Member)
 	}
-	if err := r.point("BetweenCompareAndJoining"); err != nil {
-		return Result{}, err
-	}
-	change := authority.BeginJoining{First: s.Primary.Member, Joining: s.Passive.Member}
-	res, err := r.change(ctx, failover.ChangeAuthority{
-		From:    s.From,
-		Version: s.Version,
-		Change:  change,
-	})
-	res.Errant = errant
-	return res, err
+	return res, nil
 }
 
 // concludeJoining shows that the passive has received everything that was in the

@@ -158,6 +158,8 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 		return r.beginJoining(ctx, o, s)
 	case failover.ConcludeJoining:
 		return r.concludeJoining(ctx, o, s)
+	case failover.GiveUpData:
+		return r.giveUpData(ctx, o, s)
 	case failover.DeletePod, failover.AddFinalizer, failover.RemoveFinalizer, failover.LabelPod:
 		return r.pods(ctx, step)
 	case failover.PointService:

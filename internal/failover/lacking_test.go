@@ -94,7 +94,7 @@ func TestFailoverReadyNamesWhatThePassiveLacksAndTheCure(t *testing.T) {
 			if got.Ready || got.Rule != failover.RulePassiveLacksData {
 				t.Errorf("FailoverReady is %+v", got)
 			}
-			for _, want := range []string{"shop-1 lacks 500 transactions", imported, "kubectl delete pvc data-shop-1 -n ns"} {
+			for _, want := range []string{"shop-1 lacks 500 transactions", imported, "kubectl dbpair reseed shop shop-1 -n ns"} {
 				if !strings.Contains(got.Fact, want) {
 					t.Errorf("it does not say %q: %s", want, got.Fact)
 				}

@@ -83,6 +83,7 @@ const (
 	RuleReleaseEndedPod        RuleName = "ReleaseEndedPod"
 	RuleLabelsFollow           RuleName = "LabelsFollow"
 	RuleSemiSyncInterrupted    RuleName = "SemiSyncInterrupted"
+	RuleReseedRequested        RuleName = "ReseedRequested"
 	RulePassiveLacksData       RuleName = "PassiveLacksData"
 	RuleSoloEntry              RuleName = "SoloEntry"
 	RuleSoloForClosedHolder    RuleName = "SoloForClosedHolder"

@@ -276,6 +276,7 @@ const (
 	VerbConfirmDead  Verb = "confirm-dead"
 	VerbForcePromote Verb = "force-promote"
 	VerbRelease      Verb = "release"
+	VerbReseed       Verb = "reseed"
 )
 
 // Operation is a person's, or the operator's own, unfinished operation.
@@ -287,6 +288,8 @@ type Operation struct {
 	Target pair.MemberName
 	// Confirmed is the epoch of the typed confirmation; -1 for none.
 	Confirmed pair.Epoch
+	// GiveUp: a re-seed may give up transactions that the target alone has.
+	GiveUp bool
 	// ConfirmedPair is the pair's name in the typed confirmation.
 	ConfirmedPair string
 	// CreatedAt is when it was made, in whole seconds.

@@ -154,6 +154,7 @@ const (
 	StepAdminConfirmation StepName = "AdminConfirmation"
 	StepBeginJoining      StepName = "BeginJoining"
 	StepConcludeJoining   StepName = "ConcludeJoining"
+	StepGiveUpData        StepName = "GiveUpData"
 	StepDeletePod         StepName = "DeletePod"
 	StepAddFinalizer      StepName = "AddFinalizer"
 	StepRemoveFinalizer   StepName = "RemoveFinalizer"
@@ -169,6 +170,7 @@ const (
 var StepNames = []StepName{
 	StepCreateAuthority, StepChangeAuthority, StepInitialize, StepSeed, StepRewind, StepFence, StepCease,
 	StepAckFence, StepDiscard, StepReadLease, StepProvePod, StepProveNode, StepAdminConfirmation, StepBeginJoining, StepConcludeJoining,
+	StepGiveUpData,
 	StepDeletePod, StepAddFinalizer, StepRemoveFinalizer, StepLabelPod, StepPointService, StepDetachService,
 	StepNoteOperation, StepTogether, StepInOrder,
 }
@@ -251,6 +253,14 @@ type (
 		Version          string
 		Primary, Passive fencing.Subject
 	}
+	// GiveUpData compares the passive's binlog with the primary's and, when nothing in it is
+	// errant, gives the passive's data up for a copy of this name.
+	GiveUpData struct {
+		From             authority.Record
+		Version          string
+		Primary, Passive fencing.Subject
+		NewData          pair.DataID
+	}
 	// DeletePod deletes one pod, by its UID.
 	DeletePod struct{ Subject fencing.Subject }
 	// AddFinalizer puts dbpair.io/fence on a pod.
@@ -329,6 +339,9 @@ func (BeginJoining) Name() StepName { return StepBeginJoining }
 
 // Name implements Step.
 func (ConcludeJoining) Name() StepName { return StepConcludeJoining }
+
+// Name implements Step.
+func (GiveUpData) Name() StepName { return StepGiveUpData }
 
 // Name implements Step.
 func (DeletePod) Name() StepName { return StepDeletePod }

@@ -58,6 +58,11 @@ func (l *look) remedy(p Plan) Remedy {
 		r.Loses = "nobody accepts writes until it is released; no data is lost"
 	case VerbRelease:
 		r.Loses = "no data is lost"
+	case VerbReseed:
+		if l.passive != nil {
+			r.Targets = []pair.MemberName{l.passive.Name}
+		}
+		r.Loses = "what it alone has is given up, after a confirmation, and its binary logs stay in its quarantine; nobody can take over until the copy is in sync"
 	case VerbAdopt:
 		r.Targets = l.membersThat(func(m *Member) bool {
 			_, err := l.adoption(m)

@@ -66,6 +66,10 @@ func doubts(t *testing.T) map[failover.RuleName]failover.Observation {
 		o.Members[1].State.Mysqld.Incarnation = "next"
 		o.Members[0].Pod.Deleting, o.Members[0].ClaimDeleting = true, true
 	})
+	add(failover.RulePassiveLacksData, steady(), func(o *obs) { lacking(t, o); joining(t, o) })
+	add(failover.RuleDiverged, solo(), func(o *obs) {
+		o.History.Errant = failover.ErrantByMember{m1: {GTIDs: serverOf(m1) + ":5", DataID: "data-shop-1", Incarnation: "inc-shop-1"}}
+	})
 	return made
 }
 
@@ -73,7 +77,7 @@ func doubts(t *testing.T) map[failover.RuleName]failover.Observation {
 // that takes each of them.
 func TestEveryDoubtHasItsCommands(t *testing.T) {
 	cases := doubts(t)
-	names := append(slices.Clone(failover.DoubtRules), failover.RuleFailoverDue)
+	names := append(slices.Clone(failover.DoubtRules), failover.RuleFailoverDue, failover.RulePassiveLacksData, failover.RuleDiverged)
 	var out strings.Builder
 	for _, rule := range names {
 		o, ok := cases[rule]

@@ -30,10 +30,9 @@ func (l *look) lackOf(m *Member) string {
 		m.Name, missing.Count(), l.other(m.Name).Name, missing, l.other(m.Name).Name)
 }
 
-// copyAgain is how a person has the passive replaced by a copy of the primary.
+// copyAgain is how the passive is replaced by a copy of the primary.
 func (l *look) copyAgain(m *Member) string {
-	ns := l.Settings.Namespace
-	return fmt.Sprintf("To copy %s again: kubectl delete pvc data-%s -n %s --wait=false; kubectl delete pod %s -n %s", m.Name, m.Name, ns, m.Name, ns)
+	return fmt.Sprintf("To copy %s again: kubectl dbpair reseed %s %s -n %s", m.Name, l.Settings.Name, m.Name, l.Settings.Namespace)
 }
 
 // passiveLacksData: the primary has transactions that its passive can never receive. The ledger
@@ -48,5 +47,5 @@ func passiveLacksData(l *look) (Plan, bool) {
 	if l.Settings.Lossless && l.rec.Ledger.State == authority.Both {
 		return act(l.lackOf(m), l.change(authority.BeginJoining{First: l.holder.Name, Joining: m.Name}))
 	}
-	return hold(VerbNone, "%s. %s", l.lackOf(m), l.copyAgain(m))
+	return hold(VerbReseed, "%s", l.lackOf(m))
 }

@@ -28,6 +28,8 @@ func operationRefused(l *look) (Plan, bool) {
 			why = fmt.Sprintf("%s is no member", op.Target)
 		case op.Verb == VerbAdopt && !l.adoptable():
 			why = "there is no doubt about the authority: nothing to adopt"
+		case op.Verb == VerbReseed:
+			why = l.cannotReseed(op)
 		}
 		if why != "" {
 			note := OperationNote{
@@ -82,7 +84,7 @@ func operationFinished(l *look) (Plan, bool) {
 			From:    op.From,
 			Message: why,
 		}
-		if op.Verb != VerbFence && op.Verb != VerbRelease {
+		if op.Verb != VerbFence && op.Verb != VerbRelease && op.Verb != VerbReseed {
 			note.To = l.rec.Holder.Member
 		}
 		if op.Verb == VerbFailover || op.Verb == VerbForcePromote {
@@ -175,6 +177,8 @@ func (l *look) ended(op *Operation) (OperationPhase, string) {
 		if op.Running && !l.adoptable() {
 			return OperationSucceeded, "the authority stands again"
 		}
+	case VerbReseed:
+		return l.reseeded(op)
 	case VerbNone:
 		return OperationFailed, "this operator does not know what to do"
 	}

@@ -70,11 +70,17 @@ func (l *look) hasPurged(m *Member) bool {
 	return err == nil && !received.Covers(purged)
 }
 
+// isGivenUp: the Lease says that the data on the passive's volume is given up for a copy.
+func (l *look) isGivenUp(m *Member) bool {
+	id := l.seeding()
+	return m.heard() && id != "" && l.rec.Data[m.Name] == "" && m.State.DataID != id && replaceable(m)
+}
+
 // seedPassive: the passive's volume is empty, or was given up, or it cannot catch up. Its entry goes first, so
 // that a command that arrives late finds an authority that says what it says.
 func seedPassive(l *look) (Plan, bool) {
 	m := l.passive
-	if !needsSeed(m) && !l.cannotCatchUp(m) {
+	if !needsSeed(m) && !l.isGivenUp(m) && !l.cannotCatchUp(m) {
 		return no()
 	}
 	if !l.open(l.holder) {
@@ -138,14 +144,13 @@ func rewindTail(l *look) (Plan, bool) {
 	case m.State.KnownEpoch < l.e:
 		return act(fmt.Sprintf("%s waits to hear who is the primary", m.Name), ReadLease{Member: m.Name})
 	case left == nil || left.Member != m.Name || left.DataID != m.State.DataID || left.Epoch != m.State.UncleanAt:
-		return hold(VerbNone, "%s ended uncleanly at epoch %d and the authority does not say that its tail holds nothing acknowledged: its data is kept as it is. To copy it again, delete its volume claim and pod", m.Name, m.State.UncleanAt)
+		return hold(VerbReseed, "%s ended uncleanly at epoch %d and the authority does not say that its tail holds nothing acknowledged: its data is kept as it is", m.Name, m.State.UncleanAt)
 	case !left.Clean:
-		return hold(VerbNone, "%s lost the authority without it being certain that its tail holds nothing acknowledged (%s): its data is kept as it is. To copy it again, delete its volume claim and pod", m.Name, left.Proof)
+		return hold(VerbReseed, "%s lost the authority without it being certain that its tail holds nothing acknowledged (%s): its data is kept as it is", m.Name, left.Proof)
 	case m.State.TailCommitted:
-		return hold(VerbNone, "mysqld of %s was started after its unclean end, or its commits had not waited: its tail is committed, cannot be cut and is kept. To copy it again, delete its volume claim and pod", m.Name)
+		return hold(VerbReseed, "mysqld of %s was started after its unclean end, or its commits had not waited: its tail is committed, cannot be cut and is kept", m.Name)
 	case m.State.RewindRefused != "":
-		return hold(VerbNone, "the tail of %s cannot be cut (%s): its data is kept as it is. To copy it again, delete its volume claim and pod: kubectl delete pvc data-%s -n %s --wait=false; kubectl delete pod %s -n %s",
-			m.Name, m.State.RewindRefused, m.Name, l.Settings.Namespace, m.Name, l.Settings.Namespace)
+		return hold(VerbReseed, "the tail of %s cannot be cut (%s): its data is kept as it is", m.Name, m.State.RewindRefused)
 	case !l.open(l.holder):
 		return wait("the tail of %s is to be compared with %s, which is not open", m.Name, l.holder.Name)
 	}
@@ -163,14 +168,14 @@ func diverged(l *look) (Plan, bool) {
 	if !m.heard() || m.State.DataID == "" || m.State.Phase == agentapi.PhaseSeeding || m.State.Phase == agentapi.PhaseHeld || needsSeed(m) {
 		return no()
 	}
-	const keep = "Its data is kept as it is. To copy it again, delete its volume claim and pod"
+	const keep = "Its data is kept as it is"
 	switch {
 	case m.State.DataID == l.seeding() && l.rec.Data[m.Name] == "":
 		return no()
 	case m.State.DataID != l.rec.Data[m.Name]:
-		return hold(VerbNone, "%s holds data %s, which the authority does not know (%q). %s", m.Name, m.State.DataID, l.rec.Data[m.Name], keep)
+		return hold(VerbReseed, "%s holds data %s, which the authority does not know (%q). %s", m.Name, m.State.DataID, l.rec.Data[m.Name], keep)
 	case l.errantOf(m) != "":
-		return hold(VerbNone, "%s has %s, which %s has not. %s", m.Name, l.errantOf(m), l.holder.Name, keep)
+		return hold(VerbReseed, "%s has %s, which %s has not. %s", m.Name, l.errantOf(m), l.holder.Name, keep)
 	}
 	return no()
 }
@@ -198,7 +203,7 @@ func awaitStreaming(l *look) (Plan, bool) {
 }
 
 func (l *look) subjectsForJoining() (Step, bool) {
-	if !l.ready(l.passive) || !streams(l.passive) || !l.open(l.holder) || leaving(l.passive) || !l.lacks(l.passive).IsEmpty() {
+	if !l.ready(l.passive) || !streams(l.passive) || !l.open(l.holder) || leaving(l.passive) || !l.lacks(l.passive).IsEmpty() || l.awaitsReseed() {
 		return nil, false
 	}
 	if !l.closedProof(l.passive) {

@@ -396,6 +396,10 @@ func (l *look) confirmed(op *Operation) bool {
 		return false
 	}
 	switch op.Verb {
+	case VerbReseed:
+		if op.Running || op.Confirmed < 0 && !op.GiveUp {
+			return true // what was begun goes on; the primary's data is not given up by it
+		}
 	case VerbAdopt, VerbConfirmDead, VerbForcePromote:
 	case VerbFailover, VerbFence, VerbRelease, VerbNone:
 		return true

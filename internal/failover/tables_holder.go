@@ -129,6 +129,11 @@ var (
 			says:  "The primary has transactions that its passive can never receive, such as those of an imported dump: the passive is not promotable until it is copied again.",
 		},
 		{
+			name:  RuleReseedRequested,
+			apply: reseedRequested,
+			says:  "An operation asks for the passive to be copied again: the primary goes on alone, and the passive's data is given up.",
+		},
+		{
 			name:  RuleSoloEntry,
 			apply: soloEntry,
 			says:  "The passive does not acknowledge, has lost its data, or the mode is Async: the ledger becomes solo.",

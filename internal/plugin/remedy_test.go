@@ -12,6 +12,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/failover"
 )
 
@@ -20,8 +21,12 @@ import (
 func typed(t *testing.T, line string) (*v1alpha1.DatabasePairOperation, error) {
 	t.Helper()
 	p := doubtful()
+	if strings.Contains(line, " reseed ") {
+		p = healthy() // what it asks for is no doubt, and takes a primary
+	}
 	p.Namespace = "ns"
 	w := newWorld(t, p)
+	w.execer.states = map[string]agentapi.State{"shop-1": comparedWith(uuid1 + ":7")}
 	flags := genericclioptions.NewConfigFlags(true)
 	s := &session{
 		streams: genericiooptions.IOStreams{In: strings.NewReader("shop/12\n"), Out: &bytes.Buffer{}, ErrOut: &bytes.Buffer{}},

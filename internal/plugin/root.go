@@ -58,7 +58,7 @@ func (s *session) command(version string) *cobra.Command {
 		&cobra.Group{ID: "look", Title: "Look at a pair:"},
 		&cobra.Group{ID: "tables", Title: "Compare the members' tables and repair them:"},
 		&cobra.Group{ID: "act", Title: "Resolve a doubt (each says what may be lost and asks for a confirmation):"})
-	root.AddCommand(s.statusCommand(), s.mysqlCommand(), s.checksumCommand(), s.repairCommand(), s.rotateCommand())
+	root.AddCommand(s.statusCommand(), s.mysqlCommand(), s.checksumCommand(), s.repairCommand(), s.rotateCommand(), s.reseedCommand())
 	for _, v := range verbs {
 		root.AddCommand(s.verbCommand(v))
 	}

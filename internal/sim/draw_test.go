@@ -96,6 +96,8 @@ func drawFaults(r *rand.Rand, s *scenario) []fault {
 		return edit
 	case p < 0.25:
 		return []fault{{kind: "personFails", at: at()}, {kind: "personReplays", at: at(), member: r.IntN(2)}}
+	case p < 0.26:
+		return []fault{{kind: "personReseeds", at: at(), member: r.IntN(2)}, {kind: "personReseeds", at: at(), member: r.IntN(2)}}
 	case p < 0.28:
 		return []fault{{kind: "personFences", at: at()}, {kind: "personReleases", at: faultsOver}}
 	case p < 0.78 || *oneStory != "":

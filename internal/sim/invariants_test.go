@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/gtid"
 )
 
@@ -120,7 +122,7 @@ func (w *world) checkSolo(old, r authority.Record) {
 	if r.Ledger.State != authority.Solo || r.Epoch != old.Epoch || !w.promised() || w.restored {
 		return
 	}
-	if w.set.lateMessages > 0 {
+	if w.set.lateMessages > 0 || w.asksForCopy() {
 		return // the write may have been on its way for long
 	}
 	for i, m := range w.members {
@@ -148,6 +150,11 @@ func (w *world) checkSolo(old, r authority.Record) {
 			w.violate("needless solo", "the ledger becomes solo(%s) while %s has streamed from it for %s", m.name, passive.name, since)
 		}
 	}
+}
+
+// asksForCopy: a person wants the passive copied, for which the primary goes on alone.
+func (w *world) asksForCopy() bool {
+	return slices.ContainsFunc(w.api.opsList, func(o *operationObject) bool { return o.Verb == failover.VerbReseed })
 }
 
 // solelySeen is how old what an operator decides by may be.

@@ -14,6 +14,7 @@ var ledgerStories = []story{
 	{name: "tailRecovered", tell: tailRecovered},
 	{name: "forcedPromotion", tell: forcedPromotion},
 	{name: "staleSeed", tell: staleSeed},
+	{name: "reseeded", tell: reseeded},
 	{name: "candidateLost", tell: candidateLost},
 	{name: "lateAcknowledgement", tell: lateAcknowledgement},
 	{name: "diskRolledBack", tell: diskRolledBack},
@@ -118,6 +119,24 @@ func forcedPromotion(t *teller) []fault {
 		{kind: "cutPeer", at: t.at, lasts: t.s.passiveTimeout + 8*sec},
 		{kind: "nodeCrashed", at: alone + 3*sec, member: theHolder, lasts: 12 * sec},
 		{kind: "personForces", at: alone + 5*sec, member: thePassive},
+	}
+}
+
+// reseeded: a person has a member copied again while something else goes wrong, or the member's
+// copy is late.
+func reseeded(t *teller) []fault {
+	t.s.lossless = t.r.IntN(4) > 0
+	t.s.continueAlone = true
+	return []fault{
+		{kind: "personReseeds", at: t.at, member: []int{theHolder, thePassive, thePassive, thePassive}[t.r.IntN(4)]},
+		{
+			kind:   t.one("mysqldKilled", "agentKilled", "nodeCrashed", "operatorCrashed", "cutPeer", "cutWhole", "podDeleted"),
+			at:     t.at + t.in(0, 6*sec),
+			member: []int{theHolder, thePassive}[t.r.IntN(2)],
+			lasts:  t.in(1*sec, 4*sec),
+		},
+		{kind: "personReseeds", at: t.at + t.in(0, 8*sec), member: thePassive},
+		{kind: t.crash, at: t.at, member: theHolder, after: onBoth, delay: t.in(0, 4*sec), lasts: 3 * sec},
 	}
 }
 

@@ -22,6 +22,10 @@ var personFaults = map[string]faultKind{
 		w.person(failover.VerbForcePromote, m.name)
 	},
 	"personDiscards": func(w *world, _ fault, m *memberSim) { w.personDiscards(m) },
+	"personReseeds": func(w *world, _ fault, m *memberSim) {
+		w.person(failover.VerbReseed, m.name)
+		w.api.opsList[len(w.api.opsList)-1].confirmed = -1
+	},
 	"personReleases": func(w *world, _ fault, _ *memberSim) { w.person(failover.VerbRelease, "") },
 }
 
@@ -132,7 +136,7 @@ func (w *world) resolve(p failover.Plan) {
 				w.person(p.Verb, m.name)
 			}
 		}
-	case failover.VerbNone, failover.VerbFence:
+	case failover.VerbNone, failover.VerbFence, failover.VerbReseed:
 	}
 }
 

@@ -1,0 +1,169 @@
+package failover
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// copyName is the name of the data that a re-seed makes. It follows from the operation, so that
+// every operator sees by the Lease how far the operation is.
+func (o Operation) copyName() pair.DataID {
+	sum := sha256.Sum256([]byte(o.Name + "/" + o.CreatedAt.UTC().Format(time.RFC3339)))
+	return pair.DataID("copy-" + hex.EncodeToString(sum[:8]))
+}
+
+// reseed is the oldest unfinished re-seed of the passive that may be done; nil for none.
+func (l *look) reseed() *Operation {
+	op := l.operation(VerbReseed, "")
+	if op == nil || l.passive == nil || op.Target != l.passive.Name {
+		return nil
+	}
+	return op
+}
+
+// givenUp: the Lease says that the member's data is given up for the copy of this operation,
+// which is under way or done.
+func (l *look) givenUp(op *Operation) bool {
+	return l.rec.Data[op.Target] == op.copyName() || l.passive != nil && op.Target == l.passive.Name && l.seeding() == op.copyName()
+}
+
+// awaitsReseed: the passive is about to be copied again, so that it does not join meanwhile.
+func (l *look) awaitsReseed() bool {
+	op := l.reseed()
+	return op != nil && op.Running && !l.givenUp(op)
+}
+
+// cannotReseed says why the operation is not begun; empty when it may be.
+func (l *look) cannotReseed(op *Operation) string {
+	if l.givenUp(op) {
+		return ""
+	}
+	m := l.member(op.Target)
+	switch {
+	case l.holder == nil || m == nil:
+		return "nobody is the primary: there is nothing to copy from"
+	case m == l.holder:
+		return fmt.Sprintf("%s is the primary: only the passive is copied again", m.Name)
+	case l.operation(VerbReseed, "") != op:
+		return fmt.Sprintf("operation %s copies %s", l.operation(VerbReseed, "").Name, l.operation(VerbReseed, "").Target)
+	case !l.open(l.holder):
+		return fmt.Sprintf("the primary %s is not open: there is nothing to copy from", l.holder.Name)
+	case !m.heard():
+		return fmt.Sprintf("the agent of %s does not answer (%s)", m.Name, m.Reach)
+	case needsSeed(m), l.seeding() != "", m.State.Phase == agentapi.PhaseSeeding:
+		return fmt.Sprintf("%s is being copied already", m.Name)
+	}
+	return l.cannotCopyNow(op, m)
+}
+
+func (l *look) cannotCopyNow(op *Operation, m *Member) string {
+	blocked := l.Settings.Lossless && !l.Settings.ContinueAlone && l.rec.Ledger.State != authority.Solo
+	switch {
+	case m.Pod.Deleting:
+		return fmt.Sprintf("the pod of %s is being deleted", m.Name)
+	case m.ClaimDeleting:
+		return fmt.Sprintf("the volume claim of %s is being deleted", m.Name)
+	case blocked:
+		return fmt.Sprintf("durability.onPassiveLoss is Block: %s can be copied only while %s goes on alone, so set it to Continue until then", m.Name, l.holder.Name)
+	case !replaceable(m):
+		return fmt.Sprintf("%s is %s", m.Name, m.State.Phase)
+	case !op.GiveUp:
+		return l.onlyThere(m)
+	}
+	return ""
+}
+
+// replaceable: the member's data can be given up in this phase.
+func replaceable(m *Member) bool {
+	switch m.State.Phase {
+	case agentapi.PhaseClosed, agentapi.PhaseHeld, agentapi.PhaseFailed, agentapi.PhaseRecovering:
+		return true
+	case agentapi.PhaseStarting, agentapi.PhaseVolumeInUse, agentapi.PhaseForeign, agentapi.PhaseVolumeLost, agentapi.PhaseEmpty,
+		agentapi.PhaseInitializing, agentapi.PhaseSeeding, agentapi.PhaseVoid, agentapi.PhaseOpening, agentapi.PhaseOpen, agentapi.PhaseClosing:
+	}
+	return false
+}
+
+// onlyThere says what the member has, or may have, that the primary lacks, so that giving it up
+// has to be confirmed; empty when a comparison can tell.
+func (l *look) onlyThere(m *Member) string {
+	const confirm = "to give that up, which saves its binary logs in its quarantine, set spec.giveUp and spec.confirm, as kubectl dbpair reseed does"
+	if errant := l.compare(m).errant; !errant.IsEmpty() {
+		return fmt.Sprintf("%s has %d transactions that %s lacks, such as %.200s; %s", m.Name, errant.Count(), l.holder.Name, errant, confirm)
+	}
+	if m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running || m.State.Server == nil {
+		return fmt.Sprintf("%s is %s, so that what it has cannot be compared with %s; %s", m.Name, m.State.Phase, l.holder.Name, confirm)
+	}
+	return ""
+}
+
+// reseedRequested: the primary goes on alone, the Lease gives the passive's data up, and then
+// seedPassive has it copied, whatever becomes of the operation.
+func reseedRequested(l *look) (Plan, bool) {
+	op := l.reseed()
+	if op == nil || l.givenUp(op) {
+		return no()
+	}
+	if why := l.cannotReseed(op); why != "" {
+		if !op.Running {
+			return no() // it is refused
+		}
+		return hold(VerbNone, "operation %s waits: %s", op.Name, why)
+	}
+	if missing := l.uncompared(); missing != "" {
+		return wait("operation %s waits: %s", op.Name, missing)
+	}
+	fact := fmt.Sprintf("operation %s: %s is to be copied from %s again", op.Name, l.passive.Name, l.holder.Name)
+	p, ok := act(fact, l.giveUp(op))
+	p.Operation = &OperationNote{
+		Name:    op.Name,
+		Verb:    VerbReseed,
+		Rule:    RuleReseedRequested,
+		Phase:   OperationRunning,
+		Epoch:   l.e,
+		From:    l.holder.Name,
+		Message: fact,
+	}
+	return p, ok
+}
+
+// giveUp is the next step towards the copy.
+func (l *look) giveUp(op *Operation) Step {
+	switch {
+	case l.rec.Ledger.State != authority.Solo:
+		return l.change(authority.EnterSolo{Member: l.holder.Name})
+	case op.GiveUp:
+		return l.change(authority.ForgetData{Member: l.passive.Name, NewData: op.copyName()})
+	}
+	return GiveUpData{
+		From:    l.rec,
+		Version: l.Authority.Version,
+		Primary: l.holder.subject(),
+		Passive: l.passive.subject(),
+		NewData: op.copyName(),
+	}
+}
+
+// reseeded ends a re-seed that was begun: when the copy is in sync, or when it cannot be.
+func (l *look) reseeded(op *Operation) (OperationPhase, string) {
+	m := l.member(op.Target)
+	if !op.Running || m == nil || l.holder == nil {
+		return "", ""
+	}
+	inSync := !l.Settings.Lossless || l.rec.Ledger.State == authority.Both
+	switch {
+	case m == l.holder:
+		return OperationAbandoned, fmt.Sprintf("%s is the primary", m.Name)
+	case l.rec.Data[m.Name] == op.copyName() && inSync && streams(m) && l.candidacyOf(m).ok:
+		return OperationSucceeded, fmt.Sprintf("%s was copied from %s and is in sync", m.Name, l.holder.Name)
+	case !l.givenUp(op) && !op.GiveUp && !l.compare(m).errant.IsEmpty():
+		return OperationFailed, l.onlyThere(m)
+	}
+	return "", ""
+}
