@@ -49,35 +49,15 @@ func (r *PairReconciler) readEvents(ctx context.Context, v *visit, o failover.Ob
 
 // lastWarning is the newest warning about a pod that is missing or pending; empty for none.
 func (r *PairReconciler) lastWarning(ctx context.Context, v *visit, m *failover.Member, now time.Time) (string, error) {
-	since, missing := v.session.podMissing[m.Name]
-	var about []types.UID
-	switch {
-	case missing && now.Sub(since) >= eventsAfter:
-		about = append(about, v.statefulSet)
-	case m.Pod.NeverRan && now.Sub(m.Pod.CreatedAt) >= eventsAfter:
-		about = append(about, types.UID(m.Pod.UID))
-		for i := range v.claims {
-			if strings.HasSuffix(v.claims[i].Name, "-"+string(m.Name)) {
-				about = append(about, v.claims[i].UID)
-			}
-		}
-	}
 	var newest *corev1.Event
-	for _, uid := range about {
-		if uid == "" {
-			continue
-		}
+	for _, uid := range eventSubjects(v, m, now) {
 		var list corev1.EventList
 		if err := r.Live.List(ctx, &list, client.InNamespace(v.pair.Namespace), client.MatchingFields{eventField: string(uid)}); err != nil {
 			return "", fmt.Errorf("read events about the pod of %s: %w", m.Name, err)
 		}
 		for i := range list.Items {
 			e := &list.Items[i]
-			// One StatefulSet makes the pods and claims of both members.
-			if e.Type != corev1.EventTypeWarning || (missing && !strings.Contains(e.Message, string(m.Name))) {
-				continue
-			}
-			if newest == nil || lastSeen(newest).Before(lastSeen(e)) {
+			if concerns(e, m, uid == v.statefulSet) && (newest == nil || lastSeen(newest).Before(lastSeen(e))) {
 				newest = e
 			}
 		}
@@ -86,6 +66,34 @@ func (r *PairReconciler) lastWarning(ctx context.Context, v *visit, m *failover.
 		return "", nil
 	}
 	return newest.Reason + ": " + newest.Message, nil
+}
+
+// eventSubjects are the objects whose events say why a member's pod is missing or pending;
+// none while it is neither, or has not been for long.
+func eventSubjects(v *visit, m *failover.Member, now time.Time) []types.UID {
+	since, missing := v.session.podMissing[m.Name]
+	if missing {
+		if now.Sub(since) < eventsAfter || v.statefulSet == "" {
+			return nil
+		}
+		return []types.UID{v.statefulSet}
+	}
+	if !m.Pod.NeverRan || now.Sub(m.Pod.CreatedAt) < eventsAfter {
+		return nil
+	}
+	about := []types.UID{types.UID(m.Pod.UID)}
+	for i := range v.claims {
+		if strings.HasSuffix(v.claims[i].Name, "-"+string(m.Name)) {
+			about = append(about, v.claims[i].UID)
+		}
+	}
+	return about
+}
+
+// concerns: it is a warning about this member. One StatefulSet makes the pods and claims of
+// both.
+func concerns(e *corev1.Event, m *failover.Member, ofStatefulSet bool) bool {
+	return e.Type == corev1.EventTypeWarning && (!ofStatefulSet || strings.Contains(e.Message, string(m.Name)))
 }
 
 func lastSeen(e *corev1.Event) time.Time {
