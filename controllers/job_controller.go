@@ -42,6 +42,8 @@ type JobReconciler struct {
 	Permit Permitter
 	// Image holds the Job's program.
 	Image resources.Image
+	// Off are the features that this operator does without.
+	Off Off
 
 	mu sync.Mutex
 	// beats are the last signs of life of Jobs. They may be lost.
@@ -84,15 +86,16 @@ func (r *JobReconciler) Setup(mgr ctrl.Manager, concurrent int) error {
 		r.Applier = &cluster.Applier{Client: r.Client, Live: r.Live}
 	}
 	ofJob := handler.EnqueueRequestsFromMapFunc(pairOfJob)
-	err := ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named("job").
 		For(&v1alpha1.DatabasePair{}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent, ReconciliationTimeout: visitTimeout}).
 		Watches(&v1alpha1.DatabasePairOperation{}, handler.EnqueueRequestsFromMapFunc(pairOfRecord)).
-		Watches(&batchv1.Job{}, ofJob).
-		Watches(&corev1.ConfigMap{}, ofJob).
-		Complete(r)
-	if err != nil {
+		Watches(&corev1.ConfigMap{}, ofJob)
+	if !r.Off.jobs() {
+		b.Watches(&batchv1.Job{}, ofJob)
+	}
+	if err := b.Complete(r); err != nil {
 		return fmt.Errorf("set up the controller of jobs: %w", err)
 	}
 	return nil
@@ -184,6 +187,9 @@ func (r *JobReconciler) idle(ctx context.Context, v *jobVisit) error {
 
 // attend brings one operation a step further and says when to look again.
 func (r *JobReconciler) attend(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) (time.Duration, error) {
+	if why := r.Off.refuses(op.Spec.Type); why != "" {
+		return lookAtOnce, r.refuse(ctx, v, op, why)
+	}
 	if over, end := r.overtaken(v, op); over {
 		if err := r.removeJob(ctx, v, op); err != nil {
 			return 0, err

@@ -19,7 +19,8 @@ import (
 // schedule makes the operation that is due, and says when to look again.
 func (r *JobReconciler) schedule(ctx context.Context, v *jobVisit) (time.Duration, error) {
 	spec := &v.pair.Spec.Checksum
-	if spec.Schedule == "" || spec.Suspend || v.pair.Spec.Paused {
+	off := r.Off.refuses(v1alpha1.OperationChecksum) != "" // the condition Consistent says so
+	if off || spec.Schedule == "" || spec.Suspend || v.pair.Spec.Paused {
 		return jobIdleLook, nil
 	}
 	times, err := schedule.Parse(spec.Schedule, spec.TimeZone)

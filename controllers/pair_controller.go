@@ -68,6 +68,8 @@ type PairReconciler struct {
 	Key *pki.Key
 	// Allowed limits what pairs may ask for.
 	Allowed Allowed
+	// Off are the features that this operator does without.
+	Off Off
 
 	Agents   *agents
 	sessions *sessions
@@ -347,6 +349,9 @@ const nudgeTimeout = 2 * time.Second
 // agents end the Jobs' sessions by themselves, and the controller of Jobs sees to what is
 // left.
 func (r *PairReconciler) stopJobs(ctx context.Context, v *visit) {
+	if r.Off.jobs() {
+		return
+	}
 	ctx = context.WithoutCancel(ctx)
 	go func() {
 		ctx, cancel := context.WithTimeout(ctx, commandPatience)
@@ -396,6 +401,9 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	}
 	done.Checksum = status.Compared(v.pair.Status.Checksum, v.ours())
 	done.StaleAfter, done.ScheduleProblem = staleAfter(v.pair, o.Now)
+	if why := r.Off.refuses(v1alpha1.OperationChecksum); why != "" && v.pair.Spec.Checksum.Schedule != "" {
+		done.ScheduleProblem = why
+	}
 	next := status.Render(o, plan, done, v.pair.Status)
 	next.LastFailover = lastFailover(v)
 	setMetrics(v.name, o, next)

@@ -3,10 +3,10 @@ package controllers
 // What the operator may do. docs/security.md says what each rule is for.
 //
 // +kubebuilder:rbac:groups=dbpair.io,resources=databasepairs,verbs=get;list;watch
-// +kubebuilder:rbac:groups=dbpair.io,resources=databasepairs/status,verbs=get;patch;update
+// +kubebuilder:rbac:groups=dbpair.io,resources=databasepairs/status,verbs=patch
 // +kubebuilder:rbac:groups=dbpair.io,resources=databasepairs/finalizers,verbs=update
 // +kubebuilder:rbac:groups=dbpair.io,resources=databasepairoperations,verbs=get;list;watch;create;delete
-// +kubebuilder:rbac:groups=dbpair.io,resources=databasepairoperations/status,verbs=get;patch;update
+// +kubebuilder:rbac:groups=dbpair.io,resources=databasepairoperations/status,verbs=patch
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update
 // +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;update;patch;delete

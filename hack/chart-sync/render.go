@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,7 +73,7 @@ func renderRules(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var local, global []rbacv1.PolicyRule
+	local, global := newRuleSet(), newRuleSet()
 	docs := strings.Split("\n"+string(text), "\n---\n")
 	for _, doc := range docs {
 		var role rbacv1.ClusterRole
@@ -84,22 +85,76 @@ func renderRules(root string) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			local, global = append(local, in...), append(global, over...)
+			local.add(in)
+			global.add(over)
 		}
 	}
 	out := generated
 	for _, part := range []struct {
 		name  string
-		rules []rbacv1.PolicyRule
+		rules ruleSet
 	}{{"dbpair.clusterRules", global}, {"dbpair.namespacedRules", local}} {
-		body, err := yaml.Marshal(part.rules)
+		body, err := part.rules.render()
 		if err != nil {
 			return "", err
 		}
-		if len(part.rules) == 0 {
+		if len(part.rules.always) == 0 {
 			return "", fmt.Errorf("no rules for %s in config/rbac/role.yaml", part.name)
 		}
-		out += fmt.Sprintf("{{- define %q -}}\n%s{{- end -}}\n", part.name, escape(string(body)))
+		out += fmt.Sprintf("{{- define %q -}}\n%s{{- end -}}\n", part.name, body)
+	}
+	return out, nil
+}
+
+// features are the values without which the operator does not need a resource.
+var features = map[string]string{
+	"jobs":                 "or .Values.features.checksum .Values.features.repair",
+	"tokenreviews":         ".Values.metrics.enabled",
+	"subjectaccessreviews": ".Values.metrics.enabled",
+}
+
+// ruleSet are rules, apart by the values that they depend on.
+type ruleSet struct {
+	always []rbacv1.PolicyRule
+	// when has the rules of each condition.
+	when map[string][]rbacv1.PolicyRule
+}
+
+func newRuleSet() ruleSet { return ruleSet{when: map[string][]rbacv1.PolicyRule{}} }
+
+// add sorts the resources of rules by the feature that needs them.
+func (s *ruleSet) add(rules []rbacv1.PolicyRule) {
+	for _, rule := range rules {
+		always := rule
+		always.Resources = nil
+		for _, resource := range rule.Resources {
+			condition, optional := features[resource]
+			if !optional {
+				always.Resources = append(always.Resources, resource)
+				continue
+			}
+			one := rule
+			one.Resources = []string{resource}
+			s.when[condition] = append(s.when[condition], one)
+		}
+		if len(always.Resources) > 0 || len(rule.NonResourceURLs) > 0 {
+			s.always = append(s.always, always)
+		}
+	}
+}
+
+func (s *ruleSet) render() (string, error) {
+	body, err := yaml.Marshal(s.always)
+	if err != nil {
+		return "", err
+	}
+	out := escape(string(body))
+	for _, condition := range slices.Sorted(maps.Keys(s.when)) {
+		body, err := yaml.Marshal(s.when[condition])
+		if err != nil {
+			return "", err
+		}
+		out += fmt.Sprintf("{{- if %s }}\n%s{{- end }}\n", condition, escape(string(body)))
 	}
 	return out, nil
 }

@@ -24,6 +24,21 @@ func TestSplitSortsResourcesByScope(t *testing.T) {
 	}
 }
 
+func TestARuleOfAFeatureIsRenderedOnlyWithIt(t *testing.T) {
+	set := newRuleSet()
+	set.add([]rbacv1.PolicyRule{{APIGroups: []string{"x"}, Resources: []string{"pods", "jobs"}, Verbs: []string{"get"}}})
+	got, err := set.render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "- apiGroups:\n  - x\n  resources:\n  - pods\n  verbs:\n  - get\n" +
+		"{{- if or .Values.features.checksum .Values.features.repair }}\n" +
+		"- apiGroups:\n  - x\n  resources:\n  - jobs\n  verbs:\n  - get\n{{- end }}\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestSplitRefusesAResourceOfUnknownScope(t *testing.T) {
 	_, _, err := split(rbacv1.PolicyRule{Resources: []string{"gadgets"}})
 	if err == nil || !strings.Contains(err.Error(), "gadgets") {

@@ -38,6 +38,18 @@ want "dbpair-system:dbpair-manager', 'system:serviceaccount:other:dbpair-manager
 template --set 'allowedImages={mysql:*,registry.test/*}' --set 'allowedPriorityClasses={db-*}'
 want 'allowed-images=mysql:\*,registry.test/\*'; want 'allowed-priority-classes=db-\*'
 
+# Rights of a feature are there only with it.
+template
+want '^  - jobs$'; want '^  - tokenreviews$'; want 'features=checksum,repair'
+for feature in checksum repair; do
+  template --set "features.$feature=false"
+  want '^  - jobs$'; want_no "features=.*$feature"
+done
+template --set features.checksum=false --set features.repair=false
+want_no '^  - jobs$'; want '^  - secrets$'; want '^        - --features=$'
+template --set features.checksum=false --set features.repair=false --set 'watchNamespaces={one,two}'
+want_no '^  - jobs$'; want '^  namespace: two'
+
 template --set fullnameOverride=pairs --set metrics.serviceMonitor.enabled=true
 want 'system:serviceaccount:dbpair-system:pairs-manager'; want '^kind: ServiceMonitor'
 # Anyone who reads the metrics verifies the operator's certificate, with the certificate authority that the operator publishes.
@@ -56,6 +68,7 @@ template --set 'metrics.readers[0].namespace=monitoring' --set 'metrics.readers[
 want '^  name: prometheus-k8s'; want '^  namespace: monitoring'
 template --set metrics.enabled=false
 want_no 'metrics-secret='; want_no 'resourceNames: \[dbpair-manager-metrics\]'; want 'metrics-bind-address=0'
+want_no '^  - tokenreviews$'; want_no '^  - subjectaccessreviews$'
 
 for wrong in replicas=0 image.digest=sha256:12 'watchNamespaces={Upper}' nosuch=1 "admissionPolicy.operators={a'b}"; do
   ! template --set "$wrong" 2>/dev/null || { echo "the chart accepts $wrong" >&2; exit 1; }

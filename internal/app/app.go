@@ -72,6 +72,7 @@ func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
 		Failpoint:   failpoint(),
 		Key:         o.Key,
 		Allowed:     controllers.Allowed{Images: o.AllowedImages, PriorityClasses: o.AllowedPriorityClasses},
+		Off:         o.Off,
 	}
 	if err := r.Setup(ctx, mgr, o.Concurrent); err != nil {
 		return err
@@ -84,6 +85,7 @@ func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
 		Now:    o.now(),
 		Image:  o.AgentImage,
 		Permit: r.PermitRepair,
+		Off:    o.Off,
 	}
 	return jobs.Setup(mgr, o.Concurrent)
 }

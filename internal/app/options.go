@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/dbpair/dbpair/controllers"
 	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
 )
@@ -53,6 +54,8 @@ type Options struct {
 	// everything when empty.
 	AllowedImages          []string
 	AllowedPriorityClasses []string
+	// Off are the features that this operator does without.
+	Off controllers.Off
 
 	LogLevel string
 
@@ -75,7 +78,7 @@ func Parse(args []string, out io.Writer) (Options, error) {
 	o := Options{Namespace: os.Getenv("POD_NAMESPACE")}
 	set := flag.NewFlagSet("manager", flag.ContinueOnError)
 	set.SetOutput(out)
-	var namespaces, pull, images, classes string
+	var namespaces, pull, images, classes, features string
 	set.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint, served with TLS to anyone who may get /metrics; 0 for none")
 	set.StringVar(&o.MetricsCertDir, "metrics-cert-dir", "", "folder with tls.crt and tls.key of the metrics endpoint; when empty the operator makes a certificate itself")
 	set.StringVar(&o.MetricsSecret, "metrics-secret", Name+"-metrics", "Secret in the operator's namespace for the certificate that it makes, with the certificate authority in ca.crt")
@@ -95,6 +98,8 @@ func Parse(args []string, out io.Writer) (Options, error) {
 	set.StringVar(&o.Namespace, "namespace", o.Namespace, "namespace of the operator (env POD_NAMESPACE)")
 	set.StringVar(&images, "allowed-images", "", "comma-separated patterns of images that pairs may run as mysqld (* for any characters); all when empty")
 	set.StringVar(&classes, "allowed-priority-classes", "", "comma-separated patterns of priority classes that pairs may ask for; all when empty")
+	set.StringVar(&features, "features", strings.Join(featureNames, ","),
+		"comma-separated features that are on; operations of the others are refused, and the operator needs no rights for them")
 	set.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
 	if err := set.Parse(args); err != nil {
 		return o, err
@@ -106,7 +111,31 @@ func Parse(args []string, out io.Writer) (Options, error) {
 	o.WatchNamespaces = list(namespaces)
 	o.AllowedImages = list(images)
 	o.AllowedPriorityClasses = list(classes)
-	return o, o.check()
+	var unknown error
+	o.Off, unknown = offWithout(list(features))
+	return o, errors.Join(unknown, o.check())
+}
+
+// The features that can be turned off.
+const (
+	featureChecksum = "checksum"
+	featureRepair   = "repair"
+)
+
+var featureNames = []string{featureChecksum, featureRepair}
+
+// offWithout are the features that are not named.
+func offWithout(on []string) (controllers.Off, error) {
+	var errs []error
+	for _, name := range on {
+		if !slices.Contains(featureNames, name) {
+			errs = append(errs, fmt.Errorf("--features: there is no feature %q: want any of %s", name, strings.Join(featureNames, ", ")))
+		}
+	}
+	return controllers.Off{
+		Checksum: !slices.Contains(on, featureChecksum),
+		Repair:   !slices.Contains(on, featureRepair),
+	}, errors.Join(errs...)
 }
 
 // list splits a comma-separated value.

@@ -6,28 +6,32 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/dbpair/dbpair/controllers"
 )
 
 func TestParseNamesTheFlagThatIsWrong(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "dbpair-system")
 	t.Setenv("DBPAIR_AGENT_IMAGE", "example.test/dbpair:1")
 	for name, tc := range map[string]struct{ args, says string }{
-		"nothing":                     {"", ""},
-		"what the chart says":         {"--leader-elect --metrics-bind-address=:8443 --watch-namespaces=a,b", ""},
-		"a namespace that is none":    {"--watch-namespaces=a,B!", "--watch-namespaces"},
-		"a deadline above the lease":  {"--leader-elect-renew-deadline=10s", "--leader-elect-renew-deadline"},
-		"a retry above the deadline":  {"--leader-elect-retry-period=4s", "--leader-elect-retry-period"},
-		"a pull policy of nobody":     {"--agent-image-pull-policy=Sometimes", "--agent-image-pull-policy"},
-		"no image":                    {"--agent-image=", "--agent-image"},
-		"no identity":                 {"--identity-secret=", "--identity-secret"},
-		"a Secret without a name":     {"--metrics-secret=", "--metrics-secret"},
-		"a certificate of one's own":  {"--metrics-secret= --metrics-cert-dir=/etc/metrics", ""},
-		"no namespace":                {"--namespace=", "--namespace"},
-		"no workers":                  {"--max-concurrent-reconciles=0", "--max-concurrent-reconciles"},
-		"no requests":                 {"--kube-api-qps=0", "--kube-api-qps"},
-		"a level of another logger":   {"--log-level=trace", "--log-level"},
-		"an argument that is no flag": {"run", "run"},
-		"a flag that does not exist":  {"--sync-period=1s", "sync-period"},
+		"nothing":                       {"", ""},
+		"what the chart says":           {"--leader-elect --metrics-bind-address=:8443 --watch-namespaces=a,b", ""},
+		"a namespace that is none":      {"--watch-namespaces=a,B!", "--watch-namespaces"},
+		"a deadline above the lease":    {"--leader-elect-renew-deadline=10s", "--leader-elect-renew-deadline"},
+		"a retry above the deadline":    {"--leader-elect-retry-period=4s", "--leader-elect-retry-period"},
+		"a pull policy of nobody":       {"--agent-image-pull-policy=Sometimes", "--agent-image-pull-policy"},
+		"no image":                      {"--agent-image=", "--agent-image"},
+		"no identity":                   {"--identity-secret=", "--identity-secret"},
+		"a Secret without a name":       {"--metrics-secret=", "--metrics-secret"},
+		"a certificate of one's own":    {"--metrics-secret= --metrics-cert-dir=/etc/metrics", ""},
+		"no namespace":                  {"--namespace=", "--namespace"},
+		"no workers":                    {"--max-concurrent-reconciles=0", "--max-concurrent-reconciles"},
+		"no requests":                   {"--kube-api-qps=0", "--kube-api-qps"},
+		"a level of another logger":     {"--log-level=trace", "--log-level"},
+		"a feature of another operator": {"--features=checksum,backup", "--features"},
+		"no feature":                    {"--features=", ""},
+		"an argument that is no flag":   {"run", "run"},
+		"a flag that does not exist":    {"--sync-period=1s", "sync-period"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse(strings.Fields(tc.args), &bytes.Buffer{})
@@ -38,6 +42,18 @@ func TestParseNamesTheFlagThatIsWrong(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tc.says)
 			}
 		})
+	}
+	for args, want := range map[string]controllers.Off{
+		"":                           {},
+		"--features=":                {Checksum: true, Repair: true},
+		"--features=repair":          {Checksum: true},
+		"--features=checksum":        {Repair: true},
+		"--features=repair,checksum": {},
+	} {
+		o, err := Parse(strings.Fields(args), &bytes.Buffer{})
+		if err != nil || o.Off != want {
+			t.Errorf("%q turns off %+v (%v), want %+v", args, o.Off, err, want)
+		}
 	}
 	if _, err := Parse([]string{"--help"}, &bytes.Buffer{}); !errors.Is(err, ErrHelp) {
 		t.Errorf("--help gives %v", err)

@@ -9,6 +9,7 @@
   - get
   - list
   - watch
+{{- if .Values.metrics.enabled }}
 - apiGroups:
   - authentication.k8s.io
   resources:
@@ -21,6 +22,7 @@
   - subjectaccessreviews
   verbs:
   - create
+{{- end }}
 {{- end -}}
 {{- define "dbpair.namespacedRules" -}}
 - apiGroups:
@@ -85,16 +87,6 @@
   - patch
   - watch
 - apiGroups:
-  - batch
-  resources:
-  - jobs
-  verbs:
-  - create
-  - delete
-  - get
-  - list
-  - watch
-- apiGroups:
   - coordination.k8s.io
   resources:
   - leases
@@ -118,9 +110,7 @@
   - databasepairoperations/status
   - databasepairs/status
   verbs:
-  - get
   - patch
-  - update
 - apiGroups:
   - dbpair.io
   resources:
@@ -173,4 +163,16 @@
   - list
   - patch
   - watch
+{{- if or .Values.features.checksum .Values.features.repair }}
+- apiGroups:
+  - batch
+  resources:
+  - jobs
+  verbs:
+  - create
+  - delete
+  - get
+  - list
+  - watch
+{{- end }}
 {{- end -}}
