@@ -31,6 +31,10 @@ func (a Allowed) refusal(p *v1alpha1.DatabasePair) string {
 	if err := mycnf.ValidateSettings(settings); err != nil {
 		found = append(found, "spec.mysql.config: "+strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
+	limit := p.Spec.PodTemplate.Spec.Resources.Limits.Memory().Value()
+	if err := mycnf.CheckMemory(settings, limit); err != nil {
+		found = append(found, "spec.podTemplate.spec.resources.limits.memory: "+err.Error())
+	}
 	if image := p.Spec.MySQL.Image; !matches(a.Images, image) {
 		found = append(found, fmt.Sprintf("spec.mysql.image: %q is not among the images that this operator allows (--allowed-images): %s",
 			image, strings.Join(a.Images, ", ")))

@@ -34,6 +34,7 @@ type child struct {
 	openCancel  context.CancelFunc
 	openDone    chan struct{}
 	up          bool // answers and was read back
+	memoryKills int  // of the container when this mysqld was started
 	terminated  bool // the agent asked it to end
 	outside     bool // something else did
 	opened      interval
@@ -163,6 +164,7 @@ func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool) (*proc
 	a.child.proc = proc
 	a.child.incarnation = incarnation
 	a.child.up = false
+	a.child.memoryKills = memoryKills()
 	a.child.terminated = false
 	a.child.outside = false
 	a.mu.Unlock()
@@ -289,6 +291,7 @@ func (a *Agent) awaitExit(proc *process.Mysqld) {
 	c.deadline = 0
 	c.exits++
 	c.lastExit = proc.How()
+	killedForMemory := memoryKills() > c.memoryKills
 	opened := c.opened
 	c.opened = interval{}
 	stop := c.stop
@@ -313,7 +316,7 @@ func (a *Agent) awaitExit(proc *process.Mysqld) {
 		a.state.problem(agentapi.ProblemMysqldExits, "mysqld was ended by SIGTERM, SHUTDOWN or RESTART and not by its agent, which killed it, "+
 			"since a mysqld that shuts down acknowledges commits that its peer does not have; find out who did it, and use kubectl dbpair failover to move the primary")
 	case !orderly:
-		a.state.problem(agentapi.ProblemMysqldExits, "mysqld ended with "+proc.How()+"; its log says why")
+		a.state.problem(agentapi.ProblemMysqldExits, exitMessage(proc.How(), killedForMemory, memoryLimit()))
 	}
 	a.state.bump()
 }

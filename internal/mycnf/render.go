@@ -189,7 +189,7 @@ func (m Member) defaults() []line {
 		{"character_set_server", "utf8mb4"},
 		{"secure_file_priv", "NULL"},
 		{"max_binlog_size", "134217728"},
-		{"max_connections", "500"},
+		{optionConnections, strconv.Itoa(defaultConnections)},
 		// A connection that says nothing holds a thread for as long.
 		{"connect_timeout", "3"},
 		{"temptable_max_mmap", "0"},
@@ -200,8 +200,8 @@ func (m Member) defaults() []line {
 		lines = append(lines, line{"replica_parallel_workers", strconv.Itoa(min(max(4*m.CPUs, 8), 64))})
 	}
 	if m.MemoryBytes > 0 {
-		const smallest = 128 << 20
-		lines = append(lines, line{"innodb_buffer_pool_size", strconv.FormatInt(max(m.MemoryBytes/2, smallest), 10)})
+		pool := poolFor(m.MemoryBytes, connectionsIn(m.Settings))
+		lines = append(lines, line{optionPool, strconv.FormatInt(pool, 10)})
 	}
 	return lines
 }

@@ -17,6 +17,8 @@ var (
 	ErrUnknown = errors.New("unknown setting")
 	// ErrMalformed: the name or the value can not stand in an option file.
 	ErrMalformed = errors.New("malformed setting")
+	// ErrMemory: mysqld would need more memory than its container may use.
+	ErrMemory = errors.New("not enough memory")
 	// ErrTwice: two names mean the same option.
 	ErrTwice = errors.New("setting given twice")
 )

@@ -1,0 +1,26 @@
+package agent
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestAKillForMemoryIsReportedAsThat(t *testing.T) {
+	if n := parseMemoryKills("low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"); n != 2 {
+		t.Errorf("%d kills read, want 2", n)
+	}
+	for _, text := range []string{"", "oom 3\n", "oom_kill many\n"} {
+		if n := parseMemoryKills(text); n != 0 {
+			t.Errorf("%d kills read from %q", n, text)
+		}
+	}
+	got := exitMessage("signal: killed", true, 512<<20)
+	for _, want := range []string{"for memory", "512Mi", "spec.podTemplate.spec.resources.limits.memory", "innodb_buffer_pool_size"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q does not say %q", got, want)
+		}
+	}
+	if got := exitMessage("signal: killed", false, 512<<20); strings.Contains(got, "memory") {
+		t.Errorf("a kill by somebody else: %q", got)
+	}
+}

@@ -1,0 +1,52 @@
+package mycnf
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestSettingsThatDoNotFitTheMemoryLimitAreRefusedWithTheSum(t *testing.T) {
+	const gibibyte = 1 << 30
+	for name, c := range map[string]struct {
+		settings map[string]string
+		limit    int64
+		says     []string
+	}{
+		"defaults in 1Gi":                   {nil, gibibyte, nil},
+		"defaults in 768Mi":                 {nil, 768 * mebibyte, nil},
+		"a large pool without a limit":      {map[string]string{"innodb_buffer_pool_size": "1T"}, 0, nil},
+		"what is no number is for mysqld":   {map[string]string{"innodb_buffer_pool_size": "plenty"}, gibibyte, nil},
+		"a small pool that fits":            {map[string]string{"innodb-buffer-pool-size": "64M", "max_connections": "100"}, 640 * mebibyte, nil},
+		"defaults in 512Mi":                 {nil, 512 * mebibyte, []string{"512Mi itself", "the limit is 512Mi", "raise the limit to 768Mi"}},
+		"a pool above the limit":            {map[string]string{"innodb_buffer_pool_size": "2G"}, 600 * mebibyte, []string{"2176Mi for innodb_buffer_pool_size", "lower innodb_buffer_pool_size"}},
+		"a pool of the whole limit":         {map[string]string{"loose_innodb_buffer_pool_size": "4G"}, 4 * gibibyte, []string{"the limit is 4096Mi"}},
+		"more connections than fit":         {map[string]string{"max_connections": "20000"}, 2 * gibibyte, []string{"20000 connections", "lower max_connections"}},
+		"a pool is counted as it rounds up": {map[string]string{"innodb_buffer_pool_size": "300M", "max_connections": "16"}, 900 * mebibyte, []string{"408Mi"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := CheckMemory(c.settings, c.limit)
+			if (err != nil) != (c.says != nil) || (err != nil && !errors.Is(err, ErrMemory)) {
+				t.Fatalf("got %v", err)
+			}
+			for _, part := range c.says {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%q does not say %q", err, part)
+				}
+			}
+		})
+	}
+}
+
+func TestTheDefaultPoolFitsEveryLimit(t *testing.T) {
+	for limit := int64(768 * mebibyte); limit < 64<<30; limit += 61 * mebibyte {
+		for _, connections := range []string{"16", "500"} {
+			if err := CheckMemory(map[string]string{"max_connections": connections}, limit); err != nil {
+				t.Fatalf("limit %dMi, %s connections: %v", limit/mebibyte, connections, err)
+			}
+		}
+	}
+	if got := poolFor(8<<30, defaultConnections); got != 4<<30 {
+		t.Errorf("the pool of 8Gi is %d", got)
+	}
+}
