@@ -123,8 +123,9 @@ func (a *Agent) startMysqld(ctx context.Context) {
 	a.state.bump()
 }
 
-// launch renders and validates the option file and starts mysqld on a data directory.
-func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool) (*process.Mysqld, pair.Incarnation, error) {
+// launch renders and validates the option file and starts mysqld on a data directory, with
+// more flags than the usual ones.
+func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool, more ...string) (*process.Mysqld, pair.Incarnation, error) {
 	if err := a.checkProgram(ctx); err != nil {
 		return nil, "", err
 	}
@@ -147,7 +148,7 @@ func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool) (*proc
 	}
 	spec := process.Spec{
 		Program: a.opt.Mysqld,
-		Args:    mycnf.Flags(a.opt.optionFile()),
+		Args:    append(mycnf.Flags(a.opt.optionFile()), more...),
 		Output:  os.Stderr,
 	}
 	if deadman {

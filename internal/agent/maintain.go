@@ -176,8 +176,8 @@ func (a *Agent) tryInitialize(ctx context.Context, data pair.DataID) error {
 	return a.adopt(data)
 }
 
-// makeNew runs mysqld --initialize on a new directory.
-func (a *Agent) makeNew(ctx context.Context) error {
+// makeNew runs mysqld --initialize on a new directory, with more flags than the usual ones.
+func (a *Agent) makeNew(ctx context.Context, more ...string) error {
 	if err := a.checkProgram(ctx); err != nil {
 		return err
 	}
@@ -201,7 +201,7 @@ func (a *Agent) makeNew(ctx context.Context) error {
 	if err != nil {
 		return configError{err}
 	}
-	cmd := exec.CommandContext(ctx, a.opt.Mysqld, mycnf.InitFlags(a.opt.optionFile())...)
+	cmd := exec.CommandContext(ctx, a.opt.Mysqld, append(mycnf.InitFlags(a.opt.optionFile()), more...)...)
 	log := &tail{}
 	cmd.Stdout = log
 	cmd.Stderr = log
@@ -230,10 +230,11 @@ func (a *Agent) makeAccounts(ctx context.Context) error {
 	return stop(true)
 }
 
-// runPrivately starts a mysqld that the machine does not know of, closed like any other.
+// runPrivately starts a mysqld that the machine does not know of, closed like any other, on
+// data that was just initialized.
 // stop ends it, cleanly if asked.
 func (a *Agent) runPrivately(ctx context.Context, dir string, ops *mysqlops.Server) (stop func(clean bool) error, err error) {
-	proc, _, err := a.launch(ctx, dir, true)
+	proc, _, err := a.launch(ctx, dir, true, mycnf.NewDataFlags()...)
 	if err != nil {
 		return nil, err
 	}

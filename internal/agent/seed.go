@@ -10,6 +10,7 @@ import (
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/mycnf"
 	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
@@ -64,7 +65,7 @@ func (a *Agent) trySeed(ctx context.Context, command agentapi.SeedCommand) error
 		return err
 	}
 	stage("initialize")
-	if err := a.makeNew(ctx); err != nil {
+	if err := a.makeNew(ctx, mycnf.NewDataFlags()...); err != nil {
 		return err
 	}
 	if err := a.vol.InstallNew(); err != nil {

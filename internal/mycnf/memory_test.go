@@ -2,6 +2,7 @@ package mycnf
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -48,5 +49,13 @@ func TestTheDefaultPoolFitsEveryLimit(t *testing.T) {
 	}
 	if got := poolFor(8<<30, defaultConnections); got != 4<<30 {
 		t.Errorf("the pool of 8Gi is %d", got)
+	}
+}
+
+// A mysqld on data without time zone tables does not start with a named default_time_zone:
+// a member could never be seeded again.
+func TestNewDataNeedsNoTimeZoneTables(t *testing.T) {
+	if flags := NewDataFlags(); !slices.Contains(flags, "--default-time-zone=SYSTEM") {
+		t.Errorf("new data runs with %q", flags)
 	}
 }

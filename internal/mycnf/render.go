@@ -110,6 +110,11 @@ func InitFlags(optionFile string) []string {
 	return []string{"--defaults-file=" + optionFile, "--initialize-insecure"}
 }
 
+// NewDataFlags are what a mysqld needs in addition to make and run data that is about to be
+// replaced by a copy: there are no time zone tables yet, and a mysqld whose default_time_zone
+// has a name would not start without them.
+func NewDataFlags() []string { return []string{"--default-time-zone=SYSTEM"} }
+
 // ValidateFlags returns the command line with which mysqld checks the option
 // file and ends: status 0 means that it would start with it, though maybe with
 // another value than it was given, which Complaints reads from the log.
