@@ -137,6 +137,11 @@ var ownedTable = []Owned{
 		Why:     "every login would get the role, those of the pair's own accounts too",
 		Instead: "GRANT the role to the accounts that need it",
 	},
+	{
+		Name:    "default_password_lifetime",
+		Why:     "it is for all accounts, and a service that logs in with an expired password cannot work",
+		Instead: "ALTER USER ... PASSWORD EXPIRE INTERVAL for the accounts of people",
+	},
 	{Name: "core_file", Why: "a core on the volume holds passwords and rows"},
 	{Name: "log_raw", Why: "passwords in statements would be logged"},
 	{

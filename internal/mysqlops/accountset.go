@@ -245,9 +245,13 @@ func identify(ctx context.Context, conn *sql.Conn, verb string, account Account,
 	if err != nil {
 		return fmt.Errorf("password of %s: %w", name, err)
 	}
-	_, err = conn.ExecContext(ctx, verb+" "+name+" IDENTIFIED BY "+text+suffix)
+	_, err = conn.ExecContext(ctx, verb+" "+name+" IDENTIFIED BY "+text+suffix+neverExpires)
 	return err
 }
+
+// neverExpires: an account of the pair whose password expired could not log in, whatever
+// default_password_lifetime is, and with it the agent could not open or fence its mysqld.
+const neverExpires = " PASSWORD EXPIRE NEVER"
 
 func (a Account) quoted() (string, error) {
 	user, err := quote(a.User)
