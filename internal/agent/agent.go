@@ -94,7 +94,6 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 		certs:    certs,
 		vol:      volume.Open(opt.DataDir),
 		lease:    lease,
-		door:     door.New(fmt.Sprintf("dbpair: no member of pair %s/%s accepts writes here at the moment, try again", env.Namespace, env.PairName)),
 		start:    pair.AgentStart(random()),
 		events:   make(chan authority.Event, 256),
 		memory:   make(chan memory, 8),
@@ -103,7 +102,8 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	}
 	a.failures = newFailpoints(a.log)
 	a.peer = newPeerLink(opt, env, config, certs)
-	a.door.Reset.Store(config.RefuseWithReset)
+	a.door = a.newDoor()
+	a.door.Configure(policyOf(config))
 	a.ops = a.handle(settings.root)
 	a.follow = newReplication(a)
 	a.discards = &discards{a: a}
@@ -220,7 +220,7 @@ func (a *Agent) watchFiles(ctx context.Context) {
 			a.log.Error(err, "cannot take up the operator's files; what was read before stays in use")
 		} else {
 			config := a.settings.get()
-			a.door.Reset.Store(config.RefuseWithReset)
+			a.door.Configure(policyOf(config))
 			a.post(authority.Reconfigured{At: process.Now(), RestartInPlaceAfter: config.RestartInPlaceAfter})
 		}
 		changed, err := a.certs.reload()

@@ -24,6 +24,7 @@ import (
 var routes = []string{
 	agentapi.PathState, agentapi.PathVouch, agentapi.PathCease, agentapi.PathFence, agentapi.PathAckFence, agentapi.PathReadLease,
 	agentapi.PathInitialize, agentapi.PathSeed, agentapi.PathRewind, agentapi.PathDiscard, agentapi.PathSnapshot, agentapi.PathCovers,
+	agentapi.PathReleaseHeld, agentapi.PathHold,
 	agentapi.PathRepairLease, agentapi.PathRepairRights, agentapi.PathSaveRows, agentapi.PathPermitRepair,
 }
 

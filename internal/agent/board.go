@@ -302,7 +302,7 @@ func (b *board) bump() {
 func keyOf(s agentapi.State, config agentapi.Config) string {
 	key := fmt.Sprint(s.Phase, s.KnownEpoch, s.ActedLedger, s.DataID, s.OpenEpoch, s.ReceiverStoppedAt, s.AppliedAll, s.UncleanAt,
 		s.TailCommitted, s.NeedsConfirmation, s.TailUncovered, s.Ending, s.LeaseEpoch, s.Mysqld, s.PeerSilentFor > config.DeadAfter,
-		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor, s.SemiSyncLostAt, s.WrongSettings, s.RewindRefused)
+		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor, s.SemiSyncLostAt, s.Door.Released, s.WrongSettings, s.RewindRefused)
 	if r := s.Server; r != nil {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
 			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision)
@@ -335,6 +335,7 @@ func keyOf(s agentapi.State, config agentapi.Config) string {
 func (b *board) snapshot() agentapi.State {
 	a := b.a
 	_, silent := a.peer.last()
+	entrance := a.describeDoor()
 	a.mu.Lock()
 	child := a.child
 	identity := a.identity
@@ -370,6 +371,7 @@ func (b *board) snapshot() agentapi.State {
 		LeaseEpoch:        b.leaseEpoch.Epoch,
 		ForcesRowsFor:     a.forcing.holder(),
 		SemiSyncLostAt:    b.waitingLost,
+		Door:              entrance,
 		Compared:          b.compared,
 		Lacks:             b.lack,
 		WrongSettings:     b.wrong,

@@ -28,6 +28,8 @@ var decoders = map[string]string{
 	agentapi.PathDiscard:      agentapi.RoleOperator,
 	agentapi.PathSnapshot:     agentapi.RoleOperator,
 	agentapi.PathCovers:       agentapi.RoleOperator,
+	agentapi.PathReleaseHeld:  agentapi.RoleOperator,
+	agentapi.PathHold:         agentapi.RoleOperator,
 	agentapi.PathRepairLease:  agentapi.RoleOperator,
 	agentapi.PathRepairRights: agentapi.RoleOperator,
 	agentapi.PathSaveRows:     agentapi.RoleOperator,

@@ -10,17 +10,18 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/dbpair/dbpair/internal/agent/door"
 	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
 // listen begins to answer on every port. They are up before the volume is taken, so
 // that the agent can say what it waits for and the door turns clients away.
 func (a *Agent) listen(ctx context.Context, failed chan<- error) error {
-	door, err := net.Listen("tcp", a.opt.listen(a.opt.DoorPort))
+	entrance, err := door.Listen(ctx, a.opt.listen(a.opt.DoorPort))
 	if err != nil {
 		return fmt.Errorf("listen for the door: %w", err)
 	}
-	go func() { failed <- a.door.Serve(door) }()
+	go func() { failed <- a.door.Serve(entrance) }()
 	api, err := net.Listen("tcp", a.opt.listen(a.opt.AgentPort))
 	if err != nil {
 		return fmt.Errorf("listen for the agent's API: %w", err)
@@ -52,7 +53,8 @@ func (a *Agent) listen(ctx context.Context, failed chan<- error) error {
 	servers := []*http.Server{serve(tls.NewListener(api, a.certs.server()), a.handler()), serve(probe, probes), serve(metrics, figures)}
 	go func() {
 		<-ctx.Done()
-		_ = door.Close()
+		_ = entrance.Close()
+		a.door.Close()
 		for _, s := range servers {
 			_ = s.Close()
 		}

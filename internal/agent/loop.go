@@ -49,7 +49,10 @@ func (a *Agent) step(ctx context.Context, event authority.Event) {
 			a.state.receiverStopped(math.MaxInt64) // not yet
 		}
 	}
-	a.state.see(a.machine.View())
+	view := a.machine.View()
+	// Before mysqld is fenced, so that no client is let through to one that is about to close.
+	a.door.Follow(view)
+	a.state.see(view)
 	for _, action := range actions {
 		a.effect(ctx, action)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/dbpair/dbpair/internal/agent/door"
 	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
@@ -22,6 +23,8 @@ type metrics struct {
 	locksEnded   prometheus.Counter
 	vouches      *prometheus.CounterVec
 	leaseReads   *prometheus.CounterVec
+	held         *prometheus.CounterVec
+	holdTime     prometheus.Histogram
 }
 
 func newMetrics(a *Agent) *metrics {
@@ -53,6 +56,19 @@ func newMetrics(a *Agent) *metrics {
 			Name:      "lease_reads_total",
 			Help:      "Readings of the Lease, by outcome.",
 		}, []string{"outcome"}),
+		held: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "dbpair",
+			Subsystem: "agent",
+			Name:      "door_held_total",
+			Help:      "Clients whose holding at the door ended, by outcome.",
+		}, []string{"outcome"}),
+		holdTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "dbpair",
+			Subsystem: "agent",
+			Name:      "door_hold_seconds",
+			Help:      "How long clients were held at the door.",
+			Buckets:   []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
+		}),
 	}
 	gauge := func(name, help string, value func(agentapi.State) float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -71,9 +87,12 @@ func newMetrics(a *Agent) *metrics {
 			return value(*s.Server)
 		}
 	}
+	for _, outcome := range door.Outcomes {
+		m.held.WithLabelValues(string(outcome))
+	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.exits, m.corrections, m.settings, m.interrupted, m.openFailures, m.locksEnded, m.vouches, m.leaseReads,
+		m.exits, m.corrections, m.settings, m.interrupted, m.openFailures, m.locksEnded, m.vouches, m.leaseReads, m.held, m.holdTime,
 		gauge("open", "1 while this member is open.", func(s agentapi.State) float64 { return one(s.Phase == agentapi.PhaseOpen) }),
 		gauge("mysqld_up", "1 while mysqld runs.", func(s agentapi.State) float64 { return one(s.Mysqld.Running) }),
 		gauge("known_epoch", "Highest epoch known, on the volume.", func(s agentapi.State) float64 { return float64(s.KnownEpoch) }),
@@ -89,6 +108,9 @@ func newMetrics(a *Agent) *metrics {
 			func(s agentapi.State) float64 { return one(s.ForcesRowsFor != "") }),
 		gauge("waiting_sessions", "Sessions whose commit waits for the peer.",
 			server(func(s agentapi.Server) float64 { return float64(s.WaitSessions) })),
+		gauge("door_held", "Clients that are held at the door now.", func(s agentapi.State) float64 { return float64(s.Door.Held) }),
+		gauge("door_relayed", "Connections of clients that the door relays to mysqld now.",
+			func(s agentapi.State) float64 { return float64(s.Door.Relayed) }),
 		gauge("oldest_wait_seconds", "Age of the oldest commit that waits for the peer.",
 			server(func(s agentapi.Server) float64 { return s.OldestWait.Seconds() })),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{

@@ -8,6 +8,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/dbpair/dbpair/internal/agent/door"
+	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
@@ -17,7 +18,7 @@ func TestEveryFigureIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &Agent{log: logr.Discard(), settings: &settings{}, door: door.New("no"), peer: &peerLink{}, forcing: &forcing{}}
+	a := &Agent{log: logr.Discard(), settings: &settings{}, door: door.New(door.Config{Now: process.Now}), peer: &peerLink{}, forcing: &forcing{}}
 	a.state = newBoard(a)
 	m := newMetrics(a)
 	m.vouches.WithLabelValues("given").Inc()
@@ -43,7 +44,7 @@ func TestEveryFigureIsDocumented(t *testing.T) {
 
 // TestARevisionIsNewsOnly: ages and positions change all the time and wake nobody.
 func TestARevisionIsNewsOnly(t *testing.T) {
-	a := &Agent{log: logr.Discard(), settings: &settings{}, door: door.New("no"), peer: &peerLink{}, forcing: &forcing{}}
+	a := &Agent{log: logr.Discard(), settings: &settings{}, door: door.New(door.Config{Now: process.Now}), peer: &peerLink{}, forcing: &forcing{}}
 	a.state = newBoard(a)
 	a.state.bump()
 	before := a.state.snapshot().Revision

@@ -112,6 +112,18 @@ func (c *Client) ReadLease(ctx context.Context, r Command) (Done, error) {
 	return c.done(ctx, PathReadLease, r)
 }
 
+// ReleaseHeld has the door let clients through to the mysqld that is open at the command's
+// epoch, now or later. Idempotent.
+func (c *Client) ReleaseHeld(ctx context.Context, r Command) (Done, error) {
+	return c.done(ctx, PathReleaseHeld, r)
+}
+
+// Hold begins, or cancels, the time for which the door holds clients during a planned change
+// of roles. Idempotent: the time is not extended.
+func (c *Client) Hold(ctx context.Context, r HoldCommand) (Done, error) {
+	return c.done(ctx, PathHold, r)
+}
+
 // Initialize begins to make an empty volume a data directory; idempotent for one DataID.
 func (c *Client) Initialize(ctx context.Context, r InitializeCommand) (Done, error) {
 	return c.done(ctx, PathInitialize, r)

@@ -52,6 +52,16 @@ const (
 // DefaultMaxLockTime is that of a pair that says nothing about it.
 const DefaultMaxLockTime = 250 * time.Millisecond
 
+// Values of Config.OnRoleChange.
+const (
+	// OnRoleChangeHold keeps clients waiting and relays them to the new primary's mysqld.
+	OnRoleChangeHold = "Hold"
+	// OnRoleChangeError answers with a MySQL error packet.
+	OnRoleChangeError = "Error"
+	// OnRoleChangeReset answers with a TCP reset.
+	OnRoleChangeReset = "Reset"
+)
+
 // Config is what the operator tells both agents of a pair. Durations are nanoseconds in
 // JSON. Fields are only ever added.
 type Config struct {
@@ -84,6 +94,14 @@ type Config struct {
 	// BinlogMaxSize on a primary that is alone in the ledger: its peer is copied then.
 	BinlogRetention time.Duration `json:"binlogRetention"`
 	BinlogMaxSize   string        `json:"binlogMaxSize"`
+
+	// OnRoleChange is how the door answers clients while no member accepts writes, one of the
+	// constants OnRoleChange*. An agent of an earlier version goes by RefuseWithReset.
+	OnRoleChange string `json:"onRoleChange,omitempty"`
+	// HoldTimeout is how long after the begin of a change of roles clients are held, and
+	// MaxHeld how many at once.
+	HoldTimeout time.Duration `json:"holdTimeout,omitempty"`
+	MaxHeld     int           `json:"maxHeld,omitempty"`
 
 	// RefuseWithReset makes the door answer with a TCP reset instead of a MySQL error.
 	RefuseWithReset bool `json:"refuseWithReset,omitempty"`

@@ -18,18 +18,20 @@ const (
 
 // Paths of the agent's API.
 const (
-	PathState      = "/v1/state"      // GET, ?since=<revision>&wait=<duration> long-polls, &fresh=1 asks mysqld again
-	PathVouch      = "/v1/vouch"      // POST VouchRequest (peer only)
-	PathCease      = "/v1/cease"      // POST Command: raise the highest known epoch durably
-	PathFence      = "/v1/fence"      // POST Command: cease, then close, then answer what was reached
-	PathAckFence   = "/v1/ack-fence"  // POST Command: cease, stop the receiver durably, apply everything received
-	PathReadLease  = "/v1/read-lease" // POST Command: read the Lease now
-	PathInitialize = "/v1/initialize" // POST InitializeCommand
-	PathSeed       = "/v1/seed"       // POST SeedCommand
-	PathRewind     = "/v1/rewind"     // POST RewindCommand
-	PathSnapshot   = "/v1/snapshot"   // POST Command: GTIDs of the binlog up to its end, waiting commits included
-	PathCovers     = "/v1/covers"     // POST CoversRequest: is this set received here?
-	PathDiscard    = "/v1/discard"    // POST DiscardCommand: give up what was received and cannot be applied
+	PathState       = "/v1/state"        // GET, ?since=<revision>&wait=<duration> long-polls, &fresh=1 asks mysqld again
+	PathVouch       = "/v1/vouch"        // POST VouchRequest (peer only)
+	PathCease       = "/v1/cease"        // POST Command: raise the highest known epoch durably
+	PathFence       = "/v1/fence"        // POST Command: cease, then close, then answer what was reached
+	PathAckFence    = "/v1/ack-fence"    // POST Command: cease, stop the receiver durably, apply everything received
+	PathReadLease   = "/v1/read-lease"   // POST Command: read the Lease now
+	PathInitialize  = "/v1/initialize"   // POST InitializeCommand
+	PathSeed        = "/v1/seed"         // POST SeedCommand
+	PathRewind      = "/v1/rewind"       // POST RewindCommand
+	PathSnapshot    = "/v1/snapshot"     // POST Command: GTIDs of the binlog up to its end, waiting commits included
+	PathCovers      = "/v1/covers"       // POST CoversRequest: is this set received here?
+	PathDiscard     = "/v1/discard"      // POST DiscardCommand: give up what was received and cannot be applied
+	PathReleaseHeld = "/v1/release-held" // POST Command: let clients through the door at this epoch
+	PathHold        = "/v1/hold"         // POST HoldCommand: hold clients at the door
 
 	PathRepairLease  = "/v1/repair-lease"  // POST RepairLeaseCommand to the passive (a repair's Job, or the operator)
 	PathRepairRights = "/v1/repair-rights" // POST RepairRightsCommand to the primary (likewise)
@@ -144,6 +146,15 @@ type SaveRowsCommand struct {
 	Lines []string `json:"lines"`
 }
 
+// HoldCommand begins the time for which the door holds clients, before the authority is
+// changed: in a planned change of roles. In any other the agent begins it by itself. It
+// lasts as long as the pair's configuration says and is not extended by a second command.
+type HoldCommand struct {
+	Command
+	// Cancel ends it: the change was given up and the authority was not changed.
+	Cancel bool `json:"cancel,omitempty"`
+}
+
 // VouchRequest asks the peer for its confirmation.
 type VouchRequest struct {
 	PairUID pair.UID        `json:"pairUID"`
@@ -249,6 +260,18 @@ type CoversReply struct {
 	Errant      string           `json:"errant,omitempty"` // in this binlog, not in the set
 }
 
+// Door is what an agent's door does.
+type Door struct {
+	// Released is the newest epoch at which the operator lets clients through.
+	Released pair.Epoch `json:"released,omitempty"`
+	// Held are the clients that wait now, and Relayed those that were let through and are
+	// connected still.
+	Held    int `json:"held"`
+	Relayed int `json:"relayed"`
+	// LongestHold is the longest time that a client was held during the newest change of roles.
+	LongestHold time.Duration `json:"longestHold"`
+}
+
 // Phase is what a member's agent is doing.
 type Phase string
 
@@ -338,6 +361,10 @@ type State struct {
 	PeerSilentFor time.Duration `json:"peerSilentFor"`
 	// ConfirmationAge since before the last confirmation was asked for; -1 for none.
 	ConfirmationAge time.Duration `json:"confirmationAge"`
+
+	// Door is what becomes of clients at the agent's door; nil from an agent that cannot hold
+	// them.
+	Door *Door `json:"door,omitempty"`
 
 	Mysqld Mysqld `json:"mysqld"`
 	// LastOpen is the last time that this member accepted writes; nil when it has not since

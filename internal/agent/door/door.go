@@ -1,41 +1,144 @@
-// Package door is the listener that clients reach while nobody accepts writes: it turns
-// each of them away at once.
+// Package door is the listener to which clients are led while no member accepts writes. It
+// holds them for a bounded time and relays them to the mysqld beside it when that is open
+// and the operator says that clients may be let through, or it refuses them at once.
 //
-// It never reads from a client, never waits for one and keeps none. It refuses to speak
-// the protocol beyond the one packet that says no.
+// It does not speak the protocol beyond the one packet that says no: in MySQL's protocol the
+// server speaks first, so a client that is held has sent nothing, and what is relayed is
+// passed on byte for byte, TLS included. It decides nothing about who may be open.
 package door
 
 import (
-	"encoding/binary"
+	"context"
 	"errors"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// writeLimit bounds the packet's way into the kernel's buffer, which is empty.
-const writeLimit = 100 * time.Millisecond
+// Outcome is how the holding of a client ended.
+type Outcome string
 
-// lingers is how many refused connections may wait for their client to hang up first.
-const lingers = 256
+// The outcomes.
+const (
+	Relayed           Outcome = "relayed"
+	RefusedTimeout    Outcome = "refused_timeout"
+	RefusedMaxHeld    Outcome = "refused_max_held" // not held at all
+	ClientGone        Outcome = "gone"             // the client hung up
+	ClientSpeaks      Outcome = "not_mysql"        // the client sent something before the server's greeting
+	MysqldUnreachable Outcome = "unreachable"      // mysqld was open and took no connection
+)
 
-// Door turns clients away.
+// Outcomes lists every one.
+var Outcomes = []Outcome{Relayed, RefusedTimeout, RefusedMaxHeld, ClientGone, ClientSpeaks, MysqldUnreachable}
+
+// Config is what a door needs. All fields are required but Report.
+type Config struct {
+	// Self is the member that the door belongs to.
+	Self pair.MemberName
+	// Message is the text of the error packet.
+	Message string
+	// Now reads the clock of the instants that Follow and Begin are given.
+	Now func() authority.Instant
+	// Dial connects to this member's mysqld.
+	Dial func(context.Context) (*net.TCPConn, error)
+	// Report is called once for each client that was held, or would have been but for MaxHeld,
+	// with how long it was held. It must not block.
+	Report func(Outcome, time.Duration)
+}
+
+// Door holds, relays and refuses clients. All methods are safe for concurrent use; none but
+// Serve and Close blocks.
 type Door struct {
-	// Reset makes it answer with a TCP reset instead of an error packet.
-	Reset atomic.Bool
 	// Refused counts the clients turned away.
 	Refused atomic.Int64
 
+	cfg    Config
 	packet []byte
 	slots  chan struct{}
+	work   sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows; whoever closes the gate holds it, and whoever relays
+	gate    Gate
+	reset   bool
+	held    map[*guest]struct{}
+	relays  map[*relay]struct{}
+	longest time.Duration // of the newest change of roles
+	ended   bool
 }
 
-// New returns a door that names the pair in what it says.
-func New(message string) *Door {
-	return &Door{packet: errorPacket(message), slots: make(chan struct{}, lingers)}
+// New returns a door that refuses every client until Follow, Release and Configure say otherwise.
+func New(cfg Config) *Door {
+	return &Door{
+		cfg:    cfg,
+		packet: errorPacket(cfg.Message),
+		slots:  make(chan struct{}, lingers),
+		gate:   NewGate(cfg.Self),
+		held:   map[*guest]struct{}{},
+		relays: map[*relay]struct{}{},
+	}
 }
 
-// Serve turns away everybody who comes, until the listener is closed.
+// Configure takes up the spec.
+func (d *Door) Configure(p Policy) {
+	d.change(func(g *Gate) {
+		g.Configure(p)
+		d.reset = p.Mode == Reset
+	})
+}
+
+// Follow takes what the agent's machine takes for true. When mysqld is not open any more it
+// gives the relays closeLimit to deliver what mysqld has said last.
+func (d *Door) Follow(v authority.View) {
+	d.change(func(g *Gate) {
+		if g.Follow(v, d.cfg.Now()) {
+			d.endRelays()
+		}
+	})
+}
+
+// Begin begins the time of holding of a planned change of roles.
+func (d *Door) Begin(known pair.Epoch) {
+	d.change(func(g *Gate) { g.Begin(known, d.cfg.Now()) })
+}
+
+// Cancel ends the time of holding of one that was given up.
+func (d *Door) Cancel() { d.change((*Gate).Cancel) }
+
+// Release lets clients through to the mysqld that is open at this epoch, now or later.
+func (d *Door) Release(e pair.Epoch) { d.change(func(g *Gate) { g.Release(e) }) }
+
+// State is what the door does now.
+type State struct {
+	// Released is the newest epoch at which clients are let through.
+	Released pair.Epoch
+	// Held and Relayed are clients now.
+	Held, Relayed int
+	// Longest is the longest time that a client was held during the newest change of roles.
+	Longest time.Duration
+}
+
+// State returns what the door does now.
+func (d *Door) State() State {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := State{
+		Released: d.gate.Released(),
+		Held:     len(d.held),
+		Relayed:  len(d.relays),
+		Longest:  d.longest,
+	}
+	now := d.cfg.Now()
+	for g := range d.held {
+		s.Longest = max(s.Longest, now.Sub(g.since))
+	}
+	return s
+}
+
+// Serve takes clients until the listener is closed.
 func (d *Door) Serve(listener net.Listener) error {
 	for {
 		conn, err := listener.Accept()
@@ -47,57 +150,139 @@ func (d *Door) Serve(listener net.Listener) error {
 			time.Sleep(5 * time.Millisecond)
 			continue
 		}
-		d.Refused.Add(1)
+		tcp, ok := conn.(*net.TCPConn)
+		if !ok {
+			_ = conn.Close()
+			continue
+		}
+		d.admit(tcp)
+	}
+}
+
+// Close turns away who is held, cuts what is relayed and waits for the end of all of it. The
+// listener is the caller's to close, and before this.
+func (d *Door) Close() {
+	d.change(func(*Gate) {
+		d.ended = true
+		for r := range d.relays {
+			r.cut()
+		}
+	})
+	d.work.Wait()
+}
+
+// change changes the gate and has everyone who is held ask again. The lock is the one under
+// which a client is let through: once a change that closes the gate has returned, none is.
+func (d *Door) change(f func(*Gate)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before := d.gate.Until()
+	f(&d.gate)
+	if d.gate.Until() > before {
+		d.longest = 0
+	}
+	for g := range d.held {
+		g.wake()
+	}
+}
+
+// ask says what becomes of a client and writes it down. Called with the lock held.
+func (d *Door) ask(g *guest) Answer {
+	_, waits := d.held[g]
+	others := len(d.held)
+	if waits {
+		others--
+	}
+	answer := RefuseClosed
+	if !d.ended {
+		answer = d.gate.Ask(d.cfg.Now(), others)
+	}
+	if answer == Wait {
+		d.held[g] = struct{}{}
+		g.waitFor(d.gate.Until().Sub(d.cfg.Now()))
+	} else {
+		delete(d.held, g)
+	}
+	return answer
+}
+
+func (d *Door) askAgain(g *guest) Answer {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.ask(g)
+}
+
+// admit decides about a client that has just come. Only clients that are held or relayed get
+// a goroutine.
+func (d *Door) admit(conn *net.TCPConn) {
+	g := &guest{conn: conn, since: d.cfg.Now()}
+	d.mu.Lock()
+	answer := d.ask(g)
+	if answer == Wait || answer == Relay {
+		d.work.Add(1)
+	}
+	d.mu.Unlock()
+	switch answer {
+	case Wait, Relay:
+		go func() {
+			defer d.work.Done()
+			d.attend(g, answer)
+		}()
+	case RefuseFull:
+		d.report(g, RefusedMaxHeld, false)
+		d.refuse(conn)
+	case RefuseClosed:
 		d.refuse(conn)
 	}
 }
 
-func (d *Door) refuse(conn net.Conn) {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		_ = conn.Close()
-		return
-	}
-	if d.Reset.Load() {
-		_ = tcp.SetLinger(0)
-		_ = tcp.Close()
-		return
-	}
-	_ = tcp.SetDeadline(time.Now().Add(writeLimit))
-	_, _ = tcp.Write(d.packet)
-	_ = tcp.CloseWrite()
-	// A client that has sent something already would get a reset instead of the packet
-	// if we closed at once: so its bytes are taken for a moment, by a bounded number.
-	select {
-	case d.slots <- struct{}{}:
-		go func() {
-			defer func() { <-d.slots }()
-			var sink [256]byte
-			for {
-				if _, err := tcp.Read(sink[:]); err != nil {
-					break
-				}
+// attend stays with a client until it is relayed, refused or gone.
+func (d *Door) attend(g *guest, answer Answer) {
+	waited := false
+	for {
+		switch answer {
+		case Wait:
+			waited = true
+			if outcome, ended := g.await(); ended {
+				d.leave(g, outcome)
+				return
 			}
-			_ = tcp.Close()
-		}()
-	default:
-		_ = tcp.Close()
+			answer = d.askAgain(g)
+		case Relay:
+			if d.relay(g, waited) {
+				return
+			}
+			answer = d.askAgain(g)
+		case RefuseClosed, RefuseFull:
+			d.report(g, RefusedTimeout, true)
+			d.refuse(g.conn)
+			return
+		}
 	}
 }
 
-// errorNumber and the state say "server shutdown in progress", on which drivers connect
-// again.
-const (
-	errorNumber = 1053
-	sqlState    = "08S01"
-)
+// leave is the end of a held client that did not wait for its answer.
+func (d *Door) leave(g *guest, outcome Outcome) {
+	d.mu.Lock()
+	delete(d.held, g)
+	d.mu.Unlock()
+	d.report(g, outcome, true)
+	if outcome == ClientSpeaks {
+		d.refuse(g.conn)
+		return
+	}
+	_ = g.conn.Close()
+}
 
-// errorPacket is an ERR packet in place of the server's greeting: before any handshake
-// it carries no SQL state in the protocol's first form, so the state is in the text.
-func errorPacket(message string) []byte {
-	body := []byte{0xff, 0, 0}
-	binary.LittleEndian.PutUint16(body[1:], errorNumber)
-	body = append(body, message+" ("+sqlState+")"...)
-	header := []byte{byte(len(body)), byte(len(body) >> 8), byte(len(body) >> 16), 0}
-	return append(header, body...)
+func (d *Door) report(g *guest, outcome Outcome, waited bool) {
+	var took time.Duration
+	if waited {
+		took = d.cfg.Now().Sub(g.since)
+		d.mu.Lock()
+		d.longest = max(d.longest, took)
+		d.mu.Unlock()
+	}
+	if d.cfg.Report != nil {
+		d.cfg.Report(outcome, took)
+	}
 }

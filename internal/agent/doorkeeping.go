@@ -1,0 +1,88 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agent/door"
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agentapi"
+)
+
+// newDoor makes the door. It connects to mysqld by the pod's own address, never by the
+// loopback interface or the socket: root's account, which is local, is not for the network.
+func (a *Agent) newDoor() *door.Door {
+	host := a.opt.BindAddress
+	if host == "" {
+		host = a.env.PodIP
+	}
+	return door.New(door.Config{
+		Self:    a.env.PodName,
+		Message: fmt.Sprintf("dbpair: no member of pair %s/%s accepts writes here at the moment, try again", a.env.Namespace, a.env.PairName),
+		Now:     process.Now,
+		Dial:    door.DialTo(net.JoinHostPort(host, strconv.Itoa(a.opt.MySQLPort))),
+		Report: func(outcome door.Outcome, held time.Duration) {
+			a.metrics.held.WithLabelValues(string(outcome)).Inc()
+			a.metrics.holdTime.Observe(held.Seconds())
+		},
+	})
+}
+
+// policyOf is what the operator's configuration says about the door. An operator of an
+// earlier version names no mode.
+func policyOf(c agentapi.Config) door.Policy {
+	p := door.Policy{
+		Mode:        door.Error,
+		HoldTimeout: c.HoldTimeout,
+		MaxHeld:     c.MaxHeld,
+	}
+	switch {
+	case c.OnRoleChange == agentapi.OnRoleChangeHold:
+		p.Mode = door.Hold
+	case c.OnRoleChange == agentapi.OnRoleChangeReset, c.OnRoleChange == "" && c.RefuseWithReset:
+		p.Mode = door.Reset
+	}
+	return p
+}
+
+// orderReleaseHeld lets clients through the door to the mysqld that is open at the epoch of
+// the command, now or later.
+func (a *Agent) orderReleaseHeld(_ context.Context, c agentapi.Command) (agentapi.Done, error) {
+	if err := a.head(c); err != nil {
+		return agentapi.Done{}, err
+	}
+	a.door.Release(c.Epoch)
+	a.log.Info("clients may be let through the door", "epoch", c.Epoch, "requestID", c.RequestID)
+	a.state.bump()
+	return agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}, nil
+}
+
+// orderHold begins the time of holding of a planned change of roles, or ends that of one that
+// was given up before the authority was changed.
+func (a *Agent) orderHold(_ context.Context, c agentapi.HoldCommand) (agentapi.Done, error) {
+	if err := a.head(c.Command); err != nil {
+		return agentapi.Done{}, err
+	}
+	if c.Cancel {
+		a.door.Cancel()
+	} else {
+		a.door.Begin(c.Epoch)
+	}
+	a.log.Info("clients are held at the door", "epoch", c.Epoch, "canceled", c.Cancel, "requestID", c.RequestID)
+	a.state.bump()
+	return agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}, nil
+}
+
+// describeDoor is what the door does now.
+func (a *Agent) describeDoor() *agentapi.Door {
+	s := a.door.State()
+	return &agentapi.Door{
+		Released:    s.Released,
+		Held:        s.Held,
+		Relayed:     s.Relayed,
+		LongestHold: s.Longest,
+	}
+}
