@@ -52,6 +52,7 @@ func (r *PairReconciler) runner(v *visit) *execute.Runner {
 		Effects: execute.Effects{
 			Authority: v.session.store,
 			Fencers:   asked,
+			Doors:     asked,
 			Copiers:   asked,
 			Comparers: asked,
 			Pods:      pods,

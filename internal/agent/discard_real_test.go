@@ -79,7 +79,7 @@ func (w *world) promoteForced(from, to *member) {
 		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Solo, First: to.name}
 		r.Left = &authority.Left{Member: from.name, DataID: r.Data[from.name], Epoch: r.LastHolder.Epoch}
 	})
-	if _, err := to.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := to.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	to.awaitPhase(agentapi.PhaseOpen, patience)
@@ -130,7 +130,7 @@ func TestUnappliedTransactionsAreSavedAndDiscarded(t *testing.T) {
 	if has := w.executedOf(b); !has.Intersect(lost).IsEmpty() {
 		t.Errorf("the promoted member claims to have executed what it gave up: %s", has)
 	}
-	if _, err := a.client.Look(t.Context(), w.head()); err != nil {
+	if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil {
 		t.Fatal(err)
 	}
 	s := a.awaitState("is errant and does not replicate", patience, func(s agentapi.State) bool {

@@ -23,8 +23,8 @@ const (
 	silentTimeout = time.Second
 )
 
-// Agents speaks to the agents of one pair. It implements execute.Fencers, Copiers and
-// Comparers.
+// Agents speaks to the agents of one pair. It implements execute.Fencers, Doors,
+// Copiers and Comparers.
 type Agents struct {
 	// Client of the agent in the pod with this UID; an error when that pod is not there.
 	Client func(fencing.Subject) (*agentapi.Client, error)
@@ -34,6 +34,7 @@ type Agents struct {
 
 var (
 	_ execute.Fencers   = Agents{}
+	_ execute.Doors     = Agents{}
 	_ execute.Copiers   = Agents{}
 	_ execute.Comparers = Agents{}
 )
@@ -85,6 +86,12 @@ func (a Agents) AckFence(ctx context.Context, to fencing.Subject, c agentapi.Com
 // ReadLease implements execute.Fencers.
 func (a Agents) ReadLease(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
 	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).ReadLease, c)
+	return err
+}
+
+// ReleaseHeld implements execute.Doors.
+func (a Agents) ReleaseHeld(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
+	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).ReleaseHeld, c)
 	return err
 }
 

@@ -34,6 +34,13 @@ type Fencers interface {
 	ReadLease(ctx context.Context, to fencing.Subject, c agentapi.Command) error
 }
 
+// Doors tell agents what becomes of clients at their doors. Each call is one request with a
+// deadline of its own, to the pod with this UID and no other. Idempotent.
+type Doors interface {
+	// ReleaseHeld lets clients through to the mysqld that is open at the command's epoch.
+	ReleaseHeld(ctx context.Context, to fencing.Subject, c agentapi.Command) error
+}
+
 // Copiers ask agents to make or replace their data. The agent answers when it has
 // accepted; the state then tells how it goes. Idempotent.
 type Copiers interface {
@@ -103,6 +110,7 @@ type TimelineEntry struct {
 type Effects struct {
 	Authority Authority
 	Fencers   Fencers
+	Doors     Doors
 	Copiers   Copiers
 	Comparers Comparers
 	Pods      Pods

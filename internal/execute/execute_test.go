@@ -3,6 +3,7 @@ package execute_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -88,6 +89,11 @@ func (c *cluster) AckFence(_ context.Context, to fencing.Subject, cmd agentapi.C
 
 func (c *cluster) ReadLease(_ context.Context, to fencing.Subject, _ agentapi.Command) error {
 	c.do("look " + string(to.Member))
+	return c.away
+}
+
+func (c *cluster) ReleaseHeld(_ context.Context, to fencing.Subject, cmd agentapi.Command) error {
+	c.do(fmt.Sprintf("release held at %s, epoch %d", to.Member, cmd.Epoch))
 	return c.away
 }
 
@@ -187,7 +193,7 @@ func setup(c *cluster) (*execute.Runner, failover.Observation) {
 	book.SawEpoch(4, t0)
 	r := &execute.Runner{
 		Effects: execute.Effects{
-			Authority: c, Fencers: c, Copiers: c, Comparers: c, Pods: c, Witnesses: c, Services: c, Recorder: c,
+			Authority: c, Fencers: c, Doors: c, Copiers: c, Comparers: c, Pods: c, Witnesses: c, Services: c, Recorder: c,
 			DonorHost: func(m pair.MemberName) string { return string(m) + ".host" },
 		},
 		Clock: stopped{}, Book: book, NewID: func() string { return "r1" }, Log: logr.Discard(),
@@ -452,7 +458,7 @@ func TestEveryStepHasItsFailpoints(t *testing.T) {
 		failover.LabelPod{Subject: primary}, failover.PointService{Member: "shop-0"},
 		failover.NoteOperation{Note: failover.OperationNote{Name: "op"}},
 		failover.Together{Steps: []failover.Step{failover.DeletePod{Subject: primary}}},
-		failover.DetachService{From: primary},
+		failover.DetachService{From: primary}, failover.ReleaseHeld{Subject: passive},
 		failover.InOrder{Steps: []failover.Step{failover.DetachService{From: primary}, failover.DeletePod{Subject: primary}}},
 	} {
 		all[s.Name()] = s

@@ -146,6 +146,8 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 		return r.change(ctx, s)
 	case failover.ReadLease:
 		return r.look(ctx, o, s)
+	case failover.ReleaseHeld:
+		return r.releaseHeld(ctx, o, s)
 	case failover.Initialize, failover.Seed, failover.Rewind:
 		return r.copyData(ctx, o, step)
 	case failover.Discard:
@@ -195,7 +197,8 @@ func (r *Runner) together(ctx context.Context, o failover.Observation, t failove
 	return joinedResults(results), err
 }
 
-// inOrder runs one after the other and stops at the first that fails.
+// inOrder runs one after the other and stops at the first that fails. What follows a change of
+// the authority goes by the record that was written.
 func (r *Runner) inOrder(ctx context.Context, o failover.Observation, s failover.InOrder) (Result, error) {
 	var results []Result
 	for _, step := range s.Steps {
@@ -203,6 +206,10 @@ func (r *Runner) inOrder(ctx context.Context, o failover.Observation, s failover
 		results = append(results, res)
 		if err != nil {
 			return joinedResults(results), err
+		}
+		if res.Wrote != nil {
+			o.Authority.Record = *res.Wrote
+			o.Authority.Version = res.WroteVersion
 		}
 	}
 	return joinedResults(results), nil
@@ -316,6 +323,19 @@ func (r *Runner) look(ctx context.Context, o failover.Observation, s failover.Re
 	err := r.Effects.Fencers.ReadLease(ctx, subjectOf(o, s.Member), r.command(o))
 	if err != nil && !errors.Is(err, ErrCrash) {
 		return Result{Pending: fmt.Sprintf("%s did not look: %v", s.Member, err)}, nil
+	}
+	return Result{Changed: err == nil}, err
+}
+
+// releaseHeld has an agent's door let clients through at the epoch of the authority. One that
+// does not answer is pending: the Service leads clients past the door soon.
+func (r *Runner) releaseHeld(ctx context.Context, o failover.Observation, s failover.ReleaseHeld) (Result, error) {
+	const patience = time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := r.Effects.Doors.ReleaseHeld(ctx, s.Subject, r.command(o))
+	if err != nil && !errors.Is(err, ErrCrash) {
+		return Result{Pending: fmt.Sprintf("the door of %s was not released: %v", s.Subject, err)}, nil
 	}
 	return Result{Changed: err == nil}, err
 }

@@ -58,6 +58,8 @@ func about(step failover.Step) string {
 		return s.Subject.String()
 	case failover.LabelPod:
 		return s.Subject.String()
+	case failover.ReleaseHeld:
+		return s.Subject.String()
 	case failover.ReadLease:
 		return string(s.Member)
 	case failover.DetachService:

@@ -87,6 +87,10 @@ type Settings struct {
 	PassiveMaxLag     time.Duration
 	FallbackToPrimary bool
 
+	// HoldsClients: while nobody may be open, clients are held at the candidate's door and
+	// let through from there.
+	HoldsClients bool
+
 	// AgentVersion is the version of the agent that this operator would install.
 	AgentVersion string
 }

@@ -161,6 +161,7 @@ const (
 	StepLabelPod          StepName = "LabelPod"
 	StepPointService      StepName = "PointService"
 	StepDetachService     StepName = "DetachService"
+	StepReleaseHeld       StepName = "ReleaseHeld"
 	StepNoteOperation     StepName = "NoteOperation"
 	StepTogether          StepName = "Together"
 	StepInOrder           StepName = "InOrder"
@@ -172,7 +173,7 @@ var StepNames = []StepName{
 	StepAckFence, StepDiscard, StepReadLease, StepProvePod, StepProveNode, StepAdminConfirmation, StepBeginJoining, StepConcludeJoining,
 	StepGiveUpData,
 	StepDeletePod, StepAddFinalizer, StepRemoveFinalizer, StepLabelPod, StepPointService, StepDetachService,
-	StepNoteOperation, StepTogether, StepInOrder,
+	StepReleaseHeld, StepNoteOperation, StepTogether, StepInOrder,
 }
 
 // Step is one thing to do. The set is closed: the types below.
@@ -287,6 +288,9 @@ type (
 		Version string
 		From    fencing.Subject
 	}
+	// ReleaseHeld has the door of a new primary let clients through to its mysqld: the pod
+	// that the Service led to before is being deleted.
+	ReleaseHeld struct{ Subject fencing.Subject }
 	// NoteOperation writes an operation's record.
 	NoteOperation struct{ Note OperationNote }
 	// Together are steps that do not depend on each other and may run at once.
@@ -360,6 +364,9 @@ func (PointService) Name() StepName { return StepPointService }
 
 // Name implements Step.
 func (DetachService) Name() StepName { return StepDetachService }
+
+// Name implements Step.
+func (ReleaseHeld) Name() StepName { return StepReleaseHeld }
 
 // Name implements Step.
 func (NoteOperation) Name() StepName { return StepNoteOperation }

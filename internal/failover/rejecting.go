@@ -78,7 +78,7 @@ func (l *look) rejectionWindow() time.Duration {
 // leadAway are the steps that take clients away from the last holder on the way to c.to:
 // to the door, or, while its pod refuses them anyway, only what the one move to come needs.
 func (l *look) leadAway(c course) []Step {
-	if c.to == l.last || l.rejectionWindow() == 0 {
+	if c.to == l.last || l.rejectionWindow() == 0 || l.holdsAt(c.to) {
 		return l.doorTo(c.to)
 	}
 	// The label of the new epoch comes with the appointment: a pod that has one counts as

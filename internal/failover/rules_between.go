@@ -252,7 +252,7 @@ func (l *look) appoint(c course, proofs []fencing.Proof) []Step {
 	if l.mayLabelAhead(c.to) {
 		then = append(then, c.to.label(l.e+1))
 	}
-	then = append(then, l.deleteStanding(c.to)...)
+	then = append(then, l.clearTheWay(c.to)...)
 	return []Step{InOrder{Steps: append([]Step{change}, together(then)...)}}
 }
 

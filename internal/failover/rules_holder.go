@@ -82,7 +82,7 @@ func serviceFollows(l *look) (Plan, bool) {
 	}
 	var step Step
 	ok := false
-	if leads == LeadsOpen || l.rejectionWindow() == 0 {
+	if leads == LeadsOpen || l.rejectionWindow() == 0 || l.holdsAt(target) {
 		step, ok = l.pointTo(target, leads)
 	}
 	if !ok && leads == LeadsDoor {
@@ -93,7 +93,7 @@ func serviceFollows(l *look) (Plan, bool) {
 	if !ok {
 		return no()
 	}
-	p, ok := act(fmt.Sprintf("the Service should lead to the %s of %s at epoch %d", doorWord(leads), target.Name, l.e), step)
+	p, ok := act(fmt.Sprintf("the Service should lead to the %s of %s at epoch %d", doorWord(leads), target.Name, l.e), l.withRelease(step, leads)...)
 	p.Operation = l.opening()
 	return p, ok
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/door"
 	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -18,6 +19,7 @@ type agentSim struct {
 	dead      bool
 	condemned bool
 	machine   *authority.Machine
+	door      door.Gate
 	start     pair.AgentStart
 	mysqld    *mysqld
 	busy      agentapi.Phase
@@ -73,6 +75,8 @@ func (a *agentSim) lockVolume() {
 		T: a.w.set.agentLease, Margin: a.w.set.margin, RestartInPlaceAfter: a.w.set.restartInPlace, Seed: a.w.rng.Uint64(),
 		LeaseEvery: a.w.set.leaseEvery, Moved: v.moved, Start: a.start, Linger: 3 * time.Second, Verify: verify,
 	}, v.durable, a.local())
+	a.door = door.NewGate(a.m.name)
+	a.door.Configure(door.Policy{Mode: door.Hold, HoldTimeout: holdTimeout, MaxHeld: 100})
 	if v.id != "" && !v.void {
 		a.step(authority.DataReady{At: a.local(), DataID: v.id, EpochFile: v.remembered})
 	}
@@ -144,7 +148,9 @@ func (a *agentSim) step(e authority.Event) {
 	if a.dead || a.machine == nil {
 		return
 	}
-	for _, action := range a.machine.Step(e) {
+	actions := a.machine.Step(e)
+	a.door.Follow(a.machine.View(), a.local())
+	for _, action := range actions {
 		a.effect(action)
 		if a.dead {
 			return

@@ -20,6 +20,7 @@ func (a *agentSim) state() *agentapi.State {
 		s.Phase = agentapi.PhaseVolumeInUse
 		return s
 	}
+	s.Door = &agentapi.Door{Released: a.door.Released()}
 	view := a.machine.View()
 	s.KnownEpoch = view.Known
 	s.ActedLedger = view.ActedLedger

@@ -8,6 +8,8 @@ type writer struct {
 	site site
 	conn *mysqld
 	busy bool
+	// knocks counts the doors that were tried.
+	knocks int
 }
 
 func (c *writer) loop() {
@@ -18,6 +20,15 @@ func (c *writer) loop() {
 	if c.conn == nil || c.conn.dead || !c.conn.open {
 		c.conn = nil
 		p := c.w.api.endpoint()
+		if p == nil && c.w.set.holds {
+			c.knock(c.w.api.behind())
+			return
+		}
+		if c.w.set.holds && c.w.chance(lateProxy) {
+			// A node that has not heard of the Service's move yet.
+			c.knock(c.w.api.pods[c.w.rng.IntN(2)])
+			return
+		}
 		if p == nil || p.agent == nil || p.agent.mysqld == nil {
 			return
 		}

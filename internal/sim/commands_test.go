@@ -17,6 +17,7 @@ type agentEffects struct{ o *operator }
 
 var (
 	_ execute.Fencers   = agentEffects{}
+	_ execute.Doors     = agentEffects{}
 	_ execute.Copiers   = agentEffects{}
 	_ execute.Comparers = agentEffects{}
 )
@@ -75,6 +76,21 @@ func (e agentEffects) AckFence(ctx context.Context, to fencing.Subject, c agenta
 
 func (e agentEffects) ReadLease(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
 	_, err := e.order(ctx, to, authority.CommandReadLease, c)
+	return err
+}
+
+func (e agentEffects) ReleaseHeld(_ context.Context, to fencing.Subject, c agentapi.Command) error {
+	got, err := e.o.agent(to, time.Second, func(a *agentSim, reply func(any)) {
+		if a.machine == nil || judge.Stale(c, a.machine.View()) != nil {
+			reply(errStale)
+			return
+		}
+		a.door.Release(c.Epoch)
+		reply(nil)
+	})
+	if refusal, ok := got.(error); err == nil && ok {
+		err = refusal
+	}
 	return err
 }
 

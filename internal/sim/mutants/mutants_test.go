@@ -52,7 +52,7 @@ next:
 		if err != nil {
 			t.Fatal(err)
 		}
-		build := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "./internal/execute", "./internal/agent/judge", "./internal/cluster")
+		build := exec.CommandContext(t.Context(), "go", "build", "-overlay", overlay, "./internal/execute", "./internal/agent/judge", "./internal/agent/door", "./internal/cluster")
 		build.Dir = root(t)
 		if out, err := build.CombinedOutput(); err != nil {
 			t.Errorf("bugs %v do not compile: %v\n%s", names[i], err, out)
