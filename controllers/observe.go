@@ -83,6 +83,7 @@ func (r *PairReconciler) settings(p *v1alpha1.DatabasePair) failover.Settings {
 		AsyncMaxLag:        s.Failover.Async.MaxLag.Duration,
 		PassiveMaxLag:      s.Services.Passive.MaxLag.Duration,
 		FallbackToPrimary:  s.Services.Passive.FallbackToPrimary,
+		HoldsClients:       s.Services.Primary.OnRoleChange == v1alpha1.OnRoleChangeHold,
 		AgentVersion:       r.Version,
 	}
 }

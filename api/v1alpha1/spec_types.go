@@ -272,21 +272,39 @@ type PrimaryServiceSpec struct {
 	// +kubebuilder:validation:items:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.all(h, isIP(h) || h.matches('^([*][.])?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?([.][a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$'))",message="spec.services.primary.hostnames must be DNS names in lower case, a wildcard in the first label only, or IP addresses; fix the name"
 	Hostnames []string `json:"hostnames,omitempty"`
-	// refuseWith is how clients are turned away while nobody accepts writes: Error (a
-	// MySQL error packet) or Reset (a TCP reset). Never silence.
+	// onRoleChange is what becomes of clients that connect while no member accepts writes.
+	// Hold: they wait without an answer, at most until holdTimeout after the change of roles
+	// began, and are relayed to the new primary when it is open; mysqld sees the address of its
+	// own pod for them. Error: they get a MySQL error packet at once. Reset: a TCP reset at once.
 	// +optional
-	// +kubebuilder:default=Error
-	RefuseWith RefuseWith `json:"refuseWith,omitempty"`
+	// +kubebuilder:default=Hold
+	OnRoleChange OnRoleChange `json:"onRoleChange,omitempty"`
+	// holdTimeout is how long after the begin of a change of roles clients are held, with
+	// onRoleChange Hold: one instant for all of them, after which each gets an error at once.
+	// +optional
+	// +kubebuilder:default="1s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('30s')",message="spec.services.primary.holdTimeout must be from 100ms to 30s"
+	HoldTimeout metav1.Duration `json:"holdTimeout,omitempty"`
+	// maxHeld is how many clients a member holds at once; the next one gets an error at once.
+	// +optional
+	// +kubebuilder:default=1000
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=20000
+	MaxHeld int32 `json:"maxHeld,omitempty"`
 }
 
-// RefuseWith is how the door turns a client away.
-// +kubebuilder:validation:Enum=Error;Reset
-type RefuseWith string
+// OnRoleChange is what becomes of clients while no member accepts writes.
+// +kubebuilder:validation:Enum=Hold;Error;Reset
+type OnRoleChange string
 
-// The ways to turn a client away.
+// What becomes of clients while no member accepts writes.
 const (
-	RefuseWithError RefuseWith = "Error"
-	RefuseWithReset RefuseWith = "Reset"
+	// OnRoleChangeHold has them wait for the new primary, for a bounded time.
+	OnRoleChangeHold OnRoleChange = "Hold"
+	// OnRoleChangeError answers with a MySQL error packet.
+	OnRoleChangeError OnRoleChange = "Error"
+	// OnRoleChangeReset answers with a TCP reset.
+	OnRoleChangeReset OnRoleChange = "Reset"
 )
 
 // PassiveServiceSpec is the read-only Service.

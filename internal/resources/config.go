@@ -36,7 +36,10 @@ func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 		BinlogRetention:     spec.MySQL.BinlogRetention.Duration,
 		BinlogMaxSize:       spec.MySQL.BinlogMaxSize,
 		MaxLockTime:         spec.Checksum.MaxLockTime.Duration,
-		RefuseWithReset:     spec.Services.Primary.RefuseWith == v1alpha1.RefuseWithReset,
+		OnRoleChange:        string(spec.Services.Primary.OnRoleChange),
+		HoldTimeout:         spec.Services.Primary.HoldTimeout.Duration,
+		MaxHeld:             int(spec.Services.Primary.MaxHeld),
+		RefuseWithReset:     spec.Services.Primary.OnRoleChange == v1alpha1.OnRoleChangeReset,
 		AppUser:             AppUser,
 		AppSchema:           AppSchema,
 	}

@@ -25,7 +25,7 @@ func (c *writer) loop() {
 			return
 		}
 		if c.w.set.holds && c.w.chance(lateProxy) {
-			// A node that has not heard of the Service's move yet.
+			// A node whose proxy has not seen the Service's move yet.
 			c.knock(c.w.api.pods[c.w.rng.IntN(2)])
 			return
 		}

@@ -61,7 +61,7 @@ type Door struct {
 	slots  chan struct{}
 	work   sync.WaitGroup
 
-	mu      sync.Mutex // guards what follows; whoever closes the gate holds it, and whoever relays
+	mu      sync.Mutex // guards what follows; closing the gate takes it, and so does letting a client through
 	gate    Gate
 	reset   bool
 	held    map[*guest]struct{}

@@ -37,7 +37,7 @@ func (r *relay) cut() {
 }
 
 // endRelays ends what is relayed to a mysqld that is not open any more, whose sessions are
-// ended by whoever closed it. Called with the lock held.
+// ended by the fence. Called with the lock held.
 func (d *Door) endRelays() {
 	for r := range d.relays {
 		r.cancel()
