@@ -100,11 +100,11 @@ func TestOutdatedNamesWhatWaitsForARestart(t *testing.T) {
 		return p
 	}
 	for want, p := range map[string]*corev1.Pod{
-		"":                     pod("shop-2", "mysql:9.8", "dbpair:2", "b"),
-		"image":                pod("shop-1", "mysql:9.7", "dbpair:2", "b"),
-		"agent image":          pod("shop-1", "mysql:9.8", "dbpair:1", "b"),
-		"image, configuration": pod("shop-1", "mysql:9.7", "dbpair:2", "a"),
-		"pod template":         pod("shop-1", "mysql:9.8", "dbpair:2", "b"),
+		"":                                    pod("shop-2", "mysql:9.8", "dbpair:2", "b"),
+		"spec.mysql.image":                    pod("shop-1", "mysql:9.7", "dbpair:2", "b"),
+		"agent image":                         pod("shop-1", "mysql:9.8", "dbpair:1", "b"),
+		"spec.mysql.image, spec.mysql.config": pod("shop-1", "mysql:9.7", "dbpair:2", "a"),
+		"pod template":                        pod("shop-1", "mysql:9.8", "dbpair:2", "b"),
 	} {
 		if got := outdated(p, set); got != want {
 			t.Errorf("outdated = %q, want %q", got, want)

@@ -52,7 +52,7 @@ func TestWhatARefusalIs(t *testing.T) {
 		"a policy":                       {answered(422, "ValidatingAdmissionPolicy 'a' with binding 'a' denied request: no"), writeRefused, "denied request: no"},
 		"a webhook":                      {answered(403, denial), writeRefused, denial},
 		"a webhook that calls it other":  {answered(409, denial), writeRefused, denial},
-		"a webhook that says not found":  {apierrors.NewNotFound(ofPods, denial), writeRefused, denial},
+		"a webhook that says not found":  {answered(404, denial), writeRefused, denial},
 		"a webhook that does not answer": {apierrors.NewInternalError(errors.New(`failed calling webhook "a.test": connection refused`)), writeRefused, "failed calling webhook"},
 		"wrapped, as steps return it":    {fmt.Errorf("patch pod: %w", answered(403, denial)), writeRefused, denial},
 		"one of several":                 {errors.Join(errors.New("x"), answered(403, denial)), writeRefused, denial},

@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/dbpair/dbpair/internal/agent/door"
+	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
@@ -108,6 +110,7 @@ func serveAPI(t *testing.T, ca *pki.Authority, config agentapi.Config) *httptest
 		env:      Environment{PodName: "shop-0", Peer: "shop-1"},
 		certs:    certs,
 		settings: &settings{config: config},
+		door:     door.New(door.Config{Now: process.Now}),
 	}
 	a.peer, a.forcing, a.state = newPeerLink(Options{}, a.env, config, certs), &forcing{a: a}, newBoard(a)
 	server := httptest.NewUnstartedServer(a.handler())

@@ -46,8 +46,8 @@ func TestConditionsNameRefusedWrites(t *testing.T) {
 		refused []failover.RefusedWrite
 		want    want
 	}{
-		"of a child, while clients reach the primary": {func(*failover.Observation) {}, []failover.RefusedWrite{ofSet}, want{yes, no, "ServiceFollows", "WriteRefused"}},
-		"of a pod, while clients reach the primary":   {func(*failover.Observation) {}, []failover.RefusedWrite{ofPod}, want{yes, no, "ServiceFollows", "WriteRefused"}},
+		"of a child, while clients reach the primary": {func(*failover.Observation) {}, []failover.RefusedWrite{ofSet}, want{yes, no, "AcceptsWrites", "WriteRefused"}},
+		"of a pod, while clients reach the primary":   {func(*failover.Observation) {}, []failover.RefusedWrite{ofPod}, want{yes, no, "AcceptsWrites", "WriteRefused"}},
 		"of a pod, while clients are led elsewhere":   {unled, []failover.RefusedWrite{ofPod}, want{no, no, "WriteRefused", "WriteRefused"}},
 		"of a child, while clients are led elsewhere": {unled, []failover.RefusedWrite{ofSet}, want{no, no, "ServiceFollows", "ServiceFollows"}},
 		"of a pod, while nobody is open":              {closed, []failover.RefusedWrite{ofPod}, want{no, no, "WriteRefused", "WriteRefused"}},

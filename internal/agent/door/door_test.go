@@ -316,7 +316,7 @@ func TestAClosedMysqldGetsNoClientAndLosesThoseItHas(t *testing.T) {
 	f.Release(3)
 	client := f.dial()
 	server := f.accept()
-	f.await("it is relayed", func(s State) bool { return s.Relayed == 1 })
+	f.awaitOutcome(Relayed, 1)
 	f.Follow(holder(3, "shop-1", authority.Closing))
 	dials := f.dials.Load()
 	f.dial()
