@@ -346,7 +346,49 @@ func (b *board) snapshot() agentapi.State {
 	defer b.mu.Unlock()
 	v := b.seen
 	now := process.Now()
-	s := agentapi.State{
+	s := b.facts(v)
+	s.PeerSilentFor = silent
+	s.Door = entrance
+	s.LastOpen = lastOpen.describe(now)
+	s.Mysqld = agentapi.Mysqld{
+		Running:  child.proc != nil,
+		Exits:    child.exits,
+		LastExit: child.lastExit,
+		Version:  child.version,
+	}
+	if child.proc != nil {
+		s.Mysqld.Incarnation = child.incarnation
+	}
+	if !identity.Void {
+		s.DataID = identity.DataID
+	}
+	if d := b.discarded; d != nil && d.DataID == s.DataID {
+		s.Discarded = d
+	}
+	if b.leaseAnswer != 0 {
+		s.LeaseReadAge = now.Sub(b.leaseAnswer)
+	}
+	if v.Ending {
+		s.EndsIn = max(v.EndsAt.Sub(now), time.Nanosecond)
+	}
+	if v.Confirmed {
+		s.ConfirmationAge = now.Sub(v.ConfirmedAt)
+	}
+	b.describeRunning(&s, child, now)
+	for _, p := range b.problems {
+		if p.active {
+			s.Problems = append(s.Problems, p.Problem)
+		}
+	}
+	slices.SortFunc(s.Problems, func(x, y agentapi.Problem) int { return strings.Compare(string(x.Code), string(y.Code)) })
+	s.Phase = b.phaseOf(v, child, identity.Void, identity.DataID == "", busy)
+	return s
+}
+
+// facts are what the board itself knows. Called with its lock held.
+func (b *board) facts(v authority.View) agentapi.State {
+	a := b.a
+	return agentapi.State{
 		Revision:          b.revision,
 		PairUID:           a.env.PairUID,
 		Member:            a.env.PodName,
@@ -363,7 +405,6 @@ func (b *board) snapshot() agentapi.State {
 		TailUncovered:     v.TailUncovered,
 		Ending:            v.Ending,
 		LeaseReadAge:      -1,
-		PeerSilentFor:     silent,
 		ConfirmationAge:   -1,
 		Seed:              b.seed,
 		Ledger:            b.ledger,
@@ -371,53 +412,24 @@ func (b *board) snapshot() agentapi.State {
 		LeaseEpoch:        b.leaseEpoch.Epoch,
 		ForcesRowsFor:     a.forcing.holder(),
 		SemiSyncLostAt:    b.waitingLost,
-		Door:              entrance,
 		Compared:          b.compared,
 		Lacks:             b.lack,
 		WrongSettings:     b.wrong,
 		RewindRefused:     b.rewindRefused,
-		Mysqld: agentapi.Mysqld{
-			Running:  child.proc != nil,
-			Exits:    child.exits,
-			LastExit: child.lastExit,
-			Version:  child.version,
-		},
 	}
-	if child.proc != nil {
-		s.Mysqld.Incarnation = child.incarnation
+}
+
+// describeRunning adds what mysqld answered last, if it did. Called with the lock held.
+func (b *board) describeRunning(s *agentapi.State, running child, now authority.Instant) {
+	if b.status == nil {
+		return
 	}
-	if !identity.Void {
-		s.DataID = identity.DataID
-	}
-	if d := b.discarded; d != nil && d.DataID == s.DataID {
-		s.Discarded = d
-	}
-	if b.leaseAnswer != 0 {
-		s.LeaseReadAge = now.Sub(b.leaseAnswer)
-	}
-	s.LastOpen = lastOpen.describe(now)
-	if v.Ending {
-		s.EndsIn = max(v.EndsAt.Sub(now), time.Nanosecond)
-	}
-	if v.Confirmed {
-		s.ConfirmationAge = now.Sub(v.ConfirmedAt)
-	}
-	if b.status != nil {
-		s.Server = describeServer(*b.status)
-		s.Server.PrivilegedAccounts = b.accounts
-		s.Server.PasswordsRevision = b.passwordsRev
-		s.ServerAge = now.Sub(b.lookedAt)
-		ended := b.ended == child.incarnation && judge.EndedApplying(*b.status)
-		s.AppliedAll = v.Durable.ReceiverStopped != 0 && b.lookedAt >= b.stoppedAt && ended
-	}
-	for _, p := range b.problems {
-		if p.active {
-			s.Problems = append(s.Problems, p.Problem)
-		}
-	}
-	slices.SortFunc(s.Problems, func(x, y agentapi.Problem) int { return strings.Compare(string(x.Code), string(y.Code)) })
-	s.Phase = b.phaseOf(v, child, identity.Void, identity.DataID == "", busy)
-	return s
+	s.Server = describeServer(*b.status)
+	s.Server.PrivilegedAccounts = b.accounts
+	s.Server.PasswordsRevision = b.passwordsRev
+	s.ServerAge = now.Sub(b.lookedAt)
+	ended := b.ended == running.incarnation && judge.EndedApplying(*b.status)
+	s.AppliedAll = b.seen.Durable.ReceiverStopped != 0 && b.lookedAt >= b.stoppedAt && ended
 }
 
 // uncleanAt is the epoch of an unclean end, not of being open now.

@@ -28,14 +28,6 @@ type metrics struct {
 }
 
 func newMetrics(a *Agent) *metrics {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{
-			Namespace: "dbpair",
-			Subsystem: "agent",
-			Name:      name,
-			Help:      help,
-		})
-	}
 	m := &metrics{
 		registry:     prometheus.NewRegistry(),
 		exits:        counter("mysqld_exits_total", "Ends of mysqld seen."),
@@ -44,40 +36,66 @@ func newMetrics(a *Agent) *metrics {
 		settings:     counter("setting_corrections_total", "Times settings that dbpair owns were found changed in the running mysqld and set right."),
 		locksEnded:   counter("job_locks_ended_total", "Sessions of Jobs that were ended because they held a lock too long."),
 		openFailures: counter("open_failures_total", "Attempts to open that failed."),
-		vouches: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "dbpair",
-			Subsystem: "agent",
-			Name:      "vouches_asked_total",
-			Help:      "Words asked of the peer, by result.",
-		}, []string{"result"}),
-		leaseReads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "dbpair",
-			Subsystem: "agent",
-			Name:      "lease_reads_total",
-			Help:      "Readings of the Lease, by outcome.",
-		}, []string{"outcome"}),
-		held: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "dbpair",
-			Subsystem: "agent",
-			Name:      "door_held_total",
-			Help:      "Clients whose holding at the door ended, by outcome.",
-		}, []string{"outcome"}),
+		vouches:      counters("vouches_asked_total", "Confirmations asked of the peer, by result.", "result"),
+		leaseReads:   counters("lease_reads_total", "Readings of the Lease, by outcome.", "outcome"),
+		held:         counters("door_held_total", "Clients whose holding at the door ended, by outcome.", "outcome"),
 		holdTime: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "dbpair",
-			Subsystem: "agent",
+			Namespace: metricNamespace,
+			Subsystem: metricSubsystem,
 			Name:      "door_hold_seconds",
 			Help:      "How long clients were held at the door.",
 			Buckets:   []float64{0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
 		}),
 	}
+	for _, outcome := range door.Outcomes {
+		m.held.WithLabelValues(string(outcome))
+	}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		m.exits, m.corrections, m.settings, m.interrupted, m.openFailures, m.locksEnded, m.vouches, m.leaseReads, m.held, m.holdTime,
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Namespace: metricNamespace,
+			Subsystem: metricSubsystem,
+			Name:      "door_refused_total",
+			Help:      "Clients turned away at the door.",
+		}, func() float64 { return float64(a.door.Refused.Load()) }),
+	)
+	m.registry.MustRegister(gauges(a)...)
+	return m
+}
+
+const (
+	metricNamespace = "dbpair"
+	metricSubsystem = "agent"
+)
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: metricNamespace,
+		Subsystem: metricSubsystem,
+		Name:      name,
+		Help:      help,
+	})
+}
+
+func counters(name, help, label string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: metricNamespace,
+		Subsystem: metricSubsystem,
+		Name:      name,
+		Help:      help,
+	}, []string{label})
+}
+
+// gauges are read from the agent's state when they are asked for.
+func gauges(a *Agent) []prometheus.Collector {
 	gauge := func(name, help string, value func(agentapi.State) float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "dbpair",
-			Subsystem: "agent",
+			Namespace: metricNamespace,
+			Subsystem: metricSubsystem,
 			Name:      name,
 			Help:      help,
-		},
-			func() float64 { return value(a.state.snapshot()) })
+		}, func() float64 { return value(a.state.snapshot()) })
 	}
 	server := func(value func(agentapi.Server) float64) func(agentapi.State) float64 {
 		return func(s agentapi.State) float64 {
@@ -87,12 +105,7 @@ func newMetrics(a *Agent) *metrics {
 			return value(*s.Server)
 		}
 	}
-	for _, outcome := range door.Outcomes {
-		m.held.WithLabelValues(string(outcome))
-	}
-	m.registry.MustRegister(
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.exits, m.corrections, m.settings, m.interrupted, m.openFailures, m.locksEnded, m.vouches, m.leaseReads, m.held, m.holdTime,
+	return []prometheus.Collector{
 		gauge("open", "1 while this member is open.", func(s agentapi.State) float64 { return one(s.Phase == agentapi.PhaseOpen) }),
 		gauge("mysqld_up", "1 while mysqld runs.", func(s agentapi.State) float64 { return one(s.Mysqld.Running) }),
 		gauge("known_epoch", "Highest epoch known, on the volume.", func(s agentapi.State) float64 { return float64(s.KnownEpoch) }),
@@ -113,14 +126,7 @@ func newMetrics(a *Agent) *metrics {
 			func(s agentapi.State) float64 { return float64(s.Door.Relayed) }),
 		gauge("oldest_wait_seconds", "Age of the oldest commit that waits for the peer.",
 			server(func(s agentapi.Server) float64 { return s.OldestWait.Seconds() })),
-		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Namespace: "dbpair",
-			Subsystem: "agent",
-			Name:      "door_refused_total",
-			Help:      "Clients turned away at the door.",
-		}, func() float64 { return float64(a.door.Refused.Load()) }),
-	)
-	return m
+	}
 }
 
 func one(b bool) float64 {

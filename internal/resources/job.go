@@ -230,40 +230,7 @@ func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobO
 			FSGroup:        ptr.To[int64](jobUID),
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
-		Containers: []corev1.Container{{
-			Name:            ContainerJob,
-			Image:           o.Image.Name,
-			ImagePullPolicy: o.Image.PullPolicy,
-			Command:         []string{"/job", "run"},
-			Env: []corev1.EnvVar{
-				{Name: agentapi.EnvPodNamespace, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.namespace"}}},
-				{Name: jobapi.EnvConfigMap, Value: NamesOf(p).JobName(op.UID)},
-				{Name: jobapi.EnvRequest, Value: o.Request},
-			},
-			Resources: corev1.ResourceRequirements{
-				Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
-				Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("512Mi")},
-			},
-			SecurityContext: &corev1.SecurityContext{
-				AllowPrivilegeEscalation: ptr.To(false),
-				ReadOnlyRootFilesystem:   ptr.To(true),
-				RunAsNonRoot:             ptr.To(true),
-				Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-			},
-			TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-			VolumeMounts: []corev1.VolumeMount{
-				{
-					Name:      volumeInternal,
-					MountPath: agentapi.InternalDir,
-					ReadOnly:  true,
-				},
-				{
-					Name:      volumeJobTLS,
-					MountPath: jobapi.TLSDir,
-					ReadOnly:  true,
-				},
-			},
-		}},
+		Containers: []corev1.Container{jobContainer(p, op, o)},
 		Volumes: []corev1.Volume{
 			{Name: volumeInternal, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
 				SecretName:  NamesOf(p).Internal(),
@@ -273,6 +240,43 @@ func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobO
 			{Name: volumeJobTLS, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
 				SecretName: NamesOf(p).JobTLS(), DefaultMode: ptr.To[int32](0o440),
 			}}},
+		},
+	}
+}
+
+func jobContainer(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOptions) corev1.Container {
+	return corev1.Container{
+		Name:            ContainerJob,
+		Image:           o.Image.Name,
+		ImagePullPolicy: o.Image.PullPolicy,
+		Command:         []string{"/job", "run"},
+		Env: []corev1.EnvVar{
+			{Name: agentapi.EnvPodNamespace, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.namespace"}}},
+			{Name: jobapi.EnvConfigMap, Value: NamesOf(p).JobName(op.UID)},
+			{Name: jobapi.EnvRequest, Value: o.Request},
+		},
+		Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
+			Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("512Mi")},
+		},
+		SecurityContext: &corev1.SecurityContext{
+			AllowPrivilegeEscalation: ptr.To(false),
+			ReadOnlyRootFilesystem:   ptr.To(true),
+			RunAsNonRoot:             ptr.To(true),
+			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		},
+		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
+		VolumeMounts: []corev1.VolumeMount{
+			{
+				Name:      volumeInternal,
+				MountPath: agentapi.InternalDir,
+				ReadOnly:  true,
+			},
+			{
+				Name:      volumeJobTLS,
+				MountPath: jobapi.TLSDir,
+				ReadOnly:  true,
+			},
 		},
 	}
 }

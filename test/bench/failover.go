@@ -39,8 +39,9 @@ type measurement struct {
 	notReady bool
 }
 
-func failover(ctx context.Context, b *bench) error {
-	list := []measurement{
+// faults are what is measured, in the order of docs/benchmarks.md.
+func faults(b *bench) []measurement {
+	return []measurement{
 		{
 			name:   "mysqld killed → first acknowledged write",
 			runs:   b.runs,
@@ -100,13 +101,16 @@ func failover(ctx context.Context, b *bench) error {
 			inject: killNode,
 		},
 	}
+}
+
+func failover(ctx context.Context, b *bench) error {
 	values := map[string]series{}
 	var names []string
 	only, err := regexp.Compile(os.Getenv("BENCH_ONLY"))
 	if err != nil {
 		return fmt.Errorf("BENCH_ONLY: %w", err)
 	}
-	for _, m := range list {
+	for _, m := range faults(b) {
 		if !only.MatchString(m.name) {
 			continue
 		}
