@@ -43,7 +43,7 @@ func (w *shielded) serviceAttempts() []attempt {
 	spec := func(name string, change func()) attempt {
 		return attempt{name, func(as client.Client) error { return w.patched(as, s, change) }, "decided by the dbpair operator only"}
 	}
-	labelled := func(name, key, value string) attempt {
+	labeled := func(name, key, value string) attempt {
 		return attempt{name, func(as client.Client) error { return w.patched(as, s, label(s, key, value)) }, "by the dbpair operator only"}
 	}
 	return []attempt{
@@ -58,10 +58,10 @@ func (w *shielded) serviceAttempts() []attempt {
 		spec("take over an address", func() { s.Spec.ExternalIPs = []string{"192.0.2.1"} }),
 		spec("make it reachable from outside", func() { s.Spec.Type = corev1.ServiceTypeNodePort }),
 		spec("prefer near endpoints", func() { s.Spec.TrafficDistribution = ptr.To(corev1.ServiceTrafficDistributionPreferClose) }),
-		labelled("remove the label of the pair", resources.LabelPair, ""),
-		labelled("remove the label of the operator", resources.LabelManagedBy, ""),
-		labelled("have its endpoints mirrored", resources.LabelSkipMirror, ""),
-		labelled("take it from kube-proxy", "service.kubernetes.io/service-proxy-name", "x"),
+		labeled("remove the label of the pair", resources.LabelPair, ""),
+		labeled("remove the label of the operator", resources.LabelManagedBy, ""),
+		labeled("have its endpoints mirrored", resources.LabelSkipMirror, ""),
+		labeled("take it from kube-proxy", "service.kubernetes.io/service-proxy-name", "x"),
 		{"say what it was detached from", func(as client.Client) error {
 			return w.patched(as, s, annotation(s, resources.AnnotationDetached, "x"))
 		}, "by the dbpair operator only"},
@@ -90,17 +90,17 @@ func (w *shielded) serviceAttempts() []attempt {
 
 func (w *shielded) podAttempts() []attempt {
 	p := w.pod
-	labelled := func(name, key, value string) attempt {
+	labeled := func(name, key, value string) attempt {
 		return attempt{name, func(as client.Client) error { return w.patched(as, p, label(p, key, value)) }, "kubectl dbpair failover"}
 	}
 	return []attempt{
-		labelled("lead clients to a member", "epoch.dbpair.io/9", "open"),
-		labelled("lead readers to a member", resources.LabelReadable, "true"),
-		labelled("take a member from its Services", resources.LabelName, ""),
-		labelled("hide a member from the operator", resources.LabelManagedBy, ""),
-		labelled("rename a member", appsv1.StatefulSetPodNameLabel, "shop-1"),
-		labelled("call a member outdated", appsv1.ControllerRevisionHashLabelKey, "shop-x"),
-		labelled("change the pair of a member", resources.LabelPair, "other"),
+		labeled("lead clients to a member", "epoch.dbpair.io/9", "open"),
+		labeled("lead readers to a member", resources.LabelReadable, "true"),
+		labeled("take a member from its Services", resources.LabelName, ""),
+		labeled("hide a member from the operator", resources.LabelManagedBy, ""),
+		labeled("rename a member", appsv1.StatefulSetPodNameLabel, "shop-1"),
+		labeled("call a member outdated", appsv1.ControllerRevisionHashLabelKey, "shop-x"),
+		labeled("change the pair of a member", resources.LabelPair, "other"),
 		{"change a label through the status", func(as client.Client) error {
 			return w.patchedStatus(as, p, label(p, "epoch.dbpair.io/9", "open"))
 		}, "kubectl dbpair failover"},

@@ -1,4 +1,4 @@
 // Package app puts the operator together: flags, manager, caches, controllers.
 //
-// It holds no behaviour of its own beyond that.
+// It holds no behavior of its own beyond that.
 package app

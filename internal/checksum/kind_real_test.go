@@ -67,7 +67,7 @@ func testARunIsResumedWhereItWas(w *world) {
 		}
 	}
 	if _, err := Run(ctx, options); !errors.Is(err, context.Canceled) {
-		t.Fatalf("cancelled: %v", err)
+		t.Fatalf("canceled: %v", err)
 	}
 	w.noSessions()
 	text, err := json.Marshal(last)

@@ -144,7 +144,7 @@ func (l lane) passiveReader() reader {
 	}
 }
 
-// rowDigests reads the rows that fulfil where, by the value that is equal
+// rowDigests reads the rows that fulfill where, by the value that is equal
 // exactly for equal keys.
 func (t *tableRun) rowDigests(ctx context.Context, s *tablesql.Session, run queryFunc, where string) (map[string]keyed, error) {
 	query, err := t.table.RowDigests(where)

@@ -10,7 +10,7 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-func labelledFor(e int64) map[string]string {
+func labeledFor(e int64) map[string]string {
 	return map[string]string{fmt.Sprint(failover.LabelEpochPrefix, e): string(failover.LeadsOpen)}
 }
 
@@ -23,17 +23,17 @@ func TestImpossibleEpochsAreNoFacts(t *testing.T) {
 			rule:  "LabelsFollow",
 			kind:  failover.Acts,
 			steps: steps("LabelPod"),
-			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labelledFor(math.MaxInt64) },
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labeledFor(math.MaxInt64) },
 		},
 		"a label far above the Lease is taken off": {
 			from:  steady,
 			rule:  "LabelsFollow",
 			kind:  failover.Acts,
 			steps: steps("LabelPod"),
-			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labelledFor(pair.MaxVersion) },
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labeledFor(pair.MaxVersion) },
 		},
 		"a label above the Lease is doubt": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labelledFor(40) }},
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labeledFor(40) }},
 		"a status out of range": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(_ *testing.T, o *failover.Observation) { o.History.Epoch = math.MaxInt64 }},
 		"a Service far above the Lease leads elsewhere": {
@@ -69,7 +69,7 @@ func TestAnAgentWithAnImpossibleNumberIsNotHeard(t *testing.T) {
 func TestAdoptionLeavesRoomForEpochs(t *testing.T) {
 	for _, claim := range []int64{40, pair.MaxVersion, math.MaxInt32, math.MaxInt64} {
 		o := steady()
-		o.Members[1].Pod.Labels = labelledFor(claim)
+		o.Members[1].Pod.Labels = labeledFor(claim)
 		o.Authority.Record.Appointed = nil // a doubt of another kind
 		o.Operations = []failover.Operation{{
 			Name: "op", Verb: failover.VerbAdopt, Target: m0, Confirmed: o.Authority.Record.Epoch, ConfirmedPair: "shop", Running: true,

@@ -10,7 +10,7 @@ import (
 // leadsTo: the Service leads to this member's present pod.
 func (l *look) leadsTo(m *Member) bool {
 	s := l.Service
-	return s.Reading == Read && s.Member == m.Name && (s.Leads == LeadsDoor || m.labelled(s.Epoch)) && m.Pod.IP != ""
+	return s.Reading == Read && s.Member == m.Name && (s.Leads == LeadsDoor || m.labeled(s.Epoch)) && m.Pod.IP != ""
 }
 
 // standing is the pod that has to go before the Service leads to the mysqld of this member:

@@ -235,7 +235,7 @@ func (l *look) prepared(c course) bool {
 }
 
 // appoint is the appointment, and then what need not wait for its effect: the member is asked
-// to read it now and is labelled while it opens; and the pod that the Service led to before is
+// to read it now and is labeled while it opens; and the pod that the Service led to before is
 // deleted, which only the Service waits for. The deletion follows the write of the authority:
 // an operator whose view is old, so that its write is refused, must delete nothing.
 func (l *look) appoint(c course, proofs []fencing.Proof) []Step {

@@ -25,7 +25,7 @@ func (l *look) pointTo(m *Member, leads Door) (Step, bool) {
 	switch {
 	case leads == LeadsDoor && l.atDoorOf(m), leads == LeadsOpen && l.leadsOpen(m):
 		return nil, false
-	case leads == LeadsOpen && !m.labelled(l.e):
+	case leads == LeadsOpen && !m.labeled(l.e):
 		return m.label(l.e), true
 	}
 	return PointService{
@@ -36,8 +36,8 @@ func (l *look) pointTo(m *Member, leads Door) (Step, bool) {
 	}, true
 }
 
-// labelled: the Service could lead to this very pod's mysqld at this epoch.
-func (m *Member) labelled(e pair.Epoch) bool { return m.Pod.Labels[EpochLabel(e)] == string(LeadsOpen) }
+// labeled: the Service could lead to this very pod's mysqld at this epoch.
+func (m *Member) labeled(e pair.Epoch) bool { return m.Pod.Labels[EpochLabel(e)] == string(LeadsOpen) }
 
 func (m *Member) label(e pair.Epoch) Step {
 	return LabelPod{Subject: m.subject(), Set: map[string]string{EpochLabel(e): string(LeadsOpen)}}
@@ -46,7 +46,7 @@ func (m *Member) label(e pair.Epoch) Step {
 // labelAhead labels a holder that is about to open, so that nothing but the Service is
 // left to be written when it has.
 func (l *look) labelAhead(m *Member) (Step, bool) {
-	if m.labelled(l.e) || m != l.holder || l.holderGone() != "" || !l.mayLabelAhead(m) {
+	if m.labeled(l.e) || m != l.holder || l.holderGone() != "" || !l.mayLabelAhead(m) {
 		return nil, false
 	}
 	return m.label(l.e), true
@@ -109,7 +109,7 @@ func doorWord(d Door) string {
 // while mysqld restarts in place: that refuses clients as fast as the door does.
 func (l *look) leadsOpen(m *Member) bool {
 	s := l.Service
-	return s.Reading == Read && s.Epoch == l.e && s.Leads == LeadsOpen && s.PortLeads == LeadsOpen && s.Member == m.Name && m.labelled(l.e)
+	return s.Reading == Read && s.Epoch == l.e && s.Leads == LeadsOpen && s.PortLeads == LeadsOpen && s.Member == m.Name && m.labeled(l.e)
 }
 
 func finalizerOnHolder(l *look) (Plan, bool) {

@@ -77,14 +77,14 @@ func (l *look) seen() (e pair.Epoch, v pair.LedgerVersion) {
 			}
 		}
 	}
-	labelled, _ := l.labelled()
-	return max(e, labelled), v
+	labeled, _ := l.labeled()
+	return max(e, labeled), v
 }
 
-// labelled is the highest epoch by which this pair's Service or a pod of it goes, and which
+// labeled is the highest epoch by which this pair's Service or a pod of it goes, and which
 // of them says so. They were written after the Lease. What is older than the pair is of a former one of
 // its name, and on its way out.
-func (l *look) labelled() (e pair.Epoch, by string) {
+func (l *look) labeled() (e pair.Epoch, by string) {
 	if s := l.Service; s.Reading == Read && s.Epoch > 0 && l.credible(s.Epoch) && !s.CreatedAt.Before(l.Settings.CreatedAt) {
 		e = s.Epoch
 		by = "the client Service leads by"
@@ -97,7 +97,7 @@ func (l *look) labelled() (e pair.Epoch, by string) {
 		for key := range pod.Labels {
 			text, ours := strings.CutPrefix(key, LabelEpochPrefix)
 			if n, err := strconv.ParseInt(text, 10, 64); ours && err == nil && pair.Epoch(n) > e && l.credible(pair.Epoch(n)) {
-				e, by = pair.Epoch(n), fmt.Sprintf("the pod of %s is labelled for", l.Members[i].Name)
+				e, by = pair.Epoch(n), fmt.Sprintf("the pod of %s is labeled for", l.Members[i].Name)
 			}
 		}
 	}
@@ -114,7 +114,7 @@ func (l *look) past() string {
 	if l.History.Epoch > 0 {
 		return fmt.Sprintf("its status says epoch %d", l.History.Epoch)
 	}
-	if e, by := l.labelled(); e > 0 {
+	if e, by := l.labeled(); e > 0 {
 		return fmt.Sprintf("%s epoch %d", by, e)
 	}
 	if l.History.Accepted != nil && !l.History.Accepted.Blank() {
@@ -193,7 +193,7 @@ func authorityRolledBack(l *look) (Plan, bool) {
 				m.Name, m.State.ActedLedger, l.rec.Ledger.Version)
 		}
 	}
-	if e, by := l.labelled(); e > l.e {
+	if e, by := l.labeled(); e > l.e {
 		return doubt(VerbAdopt, "%s epoch %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth", by, e, l.e)
 	}
 	if l.History.Epoch > l.e {

@@ -36,7 +36,7 @@ func (l *look) revoke(rule RuleName, op string, to *Member, fact string) (Plan, 
 	return p, ok
 }
 
-// failOver revokes in favour of the passive, if it may be done unasked.
+// failOver revokes in favor of the passive, if it may be done unasked.
 func (l *look) failOver(rule RuleName, fact string) (Plan, bool) {
 	if l.holder.ClaimDeleting && !l.Settings.Lossless {
 		return no() // the passive may lack writes, and the only copy of them would be deleted

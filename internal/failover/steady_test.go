@@ -247,7 +247,7 @@ func TestSteady(t *testing.T) {
 				o.Service.PortLeads = failover.LeadsDoor
 				o.Service.Epoch = -1
 			}},
-		"a holder about to open is labelled ahead": {
+		"a holder about to open is labeled ahead": {
 			from:  steady,
 			rule:  "ServiceFollows",
 			kind:  failover.Acts,
@@ -260,7 +260,7 @@ func TestSteady(t *testing.T) {
 				o.Members[0].Pod.Labels = map[string]string{}
 			},
 		},
-		"an open holder's pod is labelled before the Service leads to it": {
+		"an open holder's pod is labeled before the Service leads to it": {
 			from:  steady,
 			rule:  "ServiceFollows",
 			kind:  failover.Acts,
@@ -426,7 +426,7 @@ func TestSteady(t *testing.T) {
 				o.Service.CreatedAt = t0
 			},
 		},
-		"a blank Lease beside a labelled pod is a lost one": {from: fresh, rule: "AuthorityMissing", kind: failover.Doubts,
+		"a blank Lease beside a labeled pod is a lost one": {from: fresh, rule: "AuthorityMissing", kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open" }},
 		"a commit that waits too long makes the primary solo": {
 			from:  steady,

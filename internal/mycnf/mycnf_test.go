@@ -113,7 +113,7 @@ func TestSettingsAreAccepted(t *testing.T) {
 	}
 }
 
-// Every name of the catalogue has to be judged, and whatever is owned must be
+// Every name of the catalog has to be judged, and whatever is owned must be
 // found under every spelling.
 func TestOwnedSettingsAreOwnedUnderEverySpelling(t *testing.T) {
 	for _, row := range mycnf.OwnedSettings() {

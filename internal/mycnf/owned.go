@@ -28,7 +28,7 @@ const (
 	whyFiles     = "mysqld would write among the agent's own files or outside the volume"
 	whyTemp      = "temporary files belong on the data volume: what they take elsewhere is taken from the node"
 	whyKeys      = "both members have to read each other's files"
-	whySight     = "the agent recognises its own sessions by it"
+	whySight     = "the agent recognizes its own sessions by it"
 )
 
 // OwnedSettings returns a copy of the table.

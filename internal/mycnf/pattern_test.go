@@ -11,7 +11,7 @@ import (
 func TestThePatternMatchesWhatIsOwned(t *testing.T) {
 	pattern := regexp.MustCompile(OwnedPattern())
 	names := []string{"no_such_option"}
-	for name := range catalogue {
+	for name := range catalog {
 		names = append(names, name)
 	}
 	for _, row := range ownedTable {

@@ -1,7 +1,7 @@
 package mycnf
 
 import (
-	_ "embed" // the catalogue
+	_ "embed" // the catalog
 	"errors"
 	"fmt"
 	"maps"
@@ -31,13 +31,13 @@ const maxValueLength = 1024
 // fewer mysqld turns the agent itself away, and so can not be opened or fenced.
 const minConnections = 16
 
-//go:embed catalogue.txt
-var catalogueText string
+//go:embed catalog.txt
+var catalogText string
 
-// catalogue holds the options of the supported versions.
-var catalogue = func() map[string]bool {
+// catalog holds the options of the supported versions.
+var catalog = func() map[string]bool {
 	names := make(map[string]bool)
-	for _, name := range strings.Fields(catalogueText) {
+	for _, name := range strings.Fields(catalogText) {
 		names[name] = true
 	}
 	return names
@@ -88,7 +88,7 @@ func parseSetting(key, value string) (setting, error) {
 	if err != nil {
 		return setting{}, err
 	}
-	if !loose && !catalogue[base] {
+	if !loose && !catalog[base] {
 		return setting{}, fmt.Errorf("%w %q: correct the name, or write loose_%s for a mysqld that may know it", ErrUnknown, key, name)
 	}
 	if err := checkValue(key, value); err != nil {
@@ -128,7 +128,7 @@ func resolveName(key, name string) (base string, loose bool, err error) {
 		if row, owned := owner(base); owned {
 			return "", false, ownedError(key, row)
 		}
-		if catalogue[base] {
+		if catalog[base] {
 			return base, loose, nil
 		}
 		rest, prefix := stripPrefix(base)

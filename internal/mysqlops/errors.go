@@ -53,7 +53,7 @@ var (
 	ErrNotClosed = errors.New("member is not closed")
 	// ErrHistory: the member has transactions where none may be.
 	ErrHistory = errors.New("member has a transaction history")
-	// ErrInvalid: an argument that no server could honour.
+	// ErrInvalid: an argument that no server could honor.
 	ErrInvalid = errors.New("invalid argument")
 	// ErrNoChannel: replication is not configured.
 	ErrNoChannel = errors.New("no replication channel")

@@ -107,14 +107,14 @@ func renderConditions(b *strings.Builder, r Report, p paint) {
 	table(&text, rows)
 	for i, line := range strings.SplitAfter(text.String(), "\n") {
 		if i > 0 && i < len(rows) {
-			line = p.in(colourOf(rows[i][0], rows[i][1]), strings.TrimSuffix(line, "\n")) + "\n"
+			line = p.in(colorOf(rows[i][0], rows[i][1]), strings.TrimSuffix(line, "\n")) + "\n"
 		}
 		b.WriteString(line)
 	}
 }
 
-// colourOf is green for what is as it should be. Two conditions are good when False.
-func colourOf(condition, status string) string {
+// colorOf is green for what is as it should be. Two conditions are good when False.
+func colorOf(condition, status string) string {
 	good := string(metav1.ConditionTrue)
 	if condition == v1alpha1.ConditionInDoubt || condition == v1alpha1.ConditionAgentOutdated || condition == v1alpha1.ConditionProgressing {
 		good = string(metav1.ConditionFalse)

@@ -29,7 +29,7 @@ func (s sizes) Next() *remotecommand.TerminalSize {
 	return &remotecommand.TerminalSize{Width: size.Width, Height: size.Height}
 }
 
-// paint colours text for a terminal and leaves it alone otherwise.
+// paint colors text for a terminal and leaves it alone otherwise.
 type paint bool
 
 const (

@@ -65,7 +65,7 @@ func (s Schedule) Due(last, now time.Time, deadline time.Duration) (time.Time, b
 	return due, !due.IsZero()
 }
 
-// Period is the longest time between two neighbours among the next few times: a weekly
+// Period is the longest time between two neighbors among the next few times: a weekly
 // schedule's is a week, and that of working days includes a weekend.
 func (s Schedule) Period(now time.Time) time.Duration {
 	const looked = 8

@@ -44,7 +44,7 @@ func (a *agentSim) open(act authority.Open) {
 			return
 		}
 		if a.machine.View().Serving != authority.Opening {
-			return // a Close has cancelled it
+			return // a Close has canceled it
 		}
 		s.stopReceiving()
 		if len(s.data.relay) > 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// The key of the pair is modelled by a hash that only the operators and this file make.
+// The key of the pair is modeled by a hash that only the operators and this file make.
 // What agents and operators do with a signature is the real code.
 
 func signature(message []byte) []byte {

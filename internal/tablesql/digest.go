@@ -99,7 +99,7 @@ func (t *Table) mixesCollations() bool {
 	return false
 }
 
-// ChunkDigest is the query for the number of rows that fulfil where and the
+// ChunkDigest is the query for the number of rows that fulfill where and the
 // exclusive or of their hashes, of 224 bits each. It does not depend on the
 // order. Equal rows would cancel out, but no two rows of a member are equal:
 // the text of each holds its unique key. Without a key it fails; compare

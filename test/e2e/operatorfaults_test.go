@@ -53,7 +53,7 @@ func TestOperatorFaults(t *testing.T) {
 
 // cutOperator takes both members away from every replica of the operator, and nothing
 // from anybody else. The rules stand on the replicas' own nodes, since a replica may have
-// a member for a neighbour.
+// a member for a neighbor.
 func cutOperator(st *stage) (func(context.Context) error, error) {
 	var members []string
 	for _, name := range st.pair.Members() {
@@ -107,7 +107,7 @@ func crashing(globs string, fewest int) injection {
 }
 
 // loseCandidate kills mysqld of the passive right after the primary was revoked in its
-// favour: an operator that crashes there leaves the time for it.
+// favor: an operator that crashes there leaves the time for it.
 func loseCandidate(st *stage) (func(context.Context) error, error) {
 	st.withFailpoints("WroteRevoke")
 	if err := st.pair.Signal(st.ctx, st.primary, unix.SIGKILL, harness.RoleMysqld); err != nil {

@@ -167,10 +167,10 @@ func TestALeaseWithoutASignatureCountsOnlyWhenThatIsAccepted(t *testing.T) {
 	if _, _, err := store.Read(t.Context()); !errors.Is(err, authority.ErrNotAuthentic) {
 		t.Errorf("one with a signature that does not fit: %v", err)
 	}
-	unlabelled := api.kept.DeepCopy()
-	unlabelled.Labels = nil
-	delete(unlabelled.Annotations, lease.AnnotationSignature)
-	api.keep(unlabelled)
+	unlabeled := api.kept.DeepCopy()
+	unlabeled.Labels = nil
+	delete(unlabeled.Annotations, lease.AnnotationSignature)
+	api.keep(unlabeled)
 	if _, _, err := store.Read(t.Context()); !errors.Is(err, lease.ErrForeign) {
 		t.Errorf("one without signature and label: %v", err)
 	}

@@ -96,7 +96,7 @@ func Run(t *testing.T, factory Factory) {
 // patience bounds what takes a moment where nothing else runs.
 const patience = 2 * time.Minute
 
-// must ends the test at an error that the tested behaviour does not allow.
+// must ends the test at an error that the tested behavior does not allow.
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

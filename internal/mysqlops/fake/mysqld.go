@@ -38,7 +38,7 @@ func NewNetwork(now func() time.Time) *Network {
 	}
 }
 
-// Mysqld is one modelled server.
+// Mysqld is one modeled server.
 type Mysqld struct {
 	net    *Network
 	member mycnf.Member

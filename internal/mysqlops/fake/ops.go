@@ -150,7 +150,7 @@ func (m *Mysqld) compare(want []mycnf.Expectation) []mysqlops.Difference {
 	}
 	var differences []mysqlops.Difference
 	for _, one := range want {
-		if got, modelled := known[one.Variable]; modelled && got != one.Want {
+		if got, modeled := known[one.Variable]; modeled && got != one.Want {
 			differences = append(differences, mysqlops.Difference{
 				Variable: one.Variable,
 				Want:     one.Want,

@@ -134,11 +134,11 @@ func (c *clients) count(ctx context.Context, host string) (int, error) {
 	return n, err
 }
 
-func tryDial(ctx context.Context, address string) history.Dialled {
+func tryDial(ctx context.Context, address string) history.Dialed {
 	begin := time.Now()
 	dialer := net.Dialer{Timeout: dialTimeout}
 	conn, err := dialer.DialContext(ctx, "tcp", address)
-	d := history.Dialled{Took: time.Since(begin), Connected: err == nil}
+	d := history.Dialed{Took: time.Since(begin), Connected: err == nil}
 	if err != nil {
 		d.Error = err.Error()
 		return d

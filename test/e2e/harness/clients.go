@@ -139,8 +139,8 @@ func (c *Clients) Count(ctx context.Context, o pair.Ordinal) (int, error) {
 }
 
 // Dial tries a TCP connect from the clients' pod.
-func (c *Clients) Dial(ctx context.Context, address string) (history.Dialled, error) {
-	var d history.Dialled
+func (c *Clients) Dial(ctx context.Context, address string) (history.Dialed, error) {
+	var d history.Dialed
 	err := c.call(ctx, "GET", "dial", map[string]string{"address": address}, &d)
 	return d, err
 }

@@ -18,8 +18,8 @@ type Stats struct {
 	Now          Stamp  `json:"now"`
 }
 
-// Dialled is what a TCP connect from inside the cluster ended in.
-type Dialled struct {
+// Dialed is what a TCP connect from inside the cluster ended in.
+type Dialed struct {
 	Connected bool          `json:"connected"`
 	Error     string        `json:"error,omitempty"`
 	Took      time.Duration `json:"took"`

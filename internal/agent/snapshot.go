@@ -1,0 +1,113 @@
+package agent
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agent/judge"
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+)
+
+// snapshot is the state now.
+func (b *board) snapshot() agentapi.State {
+	a := b.a
+	_, silent := a.peer.last()
+	entrance := a.describeDoor()
+	a.mu.Lock()
+	child := a.child
+	identity := a.identity
+	busy := a.busy
+	lastOpen := a.lastOpen
+	a.mu.Unlock()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v := b.seen
+	now := process.Now()
+	s := b.facts(v)
+	s.PeerSilentFor = silent
+	s.Door = entrance
+	s.LastOpen = lastOpen.describe(now)
+	s.Mysqld = agentapi.Mysqld{
+		Running:  child.proc != nil,
+		Exits:    child.exits,
+		LastExit: child.lastExit,
+		Version:  child.version,
+	}
+	if child.proc != nil {
+		s.Mysqld.Incarnation = child.incarnation
+	}
+	if !identity.Void {
+		s.DataID = identity.DataID
+	}
+	if d := b.discarded; d != nil && d.DataID == s.DataID {
+		s.Discarded = d
+	}
+	if b.leaseAnswer != 0 {
+		s.LeaseReadAge = now.Sub(b.leaseAnswer)
+	}
+	if v.Ending {
+		s.EndsIn = max(v.EndsAt.Sub(now), time.Nanosecond)
+	}
+	if v.Confirmed {
+		s.ConfirmationAge = now.Sub(v.ConfirmedAt)
+	}
+	b.describeRunning(&s, child, now)
+	for _, p := range b.problems {
+		if p.active {
+			s.Problems = append(s.Problems, p.Problem)
+		}
+	}
+	slices.SortFunc(s.Problems, func(x, y agentapi.Problem) int { return strings.Compare(string(x.Code), string(y.Code)) })
+	s.Phase = b.phaseOf(v, child, identity.Void, identity.DataID == "", busy)
+	return s
+}
+
+// facts are what the board itself knows. Called with its lock held.
+func (b *board) facts(v authority.View) agentapi.State {
+	a := b.a
+	return agentapi.State{
+		Revision:          b.revision,
+		PairUID:           a.env.PairUID,
+		Member:            a.env.PodName,
+		PodUID:            a.env.PodUID,
+		AgentStart:        a.start,
+		AgentVersion:      a.version,
+		KnownEpoch:        v.Known,
+		ActedLedger:       v.ActedLedger,
+		OpenEpoch:         v.OpenEpoch,
+		ReceiverStoppedAt: v.Durable.ReceiverStopped,
+		UncleanAt:         uncleanAt(v),
+		TailCommitted:     v.Durable.TailCommitted,
+		NeedsConfirmation: v.NeedsConfirmation,
+		TailUncovered:     v.TailUncovered,
+		Ending:            v.Ending,
+		LeaseReadAge:      -1,
+		ConfirmationAge:   -1,
+		Seed:              b.seed,
+		Ledger:            b.ledger,
+		Found:             b.found,
+		LeaseEpoch:        b.leaseEpoch.Epoch,
+		ForcesRowsFor:     a.forcing.holder(),
+		SemiSyncLostAt:    b.waitingLost,
+		Compared:          b.compared,
+		Lacks:             b.lack,
+		WrongSettings:     b.wrong,
+		RewindRefused:     b.rewindRefused,
+	}
+}
+
+// describeRunning adds what mysqld answered last, if it did. Called with the lock held.
+func (b *board) describeRunning(s *agentapi.State, running child, now authority.Instant) {
+	if b.status == nil {
+		return
+	}
+	s.Server = describeServer(*b.status)
+	s.Server.PrivilegedAccounts = b.accounts
+	s.Server.PasswordsRevision = b.passwordsRev
+	s.ServerAge = now.Sub(b.lookedAt)
+	ended := b.ended == running.incarnation && judge.EndedApplying(*b.status)
+	s.AppliedAll = b.seen.Durable.ReceiverStopped != 0 && b.lookedAt >= b.stoppedAt && ended
+}
