@@ -46,6 +46,7 @@ type board struct {
 	compared  *agentapi.Comparison
 	lack      *agentapi.Lack
 	accounts  []string
+	inFlight  []agentapi.Session // for long, as last seen while open
 	tls       bool
 
 	waitingLost  pair.LedgerVersion
@@ -249,6 +250,13 @@ func (b *board) privileged(list []string) {
 	b.bump()
 }
 
+func (b *board) hasInFlight(list []agentapi.Session) {
+	b.mu.Lock()
+	b.inFlight = list
+	b.mu.Unlock()
+	b.bump()
+}
+
 func (b *board) tlsDue(due bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -305,7 +313,10 @@ func keyOf(s agentapi.State, config agentapi.Config) string {
 		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor, s.SemiSyncLostAt, s.Door.Released, s.WrongSettings, s.RewindRefused)
 	if r := s.Server; r != nil {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
-			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision)
+			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision, len(r.InFlight))
+	}
+	if d := s.Drain; d != nil {
+		key += fmt.Sprint(d.Operation, d.Rounds > 0, d.InFlight == 0)
 	}
 	if o := s.LastOpen; o != nil {
 		key += fmt.Sprint(o.Epoch, o.ClosedAge > 0)
@@ -370,6 +381,7 @@ func (b *board) snapshot() agentapi.State {
 		Found:             b.found,
 		LeaseEpoch:        b.leaseEpoch.Epoch,
 		ForcesRowsFor:     a.forcing.holder(),
+		Drain:             a.draining.describe(),
 		SemiSyncLostAt:    b.waitingLost,
 		Door:              entrance,
 		Compared:          b.compared,
@@ -405,6 +417,9 @@ func (b *board) snapshot() agentapi.State {
 	if b.status != nil {
 		s.Server = describeServer(*b.status)
 		s.Server.PrivilegedAccounts = b.accounts
+		if v.OpenEpoch != 0 {
+			s.Server.InFlight = b.inFlight
+		}
 		s.Server.PasswordsRevision = b.passwordsRev
 		s.ServerAge = now.Sub(b.lookedAt)
 		ended := b.ended == child.incarnation && judge.EndedApplying(*b.status)

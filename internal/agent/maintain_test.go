@@ -54,7 +54,7 @@ func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
 			a := &Agent{
 				log: logr.Discard(), env: Environment{PairUID: "pair-a", PodName: "shop-0"},
 				vol: volume.Open(t.TempDir()), lease: &leaseReader{url: api.URL, local: true, verify: func(_, signature []byte) bool { return string(signature) == "by the operator" }}, busy: c.busy,
-				peer: &peerLink{}, forcing: &forcing{}, settings: &settings{},
+				peer: &peerLink{}, forcing: &forcing{}, draining: &draining{}, settings: &settings{},
 			}
 			a.state = newBoard(a)
 			a.setIdentity(c.identity)

@@ -23,7 +23,7 @@ func TestGivingUpIsNotTheImagesFault(t *testing.T) {
 			a := &Agent{
 				log: logr.Discard(), env: Environment{PodIP: "127.0.0.1"}, vol: volume.Open(t.TempDir()),
 				opt:  Options{Mysqld: asks, RunDir: t.TempDir(), MySQLPort: 3306, AdminPort: 33062},
-				peer: &peerLink{}, forcing: &forcing{}, settings: &settings{},
+				peer: &peerLink{}, forcing: &forcing{}, draining: &draining{}, settings: &settings{},
 			}
 			a.state = newBoard(a)
 			a.child.version = program

@@ -38,6 +38,8 @@ func about(step failover.Step) string {
 		return aboutChange(s)
 	case failover.Fence:
 		return s.Subject.String()
+	case failover.Drain:
+		return s.Subject.String()
 	case failover.Cease:
 		return s.Subject.String()
 	case failover.AckFence:

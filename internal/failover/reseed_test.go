@@ -65,7 +65,7 @@ func TestReseed(t *testing.T) {
 	copied := copyOf(t)
 	given := func(_ *testing.T, o *obs) {
 		delete(o.Authority.Record.Data, m1)
-		o.Authority.Record.Intent = &authority.Intent{Operation: authority.IntentSeed, Target: m1, Step: string(copied)}
+		o.Authority.Record.Seeding = &authority.Seeding{Member: m1, DataID: copied}
 	}
 	named := func(_ *testing.T, o *obs) {
 		o.Authority.Record.Data[m1], o.Members[1].State.DataID = copied, copied
@@ -84,7 +84,7 @@ func TestReseed(t *testing.T) {
 		"a passive that lacks data is copied": {from: solo, rule: "ReseedRequested", kind: failover.Acts, steps: steps("GiveUpData"),
 			with: then(lacking, reseed(started))},
 		"a copy joins like any passive": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Fence"), with: then(named, reseed(started))},
-		"one that has not caught up is not done": {from: steady, rule: "AwaitSemiSyncEnabled", kind: failover.Acts, steps: steps("Look"),
+		"one that has not caught up is not done": {from: steady, rule: "AwaitSemiSyncEnabled", kind: failover.Acts, steps: steps("ReadLease"),
 			with: then(named, joining, reseed(started), func(_ *testing.T, o *obs) { o.Members[0].State.ActedLedger = 6 })},
 		"one in sync is": {from: steady, rule: "OperationFinished", kind: failover.Acts, steps: steps("NoteOperation"), with: then(named, reseed(started))},
 		"one that was begun goes on at another epoch": {from: solo, rule: "ReseedRequested", kind: failover.Acts, steps: steps("ForgetData"),
