@@ -96,6 +96,12 @@ func (a Agents) ReadLease(ctx context.Context, to fencing.Subject, c agentapi.Co
 	return err
 }
 
+// Hold implements execute.Doors.
+func (a Agents) Hold(ctx context.Context, to fencing.Subject, c agentapi.HoldCommand) error {
+	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Hold, c)
+	return err
+}
+
 // ReleaseHeld implements execute.Doors.
 func (a Agents) ReleaseHeld(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
 	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).ReleaseHeld, c)

@@ -37,6 +37,8 @@ type Fencers interface {
 // Doors tell agents what becomes of clients at their doors. Each call is one request with a
 // deadline of its own, to the pod with this UID and no other. Idempotent.
 type Doors interface {
+	// Hold begins the time for which clients are held, or cancels it.
+	Hold(ctx context.Context, to fencing.Subject, c agentapi.HoldCommand) error
 	// ReleaseHeld lets clients through to the mysqld that is open at the command's epoch.
 	ReleaseHeld(ctx context.Context, to fencing.Subject, c agentapi.Command) error
 }

@@ -97,6 +97,11 @@ func (c *cluster) ReadLease(_ context.Context, to fencing.Subject, _ agentapi.Co
 	return c.away
 }
 
+func (c *cluster) Hold(_ context.Context, to fencing.Subject, cmd agentapi.HoldCommand) error {
+	c.do(fmt.Sprintf("hold at %s, epoch %d, canceled %t", to.Member, cmd.Epoch, cmd.Cancel))
+	return c.away
+}
+
 func (c *cluster) ReleaseHeld(_ context.Context, to fencing.Subject, cmd agentapi.Command) error {
 	c.do(fmt.Sprintf("release held at %s, epoch %d", to.Member, cmd.Epoch))
 	return c.away
@@ -464,7 +469,7 @@ func TestEveryStepHasItsFailpoints(t *testing.T) {
 		failover.LabelPod{Subject: primary}, failover.PointService{Member: "shop-0"},
 		failover.NoteOperation{Note: failover.OperationNote{Name: "op"}},
 		failover.Together{Steps: []failover.Step{failover.DeletePod{Subject: primary}}},
-		failover.DetachService{From: primary}, failover.ReleaseHeld{Subject: passive},
+		failover.DetachService{From: primary}, failover.Hold{Subject: passive}, failover.ReleaseHeld{Subject: passive},
 		failover.InOrder{Steps: []failover.Step{failover.DetachService{From: primary}, failover.DeletePod{Subject: primary}}},
 	} {
 		all[s.Name()] = s

@@ -146,6 +146,8 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 		return r.change(ctx, s)
 	case failover.ReadLease:
 		return r.look(ctx, o, s)
+	case failover.Hold:
+		return r.hold(ctx, o, s)
 	case failover.ReleaseHeld:
 		return r.releaseHeld(ctx, o, s)
 	case failover.Initialize, failover.Seed, failover.Rewind:
@@ -338,6 +340,19 @@ func (r *Runner) releaseHeld(ctx context.Context, o failover.Observation, s fail
 	err := r.Effects.Doors.ReleaseHeld(ctx, s.Subject, r.command(o))
 	if err != nil && !errors.Is(err, ErrCrash) {
 		return Result{Pending: fmt.Sprintf("the door of %s was not released: %v", s.Subject, err)}, nil
+	}
+	return Result{Changed: err == nil}, err
+}
+
+// hold has an agent's door hold clients before the authority changes, or stop that. One that
+// does not answer is pending: it holds them from the revocation on.
+func (r *Runner) hold(ctx context.Context, o failover.Observation, s failover.Hold) (Result, error) {
+	const patience = time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := r.Effects.Doors.Hold(ctx, s.Subject, agentapi.HoldCommand{Command: r.command(o), Cancel: s.Cancel})
+	if err != nil && !errors.Is(err, ErrCrash) {
+		return Result{Pending: fmt.Sprintf("the door of %s was not asked to hold clients, or to stop that: %v", s.Subject, err)}, nil
 	}
 	return Result{Changed: err == nil}, err
 }

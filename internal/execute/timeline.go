@@ -60,6 +60,8 @@ func about(step failover.Step) string {
 		return s.Subject.String()
 	case failover.LabelPod:
 		return s.Subject.String()
+	case failover.Hold:
+		return s.Subject.String()
 	case failover.ReleaseHeld:
 		return s.Subject.String()
 	case failover.ReadLease:

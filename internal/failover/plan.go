@@ -175,6 +175,7 @@ const (
 	StepLabelPod          StepName = "LabelPod"
 	StepPointService      StepName = "PointService"
 	StepDetachService     StepName = "DetachService"
+	StepHold              StepName = "Hold"
 	StepReleaseHeld       StepName = "ReleaseHeld"
 	StepNoteOperation     StepName = "NoteOperation"
 	StepTogether          StepName = "Together"
@@ -187,7 +188,7 @@ var StepNames = []StepName{
 	StepAckFence, StepDrain, StepDiscard, StepReadLease, StepProvePod, StepProveNode, StepAdminConfirmation, StepBeginJoining, StepConcludeJoining,
 	StepGiveUpData,
 	StepDeletePod, StepAddFinalizer, StepRemoveFinalizer, StepLabelPod, StepPointService, StepDetachService,
-	StepReleaseHeld, StepNoteOperation, StepTogether, StepInOrder,
+	StepHold, StepReleaseHeld, StepNoteOperation, StepTogether, StepInOrder,
 }
 
 // Step is one thing to do. The set is closed: the types below.
@@ -311,6 +312,12 @@ type (
 		Version string
 		From    fencing.Subject
 	}
+	// Hold has the door of a switchover's candidate begin to hold clients, before the authority
+	// changes; with Cancel it ends that.
+	Hold struct {
+		Subject fencing.Subject
+		Cancel  bool
+	}
 	// ReleaseHeld has the door of a new primary let clients through to its mysqld: the pod
 	// that the Service led to before is being deleted.
 	ReleaseHeld struct{ Subject fencing.Subject }
@@ -390,6 +397,9 @@ func (PointService) Name() StepName { return StepPointService }
 
 // Name implements Step.
 func (DetachService) Name() StepName { return StepDetachService }
+
+// Name implements Step.
+func (Hold) Name() StepName { return StepHold }
 
 // Name implements Step.
 func (ReleaseHeld) Name() StepName { return StepReleaseHeld }

@@ -81,8 +81,11 @@ func endDrain(l *look) (Plan, bool) {
 	if op := l.draining(); op != nil && op.Name == m.State.Drain.Operation {
 		return no()
 	}
-	return act(fmt.Sprintf("%s is drained for operation %s, which does not go on", m.Name, m.State.Drain.Operation),
-		Drain{Subject: m.subject(), Operation: m.State.Drain.Operation})
+	steps := []Step{Drain{Subject: m.subject(), Operation: m.State.Drain.Operation}}
+	if l.holdsAt(l.passive) {
+		steps = append(steps, Hold{Subject: l.passive.subject(), Cancel: true})
+	}
+	return act(fmt.Sprintf("%s is drained for operation %s, which does not go on", m.Name, m.State.Drain.Operation), together(steps)...)
 }
 
 // askedSwitchover is the switchover that is under way, or the oldest one that is asked for.
@@ -215,14 +218,19 @@ func describeSession(one agentapi.Session) string {
 	return text
 }
 
-// drainSteps are what the drain lacks: the Service at the candidate's door, and the request to
-// the primary's agent.
+// drainSteps are what the drain lacks: the Service at the candidate's door, which holds clients
+// from the begin of the drain on, and the request to the primary's agent.
 func (l *look) drainSteps(op *Operation) []Step {
 	var steps []Step
+	d := l.drainState(op)
+	if d == nil && l.holdsAt(l.passive) {
+		// Once for the whole change: neither a second request nor the revocation extends it.
+		steps = append(steps, Hold{Subject: l.passive.subject()})
+	}
 	if l.candidateTakesClients() {
 		steps = append(steps, l.doorTo(l.passive)...)
 	}
-	if d := l.drainState(op); d == nil || d.Left < drainFor/2 {
+	if d == nil || d.Left < drainFor/2 {
 		steps = append(steps, Drain{Subject: l.holder.subject(), Operation: op.Name, For: drainFor})
 	}
 	return steps

@@ -132,6 +132,13 @@ func TestSwitchover(t *testing.T) {
 				o.Service = steady().Service
 				o.Members[0].State.Drain = nil
 			}},
+		"clients are held at that door from then on": {from: holding(draining), rule: "DrainForSwitchover", kind: failover.Acts,
+			steps: steps("Hold", "PointService", "Drain"), with: func(_ *testing.T, o *obs) {
+				o.Service = steady().Service
+				o.Members[0].State.Drain = nil
+			}},
+		"which is asked for once": {from: holding(draining), rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("Drain"),
+			with: func(_ *testing.T, o *obs) { o.Members[0].State.Drain.Left = 4 * time.Second }},
 		"transactions in flight are waited for": {from: draining, rule: "DrainForSwitchover", kind: failover.Waits},
 		"a drain that is about to run out is renewed": {from: draining, rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("Drain"),
 			with: func(_ *testing.T, o *obs) { o.Members[0].State.Drain.Left = 4 * time.Second }},
@@ -162,6 +169,11 @@ func TestSwitchover(t *testing.T) {
 			}},
 		"a switchover that is canceled ends its drain": {from: draining, rule: "EndDrain", kind: failover.Acts, steps: steps("Drain"),
 			with: func(_ *testing.T, o *obs) {
+				o.Service = steady().Service
+				o.Operations[0].Canceled = "no"
+			}},
+		"and clients are not held at the candidate's door any longer": {from: holding(draining), rule: "EndDrain", kind: failover.Acts,
+			steps: steps("Drain", "Hold"), with: func(_ *testing.T, o *obs) {
 				o.Service = steady().Service
 				o.Operations[0].Canceled = "no"
 			}},
@@ -272,6 +284,8 @@ func TestASwitchoverIsCompletedOrRolledBack(t *testing.T) {
 		"then the candidate receives all of it, and stops": {from: demoted, rule: "CompleteSwitchover", kind: failover.Acts, steps: steps("AckFence")},
 		"Demote: it is appointed, and both read that": {from: demoted, rule: "CompleteSwitchover", kind: failover.Acts,
 			steps: steps("Appoint", "ReadLease", "ReadLease", "LabelPod"), with: ready},
+		"Demote: clients who are held are let through after the appointment": {from: holding(demoted), rule: "CompleteSwitchover", kind: failover.Acts,
+			steps: steps("Appoint", "ReadLease", "ReadLease", "LabelPod", "ReleaseHeld"), with: ready},
 		"DeletePod: it is appointed, and the former pod is deleted": {from: demoted, rule: "CompleteSwitchover", kind: failover.Acts,
 			steps: steps("Appoint", "ReadLease", "LabelPod", "DeletePod"), with: func(t *testing.T, o *obs) {
 				ready(t, o)

@@ -90,6 +90,25 @@ func (e agentEffects) ReadLease(ctx context.Context, to fencing.Subject, c agent
 	return err
 }
 
+func (e agentEffects) Hold(_ context.Context, to fencing.Subject, c agentapi.HoldCommand) error {
+	got, err := e.o.agent(to, time.Second, func(a *agentSim, reply func(any)) {
+		if a.machine == nil || judge.Stale(c.Command, a.machine.View()) != nil {
+			reply(errStale)
+			return
+		}
+		if c.Cancel {
+			a.door.Cancel()
+		} else {
+			a.door.Begin(c.Epoch, a.local())
+		}
+		reply(nil)
+	})
+	if refusal, ok := got.(error); err == nil && ok {
+		err = refusal
+	}
+	return err
+}
+
 func (e agentEffects) ReleaseHeld(_ context.Context, to fencing.Subject, c agentapi.Command) error {
 	got, err := e.o.agent(to, time.Second, func(a *agentSim, reply func(any)) {
 		if a.machine == nil || judge.Stale(c, a.machine.View()) != nil {
