@@ -250,13 +250,6 @@ func (b *board) privileged(list []string) {
 	b.bump()
 }
 
-func (b *board) hasInFlight(list []agentapi.Session) {
-	b.mu.Lock()
-	b.inFlight = list
-	b.mu.Unlock()
-	b.bump()
-}
-
 func (b *board) tlsDue(due bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -315,9 +308,7 @@ func keyOf(s agentapi.State, config agentapi.Config) string {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
 			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision, len(r.InFlight))
 	}
-	if d := s.Drain; d != nil {
-		key += fmt.Sprint(d.Operation, d.Rounds > 0, d.InFlight == 0)
-	}
+	key += keyOfDrain(s.Drain)
 	if o := s.LastOpen; o != nil {
 		key += fmt.Sprint(o.Epoch, o.ClosedAge > 0)
 	}

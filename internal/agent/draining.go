@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync"
 	"time"
@@ -189,4 +190,21 @@ func (a *Agent) closedWith() string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.child.closedWith
+}
+
+// hasInFlight takes what was in flight for long when mysqld was last asked.
+func (b *board) hasInFlight(list []agentapi.Session) {
+	b.mu.Lock()
+	b.inFlight = list
+	b.mu.Unlock()
+	b.bump()
+}
+
+// keyOfDrain is what observers of the state wait for: a drain's begin, its first round and
+// whether it is done.
+func keyOfDrain(d *agentapi.Drain) string {
+	if d == nil {
+		return ""
+	}
+	return fmt.Sprint(d.Operation, d.Rounds > 0, d.InFlight == 0)
 }
