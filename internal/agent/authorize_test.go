@@ -15,6 +15,8 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/dbpair/dbpair/internal/agent/door"
+	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
@@ -105,6 +107,7 @@ func serveAPI(t *testing.T, ca *pki.Authority, config agentapi.Config) *httptest
 		t.Fatal(err)
 	}
 	a := &Agent{
+		door:     door.New(door.Config{Now: process.Now}),
 		log:      logr.Discard(),
 		env:      Environment{PodName: "shop-0", Peer: "shop-1"},
 		certs:    certs,
