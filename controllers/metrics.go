@@ -38,6 +38,14 @@ var (
 		Help:    "From the revocation to the end of a failover, by proof.",
 		Buckets: []float64{0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 120, 300},
 	}, []string{"proof"})
+	roleChanges = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "dbpair_role_changes_total", Help: "Failovers and planned switchovers that ended, by the rule that began them and by result.",
+	}, []string{"namespace", "pair", "trigger", "result"})
+	writeGapSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "dbpair_write_gap_seconds",
+		Help:    "For how long no member accepted writes in a change of primary, by the rule that began it.",
+		Buckets: []float64{0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60},
+	}, []string{"trigger"})
 	checksumTime = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "dbpair_checksum_last_success_timestamp_seconds", Help: "When the last comparison of all tables came to a result, in Unix time.",
 	}, []string{"namespace", "pair"})
@@ -63,7 +71,7 @@ var (
 
 func init() {
 	metrics.Registry.MustRegister(pairEpoch, pairCondition, memberOpen, memberReachable, memberLag,
-		readonlyCorrections, operationTotal, failoverSeconds, stepTotal,
+		readonlyCorrections, operationTotal, failoverSeconds, roleChanges, writeGapSeconds, stepTotal,
 		checksumTime, checksumSeconds, checksumRows, checksumLock, driftRows, driftDefinitions)
 }
 
@@ -118,7 +126,7 @@ func forgetMetrics(name types.NamespacedName) {
 	of := prometheus.Labels{"namespace": name.Namespace, "pair": name.Name}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{pairEpoch, pairCondition, memberOpen, memberReachable, memberLag, readonlyCorrections, operationTotal,
+	}{pairEpoch, pairCondition, memberOpen, memberReachable, memberLag, readonlyCorrections, operationTotal, roleChanges,
 		checksumTime, checksumSeconds, checksumRows, checksumLock, driftRows, driftDefinitions} {
 		v.DeletePartialMatch(of)
 	}

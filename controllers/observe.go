@@ -40,6 +40,7 @@ func (r *PairReconciler) observe(ctx context.Context, v *visit) (failover.Observ
 	if o.Operations, err = r.observeOperations(ctx, v); err != nil {
 		return o, err
 	}
+	o.Jobs = v.jobs
 	if o.Authority = r.observeAuthority(ctx, v); o.Authority.Reading == failover.Missing {
 		if err := cluster.StillThere(ctx, r.Live, v.pair); err != nil {
 			return o, err

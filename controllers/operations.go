@@ -33,10 +33,15 @@ func (r *PairReconciler) observeOperations(ctx context.Context, v *visit) ([]fai
 	for i := range list.Items {
 		op := &list.Items[i]
 		if op.Spec.Type.ByJob() {
-			continue // nothing about the roles depends on it
+			if op.Status.Phase == v1alpha1.OperationRunning {
+				v.jobs = append(v.jobs, op.Name)
+			}
+			continue // nothing about the roles but a switchover depends on it
 		}
 		if !op.Status.Phase.Terminal() {
-			out = append(out, operationOf(op))
+			one := operationOf(op)
+			one.Switchover = switchoverOf(op, v.pair)
+			out = append(out, one)
 		}
 	}
 	return out, nil
@@ -77,11 +82,42 @@ func operationOf(op *v1alpha1.DatabasePairOperation) failover.Operation {
 		PairUID:          pair.UID(op.Spec.PairRef.UID),
 		DiscardUnapplied: op.Spec.DiscardUnapplied,
 		GiveUp:           op.Spec.GiveUp,
+		Message:          op.Status.Message,
+		Canceled:         op.Annotations[v1alpha1.AnnotationCancel],
+	}
+	if op.Status.StartTime != nil {
+		out.StartedAt = op.Status.StartTime.Time
 	}
 	if name, epoch, ok := strings.Cut(op.Spec.Confirm, "/"); ok {
 		if n, err := strconv.ParseInt(epoch, 10, 64); err == nil {
 			out.ConfirmedPair, out.Confirmed = name, pair.Epoch(n)
 		}
+	}
+	return out
+}
+
+// switchoverOf are the parameters of a switchover, where it does not say otherwise those of the
+// pair; nil for other operations.
+func switchoverOf(op *v1alpha1.DatabasePairOperation, p *v1alpha1.DatabasePair) *failover.Switchover {
+	if op.Spec.Type != v1alpha1.OperationSwitchover {
+		return nil
+	}
+	given := op.Spec.Switchover
+	if given == nil {
+		given = &v1alpha1.SwitchoverParameters{}
+	}
+	spec := p.Spec.Switchover
+	out := &failover.Switchover{
+		Demote:       cmp.Or(given.OldPrimary, spec.OldPrimary) == v1alpha1.DemotePrimary,
+		GiveUp:       cmp.Or(given.OnTimeout, spec.OnTimeout) == v1alpha1.GiveUpSwitchover,
+		DrainTimeout: cmp.Or(spec.DrainTimeout.Duration, 10*time.Second),
+		Deadline:     cmp.Or(spec.Deadline.Duration, time.Minute),
+	}
+	if d := given.DrainTimeout; d != nil {
+		out.DrainTimeout = d.Duration
+	}
+	if d := op.Spec.Deadline; d != nil {
+		out.Deadline = d.Duration
 	}
 	return out
 }

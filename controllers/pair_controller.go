@@ -88,7 +88,9 @@ type visit struct {
 	// strangers have a member's name but are not known to be its pod.
 	strangers  []*corev1.Pod
 	operations []v1alpha1.DatabasePairOperation
-	copies     map[string][]byte
+	// jobs are the operations that a Job is doing.
+	jobs   []string
+	copies map[string][]byte
 	// writes: the Secrets are written at this visit, so that a rotation can go on.
 	writes   bool
 	material material

@@ -53,6 +53,7 @@ func (r *PairReconciler) runner(v *visit) *execute.Runner {
 			Authority: v.session.store,
 			Fencers:   asked,
 			Doors:     asked,
+			Drainers:  asked,
 			Copiers:   asked,
 			Comparers: asked,
 			Pods:      pods,
@@ -90,12 +91,19 @@ func (r *PairReconciler) finished(v *visit, op v1alpha1.DatabasePairOperation) {
 	}
 	r.event(v.pair, &op, kind, string(op.Spec.Type)+string(op.Status.Phase), op.Name+": "+op.Status.Message)
 	operationTotal.WithLabelValues(v.name.Namespace, v.name.Name, string(op.Spec.Type), string(op.Status.Phase), op.Status.Proof).Inc()
+	if moves := op.Spec.Type == v1alpha1.OperationFailover || op.Spec.Type == v1alpha1.OperationSwitchover; moves {
+		trigger := op.Status.Rule
+		roleChanges.WithLabelValues(v.name.Namespace, v.name.Name, trigger, string(op.Status.Phase)).Inc()
+		if gap := op.Status.WriteGap; gap != nil && op.Status.Phase == v1alpha1.OperationSucceeded {
+			writeGapSeconds.WithLabelValues(trigger).Observe(gap.Seconds())
+		}
+	}
 	if op.Status.StartTime == nil || op.Status.CompletionTime == nil {
 		return
 	}
 	took := op.Status.CompletionTime.Sub(op.Status.StartTime.Time)
 	v.log.Info("an operation ended", "operation", op.Name, "type", op.Spec.Type, "phase", op.Status.Phase,
-		"rule", op.Status.Rule, "proof", op.Status.Proof, "from", op.Status.From, "to", op.Status.To, "duration", took)
+		"rule", op.Status.Rule, "proof", op.Status.Proof, "from", op.Status.From, "to", op.Status.To, "duration", took, "writeGap", op.Status.WriteGap, "drain", op.Status.Drain)
 	if op.Spec.Type == v1alpha1.OperationFailover && op.Status.Phase == v1alpha1.OperationSucceeded {
 		failoverSeconds.WithLabelValues(op.Status.Proof).Observe(took.Seconds())
 	}

@@ -67,6 +67,11 @@ type DatabasePairSpec struct {
 	// +kubebuilder:default={heartbeatInterval: "1s", warnAfter: "3s", deadAfter: "5s"}
 	Failover FailoverSpec `json:"failover,omitempty"`
 
+	// switchover is how a planned switchover is done where its operation does not say otherwise.
+	// +optional
+	// +kubebuilder:default={oldPrimary: "DeletePod", drainTimeout: "10s", onTimeout: "Cut", deadline: "60s"}
+	Switchover SwitchoverSpec `json:"switchover,omitempty"`
+
 	// checksum says when and how the members' tables are compared.
 	// +optional
 	// +kubebuilder:default={}

@@ -38,7 +38,7 @@ type DatabasePairOperationList struct {
 }
 
 // OperationType is what kind of thing is done.
-// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release;Reseed;Checksum;Repair
+// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release;Reseed;Switchover;Checksum;Repair
 type OperationType string
 
 // The operation types.
@@ -60,6 +60,9 @@ const (
 	// OperationReseed has the passive's data replaced by a copy of the primary's, on the same
 	// volume.
 	OperationReseed OperationType = "Reseed"
+	// OperationSwitchover makes the other member the primary, in order and without loss. A
+	// pair that is not fit for it is waited for until the deadline.
+	OperationSwitchover OperationType = "Switchover"
 	// OperationChecksum compares the members' tables. A person makes it, or the schedule.
 	OperationChecksum OperationType = "Checksum"
 	// OperationRepair writes the differing rows of one table again through replication.
@@ -76,7 +79,11 @@ func (t OperationType) ByJob() bool { return t == OperationChecksum || t == Oper
 // +kubebuilder:validation:XValidation:rule="has(self.checksum) ? self.type == 'Checksum' : true",message="spec.checksum is for type Checksum only: remove it"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) == (self.type == 'Repair')",message="spec.repair belongs to type Repair: name the table there, and nowhere else"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) && !(has(self.repair.dryRun) && self.repair.dryRun) ? has(self.confirm) : true",message="spec.confirm is required for a repair that writes: <pair>/<epoch>, as kubectl dbpair status shows them; or set spec.repair.dryRun"
-// +kubebuilder:validation:XValidation:rule="has(self.deadline) ? self.type in ['Checksum','Repair'] : true",message="spec.deadline is for the types Checksum and Repair: remove it"
+// +kubebuilder:validation:XValidation:rule="has(self.deadline) ? self.type in ['Checksum','Repair','Switchover'] : true",message="spec.deadline is for the types Checksum, Repair and Switchover: remove it"
+// +kubebuilder:validation:XValidation:rule="has(self.deadline) && self.type in ['Checksum','Repair'] ? duration(self.deadline) >= duration('1m') : true",message="spec.deadline must be from 1m to 720h"
+// +kubebuilder:validation:XValidation:rule="has(self.deadline) && self.type == 'Switchover' ? duration(self.deadline) <= duration('24h') : true",message="spec.deadline of a switchover must be from 5s to 24h"
+// +kubebuilder:validation:XValidation:rule="has(self.switchover) ? self.type == 'Switchover' : true",message="spec.switchover is for type Switchover only: remove it"
+// +kubebuilder:validation:XValidation:rule="has(self.switchover) && has(self.switchover.drainTimeout) && has(self.deadline) ? duration(self.switchover.drainTimeout) < duration(self.deadline) : true",message="spec.switchover.drainTimeout must be shorter than spec.deadline; lower it or raise the deadline"
 // +kubebuilder:validation:XValidation:rule="has(self.discardUnapplied) && self.discardUnapplied ? self.type == 'ForcePromote' : true",message="spec.discardUnapplied is for type ForcePromote only: remove it"
 type OperationSpec struct {
 	// pairRef is the pair, in the same namespace.
@@ -106,13 +113,17 @@ type OperationSpec struct {
 	// that was received is ever given up.
 	// +optional
 	DiscardUnapplied bool `json:"discardUnapplied,omitempty"`
-	// deadline ends a comparison or a repair that is not done by then; 24h when absent.
+	// deadline ends a comparison or a repair that is not done by then (24h when absent), and gives up a switchover
+	// that has not revoked the primary by then (spec.switchover.deadline of the pair when absent).
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('720h')",message="spec.deadline must be from 1m to 720h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('720h')",message="spec.deadline must be from 1m to 720h, of a switchover from 5s to 24h"
 	Deadline *metav1.Duration `json:"deadline,omitempty"`
 	// checksum are the parameters of type Checksum.
 	// +optional
 	Checksum *ChecksumParameters `json:"checksum,omitempty"`
+	// switchover are the parameters of type Switchover.
+	// +optional
+	Switchover *SwitchoverParameters `json:"switchover,omitempty"`
 	// repair are the parameters of type Repair.
 	// +optional
 	Repair *RepairParameters `json:"repair,omitempty"`
@@ -183,6 +194,9 @@ type OperationStatus struct {
 	// the two was heard.
 	// +optional
 	WriteGap *metav1.Duration `json:"writeGap,omitempty"`
+	// drain is what became of the sessions of clients, in a planned switchover.
+	// +optional
+	Drain *OperationDrain `json:"drain,omitempty"`
 	// message says how it ended, and what to do if something has to be done.
 	// +optional
 	Message string `json:"message,omitempty"`

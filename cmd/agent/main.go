@@ -14,7 +14,7 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-const usage = `usage: agent run | deadman | install <dir> | state | version | failpoints`
+const usage = `usage: agent run | deadman | install <dir> | state | sessions | version | failpoints`
 
 func main() {
 	if err := dispatch(os.Args[1:]); err != nil {
@@ -39,6 +39,8 @@ func dispatch(args []string) error {
 		return agent.Install(args[1])
 	case "state":
 		return agent.PrintState(args[1:], os.Stdout)
+	case "sessions":
+		return agent.PrintSessions(args[1:], os.Stdout)
 	case "version":
 		fmt.Println(version)
 		return nil

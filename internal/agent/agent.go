@@ -39,6 +39,7 @@ type Agent struct {
 	moved    bool // another node's agent wrote to the volume last; set by begin
 	ops      *mysqlops.Server
 	follow   *replication
+	draining *draining
 	forcing  *forcing
 	discards *discards
 	rights   *repairRights
@@ -108,6 +109,7 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	a.follow = newReplication(a)
 	a.discards = &discards{a: a}
 	a.forcing, a.rights, a.waiting = &forcing{a: a}, &repairRights{a: a}, &waiting{a: a}
+	a.draining = &draining{a: a}
 	a.state = newBoard(a)
 	a.metrics = newMetrics(a)
 	return a, nil

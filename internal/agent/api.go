@@ -40,14 +40,16 @@ func (a *Agent) handler() http.Handler {
 	mux.HandleFunc("GET "+agentapi.PathState, a.serveState)
 	handle(mux, a, agentapi.PathVouch, a.vouch)
 	for path, kind := range map[string]authority.CommandKind{
-		agentapi.PathCease:    authority.CommandCease,
-		agentapi.PathFence:    authority.CommandFence,
-		agentapi.PathAckFence: authority.CommandAckFence,
+		agentapi.PathCease: authority.CommandCease,
+		agentapi.PathFence: authority.CommandFence,
 	} {
 		handle(mux, a, path, func(ctx context.Context, c agentapi.Command) (agentapi.FenceReply, error) {
 			return a.fence(ctx, kind, c)
 		})
 	}
+	handle(mux, a, agentapi.PathAckFence, a.ackFence)
+	handle(mux, a, agentapi.PathDrain, a.orderDrain)
+	mux.HandleFunc("GET "+agentapi.PathSessions, a.serveSessions)
 	handle(mux, a, agentapi.PathReadLease, func(ctx context.Context, c agentapi.Command) (agentapi.Done, error) {
 		answer, err := a.command(ctx, authority.CommandReadLease, c)
 		return agentapi.Done{RequestID: c.RequestID, Epoch: answer.Epoch}, err
@@ -249,6 +251,9 @@ func (a *Agent) fence(ctx context.Context, kind authority.CommandKind, c agentap
 	if kind == authority.CommandFence {
 		reply.ProcessStopped = answer.ProcessStopped
 		reply.Demoted = answer.Demoted
+	}
+	if reply.Demoted {
+		reply.BinlogGTIDs = a.closedWith()
 	}
 	return reply, nil
 }

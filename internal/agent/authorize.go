@@ -41,8 +41,8 @@ func mayAsk(name string, env Environment, path string) bool {
 	case agentapi.RoleJob:
 		return path == agentapi.PathRepairLease || path == agentapi.PathRepairRights || path == agentapi.PathSaveRows
 	case agentapi.RolePeerPrefix + string(env.PodName):
-		// `agent state` in this very container.
-		return path == agentapi.PathState
+		// `agent state` and `agent sessions` in this very container.
+		return path == agentapi.PathState || path == agentapi.PathSessions
 	default:
 		return false
 	}

@@ -28,6 +28,7 @@ var routes = []string{
 	agentapi.PathInitialize, agentapi.PathSeed, agentapi.PathRewind, agentapi.PathDiscard, agentapi.PathSnapshot, agentapi.PathCovers,
 	agentapi.PathReleaseHeld, agentapi.PathHold,
 	agentapi.PathRepairLease, agentapi.PathRepairRights, agentapi.PathSaveRows, agentapi.PathPermitRepair,
+	agentapi.PathDrain, agentapi.PathSessions,
 }
 
 // caller is a kind of client certificate, and the routes that it may use.
@@ -80,7 +81,7 @@ func callers(t *testing.T, ca *pki.Authority, operator *pki.Key) map[string]call
 		"the operator's key of another pair's making": {issue(other, pki.Operator(), operator), false, nil},
 		"the operator's key without an authority":     {issue(selfMade, pki.Operator(), operator), false, nil},
 		"the peer":                               {issue(ca, pki.Member(names, 1), nil), true, []string{agentapi.PathVouch, agentapi.PathState}},
-		"the member itself":                      {issue(ca, pki.Member(names, 0), nil), true, []string{agentapi.PathState}},
+		"the member itself":                      {issue(ca, pki.Member(names, 0), nil), true, []string{agentapi.PathState, agentapi.PathSessions}},
 		"a member of another pair":               {issue(ca, pki.Member(resources.Names{Pair: "till", Namespace: "ns"}, 1), nil), true, nil},
 		"a Job":                                  {issue(ca, pki.Job(), nil), true, jobs},
 		"a client of mysqld":                     {issue(ca, client, nil), true, nil},
@@ -106,13 +107,14 @@ func serveAPI(t *testing.T, ca *pki.Authority, config agentapi.Config) *httptest
 		t.Fatal(err)
 	}
 	a := &Agent{
+		door:     door.New(door.Config{Now: process.Now}),
 		log:      logr.Discard(),
 		env:      Environment{PodName: "shop-0", Peer: "shop-1"},
 		certs:    certs,
 		settings: &settings{config: config},
-		door:     door.New(door.Config{Now: process.Now}),
 	}
 	a.peer, a.forcing, a.state = newPeerLink(Options{}, a.env, config, certs), &forcing{a: a}, newBoard(a)
+	a.draining = &draining{a: a}
 	server := httptest.NewUnstartedServer(a.handler())
 	server.TLS = certs.server()
 	server.StartTLS()
@@ -160,7 +162,7 @@ func (api testAPI) ask(t *testing.T, certificate *tls.Certificate, path string) 
 	transport := &http.Transport{TLSClientConfig: conf}
 	defer transport.CloseIdleConnections()
 	method := http.MethodPost
-	if path == agentapi.PathState {
+	if path == agentapi.PathState || path == agentapi.PathSessions {
 		method = http.MethodGet
 	}
 	request, err := http.NewRequestWithContext(t.Context(), method, api.server.URL+path, strings.NewReader("{}"))

@@ -44,6 +44,7 @@ type board struct {
 	compared  *agentapi.Comparison
 	lack      *agentapi.Lack
 	accounts  []string
+	inFlight  []agentapi.Session // for long, as last seen while open
 	tls       bool
 
 	waitingLost  pair.LedgerVersion
@@ -303,8 +304,9 @@ func keyOf(s agentapi.State, config agentapi.Config) string {
 		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor, s.SemiSyncLostAt, s.Door.Released, s.WrongSettings, s.RewindRefused)
 	if r := s.Server; r != nil {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
-			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision)
+			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision, len(r.InFlight))
 	}
+	key += keyOfDrain(s.Drain)
 	if o := s.LastOpen; o != nil {
 		key += fmt.Sprint(o.Epoch, o.ClosedAge > 0)
 	}

@@ -38,6 +38,7 @@ type child struct {
 	terminated  bool // the agent asked it to end
 	outside     bool // something else did
 	opened      interval
+	closedWith  string // GTIDs of the binlog when mysqld was last proven closed
 }
 
 // interval is one stretch in which this member may have been open.

@@ -61,7 +61,7 @@ func (w *world) fencedCandidate(a, b *member) {
 	t := w.t
 	t.Helper()
 	w.revoke()
-	if fenced, err := b.client.AckFence(t.Context(), w.head()); err != nil || !fenced.ReceiverStopped {
+	if fenced, err := b.client.AckFence(t.Context(), agentapi.AckFenceCommand{Command: w.head()}); err != nil || !fenced.ReceiverStopped {
 		t.Fatalf("ack fence: %+v %v", fenced, err)
 	}
 	if proof, err := a.client.Fence(t.Context(), w.head()); err != nil || (!proof.ProcessStopped && !proof.Demoted) {

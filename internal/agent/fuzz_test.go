@@ -21,6 +21,7 @@ var decoders = map[string]string{
 	agentapi.PathCease:        agentapi.RoleOperator,
 	agentapi.PathFence:        agentapi.RoleOperator,
 	agentapi.PathAckFence:     agentapi.RoleOperator,
+	agentapi.PathDrain:        agentapi.RoleOperator,
 	agentapi.PathReadLease:    agentapi.RoleOperator,
 	agentapi.PathInitialize:   agentapi.RoleOperator,
 	agentapi.PathSeed:         agentapi.RoleOperator,

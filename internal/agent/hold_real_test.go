@@ -86,7 +86,7 @@ func TestAClientIsHeldThroughAFailoverAndServedByTheNewPrimary(t *testing.T) {
 	}
 	a.killMysqld()
 	w.revoke()
-	if _, err := b.client.AckFence(t.Context(), w.head()); err != nil {
+	if _, err := b.client.AckFence(t.Context(), agentapi.AckFenceCommand{Command: w.head()}); err != nil {
 		t.Fatal(err)
 	}
 	first := b.query()
@@ -129,7 +129,7 @@ func TestHeldClientsAreRefusedWhenTheTimeIsOver(t *testing.T) {
 	w.bootstrap()
 	b := w.members[1]
 	w.revoke()
-	if _, err := b.client.AckFence(t.Context(), w.head()); err != nil {
+	if _, err := b.client.AckFence(t.Context(), agentapi.AckFenceCommand{Command: w.head()}); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 { // the second and third at once, since the time is one for all

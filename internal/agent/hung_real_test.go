@@ -47,7 +47,7 @@ func TestASwitchoverEndsTheWaitOfATerminatedPrimary(t *testing.T) {
 	case <-time.After(2 * leaseT):
 	}
 	w.revoke()
-	if _, err := b.client.AckFence(t.Context(), w.head()); err != nil {
+	if _, err := b.client.AckFence(t.Context(), agentapi.AckFenceCommand{Command: w.head()}); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -56,7 +56,7 @@ func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
 			a := &Agent{
 				log: logr.Discard(), env: Environment{PairUID: "pair-a", PodName: "shop-0"},
 				vol: volume.Open(t.TempDir()), lease: &leaseReader{url: api.URL, local: true, verify: func(_, signature []byte) bool { return string(signature) == "by the operator" }}, busy: c.busy,
-				peer: &peerLink{}, forcing: &forcing{}, settings: &settings{}, door: door.New(door.Config{Now: process.Now}),
+				peer: &peerLink{}, forcing: &forcing{}, draining: &draining{}, door: door.New(door.Config{Now: process.Now}), settings: &settings{},
 			}
 			a.state = newBoard(a)
 			a.setIdentity(c.identity)

@@ -18,7 +18,7 @@ func TestEveryFigureIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &Agent{log: logr.Discard(), settings: &settings{}, door: door.New(door.Config{Now: process.Now}), peer: &peerLink{}, forcing: &forcing{}}
+	a := &Agent{log: logr.Discard(), settings: &settings{}, door: door.New(door.Config{Now: process.Now}), peer: &peerLink{}, forcing: &forcing{}, draining: &draining{}}
 	a.state = newBoard(a)
 	m := newMetrics(a)
 	m.vouches.WithLabelValues("given").Inc()
@@ -44,7 +44,7 @@ func TestEveryFigureIsDocumented(t *testing.T) {
 
 // TestARevisionIsNewsOnly: ages and positions change all the time and wake nobody.
 func TestARevisionIsNewsOnly(t *testing.T) {
-	a := &Agent{log: logr.Discard(), settings: &settings{}, door: door.New(door.Config{Now: process.Now}), peer: &peerLink{}, forcing: &forcing{}}
+	a := &Agent{log: logr.Discard(), settings: &settings{}, door: door.New(door.Config{Now: process.Now}), peer: &peerLink{}, forcing: &forcing{}, draining: &draining{}}
 	a.state = newBoard(a)
 	a.state.bump()
 	before := a.state.snapshot().Revision

@@ -7,6 +7,8 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/dbpair/dbpair/internal/agent/door"
+	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 )
@@ -23,7 +25,7 @@ func TestGivingUpIsNotTheImagesFault(t *testing.T) {
 			a := &Agent{
 				log: logr.Discard(), env: Environment{PodIP: "127.0.0.1"}, vol: volume.Open(t.TempDir()),
 				opt:  Options{Mysqld: asks, RunDir: t.TempDir(), MySQLPort: 3306, AdminPort: 33062},
-				peer: &peerLink{}, forcing: &forcing{}, settings: &settings{},
+				peer: &peerLink{}, forcing: &forcing{}, draining: &draining{}, door: door.New(door.Config{Now: process.Now}), settings: &settings{},
 			}
 			a.state = newBoard(a)
 			a.child.version = program

@@ -186,7 +186,7 @@ func (w *world) failover(from, to *member) {
 	t := w.t
 	t.Helper()
 	w.revoke()
-	fenced, err := to.client.AckFence(t.Context(), w.head())
+	fenced, err := to.client.AckFence(t.Context(), agentapi.AckFenceCommand{Command: w.head()})
 	if err != nil || !fenced.Ceased || !fenced.ReceiverStopped {
 		t.Fatalf("ack fence: %+v %v", fenced, err)
 	}

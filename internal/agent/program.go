@@ -46,6 +46,21 @@ func PrintState(args []string, w io.Writer) error {
 	return json.NewEncoder(w).Encode(answer)
 }
 
+// PrintSessions is "agent sessions": the sessions of clients of this container's mysqld, as JSON.
+func PrintSessions(args []string, w io.Writer) error {
+	opt, env, err := parse(args)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	answer, err := AskSessions(ctx, opt, env)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(w).Encode(answer)
+}
+
 func parse(args []string) (Options, Environment, error) {
 	opt, err := ParseOptions(args)
 	if err != nil {

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agent/judge"
+	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/pair"
@@ -33,10 +35,11 @@ type replication struct {
 	turn chan struct{}
 	kick chan struct{}
 
-	mu       sync.Mutex
-	standing order
-	epoch    pair.Epoch
-	cancel   context.CancelFunc // of the step under way
+	mu        sync.Mutex
+	standing  order
+	epoch     pair.Epoch
+	orderedAt authority.Instant
+	cancel    context.CancelFunc // of the step under way
 
 	password string // revision that the channel was configured with
 
@@ -61,6 +64,7 @@ func newReplication(a *Agent) *replication {
 func (r *replication) order(o order, epoch pair.Epoch) {
 	r.mu.Lock()
 	r.standing = o
+	r.orderedAt = process.Now()
 	r.epoch = epoch
 	if r.cancel != nil {
 		r.cancel()
@@ -75,6 +79,21 @@ func (r *replication) hurry() {
 	case r.kick <- struct{}{}:
 	default:
 	}
+}
+
+const (
+	// followAgain is when a step that failed is made again just after its order: a primary
+	// whose passive was demoted in a planned switchover waits for it to follow.
+	followAgain = 50 * time.Millisecond
+	// orderIsFresh is for how long after an order that is done.
+	orderIsFresh = 3 * time.Second
+)
+
+// justOrdered: the standing order is a few seconds old.
+func (r *replication) justOrdered() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return process.Now().Sub(r.orderedAt) < orderIsFresh
 }
 
 // take waits for the turn; giveBack must follow when it returns nil.
@@ -126,6 +145,8 @@ func (r *replication) run(ctx context.Context) {
 		err := r.step(ctx)
 		if err == nil {
 			said = ""
+		} else if r.justOrdered() {
+			time.AfterFunc(followAgain, r.hurry)
 		}
 		if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) && said != err.Error() {
 			said = err.Error()

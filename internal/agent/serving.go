@@ -132,6 +132,7 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 		a.mu.Lock()
 		opened := a.child.opened
 		a.child.opened = interval{}
+		a.child.closedWith = fenced.Binlog.String()
 		a.mu.Unlock()
 		a.logClosed(opened, now, "closed softly: "+act.Reason)
 	} else {

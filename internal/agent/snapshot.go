@@ -91,6 +91,7 @@ func (b *board) facts(v authority.View) agentapi.State {
 		Found:             b.found,
 		LeaseEpoch:        b.leaseEpoch.Epoch,
 		ForcesRowsFor:     a.forcing.holder(),
+		Drain:             a.draining.describe(),
 		SemiSyncLostAt:    b.waitingLost,
 		Compared:          b.compared,
 		Lacks:             b.lack,
@@ -106,6 +107,9 @@ func (b *board) describeRunning(s *agentapi.State, running child, now authority.
 	}
 	s.Server = describeServer(*b.status)
 	s.Server.PrivilegedAccounts = b.accounts
+	if b.seen.OpenEpoch != 0 {
+		s.Server.InFlight = b.inFlight
+	}
 	s.Server.PasswordsRevision = b.passwordsRev
 	s.ServerAge = now.Sub(b.lookedAt)
 	ended := b.ended == running.incarnation && judge.EndedApplying(*b.status)

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -82,6 +83,7 @@ func (w *watch) look(ctx context.Context) {
 			w.setRight = time.Now()
 		}
 		w.keepOpen(ctx, status, view)
+		w.seeSessions(ctx)
 	case authority.Shut:
 		if status.IsOpen() {
 			w.keepReadOnly(ctx)
@@ -96,6 +98,22 @@ func (w *watch) look(ctx context.Context) {
 	if err := a.ops.Warm(ctx); err != nil {
 		a.log.V(1).Info("the sessions of the fence path are not all there", "reason", err.Error())
 	}
+}
+
+// longInFlight is how old a transaction is when it is no part of ordinary traffic any more.
+const longInFlight = time.Second
+
+// seeSessions publishes the sessions for which a planned switchover would have to wait.
+func (w *watch) seeSessions(ctx context.Context) {
+	all, err := w.a.ops.ClientSessions(ctx)
+	if err != nil {
+		w.a.log.V(1).Info("the sessions of clients are not known", "reason", err.Error())
+		return
+	}
+	long := slices.DeleteFunc(all, func(one mysqlops.ClientSession) bool {
+		return !one.DDL && (!one.InFlight || one.Age < longInFlight)
+	})
+	w.a.state.hasInFlight(describeSessions(long, sessionsShown))
 }
 
 // judgeChannel names what is wrong with replication. A primary's reverse channel has

@@ -85,26 +85,38 @@ func (c *Client) Vouch(ctx context.Context, r VouchRequest) (VouchReply, error) 
 
 // Cease has the agent raise its highest known epoch.
 func (c *Client) Cease(ctx context.Context, r Command) (FenceReply, error) {
-	return c.fence(ctx, PathCease, r)
+	return c.fence(ctx, PathCease, r, r)
 }
 
 // Fence has the agent cease and close.
 func (c *Client) Fence(ctx context.Context, r Command) (FenceReply, error) {
-	return c.fence(ctx, PathFence, r)
+	return c.fence(ctx, PathFence, r, r)
 }
 
-// AckFence has the agent cease and stop its receiver.
-func (c *Client) AckFence(ctx context.Context, r Command) (FenceReply, error) {
-	return c.fence(ctx, PathAckFence, r)
+// AckFence has the agent cease and stop its receiver, once it has received what the command
+// names.
+func (c *Client) AckFence(ctx context.Context, r AckFenceCommand) (FenceReply, error) {
+	return c.fence(ctx, PathAckFence, r.Command, r)
 }
 
-func (c *Client) fence(ctx context.Context, path string, r Command) (FenceReply, error) {
+func (c *Client) fence(ctx context.Context, path string, r Command, body any) (FenceReply, error) {
 	var out FenceReply
-	err := c.call(ctx, http.MethodPost, path, r, &out)
+	err := c.call(ctx, http.MethodPost, path, body, &out)
 	if err == nil && out.RequestID != r.RequestID {
 		err = fmt.Errorf("%s of agent %s: the answer is to another request", path, c.Address)
 	}
 	return out, err
+}
+
+// Drain has the open member close the sessions of its clients in order, or stop that.
+func (c *Client) Drain(ctx context.Context, r DrainCommand) (Done, error) {
+	return c.done(ctx, PathDrain, r)
+}
+
+// Sessions lists the sessions of clients.
+func (c *Client) Sessions(ctx context.Context) (SessionsReply, error) {
+	var out SessionsReply
+	return out, c.call(ctx, http.MethodGet, PathSessions, nil, &out)
 }
 
 // ReadLease has the agent read the Lease now, and answers when it has.

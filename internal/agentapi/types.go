@@ -23,6 +23,8 @@ const (
 	PathCease       = "/v1/cease"        // POST Command: raise the highest known epoch durably
 	PathFence       = "/v1/fence"        // POST Command: cease, then close, then answer what was reached
 	PathAckFence    = "/v1/ack-fence"    // POST Command: cease, stop the receiver durably, apply everything received
+	PathDrain       = "/v1/drain"        // POST DrainCommand: the open member closes sessions outside a transaction
+	PathSessions    = "/v1/sessions"     // GET: the sessions of clients
 	PathReadLease   = "/v1/read-lease"   // POST Command: read the Lease now
 	PathInitialize  = "/v1/initialize"   // POST InitializeCommand
 	PathSeed        = "/v1/seed"         // POST SeedCommand
@@ -155,6 +157,59 @@ type HoldCommand struct {
 	Cancel bool `json:"cancel,omitempty"`
 }
 
+// AckFenceCommand has the candidate stop its receiver, once it has received GTIDs.
+type AckFenceCommand struct {
+	Command
+	// Receive are the GTIDs to receive before; empty for none. The agent refuses when they do
+	// not come in time, and goes on receiving.
+	Receive string `json:"receive,omitempty"`
+}
+
+// DrainCommand has the open member close each session of a client as soon as it is outside a
+// transaction. It is refused unless the member is open at the epoch of the command, ends by
+// itself when For has passed, and is idempotent for one operation.
+type DrainCommand struct {
+	Command
+	// Operation that switches over.
+	Operation string `json:"operation"`
+	// For is how long from now on; 0 ends the drain of Operation.
+	For time.Duration `json:"for"`
+}
+
+// SessionsReply lists the sessions of clients, those in flight for longest first.
+type SessionsReply struct {
+	Sessions []Session `json:"sessions"`
+}
+
+// Session is one session of a client.
+type Session struct {
+	ID   int64  `json:"id"`
+	User string `json:"user"`
+	Host string `json:"host,omitempty"`
+	// InFlight: it is inside a transaction, runs a statement or holds a lock.
+	InFlight bool `json:"inFlight,omitempty"`
+	// DDL: it changes a definition.
+	DDL bool `json:"ddl,omitempty"`
+	// Age of its transaction, or else of its statement.
+	Age time.Duration `json:"age"`
+	// Statement is the beginning of what it runs.
+	Statement string `json:"statement,omitempty"`
+}
+
+// Drain is how far a drain is. All of it is about this run of the agent.
+type Drain struct {
+	Operation string `json:"operation"`
+	// Left is how long it goes on unless it is renewed.
+	Left time.Duration `json:"left"`
+	// Rounds that were made; before the first nothing else is known.
+	Rounds int `json:"rounds"`
+	// Closed sessions, and those that were in flight in the last round.
+	Closed   int `json:"closed"`
+	InFlight int `json:"inFlight"`
+	// Busy are the first of those in flight.
+	Busy []Session `json:"busy,omitempty"`
+}
+
 // VouchRequest asks the peer for its confirmation.
 type VouchRequest struct {
 	PairUID pair.UID        `json:"pairUID"`
@@ -219,6 +274,9 @@ type FenceReply struct {
 	// Demoted: super_read_only and offline_mode on, no client session, re-read after.
 	Demoted bool   `json:"demoted"`
 	Why     string `json:"why,omitempty"`
+	// BinlogGTIDs is what the binlog held when that was read, waiting commits included; only
+	// when Demoted.
+	BinlogGTIDs string `json:"binlogGTIDs,omitempty"`
 	// ReceiverStopped answers an ack-fence command: the receiver is stopped, durably, and
 	// starts again only at an epoch above Epoch that names the peer.
 	ReceiverStopped bool `json:"receiverStopped,omitempty"`
@@ -385,6 +443,9 @@ type State struct {
 	// Seed is the progress of a CLONE.
 	Seed *SeedProgress `json:"seed,omitempty"`
 
+	// Drain is the drain of a planned switchover; nil for none.
+	Drain *Drain `json:"drain,omitempty"`
+
 	// ForcesRowsFor is the repair for which the applier forces rows through now.
 	ForcesRowsFor string `json:"forcesRowsFor,omitempty"`
 
@@ -513,6 +574,8 @@ type Server struct {
 	// It is not in BinlogGTIDs.
 	ApplyingGTIDs  string `json:"applyingGTIDs,omitempty"`
 	ClientSessions int    `json:"clientSessions"`
+	// InFlight are sessions of clients that have been in flight for a second or longer, and those that change a definition, the oldest first; at most 20.
+	InFlight []Session `json:"inFlight,omitempty"`
 
 	Receiver ChannelThread `json:"receiver"`
 	Applier  ChannelThread `json:"applier"`

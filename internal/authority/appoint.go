@@ -46,6 +46,11 @@ type Appoint struct {
 	// only one that needs no proof, so that it may be open still by the former T: that one
 	// does not get a shorter T.
 	Lease time.Duration
+	// Demoted is the run of the last holder's mysqld that was proven demoted, with nothing
+	// that this member lacks, and that stays as the passive; empty when its pod goes. With a
+	// ledger both that names it and this member's run, both members go on having every
+	// acknowledged write, so that the ledger stays.
+	Demoted pair.Incarnation
 }
 
 // Name of the change.
@@ -126,7 +131,8 @@ func (c Appoint) Apply(r Record) (Record, error) {
 			n.LeaseDuration = max(n.LeaseDuration, r.LeaseDuration)
 		}
 	}
-	if c.Grounds == GroundsReturn {
+	n.Appointed.Demoted = c.Demoted != ""
+	if c.Grounds == GroundsReturn || c.keepsBoth(r) {
 		return n, nil
 	}
 	n.Ledger = Ledger{
@@ -178,10 +184,29 @@ func (c Appoint) check(r Record) error {
 		_, err = refuse(c.Name(), "%s at epoch 0", c.Grounds)
 	case c.Grounds == GroundsReturn && (r.LastHolder == nil || r.LastHolder.Holder.Member != c.To.Member || r.LastHolder.DataID != data || !r.Ledger.InSync(c.To.Member)):
 		_, err = refuse(c.Name(), "%s is not the last holder with its data, in sync", c.To)
+	case c.Demoted != "" && !c.isDemoted(r):
+		_, err = refuse(c.Name(), "the last holder is not proven demoted, or is not passed over for another member in order")
 	case c.Grounds == GroundsPromote && (r.Ledger.State != Both || c.Incarnation == "" || r.Ledger.Incarnations[c.To.Member] != c.Incarnation):
 		_, err = refuse(c.Name(), "%s is not in sync in its present incarnation", c.To)
 	}
 	return err
+}
+
+// isDemoted: there is a proof that the last holder's pod, of the other member, is demoted, which
+// is more than that it accepts no writes: its mysqld has been read back since.
+func (c Appoint) isDemoted(r Record) bool {
+	if r.LastHolder == nil || r.LastHolder.Holder.Member == c.To.Member || (c.Grounds != GroundsPromote && c.Grounds != GroundsLag) {
+		return false
+	}
+	return slices.ContainsFunc(c.Proofs, func(p fencing.Proof) bool {
+		return p.Kind() == fencing.Demoted && p.Closes(fencing.SubjectOf(r.LastHolder.Holder), r.Epoch)
+	})
+}
+
+// keepsBoth: either member has every acknowledged write, in the runs that the ledger names.
+func (c Appoint) keepsBoth(r Record) bool {
+	return c.Demoted != "" && c.Grounds == GroundsPromote && r.Ledger.State == Both &&
+		r.Ledger.Incarnations[r.LastHolder.Holder.Member] == c.Demoted
 }
 
 // clean: the former holder's tail holds nothing that was acknowledged.

@@ -79,6 +79,8 @@ type Appointed struct {
 	// Operation that it was a part of, and the rule that began that; from the intent. Like
 	// that they are only told, and nothing safe depends on them.
 	Operation, Rule string
+	// Demoted: the last holder's mysqld was demoted and stays, in its pod, as the passive.
+	Demoted bool
 }
 
 // ProofOf is the kind of the proof about a pod that the appointment rested on; empty for

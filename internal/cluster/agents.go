@@ -35,6 +35,7 @@ type Agents struct {
 var (
 	_ execute.Fencers   = Agents{}
 	_ execute.Doors     = Agents{}
+	_ execute.Drainers  = Agents{}
 	_ execute.Copiers   = Agents{}
 	_ execute.Comparers = Agents{}
 )
@@ -79,13 +80,25 @@ func (a Agents) Fence(ctx context.Context, to fencing.Subject, c agentapi.Comman
 }
 
 // AckFence implements execute.Fencers.
-func (a Agents) AckFence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
+func (a Agents) AckFence(ctx context.Context, to fencing.Subject, c agentapi.AckFenceCommand) (agentapi.FenceReply, error) {
 	return call(ctx, a, to, fenceTimeout, (*agentapi.Client).AckFence, c)
+}
+
+// Drain implements execute.Drainers.
+func (a Agents) Drain(ctx context.Context, to fencing.Subject, c agentapi.DrainCommand) error {
+	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Drain, c)
+	return err
 }
 
 // ReadLease implements execute.Fencers.
 func (a Agents) ReadLease(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
 	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).ReadLease, c)
+	return err
+}
+
+// Hold implements execute.Doors.
+func (a Agents) Hold(ctx context.Context, to fencing.Subject, c agentapi.HoldCommand) error {
+	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Hold, c)
 	return err
 }
 

@@ -46,6 +46,7 @@ var typeOf = map[failover.Verb]v1alpha1.OperationType{
 	failover.VerbForcePromote: v1alpha1.OperationForcePromote,
 	failover.VerbRelease:      v1alpha1.OperationRelease,
 	failover.VerbReseed:       v1alpha1.OperationReseed,
+	failover.VerbSwitchover:   v1alpha1.OperationSwitchover,
 }
 
 // VerbOf is the verb that an operation's type stands for.
@@ -64,6 +65,9 @@ const LabelByOperator = "dbpair.io/by-operator"
 // Operation implements execute.Recorder.
 func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error {
 	op, err := r.get(ctx, n.Name)
+	if apierrors.IsNotFound(err) && n.OnlyUpdate {
+		return nil // it was deleted, which ends it
+	}
 	if apierrors.IsNotFound(err) {
 		op, err = r.create(ctx, n)
 	}
@@ -77,7 +81,7 @@ func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error
 	s := &op.Status
 	s.Phase = v1alpha1.OperationPhase(n.Phase)
 	s.Message = n.Message
-	if s.StartTime == nil {
+	if s.StartTime == nil && n.Phase != failover.OperationPending {
 		now := metav1.NewMicroTime(r.Now())
 		s.StartTime, s.Rule, s.Epoch, s.From = &now, string(n.Rule), int64(n.Epoch), string(n.From)
 	}
@@ -89,6 +93,7 @@ func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error
 	}
 	noteGTIDs(s, n.GTIDs)
 	noteDiscarded(s, n)
+	noteDrain(s, n.Drained)
 	if n.WriteGap > 0 {
 		s.WriteGap = &metav1.Duration{Duration: n.WriteGap.Round(time.Millisecond)}
 	}
@@ -103,6 +108,26 @@ func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error
 		r.Finished(*op)
 	}
 	return nil
+}
+
+// Limits of the API on the sessions of a drain.
+const (
+	sessionsLimit = 20
+	sessionLimit  = 512
+)
+
+// noteDrain keeps what became of the sessions.
+func noteDrain(s *v1alpha1.OperationStatus, d *failover.Drained) {
+	if d == nil {
+		return
+	}
+	s.Drain = &v1alpha1.OperationDrain{Closed: int32(min(d.Closed, math.MaxInt32)), Cut: int32(min(d.Cut, math.MaxInt32))}
+	for _, one := range d.Sessions[:min(len(d.Sessions), sessionsLimit)] {
+		if runes := []rune(one); len(runes) > sessionLimit {
+			one = string(runes[:sessionLimit])
+		}
+		s.Drain.Sessions = append(s.Drain.Sessions, one)
+	}
 }
 
 // gtidLimit is the API's limit on a set of GTIDs, in bytes.

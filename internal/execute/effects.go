@@ -30,15 +30,23 @@ type Authority interface {
 type Fencers interface {
 	Cease(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error)
 	Fence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error)
-	AckFence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error)
+	AckFence(ctx context.Context, to fencing.Subject, c agentapi.AckFenceCommand) (agentapi.FenceReply, error)
 	ReadLease(ctx context.Context, to fencing.Subject, c agentapi.Command) error
 }
 
 // Doors tell agents what becomes of clients at their doors. Each call is one request with a
 // deadline of its own, to the pod with this UID and no other. Idempotent.
 type Doors interface {
+	// Hold begins the time for which clients are held, or cancels it.
+	Hold(ctx context.Context, to fencing.Subject, c agentapi.HoldCommand) error
 	// ReleaseHeld lets clients through to the mysqld that is open at the command's epoch.
 	ReleaseHeld(ctx context.Context, to fencing.Subject, c agentapi.Command) error
+}
+
+// Drainers ask the agent of an open member to close the sessions of its clients in order.
+// Idempotent.
+type Drainers interface {
+	Drain(ctx context.Context, to fencing.Subject, c agentapi.DrainCommand) error
 }
 
 // Copiers ask agents to make or replace their data. The agent answers when it has
@@ -111,6 +119,7 @@ type Effects struct {
 	Authority Authority
 	Fencers   Fencers
 	Doors     Doors
+	Drainers  Drainers
 	Copiers   Copiers
 	Comparers Comparers
 	Pods      Pods

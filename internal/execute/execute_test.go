@@ -83,12 +83,22 @@ func (c *cluster) Fence(_ context.Context, to fencing.Subject, cmd agentapi.Comm
 	return c.fence("fence", to, cmd)
 }
 
-func (c *cluster) AckFence(_ context.Context, to fencing.Subject, cmd agentapi.Command) (agentapi.FenceReply, error) {
-	return c.fence("ack fence", to, cmd)
+func (c *cluster) AckFence(_ context.Context, to fencing.Subject, cmd agentapi.AckFenceCommand) (agentapi.FenceReply, error) {
+	return c.fence("ack fence", to, cmd.Command)
+}
+
+func (c *cluster) Drain(_ context.Context, to fencing.Subject, cmd agentapi.DrainCommand) error {
+	c.do("drain " + string(to.Member) + " for " + cmd.Operation)
+	return c.away
 }
 
 func (c *cluster) ReadLease(_ context.Context, to fencing.Subject, _ agentapi.Command) error {
 	c.do("look " + string(to.Member))
+	return c.away
+}
+
+func (c *cluster) Hold(_ context.Context, to fencing.Subject, cmd agentapi.HoldCommand) error {
+	c.do(fmt.Sprintf("hold at %s, epoch %d, canceled %t", to.Member, cmd.Epoch, cmd.Cancel))
 	return c.away
 }
 
@@ -193,7 +203,7 @@ func setup(c *cluster) (*execute.Runner, failover.Observation) {
 	book.SawEpoch(4, t0)
 	r := &execute.Runner{
 		Effects: execute.Effects{
-			Authority: c, Fencers: c, Doors: c, Copiers: c, Comparers: c, Pods: c, Witnesses: c, Services: c, Recorder: c,
+			Authority: c, Fencers: c, Doors: c, Drainers: c, Copiers: c, Comparers: c, Pods: c, Witnesses: c, Services: c, Recorder: c,
 			DonorHost: func(m pair.MemberName) string { return string(m) + ".host" },
 		},
 		Clock: stopped{}, Book: book, NewID: func() string { return "r1" }, Log: logr.Discard(),
@@ -450,6 +460,7 @@ func TestEveryStepHasItsFailpoints(t *testing.T) {
 		failover.Initialize{Member: "shop-0"}, failover.Seed{Member: "shop-1", Donor: "shop-0"},
 		failover.Rewind{Member: "shop-1", Holder: "shop-0"}, failover.ReadLease{Member: "shop-0"},
 		failover.Fence{Subject: passive}, failover.Cease{Subject: passive}, failover.AckFence{Subject: passive}, failover.Discard{Subject: passive},
+		failover.Drain{Subject: primary, Operation: "op-1"},
 		failover.ProvePod{Subject: passive}, failover.ProveNode{Subject: passive}, failover.AdminConfirmation{Subject: passive},
 		failover.BeginJoining{From: o.Authority.Record, Primary: primary, Passive: passive},
 		failover.ConcludeJoining{From: o.Authority.Record, Primary: primary, Passive: passive},
@@ -458,7 +469,7 @@ func TestEveryStepHasItsFailpoints(t *testing.T) {
 		failover.LabelPod{Subject: primary}, failover.PointService{Member: "shop-0"},
 		failover.NoteOperation{Note: failover.OperationNote{Name: "op"}},
 		failover.Together{Steps: []failover.Step{failover.DeletePod{Subject: primary}}},
-		failover.DetachService{From: primary}, failover.ReleaseHeld{Subject: passive},
+		failover.DetachService{From: primary}, failover.Hold{Subject: passive}, failover.ReleaseHeld{Subject: passive},
 		failover.InOrder{Steps: []failover.Step{failover.DetachService{From: primary}, failover.DeletePod{Subject: primary}}},
 	} {
 		all[s.Name()] = s

@@ -23,7 +23,9 @@ func (r *Runner) ask(ctx context.Context, o failover.Observation, step failover.
 		subject = s.Subject
 	case failover.AckFence:
 		subject = s.Subject
-		send = r.Effects.Fencers.AckFence
+		send = func(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
+			return r.Effects.Fencers.AckFence(ctx, to, agentapi.AckFenceCommand{Command: c, Receive: s.Receive})
+		}
 	}
 	c := r.command(o)
 	req, err := r.Book.Ask(subject, c.Epoch, c.RequestID, r.Clock.Now())

@@ -146,12 +146,16 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 		return r.change(ctx, s)
 	case failover.ReadLease:
 		return r.look(ctx, o, s)
+	case failover.Hold:
+		return r.hold(ctx, o, s)
 	case failover.ReleaseHeld:
 		return r.releaseHeld(ctx, o, s)
 	case failover.Initialize, failover.Seed, failover.Rewind:
 		return r.copyData(ctx, o, step)
 	case failover.Discard:
 		return r.discard(ctx, o, s)
+	case failover.Drain:
+		return r.drain(ctx, o, s)
 	case failover.Fence, failover.Cease, failover.AckFence:
 		return r.ask(ctx, o, step)
 	case failover.ProvePod, failover.ProveNode, failover.AdminConfirmation:
@@ -336,6 +340,29 @@ func (r *Runner) releaseHeld(ctx context.Context, o failover.Observation, s fail
 	err := r.Effects.Doors.ReleaseHeld(ctx, s.Subject, r.command(o))
 	if err != nil && !errors.Is(err, ErrCrash) {
 		return Result{Pending: fmt.Sprintf("the door of %s was not released: %v", s.Subject, err)}, nil
+	}
+	return Result{Changed: err == nil}, err
+}
+
+// hold has an agent's door hold clients before the authority changes, or stop that. One that
+// does not answer is pending: it holds them from the revocation on.
+func (r *Runner) hold(ctx context.Context, o failover.Observation, s failover.Hold) (Result, error) {
+	const patience = time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := r.Effects.Doors.Hold(ctx, s.Subject, agentapi.HoldCommand{Command: r.command(o), Cancel: s.Cancel})
+	if err != nil && !errors.Is(err, ErrCrash) {
+		return Result{Pending: fmt.Sprintf("the door of %s was not asked to hold clients, or to stop that: %v", s.Subject, err)}, nil
+	}
+	return Result{Changed: err == nil}, err
+}
+
+// drain has the open primary's agent drain its sessions, or stop that. One that does not answer
+// is pending: the drain goes on without it until it ends by itself.
+func (r *Runner) drain(ctx context.Context, o failover.Observation, s failover.Drain) (Result, error) {
+	err := r.Effects.Drainers.Drain(ctx, s.Subject, agentapi.DrainCommand{Command: r.command(o), Operation: s.Operation, For: s.For})
+	if err != nil && !errors.Is(err, ErrCrash) {
+		return Result{Pending: fmt.Sprintf("%s of %s: %v", s.Name(), s.Subject, err)}, nil
 	}
 	return Result{Changed: err == nil}, err
 }

@@ -38,6 +38,8 @@ func about(step failover.Step) string {
 		return aboutChange(s)
 	case failover.Fence:
 		return s.Subject.String()
+	case failover.Drain:
+		return s.Subject.String()
 	case failover.Cease:
 		return s.Subject.String()
 	case failover.AckFence:
@@ -57,6 +59,8 @@ func about(step failover.Step) string {
 	case failover.RemoveFinalizer:
 		return s.Subject.String()
 	case failover.LabelPod:
+		return s.Subject.String()
+	case failover.Hold:
 		return s.Subject.String()
 	case failover.ReleaseHeld:
 		return s.Subject.String()

@@ -17,6 +17,9 @@ func (l *look) leadsTo(m *Member) bool {
 // the last holder's, if that was the other one; or the other one's, to whose mysqld the
 // Service led before a person adopted this one.
 func (l *look) standing(to *Member) (fencing.Subject, bool) {
+	if a := l.rec.Appointed; a != nil && a.Demoted && l.rec.Holder.Member == to.Name {
+		return fencing.Subject{}, false // it was demoted, and is the passive now
+	}
 	if last := l.rec.LastHolder; last != nil && last.Holder.Member != to.Name && l.oldPodStands() {
 		return fencing.SubjectOf(last.Holder), true
 	}

@@ -40,7 +40,7 @@ func (l *look) gather(c course) gathered {
 		AckFencedIsEnough: l.Settings.Lossless && l.Settings.PromoteOnAckFenced,
 	}
 	g.missing = draft.Missing(l.rec)
-	if c.ackFence && len(l.ackAbout()) > 0 && l.sinceEpoch() < l.rec.LeaseDuration/2 {
+	if c.ackFence && !c.planned && len(l.ackAbout()) > 0 && l.sinceEpoch() < l.rec.LeaseDuration/2 {
 		// The ack fence is all that is waited for: an old agent that does not answer must
 		// not hold it up.
 		return g

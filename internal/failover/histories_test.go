@@ -27,6 +27,28 @@ var histories = map[string]func(t *testing.T) *play{
 		p.event("shop-1 opens", opens(1))
 		return p
 	},
+	"switchover": func(t *testing.T) *play {
+		p := begin(t, switchoverAsked())
+		p.event("a switchover is asked for", func(*failover.Observation) {})
+		p.event("no transaction is in flight any more", func(o *failover.Observation) { o.Members[0].State.Drain.InFlight = 0 })
+		p.event("shop-0 is closed", func(o *failover.Observation) {
+			closed(o)
+			o.Members[0].State.Server.BinlogGTIDs = gtids
+		})
+		p.event("shop-1 opens", opens(1))
+		p.event("shop-0 follows", func(o *failover.Observation) {
+			o.Members[0].State.Server.Receiver.Running = true
+			o.Members[0].State.Server.ReplicaSemiSync = true
+		})
+		return p
+	},
+	"switchover-given-up": func(t *testing.T) *play {
+		p := begin(t, switchoverAsked())
+		p.o.Operations[0].Switchover.GiveUp = true
+		p.event("a switchover is asked for that gives up rather than cut a transaction", func(*failover.Observation) {})
+		p.event("a transaction is in flight after drainTimeout", func(o *failover.Observation) { o.Now = o.Now.Add(10 * time.Second) })
+		return p
+	},
 	"solo-and-back": func(t *testing.T) *play {
 		p := begin(t, steady())
 		p.event("the passive is cut off, and a commit waits for passiveTimeout", func(o *failover.Observation) {
@@ -128,7 +150,7 @@ var histories = map[string]func(t *testing.T) *play{
 	},
 }
 
-// TestHistories compares what Decide makes of ten courses of events with what is written
+// TestHistories compares what Decide makes of twelve courses of events with what is written
 // down; docs/failover.md points to these files.
 func TestHistories(t *testing.T) {
 	for name, tell := range histories {

@@ -12,6 +12,7 @@ const (
 	RuleStaleObservation    RuleName = "StaleObservation"
 	RuleOperationRefused    RuleName = "OperationRefused"
 	RuleOperationFinished   RuleName = "OperationFinished"
+	RuleOperationWaits      RuleName = "OperationWaits"
 	RuleOperationLost       RuleName = "OperationLost"
 )
 
@@ -59,24 +60,30 @@ const (
 	RuleFlapBudgetSpent         RuleName = "FlapBudgetSpent"
 	RuleReplacePendingPod       RuleName = "ReplacePendingPod"
 	RuleHolderNodeLost          RuleName = "HolderNodeLost"
+	RuleAwaitSwitchover         RuleName = "AwaitSwitchover"
+	RuleDrainForSwitchover      RuleName = "DrainForSwitchover"
+	RuleSwitchover              RuleName = "Switchover"
 	RuleHolderUnhealthy         RuleName = "HolderUnhealthy"
 )
 
 // Rules while nobody is the holder.
 const (
-	RuleManuallyFenced   RuleName = "ManuallyFenced"
-	RuleForcedPromotion  RuleName = "ForcedPromotion"
-	RulePromoteCandidate RuleName = "PromoteCandidate"
-	RuleAbandon          RuleName = "Abandon"
-	RuleReappointHolder  RuleName = "ReappointHolder"
-	RuleAwaitingProof    RuleName = "AwaitingProof"
-	RuleCandidateStuck   RuleName = "CandidateStuck"
-	RuleNoTrustedCopy    RuleName = "NoTrustedCopy"
+	RuleManuallyFenced     RuleName = "ManuallyFenced"
+	RuleForcedPromotion    RuleName = "ForcedPromotion"
+	RuleCompleteSwitchover RuleName = "CompleteSwitchover"
+	RuleRollBackSwitchover RuleName = "RollBackSwitchover"
+	RulePromoteCandidate   RuleName = "PromoteCandidate"
+	RuleAbandon            RuleName = "Abandon"
+	RuleReappointHolder    RuleName = "ReappointHolder"
+	RuleAwaitingProof      RuleName = "AwaitingProof"
+	RuleCandidateStuck     RuleName = "CandidateStuck"
+	RuleNoTrustedCopy      RuleName = "NoTrustedCopy"
 )
 
 // Rules while a holder is there.
 const (
 	RuleDeleteFormerPrimaryPod RuleName = "DeleteFormerPrimaryPod"
+	RuleEndDrain               RuleName = "EndDrain"
 	RuleAwaitOpening           RuleName = "AwaitOpening"
 	RuleServiceFollows         RuleName = "ServiceFollows"
 	RuleFinalizerOnHolder      RuleName = "FinalizerOnHolder"

@@ -51,6 +51,8 @@ type Observation struct {
 	// Refused are the writes that the API server has refused repeatedly, in a fixed order. No
 	// step depends on them.
 	Refused []RefusedWrite
+	// Jobs are the operations that a Job is doing now: comparisons and repairs.
+	Jobs []string
 	// FreshID is a random name that nothing has yet: a DataID if this look needs one.
 	FreshID string
 }
@@ -281,6 +283,7 @@ const (
 	VerbForcePromote Verb = "force-promote"
 	VerbRelease      Verb = "release"
 	VerbReseed       Verb = "reseed"
+	VerbSwitchover   Verb = "switchover"
 )
 
 // Operation is a person's, or the operator's own, unfinished operation.
@@ -309,4 +312,25 @@ type Operation struct {
 	// Epoch at which it was begun, and the primary then; from its status.
 	Epoch pair.Epoch
 	From  pair.MemberName
+	// StartedAt is when it was begun; from its status.
+	StartedAt time.Time
+	// Message of its status.
+	Message string
+	// Canceled is why a person canceled it; empty when no one did.
+	Canceled string
+	// Switchover are its parameters; nil for other verbs.
+	Switchover *Switchover
+}
+
+// Switchover are the parameters of a planned switchover.
+type Switchover struct {
+	// Demote: the former primary's mysqld runs on as the passive. Else its pod is deleted.
+	Demote bool
+	// DrainTimeout is how long transactions in flight may take to end.
+	DrainTimeout time.Duration
+	// GiveUp: what is in flight then is not cut, and the switchover is given up.
+	GiveUp bool
+	// Deadline is how long all of it may take from the creation of the operation on, until
+	// the primary is revoked.
+	Deadline time.Duration
 }

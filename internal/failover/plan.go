@@ -103,6 +103,7 @@ type OperationPhase string
 
 // The phases an operation can be put into.
 const (
+	OperationPending   OperationPhase = "Pending"
 	OperationRunning   OperationPhase = "Running"
 	OperationSucceeded OperationPhase = "Succeeded"
 	OperationFailed    OperationPhase = "Failed"
@@ -126,8 +127,20 @@ type OperationNote struct {
 	Discarded *agentapi.Discarded
 	// WriteGap is zero while it is not known.
 	WriteGap time.Duration
+	// OnlyUpdate: an object that is gone is not made again.
+	OnlyUpdate bool
+	// Drained is what became of the sessions of clients; nil while it is not known.
+	Drained *Drained
 	// Message says how it goes, or what has to be done.
 	Message string
+}
+
+// Drained is the account of a drain: the sessions that were closed outside a transaction, and
+// those that were cut in the middle of one, the first of them by name.
+type Drained struct {
+	Closed   int
+	Cut      int
+	Sessions []string
 }
 
 // GTIDs are sets as text: what the candidate had when it had stopped receiving, and when it
@@ -145,6 +158,7 @@ const (
 	StepSeed              StepName = "Seed"
 	StepRewind            StepName = "Rewind"
 	StepFence             StepName = "Fence"
+	StepDrain             StepName = "Drain"
 	StepCease             StepName = "Cease"
 	StepAckFence          StepName = "AckFence"
 	StepDiscard           StepName = "Discard"
@@ -161,6 +175,7 @@ const (
 	StepLabelPod          StepName = "LabelPod"
 	StepPointService      StepName = "PointService"
 	StepDetachService     StepName = "DetachService"
+	StepHold              StepName = "Hold"
 	StepReleaseHeld       StepName = "ReleaseHeld"
 	StepNoteOperation     StepName = "NoteOperation"
 	StepTogether          StepName = "Together"
@@ -170,10 +185,10 @@ const (
 // StepNames lists every step.
 var StepNames = []StepName{
 	StepCreateAuthority, StepChangeAuthority, StepInitialize, StepSeed, StepRewind, StepFence, StepCease,
-	StepAckFence, StepDiscard, StepReadLease, StepProvePod, StepProveNode, StepAdminConfirmation, StepBeginJoining, StepConcludeJoining,
+	StepAckFence, StepDrain, StepDiscard, StepReadLease, StepProvePod, StepProveNode, StepAdminConfirmation, StepBeginJoining, StepConcludeJoining,
 	StepGiveUpData,
 	StepDeletePod, StepAddFinalizer, StepRemoveFinalizer, StepLabelPod, StepPointService, StepDetachService,
-	StepReleaseHeld, StepNoteOperation, StepTogether, StepInOrder,
+	StepHold, StepReleaseHeld, StepNoteOperation, StepTogether, StepInOrder,
 }
 
 // Step is one thing to do. The set is closed: the types below.
@@ -218,6 +233,15 @@ type (
 	AckFence struct {
 		Subject fencing.Subject
 		About   []fencing.Subject
+		// Receive are GTIDs that it receives before it stops; empty for none.
+		Receive string
+	}
+	// Drain has the open primary's agent close sessions as soon as they are outside a
+	// transaction, for as long as For says from now on; 0 ends that.
+	Drain struct {
+		Subject   fencing.Subject
+		Operation string
+		For       time.Duration
 	}
 	// Discard asks a member that is promoted by force to save and give up what it has received
 	// and cannot apply, as the operation allows.
@@ -288,6 +312,12 @@ type (
 		Version string
 		From    fencing.Subject
 	}
+	// Hold has the door of a switchover's candidate begin to hold clients, before the authority
+	// changes; with Cancel it ends that.
+	Hold struct {
+		Subject fencing.Subject
+		Cancel  bool
+	}
 	// ReleaseHeld has the door of a new primary let clients through to its mysqld: the pod
 	// that the Service led to before is being deleted.
 	ReleaseHeld struct{ Subject fencing.Subject }
@@ -319,6 +349,9 @@ func (Fence) Name() StepName { return StepFence }
 
 // Name implements Step.
 func (Cease) Name() StepName { return StepCease }
+
+// Name implements Step.
+func (Drain) Name() StepName { return StepDrain }
 
 // Name implements Step.
 func (AckFence) Name() StepName { return StepAckFence }
@@ -364,6 +397,9 @@ func (PointService) Name() StepName { return StepPointService }
 
 // Name implements Step.
 func (DetachService) Name() StepName { return StepDetachService }
+
+// Name implements Step.
+func (Hold) Name() StepName { return StepHold }
 
 // Name implements Step.
 func (ReleaseHeld) Name() StepName { return StepReleaseHeld }

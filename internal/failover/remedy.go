@@ -48,7 +48,7 @@ func (r Remedy) Commands(namespace, name string) []string {
 func (l *look) remedy(p Plan) Remedy {
 	r := Remedy{Verb: p.Verb}
 	switch p.Verb {
-	case VerbNone:
+	case VerbNone, VerbSwitchover:
 	case VerbFailover:
 		r.Loses = "the sessions of clients end; no acknowledged write is lost"
 		if !l.Settings.Lossless {

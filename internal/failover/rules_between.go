@@ -19,7 +19,12 @@ type course struct {
 	ackFence bool
 	// discards is the operation that allows to discard what to cannot apply; empty for none.
 	discards string
-	fact     string
+	// planned: the former primary is well, and can go on if this course fails.
+	planned bool
+	// demoted is the run of the former primary's mysqld that stays as the passive; empty
+	// when its pod goes.
+	demoted pair.Incarnation
+	fact    string
 }
 
 // doorTo are the steps that every course begins with: the Service to the door of the
@@ -40,7 +45,7 @@ func (l *look) pursue(c course) Plan {
 		return l.appointment(c, g, away)
 	}
 	var end []Step
-	if len(g.missing) > 0 {
+	if len(g.missing) > 0 && !c.planned {
 		// The end of that pod may be the proof that is missing. Otherwise it is deleted beside
 		// the appointment, which does not wait for it.
 		end = l.deleteStanding(c.to)
@@ -155,6 +160,9 @@ func (l *look) courseNote(c course) *OperationNote {
 	if l.last != nil {
 		n.From = l.last.Name
 	}
+	if n.Rule == RuleSwitchover {
+		n.Verb = VerbSwitchover
+	}
 	if n.Rule == RuleFenceRequested {
 		// A fence leads to nobody; that someone is appointed after it is its release.
 		n.Verb, n.To, n.Message = VerbFence, "", fmt.Sprintf("is being released: %s goes on", c.to.Name)
@@ -181,7 +189,7 @@ func (l *look) prepare(c course) []Step {
 	if c.ackFence && !l.tailComes(c.to) {
 		_, ceased := l.Evidence.CeasedAt(c.to.Name, l.e)
 		if !ceased || (c.to.heard() && c.to.State.ReceiverStoppedAt < l.e) {
-			steps = append(steps, AckFence{Subject: c.to.subject(), About: l.ackAbout()})
+			steps = append(steps, AckFence{Subject: c.to.subject(), About: l.ackAbout(), Receive: l.toReceive(c)})
 		}
 	} else if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {
 		steps = append(steps, Cease{Subject: c.to.subject()})
@@ -198,13 +206,18 @@ func (l *look) prepare(c course) []Step {
 // Where commits wait for the candidate, nothing acknowledged is missing there.
 func (l *look) tailComes(to *Member) bool {
 	from := l.last
-	if l.Settings.Lossless || from == nil || from == to || l.tailPatience() <= 0 {
+	if (l.Settings.Lossless && !l.switching()) || from == nil || from == to || l.tailPatience() <= 0 {
 		return false
 	}
 	delivers := from.heard() && from.State.Mysqld.Running && from.State.Server != nil
 	receives := to.heard() && to.State.Server != nil && to.State.Server.Receiver.Running && to.State.ReceiverStoppedAt < l.e
 	if !delivers || !receives {
 		return false
+	}
+	if l.switching() {
+		// What the candidate has to receive is known once the former primary is demoted.
+		_, known := l.closedWith()
+		return !known
 	}
 	closed := from.State.Server.SuperReadOnly && from.State.OpenEpoch == 0
 	return !closed || !transactionsOf(to).Covers(parsed(from.State.Server.BinlogGTIDs))
@@ -247,12 +260,22 @@ func (l *look) appoint(c course, proofs []fencing.Proof) []Step {
 		Incarnation:       c.to.State.Mysqld.Incarnation,
 		AckFencedIsEnough: l.Settings.Lossless && l.Settings.PromoteOnAckFenced,
 		Lease:             l.Settings.LeaseDuration,
+		Demoted:           c.demoted,
 	})
 	then := []Step{ReadLease{Member: c.to.Name}}
+	if c.demoted != "" {
+		// It follows the new primary, which waits for it.
+		then = append(then, ReadLease{Member: l.last.Name})
+	}
 	if l.mayLabelAhead(c.to) {
 		then = append(then, c.to.label(l.e+1))
 	}
-	then = append(then, l.clearTheWay(c.to)...)
+	if c.demoted == "" {
+		then = append(then, l.clearTheWay(c.to)...)
+	} else if l.holdsAt(c.to) {
+		// The former pod stays: nothing has to go before clients are let through.
+		then = append(then, ReleaseHeld{Subject: c.to.subject()})
+	}
 	return []Step{InOrder{Steps: append([]Step{change}, together(then)...)}}
 }
 
@@ -293,8 +316,10 @@ func (l *look) chosen() (course, bool) {
 	if c, ok := forcedCourse(l); ok {
 		return c, true
 	}
-	if c, ok := promotingCourse(l); ok {
-		return c, true
+	for _, way := range []func(*look) (course, bool){switchoverCourse, rollbackCourse, promotingCourse} {
+		if c, ok := way(l); ok {
+			return c, true
+		}
 	}
 	if _, rolledBack := lastDataRolledBack(l); rolledBack || l.awaitsCandidate() {
 		return course{}, false

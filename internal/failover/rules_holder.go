@@ -76,6 +76,10 @@ func serviceFollows(l *look) (Plan, bool) {
 			leads = LeadsOpen
 		}
 	}
+	if l.draining() != nil && l.candidateTakesClients() {
+		target = l.passive
+		leads = LeadsDoor
+	}
 	if target.Pod.IP == "" {
 		target = l.other(target.Name)
 		leads = LeadsDoor
@@ -127,7 +131,7 @@ func releaseEndedPod(l *look) (Plan, bool) {
 		return releaseStrayPod(l)
 	}
 	pod := l.passive.Pod
-	if l.opensSoon() {
+	if l.opensSoon() || l.draining() != nil {
 		return no()
 	}
 	if pod.Reading == Read && pod.Fenced && !l.claimWanted(l.passive) {

@@ -26,6 +26,8 @@ func operationRefused(l *look) (Plan, bool) {
 			why = fmt.Sprintf("its confirmation is not %s/%d", l.Settings.Name, l.e)
 		case op.Target != "" && l.member(op.Target) == nil:
 			why = fmt.Sprintf("%s is no member", op.Target)
+		case l.refusedSwitchover(op) != "":
+			why = l.refusedSwitchover(op)
 		case op.Verb == VerbAdopt && !l.adoptable():
 			why = "there is no doubt about the authority: nothing to adopt"
 		case op.Verb == VerbReseed:
@@ -87,7 +89,7 @@ func operationFinished(l *look) (Plan, bool) {
 		if op.Verb != VerbFence && op.Verb != VerbRelease && op.Verb != VerbReseed {
 			note.To = l.rec.Holder.Member
 		}
-		if op.Verb == VerbFailover || op.Verb == VerbForcePromote {
+		if op.Epoch != 0 && op.Verb.movesRoles() {
 			note.WriteGap = l.writeGap()
 			note.Discarded = discarded(l.member(op.Target), op.Name)
 		}
@@ -156,6 +158,8 @@ func (l *look) ended(op *Operation) (OperationPhase, string) {
 		}
 	case VerbFailover:
 		return l.failedOver(op)
+	case VerbSwitchover:
+		return l.switchedOver(op)
 	case VerbForcePromote:
 		if l.holder != nil && l.holder.Name == op.Target && l.serves() {
 			return OperationSucceeded, fmt.Sprintf("%s is the primary", op.Target)
@@ -236,7 +240,7 @@ func (l *look) writeGap() time.Duration {
 func (l *look) opening() *OperationNote {
 	for i := range l.Operations {
 		op := &l.Operations[i]
-		if (op.Verb != VerbFailover && op.Verb != VerbForcePromote) || !op.Running || op.Epoch == 0 || l.e != op.Epoch+1 || l.holder == nil {
+		if !op.Verb.movesRoles() || !op.Running || op.Epoch == 0 || l.e != op.Epoch+1 || l.holder == nil {
 			continue
 		}
 		return &OperationNote{

@@ -403,6 +403,10 @@ func (l *look) confirmed(op *Operation) bool {
 	case VerbAdopt, VerbConfirmDead, VerbForcePromote:
 	case VerbFailover, VerbFence, VerbRelease, VerbNone:
 		return true
+	case VerbSwitchover:
+		if op.Running || op.ConfirmedPair == "" {
+			return true
+		}
 	}
 	if op.ConfirmedPair != l.Settings.Name || op.Confirmed < 0 {
 		return false

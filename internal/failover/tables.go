@@ -176,6 +176,18 @@ var (
 			says:  "An operation forces the promotion of a member: it is appointed with a proof for the other.",
 		},
 		{
+			name:  RuleCompleteSwitchover,
+			apply: completeSwitchover,
+			ends:  true,
+			says:  "The primary was revoked for a switchover: the other member is appointed once it has everything.",
+		},
+		{
+			name:  RuleRollBackSwitchover,
+			apply: rollBackSwitchover,
+			ends:  true,
+			says:  "A switchover was canceled or takes too long, and the former primary can go on: it does.",
+		},
+		{
 			name:  RulePromoteCandidate,
 			apply: promoteCandidate,
 			ends:  true,
@@ -255,6 +267,11 @@ var (
 			name:  RuleOperationFinished,
 			apply: operationFinished,
 			says:  "An operation has done its work, or never can: it gets its terminal phase.",
+		},
+		{
+			name:  RuleOperationWaits,
+			apply: operationWaits,
+			says:  "An operation waits for the pair or for another one: its status says for what.",
 		},
 		{
 			name:  RuleOperationLost,

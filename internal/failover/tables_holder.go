@@ -60,6 +60,21 @@ var (
 			says:  "An operation asks for a failover: mode and budget do not apply, the candidate's fitness does.",
 		},
 		{
+			name:  RuleAwaitSwitchover,
+			apply: awaitSwitchover,
+			says:  "An operation asks for a switchover and the pair is not fit for it: it waits, until its deadline at the latest.",
+		},
+		{
+			name:  RuleDrainForSwitchover,
+			apply: drainForSwitchover,
+			says:  "A switchover has begun: new clients are led to the other member's door, and the primary's sessions end one by one.",
+		},
+		{
+			name:  RuleSwitchover,
+			apply: switchover,
+			says:  "The primary is drained, or its drain may take no longer: the authority is revoked.",
+		},
+		{
 			name:  RuleHolderNodeLost,
 			apply: holderNodeLost,
 			says:  "The primary is silent, nobody can take over, and an operation or its node's taint says that it cannot run any more: its data goes on in its next pod.",
@@ -105,6 +120,11 @@ var (
 			name:  RuleServiceFollows,
 			apply: serviceFollows,
 			says:  "The client Service does not lead where the authority says: it is led there.",
+		},
+		{
+			name:  RuleEndDrain,
+			apply: endDrain,
+			says:  "The primary is drained for a switchover that does not go on: its agent is asked to stop.",
 		},
 		{
 			name:  RuleFinalizerOnHolder,

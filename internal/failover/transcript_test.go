@@ -152,6 +152,11 @@ func (p *play) effectAtMember(step failover.Step) {
 		st.ReceiverStoppedAt = p.o.Authority.Record.Epoch
 		st.AppliedAll = true
 		p.closes(s.Subject)
+	case failover.Drain:
+		p.member(s.Subject.Member).State.Drain = &agentapi.Drain{Operation: s.Operation, Left: s.For, Rounds: 1, InFlight: 1}
+		if s.For == 0 {
+			p.member(s.Subject.Member).State.Drain = nil
+		}
 	case failover.Initialize:
 		st := p.member(s.Member).State
 		st.Phase = agentapi.PhaseInitializing
@@ -190,8 +195,21 @@ func (p *play) effectAtMember(step failover.Step) {
 	case failover.DetachService:
 		p.o.Service = failover.Service{Reading: failover.Read, Version: "9", Epoch: -1, Detached: s.From.PodUID}
 	case failover.NoteOperation:
-		p.o.Operations = nil
+		p.noted(s.Note)
 	}
+}
+
+// noted: an operation that begins is running from then on, any other is done.
+func (p *play) noted(n failover.OperationNote) {
+	if n.Phase != failover.OperationRunning || n.Verb != failover.VerbSwitchover {
+		p.o.Operations = nil
+		return
+	}
+	op := &p.o.Operations[0]
+	op.Running = true
+	op.StartedAt = p.o.Now
+	op.Epoch = n.Epoch
+	op.From = n.From
 }
 
 // closes: the agent, if it answers, makes the epoch durable and says that it is closed.
@@ -209,12 +227,13 @@ func (p *play) closes(s fencing.Subject) {
 		p.t.Fatal(err)
 	}
 	reply := agentapi.FenceReply{
-		RequestID: id,
-		Member:    s.Member,
-		PodUID:    s.PodUID,
-		Epoch:     epoch,
-		Ceased:    true,
-		Demoted:   true,
+		RequestID:   id,
+		Member:      s.Member,
+		PodUID:      s.PodUID,
+		Epoch:       epoch,
+		Ceased:      true,
+		Demoted:     true,
+		BinlogGTIDs: m.State.Server.BinlogGTIDs,
 	}
 	if err := p.o.Evidence.Ceased(req, reply, p.o.Now); err != nil {
 		p.t.Fatal(err)

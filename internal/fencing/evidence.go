@@ -38,7 +38,9 @@ func FromReply(req Request, reply agentapi.FenceReply, at time.Time) (Proof, err
 	case reply.ProcessStopped:
 		return req.proof(ProcessStopped, at), nil
 	case reply.Demoted:
-		return req.proof(Demoted, at), nil
+		p := req.proof(Demoted, at)
+		p.gtids = reply.BinlogGTIDs
+		return p, nil
 	}
 	return Proof{}, fmt.Errorf("fence %s: %w", req.subject, notProof("neither stopped nor demoted: %s", reply.Why))
 }

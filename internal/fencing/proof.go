@@ -34,6 +34,7 @@ type Proof struct {
 	epoch   pair.Epoch
 	request string
 	at      time.Time
+	gtids   string
 }
 
 // Kind of the evidence; empty for the zero value.
@@ -50,6 +51,10 @@ func (p Proof) RequestID() string { return p.request }
 
 // At is when the answer came, on the operator's clock.
 func (p Proof) At() time.Time { return p.at }
+
+// GTIDs is what the subject's binlog held when it was read back, commits that waited included;
+// only of a Demoted. Nothing was added since at this epoch. Empty when it was not said.
+func (p Proof) GTIDs() string { return p.gtids }
 
 // Closes reports whether p proves the subject closed at this epoch. A pod that has ended
 // never runs again, so its end counts at every later epoch; a person's word and an

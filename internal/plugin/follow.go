@@ -119,7 +119,7 @@ func (l *lines) end() {}
 // headline is what is done now, or waited for.
 func headline(s *v1alpha1.OperationStatus) string {
 	switch p := s.Progress; {
-	case s.Phase != v1alpha1.OperationRunning && s.Message != "":
+	case (s.Phase != v1alpha1.OperationRunning || p == nil) && s.Message != "":
 		return s.Message
 	case p == nil:
 		return "begins"

@@ -56,9 +56,11 @@ func (s *session) command(version string) *cobra.Command {
 	root.SetErr(s.streams.ErrOut)
 	root.AddGroup(
 		&cobra.Group{ID: "look", Title: "Look at a pair:"},
+		&cobra.Group{ID: "roles", Title: "Change roles in order:"},
 		&cobra.Group{ID: "tables", Title: "Compare the members' tables and repair them:"},
 		&cobra.Group{ID: "act", Title: "Resolve a doubt (each says what may be lost and asks for a confirmation):"})
 	root.AddCommand(s.statusCommand(), s.mysqlCommand(), s.checksumCommand(), s.repairCommand(), s.rotateCommand(), s.reseedCommand())
+	root.AddCommand(s.switchoverCommand(), s.cancelCommand(), s.historyCommand())
 	for _, v := range verbs {
 		root.AddCommand(s.verbCommand(v))
 	}

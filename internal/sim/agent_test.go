@@ -39,6 +39,7 @@ type agentSim struct {
 	compared *agentapi.Comparison
 	lostAt   pair.LedgerVersion // acted on when commits were found not to have waited
 	leaseAt  pair.Epoch
+	drain    drainSim
 	heard    *authority.VouchAnswered // the newest word that came
 }
 

@@ -40,6 +40,7 @@ func (a *agentSim) state() *agentapi.State {
 		s.UncleanAt = view.Durable.OpenAt
 	}
 	a.describeMysqld(s)
+	s.Drain = a.describeDrain()
 	s.Phase = a.phase(view)
 	return s
 }

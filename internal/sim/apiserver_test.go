@@ -93,6 +93,10 @@ func (a *apiServer) tell(old *authority.Record, r authority.Record) {
 	if old == nil {
 		return
 	}
+	if r.Appointed != nil && r.Appointed.Demoted && old.Holder.Nobody() {
+		a.w.checkLedger(r)
+		a.w.fired["demoted, ledger "+string(r.Ledger.State)]++
+	}
 	if old.Ledger.State != r.Ledger.State && r.Epoch > 0 {
 		a.w.checkLedger(r)
 		a.w.checkSolo(*old, r)

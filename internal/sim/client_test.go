@@ -17,7 +17,7 @@ func (c *writer) loop() {
 	if c.busy || c.w.resting > 0 {
 		return
 	}
-	if c.conn == nil || c.conn.dead || !c.conn.open {
+	if c.conn == nil || c.conn.dead || !c.conn.open || c.conn.a.closesIdle() {
 		c.conn = nil
 		p := c.w.api.endpoint()
 		if p == nil && c.w.set.holds {

@@ -18,6 +18,7 @@ type agentEffects struct{ o *operator }
 var (
 	_ execute.Fencers   = agentEffects{}
 	_ execute.Doors     = agentEffects{}
+	_ execute.Drainers  = agentEffects{}
 	_ execute.Copiers   = agentEffects{}
 	_ execute.Comparers = agentEffects{}
 )
@@ -38,8 +39,13 @@ func (e agentEffects) order(ctx context.Context, to fencing.Subject, kind author
 				reply(errStale)
 				return
 			}
+			closedWith := ""
+			if s := a.mysqld; ans.Demoted && s != nil {
+				closedWith = a.w.gtids(s.data.inBinlog)
+			}
 			reply(agentapi.FenceReply{
-				RequestID: c.RequestID, Member: a.m.name, PodUID: a.pod.uid, Epoch: ans.Epoch, Ceased: ans.Ceased,
+				BinlogGTIDs: closedWith,
+				RequestID:   c.RequestID, Member: a.m.name, PodUID: a.pod.uid, Epoch: ans.Epoch, Ceased: ans.Ceased,
 				ProcessStopped: ans.ProcessStopped, Demoted: ans.Demoted, ReceiverStopped: ans.ReceiverStopped,
 			})
 		}
@@ -70,12 +76,36 @@ func (e agentEffects) Fence(ctx context.Context, to fencing.Subject, c agentapi.
 	return e.order(ctx, to, authority.CommandFence, c)
 }
 
-func (e agentEffects) AckFence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
-	return e.order(ctx, to, authority.CommandAckFence, c)
+func (e agentEffects) AckFence(ctx context.Context, to fencing.Subject, c agentapi.AckFenceCommand) (agentapi.FenceReply, error) {
+	if c.Receive != "" {
+		if err := e.awaitReceived(to, c.Receive); err != nil {
+			return agentapi.FenceReply{}, err
+		}
+	}
+	return e.order(ctx, to, authority.CommandAckFence, c.Command)
 }
 
 func (e agentEffects) ReadLease(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
 	_, err := e.order(ctx, to, authority.CommandReadLease, c)
+	return err
+}
+
+func (e agentEffects) Hold(_ context.Context, to fencing.Subject, c agentapi.HoldCommand) error {
+	got, err := e.o.agent(to, time.Second, func(a *agentSim, reply func(any)) {
+		if a.machine == nil || judge.Stale(c.Command, a.machine.View()) != nil {
+			reply(errStale)
+			return
+		}
+		if c.Cancel {
+			a.door.Cancel()
+		} else {
+			a.door.Begin(c.Epoch, a.local())
+		}
+		reply(nil)
+	})
+	if refusal, ok := got.(error); err == nil && ok {
+		err = refusal
+	}
 	return err
 }
 

@@ -70,7 +70,7 @@ func (w *world) checkRelay(a *agentSim) {
 	if s != nil && !s.dead && (!s.open || s.epoch != epoch) {
 		w.violate("relay", "the door of %s lets a client through at epoch %d to a mysqld that is not open at it", a, epoch)
 	}
-	if led := w.api.led; led != nil && !w.blind && led != a.pod && !led.deleting && slices.Contains(w.api.pods[:], led) {
+	if led := w.api.led; led != nil && !w.blind && !w.demoted(led) && led != a.pod && !led.deleting && slices.Contains(w.api.pods[:], led) {
 		w.violate("relay", "the door of %s lets a client through at epoch %d, and pod %s/%s, to which clients were led before, was not deleted",
 			a, epoch, led.member.name, led.uid)
 	}

@@ -12,6 +12,7 @@ var faultKinds = []string{
 	"mysqldKilled", "mysqldKilled", "mysqldStopped", "agentKilled", "agentStopped", "volumeHung", "podDeleted", "podForceDeleted", "nodeCrashed",
 	"nodeFrozen", "machinePaused", "cutWhole", "cutAPI", "cutPeer", "cutOperator", "cutOneWay", "operatorCrashed", "operatorFrozen",
 	"apiStopped", "applierFailed", "foreignReplica", "peerRestarted", "finalizerTaken",
+	"personSwitchesOver",
 }
 
 func draw(seed uint64) scenario {

@@ -128,7 +128,9 @@ func (e podEffects) Operation(_ context.Context, n failover.OperationNote) error
 			}
 		})
 	}
-	write(takes, func() { e.o.w.api.operationMade(n) })
+	if !n.OnlyUpdate {
+		write(takes, func() { e.o.w.api.operationMade(n) })
+	}
 	write(2*takes, func() { e.o.w.api.operation(n) })
 	return nil
 }

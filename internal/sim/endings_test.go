@@ -57,6 +57,11 @@ func (w *world) says() string {
 // untold says what the records of operations lack about how the present primary was
 // appointed; empty when there is a finished one, with its proof.
 func (w *world) untold() string {
+	for _, o := range w.api.opsList {
+		if o.Verb == failover.VerbSwitchover && !o.ended() {
+			return fmt.Sprintf("operation %s is %s: %s", o.Name, o.Phase, o.Message)
+		}
+	}
 	r := w.api.lease
 	if r == nil || r.Appointed == nil || r.LastHolder == nil || r.Appointed.Operation == "" {
 		return ""

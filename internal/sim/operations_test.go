@@ -18,21 +18,33 @@ type operationObject struct {
 	// discard: it allows to discard what the target cannot apply.
 	discard  bool
 	finished time.Duration
+	// made and begun are when the object was made, and when its status first said more than
+	// what it waits for.
+	made, begun time.Duration
+	canceled    string
+	switchover  *failover.Switchover
+}
+
+// ended: its phase never changes again.
+func (o *operationObject) ended() bool {
+	return o.Phase != failover.OperationRunning && o.Phase != failover.OperationPending && o.Phase != ""
 }
 
 func (a *apiServer) operation(n failover.OperationNote) {
 	for _, o := range a.opsList {
 		if o.Name == n.Name {
-			if o.Phase != failover.OperationRunning && o.Phase != "" {
+			if o.ended() {
 				return
 			}
 			o.Phase, o.Message, o.Proof = n.Phase, n.Message, cmp.Or(n.Proof, o.Proof)
 			o.Rule = cmp.Or(o.Rule, n.Rule)
-			if o.Epoch == 0 {
+			if o.Epoch == 0 && n.Phase != failover.OperationPending {
+				o.begun = a.w.now
 				o.Epoch = n.Epoch
 				o.From = n.From
 			}
-			if n.Phase != failover.OperationRunning {
+			if n.Phase != failover.OperationRunning && n.Phase != failover.OperationPending {
+				a.w.fired[string(o.Verb)+" "+string(n.Phase)]++
 				o.finished = a.w.now
 			}
 			return
@@ -46,7 +58,7 @@ func (a *apiServer) operationMade(n failover.OperationNote) {
 		return
 	}
 	empty := failover.OperationNote{Name: n.Name, Verb: n.Verb}
-	a.opsList = append(a.opsList, &operationObject{OperationNote: empty, operator: true, confirmed: -1, finished: a.w.now})
+	a.opsList = append(a.opsList, &operationObject{OperationNote: empty, operator: true, confirmed: -1, finished: a.w.now, made: a.w.now})
 }
 
 // failovers are the ends of those that the operator made by itself.
@@ -64,7 +76,7 @@ func (a *apiServer) failovers() []time.Time {
 func (a *apiServer) recorded() []string {
 	var out []string
 	for _, o := range a.opsList {
-		if o.Phase != "" {
+		if o.Phase != "" && o.Phase != failover.OperationPending {
 			out = append(out, o.Name)
 		}
 	}
@@ -74,13 +86,14 @@ func (a *apiServer) recorded() []string {
 func (a *apiServer) unfinished() []failover.Operation {
 	var out []failover.Operation
 	for _, o := range a.opsList {
-		if o.Phase != "" && o.Phase != failover.OperationRunning {
+		if o.ended() {
 			continue
 		}
 		out = append(out, failover.Operation{
 			Name: o.Name, Verb: o.Verb, Target: o.target, Confirmed: o.confirmed, ConfirmedPair: "shop",
 			Running: o.Phase == failover.OperationRunning, ByOperator: o.operator, Epoch: o.Epoch, From: o.From,
 			DiscardUnapplied: o.discard,
+			CreatedAt:        a.w.wall(o.made), StartedAt: a.w.wall(o.begun), Message: o.Message, Canceled: o.canceled, Switchover: o.switchover,
 		})
 	}
 	return out

@@ -65,7 +65,7 @@ func (o *operator) begin() {
 	}
 	o.runner = &execute.Runner{
 		Effects: execute.Effects{
-			Authority: leaseEffects{o}, Fencers: agentEffects{o}, Doors: agentEffects{o}, Copiers: agentEffects{o}, Comparers: agentEffects{o},
+			Authority: leaseEffects{o}, Fencers: agentEffects{o}, Doors: agentEffects{o}, Drainers: agentEffects{o}, Copiers: agentEffects{o}, Comparers: agentEffects{o},
 			Pods: podEffects{o}, Witnesses: podEffects{o}, Services: podEffects{o}, Recorder: podEffects{o},
 			DonorHost: func(m pair.MemberName) string { return string(m) },
 		},

@@ -26,12 +26,31 @@ var personFaults = map[string]faultKind{
 		w.person(failover.VerbReseed, m.name)
 		w.api.opsList[len(w.api.opsList)-1].confirmed = -1
 	},
+	"personSwitchesOver": func(w *world, f fault, _ *memberSim) { w.switchOver(f.what == "Demote") },
+	"personCancels": func(w *world, _ fault, _ *memberSim) {
+		for _, o := range w.api.opsList {
+			if o.Verb == failover.VerbSwitchover && !o.ended() {
+				o.canceled = "a person changed their mind"
+			}
+		}
+	},
 	"personReleases": func(w *world, _ fault, _ *memberSim) { w.person(failover.VerbRelease, "") },
+}
+
+// switchOver asks for a planned switchover to the other member.
+func (w *world) switchOver(demote bool) {
+	w.person(failover.VerbSwitchover, "")
+	w.api.opsList[len(w.api.opsList)-1].switchover = &failover.Switchover{
+		Demote:       demote,
+		GiveUp:       w.chance(0.5),
+		DrainTimeout: w.between(100*time.Millisecond, 3*time.Second),
+		Deadline:     w.between(4*time.Second, 20*time.Second),
+	}
 }
 
 // person makes an operation.
 func (w *world) person(v failover.Verb, target pair.MemberName) {
-	o := &operationObject{target: target, confirmed: -1}
+	o := &operationObject{target: target, confirmed: -1, made: w.now}
 	o.Name = w.id("person-")
 	o.Verb = v
 	if target != "" {
@@ -57,7 +76,9 @@ func (w *world) watchDoubts() {
 	w.after(5*time.Second, func() {
 		w.watchDoubts()
 		w.checkVerb()
-		asked := slices.ContainsFunc(w.api.unfinished(), func(o failover.Operation) bool { return !o.ByOperator && o.Verb != failover.VerbFence })
+		asked := slices.ContainsFunc(w.api.unfinished(), func(o failover.Operation) bool {
+			return !o.ByOperator && o.Verb != failover.VerbFence && o.Verb != failover.VerbSwitchover
+		})
 		if w.now < w.faultsEnd+12*time.Second || asked {
 			return
 		}
@@ -136,7 +157,7 @@ func (w *world) resolve(p failover.Plan) {
 				w.person(p.Verb, m.name)
 			}
 		}
-	case failover.VerbNone, failover.VerbFence, failover.VerbReseed:
+	case failover.VerbNone, failover.VerbFence, failover.VerbReseed, failover.VerbSwitchover:
 	}
 }
 

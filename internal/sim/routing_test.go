@@ -5,13 +5,14 @@ import (
 	"time"
 
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // checkRouting: no write of the Service leads to mysqld while another one can answer, nor
 // before the deletion of the pod that it led to before was accepted. A store that was restored
 // behind the back of everybody who knew better takes the memory of that with it.
 func (w *world) checkRouting(p failover.PointService) {
-	if led := w.api.led; led != nil && !w.blind && led != w.api.endpoint() && !led.deleting && slices.Contains(w.api.pods[:], led) {
+	if led := w.api.led; led != nil && !w.blind && !w.demoted(led) && led != w.api.endpoint() && !led.deleting && slices.Contains(w.api.pods[:], led) {
 		w.violate("routing", "the Service leads to %s at epoch %d, and pod %s/%s, to which it led before, was not deleted", p.Member, p.Epoch, led.member.name, led.uid)
 	}
 	for _, m := range w.members {
@@ -21,6 +22,15 @@ func (w *world) checkRouting(p failover.PointService) {
 			}
 		}
 	}
+}
+
+// demoted: this pod's mysqld was demoted in a planned switchover and stays, and is the passive.
+func (w *world) demoted(p *pod) bool {
+	l := w.api.lease
+	if l == nil || l.Appointed == nil || !l.Appointed.Demoted || l.LastHolder == nil {
+		return false
+	}
+	return l.LastHolder.Holder == pair.Holder{Member: p.member.name, PodUID: p.uid}
 }
 
 // checkRefusal: a detached Service leads to a pod that refuses clients, as long as there

@@ -105,12 +105,13 @@ const (
 	onSolo      trigger = "solo"
 	onRevoked   trigger = "revoked"
 	onAppointed trigger = "appointed"
-	onCommand   trigger = "command" // a member was asked to copy or rewind its data
+	onCommand   trigger = "command"  // a member was asked to copy or rewind its data
+	onDraining  trigger = "draining" // the primary began to be drained
 	onPassiveUp trigger = "passiveUp"
 	onDiscard   trigger = "discard" // a member has begun to discard what it cannot apply
 )
 
-var triggers = []trigger{onJoining, onBoth, onSolo, onRevoked, onRevoked, onAppointed, onPassiveUp}
+var triggers = []trigger{onDraining, onJoining, onBoth, onSolo, onRevoked, onRevoked, onAppointed, onPassiveUp}
 
 func (s scenario) String() string {
 	mode := "Lossless"

@@ -248,7 +248,8 @@ func (st *stage) record() (v1alpha1.DatabasePairOperation, error) {
 			return err
 		}
 		for _, found = range operations {
-			if found.Spec.Type == v1alpha1.OperationFailover && found.Status.Epoch >= st.epoch && found.Status.To == st.passive && found.Status.Phase.Terminal() {
+			moves := found.Spec.Type == v1alpha1.OperationFailover || found.Spec.Type == v1alpha1.OperationSwitchover
+			if moves && found.Status.Epoch >= st.epoch && found.Status.To == st.passive && found.Status.Phase.Terminal() {
 				return nil
 			}
 		}

@@ -61,6 +61,8 @@ type appointedJSON struct {
 	// Operation and Rule are for readers only.
 	Operation string `json:"operation,omitempty"`
 	Rule      string `json:"rule,omitempty"`
+	// Demoted: the last holder stays as the passive.
+	Demoted bool `json:"demoted,omitempty"`
 }
 
 type usedJSON struct {
@@ -125,6 +127,7 @@ func Render(r authority.Record, into *coordinationv1.Lease) error {
 			Epoch:     a.Epoch,
 			Operation: a.Operation,
 			Rule:      a.Rule,
+			Demoted:   a.Demoted,
 		}
 		for _, u := range a.Proofs {
 			text.Proofs = append(text.Proofs, usedJSON(u))
@@ -248,6 +251,7 @@ func optionalParts(l *coordinationv1.Lease, r *authority.Record) error {
 			Epoch:     made.Epoch,
 			Operation: made.Operation,
 			Rule:      made.Rule,
+			Demoted:   made.Demoted,
 		}
 		for _, u := range made.Proofs {
 			r.Appointed.Proofs = append(r.Appointed.Proofs, authority.Used(u))

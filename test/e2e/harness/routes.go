@@ -27,6 +27,7 @@ type RouteWatch struct {
 	mu      sync.Mutex
 	open    map[string]string // route key and member -> UID of the pod that carries it
 	deleted map[string]int64  // pod UID -> resourceVersion at which its deletion was seen
+	demoted map[string]bool   // UIDs of pods that were demoted in a planned switchover, and stay
 	moves   []move
 }
 
@@ -44,6 +45,7 @@ func (p *Pair) WatchRoutes(ctx context.Context) (*RouteWatch, error) {
 		service: p.Name,
 		open:    map[string]string{},
 		deleted: map[string]int64{},
+		demoted: map[string]bool{},
 	}
 	ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
 	w.factory = informers.NewSharedInformerFactoryWithOptions(p.Clientset, 0, informers.WithNamespace(p.Namespace))
@@ -142,6 +144,13 @@ func (w *RouteWatch) Moves() []history.Stamp {
 	return stamps
 }
 
+// Demoted says that this pod is demoted in a planned switchover: its deletion is not asked for.
+func (w *RouteWatch) Demoted(uid string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.demoted[uid] = true
+}
+
 func (w *RouteWatch) judge() error {
 	var defects []error
 	former := ""
@@ -150,7 +159,7 @@ func (w *RouteWatch) judge() error {
 		if uid == "" || uid == former {
 			continue // the label is older than the watch, or nothing moved
 		}
-		if at := w.deleted[former]; former != "" && (at == 0 || at > m.version) {
+		if at := w.deleted[former]; former != "" && !w.demoted[former] && (at == 0 || at > m.version) {
 			defects = append(defects, fmt.Errorf(
 				"the Service led to the mysqld of pod %s at revision %d, but the deletion of the former primary's pod %s was seen at revision %d (0: never)",
 				uid, m.version, former, at))

@@ -101,6 +101,13 @@ type Result struct {
 	Moves, Changes []history.Stamp
 }
 
+// Demoted says that this pod stays after a planned switchover.
+func (r *Run) Demoted(uid string) {
+	if r.routes != nil {
+		r.routes.Demoted(uid)
+	}
+}
+
 // Verify ends a load and compares all witnesses. The pair must be ready again, both
 // members there. All defects are returned, not only the first.
 func (r *Run) Verify(ctx context.Context) (Result, error) {

@@ -1,0 +1,210 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// draining closes the sessions of the open member one by one, each as soon as it is outside a
+// transaction. It is a lease: the operator renews it, and it ends by itself when no operator
+// does, when the member is not open at its epoch any more, and with the process.
+type draining struct {
+	a *Agent
+
+	mu        sync.Mutex
+	operation string // empty for none
+	epoch     pair.Epoch
+	until     authority.Instant
+	running   bool
+	rounds    int
+	closed    int
+	inFlight  []mysqlops.ClientSession
+}
+
+const (
+	// maxDraining is the longest time that is drained by one request.
+	maxDraining = time.Minute
+	// drainEvery is the time between two rounds.
+	drainEvery = 10 * time.Millisecond
+	// sessionsShown is how many sessions in flight the state names.
+	sessionsShown = 20
+	// sessionsListed is how many are listed on request.
+	sessionsListed = 10000
+)
+
+// orderDrain begins, renews or ends a drain. Only the open member of the epoch that the
+// command names drains.
+func (a *Agent) orderDrain(_ context.Context, c agentapi.DrainCommand) (agentapi.Done, error) {
+	view := a.state.view()
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: view.Known}
+	if c.Operation == "" {
+		return done, refuse(agentapi.ErrorRefused, "operation is empty: name the one that switches over")
+	}
+	if err := a.head(c.Command); err != nil {
+		return done, err
+	}
+	if c.For <= 0 {
+		a.draining.end(c.Operation)
+		return done, nil
+	}
+	switch {
+	case view.Serving != authority.Serves || view.OpenEpoch != c.Epoch:
+		return done, refuse(agentapi.ErrorRefused, "this member is not open at epoch %d", c.Epoch)
+	case c.For > maxDraining:
+		return done, refuse(agentapi.ErrorRefused, "a drain of %s is too long: ask for at most %s and renew it", c.For, maxDraining)
+	}
+	a.draining.begin(c.Operation, c.Epoch, c.For)
+	return done, nil
+}
+
+func (d *draining) begin(operation string, epoch pair.Epoch, limit time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.operation != operation || d.epoch != epoch {
+		d.operation, d.epoch = operation, epoch
+		d.rounds, d.closed, d.inFlight = 0, 0, nil
+		d.a.log.Info("draining", "operation", operation, "epoch", epoch)
+	}
+	d.until = process.Now().Add(limit)
+	if !d.running {
+		d.running = true
+		go d.run(d.a.ctx)
+	}
+}
+
+// end stops draining for an operation. What is closed stays closed.
+func (d *draining) end(operation string) {
+	d.mu.Lock()
+	if d.operation == operation {
+		d.until = 0
+	}
+	d.mu.Unlock()
+	d.a.state.bump()
+}
+
+// active reports whether another round is due.
+func (d *draining) active() bool {
+	view := d.a.state.view()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	open := view.Serving == authority.Serves && view.OpenEpoch == d.epoch
+	if open && process.Now() < d.until {
+		return true
+	}
+	d.running, d.until = false, 0
+	return false
+}
+
+func (d *draining) run(ctx context.Context) {
+	ticker := time.NewTicker(drainEvery)
+	defer ticker.Stop()
+	for d.active() {
+		round, err := d.a.ops.CloseIdleSessions(ctx)
+		if err != nil {
+			d.a.log.V(1).Info("a round of the drain failed", "reason", err.Error())
+		} else {
+			d.note(round)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+	d.a.log.Info("the drain has ended")
+	d.a.state.bump()
+}
+
+func (d *draining) note(round mysqlops.Drained) {
+	d.mu.Lock()
+	d.rounds++
+	d.closed += round.Closed
+	d.inFlight = round.InFlight
+	d.mu.Unlock()
+	d.a.state.bump()
+}
+
+// describe is what the state says of the drain; nil when nothing is drained.
+func (d *draining) describe() *agentapi.Drain {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	left := d.until.Sub(process.Now())
+	if d.operation == "" || left <= 0 {
+		return nil
+	}
+	return &agentapi.Drain{
+		Operation: d.operation,
+		Left:      left,
+		Rounds:    d.rounds,
+		Closed:    d.closed,
+		InFlight:  len(d.inFlight),
+		Busy:      describeSessions(d.inFlight, sessionsShown),
+	}
+}
+
+func describeSessions(all []mysqlops.ClientSession, most int) []agentapi.Session {
+	var out []agentapi.Session
+	for _, one := range all[:min(len(all), most)] {
+		out = append(out, agentapi.Session{
+			ID:        one.ID,
+			User:      one.User,
+			Host:      one.Host,
+			InFlight:  one.InFlight,
+			DDL:       one.DDL,
+			Age:       one.Age,
+			Statement: one.Statement,
+		})
+	}
+	return out
+}
+
+// serveSessions lists the sessions of clients.
+func (a *Agent) serveSessions(w http.ResponseWriter, r *http.Request) {
+	if err := a.authorize(r.TLS, agentapi.PathSessions); err != nil {
+		writeError(w, err)
+		return
+	}
+	if !a.isUp() {
+		writeError(w, refuse(agentapi.ErrorInternal, "mysqld does not run"))
+		return
+	}
+	all, err := a.ops.ClientSessions(r.Context())
+	if err != nil {
+		writeError(w, err)
+		return
+	}
+	writeJSON(w, http.StatusOK, agentapi.SessionsReply{Sessions: describeSessions(all, sessionsListed)})
+}
+
+// closedWith is what the binlog held when mysqld was last proven closed.
+func (a *Agent) closedWith() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.child.closedWith
+}
+
+// hasInFlight takes what was in flight for long when mysqld was last asked.
+func (b *board) hasInFlight(list []agentapi.Session) {
+	b.mu.Lock()
+	b.inFlight = list
+	b.mu.Unlock()
+	b.bump()
+}
+
+// keyOfDrain is what observers of the state wait for: a drain's begin, its first round and
+// whether it is done.
+func keyOfDrain(d *agentapi.Drain) string {
+	if d == nil {
+		return ""
+	}
+	return fmt.Sprint(d.Operation, d.Rounds > 0, d.InFlight == 0)
+}

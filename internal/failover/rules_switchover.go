@@ -1,0 +1,482 @@
+package failover
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/fencing"
+)
+
+const (
+	// drainFor is how long an agent drains by one request. It ends by itself when no operator
+	// renews it.
+	drainFor = 10 * time.Second
+	// freshWithin is how far the passive may be behind for a switchover to begin.
+	freshWithin = time.Second
+)
+
+// awaitSwitchover: an operation asks for a switchover that cannot begin now.
+func awaitSwitchover(l *look) (Plan, bool) {
+	op := l.askedSwitchover()
+	if op == nil || op.Running {
+		return no()
+	}
+	why := l.unfitForSwitchover(op)
+	if why == "" {
+		return no()
+	}
+	p, ok := hold(VerbNone, "operation %s asks for a switchover, which waits: %s", op.Name, why)
+	p.After = time.Second
+	return p, ok
+}
+
+// drainForSwitchover leads new clients to the candidate's door and has the primary's agent
+// close each session as soon as it is outside a transaction. What is under way is on record
+// before anything is done, so that the next operator finds it.
+func drainForSwitchover(l *look) (Plan, bool) {
+	op := l.askedSwitchover()
+	if op == nil {
+		return no()
+	}
+	if !op.Running {
+		if l.unfitForSwitchover(op) != "" {
+			return no()
+		}
+		note := l.switchoverNote(op, fmt.Sprintf("%s is being drained", l.holder.Name))
+		return act(fmt.Sprintf("operation %s asks for a switchover to %s", op.Name, l.passive.Name), NoteOperation{Note: *note})
+	}
+	if l.draining() == nil || l.revokes(op) {
+		return no()
+	}
+	steps := l.drainSteps(op)
+	fact := fmt.Sprintf("%s is drained for operation %s: %s", l.holder.Name, op.Name, l.drainFact(op))
+	p := Plan{Kind: Waits, Fact: fact, After: l.drainLeft(op), Steps: together(steps)}
+	if len(steps) > 0 {
+		p.Kind = Acts
+		p.Operation = l.switchoverNote(op, fact)
+	}
+	return p, true
+}
+
+// switchover revokes the primary that was drained.
+func switchover(l *look) (Plan, bool) {
+	op := l.draining()
+	if op == nil || !l.revokes(op) {
+		return no()
+	}
+	p, ok := l.revoke(RuleSwitchover, op.Name, l.passive, fmt.Sprintf("operation %s asks for a switchover to %s: %s", op.Name, l.passive.Name, l.drainFact(op)))
+	p.Operation.Verb = VerbSwitchover
+	p.Operation.Drained = l.drained(op)
+	return p, ok
+}
+
+// endDrain: the primary's agent drains for a switchover that was given up.
+func endDrain(l *look) (Plan, bool) {
+	m := l.holder
+	if !l.open(m) || m.State.Drain == nil || m.State.Drain.Left <= 0 {
+		return no()
+	}
+	if op := l.draining(); op != nil && op.Name == m.State.Drain.Operation {
+		return no()
+	}
+	steps := []Step{Drain{Subject: m.subject(), Operation: m.State.Drain.Operation}}
+	if l.holdsAt(l.passive) {
+		steps = append(steps, Hold{Subject: l.passive.subject(), Cancel: true})
+	}
+	return act(fmt.Sprintf("%s is drained for operation %s, which does not go on", m.Name, m.State.Drain.Operation), together(steps)...)
+}
+
+// askedSwitchover is the switchover that is under way, or the oldest one that is asked for.
+// Others wait for it.
+func (l *look) askedSwitchover() *Operation {
+	for i := range l.Operations {
+		op := &l.Operations[i]
+		if op.Verb == VerbSwitchover && op.Running && op.Epoch >= l.e && l.confirmed(op) {
+			return op
+		}
+	}
+	for i := range l.Operations {
+		op := &l.Operations[i]
+		if op.Verb == VerbSwitchover && !op.Running && l.confirmed(op) && l.stopped(op) == "" && l.refusedSwitchover(op) == "" {
+			return op
+		}
+	}
+	return nil
+}
+
+// draining is the switchover for which the present primary is drained; nil for none, also when
+// it is not to go on.
+func (l *look) draining() *Operation {
+	op := l.askedSwitchover()
+	if op == nil || l.holder == nil || !op.Running || op.Epoch != l.e+1 || op.From != l.holder.Name || l.stopped(op) != "" {
+		return nil
+	}
+	return op
+}
+
+// stopped says why a switchover is not to go on; empty when it is. What is stopped stays so:
+// nothing here depends on more than the operation and the time.
+func (l *look) stopped(op *Operation) string {
+	s := op.Switchover
+	switch {
+	case op.Canceled != "":
+		return "it was canceled: " + op.Canceled
+	case s == nil:
+		return ""
+	case !l.Now.Before(op.CreatedAt.Add(s.Deadline)):
+		return fmt.Sprintf("its deadline of %s has passed", s.Deadline)
+	case op.Running && s.GiveUp && !l.Now.Before(op.StartedAt.Add(s.DrainTimeout)):
+		return fmt.Sprintf("transactions were in flight after drainTimeout %s, and onTimeout is GiveUp", s.DrainTimeout)
+	}
+	return ""
+}
+
+// refusedSwitchover says why this operation can never be done; empty when it can.
+func (l *look) refusedSwitchover(op *Operation) string {
+	if op.Verb != VerbSwitchover {
+		return ""
+	}
+	switch s := op.Switchover; {
+	case op.Target != "" && l.member(op.Target) == nil:
+		return fmt.Sprintf("%s is no member", op.Target)
+	case l.holder != nil && op.Target == l.holder.Name:
+		return fmt.Sprintf("%s is the primary already", op.Target)
+	case s != nil && s.DrainTimeout >= s.Deadline:
+		return fmt.Sprintf("drainTimeout %s is not shorter than the deadline %s", s.DrainTimeout, s.Deadline)
+	}
+	return ""
+}
+
+// unfitForSwitchover says why a switchover cannot begin now; empty when it can. Nothing of it
+// is done by force: an operation that waits for too long ends.
+func (l *look) unfitForSwitchover(op *Operation) string {
+	switch {
+	case !l.open(l.holder) || !l.leadsOpen(l.holder):
+		return fmt.Sprintf("%s is not open with the Service leading to it", l.holder.Name)
+	case l.holder.Pod.Deleting || l.holder.State.Ending:
+		return fmt.Sprintf("the pod of %s ends, which is a switchover of its own", l.holder.Name)
+	case l.holder.ClaimDeleting:
+		return fmt.Sprintf("the volume claim of %s is being deleted", l.holder.Name)
+	case len(l.holder.State.WrongSettings) > 0:
+		return fmt.Sprintf("a setting of %s is not as it must be (%s)", l.holder.Name, l.holder.State.WrongSettings[0])
+	}
+	if c := l.candidacyOf(l.passive); !c.ok {
+		return c.why
+	}
+	if why := l.passiveBehind(); why != "" {
+		return why
+	}
+	if len(l.Jobs) > 0 {
+		return fmt.Sprintf("operation %s is running", l.Jobs[0])
+	}
+	return l.longTransactions(op)
+}
+
+// passiveBehind says why a switchover would wait for the passive; empty when it would not.
+func (l *look) passiveBehind() string {
+	m := l.passive
+	switch {
+	case !streams(m):
+		return fmt.Sprintf("%s does not stream from %s", m.Name, l.holder.Name)
+	case !m.State.Server.Applier.Running:
+		return fmt.Sprintf("%s does not apply what it receives", m.Name)
+	case m.State.Server.LagSeconds < 0 || m.lag() >= freshWithin:
+		return fmt.Sprintf("%s lags", m.Name)
+	case m.Pod.IP == "":
+		return fmt.Sprintf("the pod of %s has no address", m.Name)
+	}
+	return ""
+}
+
+// longTransactions says which sessions of the primary would not be outside a transaction in
+// time; empty for none, or when they are to be cut. A definition that changes is never cut.
+func (l *look) longTransactions(op *Operation) string {
+	s := op.Switchover
+	if s == nil || l.holder.State.Server == nil {
+		return ""
+	}
+	var long []string
+	for _, one := range l.holder.State.Server.InFlight {
+		if one.DDL || s.GiveUp && one.Age >= s.DrainTimeout {
+			long = append(long, describeSession(one))
+		}
+	}
+	if len(long) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d long transactions or changes of definitions on %s: %s", len(long), l.holder.Name, strings.Join(long, "; "))
+}
+
+// describeSession names a session by what does not change while it lasts.
+func describeSession(one agentapi.Session) string {
+	text := fmt.Sprintf("session %d of %s@%s", one.ID, one.User, one.Host)
+	if one.Statement != "" {
+		text += ": " + one.Statement
+	}
+	return text
+}
+
+// drainSteps are what the drain lacks: the Service at the candidate's door, which holds clients
+// from the begin of the drain on, and the request to the primary's agent.
+func (l *look) drainSteps(op *Operation) []Step {
+	var steps []Step
+	d := l.drainState(op)
+	if d == nil && l.holdsAt(l.passive) {
+		// Once for the whole change: neither a second request nor the revocation extends it.
+		steps = append(steps, Hold{Subject: l.passive.subject()})
+	}
+	if l.candidateTakesClients() {
+		steps = append(steps, l.doorTo(l.passive)...)
+	}
+	if d == nil || d.Left < drainFor/2 {
+		steps = append(steps, Drain{Subject: l.holder.subject(), Operation: op.Name, For: drainFor})
+	}
+	return steps
+}
+
+// candidateTakesClients: the door of the passive answers. Clients stay with the primary while it
+// does not.
+func (l *look) candidateTakesClients() bool { return l.passive.heard() && l.passive.Pod.IP != "" }
+
+// drainState is what the primary's agent says of the drain for this operation; nil for nothing.
+func (l *look) drainState(op *Operation) *agentapi.Drain {
+	if !l.holder.heard() {
+		return nil
+	}
+	if d := l.holder.State.Drain; d != nil && d.Operation == op.Name && d.Left > 0 {
+		return d
+	}
+	return nil
+}
+
+func (l *look) drainFact(op *Operation) string {
+	d := l.drainState(op)
+	switch {
+	case d == nil:
+		return "its agent has not begun yet"
+	case d.InFlight == 0:
+		return fmt.Sprintf("no transaction is in flight, %d sessions were closed", d.Closed)
+	}
+	return fmt.Sprintf("%d transactions are in flight, %d sessions were closed", d.InFlight, d.Closed)
+}
+
+// drained is the account of the drain.
+func (l *look) drained(op *Operation) *Drained {
+	d := l.drainState(op)
+	if d == nil {
+		return nil
+	}
+	out := &Drained{Closed: d.Closed, Cut: d.InFlight}
+	for _, one := range d.Busy {
+		out.Sessions = append(out.Sessions, describeSession(one))
+	}
+	return out
+}
+
+// drainLeft is when the drain has to be looked at again, if nothing changes.
+func (l *look) drainLeft(op *Operation) time.Duration {
+	left := drainFor / 4
+	if s := op.Switchover; s != nil {
+		left = min(left, op.StartedAt.Add(s.DrainTimeout).Sub(l.Now), op.CreatedAt.Add(s.Deadline).Sub(l.Now))
+	}
+	return max(left, 10*time.Millisecond)
+}
+
+// revokes: the primary is drained, or may be cut now, clients are led away from it, and the
+// passive can take over at this moment.
+func (l *look) revokes(op *Operation) bool {
+	if !l.atDoorOf(l.passive) || !l.candidacyOf(l.passive).ok || l.passiveBehind() != "" {
+		return false
+	}
+	d := l.drainState(op)
+	if d == nil {
+		return false
+	}
+	timeUp := op.Switchover != nil && !op.Switchover.GiveUp && !l.Now.Before(op.StartedAt.Add(op.Switchover.DrainTimeout))
+	return d.Rounds > 0 && d.InFlight == 0 || timeUp
+}
+
+func (l *look) switchoverNote(op *Operation, message string) *OperationNote {
+	return &OperationNote{
+		Name:       op.Name,
+		Verb:       VerbSwitchover,
+		Rule:       RuleDrainForSwitchover,
+		OnlyUpdate: true,
+		Phase:      OperationRunning,
+		Epoch:      l.e + 1,
+		From:       l.holder.Name,
+		To:         l.passive.Name,
+		Message:    message,
+	}
+}
+
+// switching: the revocation was the one of a planned switchover to the other member.
+func (l *look) switching() bool {
+	return l.rec.Intent != nil && l.rec.Intent.Rule == string(RuleSwitchover) && l.intendedFor(l.peer)
+}
+
+// switchoverOperation is the operation that the revocation was a part of; nil when it is gone.
+func (l *look) switchoverOperation() *Operation {
+	if l.rec.Intent == nil {
+		return nil
+	}
+	for i := range l.Operations {
+		if l.Operations[i].Name == l.rec.Intent.Operation {
+			return &l.Operations[i]
+		}
+	}
+	return nil
+}
+
+// switchoverFails says why a switchover whose primary was revoked is rolled back; empty when it
+// is not.
+func (l *look) switchoverFails() string {
+	if op := l.switchoverOperation(); op != nil && op.Canceled != "" {
+		return "it was canceled: " + op.Canceled
+	}
+	if l.sinceEpoch() > l.Settings.DeadAfter {
+		return fmt.Sprintf("%s was not ready to be appointed within %s", l.peer.Name, l.Settings.DeadAfter)
+	}
+	return ""
+}
+
+// switchoverCourse: the former primary is closed in order, and the other member takes over
+// once it has everything. When that fails the former one can still go on.
+func switchoverCourse(l *look) (course, bool) {
+	if !l.switching() || !l.candidacyOf(l.peer).ok || l.tooSlow() {
+		return course{}, false
+	}
+	if l.switchoverFails() != "" && l.canGoOn() {
+		return course{}, false
+	}
+	c := l.promotion()
+	c.planned = true
+	if op := l.switchoverOperation(); op != nil && op.Switchover != nil && op.Switchover.Demote && l.handedOver(c.to) {
+		c.demoted = l.last.State.Mysqld.Incarnation
+	}
+	return c, true
+}
+
+func completeSwitchover(l *look) (Plan, bool) {
+	c, ok := switchoverCourse(l)
+	if !ok {
+		return no()
+	}
+	return l.pursue(c), true
+}
+
+// canGoOn: the last holder is there, in its very pod.
+func (l *look) canGoOn() bool {
+	return l.canReturn(l.last) && l.last.Pod.UID == l.rec.LastHolder.Holder.PodUID
+}
+
+// rollbackCourse: the former primary of a switchover that fails goes on, at a new epoch.
+func rollbackCourse(l *look) (course, bool) {
+	if !l.switching() || l.switchoverFails() == "" {
+		return course{}, false
+	}
+	return l.goesOn(false, "the switchover is rolled back, "+l.switchoverFails()+": %s goes on")
+}
+
+func rollBackSwitchover(l *look) (Plan, bool) {
+	c, ok := rollbackCourse(l)
+	if !ok {
+		return no()
+	}
+	return l.pursue(c), true
+}
+
+// closedWith is what the binlog of the last holder held when its agent proved it demoted.
+func (l *look) closedWith() (fencing.Proof, bool) {
+	for _, p := range l.Evidence.Proofs(fencing.SubjectOf(l.rec.LastHolder.Holder), l.e) {
+		if p.Kind() == fencing.Demoted && p.GTIDs() != "" {
+			return p, true
+		}
+	}
+	return fencing.Proof{}, false
+}
+
+// handedOver: the last holder is demoted, its mysqld runs, and the member has received
+// everything that its binlog held then.
+func (l *look) handedOver(to *Member) bool {
+	p, ok := l.closedWith()
+	if !ok || !l.last.heard() || !l.last.State.Mysqld.Running || l.last.State.Mysqld.Incarnation == "" {
+		return false
+	}
+	return transactionsOf(to).Covers(parsed(p.GTIDs()))
+}
+
+// toReceive is what the candidate of a switchover has to receive before its receiver stops.
+func (l *look) toReceive(c course) string {
+	if !c.planned {
+		return ""
+	}
+	p, _ := l.closedWith()
+	return p.GTIDs()
+}
+
+// movesRoles: an operation of this verb can end with another primary.
+func (v Verb) movesRoles() bool {
+	return v == VerbFailover || v == VerbForcePromote || v == VerbSwitchover
+}
+
+// switchedOver: how a switchover ended, if it did.
+func (l *look) switchedOver(op *Operation) (OperationPhase, string) {
+	why := l.stopped(op)
+	switch {
+	case !op.Running && why != "" && op.Message != "":
+		return OperationAbandoned, why + "; " + op.Message
+	case !op.Running && why != "", op.Running && l.holder != nil && op.Epoch > l.e && why != "":
+		return OperationAbandoned, why
+	}
+	phase, message := l.failedOver(op)
+	a := l.rec.Appointed
+	overtaken := op.Epoch == l.e-1 && a != nil && a.Operation != op.Name
+	switch {
+	case phase == OperationAbandoned && op.Canceled != "":
+		message = fmt.Sprintf("%s: %s", message, op.Canceled)
+	case phase == OperationSucceeded && overtaken:
+		return OperationAbandoned, fmt.Sprintf("operation %s came before it: %s", a.Operation, message)
+	}
+	return phase, message
+}
+
+// operationWaits says in an operation's status what it waits for.
+func operationWaits(l *look) (Plan, bool) {
+	if l.holder == nil {
+		return no()
+	}
+	for i := range l.Operations {
+		op := &l.Operations[i]
+		if op.Verb != VerbSwitchover || op.Running || !l.confirmed(op) {
+			continue
+		}
+		why := "waits: " + l.waitsBehind(op)
+		if why == "waits: " || why == op.Message {
+			continue
+		}
+		note := OperationNote{
+			Name:       op.Name,
+			Verb:       op.Verb,
+			Rule:       RuleOperationWaits,
+			Phase:      OperationPending,
+			OnlyUpdate: true,
+			Message:    why,
+		}
+		return act("operation "+op.Name+" "+why, NoteOperation{Note: note})
+	}
+	return no()
+}
+
+// waitsBehind is what a switchover waits for; empty for nothing.
+func (l *look) waitsBehind(op *Operation) string {
+	switch first := l.askedSwitchover(); {
+	case first == nil:
+		return ""
+	case first.Name != op.Name:
+		return fmt.Sprintf("operation %s comes first", first.Name)
+	}
+	return l.unfitForSwitchover(op)
+}
