@@ -95,6 +95,9 @@ func TestAClientIsHeldThroughAFailoverAndServedByTheNewPrimary(t *testing.T) {
 	if err := <-b.query(); !isRefusal(err) {
 		t.Errorf("a client beyond maxHeld got %v", err)
 	}
+	if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil { // it learns of the revocation
+		t.Fatal(err)
+	}
 	gone, err := net.Dial("tcp", a.addr("door"))
 	if err != nil {
 		t.Fatal(err)
