@@ -23,6 +23,7 @@ const defaultDump = "SET @@SESSION.SQL_LOG_BIN = 0; SET @@GLOBAL.GTID_PURGED = /
 // that nobody can take over, what the passive lacks, and the command that cures it. Pasted, that
 // cures it, and a failover keeps the table.
 func TestADumpThatReplicationNeverCarries(t *testing.T) {
+	harness.NeedsLong(t)
 	t.Parallel()
 	s := newScene(t, "import")
 	p := s.readyPair("shop")
@@ -72,6 +73,7 @@ func TestADumpThatReplicationNeverCarries(t *testing.T) {
 
 // TestReseedRefusesThePrimary: neither the plugin nor a manifest gives the primary's data up.
 func TestReseedRefusesThePrimary(t *testing.T) {
+	harness.NeedsLong(t)
 	t.Parallel()
 	s := newScene(t, "reseed")
 	p := s.readyPair("shop")
