@@ -33,7 +33,7 @@ func (s *jobStage) forge(l *coordinationv1.Lease) {
 	l.Annotations[lease.AnnotationSignature] = signature
 }
 
-// TestALeaseThatNoOperatorSignedBeginsNoJob: whoever may write Leases could otherwise have rows
+// TestALeaseThatNoOperatorSignedBeginsNoJob: anyone who may write Leases could otherwise have rows
 // written at roles that the pair does not have.
 func TestALeaseThatNoOperatorSignedBeginsNoJob(t *testing.T) {
 	for name, change := range map[string]func(*jobStage, *coordinationv1.Lease){

@@ -107,7 +107,11 @@ type notingClient struct {
 }
 
 func (c notingClient) note(ctx context.Context, verb string, o client.Object, err error) {
-	noteWrite(ctx, c.now, failover.Write{Verb: verb, Kind: kindOf(o), Name: o.GetName()}, err)
+	noteWrite(ctx, c.now, failover.Write{
+		Verb: verb,
+		Kind: kindOf(o),
+		Name: o.GetName(),
+	}, err)
 }
 
 // Create implements client.Writer.
@@ -145,7 +149,11 @@ func (c notingClient) Apply(ctx context.Context, o runtime.ApplyConfiguration, o
 		cluster.Configuration
 		GetKind() *string
 	}); ok && named.GetKind() != nil && named.GetName() != nil {
-		noteWrite(ctx, c.now, failover.Write{Verb: "apply", Kind: *named.GetKind(), Name: *named.GetName()}, err)
+		noteWrite(ctx, c.now, failover.Write{
+			Verb: "apply",
+			Kind: *named.GetKind(),
+			Name: *named.GetName(),
+		}, err)
 	}
 	return err
 }
@@ -177,14 +185,22 @@ type notingLeases struct {
 // Create implements lease.API.
 func (n notingLeases) Create(ctx context.Context, l *coordinationv1.Lease, o metav1.CreateOptions) (*coordinationv1.Lease, error) {
 	made, err := n.API.Create(ctx, l, o)
-	noteWrite(ctx, n.now, failover.Write{Verb: "create", Kind: failover.KindLease, Name: l.Name}, err)
+	noteWrite(ctx, n.now, failover.Write{
+		Verb: "create",
+		Kind: failover.KindLease,
+		Name: l.Name,
+	}, err)
 	return made, err
 }
 
 // Update implements lease.API.
 func (n notingLeases) Update(ctx context.Context, l *coordinationv1.Lease, o metav1.UpdateOptions) (*coordinationv1.Lease, error) {
 	written, err := n.API.Update(ctx, l, o)
-	noteWrite(ctx, n.now, failover.Write{Verb: "update", Kind: failover.KindLease, Name: l.Name}, err)
+	noteWrite(ctx, n.now, failover.Write{
+		Verb: "update",
+		Kind: failover.KindLease,
+		Name: l.Name,
+	}, err)
 	return written, err
 }
 
@@ -201,7 +217,11 @@ func (r *PairReconciler) tellRefused(v *visit, refused []failover.RefusedWrite) 
 		v.log.Info("the API server refuses a write", "verb", w.Verb, "kind", w.Kind, "name", w.Name, "reason", w.Says)
 		// client-go takes events with the same objects, reason and action for one, and drops the
 		// notes of the later ones.
-		about := &corev1.ObjectReference{Kind: w.Kind, Namespace: v.name.Namespace, Name: w.Name}
+		about := &corev1.ObjectReference{
+			Kind:      w.Kind,
+			Namespace: v.name.Namespace,
+			Name:      w.Name,
+		}
 		r.Events.Eventf(v.pair, about, warning, string(failover.RuleWriteRefused), w.Verb, "%s", w.String())
 	}
 	for write := range v.session.toldRefused {

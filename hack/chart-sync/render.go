@@ -73,7 +73,8 @@ func renderRules(root string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	local, global := newRuleSet(), newRuleSet()
+	local := newRuleSet()
+	global := newRuleSet()
 	docs := strings.Split("\n"+string(text), "\n---\n")
 	for _, doc := range docs {
 		var role rbacv1.ClusterRole

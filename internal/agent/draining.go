@@ -70,8 +70,11 @@ func (d *draining) begin(operation string, epoch pair.Epoch, limit time.Duration
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.operation != operation || d.epoch != epoch {
-		d.operation, d.epoch = operation, epoch
-		d.rounds, d.closed, d.inFlight = 0, 0, nil
+		d.operation = operation
+		d.epoch = epoch
+		d.rounds = 0
+		d.closed = 0
+		d.inFlight = nil
 		d.a.log.Info("draining", "operation", operation, "epoch", epoch)
 	}
 	d.until = process.Now().Add(limit)
@@ -100,7 +103,8 @@ func (d *draining) active() bool {
 	if open && process.Now() < d.until {
 		return true
 	}
-	d.running, d.until = false, 0
+	d.running = false
+	d.until = 0
 	return false
 }
 

@@ -37,7 +37,7 @@ func parseMemoryKills(text string) int {
 }
 
 // exitMessage says how mysqld ended and what to do. A mysqld that is killed for memory logs
-// nothing, and the container, whose first process is the agent, goes on: nobody else says it.
+// nothing, and the container, whose first process is the agent, goes on, so the pod status does not show it.
 func exitMessage(how string, killedForMemory bool, limit int64) string {
 	if !killedForMemory {
 		return "mysqld ended with " + how + "; its log says why"

@@ -21,6 +21,6 @@ func TestAKillForMemoryIsReportedAsThat(t *testing.T) {
 		}
 	}
 	if got := exitMessage("signal: killed", false, 512<<20); strings.Contains(got, "memory") {
-		t.Errorf("a kill by somebody else: %q", got)
+		t.Errorf("a kill from outside the container: %q", got)
 	}
 }

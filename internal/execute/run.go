@@ -360,7 +360,11 @@ func (r *Runner) hold(ctx context.Context, o failover.Observation, s failover.Ho
 // drain has the open primary's agent drain its sessions, or stop that. One that does not answer
 // is pending: the drain goes on without it until it ends by itself.
 func (r *Runner) drain(ctx context.Context, o failover.Observation, s failover.Drain) (Result, error) {
-	err := r.Effects.Drainers.Drain(ctx, s.Subject, agentapi.DrainCommand{Command: r.command(o), Operation: s.Operation, For: s.For})
+	err := r.Effects.Drainers.Drain(ctx, s.Subject, agentapi.DrainCommand{
+		Command:   r.command(o),
+		Operation: s.Operation,
+		For:       s.For,
+	})
 	if err != nil && !errors.Is(err, ErrCrash) {
 		return Result{Pending: fmt.Sprintf("%s of %s: %v", s.Name(), s.Subject, err)}, nil
 	}

@@ -30,7 +30,7 @@ func (l *look) reseed() *Operation {
 // givenUp: the Lease says that the member's data is given up for the copy of this operation,
 // which is under way or done.
 func (l *look) givenUp(op *Operation) bool {
-	return l.rec.Data[op.Target] == op.copyName() || l.passive != nil && op.Target == l.passive.Name && l.seeding() == op.copyName()
+	return l.rec.Data[op.Target] == op.copyName() || (l.passive != nil && op.Target == l.passive.Name && l.seeding() == op.copyName())
 }
 
 // awaitsReseed: the passive is about to be copied again, so that it does not join meanwhile.

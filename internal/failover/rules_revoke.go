@@ -397,7 +397,7 @@ func (l *look) confirmed(op *Operation) bool {
 	}
 	switch op.Verb {
 	case VerbReseed:
-		if op.Running || op.Confirmed < 0 && !op.GiveUp {
+		if op.Running || (op.Confirmed < 0 && !op.GiveUp) {
 			return true // what was begun goes on; the primary's data is not given up by it
 		}
 	case VerbAdopt, VerbConfirmDead, VerbForcePromote:

@@ -108,7 +108,11 @@ func (w Writes) Repeated(now time.Time) []RefusedWrite {
 	for write, r := range w.inRow {
 		named := r.count >= refusalsNamed && now.Sub(r.since) >= refusalLasts
 		if named && now.Sub(r.last) <= refusalForgotten {
-			out = append(out, RefusedWrite{Write: write, Says: r.says, Since: r.since})
+			out = append(out, RefusedWrite{
+				Write: write,
+				Says:  r.says,
+				Since: r.since,
+			})
 		}
 	}
 	slices.SortFunc(out, func(a, b RefusedWrite) int {

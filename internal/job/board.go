@@ -135,7 +135,7 @@ func unpackWithin(packed []byte, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unpack: %w", err)
 	}
-	// One byte more than may be, so that too much is told from just enough.
+	// One byte more than may be, so that a text above the limit differs from one at the limit.
 	out, err := io.ReadAll(io.LimitReader(r, limit+1))
 	switch {
 	case err != nil:

@@ -36,7 +36,11 @@ func WriteCerts(dir string) error {
 	if err != nil {
 		return err
 	}
-	ca := testCA{template: template, der: der, key: caKey}
+	ca := testCA{
+		template: template,
+		der:      der,
+		key:      caKey,
+	}
 	if err := ca.write(dir, pkix.Name{CommonName: "dbpair test member"}, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth); err != nil {
 		return err
 	}

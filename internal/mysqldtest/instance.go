@@ -273,7 +273,11 @@ func (i *Instance) TLSFiles() mysqlops.TLSFiles {
 // JobTLSFiles are those of the Jobs that compare and repair.
 func (i *Instance) JobTLSFiles() mysqlops.TLSFiles {
 	dir := i.Member.TLSDir + "/job"
-	return mysqlops.TLSFiles{CA: dir + "/ca.crt", Cert: dir + "/tls.crt", Key: dir + "/tls.key"}
+	return mysqlops.TLSFiles{
+		CA:   dir + "/ca.crt",
+		Cert: dir + "/tls.crt",
+		Key:  dir + "/tls.key",
+	}
 }
 
 func (i *Instance) writeTLS() error {

@@ -126,7 +126,7 @@ func (s *Server) CloseIdleSessions(ctx context.Context) (Drained, error) {
 func closeIfIdle(ctx context.Context, conn *sql.Conn, id int64) (bool, error) {
 	idle := false
 	err := conn.QueryRowContext(ctx, `SELECT NOT `+inFlight+` FROM performance_schema.threads t WHERE t.PROCESSLIST_ID = ?`, id).Scan(&idle)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && !idle {
+	if errors.Is(err, sql.ErrNoRows) || (err == nil && !idle) {
 		return false, nil
 	}
 	if err != nil {

@@ -82,7 +82,7 @@ func (c cluster) operations(ctx context.Context, p *v1alpha1.DatabasePair) ([]v1
 	}
 	ours := slices.DeleteFunc(list.Items, func(op v1alpha1.DatabasePairOperation) bool {
 		ref := op.Spec.PairRef
-		return ref.Name != p.Name || ref.UID != "" && ref.UID != string(p.UID)
+		return ref.Name != p.Name || (ref.UID != "" && ref.UID != string(p.UID))
 	})
 	slices.SortFunc(ours, func(a, b v1alpha1.DatabasePairOperation) int {
 		return a.CreationTimestamp.Compare(b.CreationTimestamp.Time)

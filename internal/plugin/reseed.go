@@ -49,7 +49,8 @@ func (s *session) reseedCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w.pair, w.target = args[0], args[1]
+			w.pair = args[0]
+			w.target = args[1]
 			return s.reseed(cmd.Context(), c, w)
 		},
 	}

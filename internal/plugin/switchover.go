@@ -261,7 +261,7 @@ func (s *session) cancel(ctx context.Context, c cluster, args []string, reason s
 	canceled := 0
 	for i := range all {
 		op := &all[i]
-		if op.Spec.Type != v1alpha1.OperationSwitchover || op.Status.Phase.Terminal() || len(args) == 2 && op.Name != args[1] {
+		if op.Spec.Type != v1alpha1.OperationSwitchover || op.Status.Phase.Terminal() || (len(args) == 2 && op.Name != args[1]) {
 			continue
 		}
 		base := op.DeepCopy()

@@ -82,10 +82,13 @@ func (g *Gate) Follow(v authority.View, now authority.Instant) (closed bool) {
 	switch {
 	case elsewhere && (!g.changing || v.Durable.Known > g.begun):
 		// Clients are served there, and nothing ends the waiting here.
-		g.settled, g.changing, g.until = true, false, 0
+		g.settled = true
+		g.changing = false
+		g.until = 0
 	case elsewhere:
 	case named && open != 0:
-		g.settled, g.changing = true, false
+		g.settled = true
+		g.changing = false
 	case g.settled:
 		g.Begin(v.Durable.Known, now)
 	}
@@ -103,7 +106,10 @@ func (g *Gate) Begin(known pair.Epoch, now authority.Instant) {
 }
 
 // Cancel ends a change of roles that was given up before the authority was changed.
-func (g *Gate) Cancel() { g.changing, g.until = false, 0 }
+func (g *Gate) Cancel() {
+	g.changing = false
+	g.until = 0
+}
 
 // Release lets clients through to the mysqld that is open at this epoch, now or later. The
 // operator says so when the pod that clients were led to before is being deleted, or
