@@ -13,6 +13,7 @@ import (
 func describeServer(s mysqlops.Status) *agentapi.Server {
 	text := func(set gtid.Set) string { return set.String() }
 	c := s.Channel
+	failed := applierError(s)
 	return &agentapi.Server{
 		ServerUUID:     string(s.ServerUUID),
 		SuperReadOnly:  s.SuperReadOnly,
@@ -31,8 +32,8 @@ func describeServer(s mysqlops.Status) *agentapi.Server {
 		},
 		Applier: agentapi.ChannelThread{
 			Running:   c.ApplierRunning,
-			LastErrno: c.ApplierError.Number,
-			LastError: plain(c.ApplierError.Message),
+			LastErrno: failed.Number,
+			LastError: plain(failed.Message),
 		},
 		SourceHost:      c.SourceHost,
 		LagSeconds:      int64(c.Lag / time.Second),
@@ -43,6 +44,19 @@ func describeServer(s mysqlops.Status) *agentapi.Server {
 		SemiSyncClients: s.SemiSync.Clients,
 		ReplicaSemiSync: s.SemiSync.ReplicaActive,
 	}
+}
+
+// applierError is the error that keeps what was received from being applied; empty when
+// there is none. Where the receiver is stopped and all that was received is applied, what
+// the applier failed at is the beginning of a transaction whose rest never came. That
+// beginning is thrown away before the member opens, so that it stands in the way of
+// nothing. (mysqld reports error 13121, an unreadable relay log, when its coordinator is
+// ended in the middle of a transaction, which is how it is thrown away.)
+func applierError(s mysqlops.Status) mysqlops.ChannelError {
+	if s.Channel.Receiver == mysqlops.ReceiverStopped && s.Executed.Covers(s.Received) {
+		return mysqlops.ChannelError{}
+	}
+	return s.Channel.ApplierError
 }
 
 // endedApplying publishes the mysqld whose applier has applied everything and was stopped,

@@ -119,7 +119,7 @@ func (w *watch) seeSessions(ctx context.Context) {
 // judgeChannel names what is wrong with replication. A primary's reverse channel has
 // nothing to bring; that its peer is away is not its problem.
 func (w *watch) judgeChannel(status mysqlops.Status, view authority.View) {
-	applier := status.Channel.ApplierError
+	applier := applierError(status)
 	receiver := status.Channel.ReceiverError
 	switch {
 	case view.Serving != authority.Serves && applier.Number != 0 && !status.Channel.ApplierRunning:
