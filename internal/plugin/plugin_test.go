@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,12 +36,20 @@ const (
 type fakeExecer struct {
 	states map[string]agentapi.State
 	ran    *podCommand
+	// server answers what a dump may hold; read is what the client was given to read.
+	server *accepted
+	read   string
 }
 
 func (f *fakeExecer) run(_ context.Context, c podCommand, streams genericiooptions.IOStreams) error {
 	if c.interactive {
 		f.ran = &c
-		return nil
+		text, err := io.ReadAll(streams.In)
+		f.read = string(text)
+		return err
+	}
+	if f.server != nil {
+		return json.NewEncoder(streams.Out).Encode(f.server)
 	}
 	state, ok := f.states[c.pod]
 	if !ok {

@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -69,6 +71,42 @@ func TestADumpThatReplicationNeverCarries(t *testing.T) {
 	if got := s.sql(p, passive, "SELECT COUNT(*) FROM b.r"); got != "2" {
 		t.Errorf("after the failover the table has %s rows", got)
 	}
+}
+
+// TestImport: the same dump, given to the import verb, is refused with its lines and changes
+// nothing; with --strip both members have its table. One that is cut off loads nothing.
+func TestImport(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "importverb")
+	p := s.readyPair("shop")
+	primary := s.primary(p)
+	passive := p.Peer(primary)
+	path := filepath.Join(t.TempDir(), "dump.sql")
+	s.must(os.WriteFile(path, []byte(defaultDump+";\n"), 0o600))
+
+	out, err := cluster.Plugin(s.ctx, s.namespace, "import", "shop", "--file", path)
+	if err == nil || !strings.Contains(err.Error()+out, "bypasses the binary log: gtid_purged") {
+		t.Errorf("without --strip: %v\n%s", err, out)
+	}
+	s.must(os.WriteFile(path+".cut", []byte(defaultDump), 0o600))
+	if out, err := cluster.Plugin(s.ctx, s.namespace, "import", "shop", "--file", path+".cut", "--strip"); err == nil {
+		t.Errorf("a dump that is cut off was loaded: %s", out)
+	}
+	if got := s.sql(p, primary, "SHOW DATABASES LIKE 'b'"); got != "" {
+		t.Fatalf("a refused dump left database %q", got)
+	}
+
+	if out, err := cluster.Plugin(s.ctx, s.namespace, "import", "shop", "--file", path, "--strip"); err != nil {
+		t.Fatalf("with --strip: %v\n%s", err, out)
+	}
+	s.must(harness.Eventually(s.ctx, harness.Patience, "the rows on the passive", func(ctx context.Context) error {
+		got, err := p.SQL(ctx, passive, "SELECT COUNT(*) FROM b.r")
+		if err != nil || strings.TrimSpace(got) != "2" {
+			return harness.NotYet("%q (%v)", got, err)
+		}
+		return nil
+	}))
+	s.must(p.AwaitReady(s.ctx))
 }
 
 // TestReseedRefusesThePrimary: neither the plugin nor a manifest gives the primary's data up.

@@ -1,0 +1,129 @@
+package plugin
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// dumpSource is a dump that can be read more than once.
+type dumpSource struct {
+	name  string
+	file  *os.File
+	start int64
+	size  int64
+	close func() error
+	// read counts the bytes of the file, as they are stored, since the last open.
+	read atomic.Int64
+}
+
+func newDumpSource(name string, file *os.File, closeFile func() error) (*dumpSource, error) {
+	source := &dumpSource{
+		name:  name,
+		file:  file,
+		close: closeFile,
+	}
+	info, err := file.Stat()
+	if err == nil {
+		source.size = info.Size()
+		source.start, err = source.begin()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("read %s: %w", name, err), closeFile())
+	}
+	return source, nil
+}
+
+// begin is where a file begins that the caller may have read in part; a temporary file was just
+// written and begins at zero.
+func (d *dumpSource) begin() (int64, error) {
+	at, err := d.file.Seek(0, io.SeekCurrent)
+	if at == d.size {
+		return 0, err
+	}
+	return at, err
+}
+
+// open reads the dump from its beginning, uncompressed.
+func (d *dumpSource) open() (io.Reader, error) {
+	if _, err := d.file.Seek(d.start, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("read %s from its beginning: %w", d.name, err)
+	}
+	d.read.Store(0)
+	in := bufio.NewReaderSize(counting{from: d.file, count: &d.read}, 1<<20)
+	magic, err := in.Peek(4)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read %s: %w", d.name, err)
+	}
+	switch {
+	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
+		unpacked, err := gzip.NewReader(in)
+		if err != nil {
+			return nil, fmt.Errorf("read %s as gzip: %w", d.name, err)
+		}
+		return unpacked, nil
+	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		unpacked, err := zstd.NewReader(in)
+		if err != nil {
+			return nil, fmt.Errorf("read %s as zstd: %w", d.name, err)
+		}
+		return unpacked, nil
+	}
+	return in, nil
+}
+
+// showProgress prints how far the dump is every two seconds until the function that it returns
+// is called.
+func (d *dumpSource) showProgress(out io.Writer) (end func()) {
+	const every = 2 * time.Second
+	stop := make(chan struct{})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(every)
+		defer ticker.Stop()
+		began := time.Now()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-ticker.C:
+				_, _ = fmt.Fprintln(out, progressLine(d.read.Load(), d.size-d.start, time.Since(began)))
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-ended
+	}
+}
+
+// progressLine says how much of a file is read and at which rate.
+func progressLine(read, size int64, took time.Duration) string {
+	const mib = 1 << 20
+	percent := int64(100)
+	if size > 0 {
+		percent = read * 100 / size
+	}
+	return fmt.Sprintf("%.1f of %.1f MiB (%d %%), %.1f MiB/s", float64(read)/mib, float64(size)/mib, percent, float64(read)/mib/took.Seconds())
+}
+
+// counting counts what is read.
+type counting struct {
+	from  io.Reader
+	count *atomic.Int64
+}
+
+func (c counting) Read(p []byte) (int, error) {
+	n, err := c.from.Read(p)
+	c.count.Add(int64(n))
+	return n, err
+}
