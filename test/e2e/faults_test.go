@@ -15,6 +15,7 @@ import (
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/test/e2e/harness"
+	"github.com/dbpair/dbpair/test/e2e/history"
 )
 
 const (
@@ -66,6 +67,8 @@ type fault struct {
 	crashes bool
 	// after is checked when the pair is ready again.
 	after func(*stage) error
+	// clients judges what the clients saw.
+	clients func(*stage, history.Report) error
 	// long faults run with E2E_LONG only.
 	long bool
 }
@@ -168,6 +171,11 @@ func (st *stage) play(f fault) {
 	result, err := st.run.Verify(st.ctx)
 	if err != nil {
 		st.Errorf("%v", err)
+	}
+	if f.clients != nil {
+		if err := f.clients(st, result.Report); err != nil {
+			st.Errorf("%v", err)
+		}
 	}
 	st.judge(f, result)
 }

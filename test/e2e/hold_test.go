@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/dbpair/dbpair/test/e2e/harness"
+	"github.com/dbpair/dbpair/test/e2e/history"
 )
 
 // holdSpec holds clients for longer than a failover takes on a busy machine.
@@ -25,27 +26,23 @@ func TestHold(t *testing.T) {
 	t.Parallel()
 	runFaults(t, "hold", []fault{
 		{
-			name:   "mysqld killed",
-			want:   failsOver,
-			inject: signal(unix.SIGKILL, harness.RoleMysqld),
-			after:  noneRefusedByTheDoor,
+			name:    "mysqld killed",
+			want:    failsOver,
+			inject:  signal(unix.SIGKILL, harness.RoleMysqld),
+			clients: noneRefusedByTheDoor,
 		},
 		{
-			name:   "primary's pod deleted",
-			want:   failsOver,
-			inject: deletePod(nil),
-			after:  noneRefusedByTheDoor,
+			name:    "primary's pod deleted",
+			want:    failsOver,
+			inject:  deletePod(nil),
+			clients: noneRefusedByTheDoor,
 		},
 	}, func(*scene) string { return holdSpec })
 }
 
 // noneRefusedByTheDoor looks at what each client recorded. The port of the former primary has
 // no door: until the nodes lead clients to one, the kernel refuses them, which is logged.
-func noneRefusedByTheDoor(st *stage) error {
-	report, err := st.run.Clients.Stop(st.ctx)
-	if err != nil {
-		return fmt.Errorf("stop the clients: %w", err)
-	}
+func noneRefusedByTheDoor(st *stage, report history.Report) error {
 	byDoor := 0
 	byKernel := 0
 	for _, a := range report.Attempts {
