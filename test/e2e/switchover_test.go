@@ -18,7 +18,6 @@ import (
 
 // TestSwitchover: the primary of a pair under load is switched over in order.
 func TestSwitchover(t *testing.T) {
-	harness.NeedsLong(t)
 	t.Parallel()
 	demoted := []fencing.Kind{fencing.Demoted}
 	runFaults(t, "switchover", []fault{
