@@ -2,7 +2,9 @@ package controllers
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -28,6 +30,12 @@ type Allowed struct {
 func (a Allowed) refusal(p *v1alpha1.DatabasePair) string {
 	var found []string
 	settings := resources.AgentConfig(p).MySQL
+	for _, option := range slices.Sorted(maps.Keys(p.Spec.MySQL.Config)) {
+		if why := p.Spec.MySQL.Config[option].Invalid(); why != "" {
+			found = append(found, fmt.Sprintf("spec.mysql.config: %q: %s", option, why))
+			delete(settings, option)
+		}
+	}
 	if err := mycnf.ValidateSettings(settings); err != nil {
 		found = append(found, "spec.mysql.config: "+strings.ReplaceAll(err.Error(), "\n", "; "))
 	}

@@ -7,9 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -99,4 +102,64 @@ func TestASettingThatTheAgentWouldRefuseIsNotPublished(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestOneManifestOfThreeManagersChangesNothing: values that are written without quotes, and
+// defaults, must not make managers of the same manifest undo each other's fields.
+func TestOneManifestOfThreeManagersChangesNothing(t *testing.T) {
+	s := newScene(t)
+	manifest := func() *unstructured.Unstructured {
+		o := &unstructured.Unstructured{}
+		s.must(yaml.Unmarshal([]byte(`
+apiVersion: dbpair.io/v1alpha1
+kind: DatabasePair
+metadata: {name: shop}
+spec:
+  mysql:
+    config: {max_connections: 200, local_infile: true, general_log: off, long_query_time: 0.5, innodb_buffer_pool_size: 2G, back_log: "90"}
+  storage: {size: 1024Mi}
+  durability: {passiveTimeout: 60s}
+  podTemplate: {spec: {resources: {limits: {cpu: 2000m, memory: 4096Mi}}}}
+`), &o.Object))
+		o.SetNamespace(s.namespace)
+		return o
+	}
+	apply := func(manager string) *unstructured.Unstructured {
+		t.Helper()
+		o := manifest()
+		s.must(s.Apply(s.ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner(manager)))
+		return o
+	}
+	apply("kubectl")
+	s.surrounded("shop") // the operator has written what it writes
+	p := &v1alpha1.DatabasePair{}
+	s.must(s.Get(s.ctx, s.key("shop"), p))
+	generation := p.Generation
+	for _, manager := range []string{"argocd-controller", "kustomize-controller", "kubectl", "argocd-controller", "kustomize-controller"} {
+		if got := apply(manager).GetGeneration(); got != generation {
+			t.Errorf("%s made generation %d of %d", manager, got, generation)
+		}
+	}
+	s.must(s.Get(s.ctx, s.key("shop"), p))
+	want := map[string]v1alpha1.MySQLOptionValue{
+		"max_connections":         "200",
+		"local_infile":            "ON",
+		"general_log":             "OFF",
+		"long_query_time":         "0.5",
+		"innodb_buffer_pool_size": "2G",
+		"back_log":                "90",
+	}
+	if diff := cmp.Diff(want, p.Spec.MySQL.Config); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	live := &unstructured.Unstructured{}
+	live.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DatabasePair"))
+	s.must(s.Get(s.ctx, s.key("shop"), live))
+	kept, _, err := unstructured.NestedMap(live.Object, "spec", "mysql", "config")
+	s.must(err)
+	asked, _, err := unstructured.NestedMap(manifest().Object, "spec", "mysql", "config")
+	s.must(err)
+	if diff := cmp.Diff(asked, kept); diff != "" {
+		t.Errorf("the API server keeps other values than the manifest has (-manifest +kept):\n%s", diff)
+	}
 }

@@ -124,7 +124,30 @@ func newWorld(ctx context.Context, conf *rest.Config) (*world, error) {
 			return nil, err
 		}
 	}
+	if err := w.awaitPolicies(ctx); err != nil {
+		return nil, err
+	}
 	return w, w.startOperator(ctx)
+}
+
+// awaitPolicies waits until the API server applies the admission policies, which it does a
+// moment after they are made.
+func (w *world) awaitPolicies(ctx context.Context) error {
+	probe := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
+		"storage": map[string]any{"size": "1Gi"},
+		"mysql":   map[string]any{"config": map[string]any{"read_only": false}},
+	}}}
+	probe.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DatabasePair"))
+	probe.SetNamespace(operatorNamespace)
+	probe.SetName("probe")
+	var err error
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		err = w.admin.Create(ctx, probe.DeepCopy(), client.DryRunAll)
+		if err != nil && strings.Contains(err.Error(), "owned by the operator") {
+			return nil
+		}
+	}
+	return fmt.Errorf("the admission policies are not in force after a minute: %w", err)
 }
 
 func (w *world) applyFiles(ctx context.Context, pattern string) error {

@@ -130,13 +130,12 @@ type MySQLSpec struct {
 	// +kubebuilder:default=IfNotPresent
 	ImagePullPolicy ImagePullPolicy `json:"imagePullPolicy,omitempty"`
 
-	// config are settings of mysqld, option name to value, such as
-	// innodb_buffer_pool_size: "1G". Options that the operator owns (server_id, the
-	// read_only family, replication, binlog, ports, paths) are refused.
+	// config are settings of mysqld, option name to value: a string, a number or a boolean,
+	// such as innodb_buffer_pool_size: 2G, max_connections: 200, local_infile: true. Options that
+	// the operator owns (server_id, the read_only family, replication, binlog, ports, paths) are
+	// refused.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=100
-	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-z][a-z0-9_.-]{0,79}$'))",message="spec.mysql.config: an option name holds only lower-case letters, digits, '_', '-' and '.', starts with a letter and has at most 80 characters; fix the name"
-	// +kubebuilder:validation:XValidation:rule="self.all(k, !k.lowerAscii().replace('-', '_').matches('^((loose|skip|disable|enable|maximum)_)*(admin_.*|auto_generate_certs|auto_increment_increment|auto_increment_offset|basedir|bind_address|binlog_do_db|binlog_encryption|binlog_error_action|binlog_expire_logs_auto_purge|binlog_expire_logs_seconds|binlog_format|binlog_gtid_simple_recovery|binlog_ignore_db|binlog_row_image|chroot|clone|clone_ssl_.*|clone_valid_donor_list|core_file|create_admin_listener_thread|daemonize|datadir|default_password_lifetime|default_storage_engine|disabled_storage_engines|early_plugin_load|enforce_gtid_consistency|event_scheduler|general_log_file|gtid_mode|init_connect|init_file|init_replica|init_slave|initialize.*|innodb_data_home_dir|innodb_directories|innodb_doublewrite|innodb_doublewrite_dir|innodb_flush_log_at_trx_commit|innodb_force_recovery|innodb_log_group_home_dir|innodb_read_only|innodb_temp_tablespaces_dir|innodb_tmpdir|innodb_undo_directory|keyring_.*|log_bin|log_bin_index|log_error|log_raw|log_replica_updates|log_slave_updates|mandatory_roles|mysqlx.*|offline_mode|performance_schema|performance_schema_consumer_events_stages_current|performance_schema_consumer_global_instrumentation|performance_schema_consumer_thread_instrumentation|performance_schema_max_thread_instances|performance_schema_session_connect_attrs_size|persist_only_admin_x509_subject|persisted_globals_load|pid_file|plugin_dir|plugin_load.*|port|proxy_protocol_networks|read_only|relay_log|relay_log_index|relay_log_purge|relay_log_recovery|relay_log_space_limit|replica_exec_mode|replica_load_tmpdir|replica_net_timeout|replica_preserve_commit_order|replica_skip_errors|replicate_.*|replicate_same_server_id|replication_optimize_for_static_plugin_config|replication_sender_observe_commit_only|report_.*|rpl_semi_sync_.*|rpl_semi_sync_replica|rpl_semi_sync_source|rpl_stop_replica_timeout|rpl_stop_slave_timeout|server_id|server_id_bits|skip_grant_tables|skip_name_resolve|skip_networking|skip_replica_start|skip_slave_start|slave_exec_mode|slave_load_tmpdir|slave_net_timeout|slave_preserve_commit_order|slave_skip_errors|slow_query_log_file|socket|ssl|ssl_ca|ssl_capath|ssl_cert|ssl_crl|ssl_crlpath|ssl_key|super_read_only|sync_binlog|tmpdir|upgrade|user|validate_config)$'))",message="spec.mysql.config: this option is owned by the operator (internal/mycnf/owned.go lists them with the reasons); remove it"
 	Config map[string]MySQLOptionValue `json:"config,omitempty"`
 
 	// binlogRetention is how long binary logs are kept. Nothing that the other member
@@ -156,8 +155,3 @@ type MySQLSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([1-9]|[1-8][0-9]|90)%$') || (isQuantity(self) && quantity(self).isGreaterThan(quantity('99Mi')))",message="spec.mysql.binlogMaxSize must be a share from 1% to 90% or a quantity of at least 100Mi"
 	BinlogMaxSize string `json:"binlogMaxSize,omitempty"`
 }
-
-// MySQLOptionValue is the value of one mysqld option.
-// +kubebuilder:validation:MaxLength=1024
-// +kubebuilder:validation:Pattern=`^[^\r\n]*$`
-type MySQLOptionValue string

@@ -1,6 +1,7 @@
-// Command settings-rule writes the validation rule about owned settings of mysqld into the
-// API types, from the table in internal/mycnf, so that the API server refuses what an agent
-// would refuse at its next start. It is idempotent; `make generate` runs it.
+// Command settings-rule writes what follows from the tables of mysqld's options in
+// internal/mycnf: the expressions of the admission policy, so that the API server refuses what
+// an agent would refuse at its next start, and the tables of docs/settings.md. It is
+// idempotent; `make generate` runs it.
 package main
 
 import (
@@ -14,9 +15,8 @@ import (
 )
 
 const (
-	target = "api/v1alpha1/databasepair_types.go"
-	begin  = "\t// +kubebuilder:validation:XValidation:rule=\"self.all(k, !k.lowerAscii().replace('-', '_').matches('"
-	end    = "'))\",message=\"spec.mysql.config: this option is owned by the operator (internal/mycnf/owned.go lists them with the reasons); remove it\""
+	policy = "config/admission/settings.yaml"
+	docs   = "docs/settings.md"
 )
 
 func main() {
@@ -24,13 +24,22 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: settings-rule <root of the repository>")
 		os.Exit(2)
 	}
-	if err := write(filepath.Join(os.Args[1], target)); err != nil {
+	if err := write(os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "settings-rule:", err)
 		os.Exit(1)
 	}
 }
 
-func write(path string) error {
+func write(root string) error {
+	return errors.Join(
+		replaceLine(filepath.Join(root, policy), `    expression: "variables.config.filter(k, k.lowerAscii().replace('-', '_').matches('`,
+			mycnf.OwnedPattern()+`'))"`),
+		replaceBlock(filepath.Join(root, docs), "owned options", ownedTable()),
+	)
+}
+
+// replaceLine writes what follows the beginning of the one line of a file that begins so.
+func replaceLine(path, begin, rest string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -39,15 +48,44 @@ func write(path string) error {
 	found := 0
 	for i, line := range lines {
 		if strings.HasPrefix(line, begin) {
-			lines[i] = begin + mycnf.OwnedPattern() + end
+			lines[i] = begin + rest
 			found++
 		}
 	}
 	if found != 1 {
-		return errors.New(path + " has not exactly one rule about owned settings")
+		return fmt.Errorf("%s has %d lines that begin with %q, want one", path, found, begin)
 	}
-	if made := strings.Join(lines, "\n"); made != string(text) {
-		return os.WriteFile(path, []byte(made), 0o644)
+	return replace(path, string(text), strings.Join(lines, "\n"))
+}
+
+// replaceBlock writes what stands between the two marks of this name in a Markdown file.
+func replaceBlock(path, name, body string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
 	}
-	return nil
+	begin := "<!-- " + name + ": made by hack/settings-rule -->\n"
+	end := "<!-- end -->\n"
+	before, rest, found := strings.Cut(string(text), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		return fmt.Errorf("%s has no block %q", path, name)
+	}
+	return replace(path, string(text), before+begin+body+end+after)
+}
+
+func replace(path, old, made string) error {
+	if made == old {
+		return nil
+	}
+	return os.WriteFile(path, []byte(made), 0o644)
+}
+
+func ownedTable() string {
+	var out strings.Builder
+	out.WriteString("| option | why | instead |\n| --- | --- | --- |\n")
+	for _, row := range mycnf.OwnedSettings() {
+		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", row.Name, row.Why, row.Instead)
+	}
+	return out.String()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -45,6 +46,10 @@ var catalog = func() map[string]bool {
 
 // prefixes are what mysqld itself strips from the beginning of a name.
 var prefixes = []string{"loose_", "skip_", "disable_", "enable_", "maximum_"}
+
+// binarySuffix matches a size as Kubernetes writes it. mysqld counts its own suffixes in 1024
+// and does not know the i.
+var binarySuffix = regexp.MustCompile(`^(\d+[KMGTPE])i$`)
 
 // setting is one validated line.
 type setting struct {
@@ -94,6 +99,7 @@ func parseSetting(key, value string) (setting, error) {
 	if err := checkValue(key, value); err != nil {
 		return setting{}, err
 	}
+	value = binarySuffix.ReplaceAllString(value, "$1")
 	if limit, ok := number(value); base == "max_connections" && (!ok || limit < minConnections) {
 		return setting{}, fmt.Errorf("%w %q: %q: want a number of at least %d, since the agent's own sessions count too",
 			ErrMalformed, key, clip(value), minConnections)
