@@ -85,6 +85,7 @@ func (r *PairReconciler) settings(p *v1alpha1.DatabasePair) failover.Settings {
 		PassiveMaxLag:      s.Services.Passive.MaxLag.Duration,
 		FallbackToPrimary:  s.Services.Passive.FallbackToPrimary,
 		HoldsClients:       s.Services.Primary.OnRoleChange == v1alpha1.OnRoleChangeHold,
+		AutomaticRollout:   s.Rollout.Mode != v1alpha1.RolloutOnDelete,
 		AgentVersion:       r.Version,
 	}
 }
@@ -245,6 +246,14 @@ func (r *PairReconciler) kept(v *visit) failover.Kept {
 			k.Begun = append(k.Begun, op.Name)
 		}
 		at := op.Status.CompletionTime
+		if at != nil && byOperator(op) && op.Spec.Type == v1alpha1.OperationSwitchover && ofFormerPair(op, v.pair) == "" {
+			k.Rollouts = append(k.Rollouts, failover.EndedRollout{
+				Name:      op.Name,
+				At:        at.Time,
+				Succeeded: op.Status.Phase == v1alpha1.OperationSucceeded,
+				Message:   op.Status.Message,
+			})
+		}
 		if at != nil && automaticFailover(op) && ofFormerPair(op, v.pair) == "" && r.Now().Sub(at.Time) < time.Hour {
 			k.Failovers = append(k.Failovers, at.Time)
 		}

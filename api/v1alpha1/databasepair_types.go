@@ -72,6 +72,12 @@ type DatabasePairSpec struct {
 	// +kubebuilder:default={oldPrimary: "DeletePod", drainTimeout: "10s", onTimeout: "Cut", deadline: "60s"}
 	Switchover SwitchoverSpec `json:"switchover,omitempty"`
 
+	// rollout says who makes the members' pods again after a change of the spec that a running
+	// mysqld cannot take over, such as another image.
+	// +optional
+	// +kubebuilder:default={mode: "Automatic"}
+	Rollout RolloutSpec `json:"rollout,omitempty"`
+
 	// checksum says when and how the members' tables are compared.
 	// +optional
 	// +kubebuilder:default={}

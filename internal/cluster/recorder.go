@@ -230,6 +230,10 @@ func (r Recorder) create(ctx context.Context, n failover.OperationNote) (*v1alph
 			Reason:  "by rule " + string(n.Rule),
 		},
 	}
+	if n.Verb == failover.VerbSwitchover {
+		// It has an end: nothing is left to do once this member is the primary.
+		op.Spec.Target = string(n.To)
+	}
 	return op, r.Client.Create(ctx, op, client.FieldOwner(FieldManager))
 }
 

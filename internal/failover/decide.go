@@ -132,7 +132,9 @@ func (l *look) finish(p, state Plan, held []Plan) Plan {
 	p.Remedy = l.remedy(p)
 	core := l.canFailOver(p)
 	p.FailoverReady = l.readiness(core)
-	p.Evictable = core.Ready && l.Settings.AutomaticFailover && !l.Settings.Paused
+	// A pod that is taken away now must not be followed by the other one.
+	takesPassive := p.Rule == RuleRollout && p.Kind == Acts
+	p.Evictable = core.Ready && l.Settings.AutomaticFailover && !l.Settings.Paused && !takesPassive
 	return p
 }
 

@@ -19,6 +19,23 @@ type Kept struct {
 	Failovers []time.Time
 	// Begun are the operations whose status says that they were begun, finished or not.
 	Begun []string
+	// Rollouts are the switchovers of rollouts that have ended, oldest first.
+	Rollouts []EndedRollout
+}
+
+// EndedRollout is a switchover of a rollout that has ended.
+type EndedRollout struct {
+	Name      string
+	At        time.Time
+	Succeeded bool
+	Message   string
+}
+
+// Streamed is since when the passive has been seen to stream in one run of its mysqld.
+type Streamed struct {
+	Member      pair.MemberName
+	Incarnation pair.Incarnation
+	Since       time.Time
 }
 
 // History is what the operator remembers of a pair beside the authority. It is a value: Next
@@ -71,6 +88,9 @@ type History struct {
 	// LostSince is since when, by the observations of this process, the passive has not been
 	// streaming while the authority named this holder; zero when it streams.
 	LostSince time.Time
+	// Streamed is since when, by the observations of this process, the passive has been streaming
+	// without a break; zero when it does not.
+	Streamed Streamed
 }
 
 // Next is the history that Decide needs beside this observation, of which History is not
@@ -114,6 +134,7 @@ func (h History) withHolder(rec authority.Record, now time.Time) History {
 	h.HolderOpened = false
 	h.HolderSince = time.Time{}
 	h.LostSince = time.Time{}
+	h.Streamed = Streamed{}
 	if !h.HeardOpen.IsZero() {
 		h.LastOpen = h.HeardOpen
 	}
@@ -144,11 +165,27 @@ func (h History) heard(o Observation) History {
 			}
 		case receives(m):
 			h.LostSince = time.Time{}
-		case h.LostSince.IsZero():
-			h.LostSince = o.Now
+			h.Streamed = h.Streamed.goesOn(m, o.Now)
+		default:
+			h.Streamed = Streamed{}
+			if h.LostSince.IsZero() {
+				h.LostSince = o.Now
+			}
 		}
 	}
 	return h
+}
+
+// goesOn is the same after the member was seen to stream.
+func (s Streamed) goesOn(m *Member, now time.Time) Streamed {
+	if s.Member == m.Name && s.Incarnation == m.State.Mysqld.Incarnation {
+		return s
+	}
+	return Streamed{
+		Member:      m.Name,
+		Incarnation: m.State.Mysqld.Incarnation,
+		Since:       now,
+	}
 }
 
 // measured keeps what the agents say of the end of the former holder's writes and the

@@ -112,6 +112,9 @@ const (
 	RuleLagging                RuleName = "Lagging"
 	RuleAgentOutdated          RuleName = "AgentOutdated"
 	RuleRestartPending         RuleName = "RestartPending"
+	RuleRollout                RuleName = "Rollout"
+	RuleRolloutStopped         RuleName = "RolloutStopped"
+	RuleReplaceBrokenPod       RuleName = "ReplaceBrokenPod"
 	RuleInSync                 RuleName = "InSync"
 	RuleReplicating            RuleName = "Replicating"
 )

@@ -53,6 +53,9 @@ type Observation struct {
 	Refused []RefusedWrite
 	// Jobs are the operations that a Job is doing now: comparisons and repairs.
 	Jobs []string
+	// RolloutHeld says why this pair has to wait with a rollout for other pairs; empty when it
+	// has not.
+	RolloutHeld string
 	// FreshID is a random name that nothing has yet: a DataID if this look needs one.
 	FreshID string
 }
@@ -92,6 +95,9 @@ type Settings struct {
 	// HoldsClients: while nobody may be open, clients are held at the candidate's door and
 	// let through from there.
 	HoldsClients bool
+
+	// AutomaticRollout: the operator makes pods again that are not what the spec makes.
+	AutomaticRollout bool
 
 	// AgentVersion is the version of the agent that this operator would install.
 	AgentVersion string

@@ -417,7 +417,7 @@ func restartPending(l *look) (Plan, bool) {
 	var facts []string
 	first := ""
 	for _, m := range members {
-		if m.Pod.Outdated == "" {
+		if m.Pod.Outdated == "" || (l.Settings.AutomaticRollout && m.FormerSpec()) {
 			continue
 		}
 		facts = append(facts, fmt.Sprintf("%s runs with a former %s", m.Name, m.Pod.Outdated))

@@ -298,10 +298,14 @@ func (l *look) revokes(op *Operation) bool {
 }
 
 func (l *look) switchoverNote(op *Operation, message string) *OperationNote {
+	trigger := RuleDrainForSwitchover
+	if op.ByOperator {
+		trigger = RuleRollout
+	}
 	return &OperationNote{
 		Name:       op.Name,
 		Verb:       VerbSwitchover,
-		Rule:       RuleDrainForSwitchover,
+		Rule:       trigger,
 		OnlyUpdate: true,
 		Phase:      OperationRunning,
 		Epoch:      l.e + 1,

@@ -132,6 +132,11 @@ var (
 			says:  "The primary's pod lacks the finalizer dbpair.io/fence: it gets it.",
 		},
 		{
+			name:  RuleRolloutStopped,
+			apply: rolloutStopped,
+			says:  "The passive does not come back with the present spec: the primary stays as it is.",
+		},
+		{
 			name:   RulePrimaryDataRolledBack,
 			apply:  primaryDataRolledBack,
 			ends:   true,
@@ -247,6 +252,16 @@ var (
 			name:  RuleLagging,
 			apply: lagging,
 			says:  "The passive lags, or its applier stopped.",
+		},
+		{
+			name:  RuleReplaceBrokenPod,
+			apply: replaceBrokenPod,
+			says:  "The passive does not come back with a former spec: its pod is deleted, and the next one follows the present spec.",
+		},
+		{
+			name:  RuleRollout,
+			apply: rollout,
+			says:  "A member runs a former spec: the passive's pod is made again, and the primary is switched over, one after the other.",
 		},
 		{
 			name:  RuleRestartPending,

@@ -252,8 +252,13 @@ func because(said string) string {
 
 func progressing(o failover.Observation, p failover.Plan, done Reconciled) metav1.Condition {
 	const kind = v1alpha1.ConditionProgressing
-	if n, found := noteOf(p, failover.RuleRestartPending); found {
-		return condition(kind, metav1.ConditionTrue, n.Rule, n.Fact)
+	if n, found := noteOf(p, failover.RuleRolloutStopped); found {
+		return condition(kind, metav1.ConditionFalse, n.Rule, n.Fact)
+	}
+	for _, rule := range []failover.RuleName{failover.RuleRollout, failover.RuleRestartPending} {
+		if n, found := noteOf(p, rule); found {
+			return condition(kind, metav1.ConditionTrue, n.Rule, n.Fact)
+		}
 	}
 	switch {
 	case p.Kind == failover.Acts || p.Kind == failover.Waits:

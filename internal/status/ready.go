@@ -31,7 +31,7 @@ var obstacles = []func(judged) obstacle{
 	judged.writeRefused,
 	judged.pending,
 	judged.claimDeleting,
-	judged.restartPending,
+	judged.formerSpec,
 	judged.memberProblem,
 	judged.notReplicating,
 	judged.notFailoverReady,
@@ -114,21 +114,21 @@ func (c judged) claimDeleting() obstacle {
 		"the volume claim of %s is being deleted: its data goes when its pod ends", strings.Join(names, " and "))}
 }
 
-func (c judged) restartPending() obstacle {
-	n, found := noteOf(c.p, failover.RuleRestartPending)
-	formerSpec := false
-	for i := range c.o.Members {
-		outdated := c.o.Members[i].Pod.Outdated
-		formerSpec = formerSpec || (outdated != "" && outdated != failover.OutdatedAgent)
-	}
-	if !formerSpec {
-		// An agent that is older than the operator runs the same spec: see AgentOutdated.
+// formerSpec: a member was not made by this generation of the spec. An agent that is older than
+// the operator runs the same spec: see AgentOutdated.
+func (c judged) formerSpec() obstacle {
+	if !c.o.Members[0].FormerSpec() && !c.o.Members[1].FormerSpec() {
 		return obstacle{}
 	}
-	if !found {
-		return obstacle{string(failover.RuleRestartPending), "a member runs a former spec until its pod is made again"}
+	for _, rule := range []failover.RuleName{failover.RuleRolloutStopped, failover.RuleRollout, failover.RuleRestartPending} {
+		if n, found := noteOf(c.p, rule); found {
+			return obstacle{string(n.Rule), n.Fact}
+		}
 	}
-	return obstacle{string(n.Rule), n.Fact}
+	if c.o.Settings.AutomaticRollout {
+		return obstacle{string(failover.RuleRollout), fmt.Sprintf("%s; %s", c.o.RolloutProgress(), c.p.Fact)}
+	}
+	return obstacle{string(failover.RuleRestartPending), "a member runs a former spec until its pod is made again"}
 }
 
 func (c judged) memberProblem() obstacle {
@@ -167,6 +167,9 @@ func stalled(o failover.Observation, p failover.Plan, done Reconciled) metav1.Co
 	const kind = v1alpha1.ConditionStalled
 	if done.refused() {
 		return condition(kind, metav1.ConditionTrue, done.Reason, done.Fact)
+	}
+	if n, found := noteOf(p, failover.RuleRolloutStopped); found {
+		return condition(kind, metav1.ConditionTrue, n.Rule, n.Fact)
 	}
 	for _, n := range notes(p) {
 		if n.Kind == failover.Doubts || (n.Kind == failover.Holds && n.Remedy.Verb != failover.VerbNone) {

@@ -98,6 +98,31 @@ var spoiledPairs = map[string]spoiled{
 		},
 		reason: "RestartPending", says: "shop-0 runs with a former spec.mysql.config",
 	},
+	"a member that is about to be made again": {
+		spoil: func(o *failover.Observation, _ *failover.Plan, _ *conditions.Reconciled) {
+			o.Settings.AutomaticRollout = true
+			o.Members[1].Pod = failover.Pod{Reading: failover.Read, UID: "p1"}
+			o.Members[0].Pod.Outdated = "spec.mysql.image"
+		},
+		reason: "Rollout", says: "1 of 2 members run generation 4",
+	},
+	"a rollout that waits": {
+		spoil: func(o *failover.Observation, p *failover.Plan, _ *conditions.Reconciled) {
+			o.Members[0].Pod.Outdated = "spec.mysql.image"
+			p.Notes = []failover.Note{{Rule: failover.RuleRollout, Kind: failover.Waits, Fact: "the next step waits: shop-1 lags"}}
+		},
+		reason: "Rollout", says: "shop-1 lags",
+	},
+	"a rollout that stopped": {
+		spoil: func(o *failover.Observation, p *failover.Plan, _ *conditions.Reconciled) {
+			o.Members[0].Pod.Outdated = "spec.mysql.image"
+			p.Notes = []failover.Note{
+				{Rule: failover.RulePassiveAway, Kind: failover.Holds, Fact: "the agent of shop-1 does not answer"},
+				{Rule: failover.RuleRolloutStopped, Kind: failover.Holds, Fact: "shop-1 does not come back: ImagePullBackOff"},
+			}
+		},
+		reason: "RolloutStopped", says: "ImagePullBackOff", stalled: true,
+	},
 	"a problem of a member": {
 		spoil: func(o *failover.Observation, _ *failover.Plan, _ *conditions.Reconciled) {
 			o.Members[1].State.Problems = []agentapi.Problem{{Code: agentapi.ProblemReplication, Message: "the applier stopped: error 1666"}}
