@@ -50,6 +50,7 @@ func (o *operator) readObjects() (objects, bool) {
 					Accepted:  w.api.accepted,
 					Failovers: w.api.failovers(),
 					Begun:     w.api.recorded(),
+					Rollouts:  w.api.rollouts(),
 				},
 			}
 			for i, m := range w.members {

@@ -82,6 +82,7 @@ func (m *memberSim) makePod() {
 		node:    m.node,
 		created: m.w.now,
 		labels:  map[string]string{},
+		spec:    m.w.specs.now,
 	}
 	a.pods[m.index] = p
 	m.w.tracef("pod %s/%s is made", m.name, p.uid)

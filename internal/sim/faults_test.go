@@ -17,6 +17,7 @@ func init() {
 		storeFaults,
 		volumeFaults,
 		personFaults,
+		specFaults,
 		hostileFaults,
 	}
 	for _, set := range sets {

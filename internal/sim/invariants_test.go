@@ -122,7 +122,7 @@ func (w *world) checkSolo(old, r authority.Record) {
 	if r.Ledger.State != authority.Solo || r.Epoch != old.Epoch || !w.promised() || w.restored {
 		return
 	}
-	if w.set.lateMessages > 0 || w.asksForCopy() {
+	if w.set.lateMessages > 0 || w.asksForCopy() || w.specs.made > 0 {
 		return // the write may have been on its way for long
 	}
 	for i, m := range w.members {

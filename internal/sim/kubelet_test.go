@@ -51,7 +51,7 @@ func (m *memberSim) sync() {
 		w.after(w.between(50*time.Millisecond, time.Second), m.sync)
 	case p.agent == nil:
 		p.status = podStatus{container: w.id("c"), running: true, disruption: p.status.disruption}
-		startAgent(m, p)
+		m.startContainer(p)
 	}
 }
 
@@ -62,7 +62,7 @@ func (m *memberSim) restartKnown() {
 		return
 	}
 	if m.node.gate.stopped == 0 && p == m.w.api.pods[m.index] && p.node == m.node {
-		startAgent(m, p)
+		m.startContainer(p)
 	}
 }
 

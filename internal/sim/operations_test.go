@@ -25,6 +25,14 @@ type operationObject struct {
 	switchover  *failover.Switchover
 }
 
+// confirms is the pair that the operation's confirmation names; empty for one without.
+func (o *operationObject) confirms() string {
+	if o.confirmed < 0 {
+		return ""
+	}
+	return "shop"
+}
+
 // ended: its phase never changes again.
 func (o *operationObject) ended() bool {
 	return o.Phase != failover.OperationRunning && o.Phase != failover.OperationPending && o.Phase != ""
@@ -58,7 +66,12 @@ func (a *apiServer) operationMade(n failover.OperationNote) {
 		return
 	}
 	empty := failover.OperationNote{Name: n.Name, Verb: n.Verb}
-	a.opsList = append(a.opsList, &operationObject{OperationNote: empty, operator: true, confirmed: -1, finished: a.w.now, made: a.w.now})
+	made := &operationObject{OperationNote: empty, operator: true, confirmed: -1, finished: a.w.now, made: a.w.now}
+	if n.Verb == failover.VerbSwitchover {
+		made.target = n.To
+		made.switchover = a.w.switchover()
+	}
+	a.opsList = append(a.opsList, made)
 }
 
 // failovers are the ends of those that the operator made by itself.
@@ -71,6 +84,26 @@ func (a *apiServer) failovers() []time.Time {
 	}
 	return out
 }
+
+// rollouts are the switchovers of rollouts that have ended. In so short a run another one is not
+// put off for minutes.
+func (a *apiServer) rollouts() []failover.EndedRollout {
+	var out []failover.EndedRollout
+	for _, o := range a.opsList {
+		if o.operator && o.Verb == failover.VerbSwitchover && o.ended() {
+			out = append(out, failover.EndedRollout{
+				Name:      o.Name,
+				At:        a.w.wall(o.finished - rolloutRetry + 5*time.Second),
+				Succeeded: o.Phase == failover.OperationSucceeded,
+				Message:   o.Message,
+			})
+		}
+	}
+	return out
+}
+
+// rolloutRetry is what an operator puts off the next switchover of a rollout by.
+const rolloutRetry = 5 * time.Minute
 
 // recorded are the names of the operations that say something.
 func (a *apiServer) recorded() []string {
@@ -90,7 +123,7 @@ func (a *apiServer) unfinished() []failover.Operation {
 			continue
 		}
 		out = append(out, failover.Operation{
-			Name: o.Name, Verb: o.Verb, Target: o.target, Confirmed: o.confirmed, ConfirmedPair: "shop",
+			Name: o.Name, Verb: o.Verb, Target: o.target, Confirmed: o.confirmed, ConfirmedPair: o.confirms(),
 			Running: o.Phase == failover.OperationRunning, ByOperator: o.operator, Epoch: o.Epoch, From: o.From,
 			DiscardUnapplied: o.discard,
 			CreatedAt:        a.w.wall(o.made), StartedAt: a.w.wall(o.begun), Message: o.Message, Canceled: o.canceled, Switchover: o.switchover,

@@ -156,6 +156,7 @@ func (o *operator) visit(life int) time.Duration {
 	o.plan = plan
 	o.seen = obs
 	o.w.checkDoor(obs, plan)
+	o.w.checkRollout(obs, plan)
 	o.w.checkForged(o, obs, plan)
 	o.keep(obs.History.Accepted)
 	o.w.fired["rule "+string(plan.Rule)]++

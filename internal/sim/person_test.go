@@ -40,8 +40,15 @@ var personFaults = map[string]faultKind{
 // switchOver asks for a planned switchover to the other member.
 func (w *world) switchOver(demote bool) {
 	w.person(failover.VerbSwitchover, "")
-	w.api.opsList[len(w.api.opsList)-1].switchover = &failover.Switchover{
-		Demote:       demote,
+	asked := w.switchover()
+	asked.Demote = demote
+	w.api.opsList[len(w.api.opsList)-1].switchover = asked
+}
+
+// switchover are the parameters of one.
+func (w *world) switchover() *failover.Switchover {
+	return &failover.Switchover{
+		Demote:       w.chance(0.5),
 		GiveUp:       w.chance(0.5),
 		DrainTimeout: w.between(100*time.Millisecond, 3*time.Second),
 		Deadline:     w.between(4*time.Second, 20*time.Second),

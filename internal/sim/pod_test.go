@@ -32,6 +32,8 @@ type pod struct {
 	byOperator bool      // an operator had it deleted, or took its finalizer off
 	ended      bool      // the kubelet has ended it for good
 	lastEnd    time.Duration
+	// spec is the generation of the template by which it was made.
+	spec int
 	// shutdown is the grace period of an end that the kubelet decided on by itself, without a
 	// deletion; zero for none.
 	shutdown time.Duration
@@ -103,7 +105,7 @@ func (a *apiServer) podView(m *memberSim, o *operator) failover.Pod {
 		return failover.Pod{Reading: failover.Missing}
 	}
 	p.shown = maps.Clone(p.labels)
-	return failover.Pod{
+	return p.shownSpec(a.w, failover.Pod{
 		Reading:          failover.Read,
 		UID:              p.uid,
 		Node:             p.node.name,
@@ -115,7 +117,7 @@ func (a *apiServer) podView(m *memberSim, o *operator) failover.Pod {
 		Ended:            o.podFacts(p),
 		NodeOutOfService: failover.Known(p.node.outOfService),
 		NodeGone:         failover.No,
-	}
+	})
 }
 
 // podFacts judges a pod by the code that a controller judges it by, with what this operator

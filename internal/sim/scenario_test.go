@@ -53,6 +53,8 @@ type scenario struct {
 	orderly bool
 	// holds: clients are held at doors and let through from there.
 	holds bool
+	// rollsOut: the operator makes pods again that are of a former spec.
+	rollsOut bool
 	// story is the name of the one that runs; empty for none.
 	story string
 }
@@ -62,8 +64,8 @@ func (s scenario) settings() failover.Settings {
 		Namespace: "ns", Name: "shop", UID: pairUID, Generation: 1, Lossless: s.lossless, ContinueAlone: s.continueAlone,
 		PassiveTimeout: s.passiveTimeout, LeaseDuration: s.lease, SafetyMargin: s.margin, AutomaticFailover: s.automatic,
 		WarnAfter: s.deadAfter / 2, DeadAfter: s.deadAfter, InitialDelay: 8 * time.Second, ApplyTimeout: s.applyTimeout,
-		HoldsClients: s.holds,
-		MaxPerHour:   s.maxPerHour, PromoteOnAckFenced: s.ackFenced, AsyncAnyProof: s.asyncAny,
+		HoldsClients: s.holds, AutomaticRollout: s.rollsOut,
+		MaxPerHour: s.maxPerHour, PromoteOnAckFenced: s.ackFenced, AsyncAnyProof: s.asyncAny,
 		AsyncMaxLag: 10 * time.Second, PassiveMaxLag: 10 * time.Second, AgentVersion: "v1",
 	}
 }

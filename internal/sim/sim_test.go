@@ -61,6 +61,7 @@ func play(seed uint64, trace bool) *world {
 	w.checkGap()
 	w.checkWhole()
 	w.told()
+	w.checkRolledOut()
 	for _, o := range w.ops {
 		o.end()
 	}

@@ -83,6 +83,7 @@ type world struct {
 	mute time.Duration // when the Service was last not detached from a pod that is gone, or nobody could help it
 	acks int
 
+	specs        specs
 	stray        *stray
 	armed        []fault
 	lateCommands int
