@@ -144,7 +144,9 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 		return err
 	}
 	a.begin(found)
-	for _, part := range []func(context.Context){a.loop, a.writeMemory, a.beat, a.watchPeer, a.watchServer, a.follow.run, a.upkeep, a.guardJobs, a.forcing.run} {
+	for _, part := range []func(context.Context){
+		a.loop, a.writeMemory, a.beat, a.watchPeer, a.watchServer, a.follow.run, a.upkeep, a.keepEvents, a.guardJobs, a.forcing.run,
+	} {
 		go part(ctx)
 	}
 	for {

@@ -232,6 +232,10 @@ func TestAPairBootstrapsFailsOverAndComesBack(t *testing.T) {
 	if err := a.exec(a.db("app"), "INSERT INTO t (v) VALUES (1)"); err != nil {
 		t.Fatal(err)
 	}
+	scheduled := "CREATE EVENT app.e ON SCHEDULE EVERY 1 DAY DO DELETE FROM app.t WHERE v < 0"
+	if err := a.exec(a.db("root"), scheduled); err != nil {
+		t.Fatal(err)
+	}
 	passive := b.db("app")
 	w.await("the row is on the passive", patience, func() bool {
 		var n int
@@ -271,6 +275,11 @@ func TestAPairBootstrapsFailsOverAndComesBack(t *testing.T) {
 	if err := a.exec(a.db("app"), "INSERT INTO t (v) VALUES (4)"); err != nil {
 		t.Fatal(err)
 	}
+	root := a.db("root")
+	w.await("the event is enabled on the primary", patience, func() bool {
+		var state string
+		return root.QueryRow("SELECT STATUS FROM information_schema.EVENTS WHERE EVENT_NAME = 'e'").Scan(&state) == nil && state == "ENABLED"
+	})
 	w.disjoint()
 }
 
