@@ -31,6 +31,7 @@ var phases = []phase{
 	{"passwords", (*PairReconciler).ensurePasswords},
 	{"secrets", (*PairReconciler).ensureSecrets},
 	{"access", (*PairReconciler).ensureAccess},
+	{"settings", (*PairReconciler).judgeSettings},
 	{"configuration", (*PairReconciler).ensureConfiguration},
 	{"services", (*PairReconciler).ensureServices},
 	{"network", (*PairReconciler).ensureNetwork},

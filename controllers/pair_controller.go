@@ -388,10 +388,10 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 		if errors.Is(childErr, cluster.ErrForeign) {
 			done.Reason = RuleNameConflict
 		}
-	case r.Allowed.refusal(v.pair) != "":
+	case r.refusal(v) != "":
 		done.Done = false
 		done.Reason = ReasonSpecRefused
-		done.Fact = r.Allowed.refusal(v.pair) + "; what runs stays as it is until the spec is corrected"
+		done.Fact = r.refusal(v) + "; what runs stays as it is until the spec is corrected"
 	case v.pair.Spec.Paused:
 		done.Fact = "spec.paused is set: nothing is changed"
 	case v.unprocessed != "":

@@ -70,7 +70,7 @@ func matches(patterns []string, text string) bool {
 
 // refuses notes and reports a spec that is not carried out.
 func (r *PairReconciler) refuses(v *visit) bool {
-	why := r.Allowed.refusal(v.pair)
+	why := r.refusal(v)
 	if why == "" {
 		return false
 	}

@@ -54,3 +54,18 @@ func TestASpecThatIsNotCarriedOutNamesItsFields(t *testing.T) {
 		})
 	}
 }
+
+func TestOptionsThatCountAtBirthStay(t *testing.T) {
+	p := &v1alpha1.DatabasePair{}
+	p.Spec.MySQL.Config = map[string]v1alpha1.MySQLOptionValue{"lower_case_table_names": "1"}
+	if why := bornOtherwise(p, nil); why != "" {
+		t.Errorf("a pair without data may be corrected: %s", why)
+	}
+	p.Status.Epoch = 1
+	if why := bornOtherwise(p, nil); !strings.Contains(why, "spec.mysql.config") || !strings.Contains(why, "lower_case_table_names") {
+		t.Errorf("refusal %q", why)
+	}
+	if why := bornOtherwise(p, map[string]string{"lower_case_table_names": "1"}); why != "" {
+		t.Errorf("the data was made so: %s", why)
+	}
+}

@@ -56,6 +56,8 @@ type session struct {
 	surroundedOnce bool
 	childErr       error
 	throttle       throttle
+	// judged is about the newest generation whose settings were compared to the members'.
+	judged judged
 	// settledSince is since when the pair has been in order with both members heard; zero
 	// while it is not.
 	settledSince time.Time

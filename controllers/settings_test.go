@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -162,4 +163,40 @@ spec:
 	if diff := cmp.Diff(asked, kept); diff != "" {
 		t.Errorf("the API server keeps other values than the manifest has (-manifest +kept):\n%s", diff)
 	}
+}
+
+// TestOptionsThatCountAtBirthAreNotChanged: mysqld does not start on data that was made with
+// another value, so the change would take one member after the other away.
+func TestOptionsThatCountAtBirthAreNotChanged(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain+"\nmysql: {config: {innodb_page_size: 8K, max_connections: 100}}")
+	s.must(err)
+	change := func(config string) error {
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"mysql":{"config":`+config+`}}}`))
+		return s.Patch(s.ctx, p.DeepCopy(), patch, client.DryRunAll)
+	}
+	born := func() {
+		// The operator writes what it sees, which is a pair without data.
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"status":{"epoch":3}}`))
+		s.must(s.Status().Patch(s.ctx, p.DeepCopy(), patch))
+	}
+	s.must(change(`{"innodb_page_size":"16K"}`))
+	for config, option := range map[string]string{
+		`{"innodb_page_size":"16K"}`:                        "innodb_page_size",
+		`{"innodb_page_size":null}`:                         "innodb_page_size",
+		`{"lower-case-table-names":1,"max_connections":90}`: "lower-case-table-names",
+	} {
+		s.eventually(config+" is refused", func() error {
+			born()
+			err := change(config)
+			if err == nil || !strings.Contains(err.Error(), "spec.mysql.config: "+option+": counts only when the pair's data is made") {
+				return fmt.Errorf("got %w", err)
+			}
+			return nil
+		})
+	}
+	s.eventually("another option is changed", func() error {
+		born()
+		return change(`{"max_connections":90}`)
+	})
 }

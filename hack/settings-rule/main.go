@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dbpair/dbpair/internal/mycnf"
@@ -32,29 +33,26 @@ func main() {
 
 func write(root string) error {
 	return errors.Join(
-		replaceLine(filepath.Join(root, policy), `    expression: "variables.config.filter(k, k.lowerAscii().replace('-', '_').matches('`,
-			mycnf.OwnedPattern()+`'))"`),
+		replacePattern(filepath.Join(root, policy), "owned", "config", mycnf.OwnedPattern()),
+		replacePattern(filepath.Join(root, policy), "birthOnly", "configBefore", mycnf.BirthPattern()),
+		replacePattern(filepath.Join(root, policy), "birthOnlyNow", "config", mycnf.BirthPattern()),
+		replaceBlock(filepath.Join(root, docs), "birth-only options", birthTable()),
 		replaceBlock(filepath.Join(root, docs), "owned options", ownedTable()),
 	)
 }
 
-// replaceLine writes what follows the beginning of the one line of a file that begins so.
-func replaceLine(path, begin, rest string) error {
+// replacePattern writes the variable of the policy that has the keys of a map whose names match.
+func replacePattern(path, variable, of, pattern string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
 	lines := strings.Split(string(text), "\n")
-	found := 0
-	for i, line := range lines {
-		if strings.HasPrefix(line, begin) {
-			lines[i] = begin + rest
-			found++
-		}
+	at := slices.Index(lines, "  - name: "+variable)
+	if at < 0 || at+1 >= len(lines) {
+		return fmt.Errorf("%s has no variable %s", path, variable)
 	}
-	if found != 1 {
-		return fmt.Errorf("%s has %d lines that begin with %q, want one", path, found, begin)
-	}
+	lines[at+1] = `    expression: "variables.` + of + `.filter(k, k.lowerAscii().replace('-', '_').matches('` + pattern + `'))"`
 	return replace(path, string(text), strings.Join(lines, "\n"))
 }
 
@@ -86,6 +84,15 @@ func ownedTable() string {
 	out.WriteString("| option | why | instead |\n| --- | --- | --- |\n")
 	for _, row := range mycnf.OwnedSettings() {
 		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", row.Name, row.Why, row.Instead)
+	}
+	return out.String()
+}
+
+func birthTable() string {
+	var out strings.Builder
+	out.WriteString("| option | default | what it fixes |\n| --- | --- | --- |\n")
+	for _, row := range mycnf.BirthSettings() {
+		fmt.Fprintf(&out, "| `%s` | `%s` | %s |\n", row.Name, row.Default, row.Fixes)
 	}
 	return out.String()
 }

@@ -213,11 +213,16 @@ func OwnedPattern() string {
 		}
 	}
 	slices.Sort(names)
+	return prefixPattern() + "(" + strings.Join(slices.Compact(names), "|") + ")$"
+}
+
+// prefixPattern matches the beginning of a name with any of the prefixes that mysqld strips.
+func prefixPattern() string {
 	stripped := make([]string, len(prefixes))
 	for i, prefix := range prefixes {
 		stripped[i] = strings.TrimSuffix(prefix, "_")
 	}
-	return "^((" + strings.Join(stripped, "|") + ")_)*(" + strings.Join(slices.Compact(names), "|") + ")$"
+	return "^((" + strings.Join(stripped, "|") + ")_)*"
 }
 
 // owner returns the row of the table that name falls under.

@@ -36,6 +36,7 @@ func TestBadManifests(t *testing.T) {
 		"a size that is none":                 {"", "storage: {size: lots}", []string{"spec.storage.size"}},
 		"an option the operator owns":         {"", "mysql: {config: {read_only: 'OFF'}}", []string{"spec.mysql.config", "owned by the operator", "remove it"}},
 		"the same with a dash and skip":       {"", "mysql: {config: {skip-log-bin: ''}}", []string{"owned by the operator"}},
+		"an option that is a list":            {"", "mysql: {config: {sql_mode: [ANSI]}}", []string{"spec.mysql.config: sql_mode", "write one"}},
 		"an option name with a space":         {"", "mysql: {config: {'max connections': '5'}}", []string{"an option name holds only lower-case letters"}},
 		"a lease too short":                   {"", "authority: {leaseDuration: 1s}", []string{"spec.authority.leaseDuration must be from 2s to 5m"}},
 		"a margin too small":                  {"", "authority: {safetyMargin: 100ms}", []string{"spec.authority.safetyMargin", "raise it"}},
@@ -98,6 +99,7 @@ func TestBadEdits(t *testing.T) {
 			t.Errorf("%s: %v, want %q", fragment, err, want)
 		}
 	}
+	s.must(p.PatchSpec(s.ctx, "mysql: {config: {max_connections: 200, local_infile: true, innodb_buffer_pool_size: 128M}}"))
 	s.awaitComplaint(p, "data-shop-0", "storageClassName") // the volume that nobody binds
 	operation := &v1alpha1.DatabasePairOperation{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "adopt"},

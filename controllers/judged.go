@@ -1,0 +1,61 @@
+package controllers
+
+import (
+	"context"
+	"strings"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/mycnf"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// judged is why the settings of one generation of the spec cannot be taken by the members
+// that are there; empty when they can.
+type judged struct {
+	generation int64
+	why        string
+}
+
+// judgeSettings finds out, once for each generation, whether the members can take settings
+// that differ from those they have. What the spec alone says is not repeated here: see
+// Allowed.refusal.
+func (r *PairReconciler) judgeSettings(ctx context.Context, v *visit) error {
+	if v.session.judged.generation == v.pair.Generation {
+		return nil
+	}
+	published, err := r.publishedConfiguration(ctx, v)
+	if err != nil {
+		return err
+	}
+	v.session.judged = judged{generation: v.pair.Generation}
+	if published.PairName != "" {
+		v.session.judged.why = bornOtherwise(v.pair, published.MySQL)
+	}
+	return nil
+}
+
+// bornOtherwise names the settings that differ from those of the pair's data and count only
+// when data is made.
+func bornOtherwise(p *v1alpha1.DatabasePair, published map[string]string) string {
+	if p.Status.Epoch == 0 {
+		return "" // there is no data that anyone has written to
+	}
+	err := mycnf.CheckBirth(published, resources.AgentConfig(p).MySQL)
+	if err == nil {
+		return ""
+	}
+	return "spec.mysql.config: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+}
+
+// refusal names every field of this generation that is not carried out, with the reason and
+// the fix; empty for none.
+func (r *PairReconciler) refusal(v *visit) string {
+	found := r.Allowed.refusal(v.pair)
+	if v.session.judged.generation != v.pair.Generation || v.session.judged.why == "" {
+		return found
+	}
+	if found == "" {
+		return v.session.judged.why
+	}
+	return found + "; " + v.session.judged.why
+}
