@@ -108,6 +108,7 @@ func (a *Agent) startMysqld(ctx context.Context) {
 		return
 	}
 	a.readBackSettings(ctx, a.ops)
+	a.installComponents(ctx)
 	if err := a.settle(ctx); err != nil {
 		// Half settled is not up; the next start tries again.
 		a.log.Error(err, "cannot make the copy forget its donor's channel")

@@ -105,6 +105,19 @@ func (a *Agent) readBackSettings(ctx context.Context, ops *mysqlops.Server) {
 	}
 }
 
+// installComponents has mysqld know the functions that an application expects of any MySQL.
+// It is tried at each start, so that it also follows an upgrade. A member without them runs.
+func (a *Agent) installComponents(ctx context.Context) {
+	installed, err := a.ops.InstallComponents(ctx)
+	if err != nil {
+		a.log.Error(err, "cannot install a component: MD5() and SHA1() may be missing on this member")
+		return
+	}
+	if len(installed) > 0 {
+		a.log.Info("components installed", "components", installed)
+	}
+}
+
 // errorLines are the lines of mysqld's log that say what is wrong.
 func errorLines(log string, err error) string {
 	var found []string
