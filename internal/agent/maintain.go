@@ -161,7 +161,7 @@ func (a *Agent) tryInitialize(ctx context.Context, data pair.DataID) error {
 	}
 	a.setIdentity(id)
 	a.failures.at(failAfterMark)
-	if err := a.makeNew(ctx); err != nil {
+	if err := a.makeNew(ctx, mycnf.NewDataFlags()...); err != nil {
 		return err
 	}
 	a.failures.at(failAfterInit)
@@ -212,12 +212,17 @@ func (a *Agent) makeNew(ctx context.Context, more ...string) error {
 	return nil
 }
 
-// makeAccounts starts mysqld on the new directory, makes the pair's accounts and ends it.
+// makeAccounts starts mysqld on the new directory, loads the time zones, makes the pair's
+// accounts and ends it.
 func (a *Agent) makeAccounts(ctx context.Context) error {
 	ops := a.handle(func() mysqlops.Secret { return mysqlops.Secret{} })
 	defer ops.Disconnect()
 	stop, err := a.runPrivately(ctx, a.vol.NewDataDir(), ops)
 	if err != nil {
+		return err
+	}
+	if err := a.loadTimeZones(ctx, ops); err != nil {
+		_ = stop(false)
 		return err
 	}
 	config := a.settings.get()

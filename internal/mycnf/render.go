@@ -110,10 +110,21 @@ func InitFlags(optionFile string) []string {
 	return []string{"--defaults-file=" + optionFile, "--initialize-insecure"}
 }
 
-// NewDataFlags are what a mysqld needs in addition to make and run data that is about to be
-// replaced by a copy: there are no time zone tables yet, and a mysqld whose default_time_zone
-// has a name would not start without them.
+// NewDataFlags are what a mysqld needs in addition to make and run data that is new or about
+// to be replaced by a copy: there are no time zone tables yet, and a mysqld whose
+// default_time_zone has a name would not start without them.
 func NewDataFlags() []string { return []string{"--default-time-zone=SYSTEM"} }
+
+// TimeZone is the default_time_zone of a user's settings; empty when they have none.
+func TimeZone(settings map[string]string) string {
+	parsed, _ := parseSettings(settings)
+	for _, one := range parsed {
+		if one.base == "default_time_zone" {
+			return one.value
+		}
+	}
+	return ""
+}
 
 // ValidateFlags returns the command line with which mysqld checks the option
 // file and ends: status 0 means that it would start with it, though maybe with
