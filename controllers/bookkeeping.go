@@ -66,6 +66,9 @@ func (r *PairReconciler) bookkeeping(ctx context.Context, v *visit, o failover.O
 	if len(s.podMissing) > 0 {
 		again = min(again, lookForPod)
 	}
+	if s.trying(v.pair.Generation) {
+		again = min(again, requeueSoon)
+	}
 	if o.Members[0].Pod.NeverRan || o.Members[1].Pod.NeverRan {
 		again = min(again, eventsAfter)
 	}

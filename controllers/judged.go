@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"maps"
 	"strings"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -18,19 +19,27 @@ type judged struct {
 
 // judgeSettings finds out, once for each generation, whether the members can take settings
 // that differ from those they have. What the spec alone says is not repeated here: see
-// Allowed.refusal.
+// Allowed.refusal. Until the answer is there the settings are not published.
 func (r *PairReconciler) judgeSettings(ctx context.Context, v *visit) error {
-	if v.session.judged.generation == v.pair.Generation {
+	s := v.session
+	if s.judged.generation == v.pair.Generation {
 		return nil
 	}
 	published, err := r.publishedConfiguration(ctx, v)
 	if err != nil {
 		return err
 	}
-	v.session.judged = judged{generation: v.pair.Generation}
-	if published.PairName != "" {
-		v.session.judged.why = bornOtherwise(v.pair, published.MySQL)
+	settings := resources.AgentConfig(v.pair).MySQL
+	if published.PairName == "" || v.pair.Status.Epoch == 0 || maps.Equal(published.MySQL, settings) {
+		// Nothing is known to differ. A member that makes the first data tries the settings by itself.
+		s.settle(v.pair.Generation, "")
+		return nil
 	}
+	if why := bornOtherwise(v.pair, published.MySQL); why != "" || r.Allowed.refusal(v.pair) != "" {
+		s.settle(v.pair.Generation, why)
+		return nil
+	}
+	r.trySettings(ctx, v, published.MySQL, settings)
 	return nil
 }
 

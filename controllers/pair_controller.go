@@ -392,6 +392,9 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 		done.Done = false
 		done.Reason = ReasonSpecRefused
 		done.Fact = r.refusal(v) + "; what runs stays as it is until the spec is corrected"
+	case v.session.trying(v.pair.Generation):
+		done.Done = false
+		done.Fact = "spec.mysql.config is being tried by a member's mysqld before it is published"
 	case v.pair.Spec.Paused:
 		done.Fact = "spec.paused is set: nothing is changed"
 	case v.unprocessed != "":

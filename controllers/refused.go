@@ -68,11 +68,12 @@ func matches(patterns []string, text string) bool {
 	return false
 }
 
-// refuses notes and reports a spec that is not carried out.
+// refuses reports whether a spec is not carried out, or not yet, and raises an event about
+// one that is refused.
 func (r *PairReconciler) refuses(v *visit) bool {
 	why := r.refusal(v)
 	if why == "" {
-		return false
+		return v.session.trying(v.pair.Generation)
 	}
 	r.eventOnce(v, v.pair, warning, ReasonSpecRefused, why)
 	return true

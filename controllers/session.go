@@ -58,6 +58,8 @@ type session struct {
 	throttle       throttle
 	// judged is about the newest generation whose settings were compared to the members'.
 	judged judged
+	// trial is under way about a newer generation; nil for none.
+	trial *trial
 	// settledSince is since when the pair has been in order with both members heard; zero
 	// while it is not.
 	settledSince time.Time

@@ -61,6 +61,7 @@ type Agent struct {
 	child    child
 	lastOpen stamp
 	identity volume.Identity
+	trying   bool         // settings are being validated for the operator
 	busy     *maintenance // a seed, initialization or rewind under way
 }
 

@@ -60,6 +60,7 @@ func (a *Agent) handler() http.Handler {
 	handle(mux, a, agentapi.PathDiscard, a.orderDiscard)
 	handle(mux, a, agentapi.PathSnapshot, a.snapshot)
 	handle(mux, a, agentapi.PathCovers, a.covers)
+	handle(mux, a, agentapi.PathValidateConfig, a.validateConfig)
 	handle(mux, a, agentapi.PathReleaseHeld, a.orderReleaseHeld)
 	handle(mux, a, agentapi.PathHold, a.orderHold)
 	handle(mux, a, agentapi.PathRepairLease, a.orderRepairLease)

@@ -28,7 +28,7 @@ var routes = []string{
 	agentapi.PathInitialize, agentapi.PathSeed, agentapi.PathRewind, agentapi.PathDiscard, agentapi.PathSnapshot, agentapi.PathCovers,
 	agentapi.PathReleaseHeld, agentapi.PathHold,
 	agentapi.PathRepairLease, agentapi.PathRepairRights, agentapi.PathSaveRows, agentapi.PathPermitRepair,
-	agentapi.PathDrain, agentapi.PathSessions,
+	agentapi.PathDrain, agentapi.PathSessions, agentapi.PathValidateConfig,
 }
 
 // caller is a kind of client certificate, and the routes that it may use.

@@ -35,6 +35,8 @@ var decoders = map[string]string{
 	agentapi.PathRepairRights: agentapi.RoleOperator,
 	agentapi.PathSaveRows:     agentapi.RoleOperator,
 	agentapi.PathPermitRepair: agentapi.RoleOperator,
+
+	agentapi.PathValidateConfig: agentapi.RoleOperator,
 }
 
 // expected are the answers of an agent that has not taken its volume: the body cannot be

@@ -196,6 +196,13 @@ func (c *Client) Covers(ctx context.Context, r CoversRequest) (CoversReply, erro
 	return out, c.call(ctx, http.MethodPost, PathCovers, r, &out)
 }
 
+// ValidateConfig asks whether the member's mysqld would take settings. It changes nothing and
+// takes some seconds.
+func (c *Client) ValidateConfig(ctx context.Context, r ValidateConfigRequest) (ValidateConfigReply, error) {
+	var out ValidateConfigReply
+	return out, c.call(ctx, http.MethodPost, PathValidateConfig, r, &out)
+}
+
 // Renew has the next request use a new connection.
 func (c *Client) Renew() {
 	c.mu.Lock()

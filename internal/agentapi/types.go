@@ -35,6 +35,8 @@ const (
 	PathReleaseHeld = "/v1/release-held" // POST Command: let clients through the door at this epoch
 	PathHold        = "/v1/hold"         // POST HoldCommand: hold clients at the door
 
+	PathValidateConfig = "/v1/validate-config" // POST ValidateConfigRequest: would mysqld take these settings? (the operator alone)
+
 	PathRepairLease  = "/v1/repair-lease"  // POST RepairLeaseCommand to the passive (a repair's Job, or the operator)
 	PathRepairRights = "/v1/repair-rights" // POST RepairRightsCommand to the primary (likewise)
 	PathSaveRows     = "/v1/save-rows"     // POST SaveRowsCommand to the passive (likewise)
@@ -301,6 +303,27 @@ type SnapshotReply struct {
 	SemiSyncClients int `json:"semiSyncClients"`
 	// PeerIncarnation of the one semi-sync client, as its receiver registered it.
 	BinlogGTIDs string `json:"binlogGTIDs"`
+}
+
+// ValidateConfigRequest asks whether the mysqld of the member's image would take settings. It
+// changes nothing, on whatever member and in whatever role.
+type ValidateConfigRequest struct {
+	PairUID pair.UID `json:"pairUID"`
+	// Settings are all of spec.mysql.config, option to value.
+	Settings map[string]string `json:"settings"`
+}
+
+// ValidateConfigReply answers it.
+type ValidateConfigReply struct {
+	// Problems say what mysqld would not take as it is given; none for settings that are fine.
+	Problems []SettingProblem `json:"problems,omitempty"`
+}
+
+// SettingProblem is about one setting, or about all of them.
+type SettingProblem struct {
+	// Option is the setting's name as it was given; empty when it is not known which it is.
+	Option  string `json:"option,omitempty"`
+	Message string `json:"message"`
 }
 
 // CoversRequest asks whether a GTID set is received here.

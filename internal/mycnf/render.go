@@ -133,6 +133,13 @@ func ValidateFlags(optionFile string) []string {
 	return append(Flags(optionFile), "--log-error-verbosity=2", "--validate-config")
 }
 
+// TrialFlags returns the command line with which mysqld checks an option file beside a mysqld
+// that runs: performance_schema, which takes most of the memory of a mysqld that does nothing,
+// is left out.
+func TrialFlags(optionFile string) []string {
+	return append(ValidateFlags(optionFile), "--performance-schema=OFF")
+}
+
 type line struct{ name, value string }
 
 func (m Member) withDefaults() Member {

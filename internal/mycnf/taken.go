@@ -2,7 +2,9 @@ package mycnf
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -32,6 +34,29 @@ func Complaints(log string, settings map[string]string) []string {
 		}
 	}
 	return found
+}
+
+// Mentioned returns the keys of the settings that a line of mysqld's log is about: those whose
+// name is in it or, when none is, those whose value it quotes.
+func Mentioned(line string, settings map[string]string) []string {
+	var named, quoted []string
+	line = strings.ReplaceAll(line, "-", "_")
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		one, err := parseSetting(key, settings[key])
+		if err != nil {
+			continue
+		}
+		if regexp.MustCompile(`(^|\W)(__)?` + regexp.QuoteMeta(one.base) + `\b`).MatchString(line) {
+			named = append(named, key)
+		}
+		if value := strings.ReplaceAll(one.value, "-", "_"); value != "" && strings.Contains(line, "'"+value+"'") {
+			quoted = append(quoted, key)
+		}
+	}
+	if len(named) > 0 {
+		return named
+	}
+	return quoted
 }
 
 // Taken compares what mysqld runs with to the numbers and switches that the

@@ -1,6 +1,7 @@
 package mycnf_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -58,5 +59,26 @@ func TestTakenToleratesRoundingOnly(t *testing.T) {
 	}
 	if found := mycnf.Taken(map[string]string{"table_open_cache": "5"}, nil); found != nil {
 		t.Errorf("a variable that mysqld does not have: %v", found)
+	}
+}
+
+func TestTheSettingThatALineIsAboutIsNamed(t *testing.T) {
+	settings := map[string]string{
+		"sql_mode":             "NONE_SUCH",
+		"character-set-server": "utf9",
+		"collation_server":     "latin1_swedish_ci",
+		"tls_version":          "TLSv9",
+		"max_connections":      "100",
+	}
+	for line, want := range map[string]string{
+		"mysqld: Error while setting value 'NONE_SUCH' to 'sql_mode'.":                 "sql_mode",
+		"Unknown character set: 'utf9'.":                                               "character-set-server",
+		"COLLATION 'latin1_swedish_ci' is not valid for CHARACTER SET 'utf8mb4'":       "collation_server",
+		"Option --tls-version or --admin-tls-version is set to an invalid value TLSv9": "tls_version",
+		"Aborting": "",
+	} {
+		if got := strings.Join(mycnf.Mentioned(line, settings), " "); got != want {
+			t.Errorf("%s: %q, want %q", line, got, want)
+		}
 	}
 }

@@ -1,0 +1,135 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dbpair/dbpair/internal/agent/volume"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/mycnf"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+)
+
+// validateTimeout bounds a mysqld that only reads its settings.
+const validateTimeout = 30 * time.Second
+
+// validateConfig says whether the mysqld of this image would take settings. A mysqld of its
+// own is asked, with nothing of the member's that runs: other paths, and a data directory that
+// is empty. What such a mysqld does not look at is asked of the one that runs, if one does.
+func (a *Agent) validateConfig(ctx context.Context, r agentapi.ValidateConfigRequest) (agentapi.ValidateConfigReply, error) {
+	var reply agentapi.ValidateConfigReply
+	if r.PairUID != a.env.PairUID {
+		return reply, refuse(agentapi.ErrorWrongPair, "this agent serves pair %s with UID %s", a.env.PairName, a.env.PairUID)
+	}
+	if !a.beginTrial() {
+		return reply, refuse(agentapi.ErrorRefused, "settings are being validated already")
+	}
+	defer a.endTrial()
+	ctx, cancel := context.WithTimeout(ctx, validateTimeout)
+	defer cancel()
+	problems, err := a.tryFile(ctx, r.Settings)
+	if err != nil {
+		return reply, err
+	}
+	reply.Problems = append(problems, a.tryTimeZone(ctx, r.Settings)...)
+	return reply, nil
+}
+
+func (a *Agent) beginTrial() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.trying {
+		return false
+	}
+	a.trying = true
+	return true
+}
+
+func (a *Agent) endTrial() {
+	a.mu.Lock()
+	a.trying = false
+	a.mu.Unlock()
+}
+
+// tryFile has mysqld read an option file with the settings. An error says that it could not
+// be tried.
+func (a *Agent) tryFile(ctx context.Context, settings map[string]string) ([]agentapi.SettingProblem, error) {
+	dir := filepath.Join(a.opt.RunDir, "validate-config")
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, fmt.Errorf("validate settings: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	member := a.member(filepath.Join(dir, "data"))
+	member.Socket = filepath.Join(dir, "mysqld.sock")
+	member.PIDFile = filepath.Join(dir, "mysqld.pid")
+	member.Settings = settings
+	text, err := mycnf.Render(member)
+	if err != nil {
+		return problemsOf(err.Error(), settings), nil
+	}
+	if err := os.MkdirAll(member.DataDir, 0o750); err != nil {
+		return nil, fmt.Errorf("validate settings: %w", err)
+	}
+	file := filepath.Join(dir, "my.cnf")
+	if err := volume.WriteFile(file, []byte(text), 0o600); err != nil {
+		return nil, fmt.Errorf("validate settings: %w", err)
+	}
+	out, err := a.askMysqld(ctx, mycnf.TrialFlags(file)...)
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+	case errors.As(err, &exit) && exit.Exited():
+		return problemsOf(errorLines(out, err), settings), nil
+	default: // killed, for memory perhaps, or not started: that says nothing about the settings
+		return nil, fmt.Errorf("validate settings: mysqld --validate-config: %w", err)
+	}
+	var problems []agentapi.SettingProblem
+	for _, complaint := range mycnf.Complaints(out, settings) {
+		option, message, _ := strings.Cut(complaint, ": ")
+		problems = append(problems, agentapi.SettingProblem{Option: option, Message: message})
+	}
+	return problems, nil
+}
+
+// problemsOf is one problem for each setting that a message names, or one for all of them.
+func problemsOf(message string, settings map[string]string) []agentapi.SettingProblem {
+	options := mycnf.Mentioned(message, settings)
+	if len(options) == 0 {
+		return []agentapi.SettingProblem{{Message: message}}
+	}
+	var problems []agentapi.SettingProblem
+	for _, option := range options {
+		problems = append(problems, agentapi.SettingProblem{
+			Option:  option,
+			Message: fmt.Sprintf("%q: %s", settings[option], message),
+		})
+	}
+	return problems
+}
+
+// tryTimeZone asks the mysqld that runs: the names of zones are in its tables. Without one
+// it is not tried.
+func (a *Agent) tryTimeZone(ctx context.Context, settings map[string]string) []agentapi.SettingProblem {
+	zone := mycnf.TimeZone(settings)
+	a.mu.Lock()
+	up := a.child.up
+	a.mu.Unlock()
+	if zone == "" || !up {
+		return nil
+	}
+	err := a.ops.CheckTimeZone(ctx, zone)
+	if !errors.Is(err, mysqlops.ErrTimeZone) {
+		return nil
+	}
+	return []agentapi.SettingProblem{{
+		Option: "default_time_zone",
+		Message: fmt.Sprintf("%q: mysqld knows no time zone of this name: correct it, write an offset such as +01:00, or load the tables of time zones on the primary",
+			zone),
+	}}
+}
