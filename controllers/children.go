@@ -132,33 +132,6 @@ func (r *PairReconciler) ensureNetwork(ctx context.Context, v *visit) error {
 	return r.ensure(ctx, v, resources.NetworkPolicy(v.pair, r.Namespace), &networkingv1.NetworkPolicy{})
 }
 
-// ensureVolumes grows the volumes to the size of the spec, where their class can.
-func (r *PairReconciler) ensureVolumes(ctx context.Context, v *visit) error {
-	want := v.pair.Spec.Storage.Size
-	for _, o := range ordinals {
-		var claim corev1.PersistentVolumeClaim
-		err := r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Claim(o)}, &claim)
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("read volume claim of %s: %w", o.Member(v.pair.Name), err)
-		}
-		if has := claim.Spec.Resources.Requests[corev1.ResourceStorage]; has.Cmp(want) >= 0 || claim.Status.Phase != corev1.ClaimBound {
-			continue
-		}
-		base := claim.DeepCopy()
-		claim.Spec.Resources.Requests[corev1.ResourceStorage] = want
-		if err := r.Client.Patch(ctx, &claim, client.MergeFrom(base), client.FieldOwner(cluster.FieldManager)); err != nil {
-			// A class that cannot grow volumes says so; everything else goes on.
-			r.eventOnce(v, &claim, warning, "VolumeNotGrown", fmt.Sprintf("volume %s was not grown to %s: %v", claim.Name, want.String(), err))
-			continue
-		}
-		r.event(v.pair, &claim, normal, "VolumeGrows", fmt.Sprintf("asked for %s for volume %s", want.String(), claim.Name))
-	}
-	return nil
-}
-
 // ensureBudget lets a member be evicted only while the pair could do without it. It is
 // written before a step that makes the state worse.
 func (r *PairReconciler) ensureBudget(ctx context.Context, v *visit, ready bool) error {

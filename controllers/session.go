@@ -58,6 +58,8 @@ type session struct {
 	throttle       throttle
 	// judged is about the newest generation whose settings were compared to the members'.
 	judged judged
+	// notGrown says which volume cannot get the size of the spec, and why; empty when all can.
+	notGrown string
 	// trial is under way about a newer generation; nil for none.
 	trial *trial
 	// settledSince is since when the pair has been in order with both members heard; zero

@@ -1,11 +1,13 @@
 package controllers_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -182,5 +184,29 @@ func TestATerminalPhaseNeverChanges(t *testing.T) {
 	op.Status.Phase = v1alpha1.OperationFailed
 	if err := s.Status().Patch(s.ctx, op, client.MergeFrom(base)); err == nil || !strings.Contains(err.Error(), "never changes") {
 		t.Errorf("a finished operation was changed: %v", err)
+	}
+}
+
+// TestASizeThatTheVolumesWereNotGivenIsTakenBack: the storage class may refuse to grow them,
+// and what was written by mistake must not stay for good.
+func TestASizeThatTheVolumesWereNotGivenIsTakenBack(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", "storage: {size: 10Gi}")
+	s.must(err)
+	change := func(size string) error {
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"storage":{"size":"`+size+`"}}}`))
+		return s.Patch(s.ctx, p.DeepCopy(), patch, client.DryRunAll)
+	}
+	for size, refused := range map[string]bool{"4Gi": true, "5Gi": false, "7Gi": false} {
+		s.eventually(size, func() error {
+			// The operator writes what it sees, which is no volume.
+			given := client.RawPatch(types.MergePatchType, []byte(`{"status":{"volumeSize":"5Gi"}}`))
+			s.must(s.Status().Patch(s.ctx, p.DeepCopy(), given))
+			err := change(size)
+			if refused != (err != nil && strings.Contains(err.Error(), "spec.storage.size cannot shrink below the size of the volumes")) {
+				return fmt.Errorf("got %w", err)
+			}
+			return nil
+		})
 	}
 }

@@ -1,15 +1,22 @@
 package controllers
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/cluster"
 )
 
 // unsettledVolumes names the claims whose end does not follow
@@ -33,4 +40,60 @@ func unsettledVolumes(p *v1alpha1.DatabasePair, set *appsv1.StatefulSet, claims 
 		return fmt.Sprintf("%s would still be kept if the pair were deleted now", strings.Join(late, ", "))
 	}
 	return fmt.Sprintf("%s would still be removed if the pair were deleted now", strings.Join(late, ", "))
+}
+
+// volumeSize is the largest size that a claim asks for; nil while there is none.
+func volumeSize(claims []corev1.PersistentVolumeClaim) *resource.Quantity {
+	var largest *resource.Quantity
+	for i := range claims {
+		size := claims[i].Spec.Resources.Requests[corev1.ResourceStorage]
+		if largest == nil || size.Cmp(*largest) > 0 {
+			largest = &size
+		}
+	}
+	return largest
+}
+
+// ensureVolumes grows the volumes to the size of the spec, where their class can. A claim that
+// is made again gets the size with which the StatefulSet was made, and grows from there.
+func (r *PairReconciler) ensureVolumes(ctx context.Context, v *visit) error {
+	want := v.pair.Spec.Storage.Size
+	v.session.notGrown = ""
+	for _, o := range ordinals {
+		var claim corev1.PersistentVolumeClaim
+		err := r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Claim(o)}, &claim)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("read volume claim of %s: %w", o.Member(v.pair.Name), err)
+		}
+		has := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+		if has.Cmp(want) >= 0 || claim.Status.Phase != corev1.ClaimBound {
+			continue
+		}
+		base := claim.DeepCopy()
+		claim.Spec.Resources.Requests[corev1.ResourceStorage] = want
+		err = r.Client.Patch(ctx, &claim, client.MergeFrom(base), client.FieldOwner(cluster.FieldManager))
+		if err != nil {
+			// A class that cannot grow volumes says so; everything else goes on.
+			why := notGrown(base, want, err)
+			v.session.notGrown = cmp.Or(v.session.notGrown, why)
+			r.eventOnce(v, &claim, warning, "VolumeNotGrown", why)
+			continue
+		}
+		r.event(v.pair, &claim, normal, "VolumeGrows", fmt.Sprintf("asked for %s for volume %s", want.String(), claim.Name))
+	}
+	return nil
+}
+
+// notGrown says that a claim cannot get a size, why, and how to go back.
+func notGrown(claim *corev1.PersistentVolumeClaim, want resource.Quantity, err error) string {
+	has := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	class := ""
+	if claim.Spec.StorageClassName != nil {
+		class = " " + *claim.Spec.StorageClassName
+	}
+	return fmt.Sprintf("spec.storage.size: volume %s of %s was not grown to %s: %v; put spec.storage.size back to %s, or set allowVolumeExpansion of storage class%s "+
+		"if its driver can grow volumes", claim.Name, has.String(), want.String(), err, has.String(), class)
 }

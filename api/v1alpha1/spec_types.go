@@ -10,9 +10,9 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.storageClassName) || (has(self.storageClassName) && self.storageClassName == oldSelf.storageClassName)",message="spec.storage.storageClassName cannot be changed: a volume does not move between classes; make a new pair"
 // +kubebuilder:validation:XValidation:rule="self.accessMode == oldSelf.accessMode",message="spec.storage.accessMode cannot be changed on existing volumes; make a new pair"
 type StorageSpec struct {
-	// size of each member's volume. It can grow, never shrink.
+	// size of each member's volume. It can grow, never shrink; a size that the volumes were
+	// not given can be taken back.
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('1Gi')) >= 0",message="spec.storage.size must be at least 1Gi"
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity(string(oldSelf))) >= 0",message="spec.storage.size cannot shrink: a volume only grows; put the former size back"
 	Size resource.Quantity `json:"size"`
 
 	// storageClassName of the volumes; the cluster's default class when absent.

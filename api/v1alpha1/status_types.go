@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -53,6 +54,10 @@ type DatabasePairStatus struct {
 	// modified externally, which is doubt also for the next operator.
 	// +optional
 	Authority *AuthorityStatus `json:"authority,omitempty"`
+	// volumeSize is the largest size that a member's volume was asked for and that its storage
+	// class accepted. spec.storage.size can be put back to it.
+	// +optional
+	VolumeSize *resource.Quantity `json:"volumeSize,omitempty"`
 	// inSync are the members that have every acknowledged write.
 	// +optional
 	// +listType=set

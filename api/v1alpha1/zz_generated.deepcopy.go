@@ -304,6 +304,11 @@ func (in *DatabasePairStatus) DeepCopyInto(out *DatabasePairStatus) {
 		*out = new(AuthorityStatus)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.VolumeSize != nil {
+		in, out := &in.VolumeSize, &out.VolumeSize
+		x := (*in).DeepCopy()
+		*out = &x
+	}
 	if in.InSync != nil {
 		in, out := &in.InSync, &out.InSync
 		*out = make([]string, len(*in))

@@ -1,0 +1,61 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/status"
+)
+
+// reconciled says whether this generation of the spec is carried out, and if not, why.
+func (r *PairReconciler) reconciled(v *visit, childErr error) status.Reconciled {
+	done := status.Reconciled{Done: childErr == nil && !v.pair.Spec.Paused}
+	switch {
+	case childErr != nil:
+		done.Fact = childErr.Error()
+		if errors.Is(childErr, cluster.ErrForeign) {
+			done.Reason = RuleNameConflict
+		}
+	case r.refusal(v) != "":
+		done.Done = false
+		done.Reason = ReasonSpecRefused
+		done.Fact = r.refusal(v) + "; what runs stays as it is until the spec is corrected"
+	case v.session.trying(v.pair.Generation):
+		done.Done = false
+		done.Fact = "spec.mysql.config is being tried by a member's mysqld before it is published"
+	case v.pair.Spec.Paused:
+		done.Fact = "spec.paused is set: nothing is changed"
+	case v.session.notGrown != "":
+		done.Done = false
+		done.Reason = ReasonSpecRefused
+		done.Fact = v.session.notGrown
+	case v.unprocessed != "":
+		done.Done = false
+		done.Fact = v.unprocessed
+	case v.unsettled != "":
+		done.Done = false
+		done.Fact = v.unsettled
+	}
+	return done
+}
+
+func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.Observation, plan failover.Plan, childErr error) error {
+	done := r.reconciled(v, childErr)
+	done.Checksum = status.Compared(v.pair.Status.Checksum, v.ours())
+	done.StaleAfter, done.ScheduleProblem = staleAfter(v.pair, o.Now)
+	if why := r.Off.refuses(v1alpha1.OperationChecksum); why != "" && v.pair.Spec.Checksum.Schedule != "" {
+		done.ScheduleProblem = why
+	}
+	next := status.Render(o, plan, done, v.pair.Status)
+	next.LastFailover = lastFailover(v)
+	next.VolumeSize = volumeSize(v.claims)
+	setMetrics(v.name, o, next)
+	wrote, err := status.Write(ctx, r.Client, v.pair, next, v.session.lastStatus, o.Now)
+	if wrote {
+		v.session.lastStatus = o.Now
+	}
+	return err
+}

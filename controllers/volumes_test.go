@@ -1,0 +1,122 @@
+package controllers_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// TestASizeThatTheClassCannotGiveIsReported: the status has the class's refusal and the way
+// back, the way back is open, and a class that can grow volumes has them grown.
+func TestASizeThatTheClassCannotGiveIsReported(t *testing.T) {
+	s := newScene(t)
+	class := &storagev1.StorageClass{
+		ObjectMeta:           metav1.ObjectMeta{Name: s.namespace},
+		Provisioner:          "example.test/none",
+		AllowVolumeExpansion: new(bool),
+	}
+	s.must(s.Create(s.ctx, class))
+	t.Cleanup(func() { _ = env.admin.Delete(t.Context(), class) })
+	p, err := s.pair("shop", "storage: {size: 1Gi, storageClassName: "+class.Name+"}")
+	s.must(err)
+	s.surrounded("shop")
+	s.claim("data-shop-0", class.Name)
+	s.claim("data-shop-1", class.Name)
+	resize := func(size string) error {
+		return s.Patch(s.ctx, p.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"storage":{"size":"`+size+`"}}}`)))
+	}
+	s.must(resize("2Gi"))
+	s.eventually("Ready says that the class cannot", func() error {
+		return s.readySays("shop", "SpecRefused", "spec.storage.size", "data-shop-0", "put spec.storage.size back to 1Gi", class.Name)
+	})
+	s.must(resize("1Gi"))
+	s.eventually("it is taken back", func() error {
+		if err := s.readySays("shop", "SpecRefused", "spec.storage.size"); err == nil {
+			return errors.New("still refused")
+		}
+		return nil
+	})
+	*class.AllowVolumeExpansion = true
+	s.must(s.Update(s.ctx, class))
+	s.must(resize("2Gi"))
+	s.eventually("the volumes grow", func() error {
+		for _, name := range []string{"data-shop-0", "data-shop-1"} {
+			claim := &corev1.PersistentVolumeClaim{}
+			s.must(s.Get(s.ctx, s.key(name), claim))
+			if got := claim.Spec.Resources.Requests[corev1.ResourceStorage]; got.String() != "2Gi" {
+				return fmt.Errorf("%s asks for %s", name, got.String())
+			}
+		}
+		return nil
+	})
+	// A claim that is made again, as from the StatefulSet, which keeps the first size.
+	former := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data-shop-1", Namespace: s.namespace}}
+	s.must(s.Delete(s.ctx, former))
+	s.must(s.Patch(s.ctx, former, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
+	s.claim("data-shop-1", class.Name)
+	s.eventually("the new claim grows, too", func() error {
+		claim := &corev1.PersistentVolumeClaim{}
+		s.must(s.Get(s.ctx, s.key("data-shop-1"), claim))
+		if got := claim.Spec.Resources.Requests[corev1.ResourceStorage]; got.String() != "2Gi" {
+			return fmt.Errorf("it asks for %s", got.String())
+		}
+		return nil
+	})
+	s.eventually("a size below is refused", func() error {
+		if err := resize("1Gi"); err == nil || !strings.Contains(err.Error(), "cannot shrink below the size of the volumes") {
+			return fmt.Errorf("got %w", err)
+		}
+		return nil
+	})
+}
+
+// claim makes a bound claim of 1Gi, as the StatefulSet's controller and a provisioner would.
+func (s *scene) claim(name, class string) {
+	s.Helper()
+	claim := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      name,
+			Namespace: s.namespace,
+			Labels:    resources.Labels("shop"),
+		},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			StorageClassName: &class,
+			VolumeName:       name,
+			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}},
+		},
+	}
+	s.eventually("claim "+name, func() error { return s.Create(s.ctx, claim.DeepCopy()) })
+	s.must(s.Get(s.ctx, s.key(name), claim))
+	claim.Status.Phase = corev1.ClaimBound
+	claim.Status.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+	s.must(s.Status().Update(s.ctx, claim))
+}
+
+// readySays is an error unless Ready is False with a reason and says all parts.
+func (s *scene) readySays(name, reason string, parts ...string) error {
+	p := &v1alpha1.DatabasePair{}
+	s.must(s.Get(s.ctx, s.key(name), p))
+	c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionReady)
+	if c == nil || c.Status != metav1.ConditionFalse || c.Reason != reason {
+		return fmt.Errorf("Ready is %+v", c)
+	}
+	for _, part := range parts {
+		if !strings.Contains(c.Message, part) {
+			return fmt.Errorf("%s lacks %s", c.Message, part)
+		}
+	}
+	return nil
+}
