@@ -143,6 +143,7 @@ func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ord
 	v.pods[o] = pod.DeepCopy()
 	m.Pod = r.observePod(ctx, v, pod)
 	m.Pod.Outdated = outdated(pod, set)
+	m.Pod.RestartAsked = v.pair.Annotations[v1alpha1.AnnotationRestartPrefix+pod.Name] == string(pod.UID)
 	m.Pod.NeverRan = neverRan(pod)
 	m.Pod.Problem = podProblem(pod, claim)
 	if m.Pod.NeverRan {

@@ -21,3 +21,8 @@ type RolloutSpec struct {
 	// +kubebuilder:default=Automatic
 	Mode RolloutMode `json:"mode,omitempty"`
 }
+
+// AnnotationRestartPrefix, followed by a member's name, on a pair asks for that member's pod to be made
+// again. The value is the UID of the pod that is to go: once another one stands in its place, it has
+// no effect.
+const AnnotationRestartPrefix = "restart.dbpair.io/"

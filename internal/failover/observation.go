@@ -214,6 +214,8 @@ type Pod struct {
 	// Outdated names what differs from the desired state and waits for a restart, such as image or
 	// configuration; empty when nothing does.
 	Outdated string
+	// RestartAsked: a person asked for this very pod to be made again.
+	RestartAsked bool
 	// NeverRan: no mysqld container was ever started in this pod.
 	NeverRan bool
 	// Problem is why the pod does not run, such as Unschedulable or ImagePullBackOff with

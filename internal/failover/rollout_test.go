@@ -110,6 +110,34 @@ func TestRolloutTakesThePassiveFirst(t *testing.T) {
 			kind:  failover.Acts,
 			steps: steps("EnterSolo", "ReadLease", "DeletePod"),
 		},
+		"a restart that is asked for is the same, also with OnDelete": {
+			from:  steady,
+			rule:  "Rollout",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo", "ReadLease", "DeletePod"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.History.Streamed = changed().History.Streamed
+				o.Members[0].Pod.RestartAsked = true
+				o.Members[1].Pod.RestartAsked = true
+			},
+		},
+		"one of the primary alone begins with the switchover": {
+			from:  steady,
+			rule:  "Rollout",
+			kind:  failover.Acts,
+			steps: steps("NoteOperation"),
+			with: func(_ *testing.T, o *failover.Observation) {
+				o.History.Streamed = changed().History.Streamed
+				o.Members[0].Pod.RestartAsked = true
+			},
+		},
+		"one of a passive that does not come back is not waited for": {
+			from:  broken("", crashes),
+			rule:  "ReplaceBrokenPod",
+			kind:  failover.Acts,
+			steps: steps("DeletePod"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.RestartAsked = true },
+		},
 		"an agent of a former version waits for the next restart": {
 			from: changed,
 			rule: "RestartPending",

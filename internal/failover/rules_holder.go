@@ -426,8 +426,8 @@ func restartPending(l *look) (Plan, bool) {
 	if len(facts) == 0 {
 		return no()
 	}
-	return hold(VerbNone, "%s, until its pod is made again: kubectl delete pod %s -n %s, one after the other and the passive's first",
-		strings.Join(facts, "; "), first, l.Settings.Namespace)
+	return hold(VerbNone, "%s, until its pod is made again: kubectl dbpair restart %s -n %s, or kubectl delete pod %s -n %s, one after the other and the passive's first",
+		strings.Join(facts, "; "), l.Settings.Name, l.Settings.Namespace, first, l.Settings.Namespace)
 }
 
 func agentOutdated(l *look) (Plan, bool) {

@@ -29,40 +29,70 @@ func (m Member) RunsSpec() bool {
 	return m.Pod.Reading == Read && m.Pod.UID != "" && !m.FormerSpec()
 }
 
-// RolloutProgress says how many members run the present spec.
+// RolloutProgress says how many members run the present spec, and of which a restart is asked for.
 func (o Observation) RolloutProgress() string {
 	n := 0
+	var asked []string
 	for i := range o.Members {
-		if o.Members[i].RunsSpec() {
+		m := &o.Members[i]
+		if m.RunsSpec() {
 			n++
 		}
+		if m.Pod.RestartAsked {
+			asked = append(asked, string(m.Name))
+		}
 	}
-	return fmt.Sprintf("%d of %d members run generation %d", n, len(o.Members), o.Settings.Generation)
+	text := fmt.Sprintf("%d of %d members run generation %d", n, len(o.Members), o.Settings.Generation)
+	if len(asked) > 0 {
+		text += fmt.Sprintf(", a restart of %s is asked for", strings.Join(asked, " and "))
+	}
+	return text
 }
 
-// rolls: a pod of the pair is to be made again by the operator.
-func (l *look) rolls() bool {
-	return l.Settings.AutomaticRollout && (l.holder.FormerSpec() || l.passive.FormerSpec())
+// toReplace: the operator is to make the member's pod again.
+func (o Observation) toReplace(m *Member) bool {
+	return m.Pod.RestartAsked || (o.Settings.AutomaticRollout && m.FormerSpec())
+}
+
+// NeedsRollout: a pod of the pair is to be made again by the operator.
+func (o Observation) NeedsRollout() bool {
+	return o.toReplace(&o.Members[0]) || o.toReplace(&o.Members[1])
+}
+
+// RolloutUnderWay: one of the pods was made again, and the other one is to be.
+func (o Observation) RolloutUnderWay() bool {
+	return o.toReplace(&o.Members[0]) != o.toReplace(&o.Members[1])
+}
+
+// replacedFor says why a member's pod is made again.
+func (m *Member) replacedFor() string {
+	if !m.FormerSpec() {
+		return "as was asked for"
+	}
+	return "former " + m.Pod.Outdated
 }
 
 // rollout makes the pods again by the present spec: the passive's pod is deleted, and the primary
 // becomes the passive by a switchover. What it does follows from the pods alone, so that every
 // operator goes on where the last one ended.
 func rollout(l *look) (Plan, bool) {
-	if !l.rolls() {
+	if !l.NeedsRollout() {
 		return no()
 	}
 	progress := l.RolloutProgress()
 	if why := l.holdsRollout(); why != "" {
 		p, ok := wait("%s; the next step waits: %s", progress, why)
 		p.After = time.Second
+		if why == l.RolloutHeld {
+			p.After = 5 * time.Second
+		}
 		return p, ok
 	}
-	if l.passive.FormerSpec() {
-		fact := fmt.Sprintf("%s; the pod of the passive %s (former %s) is made again", progress, l.passive.Name, l.passive.Pod.Outdated)
+	if l.toReplace(l.passive) {
+		fact := fmt.Sprintf("%s; the pod of the passive %s (%s) is made again", progress, l.passive.Name, l.passive.replacedFor())
 		return act(fact, l.replacePassive()...)
 	}
-	fact := fmt.Sprintf("%s; the primary %s (former %s) is switched over to %s", progress, l.holder.Name, l.holder.Pod.Outdated, l.passive.Name)
+	fact := fmt.Sprintf("%s; the primary %s (%s) is switched over to %s", progress, l.holder.Name, l.holder.replacedFor(), l.passive.Name)
 	return act(fact, NoteOperation{Note: OperationNote{
 		Name:    l.rolloutOperation(),
 		Verb:    VerbSwitchover,
@@ -89,9 +119,9 @@ func (l *look) holdsRollout() string {
 		return fmt.Sprintf("operation %s is not finished", l.Operations[0].Name)
 	case l.RolloutHeld != "":
 		return l.RolloutHeld
-	case l.passive.FormerSpec() && l.Settings.Lossless && !l.Settings.ContinueAlone:
+	case l.toReplace(l.passive) && l.Settings.Lossless && !l.Settings.ContinueAlone:
 		return fmt.Sprintf("durability.onPassiveLoss is Block, so that commits would wait while the pod of %s is made again: delete it yourself, or set it to Continue for that time", l.passive.Name)
-	case l.passive.FormerSpec() && l.uncompared() != "":
+	case l.toReplace(l.passive) && l.uncompared() != "":
 		return l.uncompared()
 	}
 	if left := rolloutSettled - l.streamedFor(); left > 0 {
@@ -112,7 +142,7 @@ func (l *look) streamedFor() time.Duration {
 // triedLately says that a switchover of this rollout did not take place, and when the next one is
 // tried; empty when it may be tried now.
 func (l *look) triedLately() string {
-	if l.passive.FormerSpec() {
+	if l.toReplace(l.passive) {
 		return ""
 	}
 	for _, ended := range l.Kept.Rollouts {
@@ -163,15 +193,15 @@ func (l *look) replacePassive() []Step {
 // rolloutStopped: the passive was made by the present spec and does not come back. The primary
 // stays as it is until the spec is changed.
 func rolloutStopped(l *look) (Plan, bool) {
-	if !l.rolls() || l.passive.FormerSpec() || !l.open(l.holder) {
+	if !l.NeedsRollout() || l.toReplace(l.passive) || !l.open(l.holder) {
 		return no()
 	}
 	why := l.broken(l.passive)
 	if why == "" {
 		return no()
 	}
-	return hold(VerbNone, "%s: %s does not come back with generation %d of the spec (%s). %s stays the primary with the former %s; correct the spec, or set it back",
-		l.RolloutProgress(), l.passive.Name, l.Settings.Generation, why, l.holder.Name, l.holder.Pod.Outdated)
+	return hold(VerbNone, "%s: %s does not come back with generation %d of the spec (%s). %s stays the primary (%s); correct the spec, or set it back",
+		l.RolloutProgress(), l.passive.Name, l.Settings.Generation, why, l.holder.Name, l.holder.replacedFor())
 }
 
 // broken says, in the words of the cluster or of mysqld, why a member does not come back by
@@ -195,7 +225,7 @@ func (l *look) broken(m *Member) string {
 func replaceBrokenPod(l *look) (Plan, bool) {
 	m := l.passive
 	why := l.broken(m)
-	if !l.Settings.AutomaticRollout || !m.FormerSpec() || why == "" || !l.open(l.holder) {
+	if !l.toReplace(m) || why == "" || !l.open(l.holder) {
 		return no()
 	}
 	there := m.Pod.Reading == Read && m.Pod.UID != "" && !m.Pod.Deleting
@@ -203,7 +233,7 @@ func replaceBrokenPod(l *look) (Plan, bool) {
 	if !there || busy {
 		return no()
 	}
-	fact := fmt.Sprintf("%s does not come back with a former %s (%s): its pod is made again", m.Name, m.Pod.Outdated, why)
+	fact := fmt.Sprintf("%s does not come back (%s): its pod is made again (%s)", m.Name, why, m.replacedFor())
 	if l.Settings.Lossless && !l.Settings.ContinueAlone {
 		if m.heard() && m.State.Mysqld.Running {
 			return no() // commits would wait that do not now

@@ -117,7 +117,9 @@ func (c judged) claimDeleting() obstacle {
 // formerSpec: a member was not made by this generation of the spec. An agent that is older than
 // the operator runs the same spec: see AgentOutdated.
 func (c judged) formerSpec() obstacle {
-	if !c.o.Members[0].FormerSpec() && !c.o.Members[1].FormerSpec() {
+	former := c.o.Members[0].FormerSpec() || c.o.Members[1].FormerSpec()
+	asked := c.o.Members[0].Pod.RestartAsked || c.o.Members[1].Pod.RestartAsked
+	if !former && !asked {
 		return obstacle{}
 	}
 	for _, rule := range []failover.RuleName{failover.RuleRolloutStopped, failover.RuleRollout, failover.RuleRestartPending} {
@@ -125,7 +127,7 @@ func (c judged) formerSpec() obstacle {
 			return obstacle{string(n.Rule), n.Fact}
 		}
 	}
-	if c.o.Settings.AutomaticRollout {
+	if c.o.Settings.AutomaticRollout || asked {
 		return obstacle{string(failover.RuleRollout), fmt.Sprintf("%s; %s", c.o.RolloutProgress(), c.p.Fact)}
 	}
 	return obstacle{string(failover.RuleRestartPending), "a member runs a former spec until its pod is made again"}
