@@ -50,6 +50,7 @@ func (r *PairReconciler) gone(ctx context.Context, name types.NamespacedName) (c
 	if !left {
 		r.Agents.forget(name)
 		r.sessions.forget(name)
+		r.turns.release(name)
 		r.Applier.Forget(name)
 		forgetMetrics(name)
 	}

@@ -70,7 +70,10 @@ type PairReconciler struct {
 	Allowed Allowed
 	// Off are the features that this operator does without.
 	Off Off
+	// MaxParallelRollouts is how many pairs may have their pods made again at the same time; 1 when 0.
+	MaxParallelRollouts int
 
+	turns    *turns
 	Agents   *agents
 	sessions *sessions
 }
@@ -147,7 +150,7 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		return ctrl.Result{}, err
 	}
 	r.Agents.watch(ctx, v)
-	plan := failover.Decide(o)
+	plan := r.decide(v, o)
 	switch {
 	case errors.Is(v.session.childErr, cluster.ErrForeign) && !begun(o):
 		plan = nameConflict(v.session.childErr)

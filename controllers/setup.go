@@ -93,6 +93,7 @@ const heardBuffer = 1024
 func (r *PairReconciler) prepare(notify func(types.NamespacedName)) {
 	r.Client = notingClient{Client: r.Client, now: r.Now}
 	r.sessions = &sessions{}
+	r.turns = newTurns(r.MaxParallelRollouts, r.Now)
 	r.Agents = newAgents(r.sessions, r.Now, notify)
 	if r.Applier == nil {
 		r.Applier = &cluster.Applier{Client: r.Client, Live: r.Live}

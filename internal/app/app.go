@@ -73,6 +73,8 @@ func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
 		Key:         o.Key,
 		Allowed:     controllers.Allowed{Images: o.AllowedImages, PriorityClasses: o.AllowedPriorityClasses},
 		Off:         o.Off,
+
+		MaxParallelRollouts: o.MaxParallelRollouts,
 	}
 	if err := r.Setup(ctx, mgr, o.Concurrent); err != nil {
 		return err

@@ -43,8 +43,10 @@ type Options struct {
 
 	WatchNamespaces []string
 	Concurrent      int
-	QPS             float64
-	Burst           int
+	// MaxParallelRollouts is how many pairs may have their pods made again at the same time.
+	MaxParallelRollouts int
+	QPS                 float64
+	Burst               int
 
 	AgentImage resources.Image
 	// Namespace and Pod of the operator itself.
@@ -91,6 +93,7 @@ func Parse(args []string, out io.Writer) (Options, error) {
 	set.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", time.Second, "time between attempts to renew or take the lead; shorter than the renew deadline")
 	set.StringVar(&namespaces, "watch-namespaces", "", "comma-separated namespaces whose pairs are looked after; all when empty")
 	set.IntVar(&o.Concurrent, "max-concurrent-reconciles", 64, "pairs that are worked on at once; an agent that does not answer holds one up for about a second")
+	set.IntVar(&o.MaxParallelRollouts, "max-parallel-rollouts", 1, "pairs whose pods are made again at the same time after a change of their spec; the others wait")
 	set.Float64Var(&o.QPS, "kube-api-qps", 200, "requests per second to the API server, sustained; the authorities of the pairs are read and written beside that, each with a limit of the same size")
 	set.IntVar(&o.Burst, "kube-api-burst", 400, "requests to the API server at once")
 	set.StringVar(&o.AgentImage.Name, "agent-image", os.Getenv("DBPAIR_AGENT_IMAGE"), "image that brings the agent into the members' pods (env DBPAIR_AGENT_IMAGE)")
@@ -175,6 +178,9 @@ func (o Options) check() error {
 	}
 	if o.Concurrent < 1 {
 		add("--max-concurrent-reconciles %d: want at least 1", o.Concurrent)
+	}
+	if o.MaxParallelRollouts < 1 {
+		add("--max-parallel-rollouts %d: want at least 1", o.MaxParallelRollouts)
 	}
 	if o.QPS <= 0 || o.Burst < 1 {
 		add("--kube-api-qps and --kube-api-burst must be positive")

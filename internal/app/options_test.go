@@ -25,6 +25,7 @@ func TestParseNamesTheFlagThatIsWrong(t *testing.T) {
 		"a Secret without a name":       {"--metrics-secret=", "--metrics-secret"},
 		"a certificate of one's own":    {"--metrics-secret= --metrics-cert-dir=/etc/metrics", ""},
 		"no namespace":                  {"--namespace=", "--namespace"},
+		"no rollouts":                   {"--max-parallel-rollouts=0", "--max-parallel-rollouts"},
 		"no workers":                    {"--max-concurrent-reconciles=0", "--max-concurrent-reconciles"},
 		"no requests":                   {"--kube-api-qps=0", "--kube-api-qps"},
 		"a level of another logger":     {"--log-level=trace", "--log-level"},

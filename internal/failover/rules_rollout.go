@@ -120,7 +120,8 @@ func (l *look) holdsRollout() string {
 	case l.RolloutHeld != "":
 		return l.RolloutHeld
 	case l.toReplace(l.passive) && l.Settings.Lossless && !l.Settings.ContinueAlone:
-		return fmt.Sprintf("durability.onPassiveLoss is Block, so that commits would wait while the pod of %s is made again: delete it yourself, or set it to Continue for that time", l.passive.Name)
+		return fmt.Sprintf("durability.onPassiveLoss is Block, so that commits would wait while the pod of %s is made again: "+
+			"delete it yourself, or set it to Continue for that time", l.passive.Name)
 	case l.toReplace(l.passive) && l.uncompared() != "":
 		return l.uncompared()
 	}
@@ -148,7 +149,8 @@ func (l *look) triedLately() string {
 	for _, ended := range l.Kept.Rollouts {
 		next := ended.At.Add(rolloutRetry)
 		if !ended.Succeeded && l.Now.Before(next) {
-			return fmt.Sprintf("operation %s ended without a switchover (%s), the next attempt is at %s", ended.Name, ended.Message, next.UTC().Format(time.TimeOnly))
+			return fmt.Sprintf("operation %s ended without a switchover (%s), the next attempt is at %s",
+				ended.Name, ended.Message, next.UTC().Format(time.TimeOnly))
 		}
 	}
 	return ""
@@ -215,7 +217,8 @@ func (l *look) broken(m *Member) string {
 	case len(m.State.WrongSettings) > 0:
 		return "a setting is not as it must be: " + m.State.WrongSettings[0]
 	case m.State.Server != nil && m.State.Server.Applier.LastErrno != 0:
-		return fmt.Sprintf("its applier stopped with error %d: %s", m.State.Server.Applier.LastErrno, m.State.Server.Applier.LastError)
+		applier := m.State.Server.Applier
+		return fmt.Sprintf("its applier stopped with error %d: %s", applier.LastErrno, applier.LastError)
 	}
 	return ""
 }
