@@ -8,6 +8,7 @@ import (
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
 )
 
 // changed is a steady pair whose spec was changed some time ago: both pods are older.
@@ -87,6 +88,16 @@ func TestRolloutTakesThePassiveFirst(t *testing.T) {
 			rule:  "Rollout",
 			kind:  failover.Acts,
 			steps: steps("EnterSolo", "ReadLease", "DeletePod"),
+		},
+		"a primary that was restarted is compared before it goes on alone": {
+			from:  changed,
+			rule:  "Rollout",
+			kind:  failover.Acts,
+			steps: steps("BeginJoining"),
+			with: func(t *testing.T, o *failover.Observation) {
+				o.Members[0].State.Mysqld.Incarnation = "another"
+				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
+			},
 		},
 		"in Async nothing waits for the passive": {
 			from:  changed,

@@ -89,6 +89,9 @@ func rollout(l *look) (Plan, bool) {
 		return p, ok
 	}
 	if l.toReplace(l.passive) {
+		if why := l.uncompared(); why != "" {
+			return l.verifyFirst(why)
+		}
 		fact := fmt.Sprintf("%s; the pod of the passive %s (%s) is made again", progress, l.passive.Name, l.passive.replacedFor())
 		return act(fact, l.replacePassive()...)
 	}
@@ -102,6 +105,17 @@ func rollout(l *look) (Plan, bool) {
 		To:      l.passive.Name,
 		Message: fact,
 	}})
+}
+
+// verifyFirst: the primary's mysqld was restarted since the passive was last shown to have
+// everything. Nothing compares them again while both are well, and the primary must not go on alone before.
+func (l *look) verifyFirst(why string) (Plan, bool) {
+	progress := l.RolloutProgress()
+	step, ok := l.subjectsForJoining()
+	if !ok {
+		return wait("%s; the next step waits: %s", progress, why)
+	}
+	return act(fmt.Sprintf("%s; %s, so that %s is verified again first", progress, why, l.passive.Name), step)
 }
 
 // holdsRollout says why no pod may be taken away now; empty when one may: the primary is open, and
@@ -122,8 +136,6 @@ func (l *look) holdsRollout() string {
 	case l.toReplace(l.passive) && l.Settings.Lossless && !l.Settings.ContinueAlone:
 		return fmt.Sprintf("durability.onPassiveLoss is Block, so that commits would wait while the pod of %s is made again: "+
 			"delete it yourself, or set it to Continue for that time", l.passive.Name)
-	case l.toReplace(l.passive) && l.uncompared() != "":
-		return l.uncompared()
 	}
 	if left := rolloutSettled - l.streamedFor(); left > 0 {
 		return fmt.Sprintf("%s has to follow for %s without a break first", l.passive.Name, rolloutSettled)
