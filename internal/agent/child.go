@@ -131,6 +131,9 @@ func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool, more .
 	if err := a.checkProgram(ctx); err != nil {
 		return nil, "", err
 	}
+	if err := a.checkData(dataDir); err != nil {
+		return nil, "", err
+	}
 	if err := a.vol.EmptyTemp(); err != nil {
 		a.state.problem(problemOfVolume(err), err.Error())
 		return nil, "", err
