@@ -30,6 +30,9 @@ type apiServer struct {
 	backup   *backup
 	ever     bool // a Lease was ever made
 	led      *pod // to whose mysqld the Service led last
+	// demoted is the pod that the last appointment left as the passive, until the next one; a revocation
+	// in between changes nothing about it.
+	demoted pair.Holder
 	// topEpoch is the highest epoch that an operator wrote.
 	topEpoch pair.Epoch
 	digested *authority.Record // of which digest is
@@ -106,6 +109,10 @@ func (a *apiServer) tell(old *authority.Record, r authority.Record) {
 		a.w.happens(onRevoked)
 	}
 	if old.Holder.Nobody() && !r.Holder.Nobody() {
+		a.demoted = pair.Holder{}
+		if r.Appointed != nil && r.Appointed.Demoted && r.LastHolder != nil {
+			a.demoted = r.LastHolder.Holder
+		}
 		a.w.happens(onAppointed)
 	}
 }

@@ -26,11 +26,7 @@ func (w *world) checkRouting(p failover.PointService) {
 
 // demoted: this pod's mysqld was demoted in a planned switchover and stays, and is the passive.
 func (w *world) demoted(p *pod) bool {
-	l := w.api.lease
-	if l == nil || l.Appointed == nil || !l.Appointed.Demoted || l.LastHolder == nil {
-		return false
-	}
-	return l.LastHolder.Holder == pair.Holder{Member: p.member.name, PodUID: p.uid}
+	return w.api.demoted == pair.Holder{Member: p.member.name, PodUID: p.uid}
 }
 
 // checkRefusal: a detached Service leads to a pod that refuses clients, as long as there
