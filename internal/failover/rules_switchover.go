@@ -222,14 +222,16 @@ func describeSession(one agentapi.Session) string {
 func (l *look) drainSteps(op *Operation) []Step {
 	var steps []Step
 	d := l.drainState(op)
-	if d == nil && l.holdsAt(l.passive) {
-		// Once for the whole change: neither a second request nor the revocation extends it.
+	due := d == nil || d.Left < drainFor/2
+	if due && l.holdsAt(l.passive) {
+		// Clients are held once for the whole change: neither another request nor the revocation
+		// extends that. An agent that is not asked any more takes the change for given up.
 		steps = append(steps, Hold{Subject: l.passive.subject()})
 	}
 	if l.candidateTakesClients() {
 		steps = append(steps, l.doorTo(l.passive)...)
 	}
-	if d == nil || d.Left < drainFor/2 {
+	if due {
 		steps = append(steps, Drain{Subject: l.holder.subject(), Operation: op.Name, For: drainFor})
 	}
 	return steps

@@ -137,7 +137,7 @@ func TestSwitchover(t *testing.T) {
 				o.Service = steady().Service
 				o.Members[0].State.Drain = nil
 			}},
-		"which is asked for once": {from: holding(draining), rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("Drain"),
+		"which is asked for again with each renewal": {from: holding(draining), rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("Hold", "Drain"),
 			with: func(_ *testing.T, o *obs) { o.Members[0].State.Drain.Left = 4 * time.Second }},
 		"transactions in flight are waited for": {from: draining, rule: "DrainForSwitchover", kind: failover.Waits},
 		"a drain that is about to run out is renewed": {from: draining, rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("Drain"),

@@ -56,11 +56,17 @@ type Gate struct {
 	until    authority.Instant
 	begun    pair.Epoch // highest epoch known when the change of roles began
 	changing bool
+	renewed  authority.Instant // when the change of roles was last asked for
 	// settled: a holder was known since the process began. A process that has just started
 	// knows of no change of roles, and one that starts over and over must not hold clients
 	// each time.
 	settled bool
 }
+
+// forgottenAfter is when a planned change of roles that no operator asks for any more was given
+// up, while the former holder is still named: more than three times what is between two
+// requests. Else the next change of roles would find its time of holding over.
+const forgottenAfter = 20 * time.Second
 
 // NewGate is the gate of a member whose agent has just started: it refuses.
 func NewGate(self pair.MemberName) Gate { return Gate{self: self} }
@@ -80,7 +86,7 @@ func (g *Gate) Follow(v authority.View, now authority.Instant) (closed bool) {
 	named := v.HolderRead && !v.Holder.Nobody()
 	elsewhere := named && v.Holder.Member != g.self
 	switch {
-	case elsewhere && (!g.changing || v.Durable.Known > g.begun):
+	case elsewhere && (!g.changing || v.Durable.Known > g.begun || now >= g.renewed.Add(forgottenAfter)):
 		// Clients are served there, and nothing ends the waiting here.
 		g.settled = true
 		g.changing = false
@@ -97,8 +103,10 @@ func (g *Gate) Follow(v authority.View, now authority.Instant) (closed bool) {
 
 // Begin begins the time of holding, unless that of the same change of roles has begun: once
 // for all clients. known is the highest epoch known at this instant; at it the member that
-// is still the holder may be named without that the change counts as over.
+// is still the holder may be named without that the change counts as over, for as long as the
+// change is asked for.
 func (g *Gate) Begin(known pair.Epoch, now authority.Instant) {
+	g.renewed = now
 	if g.changing {
 		return
 	}
