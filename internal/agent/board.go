@@ -24,17 +24,16 @@ type board struct {
 	key      string
 	news     chan struct{} // closed at the next revision
 
-	begun    bool
-	seen     authority.View
-	ledger   *agentapi.SeenLedger
-	status   *mysqlops.Status
-	lookedAt authority.Instant
-	stall    judge.Stall
-	// rewindRefused is why the tail cannot be cut; empty when that was not found.
-	rewindRefused string
-	discarded     *agentapi.Discarded
-	wrong         []string         // owned settings
-	ended         pair.Incarnation // whose applier has applied all and was stopped
+	begun     bool
+	seen      authority.View
+	ledger    *agentapi.SeenLedger
+	status    *mysqlops.Status
+	lookedAt  authority.Instant
+	stall     judge.Stall
+	tail      tailRefusal
+	discarded *agentapi.Discarded
+	wrong     []string         // owned settings
+	ended     pair.Incarnation // whose applier has applied all and was stopped
 	// stoppedAt is when an ack fence found the receiver standing still.
 	stoppedAt authority.Instant
 	phase     agentapi.Phase // before the machine begins; empty after
@@ -301,7 +300,7 @@ func (b *board) bump() {
 func keyOf(s agentapi.State, config agentapi.Config) string {
 	key := fmt.Sprint(s.Phase, s.KnownEpoch, s.ActedLedger, s.DataID, s.OpenEpoch, s.ReceiverStoppedAt, s.AppliedAll, s.UncleanAt,
 		s.TailCommitted, s.NeedsConfirmation, s.TailUncovered, s.Ending, s.LeaseEpoch, s.Mysqld, s.PeerSilentFor > config.DeadAfter,
-		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor, s.SemiSyncLostAt, s.Door.Released, s.WrongSettings, s.RewindRefused)
+		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor, s.SemiSyncLostAt, s.Door.Released, s.WrongSettings, s.RewindRefused, s.TailKept)
 	if r := s.Server; r != nil {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
 			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision, len(r.InFlight))

@@ -38,17 +38,52 @@ func (a *Agent) orderRewind(ctx context.Context, c agentapi.RewindCommand) (agen
 		return done, refuse(agentapi.ErrorRefused, "%v", err)
 	}
 	a.state.bump()
-	go a.rewind(a.ctx, keep)
+	go a.rewind(a.ctx, tailOrder{keep: keep, keepTail: c.KeepTail})
 	return done, nil
 }
 
-func (a *Agent) rewind(ctx context.Context, keep gtid.Set) {
-	err := a.tryRewind(ctx, keep)
-	refusal := ""
-	if rewind.IsRefusal(err) {
-		refusal = err.Error()
+// tailOrder is what a rewind is asked for.
+type tailOrder struct {
+	// keep is the holder's binlog.
+	keep gtid.Set
+	// keepTail: nothing is cut.
+	keepTail bool
+}
+
+// tailRefusal is why the tail is not cut, and what is in it, as far as that is known. The zero
+// value is none.
+type tailRefusal struct {
+	why  string
+	kept gtid.Set
+}
+
+// keptTailError: the tail is not empty and must not be cut.
+type keptTailError struct{ tail gtid.Set }
+
+// Error implements error.
+func (e keptTailError) Error() string {
+	return fmt.Sprintf("it has %d transactions that the primary lacks, such as %.200s", e.tail.Count(), e.tail)
+}
+
+// refusalOf is the zero value for an error that says nothing about the tail.
+func (a *Agent) refusalOf(err error, order tailOrder) tailRefusal {
+	var kept keptTailError
+	if errors.As(err, &kept) {
+		return tailRefusal{why: err.Error(), kept: kept.tail}
 	}
-	a.state.refusesRewind(refusal)
+	if !rewind.IsRefusal(err) {
+		return tailRefusal{}
+	}
+	contents, unread := rewind.Contents(a.vol.DataDir())
+	if unread != nil {
+		return tailRefusal{why: err.Error()} // the same reason
+	}
+	return tailRefusal{why: err.Error(), kept: contents.Subtract(order.keep)}
+}
+
+func (a *Agent) rewind(ctx context.Context, order tailOrder) {
+	err := a.tryRewind(ctx, order)
+	a.state.refusesRewind(a.refusalOf(err, order))
 	a.vacate()
 	a.post(authority.DataReady{
 		At:        process.Now(),
@@ -65,7 +100,7 @@ func (a *Agent) rewind(ctx context.Context, keep gtid.Set) {
 	a.state.bump()
 }
 
-func (a *Agent) tryRewind(ctx context.Context, keep gtid.Set) error {
+func (a *Agent) tryRewind(ctx context.Context, order tailOrder) error {
 	a.post(authority.DataGone{At: process.Now()})
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -80,8 +115,12 @@ func (a *Agent) tryRewind(ctx context.Context, keep gtid.Set) error {
 	a.mu.Lock()
 	proc := a.child.proc
 	a.mu.Unlock()
-	if view := a.state.view(); view.Serving != authority.Stopped || proc != nil || view.Durable.TailCommitted {
+	view := a.state.view()
+	if view.Serving != authority.Stopped || proc != nil || (view.Durable.TailCommitted && !order.keepTail) {
 		return errors.New("mysqld was started meanwhile")
+	}
+	if order.keepTail {
+		return a.findNoTail(order.keep)
 	}
 	uuid, err := serverUUID(a.vol.DataDir())
 	if err != nil {
@@ -91,7 +130,7 @@ func (a *Agent) tryRewind(ctx context.Context, keep gtid.Set) error {
 	result, err := rewind.Cut(rewind.Member{
 		DataDir:    a.vol.DataDir(),
 		Server:     uuid,
-		Keep:       keep,
+		Keep:       order.keep,
 		Quarantine: a.vol.QuarantineDir(),
 	}, time.Now())
 	if err != nil {
@@ -99,6 +138,20 @@ func (a *Agent) tryRewind(ctx context.Context, keep gtid.Set) error {
 	}
 	a.failures.at(failAfterRewind)
 	a.log.Info("rewound", "transactions", result.Tail.Transactions, "errant", result.Tail.Errant.String(), "saved", result.Saved)
+	return nil
+}
+
+// findNoTail compares this member's binlogs with the holder's. Without a tail there is nothing
+// that a start of mysqld could commit, so the member may go on whatever the Lease says about it.
+func (a *Agent) findNoTail(keep gtid.Set) error {
+	contents, err := rewind.Contents(a.vol.DataDir())
+	if err != nil {
+		return err
+	}
+	if tail := contents.Subtract(keep); !tail.IsEmpty() {
+		return keptTailError{tail: tail}
+	}
+	a.log.Info("the former primary has no transaction that the primary lacks")
 	return nil
 }
 
@@ -117,10 +170,10 @@ func serverUUID(dir string) (gtid.ServerUUID, error) {
 }
 
 // refusesRewind publishes why the tail cannot be cut, so that it is not tried again and
-// again; an empty reason takes that back.
-func (b *board) refusesRewind(why string) {
+// again; the zero value takes that back.
+func (b *board) refusesRewind(tail tailRefusal) {
 	b.mu.Lock()
-	b.rewindRefused = why
+	b.tail = tail
 	b.mu.Unlock()
 	b.bump()
 }

@@ -96,7 +96,8 @@ func (b *board) facts(v authority.View) agentapi.State {
 		Compared:          b.compared,
 		Lacks:             b.lack,
 		WrongSettings:     b.wrong,
-		RewindRefused:     b.rewindRefused,
+		RewindRefused:     b.tail.why,
+		TailKept:          b.tail.kept.String(),
 	}
 }
 

@@ -165,3 +165,96 @@ func TestATailThatCannotBeCutIsPublished(t *testing.T) {
 		t.Errorf("phase %s, data %q, refused for %q", s.Phase, s.DataID, s.RewindRefused)
 	}
 }
+
+// TestAFormerPrimaryWithoutATailComesBack: nobody can say that what it may have in its tail was
+// never acknowledged, as after a confirmation of its death or in Async. It has none, so nothing
+// has to be cut.
+func TestAFormerPrimaryWithoutATailComesBack(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a := w.members[0]
+	b := w.members[1]
+	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	w.killAndRevoke(a)
+	rewind := w.failoverUncertain(a, b)
+	if _, err := a.client.Rewind(t.Context(), rewind); err == nil {
+		t.Fatal("a tail that may have been acknowledged may be cut")
+	}
+	rewind.KeepTail = true
+	if _, err := a.client.Rewind(t.Context(), rewind); err != nil {
+		t.Fatal(err)
+	}
+	w.join(a, b)
+	w.disjoint()
+}
+
+// TestATailThatMayHaveBeenAcknowledgedIsKept until the primary has transactions of the same GTIDs.
+func TestATailThatMayHaveBeenAcknowledgedIsKept(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	a := w.members[0]
+	b := w.members[1]
+	if err := a.exec(a.db("app"), "CREATE TABLE t (id INT PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	w.leaveTail(a, b)
+	rewind := w.failoverUncertain(a, b)
+	rewind.KeepTail = true
+	if _, err := a.client.Rewind(t.Context(), rewind); err != nil {
+		t.Fatal(err)
+	}
+	s := a.awaitState("the tail is published", patience, func(s agentapi.State) bool { return s.TailKept != "" })
+	if s.Phase != agentapi.PhaseHeld || !strings.Contains(s.RewindRefused, "1 transactions") {
+		t.Fatalf("phase %s, refused for %q", s.Phase, s.RewindRefused)
+	}
+	root := b.db("root")
+	root.SetMaxOpenConns(1)
+	for _, statement := range []string{"SET gtid_next = '" + s.TailKept + "'", "COMMIT", "SET gtid_next = 'AUTOMATIC'"} {
+		if err := b.exec(root, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	snapshot, err := b.client.Snapshot(t.Context(), w.head())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rewind.HolderGTIDs = snapshot.BinlogGTIDs
+	if _, err := a.client.Rewind(t.Context(), rewind); err != nil {
+		t.Fatal(err)
+	}
+	s = a.awaitPhase(agentapi.PhaseClosed, patience)
+	if s.TailKept != "" || s.RewindRefused != "" {
+		t.Errorf("still refused for %q", s.RewindRefused)
+	}
+}
+
+// killAndRevoke kills the primary's mysqld while nothing is in flight.
+func (w *world) killAndRevoke(a *member) {
+	w.t.Helper()
+	w.setAPIDown(true)
+	if err := syscall.Kill(a.mysqldPID(), syscall.SIGKILL); err != nil {
+		w.t.Fatal(err)
+	}
+	w.revoke()
+	w.setAPIDown(false)
+}
+
+// failoverUncertain promotes b by a record that does not say that the tail of a was never
+// acknowledged, and returns the command that would cut it.
+func (w *world) failoverUncertain(a, b *member) agentapi.RewindCommand {
+	t := w.t
+	t.Helper()
+	a.awaitPhase(agentapi.PhaseHeld, patience)
+	w.failover(a, b)
+	w.write(func(r *authority.Record) { r.Left.Clean = false })
+	if _, err := a.client.ReadLease(t.Context(), w.head()); err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := b.client.Snapshot(t.Context(), w.head())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return agentapi.RewindCommand{Command: w.head(), HolderGTIDs: snapshot.BinlogGTIDs, Target: "data-0"}
+}

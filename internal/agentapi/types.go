@@ -85,6 +85,9 @@ type RewindCommand struct {
 	// Holder's binlog contents; what is not in it is errant.
 	HolderGTIDs string      `json:"holderGTIDs"`
 	Target      pair.DataID `json:"target"`
+	// KeepTail: nothing may be cut, because the tail may hold acknowledged writes. The member
+	// goes on as a passive when it has no tail, and else publishes the tail and stays as it is.
+	KeepTail bool `json:"keepTail,omitempty"`
 }
 
 // DiscardCommand gives up what the member has received and not applied: its relay log is saved
@@ -421,6 +424,9 @@ type State struct {
 	// RewindRefused is why the tail of this data cannot be cut, in a sentence; empty when
 	// that was not found. Ordering the same rewind again does not help.
 	RewindRefused string `json:"rewindRefused,omitempty"`
+	// TailKept are the transactions that the primary lacked when RewindRefused was found, as far
+	// as they are known; it may have received or replaced them since.
+	TailKept string `json:"tailKept,omitempty"`
 
 	// NeedsConfirmation: this member is the holder and closed, and opens at this epoch only with
 	// its peer's word; without the peer it takes a new appointment.

@@ -417,6 +417,7 @@ func (r *Runner) copyData(ctx context.Context, o failover.Observation, step fail
 			Command:     c,
 			HolderGTIDs: snap.BinlogGTIDs,
 			Target:      s.Target,
+			KeepTail:    s.KeepTail,
 		})
 	}
 	return Result{Changed: err == nil}, err

@@ -223,6 +223,8 @@ type (
 	Rewind struct {
 		Member, Holder pair.MemberName
 		Target         pair.DataID
+		// KeepTail: nothing may be cut; the member goes on only when it has no tail.
+		KeepTail bool
 	}
 	// Fence asks the agent of a subject to cease and close at the present epoch.
 	Fence struct{ Subject fencing.Subject }

@@ -129,37 +129,67 @@ func nameSeededData(l *look) (Plan, bool) {
 	return act(string(m.Name)+" has been copied", l.change(authority.NameData{Member: m.Name, DataID: id}))
 }
 
-// rewindTail: the passive was the primary and ended uncleanly; its tail was never
-// acknowledged and no mysqld has touched it, so it is cut before mysqld starts.
+// rewindTail: the passive was the primary and ended uncleanly. A tail that was never
+// acknowledged, and that no mysqld has touched, is cut before mysqld starts. Any other is kept,
+// and a member without a tail goes on whatever is known about its end.
 func rewindTail(l *look) (Plan, bool) {
 	m := l.passive
-	left := l.rec.Left
 	if !m.heard() || m.State.Phase != agentapi.PhaseHeld || m.State.DataID != l.rec.Data[m.Name] || m.State.DataID == "" {
 		return no()
 	}
 	if m.Pod.Deleting {
 		return no() // its next pod will start mysqld, this one does not any more
 	}
+	keep := l.keepsTail(m)
 	switch {
 	case m.State.KnownEpoch < l.e:
 		return act(fmt.Sprintf("%s waits to hear who is the primary", m.Name), ReadLease{Member: m.Name})
-	case left == nil || left.Member != m.Name || left.DataID != m.State.DataID || left.Epoch != m.State.UncleanAt:
-		return hold(VerbReseed, "%s ended uncleanly at epoch %d and the authority does not say that its tail holds nothing acknowledged: its data is kept as it is", m.Name, m.State.UncleanAt)
-	case !left.Clean:
-		return hold(VerbReseed, "%s lost the authority without it being certain that its tail holds nothing acknowledged (%s): its data is kept as it is", m.Name, left.Proof)
-	case m.State.TailCommitted:
-		return hold(VerbReseed, "mysqld of %s was started after its unclean end, or its commits had not waited: its tail is committed, cannot be cut and is kept", m.Name)
-	case m.State.RewindRefused != "":
+	case l.refusesRewind(m) && keep != "":
+		return hold(VerbReseed, "%s, and %s: its data is kept as it is", keep, m.State.RewindRefused)
+	case l.refusesRewind(m):
 		return hold(VerbReseed, "the tail of %s cannot be cut (%s): its data is kept as it is", m.Name, m.State.RewindRefused)
 	case !l.open(l.holder):
 		return wait("the tail of %s is to be compared with %s, which is not open", m.Name, l.holder.Name)
+	case l.rec.Ledger.State != authority.Solo:
+		return wait("%s is to be compared with %s once the ledger lets %s go on alone", m.Name, l.holder.Name, l.holder.Name)
 	}
-	return act(fmt.Sprintf("%s may have a tail that was never acknowledged", m.Name),
+	fact := keep
+	if keep == "" {
+		fact = fmt.Sprintf("%s may have a tail that was never acknowledged", m.Name)
+	}
+	return act(fact,
 		Rewind{
-			Member: m.Name,
-			Holder: l.holder.Name,
-			Target: m.State.DataID,
+			Member:   m.Name,
+			Holder:   l.holder.Name,
+			Target:   m.State.DataID,
+			KeepTail: keep != "",
 		})
+}
+
+// keepsTail says why what the held member may have beyond the primary must not be cut; empty
+// when it may be.
+func (l *look) keepsTail(m *Member) string {
+	left := l.rec.Left
+	switch {
+	case left == nil || left.Member != m.Name || left.DataID != m.State.DataID || left.Epoch != m.State.UncleanAt:
+		return fmt.Sprintf("%s ended uncleanly at epoch %d and the authority does not say that its tail holds nothing acknowledged", m.Name, m.State.UncleanAt)
+	case !left.Clean:
+		return fmt.Sprintf("%s lost the authority without it being certain that its tail holds nothing acknowledged (%s)", m.Name, left.Proof)
+	case m.State.TailCommitted:
+		return fmt.Sprintf("mysqld of %s was started after its unclean end, or its commits had not waited: its tail is committed and cannot be cut", m.Name)
+	}
+	return ""
+}
+
+// refusesRewind: the member's agent has found a tail that is not cut, and the primary still
+// lacks some of it.
+func (l *look) refusesRewind(m *Member) bool {
+	if m.State.RewindRefused == "" {
+		return false
+	}
+	kept := parsed(m.State.TailKept)
+	return kept.IsEmpty() || l.holder.State == nil || l.holder.State.Server == nil ||
+		!parsed(l.holder.State.Server.BinlogGTIDs).Covers(kept)
 }
 
 // diverged: the passive's data is not a part of the primary's, or nobody knows it.

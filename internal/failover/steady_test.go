@@ -639,11 +639,12 @@ func TestSteady(t *testing.T) {
 			steps: steps("Rewind"),
 			with:  held(true, false),
 		},
-		"a tail that a mysqld has touched is kept": {
-			from: solo,
-			rule: "RewindTail",
-			kind: failover.Holds,
-			with: held(true, true),
+		"a tail that a mysqld has touched is compared": {
+			from:  solo,
+			rule:  "RewindTail",
+			kind:  failover.Acts,
+			steps: steps("Rewind"),
+			with:  held(true, true),
 		},
 		"a tail that was found impossible to cut is kept": {
 			from: solo,
@@ -654,11 +655,22 @@ func TestSteady(t *testing.T) {
 				o.Members[1].State.RewindRefused = "the tail has a transaction that can not be rolled back"
 			},
 		},
-		"a tail after a forced promotion is kept": {
-			from: solo,
-			rule: "RewindTail",
-			kind: failover.Holds,
-			with: held(false, false),
+		"a tail after a forced promotion is compared": {
+			from:  solo,
+			rule:  "RewindTail",
+			kind:  failover.Acts,
+			steps: steps("Rewind"),
+			with:  held(false, false),
+		},
+		"in Async a former primary is compared": {
+			from:  solo,
+			rule:  "RewindTail",
+			kind:  failover.Acts,
+			steps: steps("Rewind"),
+			with: func(t *testing.T, o *failover.Observation) {
+				o.Settings.Lossless = false
+				held(false, false)(t, o)
+			},
 		},
 		"errant transactions are kept": {
 			from: solo,

@@ -40,6 +40,8 @@ type agentSim struct {
 	lostAt   pair.LedgerVersion // acted on when commits were found not to have waited
 	leaseAt  pair.Epoch
 	drain    drainSim
+	// tailKept is the tail that was found and must not be cut.
+	tailKept string
 	heard    *authority.VouchAnswered // the newest word that came
 }
 

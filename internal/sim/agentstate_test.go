@@ -39,6 +39,9 @@ func (a *agentSim) state() *agentapi.State {
 	if view.Serving == authority.Stopped || view.Durable.TailCommitted {
 		s.UncleanAt = view.Durable.OpenAt
 	}
+	if s.TailKept = a.tailKept; s.TailKept != "" {
+		s.RewindRefused = "it has transactions that the primary lacks"
+	}
 	a.describeMysqld(s)
 	s.Drain = a.describeDrain()
 	s.Phase = a.phase(view)

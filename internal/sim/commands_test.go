@@ -9,6 +9,7 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/execute"
 	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -235,6 +236,10 @@ func (e agentEffects) Rewind(_ context.Context, to fencing.Subject, c agentapi.R
 			if d == nil {
 				return
 			}
+			if a.tailKept = ""; c.KeepTail {
+				a.findNoTail(mustParse(c.HolderGTIDs))
+				return
+			}
 			var kept []int
 			for _, t := range d.binlog {
 				if !d.committed.has(t) && !w.inText(c.HolderGTIDs, t) {
@@ -252,6 +257,22 @@ func (e agentEffects) Rewind(_ context.Context, to fencing.Subject, c agentapi.R
 			w.checkCut(a.m, cut)
 			a.step(authority.DataReady{At: a.local(), DataID: a.m.vol.id, EpochFile: true, Renewed: true})
 		})
+	})
+}
+
+// findNoTail goes on as a passive without a tail, and else says what is in it.
+func (a *agentSim) findNoTail(keep gtid.Set) {
+	d := a.m.vol.data
+	if tail := mustParse(a.w.gtids(d.inBinlog)).Subtract(keep); !tail.IsEmpty() {
+		a.tailKept = tail.String()
+		return
+	}
+	a.w.fired["tail empty"]++
+	a.step(authority.DataReady{
+		At:        a.local(),
+		DataID:    a.m.vol.id,
+		EpochFile: true,
+		Renewed:   true,
 	})
 }
 

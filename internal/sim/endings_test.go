@@ -128,6 +128,24 @@ func (w *world) checkGap() {
 	}
 }
 
+// checkFollows: when everything is back and no member has what the other one lacks, the passive
+// follows the primary again.
+func (w *world) checkFollows() {
+	if !w.set.follows || w.violation != "" || w.api.lease == nil {
+		return
+	}
+	for i, m := range w.members {
+		other := w.members[1-i]
+		if other.name != w.api.lease.Holder.Member || other.vol.data == nil || m.vol.data == nil {
+			continue
+		}
+		errant := m.vol.data.received().missing(other.vol.data.inBinlog) >= 0
+		if s := m.running(); !errant && (s == nil || s.recv == nil) {
+			w.violate("dead end", "everything is back, %s has nothing that %s lacks, and does not follow it%s", m.name, other.name, w.says())
+		}
+	}
+}
+
 // checkWhole: when everything is back the pair is in sync again.
 func (w *world) checkWhole() {
 	if !w.set.whole || w.violation != "" {

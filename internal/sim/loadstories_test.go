@@ -9,6 +9,8 @@ import (
 // loadStories are about what clients and administrators do to mysqld.
 var loadStories = []story{
 	{name: "primaryDies", tell: primaryDies},
+	{name: "asyncPrimaryReturns", tell: asyncPrimaryReturns},
+	{name: "confirmedDeadReturns", tell: confirmedDeadReturns},
 	{name: "diesAfterJoining", tell: diesAfterJoining},
 	{name: "longChange", tell: longChange},
 	{name: "settingDrifts", tell: settingDrifts},
@@ -32,6 +34,34 @@ func primaryDies(t *teller) []fault {
 	}
 	t.s.gapMost = t.s.deadAfter + t.s.lease + t.s.margin + aSwitch
 	return []fault{died}
+}
+
+// asyncPrimaryReturns: in Async the primary goes while no client writes, and comes back. Nobody
+// can say that its tail was never acknowledged; it may have none.
+func asyncPrimaryReturns(t *teller) []fault {
+	t.quiet()
+	t.s.lossless = false
+	t.s.follows = true
+	died := fault{
+		kind:   t.one("mysqldKilled", "nodeCrashed", "agentKilled", "cutWhole"),
+		at:     t.at,
+		member: theHolder,
+		lasts:  t.in(4*sec, 10*sec),
+	}
+	return []fault{{kind: "clientsRest", at: t.at - 2*sec, lasts: t.in(sec, 3*sec)}, died}
+}
+
+// confirmedDeadReturns: the primary's machine is lost, a person says that it is dead, and it
+// comes back.
+func confirmedDeadReturns(t *teller) []fault {
+	t.quiet()
+	t.s.follows = true
+	t.s.lossless = t.r.IntN(2) == 0
+	return []fault{
+		{kind: "clientsRest", at: t.at - 2*sec, lasts: t.in(sec, 3*sec)},
+		{kind: "nodeCrashed", at: t.at, member: theHolder, lasts: t.in(8*sec, 15*sec)},
+		{kind: "personConfirmsDead", at: t.at + t.in(0, 4*sec), member: theHolder},
+	}
 }
 
 // diesAfterJoining: the primary dies just when its passive has joined again, and has not read

@@ -15,8 +15,9 @@ var personFaults = map[string]faultKind{
 		w.person(failover.VerbForcePromote, m.name)
 		w.api.opsList[len(w.api.opsList)-1].confirmed = 0
 	},
-	"personFails":  func(w *world, _ fault, _ *memberSim) { w.person(failover.VerbFailover, "") },
-	"personFences": func(w *world, _ fault, _ *memberSim) { w.person(failover.VerbFence, "") },
+	"personFails":        func(w *world, _ fault, _ *memberSim) { w.person(failover.VerbFailover, "") },
+	"personConfirmsDead": func(w *world, _ fault, m *memberSim) { w.person(failover.VerbConfirmDead, m.name) },
+	"personFences":       func(w *world, _ fault, _ *memberSim) { w.person(failover.VerbFence, "") },
 	"personForces": func(w *world, _ fault, m *memberSim) {
 		m.forced = true
 		w.person(failover.VerbForcePromote, m.name)

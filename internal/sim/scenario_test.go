@@ -49,6 +49,8 @@ type scenario struct {
 	gapMost time.Duration
 	// whole: nothing is lost for good, and at the end both members are in sync again.
 	whole bool
+	// follows: at the end both members replicate, whatever the mode.
+	follows bool
 	// orderly: what happens is announced, and has to cost next to nothing.
 	orderly bool
 	// holds: clients are held at doors and let through from there.

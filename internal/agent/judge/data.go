@@ -72,13 +72,23 @@ func (g Giving) MayRewind(c agentapi.RewindCommand) error {
 	if err := g.present(c.Command); err != nil {
 		return err
 	}
-	left := g.Record.Left
 	durable := g.View.Durable
 	switch {
 	case g.Void || g.DataID != c.Target || g.Record.Data[g.Self] != c.Target:
 		return fmt.Errorf("the volume holds data %q, the Lease names %q, the command is about %q", g.DataID, g.Record.Data[g.Self], c.Target)
 	case g.View.Serving != authority.Stopped || durable.OpenAt == 0:
 		return errors.New("mysqld is not held after an unclean end")
+	case c.KeepTail:
+		return nil // nothing is cut
+	}
+	return g.mayCut()
+}
+
+// mayCut says why the tail may hold what was acknowledged; nil when it cannot.
+func (g Giving) mayCut() error {
+	left := g.Record.Left
+	durable := g.View.Durable
+	switch {
 	case durable.TailCommitted:
 		return errors.New("mysqld was started since the unclean end, or commits had not waited: the tail is committed")
 	case left == nil || left.Member != g.Self || left.DataID != g.DataID || left.Epoch != durable.OpenAt || !left.Clean:
