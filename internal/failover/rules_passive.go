@@ -6,7 +6,6 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
-	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -47,27 +46,18 @@ func needsSeed(m *Member) bool {
 
 // cannotCatchUp: the primary has removed binary logs that the passive has not received, and
 // the passive, whose agent has compared them in this run, has nothing that the primary lacks.
+// What it has not received its agent says, which reads its own set after the primary's answer:
+// two sets that were published at different times would miss what it received in between.
 func (l *look) cannotCatchUp(m *Member) bool {
 	if !m.heard() || m.State.Phase != agentapi.PhaseClosed || m.State.Server == nil || !l.open(l.holder) || l.holder.State.Server == nil {
 		return false
 	}
-	if l.lacks(m).IsEmpty() && !l.hasPurged(m) {
+	if l.lacks(m).IsEmpty() {
 		return false
 	}
 	c := m.State.Compared
 	compared := c != nil && c.DataID == m.State.DataID && c.Incarnation == m.State.Mysqld.Incarnation && c.HolderDataID == l.holder.State.DataID
 	return compared && c.Errant == "" && l.errantOf(m) == ""
-}
-
-// hasPurged: the primary has removed binary logs that the passive has not received, by what both
-// published last.
-func (l *look) hasPurged(m *Member) bool {
-	purged, err := gtid.Parse(l.holder.State.Server.PurgedGTIDs)
-	if err != nil {
-		return false
-	}
-	received, err := gtid.Parse(m.State.Server.GTIDReceived)
-	return err == nil && !received.Covers(purged)
 }
 
 // isGivenUp: the Lease says that the data on the passive's volume is given up for a copy.

@@ -486,8 +486,8 @@ func TestSteady(t *testing.T) {
 		},
 		"but not of one that has transactions of its own": {
 			from: solo,
-			rule: "AwaitStreaming",
-			kind: failover.Waits,
+			rule: "PassiveLacksData",
+			kind: failover.Holds,
 			with: func(t *testing.T, o *failover.Observation) {
 				behindPurged(t, o)
 				o.Members[1].State.Compared.Errant = "00000000-0000-0000-0000-0000000000bb:1"
@@ -495,8 +495,8 @@ func TestSteady(t *testing.T) {
 		},
 		"nor of one that was not compared in this run": {
 			from: solo,
-			rule: "AwaitStreaming",
-			kind: failover.Waits,
+			rule: "PassiveLacksData",
+			kind: failover.Holds,
 			with: func(t *testing.T, o *failover.Observation) {
 				behindPurged(t, o)
 				o.Members[1].State.Compared.Incarnation = "former"
@@ -508,7 +508,18 @@ func TestSteady(t *testing.T) {
 			kind: failover.Waits,
 			with: func(t *testing.T, o *failover.Observation) {
 				behindPurged(t, o)
-				o.Members[0].State.Server.PurgedGTIDs = "00000000-0000-0000-0000-0000000000aa:1-4"
+				o.Members[1].State.Lacks = nil
+			},
+		},
+		"nor of one whose published state is older than the primary's": {
+			from: solo,
+			rule: "AwaitStreaming",
+			kind: failover.Waits,
+			with: func(t *testing.T, o *failover.Observation) {
+				behindPurged(t, o)
+				o.Members[1].State.Lacks = nil
+				o.Members[0].State.Server.PurgedGTIDs = "00000000-0000-0000-0000-0000000000aa:1-9"
+				o.Members[1].State.Server.GTIDReceived = "00000000-0000-0000-0000-0000000000aa:1-4"
 			},
 		},
 		"then it is seeded": {
@@ -741,8 +752,11 @@ func held(clean, touched bool) func(*testing.T, *failover.Observation) {
 func behindPurged(_ *testing.T, o *failover.Observation) {
 	holder := o.Members[0].State
 	passive := o.Members[1].State
-	holder.Server.PurgedGTIDs = "00000000-0000-0000-0000-0000000000aa:1-9"
-	passive.Server.GTIDReceived = "00000000-0000-0000-0000-0000000000aa:1-4"
+	passive.Lacks = &agentapi.Lack{
+		DataID:     passive.DataID,
+		PeerDataID: holder.DataID,
+		GTIDs:      "00000000-0000-0000-0000-0000000000aa:5-9",
+	}
 	passive.Server.Receiver.Running = false
 	passive.Compared = &agentapi.Comparison{
 		DataID: passive.DataID, Incarnation: passive.Mysqld.Incarnation, HolderDataID: holder.DataID, HolderIncarnation: holder.Mysqld.Incarnation,
