@@ -139,7 +139,7 @@ func (w *world) checkSolo(old, r authority.Record) {
 			w.violate("needless solo", "the ledger becomes solo(%s), which is closed and has been up for %s", m.name, up)
 		}
 		p := passive.running()
-		if p == nil || p.recv == nil || p.recv.src != s || p.recv.gone || p.recv.broken >= 0 {
+		if p == nil || p.recv == nil || p.recv.src != s || p.recv.gone || p.recv.broken >= 0 || w.orphaned(p) || (!s.open && p.stoppedAgent()) {
 			continue
 		}
 		// An operator may have asked just before the passive connected. Where acknowledgements
@@ -150,6 +150,18 @@ func (w *world) checkSolo(old, r authority.Record) {
 			w.violate("needless solo", "the ledger becomes solo(%s) while %s has streamed from it for %s", m.name, passive.name, since)
 		}
 	}
+}
+
+// orphaned: the pod of this mysqld was deleted by force, and its container has not ended. No one
+// can ask it or appoint it, so that it is lost to the pair however well it streams.
+func (w *world) orphaned(s *mysqld) bool {
+	return !slices.ContainsFunc(w.api.pods[:], func(p *pod) bool { return p != nil && p.agent != nil && p.agent.mysqld == s })
+}
+
+// stoppedAgent: nobody can ask what this mysqld has received, which a closed primary has to know
+// before it opens beside it.
+func (s *mysqld) stoppedAgent() bool {
+	return slices.ContainsFunc(s.m.boxes, func(a *agentSim) bool { return a.mysqld == s && a.gate.stopped > 0 })
 }
 
 // asksForCopy: a person wants the passive copied, for which the primary goes on alone.

@@ -11,6 +11,7 @@ var loadStories = []story{
 	{name: "primaryDies", tell: primaryDies},
 	{name: "asyncPrimaryReturns", tell: asyncPrimaryReturns},
 	{name: "confirmedDeadReturns", tell: confirmedDeadReturns},
+	{name: "budgetSpent", tell: budgetSpent},
 	{name: "diesAfterJoining", tell: diesAfterJoining},
 	{name: "longChange", tell: longChange},
 	{name: "settingDrifts", tell: settingDrifts},
@@ -62,6 +63,23 @@ func confirmedDeadReturns(t *teller) []fault {
 		{kind: "nodeCrashed", at: t.at, member: theHolder, lasts: t.in(8*sec, 15*sec)},
 		{kind: "personConfirmsDead", at: t.at + t.in(0, 4*sec), member: theHolder},
 	}
+}
+
+// budgetSpent: the primary dies again and again, more often than it may be failed over in an
+// hour by the operator alone. From then on it recovers where it is.
+func budgetSpent(t *teller) []fault {
+	t.quiet()
+	t.s.whole = true
+	t.s.maxPerHour = 1
+	t.s.gapMost = t.s.deadAfter + t.s.lease + t.s.margin + t.s.restartInPlace + aSwitch
+	again := fault{
+		kind:   t.one("mysqldKilled", "agentKilled"),
+		at:     t.at + sec,
+		member: theHolder,
+		after:  onBoth,
+		delay:  t.in(sec, 3*sec),
+	}
+	return []fault{{kind: "mysqldKilled", at: t.at, member: theHolder}, again}
 }
 
 // diesAfterJoining: the primary dies just when its passive has joined again, and has not read
