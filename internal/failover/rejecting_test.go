@@ -318,6 +318,54 @@ func TestTheServiceMovesOnceTheNewPrimaryIsOpen(t *testing.T) {
 	})
 }
 
+// withoutPods: both pods were deleted by force, and the next ones have no address yet.
+func withoutPods(o *failover.Observation) {
+	for i := range o.Members {
+		o.Members[i].Pod.IP = ""
+		o.Members[i].Pod.UID = ""
+		o.Members[i].Pod.Reading = failover.Missing
+		o.Members[i].Reach = failover.NoPodIP
+	}
+}
+
+// TestADetachedServiceIsNotLeftToAnAddressThatIsGone: while no pod has an address the Service
+// leads to a member's door, which no pod has, and the cluster refuses clients at once. Else they
+// run into connect timeouts, or reach whichever pod gets the address next.
+func TestADetachedServiceIsNotLeftToAnAddressThatIsGone(t *testing.T) {
+	type obs = failover.Observation
+	without := func(_ *testing.T, o *obs) { withoutPods(o) }
+	cases := map[string]decision{
+		"while nobody is the holder": {
+			from:  detached,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  without,
+		},
+		"while the holder's next pod is awaited": {
+			from:  appointed,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  without,
+		},
+	}
+	check(t, cases)
+	for name, c := range cases {
+		o := c.from()
+		withoutPods(&o)
+		o.Service.Detached = ""
+		o.Service.Member = m0
+		o.Service.Leads = failover.LeadsDoor
+		o.Service.PortLeads = failover.LeadsDoor
+		for _, step := range failover.Decide(o).Steps {
+			if step.Name() == failover.StepPointService {
+				t.Errorf("%s: a Service with a selector is moved between pods that are gone", name)
+			}
+		}
+	}
+}
+
 // A look comes when clients are left to the pod no longer, and no question outlasts that.
 func TestTheNextLookComesBeforeThePatienceEnds(t *testing.T) {
 	for name, tc := range map[string]struct {

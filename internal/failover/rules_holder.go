@@ -19,7 +19,12 @@ import (
 // learns of labels and of selectors on different ways, and a selector that comes first
 // finds nobody.
 func (l *look) pointTo(m *Member, leads Door) (Step, bool) {
-	if m == nil || l.Service.Reading != Read || m.Pod.IP == "" || m.Pod.UID == "" {
+	if m == nil || l.Service.Reading != Read {
+		return nil, false
+	}
+	if gone := m.Pod.IP == "" || m.Pod.UID == ""; gone && (leads != LeadsDoor || l.Service.Detached == "") {
+		// A detached Service keeps the address of a pod that is gone, at which clients run into
+		// timeouts. A door that no pod has refuses them at once.
 		return nil, false
 	}
 	switch {

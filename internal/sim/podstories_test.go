@@ -8,6 +8,7 @@ var podStories = []story{
 	{name: "orderlyTermination", tell: orderlyTermination},
 	{name: "endedByKubelet", tell: endedByKubelet},
 	{name: "nodeReplaced", tell: nodeReplaced},
+	{name: "bothPodsGone", tell: bothPodsGone},
 }
 
 // quiet takes all weather away, so that nothing but the event itself can cost time.
@@ -61,6 +62,20 @@ func endedByKubelet(t *teller) []fault {
 		return []fault{ends, lost}
 	}
 	return []fault{ends}
+}
+
+// bothPodsGone: both pods are deleted, at once or one soon after the other, by force or not. The
+// pair begins again in the next ones.
+func bothPodsGone(t *teller) []fault {
+	t.quiet()
+	t.s.whole = true
+	kind := t.one("podDeleted", "podForceDeleted")
+	first := fault{kind: t.one(kind, "mysqldKilled"), at: t.at, member: theHolder}
+	return []fault{
+		first,
+		{kind: kind, at: t.at + t.in(0, 2*sec), member: 0},
+		{kind: kind, at: t.at + t.in(0, 2*sec), member: 1},
+	}
 }
 
 // nodeReplaced: the node of a solo primary is lost, and an admin marks it as out of service.

@@ -34,7 +34,7 @@ func (w *world) demoted(p *pod) bool {
 // its endpoints.
 func (w *world) checkRefusal() {
 	answers := func(p *pod) bool { return p != nil && p.agent != nil && p.member.node.up }
-	if w.api.service.Detached == "" || answers(w.api.behind()) || !w.couldLead(answers) {
+	if w.api.service.Detached == "" || answers(w.api.behind()) || !w.couldLead() {
 		w.mute = w.now
 		return
 	}
@@ -51,19 +51,17 @@ const muteMost = 8 * time.Second
 // while, and nobody the holder, leads clients to a door, whatever else it finds to do.
 func (w *world) checkDoor(obs failover.Observation, plan failover.Plan) {
 	s := obs.Service
-	elsewhere := false
 	for _, m := range obs.Members {
 		if m.Pod.UID == s.Detached && m.Reach == failover.Answered {
 			return
 		}
-		elsewhere = elsewhere || (m.Pod.IP != "" && m.Pod.UID != s.Detached)
 	}
 	switch plan.Rule {
 	case failover.RuleOperationRefused, failover.RuleOperationFinished, failover.RuleStaleObservation, failover.RuleAuthorityUnreadable, failover.RuleAdoptRequested:
 		return
 	}
 	rec := obs.Authority.Record
-	if s.Detached == "" || !elsewhere || obs.Authority.Reading != failover.Read || !rec.Holder.Nobody() || (plan.Kind == failover.Doubts && len(plan.Steps) == 0) {
+	if s.Detached == "" || obs.Authority.Reading != failover.Read || !rec.Holder.Nobody() || (plan.Kind == failover.Doubts && len(plan.Steps) == 0) {
 		return
 	}
 	if gone := w.now - w.mute; gone > noticed && !points(plan.Steps) {
@@ -84,10 +82,9 @@ func points(steps []failover.Step) bool {
 	return steps[0].Name() == failover.StepPointService
 }
 
-// couldLead: some pod answers, and an operator is there and can reach the API server and
-// sees no doubt.
-func (w *world) couldLead(answers func(*pod) bool) bool {
-	if (!answers(w.api.pods[0]) && !answers(w.api.pods[1])) || w.api.gate.stopped > 0 {
+// couldLead: an operator is there and can reach the API server and sees no doubt.
+func (w *world) couldLead() bool {
+	if w.api.gate.stopped > 0 {
 		return false
 	}
 	for _, o := range w.ops {
