@@ -4,9 +4,11 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"golang.org/x/sys/unix"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -21,13 +23,17 @@ import (
 func TestProcessFaults(t *testing.T) {
 	t.Parallel()
 	stoppedOrGone := []fencing.Kind{fencing.ProcessStopped, fencing.Demoted, fencing.PodTerminated}
+	now := ptr.To[int64](0)
 	runFaults(t, "process", []fault{
 		{name: "mysqld killed", want: failsOver, proofs: stoppedOrGone, inject: signal(unix.SIGKILL, harness.RoleMysqld)},
 		{name: "mysqld stopped", want: failsOver, inject: stopped(harness.RoleMysqld)},
 		{name: "agent killed", want: either, inject: signal(unix.SIGKILL, harness.RoleAgent)},
 		{name: "agent stopped", want: failsOver, inject: stopped(harness.RoleAgent)},
 		{name: "pod deleted", want: failsOver, inject: deletePod(nil)},
-		{name: "pod force-deleted", want: failsOver, inject: deletePod(ptr.To[int64](0))},
+		{name: "pod force-deleted", want: failsOver, inject: deletePod(now)},
+		{name: "both pods deleted", want: either, inject: deleteBothPods(nil)},
+		{name: "both pods force-deleted", want: either, inject: deleteBothPods(now)},
+		{name: "StatefulSet deleted", want: either, inject: deleteStatefulSet},
 	})
 }
 
@@ -59,6 +65,24 @@ func stopped(role harness.Role) injection {
 		}
 		return heal, st.pair.Signal(st.ctx, st.primary, unix.SIGSTOP, role)
 	}
+}
+
+// deleteBothPods deletes both members' pods one right after the other.
+func deleteBothPods(grace *int64) injection {
+	return func(st *stage) (func(context.Context) error, error) {
+		var errs []error
+		for _, name := range []string{st.primary, st.passive} {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace, Name: name}}
+			errs = append(errs, cluster.Delete(st.ctx, pod, &client.DeleteOptions{GracePeriodSeconds: grace}))
+		}
+		return nil, errors.Join(errs...)
+	}
+}
+
+// deleteStatefulSet deletes it with its pods. The operator makes it again.
+func deleteStatefulSet(st *stage) (func(context.Context) error, error) {
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace, Name: st.pair.Name}}
+	return nil, cluster.Delete(st.ctx, set, client.PropagationPolicy(metav1.DeletePropagationBackground))
 }
 
 func deletePod(grace *int64) injection {
