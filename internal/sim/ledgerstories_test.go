@@ -21,6 +21,7 @@ var ledgerStories = []story{
 	{name: "ledgerForged", tell: ledgerForged},
 	{name: "receivedByHalf", tell: receivedByHalf},
 	{name: "cannotApply", tell: cannotApply},
+	{name: "candidateStuck", tell: candidateStuck},
 }
 
 // ledgerForged: the passive is away, a foreign hand has it count as in sync all the same, the
@@ -227,4 +228,19 @@ func cannotApply(t *teller) []fault {
 		faults = append(faults, again)
 	}
 	return faults
+}
+
+// candidateStuck: the candidate cannot apply what it has received, and the machine of the last
+// primary stays away for longer than that is waited for.
+func candidateStuck(t *teller) []fault {
+	t.quiet()
+	t.s.applyTimeout = 3 * sec
+	stuck := fault{kind: "longChange", at: t.at, member: theHolder, lasts: t.in(20*sec, 30*sec)}
+	if t.r.IntN(2) == 0 {
+		stuck = fault{kind: "applierFailed", at: t.at, member: thePassive, after: onRevoked, lasts: t.in(20*sec, 30*sec)}
+	}
+	return []fault{
+		stuck,
+		{kind: "nodeCrashed", at: t.at + t.in(500*ms, 2*sec), member: theHolder, lasts: t.in(15*sec, 20*sec)},
+	}
 }
