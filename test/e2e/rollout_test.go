@@ -13,6 +13,7 @@ import (
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/status"
 	"github.com/dbpair/dbpair/test/e2e/harness"
 )
 
@@ -22,6 +23,7 @@ func TestRollout(t *testing.T) {
 	harness.NeedsLong(t)
 	t.Parallel()
 	demoted := []fencing.Kind{fencing.Demoted}
+	stopped := string(failover.RuleRolloutStopped)
 	runFaults(t, "rollout", []fault{
 		{
 			name:   "a label and an annotation",
@@ -40,17 +42,17 @@ func TestRollout(t *testing.T) {
 		{
 			name:   "an image that is not there, and back",
 			want:   undisturbed,
-			inject: rolloutStops("mysql: {image: 'example.test/mysql:none'}", "Image"),
+			inject: stops(stopped, "mysql: {image: 'example.test/mysql:none'}", "Image"),
 		},
 		{
-			name:   "a setting that mysqld refuses, and back",
+			name:   "a setting that mysqld refuses is not rolled out",
 			want:   undisturbed,
-			inject: rolloutStops("mysql: {config: {transaction_isolation: nonsense}}", "generation"),
+			inject: stops(status.ReasonSpecRefused, "mysql: {config: {transaction_isolation: nonsense}}", "transaction_isolation"),
 		},
 		{
 			name:   "resources that no node has, and back",
 			want:   undisturbed,
-			inject: rolloutStops("podTemplate: {spec: {resources: {requests: {cpu: '4000', memory: 768Mi}}}}", "Unschedulable"),
+			inject: stops(stopped, "podTemplate: {spec: {resources: {requests: {cpu: '4000', memory: 768Mi}}}}", "Unschedulable"),
 		},
 	})
 }
@@ -104,8 +106,9 @@ func rolledOut(st *stage) error {
 	return nil
 }
 
-// rolloutStops changes the spec so that the passive does not come back, and goes back.
-func rolloutStops(fragment, says string) injection {
+// stops changes the spec so that it cannot be carried out, or the passive does not come back, and
+// goes back.
+func stops(reason, fragment, says string) injection {
 	return func(st *stage) (func(context.Context) error, error) {
 		object, err := st.pair.Object(st.ctx)
 		if err != nil {
@@ -125,7 +128,7 @@ func rolloutStops(fragment, says string) injection {
 		stopped := harness.Want{
 			Type:    v1alpha1.ConditionReady,
 			Status:  metav1.ConditionFalse,
-			Reason:  string(failover.RuleRolloutStopped),
+			Reason:  reason,
 			Message: says,
 		}
 		stalled := stopped
