@@ -78,7 +78,7 @@ func (s *session) importDump(ctx context.Context, c cluster, r importRequest) er
 	if err != nil {
 		return err
 	}
-	defer source.close()
+	defer func() { _ = source.close() }()
 	server, err := c.acceptedAt(ctx, primary)
 	if err != nil {
 		return err
