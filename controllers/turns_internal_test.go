@@ -16,8 +16,10 @@ func TestPairsAreRolledOutOneAfterTheOther(t *testing.T) {
 	if why := turns.held(a); why != "" {
 		t.Errorf("the first one waits: %s", why)
 	}
-	if !turns.take(a) || !turns.take(a) {
-		t.Error("the first one has no turn, or loses it")
+	for range 2 { // again is success
+		if !turns.take(a) {
+			t.Error("the first one has no turn, or loses it")
+		}
 	}
 	if turns.take(b) {
 		t.Error("two have a turn")
