@@ -40,6 +40,7 @@ func TestHold(t *testing.T) {
 			want:    failsOver,
 			inject:  deletePod(nil),
 			clients: noneRefusedByTheDoor,
+			long:    true,
 		},
 	}, func(*scene) string { return holdSpec })
 }
