@@ -88,6 +88,7 @@ func TestWatchNamespaces(t *testing.T) {
 
 // TestKustomize: config/default is an operator too.
 func TestKustomize(t *testing.T) {
+	harness.NeedsLong(t)
 	s := newScene(t, "kustomize")
 	s.reinstallAfter()
 	former := s.readyPair("former")

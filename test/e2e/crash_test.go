@@ -68,6 +68,7 @@ func (s *scene) crashes() []string {
 // TestOperatorCrashesInBootstrap kills the operator at every step boundary of one and
 // the same bootstrap. It must end as if nothing had happened.
 func TestOperatorCrashesInBootstrap(t *testing.T) {
+	harness.NeedsLong(t)
 	s := newScene(t, "crashes")
 	s.withFailpoints("*")
 	p := s.pair("shop")

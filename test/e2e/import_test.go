@@ -76,6 +76,7 @@ func TestADumpThatReplicationNeverCarries(t *testing.T) {
 // TestImport: the same dump, given to the import verb, is refused with its lines and changes
 // nothing; with --strip both members have its table. One that is cut off loads nothing.
 func TestImport(t *testing.T) {
+	harness.NeedsLong(t)
 	t.Parallel()
 	s := newScene(t, "importverb")
 	p := s.readyPair("shop")
