@@ -91,7 +91,8 @@ func (r *PairReconciler) decide(v *visit, o failover.Observation) failover.Plan 
 		o.RolloutHeld = r.turns.held(v.name)
 		plan = failover.Decide(o)
 	}
-	if !o.NeedsRollout() && (plan.FailoverReady.Ready || o.Settings.Deleting) || o.Settings.Paused {
+	done := !o.NeedsRollout() && (plan.FailoverReady.Ready || o.Settings.Deleting)
+	if done || o.Settings.Paused {
 		r.turns.release(v.name)
 	}
 	return plan
