@@ -132,8 +132,8 @@ func (c cluster) importInto(ctx context.Context, r importRequest, server accepte
 		return config.AppSchema, err
 	}
 	if !slices.Contains(server.Schemas, r.database) {
-		return "", fmt.Errorf("--database: pair %q has no database %q. Command: kubectl dbpair mysql %s --root -- -e 'CREATE DATABASE `%s`'",
-			r.pair, r.database, r.pair, r.database)
+		return "", fmt.Errorf("--database: pair %q has no database %q. Command: kubectl dbpair mysql %s -n %s --root -- -e 'CREATE DATABASE `%s`'",
+			r.pair, r.database, r.pair, c.namespace, r.database)
 	}
 	return r.database, nil
 }
@@ -193,15 +193,12 @@ func (s *session) load(ctx context.Context, c cluster, primary string, source *d
 		return err
 	}
 	reader, writer := io.Pipe()
+	fed := make(chan error, 1)
 	go func() {
-		if r.strip {
-			writer.CloseWithError(dump.Strip(in, writer))
-			return
-		}
-		_, err := io.Copy(writer, in)
+		err := feed(writer, in, r.strip)
 		writer.CloseWithError(err)
+		fed <- err
 	}()
-	defer func() { _ = reader.Close() }()
 	argv := append(asRoot(), "--binary-mode", "--default-character-set=utf8mb4")
 	if r.database != "" {
 		argv = append(argv, "--database="+r.database)
@@ -218,10 +215,25 @@ func (s *session) load(ctx context.Context, c cluster, primary string, source *d
 		ErrOut: s.streams.ErrOut,
 	})
 	done()
+	_ = reader.Close()
+	// The client ends well with whatever part of the dump it was given.
+	if unread := <-fed; err == nil {
+		err = unread
+	}
 	if err != nil {
 		return fmt.Errorf("the dump was not loaded to its end; what was loaded before stays on both members: %w", err)
 	}
-	_, err = fmt.Fprintf(s.streams.Out, "%s was loaded on %s. Compare the members with: kubectl dbpair checksum %s --wait\n", source.name, primary, r.pair)
+	_, err = fmt.Fprintf(s.streams.Out, "%s was loaded on %s. Compare the members with: kubectl dbpair checksum %s -n %s --wait\n",
+		source.name, primary, r.pair, c.namespace)
+	return err
+}
+
+// feed writes the dump to its end, or says why that could not be done.
+func feed(out io.Writer, in io.Reader, strip bool) error {
+	if strip {
+		return dump.Strip(in, out)
+	}
+	_, err := io.Copy(out, in)
 	return err
 }
 

@@ -83,7 +83,7 @@ func TestImport(t *testing.T) {
 		"a database that is not there": {
 			dump: plainDump,
 			args: []string{"--database", "other"},
-			errs: []string{`--database: pair "shop" has no database "other". Command: kubectl dbpair mysql shop --root -- -e 'CREATE DATABASE`},
+			errs: []string{`--database: pair "shop" has no database "other". Command: kubectl dbpair mysql shop -n default --root -- -e 'CREATE DATABASE`},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,6 +129,18 @@ func TestImportReadsAFile(t *testing.T) {
 	}
 	if _, _, err := w.call(t, "", "import", "shop", "--file", path+".gone"); err == nil || !strings.Contains(err.Error(), "--file: open") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestAnImportThatWasNotReadToItsEndFails: the client ends well, and had only a part of the dump.
+func TestAnImportThatWasNotReadToItsEndFails(t *testing.T) {
+	for _, args := range [][]string{{"import", "shop"}, {"import", "shop", "--strip"}} {
+		w := importWorld(t)
+		w.execer.reads = 10
+		out, _, err := w.call(t, plainDump, args...)
+		if err == nil || !strings.Contains(err.Error(), "not loaded to its end") {
+			t.Errorf("%v: error %v, printed %q", args, err, out)
+		}
 	}
 }
 

@@ -39,12 +39,18 @@ type fakeExecer struct {
 	// server answers what a dump may hold; read is what the client was given to read.
 	server *accepted
 	read   string
+	// reads is how much of its input the client reads before it ends well; all when zero.
+	reads int64
 }
 
 func (f *fakeExecer) run(_ context.Context, c podCommand, streams genericiooptions.IOStreams) error {
 	if c.interactive {
 		f.ran = &c
-		text, err := io.ReadAll(streams.In)
+		in := streams.In
+		if f.reads > 0 {
+			in = io.LimitReader(in, f.reads)
+		}
+		text, err := io.ReadAll(in)
 		f.read = string(text)
 		return err
 	}
