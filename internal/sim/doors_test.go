@@ -74,6 +74,10 @@ func (w *world) checkRelay(a *agentSim) {
 	if led == nil || led == a.pod || led.deleting || !slices.Contains(w.api.pods[:], led) || w.blind {
 		return
 	}
+	// The deletion was accepted, and then the store forgot it. The door that was told of it cannot know.
+	if forgotten := w.restored && led.asked > 0; forgotten {
+		return
+	}
 	// An agent that stood still may not know yet that this pod is the primary's again.
 	later := w.api.lease != nil && w.api.lease.Epoch > epoch && w.api.lease.Holder.PodUID == led.uid
 	if !w.demoted(led) && !later {

@@ -139,7 +139,7 @@ func (w *world) checkSolo(old, r authority.Record) {
 			w.violate("needless solo", "the ledger becomes solo(%s), which is closed and has been up for %s", m.name, up)
 		}
 		p := passive.running()
-		if p == nil || p.recv == nil || p.recv.src != s || p.recv.gone || p.recv.broken >= 0 || w.orphaned(p) || (!s.open && p.stoppedAgent()) {
+		if p == nil || p.recv == nil || p.recv.src != s || p.recv.gone || p.recv.broken >= 0 || w.orphaned(p) || (!s.open && w.unanswered(p)) {
 			continue
 		}
 		// An operator may have asked just before the passive connected. Where acknowledgements
@@ -158,10 +158,15 @@ func (w *world) orphaned(s *mysqld) bool {
 	return !slices.ContainsFunc(w.api.pods[:], func(p *pod) bool { return p != nil && p.agent != nil && p.agent.mysqld == s })
 }
 
-// stoppedAgent: nobody can ask what this mysqld has received, which a closed primary has to know
-// before it opens beside it.
-func (s *mysqld) stoppedAgent() bool {
-	return slices.ContainsFunc(s.m.boxes, func(a *agentSim) bool { return a.mysqld == s && a.gate.stopped > 0 })
+// unanswered: no operator can ask what this mysqld has received, which a closed primary has to
+// know before it opens beside it.
+func (w *world) unanswered(s *mysqld) bool {
+	stopped := slices.ContainsFunc(s.m.boxes, func(a *agentSim) bool { return a.mysqld == s && a.gate.stopped > 0 })
+	reached := slices.ContainsFunc(w.ops[:], func(o *operator) bool {
+		runs := o.index == 0 || w.set.twoOperators
+		return runs && w.cut[o.site][s.m.site] == 0 && w.cut[s.m.site][o.site] == 0
+	})
+	return stopped || !reached
 }
 
 // asksForCopy: a person wants the passive copied, for which the primary goes on alone.
