@@ -22,11 +22,7 @@ func TestAHungMysqldIsKnownAndFenced(t *testing.T) {
 	a.awaitState("says that mysqld does not answer", patience, func(s agentapi.State) bool {
 		return s.Phase == agentapi.PhaseOpen && s.ServerAge > 3*time.Second
 	})
-	started := time.Now()
 	w.failover(a, b)
-	if took := time.Since(started); took > 30*time.Second {
-		t.Errorf("the failover took %s", took)
-	}
 	a.awaitState("mysqld is gone", patience, func(s agentapi.State) bool { return !s.Mysqld.Running })
 	w.disjoint()
 }
