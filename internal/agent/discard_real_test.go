@@ -145,7 +145,6 @@ func TestUnappliedTransactionsAreSavedAndDiscarded(t *testing.T) {
 // TestADiscardSurvivesACrashAtEveryStep kills the candidate's agent before the relay log is
 // saved, when it is, and right after it was discarded.
 func TestADiscardSurvivesACrashAtEveryStep(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t)
 	w.bootstrap()
 	a := w.members[0]

@@ -14,7 +14,6 @@ import (
 // TestABootstrapSurvivesACrashAtEveryStep kills each agent once at every failpoint of
 // its way, and starts it again as a kubelet does.
 func TestABootstrapSurvivesACrashAtEveryStep(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t)
 	a := w.members[0]
 	b := w.members[1]

@@ -41,7 +41,6 @@ func (m *member) awaitLack(gtids string) agentapi.State {
 // server leaves on the primary, also after the primary has gone. It never counts ordinary writes
 // that are on their way. A copy of the primary cures it.
 func TestTransactionsOnThePrimaryOnlyAreNamed(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t)
 	w.bootstrap()
 	a := w.members[0]

@@ -13,7 +13,6 @@ import (
 // passive is gone. At half of the limit it says so, at the limit it removes what the passive
 // lacks, and goes on.
 func TestAPassiveThatStaysAwayDoesNotFillThePrimary(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t)
 	w.setLease(time.Minute) // nobody vouches for it while its peer is gone
 	w.bootstrap()

@@ -13,7 +13,6 @@ import (
 // TestACopyThatBreaksOffIsNotTakenForAFinishedOne kills each end of a copy in its middle. The
 // recipient has no data then, and says so, and a further order to copy is carried out.
 func TestACopyThatBreaksOffIsNotTakenForAFinishedOne(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t)
 	a := w.members[0]
 	b := w.members[1]

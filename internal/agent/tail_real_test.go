@@ -102,7 +102,6 @@ func (w *world) leaveTailOf(a, b *member, statements ...string) {
 }
 
 func TestASeedReplacesDataOnlyWhenTheLeaseSaysSo(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t)
 	w.bootstrap()
 	a := w.members[0]

@@ -11,7 +11,6 @@ import (
 // component of MD5() and SHA1() is installed when data is made, and a copy has both. Neither is
 // replicated, so an application's statement that needs one would stop an applier without it.
 func TestANamedTimeZoneAndHashesWorkOnBothMembers(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t)
 	a := w.members[0]
 	b := w.members[1]
