@@ -64,7 +64,7 @@ func TestTheOperatorMayRunJobs(t *testing.T) {
 		object client.Object
 		name   string
 	}{
-		{&corev1.ServiceAccount{}, n.Job()}, {&rbacv1.Role{}, n.Job()}, {&rbacv1.RoleBinding{}, n.Job()}, {&corev1.Secret{}, n.JobTLS()},
+		{&corev1.ServiceAccount{}, n.Job()}, {&rbacv1.Role{}, n.Job()}, {&rbacv1.RoleBinding{}, n.Job()},
 	} {
 		s.eventually("what Jobs need", func() error { return s.Get(s.ctx, s.key(o.name), o.object) })
 	}
@@ -90,6 +90,12 @@ func TestTheOperatorMayRunJobs(t *testing.T) {
 	})
 	s.must(operator.Create(s.ctx, resources.JobConfigMap(p, op)))
 	s.must(operator.Create(s.ctx, job))
+	certificate := resources.JobTLSSecret(p, op, []byte("a"), []byte("b"), []byte("c"))
+	s.must(operator.Create(s.ctx, certificate))
+	renewed := certificate.DeepCopy()
+	renewed.Data["tls.crt"] = []byte("d")
+	s.must(operator.Patch(s.ctx, renewed, client.MergeFrom(certificate)))
+	s.must(operator.Delete(s.ctx, renewed))
 	s.must(operator.Apply(s.ctx, resources.JobRole(p, job.Name), client.FieldOwner(cluster.FieldManager), client.ForceOwnership))
 	var jobs batchv1.JobList
 	s.must(operator.List(s.ctx, &jobs, client.InNamespace(s.namespace)))

@@ -50,6 +50,9 @@ type JobReconciler struct {
 	beats map[types.UID]beat
 	// permits are the times at which repairs were permitted last. They may be lost.
 	permits map[types.UID]time.Time
+	// certified are the times at which certificates of Jobs were seen to be in order. They
+	// may be lost.
+	certified map[types.UID]time.Time
 }
 
 // beat is a Job's count of reports, and since when it has stood there.

@@ -76,6 +76,9 @@ func (r *JobReconciler) makeJob(ctx context.Context, v *jobVisit, op *v1alpha1.D
 	if err := r.permit(ctx, v, op, rec); err != nil {
 		return err
 	}
+	if err := r.certify(ctx, v, op); err != nil {
+		return err
+	}
 	left := deadlineOf(op) - r.Now().Sub(op.CreationTimestamp.Time)
 	job := resources.Job(v.pair, op, resources.JobOptions{
 		Image:    r.Image,
@@ -244,6 +247,7 @@ func (r *JobReconciler) follow(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 	if err := r.keepPermitting(ctx, v, op); err != nil {
 		return 0, err
 	}
+	r.keepCertified(ctx, v, op)
 	if progress == nil {
 		return jobLook, nil
 	}
@@ -297,6 +301,9 @@ func (r *JobReconciler) conclude(ctx context.Context, v *jobVisit, op *v1alpha1.
 
 // finish writes the end of an operation down, and tells of it.
 func (r *JobReconciler) finish(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation, end ending) error {
+	if err := r.removeCertificate(ctx, v, op); err != nil {
+		return err
+	}
 	err := r.change(ctx, op, func(s *v1alpha1.OperationStatus) {
 		now := metav1.NewMicroTime(r.Now())
 		s.Phase = end.phase
@@ -313,6 +320,7 @@ func (r *JobReconciler) finish(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 	r.mu.Lock()
 	delete(r.beats, op.UID)
 	delete(r.permits, op.UID)
+	delete(r.certified, op.UID)
 	r.mu.Unlock()
 	log(ctx, op).Info("an operation ended", "phase", end.phase, "message", end.message)
 	operationTotal.WithLabelValues(v.name.Namespace, v.name.Name, string(op.Spec.Type), string(end.phase), "").Inc()

@@ -30,8 +30,9 @@ const (
 	// anything: kubelets bring a changed Secret into pods after up to two minutes.
 	caPublished = 5 * time.Minute
 	// caKept is how long a former certificate authority stays trusted after the last
-	// certificate was made again, for members and applications that have not read it yet.
-	caKept = time.Hour
+	// certificate was made again, for members and applications that have not read it yet,
+	// and for Jobs, whose certificates end within this time.
+	caKept = pki.JobLife
 )
 
 // settledLimit is how long a pair must have been in order, with both members heard, before
@@ -121,7 +122,7 @@ func (r *PairReconciler) rotateCA(v *visit, data map[string][]byte, present *pki
 func (r *PairReconciler) trustedBefore(ctx context.Context, v *visit, data map[string][]byte, whole bool) ([]byte, error) {
 	var leaves []pki.Leaf
 	older := bytes.Clone(data[resources.KeyCA])
-	for _, name := range []string{v.names.TLS(0), v.names.TLS(1), v.names.JobTLS()} {
+	for _, name := range []string{v.names.TLS(0), v.names.TLS(1)} {
 		leaf, err := r.readSecret(ctx, v, name)
 		if err != nil {
 			return nil, err
@@ -170,12 +171,12 @@ func (r *PairReconciler) rotatePasswords(v *visit, data map[string][]byte) (rota
 }
 
 // certificateDue says why a certificate is made again: what Due says, or a rotation.
-func (r *PairReconciler) certificateDue(v *visit, leaf pki.Leaf, s pki.Subject) string {
-	if why := v.material.authority.Due(leaf, s, r.Now()); why != "" {
+func certificateDue(ca *pki.Authority, p *v1alpha1.DatabasePair, leaf pki.Leaf, s pki.Subject, now time.Time) string {
+	if why := ca.Due(leaf, s, now); why != "" {
 		return why
 	}
-	asked, ok := rotationAsked(v.pair, v1alpha1.AnnotationRotateCertificates, r.Now())
-	if issued, _ := leaf.SignedBy(v.material.authority.Cert); ok && asked.After(issued) {
+	asked, ok := rotationAsked(p, v1alpha1.AnnotationRotateCertificates, now)
+	if issued, _ := leaf.SignedBy(ca.Cert); ok && asked.After(issued) {
 		return "new certificates were asked for"
 	}
 	return ""

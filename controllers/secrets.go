@@ -190,7 +190,7 @@ func (r *PairReconciler) ensureSecrets(ctx context.Context, v *visit) error {
 			return err
 		}
 	}
-	return r.ensureJobCertificate(ctx, v)
+	return nil
 }
 
 func (r *PairReconciler) ensureMemberCertificate(ctx context.Context, v *visit, o pair.Ordinal) error {
@@ -200,7 +200,7 @@ func (r *PairReconciler) ensureMemberCertificate(ctx context.Context, v *visit, 
 	}
 	leaf := pki.Leaf{CertPEM: data[corev1.TLSCertKey], KeyPEM: data[corev1.TLSPrivateKeyKey]}
 	subject := pki.Member(v.names, o, v.pair.Spec.Services.Primary.Hostnames...)
-	if why := r.certificateDue(v, leaf, subject); why != "" {
+	if why := certificateDue(v.material.authority, v.pair, leaf, subject, r.Now()); why != "" {
 		if leaf, err = v.material.authority.Issue(subject, r.Now()); err != nil {
 			return err
 		}
@@ -209,21 +209,6 @@ func (r *PairReconciler) ensureMemberCertificate(ctx context.Context, v *visit, 
 		}
 	}
 	return r.ensure(ctx, v, resources.TLSSecret(v.pair, o, v.material.bundle, leaf.CertPEM, leaf.KeyPEM), &corev1.Secret{})
-}
-
-// ensureJobCertificate makes the client certificate of the pair's Jobs.
-func (r *PairReconciler) ensureJobCertificate(ctx context.Context, v *visit) error {
-	data, err := r.readSecret(ctx, v, v.names.JobTLS())
-	if err != nil {
-		return err
-	}
-	leaf := pki.Leaf{CertPEM: data[corev1.TLSCertKey], KeyPEM: data[corev1.TLSPrivateKeyKey]}
-	if r.certificateDue(v, leaf, pki.Job()) != "" {
-		if leaf, err = v.material.authority.Issue(pki.Job(), r.Now()); err != nil {
-			return err
-		}
-	}
-	return r.ensure(ctx, v, resources.JobTLSSecret(v.pair, v.material.bundle, leaf.CertPEM, leaf.KeyPEM), &corev1.Secret{})
 }
 
 // ensure applies one child and tells of a repair.

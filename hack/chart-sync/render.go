@@ -114,6 +114,11 @@ var features = map[string]string{
 	"subjectaccessreviews": ".Values.metrics.enabled",
 }
 
+// verbsOf are the values without which the operator does not need one verb of a resource.
+var verbsOf = map[string]map[string]string{
+	"secrets": {"delete": features["jobs"]},
+}
+
 // ruleSet are rules, apart by the values that they depend on.
 type ruleSet struct {
 	always []rbacv1.PolicyRule
@@ -123,9 +128,10 @@ type ruleSet struct {
 
 func newRuleSet() ruleSet { return ruleSet{when: map[string][]rbacv1.PolicyRule{}} }
 
-// add sorts the resources of rules by the feature that needs them.
+// add sorts the resources of rules, and verbs of some, by the feature that needs them.
 func (s *ruleSet) add(rules []rbacv1.PolicyRule) {
 	for _, rule := range rules {
+		rule = s.withoutOptionalVerbs(rule)
 		always := rule
 		always.Resources = nil
 		for _, resource := range rule.Resources {
@@ -142,6 +148,27 @@ func (s *ruleSet) add(rules []rbacv1.PolicyRule) {
 			s.always = append(s.always, always)
 		}
 	}
+}
+
+// withoutOptionalVerbs moves the verbs that a feature needs into rules of their own.
+func (s *ruleSet) withoutOptionalVerbs(rule rbacv1.PolicyRule) rbacv1.PolicyRule {
+	if len(rule.Resources) != 1 {
+		return rule
+	}
+	optional := verbsOf[rule.Resources[0]]
+	always := rule
+	always.Verbs = nil
+	for _, verb := range rule.Verbs {
+		condition, ok := optional[verb]
+		if !ok {
+			always.Verbs = append(always.Verbs, verb)
+			continue
+		}
+		one := rule
+		one.Verbs = []string{verb}
+		s.when[condition] = append(s.when[condition], one)
+	}
+	return always
 }
 
 func (s *ruleSet) render() (string, error) {

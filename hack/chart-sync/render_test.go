@@ -39,6 +39,21 @@ func TestARuleOfAFeatureIsRenderedOnlyWithIt(t *testing.T) {
 	}
 }
 
+func TestAVerbOfAFeatureIsRenderedOnlyWithIt(t *testing.T) {
+	set := newRuleSet()
+	set.add([]rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"delete", "get"}}})
+	got, err := set.render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "- apiGroups:\n  - \"\"\n  resources:\n  - secrets\n  verbs:\n  - get\n" +
+		"{{- if or .Values.features.checksum .Values.features.repair }}\n" +
+		"- apiGroups:\n  - \"\"\n  resources:\n  - secrets\n  verbs:\n  - delete\n{{- end }}\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestSplitRefusesAResourceOfUnknownScope(t *testing.T) {
 	_, _, err := split(rbacv1.PolicyRule{Resources: []string{"gadgets"}})
 	if err == nil || !strings.Contains(err.Error(), "gadgets") {

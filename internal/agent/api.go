@@ -82,6 +82,10 @@ func handle[In, Out any](mux *http.ServeMux, a *Agent, path string, do func(cont
 			writeError(w, refuse(agentapi.ErrorMalformed, "decode request: %v", err))
 			return
 		}
+		if err := authorizeRequest(r.TLS, in); err != nil {
+			writeError(w, err)
+			return
+		}
 		if !a.state.hasBegun() {
 			writeError(w, refuse(agentapi.ErrorInternal, "the agent has not taken its volume yet"))
 			return

@@ -3,6 +3,7 @@ package agent
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"net/url"
 	"slices"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -27,6 +28,24 @@ func (a *Agent) authorize(state *tls.ConnectionState, path string) error {
 	if name == agentapi.RoleOperator && path != agentapi.PathState && !a.isOperatorKey(cert) {
 		return refuse(agentapi.ErrorForbidden, "the key of this client is not the operator's: it is not among the operatorKeys of ConfigMap %s-config, "+
 			"which arrive in the pod up to two minutes after the operator wrote them", a.env.PairName)
+	}
+	return nil
+}
+
+// authorizeRequest refuses what a Job asks for in the name of another operation than the one
+// that its certificate was issued for.
+func authorizeRequest(state *tls.ConnectionState, request any) error {
+	cert := state.PeerCertificates[0]
+	if cert.Subject.CommonName != agentapi.RoleJob {
+		return nil
+	}
+	about, ok := request.(agentapi.JobRequest)
+	if !ok {
+		return refuse(agentapi.ErrorForbidden, "a Job may not ask for this")
+	}
+	want := agentapi.JobURI(about.ForOperation()).String()
+	if !slices.ContainsFunc(cert.URIs, func(u *url.URL) bool { return u.String() == want }) {
+		return refuse(agentapi.ErrorForbidden, "the certificate of this Job is not for operation %q", about.ForOperation())
 	}
 	return nil
 }

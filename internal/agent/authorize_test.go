@@ -83,7 +83,9 @@ func callers(t *testing.T, ca *pki.Authority, operator *pki.Key) map[string]call
 		"the peer":                               {issue(ca, pki.Member(names, 1), nil), true, []string{agentapi.PathVouch, agentapi.PathState}},
 		"the member itself":                      {issue(ca, pki.Member(names, 0), nil), true, []string{agentapi.PathState, agentapi.PathSessions}},
 		"a member of another pair":               {issue(ca, pki.Member(resources.Names{Pair: "till", Namespace: "ns"}, 1), nil), true, nil},
-		"a Job":                                  {issue(ca, pki.Job(), nil), true, jobs},
+		"a Job":                                  {issue(ca, pki.Job("o1"), nil), true, jobs},
+		"the Job of another operation":           {issue(ca, pki.Job("o2"), nil), true, nil},
+		"a Job of no operation":                  {issue(ca, pki.Subject{CommonName: agentapi.RoleJob, Life: time.Hour}, nil), true, nil},
 		"a client of mysqld":                     {issue(ca, client, nil), true, nil},
 		"a name that begins like the operator's": {issue(ca, pki.Subject{CommonName: agentapi.RoleOperator + "x", Life: time.Hour}, nil), true, nil},
 	}
@@ -165,7 +167,7 @@ func (api testAPI) ask(t *testing.T, certificate *tls.Certificate, path string) 
 	if path == agentapi.PathState || path == agentapi.PathSessions {
 		method = http.MethodGet
 	}
-	request, err := http.NewRequestWithContext(t.Context(), method, api.server.URL+path, strings.NewReader("{}"))
+	request, err := http.NewRequestWithContext(t.Context(), method, api.server.URL+path, strings.NewReader(`{"operation":"o1"}`))
 	if err != nil {
 		t.Fatal(err)
 	}

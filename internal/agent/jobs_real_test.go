@@ -18,9 +18,9 @@ import (
 	"github.com/dbpair/dbpair/internal/pki"
 )
 
-// jobTLS is how a Job shows itself.
-func (w *world) jobTLS() *tls.Config {
-	leaf, err := w.ca.Issue(pki.Job(), time.Now())
+// jobTLS is how the Job of an operation shows itself.
+func (w *world) jobTLS(operation string) *tls.Config {
+	leaf, err := w.ca.Issue(pki.Job(operation), time.Now())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func (m *member) job(account, password string) *sql.Conn {
 	m.w.t.Helper()
 	cfg := mysql.NewConfig()
 	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = account, password, "tcp", m.addr("admin")
-	cfg.TLS = m.w.jobTLS()
+	cfg.TLS = m.w.jobTLS("shop-checksum-1")
 	cfg.Timeout = patience
 	cfg.Logger = &mysql.NopLogger{}
 	connector, err := mysql.NewConnector(cfg)
@@ -59,8 +59,8 @@ func (m *member) job(account, password string) *sql.Conn {
 	return conn
 }
 
-func (m *member) asJob() *agentapi.Client {
-	conf := m.w.jobTLS()
+func (m *member) asJob(operation string) *agentapi.Client {
+	conf := m.w.jobTLS(operation)
 	conf.ServerName = string(m.name)
 	return &agentapi.Client{Address: m.addr("agent"), Timeout: patience, TLS: func() (*tls.Config, error) { return conf, nil }}
 }
@@ -174,7 +174,7 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 		if err := m.permit(operation, "r"); err != nil {
 			return err
 		}
-		_, err := m.asJob().RepairLease(ctx, agentapi.RepairLeaseCommand{Command: w.head(), Operation: operation, For: limit})
+		_, err := m.asJob(operation).RepairLease(ctx, agentapi.RepairLeaseCommand{Command: w.head(), Operation: operation, For: limit})
 		return err
 	}
 	refused := func(err error, says string) {
@@ -186,26 +186,26 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	// Without the operator's permission a Job's certificate opens nothing, and it cannot
 	// give itself one.
 	lease := agentapi.RepairLeaseCommand{Command: w.head(), Operation: "shop-repair-1", For: time.Second}
-	_, err := b.asJob().RepairLease(ctx, lease)
+	_, err := b.asJob("shop-repair-1").RepairLease(ctx, lease)
 	refused(err, "has not permitted")
 	lease.Operation = ""
 	lease.For = 0
-	_, err = b.asJob().RepairLease(ctx, lease)
+	_, err = b.asJob("").RepairLease(ctx, lease)
 	refused(err, "operation is empty")
-	_, err = b.asJob().SaveRows(ctx, agentapi.SaveRowsCommand{Command: w.head(), Operation: "no-such", Lines: []string{"{}"}})
+	_, err = b.asJob("no-such").SaveRows(ctx, agentapi.SaveRowsCommand{Command: w.head(), Operation: "no-such", Lines: []string{"{}"}})
 	refused(err, "has not permitted")
-	_, err = a.asJob().RepairRights(ctx, agentapi.RepairRightsCommand{
+	_, err = a.asJob("shop-repair-1").RepairRights(ctx, agentapi.RepairRightsCommand{
 		Command: w.head(), Operation: "shop-repair-1", Schema: "app", Table: "r", For: time.Minute,
 	})
 	refused(err, "has not permitted")
-	if _, err := a.asJob().PermitRepair(ctx, agentapi.PermitRepairCommand{
+	if _, err := a.asJob("shop-repair-1").PermitRepair(ctx, agentapi.PermitRepairCommand{
 		Command: w.head(), Operation: "shop-repair-1", Schema: "app", Table: "r", For: time.Minute,
 	}); !errors.Is(err, agentapi.ErrRefused) || !strings.Contains(err.Error(), "may not ask") {
 		t.Errorf("a job may permit itself a repair: %v", err)
 	}
 	refused(ask(a, "shop-repair-1", time.Second), "does not follow")
 	refused(ask(b, "shop-repair-1", time.Hour), "too long")
-	if _, err := b.asJob().Fence(ctx, w.head()); !errors.Is(err, agentapi.ErrRefused) {
+	if _, err := b.asJob("shop-repair-1").Fence(ctx, w.head()); !errors.Is(err, agentapi.ErrRefused) {
 		t.Errorf("a job may fence: %v", err)
 	}
 	if err := ask(b, "shop-repair-1", 30*time.Second); err != nil {
@@ -218,6 +218,9 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	if s := b.now(); s.ForcesRowsFor != "shop-repair-1" {
 		t.Errorf("the agent tells of a lease of %q", s.ForcesRowsFor)
 	}
+	// What one operation has is not another Job's to end.
+	_, err = b.asJob("shop-repair-2").RepairLease(ctx, agentapi.RepairLeaseCommand{Command: w.head(), Operation: "shop-repair-1"})
+	refused(err, "not for operation")
 	if err := ask(b, "shop-repair-1", 2*time.Second); err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +231,7 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 		if err := m.permit("shop-repair-1", table); err != nil {
 			return err
 		}
-		_, err := m.asJob().RepairRights(ctx, agentapi.RepairRightsCommand{
+		_, err := m.asJob("shop-repair-1").RepairRights(ctx, agentapi.RepairRightsCommand{
 			Command: w.head(), Operation: "shop-repair-1", Schema: "app", Table: table, For: limit,
 		})
 		return err
@@ -249,7 +252,7 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	if err := patiently("r", time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	_, err = a.asJob().RepairRights(ctx, agentapi.RepairRightsCommand{
+	_, err = a.asJob("shop-repair-1").RepairRights(ctx, agentapi.RepairRightsCommand{
 		Command: w.head(), Operation: "shop-repair-1", Schema: "app", Table: "other", For: time.Minute,
 	})
 	refused(err, "may repair table app.r, not app.other")

@@ -704,6 +704,6 @@ const (
 	RoleOperator = "dbpair-operator"
 	// RolePeerPrefix is followed by the member's name.
 	RolePeerPrefix = "dbpair-member:"
-	// RoleJob is that of the Jobs that compare and repair.
+	// RoleJob is that of the Jobs that compare and repair; see JobURI.
 	RoleJob = "dbpair-job"
 )

@@ -36,10 +36,18 @@ type members struct {
 // Dirs are where a Job finds its certificate and its passwords.
 type Dirs struct{ TLS, Passwords string }
 
-func (m members) tls(member pair.MemberName) (*tls.Config, error) {
+// certificate is read for each connection: it is renewed while the Job runs.
+func (m members) certificate() (*tls.Certificate, error) {
 	cert, err := tls.LoadX509KeyPair(filepath.Join(m.dir.TLS, "tls.crt"), filepath.Join(m.dir.TLS, "tls.key"))
 	if err != nil {
 		return nil, fmt.Errorf("read the Job's certificate: %w", err)
+	}
+	return &cert, nil
+}
+
+func (m members) tls(member pair.MemberName) (*tls.Config, error) {
+	if _, err := m.certificate(); err != nil {
+		return nil, err
 	}
 	authority, err := os.ReadFile(filepath.Join(m.dir.TLS, "ca.crt"))
 	if err != nil {
@@ -50,10 +58,10 @@ func (m members) tls(member pair.MemberName) (*tls.Config, error) {
 		return nil, errors.New("read the pair's authority: ca.crt holds no certificate")
 	}
 	return &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		RootCAs:      roots,
-		Certificates: []tls.Certificate{cert},
-		ServerName:   m.request.Host(member),
+		MinVersion:           tls.VersionTLS12,
+		RootCAs:              roots,
+		ServerName:           m.request.Host(member),
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return m.certificate() },
 	}, nil
 }
 

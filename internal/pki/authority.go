@@ -22,6 +22,9 @@ const (
 	AuthorityLife = 10 * 365 * 24 * time.Hour
 	MemberLife    = 90 * 24 * time.Hour
 	OperatorLife  = 24 * time.Hour
+	// JobLife is short because nobody takes a certificate back: it is renewed while the Job
+	// runs, and ends soon after it.
+	JobLife = time.Hour
 	// backdate covers clocks that differ.
 	backdate = 10 * time.Minute
 )

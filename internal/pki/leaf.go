@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"slices"
 	"time"
 )
@@ -23,6 +24,8 @@ type Subject struct {
 	CommonName string
 	DNSNames   []string
 	IPs        []net.IP
+	// URIs say what the certificate is for.
+	URIs []*url.URL
 	// Server: it may also be presented by a server. Every one may be by a client.
 	Server bool
 	Life   time.Duration
@@ -65,6 +68,7 @@ func (a *Authority) IssueFor(s Subject, key *Key, now time.Time) (Leaf, error) {
 		ExtKeyUsage:  usage,
 		DNSNames:     s.DNSNames,
 		IPAddresses:  s.IPs,
+		URIs:         s.URIs,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.Cert, key.key.Public(), a.key)
 	if err != nil {
@@ -109,6 +113,9 @@ func (a *Authority) Due(l Leaf, s Subject, now time.Time) (why string) {
 		if !slices.ContainsFunc(s.IPs, ip.Equal) {
 			return "it has the address " + ip.String() + ", which is not wanted any more"
 		}
+	}
+	if !slices.EqualFunc(cert.URIs, s.URIs, func(x, y *url.URL) bool { return x.String() == y.String() }) {
+		return "it is for something else"
 	}
 	if now.After(RenewAt(cert)) {
 		return "it expires on " + cert.NotAfter.UTC().Format(time.RFC3339)

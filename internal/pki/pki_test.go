@@ -84,6 +84,20 @@ func TestDueSaysWhyACertificateIsMadeAgain(t *testing.T) {
 	}
 }
 
+func TestACertificateOfAJobIsForOneOperation(t *testing.T) {
+	a := newTestAuthority(t, start)
+	leaf := issue(t, a, Job("shop-repair-1"), start)
+	if why := a.Due(leaf, Job("shop-repair-1"), start); why != "" {
+		t.Errorf("due at once: %s", why)
+	}
+	if why := a.Due(leaf, Job("shop-repair-2"), start); !strings.Contains(why, "something else") {
+		t.Errorf("for another operation Due = %q", why)
+	}
+	if why := a.Due(leaf, Job("shop-repair-1"), start.Add(JobLife)); !strings.Contains(why, "expires") {
+		t.Errorf("after its life Due = %q", why)
+	}
+}
+
 func TestACertificateNeverOutlivesItsAuthority(t *testing.T) {
 	a := newTestAuthority(t, start)
 	late := a.Cert.NotAfter.Add(-24 * time.Hour)

@@ -2,6 +2,7 @@ package pki
 
 import (
 	"net"
+	"net/url"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/pair"
@@ -41,9 +42,13 @@ func Operator() Subject {
 	return Subject{CommonName: agentapi.RoleOperator, Life: OperatorLife}
 }
 
-// Job is the subject of the client certificate of the Jobs that compare and repair.
-func Job() Subject {
-	return Subject{CommonName: agentapi.RoleJob, Life: MemberLife}
+// Job is the subject of the client certificate of the Job of one operation.
+func Job(operation string) Subject {
+	return Subject{
+		CommonName: agentapi.RoleJob,
+		URIs:       []*url.URL{agentapi.JobURI(operation)},
+		Life:       JobLife,
+	}
 }
 
 // Metrics is the subject of the certificate of the operator's metrics endpoint, which is

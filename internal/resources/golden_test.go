@@ -71,7 +71,7 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 			"secret-tls-1":       TLSSecret(p, 1, []byte("authority"), []byte("certificate"), []byte("key")),
 			"job-serviceaccount": JobServiceAccount(p), "job-role": JobRole(p, "shop-job-1"), "job-role-idle": JobRole(p, ""),
 			"job-rolebinding": JobRoleBinding(p), "job-configmap": JobConfigMap(p, checksum),
-			"job-secret-tls": JobTLSSecret(p, []byte("authority"), []byte("certificate"), []byte("key")),
+			"job-secret-tls": JobTLSSecret(p, checksum, []byte("authority"), []byte("certificate"), []byte("key")),
 			"job-checksum":   Job(p, checksum, JobOptions{Image: image, Deadline: 24 * time.Hour, Request: "{}"}),
 			"job-repair":     Job(p, repair, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
 		} {

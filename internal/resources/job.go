@@ -44,11 +44,8 @@ const (
 // Job is the ServiceAccount, Role and RoleBinding of the pair's Jobs.
 func (n Names) Job() string { return n.Pair + "-job" }
 
-// JobTLS is the Secret of the client certificate of the pair's Jobs.
-func (n Names) JobTLS() string { return n.Pair + "-tls-job" }
-
-// JobName is the Job of an operation, and the ConfigMap that goes with it. It does not
-// depend on the operation's name, which may be longer than a Job's.
+// JobName is the Job of an operation, and the ConfigMap and the Secret that go with it. It
+// does not depend on the operation's name, which may be longer than a Job's.
 func (n Names) JobName(operation types.UID) string {
 	sum := sha256.Sum256([]byte(operation))
 	return n.Pair + "-job-" + hex.EncodeToString(sum[:5])
@@ -103,15 +100,6 @@ func JobRoleBinding(p *v1alpha1.DatabasePair) *rbacv1ac.RoleBindingApplyConfigur
 			WithKind(rbacv1.ServiceAccountKind).WithName(name).WithNamespace(p.Namespace))
 }
 
-// JobTLSSecret holds the client certificate of the pair's Jobs.
-func JobTLSSecret(p *v1alpha1.DatabasePair, caPEM, certPEM, keyPEM []byte) *corev1ac.SecretApplyConfiguration {
-	return secret(p, NamesOf(p).JobTLS(), corev1.SecretTypeTLS, map[string][]byte{
-		KeyCA:                   caPEM,
-		corev1.TLSCertKey:       certPEM,
-		corev1.TLSPrivateKeyKey: keyPEM,
-	})
-}
-
 // ownedBy makes an operation the controller of an object: a record and its report go
 // together.
 func ownedBy(op *v1alpha1.DatabasePairOperation) []metav1.OwnerReference {
@@ -124,18 +112,34 @@ func ownedBy(op *v1alpha1.DatabasePairOperation) []metav1.OwnerReference {
 	}}
 }
 
-// JobConfigMap is where an operation's Job keeps its state and answers. It carries
-// LabelPair beside the labels of Jobs, since the operator's cache selects by that label.
+// JobConfigMap is where an operation's Job keeps its state and answers.
 func JobConfigMap(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: besideJob(p, op)}
+}
+
+// JobTLSSecret holds the client certificate of an operation's Job.
+func JobTLSSecret(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, caPEM, certPEM, keyPEM []byte) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: besideJob(p, op),
+		Type:       corev1.SecretTypeTLS,
+		Data: map[string][]byte{
+			KeyCA:                   caPEM,
+			corev1.TLSCertKey:       certPEM,
+			corev1.TLSPrivateKeyKey: keyPEM,
+		},
+	}
+}
+
+// besideJob carries LabelPair beside the labels of Jobs: the operator's cache and the
+// admission policies select by that label.
+func besideJob(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation) metav1.ObjectMeta {
 	labels := JobLabels(p.Name)
 	labels[LabelPair] = p.Name
-	return &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{
-			Name:            NamesOf(p).JobName(op.UID),
-			Namespace:       p.Namespace,
-			Labels:          labels,
-			OwnerReferences: ownedBy(op),
-		},
+	return metav1.ObjectMeta{
+		Name:            NamesOf(p).JobName(op.UID),
+		Namespace:       p.Namespace,
+		Labels:          labels,
+		OwnerReferences: ownedBy(op),
 	}
 }
 
@@ -238,7 +242,7 @@ func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobO
 				Items:       jobPasswords(op.Spec.Type),
 			}}},
 			{Name: volumeJobTLS, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-				SecretName: NamesOf(p).JobTLS(), DefaultMode: ptr.To[int32](0o440),
+				SecretName: NamesOf(p).JobName(op.UID), DefaultMode: ptr.To[int32](0o440),
 			}}},
 		},
 	}

@@ -74,7 +74,7 @@ func (n Names) TLS(o pair.Ordinal) string { return n.Pair + "-tls-" + strconv.It
 
 // SecretNames are all Secrets of a pair.
 func SecretNames(n Names) []string {
-	return []string{n.App(), n.Internal(), n.CA(), n.TLS(0), n.TLS(1), n.JobTLS()}
+	return []string{n.App(), n.Internal(), n.CA(), n.TLS(0), n.TLS(1)}
 }
 
 // ConfigMapNames are all ConfigMaps of a pair but those of its Jobs.
@@ -172,7 +172,7 @@ func objectNames(pairName string) []string {
 		"Service " + n.Pair, "Service " + n.Passive(), "Service " + n.Pods(),
 		"ConfigMap " + n.Config(), "ServiceAccount " + n.Agent(), "Role " + n.Agent(), "RoleBinding " + n.Agent(),
 		"Secret " + n.App(), "Secret " + n.Internal(), "Secret " + n.CA(),
-		"ServiceAccount " + n.Job(), "Role " + n.Job(), "RoleBinding " + n.Job(), "Secret " + n.JobTLS(),
+		"ServiceAccount " + n.Job(), "Role " + n.Job(), "RoleBinding " + n.Job(),
 	}
 	for _, o := range []pair.Ordinal{0, 1} {
 		out = append(out, "Pod "+string(o.Member(n.Pair)), "PersistentVolumeClaim "+n.Claim(o), "Secret "+n.TLS(o))

@@ -29,7 +29,6 @@
   - ""
   resources:
   - configmaps
-  - secrets
   - serviceaccounts
   verbs:
   - create
@@ -60,6 +59,16 @@
   - pods
   verbs:
   - delete
+  - get
+  - list
+  - patch
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - secrets
+  verbs:
+  - create
   - get
   - list
   - patch
@@ -164,6 +173,12 @@
   - patch
   - watch
 {{- if or .Values.features.checksum .Values.features.repair }}
+- apiGroups:
+  - ""
+  resources:
+  - secrets
+  verbs:
+  - delete
 - apiGroups:
   - batch
   resources:
