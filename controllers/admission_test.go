@@ -58,6 +58,7 @@ func (s *scene) inForce(c client.Client) {
 	})
 	for _, o := range []client.Object{
 		&coordinationv1.Lease{ObjectMeta: s.meta("his", resources.Labels("his"))}, member(s.namespace, "his"),
+		&corev1.Secret{ObjectMeta: s.meta("his", resources.Labels("his"))},
 		&corev1.Service{ObjectMeta: s.meta("his", resources.Labels("his")), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}},
 	} {
 		s.eventually(fmt.Sprintf("the policy about a %T is in force", o), func() error {
@@ -88,6 +89,11 @@ type shielded struct {
 	service  *corev1.Service
 	set      *appsv1.StatefulSet
 	config   *corev1.ConfigMap
+	ca       *corev1.Secret
+	internal *corev1.Secret
+	app      *corev1.Secret
+	tls      *corev1.Secret
+	ofJob    *corev1.Secret
 	pod      *corev1.Pod
 	report   *corev1.ConfigMap
 	job      *batchv1.Job
@@ -100,22 +106,28 @@ func newShielded(t *testing.T) *shielded {
 	s.must(err)
 	s.surrounded("shop")
 	w := &shielded{
-		scene:   s,
-		lease:   &coordinationv1.Lease{ObjectMeta: s.meta("shop", nil)},
-		service: &corev1.Service{ObjectMeta: s.meta("shop", nil)},
-		set:     &appsv1.StatefulSet{ObjectMeta: s.meta("shop", nil)},
-		config:  &corev1.ConfigMap{ObjectMeta: s.meta("shop-config", nil)},
-		pod:     member(s.namespace, "shop-0"),
-		report:  &corev1.ConfigMap{ObjectMeta: s.meta("shop-job-1", reportLabels())},
-		job:     &batchv1.Job{ObjectMeta: s.meta("shop-job-1", resources.JobLabels("shop")), Spec: batchv1.JobSpec{Template: jobTemplate()}},
+		scene:    s,
+		lease:    &coordinationv1.Lease{ObjectMeta: s.meta("shop", nil)},
+		service:  &corev1.Service{ObjectMeta: s.meta("shop", nil)},
+		set:      &appsv1.StatefulSet{ObjectMeta: s.meta("shop", nil)},
+		config:   &corev1.ConfigMap{ObjectMeta: s.meta("shop-config", nil)},
+		ca:       &corev1.Secret{ObjectMeta: s.meta("shop-ca", nil)},
+		internal: &corev1.Secret{ObjectMeta: s.meta("shop-internal", nil)},
+		app:      &corev1.Secret{ObjectMeta: s.meta("shop-app", nil)},
+		tls:      &corev1.Secret{ObjectMeta: s.meta("shop-tls-0", nil)},
+		ofJob:    &corev1.Secret{ObjectMeta: s.meta("shop-job-1", reportLabels()), Data: map[string][]byte{"tls.key": []byte("key")}},
+		pod:      member(s.namespace, "shop-0"),
+		report:   &corev1.ConfigMap{ObjectMeta: s.meta("shop-job-1", reportLabels())},
+		job:      &batchv1.Job{ObjectMeta: s.meta("shop-job-1", resources.JobLabels("shop")), Spec: batchv1.JobSpec{Template: jobTemplate()}},
 	}
-	for _, o := range []client.Object{w.lease, w.service, w.set, w.config} {
+	for _, o := range []client.Object{w.lease, w.service, w.set, w.config, w.ca, w.internal, w.app, w.tls} {
 		s.eventually(fmt.Sprintf("the %T", o), func() error { return s.Get(s.ctx, client.ObjectKeyFromObject(o), o) })
 	}
 	s.must(s.Create(s.ctx, w.pod))
 	w.operator = s.as(operatorUser, "system:serviceaccounts", "system:serviceaccounts:"+operatorNamespace)
 	s.must(w.operator.Create(s.ctx, w.report))
 	s.must(w.operator.Create(s.ctx, w.job))
+	s.must(w.operator.Create(s.ctx, w.ofJob))
 	return w
 }
 
@@ -199,6 +211,7 @@ func TestEditorsDoNotDecideWhoMayAcceptWrites(t *testing.T) {
 	w.try("pod", editor, w.podAttempts())
 	w.try("statefulset", editor, w.statefulSetAttempts())
 	w.try("job", editor, w.jobAttempts())
+	w.try("secret", editor, w.secretAttempts())
 }
 
 // TestAdministratorsPassTheAdmissionPolicies: the way that each message names.
@@ -217,7 +230,7 @@ func TestAdministratorsPassTheAdmissionPolicies(t *testing.T) {
 		return admin.Delete(w.ctx, w.lease.DeepCopy(), client.DryRunAll)
 	})
 	for _, attempts := range [][]attempt{
-		w.leaseAttempts(), w.serviceAttempts(), w.podAttempts(), w.statefulSetAttempts(), w.jobAttempts(),
+		w.leaseAttempts(), w.serviceAttempts(), w.podAttempts(), w.statefulSetAttempts(), w.jobAttempts(), w.secretAttempts(),
 	} {
 		for _, a := range attempts {
 			t.Run(a.name, func(t *testing.T) {
@@ -277,6 +290,7 @@ func TestControllersMakeOnlyAPairsOwnMembers(t *testing.T) {
 		{"deletes the Lease", func(as client.Client) error { return as.Delete(w.ctx, w.lease.DeepCopy(), client.DryRunAll) }, ""},
 		{"deletes the Service", func(as client.Client) error { return as.Delete(w.ctx, w.service.DeepCopy(), client.DryRunAll) }, ""},
 		{"deletes the StatefulSet", func(as client.Client) error { return as.Delete(w.ctx, w.set.DeepCopy(), client.DryRunAll) }, ""},
+		{"deletes the passwords", func(as client.Client) error { return as.Delete(w.ctx, w.internal.DeepCopy(), client.DryRunAll) }, ""},
 		{"deletes a result", func(as client.Client) error { return as.Delete(w.ctx, w.report.DeepCopy(), client.DryRunAll) }, ""},
 	})
 }
