@@ -77,6 +77,10 @@ type DatabasePairStatus struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=50
 	PrivilegedAccounts []string `json:"privilegedAccounts,omitempty"`
+	// lastDecision is what the operator decided last: what names the state of the pair.
+	// kubectl dbpair why explains it.
+	// +optional
+	LastDecision *LastDecision `json:"lastDecision,omitempty"`
 	// lastFailover is the last failover of this pair.
 	// +optional
 	LastFailover *LastFailover `json:"lastFailover,omitempty"`
@@ -130,6 +134,26 @@ type MemberStatus struct {
 	// problem is what keeps the member from doing its part, and what to do.
 	// +optional
 	Problem string `json:"problem,omitempty"`
+}
+
+// DecisionKind is what a decision means for the pair.
+// +kubebuilder:validation:Enum=Settled;Acts;Waits;Holds;Doubts
+type DecisionKind string
+
+// LastDecision is the last decision of the operator about a pair.
+type LastDecision struct {
+	// rule that decided; docs/failover.md lists them.
+	Rule string `json:"rule"`
+	// kind: Settled (nothing to do), Acts, Waits (for what is under way), Holds (something is
+	// not as the spec demands, and not the operator's to change unasked) or Doubts (nothing may be
+	// done without a proof or a person).
+	Kind DecisionKind `json:"kind"`
+	// since when the same rule has decided the same kind of thing.
+	Since metav1.Time `json:"since"`
+	// message is the fact that it decided on and, where someone has to act, the command. A
+	// message that alone changes is written at most every 30 seconds.
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // LastFailover is the last failover of a pair.

@@ -7,6 +7,8 @@ type rule struct {
 	name RuleName
 	// says is one sentence: when the rule applies, and what it does. docs/failover.md quotes it.
 	says string
+	// until is what ends it or leads to another decision, as kubectl dbpair why prints it.
+	until string
 	// apply says whether the rule applies, and what then.
 	apply func(*look) (Plan, bool)
 	// ends: when the rule applies, no later rule of the tables about roles is asked, even
@@ -28,28 +30,33 @@ var (
 			apply:   deleting,
 			endsAll: true,
 			says:    "The pair is being deleted: roles are left alone, pods that end lose the finalizer.",
+			until:   "Nothing ends it: the pair goes. A new pair of its name takes up the volumes that are kept.",
 		},
 		{
 			name:    RuleAuthorityUnreadable,
 			apply:   authorityUnreadable,
 			endsAll: true,
 			says:    "The Lease could not be read: nothing is decided.",
+			until:   "The API server answers a read of the Lease.",
 		},
 		{
 			name:    RuleStaleObservation,
 			apply:   staleObservation,
 			endsAll: true,
 			says:    "An agent answered after the Lease was read and knows more than it said: the Lease is read again.",
+			until:   "The next observation, which reads the Lease again.",
 		},
 		{
 			name:  RuleAdoptRequested,
 			apply: adoptRequested,
 			says:  "The Lease is in doubt and an operation adopts a member: the Lease is written again, above everything seen.",
+			until: "The Lease is written; then the member is appointed in the ordinary way.",
 		},
 		{
 			name:  RuleAdoptVolumes,
 			apply: adoptVolumes,
 			says:  "The volumes are those of a deleted pair of this name, and which one is complete is proven: it is adopted.",
+			until: "The Lease is written; then the member is appointed in the ordinary way.",
 		},
 		{
 			name:   RuleAuthorityMissing,
@@ -57,6 +64,7 @@ var (
 			ends:   true,
 			doubts: true,
 			says:   "There is no Lease, or a blank one, and the pair has a history.",
+			until:  "The Lease is put back as it was, or an operation of type Adopt names the member whose data counts.",
 		},
 		{
 			name:   RuleAuthorityMalformed,
@@ -64,6 +72,7 @@ var (
 			ends:   true,
 			doubts: true,
 			says:   "The Lease belongs to another pair, or says what no sequence of changes can have made.",
+			until:  "The Lease is put back as it was, or an operation of type Adopt names the member whose data counts.",
 		},
 		{
 			name:   RuleAuthorityRolledBack,
@@ -71,6 +80,7 @@ var (
 			ends:   true,
 			doubts: true,
 			says:   "An agent, the status, a label or the Service knows a later state than the Lease.",
+			until:  "The Lease is put back as it was, or an operation of type Adopt names the member whose data counts.",
 		},
 		{
 			name:   RuleAuthorityChangedByOthers,
@@ -78,18 +88,21 @@ var (
 			ends:   true,
 			doubts: true,
 			says:   "The Lease cannot follow from the one that was accepted before: it was modified externally.",
+			until:  "The Lease is put back as it was, or an operation of type Adopt names the member whose data counts.",
 		},
 		{
 			name:    RulePaused,
 			apply:   paused,
 			endsAll: true,
 			says:    "spec.paused is set: nothing is changed.",
+			until:   "spec.paused is set to false.",
 		},
 		{
 			name:  RuleCreateAuthority,
 			apply: createAuthority,
 			ends:  true,
 			says:  "The pair is new: it gets a Lease at epoch 0.",
+			until: "The Lease is made; then the bootstrap begins.",
 		},
 	}
 
@@ -99,11 +112,13 @@ var (
 			name:  RuleServiceFollows,
 			apply: serviceFollows,
 			says:  "The client Service does not lead where the authority says: it is led there.",
+			until: "The Service leads where it should; a write of it that the API server refuses is tried again.",
 		},
 		{
 			name:  RuleRestartBootstrap,
 			apply: restartBootstrap,
 			says:  "The bootstrap is stuck and an operation forces a member with an empty volume: the pair begins there.",
+			until: "The Lease names the other member; then that one initializes its volume.",
 		},
 		{
 			name:   RuleBootstrapStalled,
@@ -111,127 +126,46 @@ var (
 			ends:   true,
 			doubts: true,
 			says:   "The pair never opened, and the member or data that its bootstrap rests on is gone or silent.",
+			until:  "The member or its volume is back, or an operation of type ForcePromote begins the pair on a member with an empty volume.",
 		},
 		{
 			name:  RuleMemberProblem,
 			apply: memberProblem,
 			says:  "An agent reports a problem; its message says what to do.",
+			until: "The member's agent, pod or volume has the problem no longer; its message says what to do.",
 		},
 		{
 			name:  RuleNameInitialData,
 			apply: nameInitialData,
 			says:  "The first member has initialized its volume: the Lease names its data.",
+			until: "The Lease names the data; then the member is appointed.",
 		},
 		{
 			name:  RuleInitializeMember,
 			apply: initializeMember,
 			ends:  true,
 			says:  "The Lease names the member that may initialize: it is asked to, until it says that it does.",
+			until: "The member's agent says that its volume is initialized.",
 		},
 		{
 			name:  RuleAppointFirst,
 			apply: appointFirst,
 			ends:  true,
 			says:  "One member has the first data: it becomes the primary at epoch 1, alone in the ledger.",
+			until: "The Lease names the member as the holder at epoch 1; then it opens.",
 		},
 		{
 			name:  RuleBootstrapMember,
 			apply: bootstrapMember,
 			says:  "No volume can hold data: the Lease names the member that may initialize.",
+			until: "The Lease names the member; then that one initializes its volume.",
 		},
 		{
 			name:  RuleAwaitMembers,
 			apply: awaitMembers,
 			ends:  true,
 			says:  "It is not known yet that no volume holds data.",
-		},
-	}
-
-	// betweenRules apply while nobody is the holder. Exactly one of the ways to a new holder
-	// goes on, judged again at every observation: see chosen.
-	betweenRules = []rule{
-		{
-			name:  RuleServiceFollows,
-			apply: serviceLeavesDeadPod,
-			says:  "The Service has no selector, and the pod that it was taken off refuses clients no longer: they are led to a door.",
-		},
-		{
-			name:   RuleManuallyFenced,
-			apply:  manuallyFenced,
-			ends:   true,
-			doubts: true,
-			says:   "An operation asked that nobody accepts writes, and was not released.",
-		},
-		{
-			name:   RuleAwaitingProof,
-			apply:  awaitingProof,
-			ends:   true,
-			doubts: true,
-			says:   "A proof that a pod accepts no writes is overdue; everything that can still bring it goes on.",
-		},
-		{
-			name:  RuleForcedPromotion,
-			apply: forcePromotion,
-			ends:  true,
-			says:  "An operation forces the promotion of a member: it is appointed with a proof for the other.",
-		},
-		{
-			name:  RuleCompleteSwitchover,
-			apply: completeSwitchover,
-			ends:  true,
-			says:  "The primary was revoked for a switchover: the other member is appointed once it has everything.",
-		},
-		{
-			name:  RuleRollBackSwitchover,
-			apply: rollBackSwitchover,
-			ends:  true,
-			says:  "A switchover was canceled or takes too long, and the former primary can go on: it does.",
-		},
-		{
-			name:  RulePromoteCandidate,
-			apply: promoteCandidate,
-			ends:  true,
-			says:  "The other member is in sync and applies in time: it is appointed.",
-		},
-		{
-			name:   RulePrimaryDataRolledBack,
-			apply:  lastDataRolledBack,
-			ends:   true,
-			doubts: true,
-			says:   "The last primary's volume was restored from an older state, and nobody can take over: it is not appointed again.",
-		},
-		{
-			name:  RuleAbandon,
-			apply: abandon,
-			ends:  true,
-			says:  "Nobody can take over: the last primary goes on in the same pod.",
-		},
-		{
-			name:   RuleVolumeClaimDeleting,
-			apply:  lastClaimDeleting,
-			ends:   true,
-			doubts: true,
-			says:   "The last primary's volume claim is being deleted, its pod ends, and no one else has every write: the pod is kept.",
-		},
-		{
-			name:  RuleReappointHolder,
-			apply: reappointHolder,
-			ends:  true,
-			says:  "The last primary's data goes on in a new pod, once the old one's end is proven.",
-		},
-		{
-			name:   RuleCandidateStuck,
-			apply:  candidateStuck,
-			ends:   true,
-			doubts: true,
-			says:   "The candidate does not apply what it received, and the last primary cannot go on.",
-		},
-		{
-			name:   RuleNoTrustedCopy,
-			apply:  noTrustedCopy,
-			ends:   true,
-			doubts: true,
-			says:   "Nobody who has every acknowledged write can be reached.",
+			until: "The agents of both members say what their volumes hold.",
 		},
 	}
 
@@ -242,6 +176,7 @@ var (
 			name:  RuleOperationRefused,
 			apply: operationRefused,
 			says:  "An operation is about another pair or epoch, or has nothing to do: it fails and says why.",
+			until: "The operation has its phase Failed with the reason; a new one that is right is carried out.",
 		},
 	}
 
@@ -252,59 +187,70 @@ var (
 			name:  RuleReleaseEndedPod,
 			apply: releaseEndedPod,
 			says:  "A pod has the finalizer and is waited for no longer: it is taken off.",
+			until: "The finalizer is off the pod.",
 		},
 		{
 			name:  RuleReplacePendingPod,
 			apply: replacePendingPod,
 			says:  "A pod in which mysqld never ran is made by a former template: it is deleted, and the next one follows the present one.",
+			until: "The next pod is made by the present template.",
 		},
 		{
 			name:  RuleLabelsFollow,
 			apply: labelsFollow,
 			says:  "Role, readability or epoch labels of a pod are not what they should be: they are set.",
+			until: "The labels are as they should be.",
 		},
 		{
 			name:  RuleOperationFinished,
 			apply: operationFinished,
 			says:  "An operation has done its work, or never can: it gets its terminal phase.",
+			until: "The operation has its terminal phase.",
 		},
 		{
 			name:  RuleOperationWaits,
 			apply: operationWaits,
 			says:  "An operation waits for the pair or for another one: its status says for what.",
+			until: "The pair is fit for the operation, or its deadline passes.",
 		},
 		{
 			name:  RuleOperationLost,
 			apply: operationLost,
 			says:  "The present primary was appointed by an operator that did not record it: its successor does.",
+			until: "The operation's record is written.",
 		},
 	}
 
 	// writeRules are reasons of conditions about writes that fail. Decide does not ask them.
 	writeRules = []rule{
 		{
-			name: RuleWriteRefused,
-			says: "The API server refuses a write of the operator again and again.",
+			name:  RuleWriteRefused,
+			says:  "The API server refuses a write of the operator again and again.",
+			until: "The quota, webhook or right that refuses the write is corrected; the write is tried again by itself.",
 		},
 	}
 
 	// statusRules are reasons of the condition Consistent. Decide does not ask them.
 	statusRules = []rule{
 		{
-			name: RuleNeverCompared,
-			says: "The members' tables have not been compared yet, or no comparison came to a result.",
+			name:  RuleNeverCompared,
+			says:  "The members' tables have not been compared yet, or no comparison came to a result.",
+			until: "A comparison of all tables comes to a result: kubectl dbpair checksum, or spec.checksum.schedule.",
 		},
 		{
-			name: RuleMembersEqual,
-			says: "The last comparison of all tables found them equal.",
+			name:  RuleMembersEqual,
+			says:  "The last comparison of all tables found them equal.",
+			until: "A later comparison finds a difference, or none is made for two periods of the schedule.",
 		},
 		{
-			name: RuleDrift,
-			says: "Rows, definitions or accounts differ between the members.",
+			name:  RuleDrift,
+			says:  "Rows, definitions or accounts differ between the members.",
+			until: "The differing tables are repaired and compared again: kubectl dbpair repair.",
 		},
 		{
-			name: RuleComparisonStale,
-			says: "The last comparison of all tables is too long ago.",
+			name:  RuleComparisonStale,
+			says:  "The last comparison of all tables is too long ago.",
+			until: "A comparison of all tables comes to a result: kubectl dbpair checksum, or spec.checksum.schedule.",
 		},
 	}
 )
@@ -346,11 +292,13 @@ func namesOf(which func(rule) bool) []RuleName {
 
 // rolesFor are the tables about roles that are asked, which depends on nothing but the
 // authority.
-func rolesFor(l *look) []rule {
+func rolesFor(l *look) []rule { return rolesIn(Situation{Begun: l.e != 0, Held: l.holder != nil}) }
+
+func rolesIn(s Situation) []rule {
 	switch {
-	case l.e == 0:
+	case !s.Begun:
 		return slices.Concat(pairRules, bootstrapRules)
-	case l.holder == nil:
+	case !s.Held:
 		return slices.Concat(pairRules, betweenRules)
 	}
 	return slices.Concat(pairRules, revokingRules, holderRules)

@@ -21,6 +21,9 @@ func TestEveryRowSaysWhatItIsFor(t *testing.T) {
 			if !strings.HasSuffix(r.says, ".") || strings.Count(r.says, "\n") > 0 {
 				t.Errorf("%s: %s says %q, want one sentence", table.title, r.name, r.says)
 			}
+			if !strings.HasSuffix(r.until, ".") || strings.Count(r.until, "\n") > 0 || r.until == r.says {
+				t.Errorf("%s: %s ends by %q, want what leads to another decision", table.title, r.name, r.until)
+			}
 			if (r.apply == nil) != slices.Contains(notAsked, table.title) {
 				t.Errorf("%s: %s cannot be asked", table.title, r.name)
 			}
@@ -65,5 +68,35 @@ func TestDocsQuoteTheTranscripts(t *testing.T) {
 		if !strings.Contains(string(text), "quote=internal/failover/"+f+"\n") {
 			t.Errorf("docs/failover.md quotes nothing of %s", f)
 		}
+	}
+}
+
+// A rule that stands in several tables is explained by the one that is asked in the situation.
+func TestExplain(t *testing.T) {
+	held := Situation{Begun: true, Held: true}
+	between := Situation{Begun: true}
+	first := Situation{}
+	for _, c := range []struct {
+		name  RuleName
+		in    Situation
+		rules []rule
+	}{
+		{RuleNoTrustedCopy, held, revokingRules},
+		{RuleNoTrustedCopy, between, betweenRules},
+		{RulePrimaryDataRolledBack, held, holderRules},
+		{RulePrimaryDataRolledBack, between, betweenRules},
+		{RuleBootstrapStalled, first, bootstrapRules},
+		{RuleBootstrapStalled, held, bootstrapRules},
+		{RuleOperationRefused, first, refusalRules},
+		{RuleDrift, held, statusRules},
+	} {
+		want := c.rules[slices.IndexFunc(c.rules, func(r rule) bool { return r.name == c.name })]
+		got, ok := Explain(c.name, c.in)
+		if !ok || got.Says != want.says || got.Until != want.until || got.Doubt != want.doubts {
+			t.Errorf("%s in %+v: got %+v, %t; want %q", c.name, c.in, got, ok, want.says)
+		}
+	}
+	if got, ok := Explain("Sometimes", held); ok {
+		t.Errorf("a rule that does not exist is explained by %+v", got)
 	}
 }

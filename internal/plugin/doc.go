@@ -1,5 +1,5 @@
-// Package plugin is the subcommands of `kubectl dbpair`: status of a pair, a client
-// shell, comparison and repair of tables, and the verbs that resolve a doubt; the latter
+// Package plugin is the subcommands of `kubectl dbpair`: status of a pair, why it is
+// so, a client shell, comparison and repair of tables, and the verbs that resolve a doubt; the latter
 // make a DatabasePairOperation.
 //
 // It only reads objects, makes operations and runs commands in members' pods with the

@@ -113,14 +113,19 @@ func renderConditions(b *strings.Builder, r Report, p paint) {
 	}
 }
 
-// colorOf is green for what is as it should be. Two conditions are good when False.
-func colorOf(condition, status string) string {
-	good := string(metav1.ConditionTrue)
-	if condition == v1alpha1.ConditionInDoubt || condition == v1alpha1.ConditionAgentOutdated || condition == v1alpha1.ConditionProgressing {
-		good = string(metav1.ConditionFalse)
+// goodStatus is the status of a condition that is as it should be.
+func goodStatus(condition string) string {
+	switch condition {
+	case v1alpha1.ConditionInDoubt, v1alpha1.ConditionStalled, v1alpha1.ConditionAgentOutdated, v1alpha1.ConditionProgressing:
+		return string(metav1.ConditionFalse)
 	}
+	return string(metav1.ConditionTrue)
+}
+
+// colorOf is green for what is as it should be.
+func colorOf(condition, status string) string {
 	switch {
-	case status == good:
+	case status == goodStatus(condition):
 		return green
 	case condition == v1alpha1.ConditionInDoubt || condition == v1alpha1.ConditionAvailable || condition == v1alpha1.ConditionReady:
 		return red

@@ -2,13 +2,11 @@ package plugin
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 )
 
 // watchEvery is the time between two looks of --watch.
@@ -51,25 +49,15 @@ func onePair(_ *cobra.Command, args []string) error {
 }
 
 func (s *session) showOnce(ctx context.Context, c cluster, name, format string) error {
-	if format != "" && format != "json" && format != "yaml" {
-		return fmt.Errorf("-o %s is unknown: use json or yaml", format)
+	if err := knownFormat(format); err != nil {
+		return err
 	}
 	r, err := c.report(ctx, name)
 	if err != nil {
 		return err
 	}
-	switch format {
-	case "json":
-		encoder := json.NewEncoder(s.streams.Out)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(r)
-	case "yaml":
-		text, err := yaml.Marshal(r)
-		if err != nil {
-			return err
-		}
-		_, err = s.streams.Out.Write(text)
-		return err
+	if format != "" {
+		return encode(s.streams.Out, format, r)
 	}
 	return render(s.streams.Out, r, paint(isTerminal(s.streams.Out)))
 }

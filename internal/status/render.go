@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/failover"
@@ -20,6 +22,7 @@ func Render(o failover.Observation, p failover.Plan, done Reconciled, old v1alph
 	out.ObservedGeneration = o.Settings.Generation
 	out.Checksum = done.Checksum
 	out.Conditions = Conditions(o, p, done, old.Conditions)
+	out.LastDecision = decided(o, p.Stated(), old.LastDecision)
 	out.Members = members(o, old.Members)
 	out.PrivilegedAccounts = privileged(o, old.PrivilegedAccounts)
 	if o.Authority.Reading != failover.Read {
@@ -38,6 +41,24 @@ func Render(o failover.Observation, p failover.Plan, done Reconciled, old v1alph
 		if m.Name != rec.Holder.Member && rec.Epoch > 0 {
 			out.Lag = lag(m)
 		}
+	}
+	return out
+}
+
+// decided is the decision that names the state of the pair. It keeps its time for as long as
+// the same rule decides the same kind of thing.
+func decided(o failover.Observation, p failover.Plan, old *v1alpha1.LastDecision) *v1alpha1.LastDecision {
+	out := &v1alpha1.LastDecision{
+		Rule:    string(p.Rule),
+		Kind:    v1alpha1.DecisionKind(p.Kind),
+		Since:   metav1.NewTime(o.Now.Truncate(time.Second)),
+		Message: clip(Message(o, p.Fact, p.Remedy)),
+	}
+	if p.Rule == "" || p.Kind == "" {
+		return old.DeepCopy()
+	}
+	if old != nil && old.Rule == out.Rule && old.Kind == out.Kind {
+		out.Since = old.Since
 	}
 	return out
 }

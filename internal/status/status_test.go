@@ -159,6 +159,43 @@ func TestRenderKeepsWhatIsNotKnown(t *testing.T) {
 	}
 }
 
+// The last decision keeps its time while the same rule decides the same kind of thing, whichever
+// step has its turn, and an idle pair has nothing to write.
+func TestRenderKeepsTheTimeOfADecision(t *testing.T) {
+	o := available()
+	waits := failover.Plan{Rule: failover.RulePassiveAway, Kind: failover.Waits, Fact: "shop-1 has been silent for 1s"}
+	first := status.Render(o, waits, status.Reconciled{}, v1alpha1.DatabasePairStatus{})
+	want := &v1alpha1.LastDecision{
+		Rule:    "PassiveAway",
+		Kind:    "Waits",
+		Since:   metav1.NewTime(o.Now),
+		Message: "shop-1 has been silent for 1s",
+	}
+	if diff := cmp.Diff(want, first.LastDecision); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+	o.Now = o.Now.Add(time.Minute)
+	waits.Fact = "shop-1 has been silent for 61s"
+	second := status.Render(o, waits, status.Reconciled{}, first)
+	want.Message = "shop-1 has been silent for 61s"
+	if diff := cmp.Diff(want, second.LastDecision); diff != "" {
+		t.Errorf("another wording (-want +got):\n%s", diff)
+	}
+	turn := failover.Plan{Rule: failover.RuleLabelsFollow, Kind: failover.Acts, Fact: "a label is missing", State: failover.Note{
+		Rule: failover.RulePassiveAway, Kind: failover.Waits, Fact: want.Message,
+	}}
+	if diff := cmp.Diff(want, status.Render(o, turn, status.Reconciled{}, second).LastDecision); diff != "" {
+		t.Errorf("another step's turn (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, status.Render(o, failover.Plan{}, status.Reconciled{}, second).LastDecision); diff != "" {
+		t.Errorf("no decision (-want +got):\n%s", diff)
+	}
+	waits.Kind = failover.Holds
+	if got := status.Render(o, waits, status.Reconciled{}, second).LastDecision; !got.Since.Time.Equal(o.Now) || got.Kind != "Holds" {
+		t.Errorf("another kind of decision: %+v", got)
+	}
+}
+
 func TestBlockedWritesAreNotAvailable(t *testing.T) {
 	plan := failover.Plan{Rule: failover.RulePassiveAway, Kind: failover.Holds, Fact: "shop-1 is away"}
 	plan.Notes = []failover.Note{{Rule: failover.RuleWritesBlocked, Kind: failover.Holds, Fact: "a commit has waited 6s"}}

@@ -15,7 +15,7 @@ import (
 const Manager = "dbpair-status"
 
 // Quiet is the shortest time between two writes that report nothing but figures, such as
-// the lag.
+// the lag, or another wording of the last decision.
 const Quiet = 30 * time.Second
 
 // Write is the only writer of a pair's status. It writes nothing when nothing changed,
@@ -41,6 +41,9 @@ func Write(ctx context.Context, c client.Client, p *v1alpha1.DatabasePair, next 
 func withoutFigures(s v1alpha1.DatabasePairStatus) v1alpha1.DatabasePairStatus {
 	out := *s.DeepCopy()
 	out.Lag = ""
+	if out.LastDecision != nil {
+		out.LastDecision.Message = ""
+	}
 	for i := range out.Members {
 		out.Members[i].LagSeconds = nil
 	}

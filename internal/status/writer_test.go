@@ -26,6 +26,14 @@ func TestWriteWritesOnlyWhatIsNews(t *testing.T) {
 		"nothing changed":              {func(*v1alpha1.DatabasePairStatus) {}, time.Hour, false},
 		"the lag, soon after the last": {func(s *v1alpha1.DatabasePairStatus) { s.Lag = "2s" }, Quiet - time.Second, false},
 		"the lag, long after the last": {func(s *v1alpha1.DatabasePairStatus) { s.Lag = "2s" }, Quiet, true},
+		"the wording of the decision, soon after the last": {func(s *v1alpha1.DatabasePairStatus) {
+			s.LastDecision.Message = "shop-1 has been silent for 3s"
+			s.Lag = "2s"
+		}, Quiet - time.Second, false},
+		"the rule, soon after the last": {func(s *v1alpha1.DatabasePairStatus) {
+			s.LastDecision.Rule = "PassiveAway"
+			s.Lag = "2s"
+		}, time.Millisecond, true},
 		"the primary, soon after the last": {func(s *v1alpha1.DatabasePairStatus) {
 			s.Primary = "shop-1"
 			s.Lag = "2s"
@@ -39,6 +47,7 @@ func TestWriteWritesOnlyWhatIsNews(t *testing.T) {
 			p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "db"}}
 			p.Status.Primary = "shop-0"
 			p.Status.Lag = "1s"
+			p.Status.LastDecision = &v1alpha1.LastDecision{Rule: "InSync", Kind: "Settled", Message: "shop-1 is in sync"}
 			c := fake.NewClientBuilder().WithScheme(s).WithObjects(p).WithStatusSubresource(p).Build()
 			if err := c.Get(t.Context(), client.ObjectKeyFromObject(p), p); err != nil {
 				t.Fatal(err)
