@@ -53,10 +53,11 @@ type world struct {
 	api     *httptest.Server
 	ca      *pki.Authority
 	op      tls.Certificate
+	key     *pki.Key
 	opKey   string
 	members [2]*member
 
-	mu      sync.Mutex
+	mu      sync.Mutex // also for ca and op once members run
 	record  *authority.Record
 	apiDown bool
 	lease   time.Duration // T
@@ -91,18 +92,11 @@ func newWorld(t *testing.T) *world {
 	if w.ca, err = pki.NewAuthority("shop", time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	key, err := pki.NewKey()
-	if err != nil {
+	if w.key, err = pki.NewKey(); err != nil {
 		t.Fatal(err)
 	}
-	w.opKey = key.ID()
-	leaf, err := w.ca.IssueFor(pki.Operator(), key, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if w.op, err = leaf.KeyPair(); err != nil {
-		t.Fatal(err)
-	}
+	w.opKey = w.key.ID()
+	w.signBy(w.ca)
 	w.api = httptest.NewServer(http.HandlerFunc(w.serveLease))
 	t.Cleanup(w.api.Close)
 	for i := range w.members {
@@ -124,6 +118,23 @@ func newWorld(t *testing.T) *world {
 		}
 	})
 	return w
+}
+
+// signBy makes the operator sign by this certificate authority from now on.
+func (w *world) signBy(ca *pki.Authority) {
+	w.t.Helper()
+	leaf, err := ca.IssueFor(pki.Operator(), w.key, time.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	op, err := leaf.KeyPair()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ca = ca
+	w.op = op
 }
 
 var build struct {
@@ -176,6 +187,7 @@ func (w *world) serveLease(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	record := w.record
 	down := w.apiDown
+	ca := w.ca
 	w.mu.Unlock()
 	if down {
 		<-r.Context().Done()
@@ -186,7 +198,7 @@ func (w *world) serveLease(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "ns"}}
-	if err := errors.Join(lease.Render(*record, l), lease.Sign(*record, l, w.ca.Sign)); err != nil {
+	if err := errors.Join(lease.Render(*record, l), lease.Sign(*record, l, ca.Sign)); err != nil {
 		w.t.Errorf("render lease: %v", err)
 	}
 	_ = json.NewEncoder(rw).Encode(l)
@@ -243,6 +255,8 @@ func (w *world) newMember(o pair.Ordinal) *member {
 	m.client = &agentapi.Client{
 		Address: m.addr("agent"), Timeout: patience,
 		TLS: func() (*tls.Config, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			pool := x509.NewCertPool()
 			pool.AddCert(w.ca.Cert)
 			return &tls.Config{
