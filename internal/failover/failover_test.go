@@ -625,6 +625,28 @@ func TestBetween(t *testing.T) {
 				o.Authority.Record.LastHolder.Ended = fencing.PodTerminated
 			},
 		},
+		"clients are led to the only pod that has an address while both begin": {
+			from:  between,
+			rule:  "ReappointHolder",
+			kind:  failover.Waits,
+			steps: steps("PointService"),
+			with: func(_ *testing.T, o *obs) {
+				bothBegin(o)
+				o.Service = doorOf(m1)
+			},
+		},
+		"and stay there": {
+			from: between,
+			rule: "PromoteCandidate",
+			kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) {
+				bothBegin(o)
+				o.Members[1] = member(m1, "pod-1b", agentapi.PhaseHeld)
+				o.Members[1].Reach = failover.TimedOut
+				o.Members[1].State = nil
+				o.Service = doorOf(m0)
+			},
+		},
 		"nobody with every write is doubt": {
 			from:  between,
 			rule:  "NoTrustedCopy",
@@ -693,13 +715,27 @@ func done(o *failover.Observation) {
 // podless: the candidate's pod is gone, and the last holder could go on.
 func podless(o *failover.Observation) {
 	o.Members[1] = failover.Member{Name: m1, Pod: failover.Pod{Reading: failover.Missing}, SilentSince: t0.Add(-time.Minute)}
-	o.Service = failover.Service{
+	o.Service = doorOf(m0)
+}
+
+// bothBegin: both pods were deleted. The last holder's next one has an address, and its agent
+// does not answer yet; the other has none.
+func bothBegin(o *failover.Observation) {
+	o.Members[0] = member(m0, "pod-0b", agentapi.PhaseHeld)
+	o.Members[0].Reach = failover.TimedOut
+	o.Members[0].State = nil
+	o.Members[1] = failover.Member{Name: m1, Pod: failover.Pod{Reading: failover.Missing}, SilentSince: t0.Add(-time.Minute)}
+}
+
+// doorOf is a Service that leads to the door of a member.
+func doorOf(m pair.MemberName) failover.Service {
+	return failover.Service{
 		Reading:   failover.Read,
 		Version:   "6",
 		Epoch:     -1,
 		Leads:     failover.LeadsDoor,
 		PortLeads: failover.LeadsDoor,
-		Member:    m0,
+		Member:    m,
 	}
 }
 

@@ -114,3 +114,19 @@ func (l *look) rejectTarget() *Member {
 	}
 	return l.peer
 }
+
+// toAnyDoor leads clients to a door that is there while nobody can be appointed yet: without an
+// endpoint each of them would be refused by the node, which costs some clients a second. They
+// stay at a door to which they are led already, since a second move of the Service reaches the
+// nodes late.
+func (l *look) toAnyDoor() []Step {
+	for _, m := range []*Member{l.peer, l.last} {
+		if l.atDoorOf(m) && m.Pod.IP != "" && !m.Pod.Deleting {
+			return nil
+		}
+	}
+	if l.rejectionWindow() > 0 {
+		return nil // clients are refused where they are
+	}
+	return l.doorTo(l.rejectTarget())
+}

@@ -120,7 +120,9 @@ func (l *look) awaitsCandidate() bool {
 
 func promoteCandidate(l *look) (Plan, bool) {
 	if l.awaitsCandidate() {
-		return wait("%s is to take over, and %s", l.peer.Name, l.candidacyOf(l.peer).why)
+		p, ok := wait("%s is to take over, and %s", l.peer.Name, l.candidacyOf(l.peer).why)
+		p.Steps = l.toAnyDoor()
+		return p, ok
 	}
 	if c, ok := promotingCourse(l); ok {
 		return l.pursue(c), true
@@ -182,7 +184,7 @@ func reappointHolder(l *look) (Plan, bool) {
 		return no()
 	}
 	p, ok := wait("waits for the next pod of %s (%s) %s", l.last.Name, l.last.Reach, l.last.Pod.Problem)
-	p.Steps = l.doorTo(l.peer)
+	p.Steps = l.toAnyDoor()
 	return p, ok
 }
 
@@ -196,10 +198,6 @@ func noTrustedCopy(l *look) (Plan, bool) {
 	p, ok := doubt(verb, "nobody may be appointed: %s; and %s cannot go on (%s). %s. To go on with %s and lose what it lacks: %s",
 		l.candidacyOf(l.peer).why, l.last.Name, l.last.Reach, way, l.peer.Name, l.forceCommand(l.peer))
 	p.Missing = missing
-	steps := l.doorTo(l.peer)
-	if l.peer.Pod.IP == "" {
-		steps = l.doorTo(l.last)
-	}
-	p.Steps = steps
+	p.Steps = l.toAnyDoor()
 	return p, ok
 }

@@ -70,6 +70,7 @@ func stopped(role harness.Role) injection {
 // deleteBothPods deletes both members' pods one right after the other.
 func deleteBothPods(grace *int64) injection {
 	return func(st *stage) (func(context.Context) error, error) {
+		st.run.BothPodsGo()
 		var errs []error
 		for _, name := range []string{st.primary, st.passive} {
 			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace, Name: name}}
@@ -81,6 +82,7 @@ func deleteBothPods(grace *int64) injection {
 
 // deleteStatefulSet deletes it with its pods. The operator makes it again.
 func deleteStatefulSet(st *stage) (func(context.Context) error, error) {
+	st.run.BothPodsGo()
 	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace, Name: st.pair.Name}}
 	return nil, cluster.Delete(st.ctx, set, client.PropagationPolicy(metav1.DeletePropagationBackground))
 }

@@ -21,6 +21,10 @@ import (
 // its EndpointSlice stands a controller of the cluster.
 const emptyTolerance = 150 * time.Millisecond
 
+// newPodsTolerance is for a fault that takes both pods away: the Service can be led to a new one
+// only when that has an address, and the operator has to learn of it first.
+const newPodsTolerance = 2 * time.Second
+
 // EndpointsWatch fails a run in which the client Service has no endpoint while a member
 // pod has an IP: clients would meet silence or a rate-limited ICMP answer there.
 type EndpointsWatch struct {
@@ -28,21 +32,23 @@ type EndpointsWatch struct {
 	stop    context.CancelFunc
 	factory informers.SharedInformerFactory
 
-	mu       sync.Mutex
-	complete bool
-	pods     map[string]bool // has an IP
-	slices   map[string]int  // number of addresses
-	since    time.Time       // zero while all is well
-	empties  []time.Duration
-	changes  []history.Stamp
+	mu        sync.Mutex
+	tolerance time.Duration
+	complete  bool
+	pods      map[string]bool // has an IP
+	slices    map[string]int  // number of addresses
+	since     time.Time       // zero while all is well
+	empties   []time.Duration
+	changes   []history.Stamp
 }
 
 // WatchEndpoints begins to watch. The pair must be available.
 func (p *Pair) WatchEndpoints(ctx context.Context) (*EndpointsWatch, error) {
 	w := &EndpointsWatch{
-		service: p.Name,
-		pods:    map[string]bool{},
-		slices:  map[string]int{},
+		service:   p.Name,
+		tolerance: emptyTolerance,
+		pods:      map[string]bool{},
+		slices:    map[string]int{},
 	}
 	ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
 	w.factory = informers.NewSharedInformerFactoryWithOptions(p.Clientset, 0, informers.WithNamespace(p.Namespace))
@@ -137,6 +143,13 @@ func (w *EndpointsWatch) Changes() []history.Stamp {
 	return slices.Clone(w.changes)
 }
 
+// BothPodsGo says that the fault takes both pods away at once.
+func (w *EndpointsWatch) BothPodsGo() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tolerance = newPodsTolerance
+}
+
 // Longest is the longest time without an endpoint so far.
 func (w *EndpointsWatch) Longest() time.Duration {
 	w.mu.Lock()
@@ -159,7 +172,7 @@ func (w *EndpointsWatch) Stop() error {
 	}
 	var long []time.Duration
 	for _, d := range w.empties {
-		if d > emptyTolerance {
+		if d > w.tolerance {
 			long = append(long, d)
 		}
 	}

@@ -108,6 +108,10 @@ func (r *Run) Demoted(uid string) {
 	}
 }
 
+// BothPodsGo says that the fault of this load takes both pods away at once, so that the Service
+// leads nowhere for a moment.
+func (r *Run) BothPodsGo() { r.endpoints.BothPodsGo() }
+
 // Verify ends a load and compares all witnesses. The pair must be ready again, both
 // members there. All defects are returned, not only the first.
 func (r *Run) Verify(ctx context.Context) (Result, error) {
