@@ -98,6 +98,14 @@ func (r *PairReconciler) bookkeeping(ctx context.Context, v *visit, o failover.O
 			failure: "a finished operation was not deleted",
 			state:   &s.pruning,
 			do:      func(ctx context.Context) error { return r.pruneOperations(ctx, v) },
+		}, task{
+			failure: "a drill was not begun",
+			state:   &s.drilling,
+			do: func(ctx context.Context) error {
+				next, err := r.drill(ctx, v, o, plan)
+				again = min(again, max(next, lookAtOnce))
+				return err
+			},
 		})
 	}
 	for _, t := range tasks {

@@ -49,7 +49,7 @@ func lastScheduled(v *jobVisit) time.Time {
 		last = s.LastScheduleTime.Time
 	}
 	for i := range v.all {
-		if at := status.ScheduledAt(&v.all[i]); at.After(last) {
+		if at := status.ScheduledAt(&v.all[i]); v.all[i].Spec.Type.ByJob() && at.After(last) {
 			last = at
 		}
 	}

@@ -46,6 +46,26 @@ var (
 		Help:    "For how long no member accepted writes in a change of primary, by the rule that began it.",
 		Buckets: []float64{0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60},
 	}, []string{"trigger"})
+	drainSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "dbpair_drain_seconds",
+		Help:    "How long the primary was drained before it was revoked, by the rule that began the switchover.",
+		Buckets: []float64{0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300},
+	}, []string{"trigger"})
+	drainedSessions = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "dbpair_drained_sessions_total", Help: "Sessions of clients in planned switchovers: closed outside a transaction, or cut inside one.",
+	}, []string{"namespace", "pair", "trigger", "outcome"})
+	drillTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "dbpair_drills_total", Help: "Drills of the schedule, by result: the phase in which they ended, or Skipped.",
+	}, []string{"namespace", "pair", "result"})
+	drillTime = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_drill_last_timestamp_seconds", Help: "When the last drill ended, in Unix time.",
+	}, []string{"namespace", "pair"})
+	drillSucceeded = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_drill_last_succeeded", Help: "1 when the last drill that ended succeeded.",
+	}, []string{"namespace", "pair"})
+	drillGap = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_drill_last_write_gap_seconds", Help: "For how long no member accepted writes in the last drill in which that was measured.",
+	}, []string{"namespace", "pair"})
 	checksumTime = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "dbpair_checksum_last_success_timestamp_seconds", Help: "When the last comparison of all tables came to a result, in Unix time.",
 	}, []string{"namespace", "pair"})
@@ -72,6 +92,7 @@ var (
 func init() {
 	metrics.Registry.MustRegister(pairEpoch, pairCondition, memberOpen, memberReachable, memberLag,
 		readonlyCorrections, operationTotal, failoverSeconds, roleChanges, writeGapSeconds, stepTotal,
+		drainSeconds, drainedSessions, drillTotal, drillTime, drillSucceeded, drillGap,
 		checksumTime, checksumSeconds, checksumRows, checksumLock, driftRows, driftDefinitions)
 }
 
@@ -94,6 +115,7 @@ func setMetrics(name types.NamespacedName, o failover.Observation, s v1alpha1.Da
 		}
 	}
 	setChecksumMetrics(labels, s.Checksum)
+	setDrillMetrics(labels, s.Drill)
 	for i := range o.Members {
 		m := &o.Members[i]
 		labels := []string{name.Namespace, name.Name, string(m.Name)}
@@ -127,6 +149,7 @@ func forgetMetrics(name types.NamespacedName) {
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
 	}{pairEpoch, pairCondition, memberOpen, memberReachable, memberLag, readonlyCorrections, operationTotal, roleChanges,
+		drainedSessions, drillTotal, drillTime, drillSucceeded, drillGap,
 		checksumTime, checksumSeconds, checksumRows, checksumLock, driftRows, driftDefinitions} {
 		v.DeletePartialMatch(of)
 	}

@@ -76,6 +76,7 @@ func operationOf(op *v1alpha1.DatabasePairOperation) failover.Operation {
 		Confirmed:        -1,
 		Running:          op.Status.Phase == v1alpha1.OperationRunning,
 		ByOperator:       byOperator(op),
+		Drill:            byOperator(op) && status.IsDrill(op),
 		Epoch:            pair.Epoch(op.Status.Epoch),
 		From:             pair.MemberName(op.Status.From),
 		CreatedAt:        op.CreationTimestamp.Time,

@@ -51,6 +51,7 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	}
 	next := status.Render(o, plan, done, v.pair.Status)
 	next.LastFailover = lastFailover(v)
+	next.Drill = drilled(v, o.Now)
 	next.VolumeSize = volumeSize(v.claims)
 	setMetrics(v.name, o, next)
 	wrote, err := status.Write(ctx, r.Client, v.pair, next, v.session.lastStatus, o.Now)

@@ -91,13 +91,7 @@ func (r *PairReconciler) finished(v *visit, op v1alpha1.DatabasePairOperation) {
 	}
 	r.event(v.pair, &op, kind, string(op.Spec.Type)+string(op.Status.Phase), op.Name+": "+op.Status.Message)
 	operationTotal.WithLabelValues(v.name.Namespace, v.name.Name, string(op.Spec.Type), string(op.Status.Phase), op.Status.Proof).Inc()
-	if moves := op.Spec.Type == v1alpha1.OperationFailover || op.Spec.Type == v1alpha1.OperationSwitchover; moves {
-		trigger := op.Status.Rule
-		roleChanges.WithLabelValues(v.name.Namespace, v.name.Name, trigger, string(op.Status.Phase)).Inc()
-		if gap := op.Status.WriteGap; gap != nil && op.Status.Phase == v1alpha1.OperationSucceeded {
-			writeGapSeconds.WithLabelValues(trigger).Observe(gap.Seconds())
-		}
-	}
+	countRoleChange(v.name, &op)
 	if op.Status.StartTime == nil || op.Status.CompletionTime == nil {
 		return
 	}

@@ -71,6 +71,9 @@ type session struct {
 	reports  attempts
 	pruning  attempts
 	signing  attempts
+	drilling attempts
+	// drills are those that are due or were skipped.
+	drills drills
 	// goneSince is when the pair was first seen gone; stopRequested are the pods that were
 	// told so.
 	goneSince     time.Time

@@ -84,6 +84,9 @@ type DatabasePairStatus struct {
 	// lastFailover is the last failover of this pair.
 	// +optional
 	LastFailover *LastFailover `json:"lastFailover,omitempty"`
+	// drill is what became of the drills by spec.switchover.drill.
+	// +optional
+	Drill *DrillStatus `json:"drill,omitempty"`
 	// checksum is what comparisons of the members' tables found.
 	// +optional
 	Checksum *ChecksumStatus `json:"checksum,omitempty"`

@@ -54,6 +54,10 @@ type SwitchoverSpec struct {
 	// +kubebuilder:default="60s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('24h')",message="spec.switchover.deadline must be from 5s to 24h"
 	Deadline metav1.Duration `json:"deadline,omitempty"`
+	// drill is a schedule of switchovers, by which the procedure is known to work before it is
+	// needed. Without one there are none.
+	// +optional
+	Drill *DrillSpec `json:"drill,omitempty"`
 }
 
 // SwitchoverParameters are those of one planned switchover; what is absent is taken from

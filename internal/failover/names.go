@@ -127,6 +127,9 @@ const (
 	RuleComparisonStale RuleName = "ComparisonStale"
 )
 
+// RuleDrill is the trigger of a switchover that was made by a schedule. Decide does not ask it.
+const RuleDrill RuleName = "Drill"
+
 // Label keys and values on members' pods.
 const (
 	// LabelEpochPrefix is followed by the epoch; the value is a Door.

@@ -317,6 +317,8 @@ type Operation struct {
 	Running bool
 	// ByOperator: the operator made it as the record of its own act.
 	ByOperator bool
+	// Drill: the schedule of drills asked for it.
+	Drill bool
 	// Epoch at which it was begun, and the primary then; from its status.
 	Epoch pair.Epoch
 	From  pair.MemberName

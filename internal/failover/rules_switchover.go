@@ -301,7 +301,10 @@ func (l *look) revokes(op *Operation) bool {
 
 func (l *look) switchoverNote(op *Operation, message string) *OperationNote {
 	trigger := RuleDrainForSwitchover
-	if op.ByOperator {
+	switch {
+	case op.Drill:
+		trigger = RuleDrill
+	case op.ByOperator:
 		trigger = RuleRollout
 	}
 	return &OperationNote{

@@ -230,6 +230,15 @@ var (
 		},
 	}
 
+	// scheduleRules are triggers of operations. Decide does not ask them.
+	scheduleRules = []rule{
+		{
+			name:  RuleDrill,
+			says:  "A drill is due by spec.switchover.drill, and the pair is fit for it: an operation of type Switchover is made.",
+			until: "The switchover is completed, given up or canceled as any other.",
+		},
+	}
+
 	// statusRules are reasons of the condition Consistent. Decide does not ask them.
 	statusRules = []rule{
 		{
@@ -268,6 +277,7 @@ var tables = []struct {
 	{"Operations that are refused", refusalRules},
 	{"Records, labels and finalizers", recordRules},
 	{"Writes that fail", writeRules},
+	{"Schedules", scheduleRules},
 	{"Comparison of the members' tables", statusRules},
 }
 

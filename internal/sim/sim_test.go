@@ -144,6 +144,7 @@ var elsewhere = []failover.RuleName{
 	failover.RuleDeleting, failover.RulePaused, failover.RuleAdoptVolumes, failover.RuleMemberProblem, failover.RuleAgentOutdated,
 	failover.RuleRestartPending, failover.RuleStaleObservation, failover.RuleAuthorityMalformed, failover.RuleReplacePendingPod,
 	failover.RuleNeverCompared, failover.RuleWriteRefused, failover.RuleMembersEqual, failover.RulePassiveLacksData, failover.RuleDrift, failover.RuleComparisonStale,
+	failover.RuleDrill,
 }
 
 // checkCoverage: every rule fired and every proof was used.

@@ -29,7 +29,7 @@ func Compared(old *v1alpha1.ChecksumStatus, operations []v1alpha1.DatabasePairOp
 	}
 	for i := range operations {
 		at := ScheduledAt(&operations[i])
-		if at.IsZero() {
+		if at.IsZero() || !operations[i].Spec.Type.ByJob() {
 			continue
 		}
 		if out == nil {
