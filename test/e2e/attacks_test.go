@@ -129,7 +129,7 @@ func TestAttacks(t *testing.T) {
 	t.Parallel()
 	a := newAttackStage(t)
 	before := a.authority()
-	for _, one := range append(append(a.onPods(), a.onServices()...), append(a.onTemplates(), a.onRequests()...)...) {
+	for _, one := range append(append(a.onPods(), a.onServices()...), append(append(a.onTemplates(), a.onRequests()...), a.onSecrets()...)...) {
 		err := one.do(a.users[one.as])
 		switch {
 		case one.refusal != "" && err == nil:
