@@ -2,6 +2,7 @@ package clonewire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"testing"
@@ -23,25 +24,25 @@ func TestMessagesOfEveryLengthComeBack(t *testing.T) {
 	for _, length := range []int{0, 1, readStep, readStep + 1, fullPacket - 1, fullPacket, fullPacket + 1, 2*fullPacket + 5} {
 		content := bytes.Repeat([]byte("clone"), length/5+1)[:length]
 		cut := length / 3
-		wire := message(t, 0, content[:cut], nil, content[cut:])
-		got, packets, err := readMessage(bytes.NewReader(wire), nil, length)
-		if err != nil || !bytes.Equal(got, content) || packets != length/fullPacket+1 {
-			t.Errorf("%d bytes come back as %d in %d packets, %v", length, len(got), packets, err)
+		wire := message(t, 3, content[:cut], nil, content[cut:])
+		got, err := readMessage(bytes.NewReader(wire), 3, nil, length)
+		if err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%d bytes come back as %d, %v", length, len(got), err)
 		}
 		if length == 0 {
 			continue
 		}
-		if _, _, err := readMessage(bytes.NewReader(wire), nil, length-1); !errors.Is(err, ErrTooLarge) {
+		if _, err := readMessage(bytes.NewReader(wire), 3, nil, length-1); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%d bytes under a lower limit: %v", length, err)
 		}
-		if _, _, err := readMessage(bytes.NewReader(wire[:len(wire)-1]), nil, length); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := readMessage(bytes.NewReader(wire[:len(wire)-1]), 3, nil, length); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%d bytes without the last: %v", length, err)
 		}
 	}
 }
 
 func TestAMessageOutOfSequenceIsRefused(t *testing.T) {
-	if _, _, err := readMessage(bytes.NewReader(message(t, 1, []byte("x"))), nil, 10); !errors.Is(err, ErrSequence) {
+	if _, err := readMessage(bytes.NewReader(message(t, 1, []byte("x"))), 0, nil, 10); !errors.Is(err, ErrSequence) {
 		t.Errorf("read %v, want ErrSequence", err)
 	}
 }
@@ -51,7 +52,7 @@ func TestALengthAloneAllocatesLittle(t *testing.T) {
 	wire := []byte{0xfe, 0xff, 0xff, 0, 'x'}
 	result := testing.Benchmark(func(b *testing.B) {
 		for b.Loop() {
-			if _, _, err := readMessage(bytes.NewReader(wire), nil, 1<<30); !errors.Is(err, io.ErrUnexpectedEOF) {
+			if _, err := readMessage(bytes.NewReader(wire), 0, nil, 1<<30); !errors.Is(err, io.ErrUnexpectedEOF) {
 				b.Fatal(err)
 			}
 		}
@@ -168,4 +169,17 @@ func TestMalformedDescriptorsNameTheField(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
+}
+
+// raw is the descriptor of data as a donor makes it.
+func (d Data) raw() []byte {
+	const size = 12 + 6*4 + 2*8
+	big := binary.BigEndian
+	var raw []byte
+	for _, field := range []uint32{
+		descriptorVersion, size, uint32(DescriptorData), uint32(d.Stage), d.Task, d.Chunk, d.Block, d.File, d.Length,
+	} {
+		raw = big.AppendUint32(raw, field)
+	}
+	return big.AppendUint64(big.AppendUint64(raw, d.Offset), d.FileSize)
 }

@@ -23,8 +23,10 @@ const (
 // Stage is a part of a clone; MySQL calls it a state of the snapshot.
 type Stage uint32
 
-// The stages, in the order of a clone. StageDone carries nothing.
+// The stages, in the order of a clone. StageDone carries nothing, nor does the
+// one before the first, which only ends.
 const (
+	stageInit Stage = 1
 	StageFile Stage = 2
 	StagePage Stage = 3
 	StageRedo Stage = 4
@@ -33,6 +35,8 @@ const (
 
 func (s Stage) String() string {
 	switch s {
+	case stageInit:
+		return "initialization"
 	case StageFile:
 		return "file copy"
 	case StagePage:

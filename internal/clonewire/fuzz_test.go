@@ -15,7 +15,7 @@ func FuzzReadMessage(f *testing.F) {
 		if limit < 0 || limit > 1<<22 {
 			return
 		}
-		got, _, err := readMessage(bytes.NewReader(wire), nil, limit)
+		got, err := readMessage(bytes.NewReader(wire), 0, nil, limit)
 		if err != nil {
 			return
 		}

@@ -33,7 +33,7 @@ func (f *fields) takeLocators() (locators []Locator) {
 	return locators
 }
 
-// Locators are a donor's first answer.
+// Locators are the last answer of an opening.
 type Locators struct {
 	// Version is the one of the protocol that the donor speaks from here on.
 	Version uint32

@@ -24,30 +24,29 @@ var (
 	ErrSequence = errors.New("packet out of sequence")
 )
 
-// readMessage reads one message, of one packet or of several, into buffer and
-// returns it, and the number of its packets. It allocates at most the limit, in
+// readMessage reads one message, of one packet or of several that are numbered
+// from first on, into buffer and returns it. It allocates at most the limit, in
 // bytes, and at most readStep more than has arrived.
-func readMessage(r io.Reader, buffer []byte, limit int) (message []byte, packets int, err error) {
+func readMessage(r io.Reader, first int, buffer []byte, limit int) (message []byte, err error) {
 	message = buffer[:0]
-	for {
+	for number := first; ; number++ {
 		var header [headerSize]byte
 		if _, err := io.ReadFull(r, header[:]); err != nil {
-			return nil, 0, midMessage(err, packets > 0)
+			return nil, midMessage(err, number > first)
+		}
+		if header[3] != byte(number) {
+			return nil, fmt.Errorf("%w: number %d in place of %d", ErrSequence, header[3], byte(number))
 		}
 		length := int(header[0]) | int(header[1])<<8 | int(header[2])<<16
-		if int(header[3]) != packets&0xff {
-			return nil, 0, fmt.Errorf("%w: number %d in place of %d", ErrSequence, header[3], packets&0xff)
-		}
-		packets++
 		if len(message)+length > limit {
-			return nil, 0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
+			return nil, fmt.Errorf("%w of %d bytes", ErrTooLarge, limit)
 		}
 		message, err = readOnto(r, message, length, limit)
 		if err != nil {
-			return nil, 0, midMessage(err, true)
+			return nil, midMessage(err, true)
 		}
 		if length < fullPacket {
-			return message, packets, nil
+			return message, nil
 		}
 	}
 }

@@ -58,3 +58,18 @@ type Source interface {
 
 // Stages are those with answers, in the order of a clone.
 func Stages() []Stage { return []Stage{StageFile, StagePage, StageRedo} }
+
+// Setting returns the value of one of the donor's settings in an opening, such
+// as "version" or "innodb_page_size"; "" if it is not there.
+func Setting(opening []Answer, name string) string {
+	for _, answer := range opening {
+		switch answer.Code {
+		case AnswerSetting, AnswerMoreSettings, AnswerSettings103:
+			if texts, err := answer.Strings(); err == nil && len(texts) == 2 && texts[0] == name {
+				return texts[1]
+			}
+		default:
+		}
+	}
+	return ""
+}
