@@ -32,11 +32,13 @@ demo-down: ## Remove what demo made
 test: ## Unit, property, real mysqld and envtest tests; fetches what they need
 	@mysqld=$$(hack/mysqld.sh); assets=$$(hack/envtest.sh); set -x; \
 	DBPAIR_MYSQL_BIN="$$mysqld" KUBEBUILDER_ASSETS="$$assets" DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_ENVTEST=1 \
-	go test -race -shuffle=on -timeout 40m $(TESTFLAGS) $(UNIT)
+	go test -race -shuffle=on -timeout 40m $(TESTFLAGS) $(UNIT) && \
+	DBPAIR_MYSQL_BIN="$$mysqld" DBPAIR_REQUIRE_MYSQLD=1 go test -C cmd/backup -race -shuffle=on -timeout 20m $(TESTFLAGS) ./...
 
 .PHONY: test-short
 test-short: ## What needs neither a mysqld nor an API server
 	go test -short $(UNIT)
+	go test -C cmd/backup -short ./...
 
 .PHONY: test-checksum
 test-checksum: ## Comparisons under writes and ALTERs, RUNS=n of them (100); random drift, 300 times
@@ -78,10 +80,12 @@ check-fmt: ## Is every Go file formatted?
 vet: ## go vet, with every build tag
 	@go vet ./...
 	@go vet -tags e2e,failpoints ./...
+	@go vet -C cmd/backup ./...
 
 .PHONY: lint
 lint: ## golangci-lint: import rules, sizes, docs of exported names, errors
 	@"$$(hack/tools/build.sh golangci-lint)" run ./...
+	@lint="$$(hack/tools/build.sh golangci-lint)"; cd cmd/backup; "$$lint" run --config ../../.golangci.yaml ./...
 
 .PHONY: check-generated
 check-generated: ## Are generated files what their sources make?
@@ -106,8 +110,9 @@ check-vulnerabilities: ## Known vulnerabilities in what is called (govulncheck);
 ##@ Make it
 
 .PHONY: build
-build: ## The operator, the agent and the kubectl plugin, into bin/
+build: ## The operator, the agent, the kubectl plugin and the program for backups, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -C cmd/backup -trimpath -ldflags '$(LDFLAGS)' -o ../../bin/ .
 
 .PHONY: images
 images: ## Our image, for the cluster

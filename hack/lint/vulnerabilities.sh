@@ -13,3 +13,5 @@ if ! reachable; then
   exit
 fi
 go run "golang.org/x/vuln/cmd/govulncheck@$version" -db "$database" ./cmd/...
+# A module of its own.
+(cd cmd/backup && go run "golang.org/x/vuln/cmd/govulncheck@$version" -db "$database" ./...)

@@ -1,0 +1,25 @@
+// Command backup takes, lists, verifies, serves and removes backups in an object store. It
+// is the only program of the project with credentials of a store, and a Go module of its own,
+// so that the SDKs of the providers are in no other.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := newCommand().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "backup:", err)
+		os.Exit(1)
+	}
+}
