@@ -221,3 +221,23 @@ func TestPolicyRefusesToKeepNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestWindowEndsNow(t *testing.T) {
+	var c Catalog
+	for day := range 5 {
+		c.Backups = append(c.Backups, Complete{
+			ID:       fmt.Sprintf("day%02d", day),
+			Started:  hour(24 * day),
+			Finished: hour(24*day + 1),
+		})
+	}
+	// The schedule stopped long ago: the window has nothing but what leads to its start.
+	removal, err := PlanRemoval(c, Policy{KeepFor: 3 * 24 * time.Hour, KeepLast: 1}, hour(24*20), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"day00", "day01", "day02", "day03"}
+	if diff := cmp.Diff(want, removal.Backups); diff != "" {
+		t.Errorf("backups (-want +got):\n%s", diff)
+	}
+}

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 
@@ -16,6 +17,8 @@ const (
 	// rawLimit is how many uncompressed bytes one object holds. Data that does not compress
 	// grows by less than a mebibyte with the frames of zstd and age.
 	rawLimit = store.MaxSize - 1<<20
+	// AnswerLimit is the size in bytes of the largest answer of a donor that an object can hold.
+	AnswerLimit = rawLimit - 1<<10
 	// window bounds the memory of the compressor and the decompressor.
 	window = 1 << 20
 )
@@ -113,7 +116,7 @@ func unseal(content []byte, identities []age.Identity, encrypted bool, visit fun
 	var buffer []byte
 	for {
 		answer, err := clonewire.ReadAnswer(unpacker, buffer, rawLimit)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
