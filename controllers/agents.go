@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/agentwatch"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
@@ -25,7 +26,7 @@ type agents struct {
 	watcher  *agentwatch.Watcher
 
 	mu      sync.Mutex
-	clients map[agentKey]*agentapi.Client
+	clients map[agentKey]*agentclient.Client
 }
 
 type agentKey struct {
@@ -36,14 +37,14 @@ type agentKey struct {
 }
 
 func newAgents(s *sessions, now clock, notify func(types.NamespacedName)) *agents {
-	a := &agents{sessions: s, clients: map[agentKey]*agentapi.Client{}}
+	a := &agents{sessions: s, clients: map[agentKey]*agentclient.Client{}}
 	a.watcher = agentwatch.New(func(t agentwatch.Target) agentwatch.Stater {
 		return a.client(agentKey{t.Pair, t.PodUID, true}, t.Member, t.IP)
 	}, now, notify)
 	return a
 }
 
-func (a *agents) client(k agentKey, m pair.MemberName, ip string) *agentapi.Client {
+func (a *agents) client(k agentKey, m pair.MemberName, ip string) *agentclient.Client {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	address := net.JoinHostPort(ip, strconv.Itoa(agentapi.PortAgent))
@@ -52,7 +53,7 @@ func (a *agents) client(k agentKey, m pair.MemberName, ip string) *agentapi.Clie
 	}
 	names := resources.Names{Pair: k.pair.Name, Namespace: k.pair.Namespace}
 	host := string(m) + "." + names.Domain()
-	c := &agentapi.Client{Address: address, TLS: func() (*tls.Config, error) {
+	c := &agentclient.Client{Address: address, TLS: func() (*tls.Config, error) {
 		s := a.sessions.find(k.pair)
 		if s == nil {
 			return nil, errNoCredential
@@ -64,7 +65,7 @@ func (a *agents) client(k agentKey, m pair.MemberName, ip string) *agentapi.Clie
 }
 
 // command is the connection for commands to the pod of a visit.
-func (a *agents) command(v *visit, s fencing.Subject) (*agentapi.Client, error) {
+func (a *agents) command(v *visit, s fencing.Subject) (*agentclient.Client, error) {
 	for _, pod := range v.pods {
 		if pod != nil && pair.PodUID(pod.UID) == s.PodUID && pod.Status.PodIP != "" {
 			return a.client(agentKey{pair: v.name, pod: s.PodUID}, s.Member, pod.Status.PodIP), nil

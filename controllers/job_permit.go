@@ -12,6 +12,7 @@ import (
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/pair"
 )
@@ -73,7 +74,7 @@ func (r *JobReconciler) permit(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 			Table:     table,
 			For:       permitFor,
 		})
-		if errors.Is(err, agentapi.ErrNoSuchPath) {
+		if errors.Is(err, agentclient.ErrNoSuchPath) {
 			continue // an agent of an earlier version asks for no permission
 		}
 		if err != nil {

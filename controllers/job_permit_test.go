@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
-	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 )
 
 func askRepair(dryRun bool) func(*v1alpha1.DatabasePairOperation) {
@@ -67,7 +67,7 @@ func TestARepairThatAgentsDoNotPermitGetsNoJob(t *testing.T) {
 
 func TestAnAgentOfAnEarlierVersionNeedsNoPermission(t *testing.T) {
 	s := newJobStage(t, nil)
-	s.refuses = fmt.Errorf("/v1/permit-repair of agent 10.0.0.1: %w", agentapi.ErrNoSuchPath)
+	s.refuses = fmt.Errorf("/v1/permit-repair of agent 10.0.0.1: %w", agentclient.ErrNoSuchPath)
 	s.ask("r1", v1alpha1.OperationRepair, askRepair(false))
 	s.look()
 	if len(s.permitted) != 2 || len(s.jobs()) != 1 {

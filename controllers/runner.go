@@ -11,7 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
-	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/execute"
 	"github.com/dbpair/dbpair/internal/failover"
@@ -26,7 +26,7 @@ func (c wallClock) Now() time.Time { return c.now() }
 // runner puts the effects of this visit's pair together.
 func (r *PairReconciler) runner(v *visit) *execute.Runner {
 	asked := cluster.Agents{
-		Client: func(s fencing.Subject) (*agentapi.Client, error) { return r.Agents.command(v, s) },
+		Client: func(s fencing.Subject) (*agentclient.Client, error) { return r.Agents.command(v, s) },
 		Silent: func(s fencing.Subject) bool {
 			return r.Agents.facts(v.name, s.Member, s.PodUID).Reach == failover.TimedOut
 		},

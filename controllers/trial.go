@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
 )
@@ -48,7 +49,7 @@ func (r *PairReconciler) trySettings(ctx context.Context, v *visit, published, s
 		switch {
 		case got.err == nil:
 			s.settle(v.pair.Generation, got.why)
-		case r.Now().Sub(s.trial.since) < trialPatience && !errors.Is(got.err, agentapi.ErrNoSuchPath):
+		case r.Now().Sub(s.trial.since) < trialPatience && !errors.Is(got.err, agentclient.ErrNoSuchPath):
 			v.log.V(1).Info("no member could try the settings, trying again", "why", got.err.Error())
 			r.beginTrial(ctx, v, published, settings)
 		default:
@@ -75,7 +76,7 @@ func (s *session) trying(generation int64) bool {
 func (r *PairReconciler) beginTrial(ctx context.Context, v *visit, published, settings map[string]string) {
 	result := make(chan tried, 1)
 	v.session.trial.result = result
-	var asked []*agentapi.Client
+	var asked []*agentclient.Client
 	for i, pod := range v.pods {
 		if pod == nil {
 			continue
@@ -87,7 +88,7 @@ func (r *PairReconciler) beginTrial(ctx context.Context, v *visit, published, se
 		case string(member) == v.pair.Status.Primary:
 			asked = append(asked, agent)
 		default:
-			asked = append([]*agentapi.Client{agent}, asked...)
+			asked = append([]*agentclient.Client{agent}, asked...)
 		}
 	}
 	request := agentapi.ValidateConfigRequest{PairUID: pair.UID(v.pair.UID), Settings: settings}
@@ -96,7 +97,7 @@ func (r *PairReconciler) beginTrial(ctx context.Context, v *visit, published, se
 }
 
 // askInTurn is the answer of the first agent that has one.
-func askInTurn(ctx context.Context, agents []*agentapi.Client, request agentapi.ValidateConfigRequest, published map[string]string) tried {
+func askInTurn(ctx context.Context, agents []*agentclient.Client, request agentapi.ValidateConfigRequest, published map[string]string) tried {
 	last := tried{err: errors.New("no member has an agent that can be reached")}
 	for _, agent := range agents {
 		ctx, cancel := context.WithTimeout(ctx, trialTimeout)

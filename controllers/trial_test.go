@@ -9,6 +9,7 @@ import (
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 )
 
 func TestASettingThatMysqldDoesNotTakeIsNamed(t *testing.T) {
@@ -90,7 +91,7 @@ func TestARefusalLastsAsLongAsItsGeneration(t *testing.T) {
 		t.Errorf("refusal of another generation: %q", why)
 	}
 	v.session.trial = &trial{generation: 5, since: time.Now(), result: make(chan tried, 1)}
-	v.session.trial.result <- tried{err: agentapi.ErrNoSuchPath}
+	v.session.trial.result <- tried{err: agentclient.ErrNoSuchPath}
 	r.trySettings(t.Context(), v, nil, nil)
 	if v.session.trying(5) || r.refusal(v) != "" {
 		t.Error("agents of an earlier version keep settings from being published")

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 )
 
 // AskState asks the agent that runs in this container for its state, with the member's
@@ -39,7 +40,7 @@ func AskSessions(ctx context.Context, opt Options, env Environment) (agentapi.Se
 }
 
 // ownClient is a client of the agent of this container.
-func ownClient(opt Options, env Environment) (*agentapi.Client, error) {
+func ownClient(opt Options, env Environment) (*agentclient.Client, error) {
 	opt = opt.complete(env)
 	c, err := readCerts(opt.TLSDir)
 	if err != nil {
@@ -49,7 +50,7 @@ func ownClient(opt Options, env Environment) (*agentapi.Client, error) {
 	if host == "" {
 		host = "127.0.0.1"
 	}
-	return &agentapi.Client{
+	return &agentclient.Client{
 		Address: net.JoinHostPort(host, strconv.Itoa(opt.AgentPort)),
 		TLS:     func() (*tls.Config, error) { return c.client(agentapi.RolePeerPrefix + string(env.PodName)) },
 	}, nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/gtid"
 )
@@ -29,7 +30,7 @@ func TestAPlannedSwitchoverLeavesBothInSync(t *testing.T) {
 		t.Fatal(err)
 	}
 	drain := agentapi.DrainCommand{Command: w.head(), Operation: "shop-switchover-1", For: 30 * time.Second}
-	if _, err := b.client.Drain(t.Context(), drain); !errors.Is(err, agentapi.ErrRefused) {
+	if _, err := b.client.Drain(t.Context(), drain); !errors.Is(err, agentclient.ErrRefused) {
 		t.Errorf("the passive drains: %v", err)
 	}
 	if _, err := a.client.Drain(t.Context(), drain); err != nil {
@@ -85,7 +86,7 @@ func TestAnAckFenceThatDoesNotReceiveEverythingIsRefused(t *testing.T) {
 	b := w.members[1]
 	w.revoke()
 	command := agentapi.AckFenceCommand{Command: w.head(), Receive: "00000000-0000-0000-0000-00000000abcd:1-5"}
-	if _, err := b.client.AckFence(t.Context(), command); !errors.Is(err, agentapi.ErrRefused) {
+	if _, err := b.client.AckFence(t.Context(), command); !errors.Is(err, agentclient.ErrRefused) {
 		t.Errorf("the ack fence of what never comes: %v", err)
 	}
 	if s := b.now(); s.ReceiverStoppedAt != 0 || !s.Server.Receiver.Running {

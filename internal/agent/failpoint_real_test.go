@@ -8,6 +8,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agent"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/authority"
 )
 
@@ -49,7 +50,7 @@ func TestABootstrapSurvivesACrashAtEveryStep(t *testing.T) {
 			_, err = b.client.Seed(t.Context(), agentapi.SeedCommand{
 				Command: w.head(), Donor: a.name, DonorHost: "127.0.0.1", Target: s.DataID, DataID: "data-1",
 			})
-			if err != nil && !errors.Is(err, agentapi.ErrRefused) {
+			if err != nil && !errors.Is(err, agentclient.ErrRefused) {
 				return false
 			}
 		}

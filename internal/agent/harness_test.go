@@ -27,6 +27,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/mysqldtest"
@@ -73,7 +74,7 @@ type member struct {
 	ports   map[string]int
 	cmd     *exec.Cmd
 	ended   chan struct{}
-	client  *agentapi.Client
+	client  *agentclient.Client
 	// peerAdmin is where its mysqld reaches the peer's, when that is not directly.
 	peerAdmin string
 }
@@ -252,7 +253,7 @@ func (w *world) newMember(o pair.Ordinal) *member {
 	for _, name := range portNames {
 		m.ports[name] = mysqldtest.FreePort(w.t)
 	}
-	m.client = &agentapi.Client{
+	m.client = &agentclient.Client{
 		Address: m.addr("agent"), Timeout: patience,
 		TLS: func() (*tls.Config, error) {
 			w.mu.Lock()

@@ -14,6 +14,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/pki"
 )
@@ -59,10 +60,10 @@ func (m *member) job(account, password string) *sql.Conn {
 	return conn
 }
 
-func (m *member) asJob(operation string) *agentapi.Client {
+func (m *member) asJob(operation string) *agentclient.Client {
 	conf := m.w.jobTLS(operation)
 	conf.ServerName = string(m.name)
-	return &agentapi.Client{Address: m.addr("agent"), Timeout: patience, TLS: func() (*tls.Config, error) { return conf, nil }}
+	return &agentclient.Client{Address: m.addr("agent"), Timeout: patience, TLS: func() (*tls.Config, error) { return conf, nil }}
 }
 
 // permit has the operator permit a repair of a table of schema app.
@@ -179,7 +180,7 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	}
 	refused := func(err error, says string) {
 		t.Helper()
-		if !errors.Is(err, agentapi.ErrRefused) || !strings.Contains(err.Error(), says) {
+		if !errors.Is(err, agentclient.ErrRefused) || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, want a refusal that says %q", err, says)
 		}
 	}
@@ -200,12 +201,12 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 	refused(err, "has not permitted")
 	if _, err := a.asJob("shop-repair-1").PermitRepair(ctx, agentapi.PermitRepairCommand{
 		Command: w.head(), Operation: "shop-repair-1", Schema: "app", Table: "r", For: time.Minute,
-	}); !errors.Is(err, agentapi.ErrRefused) || !strings.Contains(err.Error(), "may not ask") {
+	}); !errors.Is(err, agentclient.ErrRefused) || !strings.Contains(err.Error(), "may not ask") {
 		t.Errorf("a job may permit itself a repair: %v", err)
 	}
 	refused(ask(a, "shop-repair-1", time.Second), "does not follow")
 	refused(ask(b, "shop-repair-1", time.Hour), "too long")
-	if _, err := b.asJob("shop-repair-1").Fence(ctx, w.head()); !errors.Is(err, agentapi.ErrRefused) {
+	if _, err := b.asJob("shop-repair-1").Fence(ctx, w.head()); !errors.Is(err, agentclient.ErrRefused) {
 		t.Errorf("a job may fence: %v", err)
 	}
 	if err := ask(b, "shop-repair-1", 30*time.Second); err != nil {

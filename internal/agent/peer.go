@@ -10,14 +10,15 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // peerLink is this agent's view of the other one.
 type peerLink struct {
-	client *agentapi.Client // states
-	word   *agentapi.Client // vouches, on a connection of their own
+	client *agentclient.Client // states
+	word   *agentclient.Client // vouches, on a connection of their own
 
 	mu       sync.Mutex
 	state    *agentapi.State
@@ -33,8 +34,8 @@ func newPeerLink(opt Options, env Environment, config agentapi.Config, c *certs)
 	name := agentapi.RolePeerPrefix + string(env.Peer)
 	conf := func() (*tls.Config, error) { return c.client(name) }
 	return &peerLink{
-		client:  &agentapi.Client{Address: address, TLS: conf},
-		word:    &agentapi.Client{Address: address, TLS: conf},
+		client:  &agentclient.Client{Address: address, TLS: conf},
+		word:    &agentclient.Client{Address: address, TLS: conf},
 		heardAt: process.Now(),
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/failover"
 )
 
@@ -32,7 +33,7 @@ func identify(t Target, s agentapi.State) error {
 // the first says that the machine lives, the last says nothing.
 func classify(err error) failover.Reach {
 	var (
-		refusal  *agentapi.Refusal
+		refusal  *agentclient.Refusal
 		timeout  net.Error
 		unknown  x509.UnknownAuthorityError
 		invalid  x509.CertificateInvalidError

@@ -25,7 +25,7 @@ type Target struct {
 	Interval time.Duration
 }
 
-// Stater asks an agent for its state; *agentapi.Client is one.
+// Stater asks an agent for its state; *agentclient.Client is one.
 type Stater interface {
 	State(ctx context.Context, since int64, wait time.Duration, fresh bool) (agentapi.State, error)
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/pair"
 )
@@ -207,7 +208,7 @@ func TestClassify(t *testing.T) {
 		"closed in the middle":   {io.ErrUnexpectedEOF, failover.Reset},
 		"deadline":               {fmt.Errorf("get: %w", context.DeadlineExceeded), failover.TimedOut},
 		"no route":               {syscall.EHOSTUNREACH, failover.TimedOut},
-		"the agent said no":      {&agentapi.Refusal{}, failover.BadAnswer},
+		"the agent said no":      {&agentclient.Refusal{}, failover.BadAnswer},
 		"another agent":          {identify(target("p1"), agentapi.State{PairUID: "u2"}), failover.BadAnswer},
 		"anything that is not a": {errors.New("garbage"), failover.BadAnswer},
 	} {

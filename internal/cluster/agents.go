@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/execute"
 	"github.com/dbpair/dbpair/internal/fencing"
 )
@@ -27,7 +28,7 @@ const (
 // Copiers and Comparers.
 type Agents struct {
 	// Client of the agent in the pod with this UID; an error when that pod is not there.
-	Client func(fencing.Subject) (*agentapi.Client, error)
+	Client func(fencing.Subject) (*agentclient.Client, error)
 	// Silent reports whether the agent does not answer the watch; optional.
 	Silent func(fencing.Subject) bool
 }
@@ -43,7 +44,7 @@ var (
 // refused turns an agent's refusal into the conflict that it is: the agent knows more
 // than this operator does.
 func refused(err error) error {
-	var r *agentapi.Refusal
+	var r *agentclient.Refusal
 	if errors.As(err, &r) && (r.Code == agentapi.ErrorStale || r.Code == agentapi.ErrorRefused) {
 		return fmt.Errorf("%w: %w", execute.ErrConflict, err)
 	}
@@ -53,7 +54,7 @@ func refused(err error) error {
 // call sends one request, a method of the client, to the agent of a member.
 func call[Request, Reply any](
 	ctx context.Context, a Agents, to fencing.Subject, d time.Duration,
-	method func(*agentapi.Client, context.Context, Request) (Reply, error), r Request,
+	method func(*agentclient.Client, context.Context, Request) (Reply, error), r Request,
 ) (Reply, error) {
 	var zero Reply
 	c, err := a.Client(to)
@@ -71,73 +72,73 @@ func call[Request, Reply any](
 
 // Cease implements execute.Fencers.
 func (a Agents) Cease(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
-	return call(ctx, a, to, fenceTimeout, (*agentapi.Client).Cease, c)
+	return call(ctx, a, to, fenceTimeout, (*agentclient.Client).Cease, c)
 }
 
 // Fence implements execute.Fencers.
 func (a Agents) Fence(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.FenceReply, error) {
-	return call(ctx, a, to, fenceTimeout, (*agentapi.Client).Fence, c)
+	return call(ctx, a, to, fenceTimeout, (*agentclient.Client).Fence, c)
 }
 
 // AckFence implements execute.Fencers.
 func (a Agents) AckFence(ctx context.Context, to fencing.Subject, c agentapi.AckFenceCommand) (agentapi.FenceReply, error) {
-	return call(ctx, a, to, fenceTimeout, (*agentapi.Client).AckFence, c)
+	return call(ctx, a, to, fenceTimeout, (*agentclient.Client).AckFence, c)
 }
 
 // Drain implements execute.Drainers.
 func (a Agents) Drain(ctx context.Context, to fencing.Subject, c agentapi.DrainCommand) error {
-	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Drain, c)
+	_, err := call(ctx, a, to, commandTimeout, (*agentclient.Client).Drain, c)
 	return err
 }
 
 // ReadLease implements execute.Fencers.
 func (a Agents) ReadLease(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
-	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).ReadLease, c)
+	_, err := call(ctx, a, to, commandTimeout, (*agentclient.Client).ReadLease, c)
 	return err
 }
 
 // Hold implements execute.Doors.
 func (a Agents) Hold(ctx context.Context, to fencing.Subject, c agentapi.HoldCommand) error {
-	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Hold, c)
+	_, err := call(ctx, a, to, commandTimeout, (*agentclient.Client).Hold, c)
 	return err
 }
 
 // ReleaseHeld implements execute.Doors.
 func (a Agents) ReleaseHeld(ctx context.Context, to fencing.Subject, c agentapi.Command) error {
-	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).ReleaseHeld, c)
+	_, err := call(ctx, a, to, commandTimeout, (*agentclient.Client).ReleaseHeld, c)
 	return err
 }
 
 // Initialize implements execute.Copiers.
 func (a Agents) Initialize(ctx context.Context, to fencing.Subject, c agentapi.InitializeCommand) error {
-	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Initialize, c)
+	_, err := call(ctx, a, to, commandTimeout, (*agentclient.Client).Initialize, c)
 	return err
 }
 
 // Seed implements execute.Copiers.
 func (a Agents) Seed(ctx context.Context, to fencing.Subject, c agentapi.SeedCommand) error {
-	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Seed, c)
+	_, err := call(ctx, a, to, commandTimeout, (*agentclient.Client).Seed, c)
 	return err
 }
 
 // Rewind implements execute.Copiers.
 func (a Agents) Rewind(ctx context.Context, to fencing.Subject, c agentapi.RewindCommand) error {
-	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Rewind, c)
+	_, err := call(ctx, a, to, commandTimeout, (*agentclient.Client).Rewind, c)
 	return err
 }
 
 // Discard implements execute.Copiers.
 func (a Agents) Discard(ctx context.Context, to fencing.Subject, c agentapi.DiscardCommand) error {
-	_, err := call(ctx, a, to, commandTimeout, (*agentapi.Client).Discard, c)
+	_, err := call(ctx, a, to, commandTimeout, (*agentclient.Client).Discard, c)
 	return err
 }
 
 // Snapshot implements execute.Comparers.
 func (a Agents) Snapshot(ctx context.Context, to fencing.Subject, c agentapi.Command) (agentapi.SnapshotReply, error) {
-	return call(ctx, a, to, compareTimeout, (*agentapi.Client).Snapshot, c)
+	return call(ctx, a, to, compareTimeout, (*agentclient.Client).Snapshot, c)
 }
 
 // Covers implements execute.Comparers.
 func (a Agents) Covers(ctx context.Context, to fencing.Subject, r agentapi.CoversRequest) (agentapi.CoversReply, error) {
-	return call(ctx, a, to, compareTimeout, (*agentapi.Client).Covers, r)
+	return call(ctx, a, to, compareTimeout, (*agentclient.Client).Covers, r)
 }

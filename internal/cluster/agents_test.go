@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/fencing"
 )
 
@@ -14,11 +15,11 @@ func TestASilentAgentIsNotWaitedForLong(t *testing.T) {
 	for name, silent := range map[string]bool{"an agent that answers the watch": false, "one that does not": true} {
 		t.Run(name, func(t *testing.T) {
 			a := Agents{
-				Client: func(fencing.Subject) (*agentapi.Client, error) { return &agentapi.Client{}, nil },
+				Client: func(fencing.Subject) (*agentclient.Client, error) { return &agentclient.Client{}, nil },
 				Silent: func(fencing.Subject) bool { return silent },
 			}
 			var left time.Duration
-			ask := func(_ *agentapi.Client, ctx context.Context, _ agentapi.Command) (agentapi.FenceReply, error) {
+			ask := func(_ *agentclient.Client, ctx context.Context, _ agentapi.Command) (agentapi.FenceReply, error) {
 				deadline, _ := ctx.Deadline()
 				left = time.Until(deadline)
 				return agentapi.FenceReply{}, nil

@@ -19,6 +19,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/checksum"
 	"github.com/dbpair/dbpair/internal/jobapi"
 	"github.com/dbpair/dbpair/internal/mysqlops"
@@ -88,8 +89,8 @@ func (m members) endpoint(member pair.MemberName, account, file string) (checksu
 	}, nil
 }
 
-func (m members) client(member pair.MemberName) *agentapi.Client {
-	return &agentapi.Client{
+func (m members) client(member pair.MemberName) *agentclient.Client {
+	return &agentclient.Client{
 		Address: net.JoinHostPort(m.request.Host(member), strconv.Itoa(m.agent)),
 		TLS:     func() (*tls.Config, error) { return m.tls(member) },
 	}
@@ -109,7 +110,7 @@ func (m members) head() agentapi.Command {
 // idempotentApplier has the passive's agent force rows through.
 type idempotentApplier struct {
 	members
-	passive *agentapi.Client
+	passive *agentclient.Client
 }
 
 var _ repair.IdempotentApplier = idempotentApplier{}
@@ -136,7 +137,7 @@ func (l idempotentApplier) ask(ctx context.Context, d time.Duration) error {
 
 // rolesOf: an agent that refuses knows other roles than the request.
 func rolesOf(err error) error {
-	var refusal *agentapi.Refusal
+	var refusal *agentclient.Refusal
 	if errors.As(err, &refusal) && (refusal.Code == agentapi.ErrorStale || refusal.Code == agentapi.ErrorWrongPair) {
 		return fmt.Errorf("%w: %w", checksum.ErrRolesChanged, err)
 	}
@@ -146,7 +147,7 @@ func rolesOf(err error) error {
 // saver keeps rows on the passive's volume.
 type saver struct {
 	members
-	passive *agentapi.Client
+	passive *agentclient.Client
 }
 
 var _ repair.Saver = saver{}
@@ -197,7 +198,7 @@ func (m members) untilPermitted(ctx context.Context, log logr.Logger, ask func()
 	const pause, attempts = 3 * time.Second, 40
 	for attempt := 1; ; attempt++ {
 		err := ask()
-		var refusal *agentapi.Refusal
+		var refusal *agentclient.Refusal
 		if err == nil || !errors.As(err, &refusal) || refusal.Code != agentapi.ErrorRefused || attempt == attempts {
 			return err
 		}

@@ -1,4 +1,4 @@
-package agentapi
+package agentclient
 
 import (
 	"bytes"
@@ -13,29 +13,12 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
 // maxBody bounds an answer.
 const maxBody = 8 << 20
-
-// ErrRefused is wrapped by the error of every command that the agent refused; the error
-// then is a *Refusal.
-var ErrRefused = errors.New("refused by the agent")
-
-// ErrNoSuchPath is wrapped when the agent is of a version that does not know the request.
-var ErrNoSuchPath = errors.New("the agent does not know this request, it is of an earlier version")
-
-// Refusal is the agent's answer that it did not do what was asked.
-type Refusal struct {
-	ErrorReply
-	Status int
-}
-
-// Error names code and reason.
-func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Code, r.Message) }
-
-// Unwrap makes every refusal ErrRefused.
-func (r *Refusal) Unwrap() error { return ErrRefused }
 
 // Client speaks to one agent over mutual TLS. Every method blocks until the answer or
 // the end of its context; without a deadline of its own a request gets Timeout. After a
@@ -55,7 +38,7 @@ type Client struct {
 
 // State reads the agent's state. since > 0 with wait > 0 waits until the revision is
 // another than since, or wait is over. fresh has mysqld asked again.
-func (c *Client) State(ctx context.Context, since int64, wait time.Duration, fresh bool) (State, error) {
+func (c *Client) State(ctx context.Context, since int64, wait time.Duration, fresh bool) (agentapi.State, error) {
 	q := url.Values{}
 	if since > 0 && wait > 0 {
 		q.Set("since", strconv.FormatInt(since, 10))
@@ -64,7 +47,7 @@ func (c *Client) State(ctx context.Context, since int64, wait time.Duration, fre
 	if fresh {
 		q.Set("fresh", "1")
 	}
-	path := PathState
+	path := agentapi.PathState
 	if len(q) > 0 {
 		path += "?" + q.Encode()
 	}
@@ -73,34 +56,34 @@ func (c *Client) State(ctx context.Context, since int64, wait time.Duration, fre
 		ctx, cancel = context.WithTimeout(ctx, wait+c.timeout())
 		defer cancel()
 	}
-	var out State
+	var out agentapi.State
 	return out, c.call(ctx, http.MethodGet, path, nil, &out)
 }
 
 // Vouch asks for the agent's word.
-func (c *Client) Vouch(ctx context.Context, r VouchRequest) (VouchReply, error) {
-	var out VouchReply
-	return out, c.call(ctx, http.MethodPost, PathVouch, r, &out)
+func (c *Client) Vouch(ctx context.Context, r agentapi.VouchRequest) (agentapi.VouchReply, error) {
+	var out agentapi.VouchReply
+	return out, c.call(ctx, http.MethodPost, agentapi.PathVouch, r, &out)
 }
 
 // Cease has the agent raise its highest known epoch.
-func (c *Client) Cease(ctx context.Context, r Command) (FenceReply, error) {
-	return c.fence(ctx, PathCease, r, r)
+func (c *Client) Cease(ctx context.Context, r agentapi.Command) (agentapi.FenceReply, error) {
+	return c.fence(ctx, agentapi.PathCease, r, r)
 }
 
 // Fence has the agent cease and close.
-func (c *Client) Fence(ctx context.Context, r Command) (FenceReply, error) {
-	return c.fence(ctx, PathFence, r, r)
+func (c *Client) Fence(ctx context.Context, r agentapi.Command) (agentapi.FenceReply, error) {
+	return c.fence(ctx, agentapi.PathFence, r, r)
 }
 
 // AckFence has the agent cease and stop its receiver, once it has received what the command
 // names.
-func (c *Client) AckFence(ctx context.Context, r AckFenceCommand) (FenceReply, error) {
-	return c.fence(ctx, PathAckFence, r.Command, r)
+func (c *Client) AckFence(ctx context.Context, r agentapi.AckFenceCommand) (agentapi.FenceReply, error) {
+	return c.fence(ctx, agentapi.PathAckFence, r.Command, r)
 }
 
-func (c *Client) fence(ctx context.Context, path string, r Command, body any) (FenceReply, error) {
-	var out FenceReply
+func (c *Client) fence(ctx context.Context, path string, r agentapi.Command, body any) (agentapi.FenceReply, error) {
+	var out agentapi.FenceReply
 	err := c.call(ctx, http.MethodPost, path, body, &out)
 	if err == nil && out.RequestID != r.RequestID {
 		err = fmt.Errorf("%s of agent %s: the answer is to another request", path, c.Address)
@@ -109,98 +92,98 @@ func (c *Client) fence(ctx context.Context, path string, r Command, body any) (F
 }
 
 // Drain has the open member close the sessions of its clients in order, or stop that.
-func (c *Client) Drain(ctx context.Context, r DrainCommand) (Done, error) {
-	return c.done(ctx, PathDrain, r)
+func (c *Client) Drain(ctx context.Context, r agentapi.DrainCommand) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathDrain, r)
 }
 
 // Sessions lists the sessions of clients.
-func (c *Client) Sessions(ctx context.Context) (SessionsReply, error) {
-	var out SessionsReply
-	return out, c.call(ctx, http.MethodGet, PathSessions, nil, &out)
+func (c *Client) Sessions(ctx context.Context) (agentapi.SessionsReply, error) {
+	var out agentapi.SessionsReply
+	return out, c.call(ctx, http.MethodGet, agentapi.PathSessions, nil, &out)
 }
 
 // ReadLease has the agent read the Lease now, and answers when it has.
-func (c *Client) ReadLease(ctx context.Context, r Command) (Done, error) {
-	return c.done(ctx, PathReadLease, r)
+func (c *Client) ReadLease(ctx context.Context, r agentapi.Command) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathReadLease, r)
 }
 
 // ReleaseHeld has the door let clients through to the mysqld that is open at the command's
 // epoch, now or later. Idempotent.
-func (c *Client) ReleaseHeld(ctx context.Context, r Command) (Done, error) {
-	return c.done(ctx, PathReleaseHeld, r)
+func (c *Client) ReleaseHeld(ctx context.Context, r agentapi.Command) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathReleaseHeld, r)
 }
 
 // Hold begins, or cancels, the time for which the door holds clients during a planned change
 // of roles. Idempotent: the time is not extended.
-func (c *Client) Hold(ctx context.Context, r HoldCommand) (Done, error) {
-	return c.done(ctx, PathHold, r)
+func (c *Client) Hold(ctx context.Context, r agentapi.HoldCommand) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathHold, r)
 }
 
 // Initialize begins to make an empty volume a data directory; idempotent for one DataID.
-func (c *Client) Initialize(ctx context.Context, r InitializeCommand) (Done, error) {
-	return c.done(ctx, PathInitialize, r)
+func (c *Client) Initialize(ctx context.Context, r agentapi.InitializeCommand) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathInitialize, r)
 }
 
 // Seed begins to replace the member's data by a copy; idempotent for one DataID.
-func (c *Client) Seed(ctx context.Context, r SeedCommand) (Done, error) {
-	return c.done(ctx, PathSeed, r)
+func (c *Client) Seed(ctx context.Context, r agentapi.SeedCommand) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathSeed, r)
 }
 
 // Rewind cuts the member's errant tail.
-func (c *Client) Rewind(ctx context.Context, r RewindCommand) (Done, error) {
-	return c.done(ctx, PathRewind, r)
+func (c *Client) Rewind(ctx context.Context, r agentapi.RewindCommand) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathRewind, r)
 }
 
 // Discard has the member save and give up what it has received and not applied, and answers
 // when it has; idempotent.
-func (c *Client) Discard(ctx context.Context, r DiscardCommand) (Done, error) {
-	return c.done(ctx, PathDiscard, r)
+func (c *Client) Discard(ctx context.Context, r agentapi.DiscardCommand) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathDiscard, r)
 }
 
 // RepairLease grants, renews or ends the lease under which the passive's applier forces
 // rows through; idempotent for one operation.
-func (c *Client) RepairLease(ctx context.Context, r RepairLeaseCommand) (Done, error) {
-	return c.done(ctx, PathRepairLease, r)
+func (c *Client) RepairLease(ctx context.Context, r agentapi.RepairLeaseCommand) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathRepairLease, r)
 }
 
 // RepairRights gives, renews or takes back the right to write one table of the primary;
 // idempotent for one operation.
-func (c *Client) RepairRights(ctx context.Context, r RepairRightsCommand) (Done, error) {
-	return c.done(ctx, PathRepairRights, r)
+func (c *Client) RepairRights(ctx context.Context, r agentapi.RepairRightsCommand) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathRepairRights, r)
 }
 
 // PermitRepair permits an operation to repair one table; idempotent.
-func (c *Client) PermitRepair(ctx context.Context, r PermitRepairCommand) (Done, error) {
-	return c.done(ctx, PathPermitRepair, r)
+func (c *Client) PermitRepair(ctx context.Context, r agentapi.PermitRepairCommand) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathPermitRepair, r)
 }
 
 // SaveRows appends rows to the operation's file in the quarantine of the passive.
-func (c *Client) SaveRows(ctx context.Context, r SaveRowsCommand) (Done, error) {
-	return c.done(ctx, PathSaveRows, r)
+func (c *Client) SaveRows(ctx context.Context, r agentapi.SaveRowsCommand) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathSaveRows, r)
 }
 
-func (c *Client) done(ctx context.Context, path string, r any) (Done, error) {
-	var out Done
+func (c *Client) done(ctx context.Context, path string, r any) (agentapi.Done, error) {
+	var out agentapi.Done
 	return out, c.call(ctx, http.MethodPost, path, r, &out)
 }
 
 // Snapshot reads what the member's binlog holds.
-func (c *Client) Snapshot(ctx context.Context, r Command) (SnapshotReply, error) {
-	var out SnapshotReply
-	return out, c.call(ctx, http.MethodPost, PathSnapshot, r, &out)
+func (c *Client) Snapshot(ctx context.Context, r agentapi.Command) (agentapi.SnapshotReply, error) {
+	var out agentapi.SnapshotReply
+	return out, c.call(ctx, http.MethodPost, agentapi.PathSnapshot, r, &out)
 }
 
 // Covers asks whether a GTID set is received there.
-func (c *Client) Covers(ctx context.Context, r CoversRequest) (CoversReply, error) {
-	var out CoversReply
-	return out, c.call(ctx, http.MethodPost, PathCovers, r, &out)
+func (c *Client) Covers(ctx context.Context, r agentapi.CoversRequest) (agentapi.CoversReply, error) {
+	var out agentapi.CoversReply
+	return out, c.call(ctx, http.MethodPost, agentapi.PathCovers, r, &out)
 }
 
 // ValidateConfig asks whether the member's mysqld would take settings. It changes nothing and
 // takes some seconds.
-func (c *Client) ValidateConfig(ctx context.Context, r ValidateConfigRequest) (ValidateConfigReply, error) {
-	var out ValidateConfigReply
-	return out, c.call(ctx, http.MethodPost, PathValidateConfig, r, &out)
+func (c *Client) ValidateConfig(ctx context.Context, r agentapi.ValidateConfigRequest) (agentapi.ValidateConfigReply, error) {
+	var out agentapi.ValidateConfigReply
+	return out, c.call(ctx, http.MethodPost, agentapi.PathValidateConfig, r, &out)
 }
 
 // Renew has the next request use a new connection.
