@@ -39,3 +39,24 @@ func TestARequestThatCannotBeReadIsTheCallersFault(t *testing.T) {
 		}
 	}
 }
+
+// An answer of 503 would have it sent again, as long as it is.
+func TestARequestThatIsTooLongIsRefused(t *testing.T) {
+	a := &Agent{settings: &settings{}}
+	a.state = newBoard(a)
+	mux := http.NewServeMux()
+	handle(mux, a, agentapi.PathFence, func(context.Context, agentapi.Command) (agentapi.Done, error) {
+		t.Error("the request was read")
+		return agentapi.Done{}, nil
+	})
+	body := `{"requestID":"` + strings.Repeat("x", 8<<20) + `"}`
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, agentapi.PathFence, strings.NewReader(body))
+	request.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{
+		{Subject: pkix.Name{CommonName: agentapi.RoleOperator}},
+	}}
+	answer := httptest.NewRecorder()
+	mux.ServeHTTP(answer, request)
+	if answer.Code != http.StatusBadRequest || !strings.Contains(answer.Body.String(), "too large") {
+		t.Errorf("it is answered %d %s, want %d", answer.Code, answer.Body, http.StatusBadRequest)
+	}
+}

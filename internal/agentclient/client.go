@@ -17,7 +17,7 @@ import (
 	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
-// maxBody bounds an answer.
+// maxBody bounds an answer, in bytes.
 const maxBody = 8 << 20
 
 // Client speaks to one agent over mutual TLS. Every method blocks until the answer or
@@ -266,9 +266,12 @@ func (c *Client) roundTrip(ctx context.Context, method, path string, in, out any
 		return err
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	text, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
 	if err != nil {
 		return err
+	}
+	if len(text) > maxBody {
+		return fmt.Errorf("the answer is longer than %d MiB", maxBody>>20)
 	}
 	if response.StatusCode != http.StatusOK {
 		refusal := &Refusal{Status: response.StatusCode}
