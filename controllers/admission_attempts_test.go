@@ -10,6 +10,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
@@ -95,7 +96,7 @@ func (w *shielded) podAttempts() []attempt {
 	}
 	return []attempt{
 		labeled("lead clients to a member", "epoch.dbpair.io/9", "open"),
-		labeled("lead readers to a member", resources.LabelReadable, "true"),
+		labeled("lead readers to a member", pair.LabelReadable, "true"),
 		labeled("take a member from its Services", resources.LabelName, ""),
 		labeled("hide a member from the operator", resources.LabelManagedBy, ""),
 		labeled("rename a member", appsv1.StatefulSetPodNameLabel, "shop-1"),
@@ -169,7 +170,7 @@ func (w *shielded) statefulSetAttempts() []attempt {
 		}, "delete the DatabasePair"},
 		{"make one whose pods look like members", func(as client.Client) error {
 			return as.Create(w.ctx, statefulSet(w.namespace, "evil", map[string]string{
-				resources.LabelPair: "shop", resources.LabelName: resources.Product, resources.LabelReadable: "true",
+				resources.LabelPair: "shop", resources.LabelName: resources.Product, pair.LabelReadable: "true",
 			}))
 		}, "pod template"},
 		{"make one of his own", func(as client.Client) error {

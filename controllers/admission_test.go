@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/internal/app"
-	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
@@ -355,7 +355,7 @@ func (s *scene) meta(name string, labels map[string]string) metav1.ObjectMeta {
 func member(namespace, name string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: name, Namespace: namespace, Labels: resources.Labels("shop"), Finalizers: []string{failover.FenceFinalizer},
+			Name: name, Namespace: namespace, Labels: resources.Labels("shop"), Finalizers: []string{pair.FinalizerFence},
 		},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "mysqld", Image: "none"}}},
 	}

@@ -10,7 +10,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/agentwatch"
 	"github.com/dbpair/dbpair/internal/failover"
@@ -47,7 +46,7 @@ func newAgents(s *sessions, now clock, notify func(types.NamespacedName)) *agent
 func (a *agents) client(k agentKey, m pair.MemberName, ip string) *agentclient.Client {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	address := net.JoinHostPort(ip, strconv.Itoa(agentapi.PortAgent))
+	address := net.JoinHostPort(ip, strconv.Itoa(pair.PortAgent))
 	if c := a.clients[k]; c != nil && c.Address == address {
 		return c
 	}

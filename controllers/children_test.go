@@ -25,7 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
-	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
@@ -321,7 +321,7 @@ func TestPodsAreLetGoWithTheirPair(t *testing.T) {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "shop-0", Namespace: s.namespace, Labels: resources.Labels("shop"),
-			Finalizers: []string{failover.FenceFinalizer},
+			Finalizers: []string{pair.FinalizerFence},
 		},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "mysqld", Image: "none"}}},
 	}

@@ -163,8 +163,8 @@ func (s *drillStage) fit() failover.Observation {
 	}
 	o.Evidence.SawEpoch(3, s.now.Add(-time.Hour))
 	o.Members[0].Pod.Fenced = true
-	o.Members[0].Pod.Labels = map[string]string{failover.LabelRole: failover.RolePrimary, failover.EpochLabel(3): "open"}
-	o.Members[1].Pod.Labels = map[string]string{failover.LabelRole: failover.RolePassive, failover.LabelReadable: "true"}
+	o.Members[0].Pod.Labels = map[string]string{pair.LabelRole: pair.RolePrimary, pair.EpochLabel(3): "open"}
+	o.Members[1].Pod.Labels = map[string]string{pair.LabelRole: pair.RolePassive, pair.LabelReadable: "true"}
 	o.Members[0].State.OpenEpoch = 3
 	o.Members[0].State.Phase = agentapi.PhaseOpen
 	o.Members[0].State.Server.Waiting = true

@@ -7,12 +7,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
 func hasFinalizer(pod *corev1.Pod) bool {
-	return slices.Contains(pod.Finalizers, failover.FenceFinalizer)
+	return slices.Contains(pod.Finalizers, pair.FinalizerFence)
 }
 
 func imageOf(containers []corev1.Container) string {

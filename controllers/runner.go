@@ -124,7 +124,7 @@ func lastFailover(v *visit) *v1alpha1.LastFailover {
 }
 
 func withoutFence(finalizers []string) []string {
-	return slices.DeleteFunc(slices.Clone(finalizers), func(f string) bool { return f == failover.FenceFinalizer })
+	return slices.DeleteFunc(slices.Clone(finalizers), func(f string) bool { return f == pair.FinalizerFence })
 }
 
 // kindOf is an object's kind, for messages.

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
-	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
@@ -23,7 +23,7 @@ func TestTheStatefulSetWaitsForTheEndOfFormerPods(t *testing.T) {
 	former := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "shop-1", Namespace: s.namespace, Labels: resources.Labels("shop"),
-			Finalizers: []string{failover.FenceFinalizer, "example.test/hold"},
+			Finalizers: []string{pair.FinalizerFence, "example.test/hold"},
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: "apps/v1", Kind: "StatefulSet", Name: "shop", UID: "former", Controller: ptr.To(true),
 			}},

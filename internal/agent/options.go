@@ -63,9 +63,9 @@ func ParseOptions(args []string) (Options, error) {
 		name  string
 		value int
 	}{
-		{&o.MySQLPort, "mysql-port", agentapi.PortMySQL}, {&o.AdminPort, "admin-port", agentapi.PortAdmin},
-		{&o.DoorPort, "door-port", agentapi.PortDoor}, {&o.AgentPort, "agent-port", agentapi.PortAgent},
-		{&o.MetricsPort, "metrics-port", agentapi.PortMetrics}, {&o.ProbePort, "probe-port", agentapi.PortProbe},
+		{&o.MySQLPort, "mysql-port", pair.PortMySQL}, {&o.AdminPort, "admin-port", pair.PortAdmin},
+		{&o.DoorPort, "door-port", pair.PortDoor}, {&o.AgentPort, "agent-port", pair.PortAgent},
+		{&o.MetricsPort, "metrics-port", pair.PortMetrics}, {&o.ProbePort, "probe-port", pair.PortProbe},
 	} {
 		set.IntVar(p.into, p.name, p.value, "")
 	}

@@ -45,7 +45,7 @@ func TestAnUnknownFlagIsRefused(t *testing.T) {
 	if _, err := ParseOptions([]string{"--data-dirs=/x"}); err == nil || !strings.Contains(err.Error(), "data-dirs") {
 		t.Errorf("got %v", err)
 	}
-	if o, err := ParseOptions(nil); err != nil || o.DataDir != agentapi.DataDir || o.AdminPort != agentapi.PortAdmin {
+	if o, err := ParseOptions(nil); err != nil || o.DataDir != agentapi.DataDir || o.AdminPort != pair.PortAdmin {
 		t.Errorf("defaults: %+v, %v", o, err)
 	}
 }

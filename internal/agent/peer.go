@@ -29,7 +29,7 @@ type peerLink struct {
 func newPeerLink(opt Options, env Environment, config agentapi.Config, c *certs) *peerLink {
 	address := opt.PeerAddress
 	if address == "" {
-		address = net.JoinHostPort(config.Host(env.Peer), strconv.Itoa(agentapi.PortAgent))
+		address = net.JoinHostPort(config.Host(env.Peer), strconv.Itoa(pair.PortAgent))
 	}
 	name := agentapi.RolePeerPrefix + string(env.Peer)
 	conf := func() (*tls.Config, error) { return c.client(name) }

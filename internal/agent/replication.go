@@ -401,7 +401,7 @@ func (r *replication) key(o order, epoch pair.Epoch, peer pair.Incarnation) stri
 // peerAdmin is where the peer's mysqld answers replication and clones.
 func (a *Agent) peerAdmin() (string, int, error) {
 	if a.opt.PeerAdmin == "" {
-		return a.settings.get().Host(a.env.Peer), agentapi.PortAdmin, nil
+		return a.settings.get().Host(a.env.Peer), pair.PortAdmin, nil
 	}
 	host, text, err := net.SplitHostPort(a.opt.PeerAdmin)
 	if err != nil {

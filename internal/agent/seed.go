@@ -12,6 +12,7 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/mycnf"
 	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // seed replaces this member's data by a copy of the donor's. The volume says that the data
@@ -154,7 +155,7 @@ func copied(proc *process.Mysqld) error {
 func (a *Agent) donor(command agentapi.SeedCommand) (mysqlops.Donor, error) {
 	d := mysqlops.Donor{
 		Host:     command.DonorHost,
-		Port:     agentapi.PortAdmin,
+		Port:     pair.PortAdmin,
 		User:     mysqlops.UserClone,
 		Password: a.settings.password(agentapi.PasswordFileClone),
 		TLS:      a.certs.files(),

@@ -32,7 +32,7 @@ type InitializeCommand struct {
 type SeedCommand struct {
 	Command
 	Donor pair.MemberName `json:"donor"`
-	// DonorHost is the donor's address, reached at PortAdmin.
+	// DonorHost is the donor's address, reached at pair.PortAdmin.
 	DonorHost string `json:"donorHost"`
 	// Target is the DataID that is to be replaced; empty for an empty volume.
 	Target pair.DataID `json:"target"`

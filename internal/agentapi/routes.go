@@ -1,15 +1,5 @@
 package agentapi
 
-// Ports of a member's pod.
-const (
-	PortMySQL   = 3306
-	PortAdmin   = 33062
-	PortDoor    = 7306
-	PortAgent   = 7443
-	PortMetrics = 7080
-	PortProbe   = 7081
-)
-
 // Paths of the agent's API.
 const (
 	PathState       = "/v1/state"        // GET, ?since=<revision>&wait=<duration> long-polls, &fresh=1 asks mysqld again

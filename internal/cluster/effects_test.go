@@ -71,7 +71,7 @@ func TestPodsAreChangedByTheirUID(t *testing.T) {
 		}
 	}
 	pod := readPod(t, c)
-	if !slices.Equal(pod.Finalizers, []string{"other/one", failover.FenceFinalizer}) || pod.Labels["a"] != "b" {
+	if !slices.Equal(pod.Finalizers, []string{"other/one", pair.FinalizerFence}) || pod.Labels["a"] != "b" {
 		t.Errorf("finalizers %v, labels %v", pod.Finalizers, pod.Labels)
 	}
 	version := pod.ResourceVersion

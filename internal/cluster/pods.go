@@ -14,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/internal/execute"
-	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/resources"
@@ -79,21 +78,21 @@ func awaitSeen(ctx context.Context, shows func(context.Context) (bool, error)) {
 // AddFinalizer implements execute.Pods.
 func (p Pods) AddFinalizer(ctx context.Context, s fencing.Subject) error {
 	err := p.change(ctx, s, func(pod *corev1.Pod) error {
-		if slices.Contains(pod.Finalizers, failover.FenceFinalizer) {
+		if slices.Contains(pod.Finalizers, pair.FinalizerFence) {
 			return nil
 		}
 		if pod.DeletionTimestamp != nil {
 			// The API server takes no new finalizer on a pod that is being deleted.
 			return fmt.Errorf("pod %s is being deleted: %w", s, execute.ErrConflict)
 		}
-		pod.Finalizers = append(pod.Finalizers, failover.FenceFinalizer)
+		pod.Finalizers = append(pod.Finalizers, pair.FinalizerFence)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
 	p.awaitSeen(ctx, s, func(pod *corev1.Pod) bool {
-		return pod == nil || slices.Contains(pod.Finalizers, failover.FenceFinalizer)
+		return pod == nil || slices.Contains(pod.Finalizers, pair.FinalizerFence)
 	})
 	return nil
 }
@@ -101,7 +100,7 @@ func (p Pods) AddFinalizer(ctx context.Context, s fencing.Subject) error {
 // RemoveFinalizer implements execute.Pods.
 func (p Pods) RemoveFinalizer(ctx context.Context, s fencing.Subject) error {
 	err := p.change(ctx, s, func(pod *corev1.Pod) error {
-		pod.Finalizers = slices.DeleteFunc(pod.Finalizers, func(f string) bool { return f == failover.FenceFinalizer })
+		pod.Finalizers = slices.DeleteFunc(pod.Finalizers, func(f string) bool { return f == pair.FinalizerFence })
 		return nil
 	})
 	if apierrors.IsNotFound(err) {

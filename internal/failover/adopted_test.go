@@ -69,7 +69,7 @@ func TestTheOtherMemberIsAdopted(t *testing.T) {
 			with: func(t *testing.T, o *obs) {
 				closed(t, o)
 				door(o)
-				delete(o.Members[0].Pod.Labels, failover.EpochLabel(3))
+				delete(o.Members[0].Pod.Labels, pair.EpochLabel(3))
 			}},
 		"and so does its next pod": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: appointment,
 			with: func(t *testing.T, o *obs) {

@@ -30,7 +30,7 @@ func bothRestarted(errant string) func(*testing.T, *failover.Observation) {
 			HolderIncarnation: "next-0",
 			Errant:            errant,
 		}
-		delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+		delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 	}
 }
 
@@ -193,7 +193,7 @@ func entered(_ *testing.T, o *failover.Observation) {
 func waits(o *failover.Observation) {
 	o.Members[0].State.Server.WaitSessions, o.Members[0].State.Server.OldestWait = 1, 6*time.Second
 	o.Members[1].State.Server.Receiver.Running = false
-	delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+	delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 }
 
 // What the passive cannot receive while the primary is down says nothing about the passive.

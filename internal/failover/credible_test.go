@@ -11,7 +11,7 @@ import (
 )
 
 func labeledFor(e int64) map[string]string {
-	return map[string]string{fmt.Sprint(failover.LabelEpochPrefix, e): string(failover.LeadsOpen)}
+	return map[string]string{fmt.Sprint(pair.LabelEpochPrefix, e): string(failover.LeadsOpen)}
 }
 
 // What no pair can have is no fact about this one: neither a doubt nor a number that the

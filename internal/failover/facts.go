@@ -2,7 +2,6 @@ package failover
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -10,9 +9,6 @@ import (
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
 )
-
-// EpochLabel is the key by which the client Service finds its one pod at an epoch.
-func EpochLabel(e pair.Epoch) string { return LabelEpochPrefix + strconv.FormatInt(int64(e), 10) }
 
 // look is one observation with what follows from it at once.
 type look struct {

@@ -42,7 +42,7 @@ func TestRevocation(t *testing.T) {
 	type obs = failover.Observation
 	away := func(o *obs) {
 		o.Members[1].Reach, o.Members[1].SilentSince = failover.TimedOut, t0.Add(-time.Minute)
-		delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+		delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 	}
 	check(t, map[string]decision{
 		"a mysqld that ended is failed over at once": {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // forces has an operation force shop-1, with or without the permission to discard.
@@ -191,7 +192,7 @@ func TestADiscardedTransactionIsErrantOnTheFormerPrimary(t *testing.T) {
 		DataID: s.DataID, Incarnation: s.Mysqld.Incarnation,
 		HolderDataID: o.Members[0].State.DataID, HolderIncarnation: o.Members[0].State.Mysqld.Incarnation, Errant: discarded,
 	}
-	delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+	delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 	p := failover.Decide(o)
 	if p.Rule != failover.RuleDiverged || p.Kind != failover.Holds || len(p.Steps) > 0 {
 		t.Errorf("%s (%s) with steps %v: %s; want that it is held", p.Rule, p.Kind, p.Steps, p.Fact)

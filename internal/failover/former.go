@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // leadsTo: the Service leads to this member's present pod.
@@ -56,7 +57,7 @@ func deleteFormerPrimaryPod(l *look) (Plan, bool) {
 // taken off only once the Service leads elsewhere by the key of a later holder.
 func (m *Member) ledTo() bool {
 	for key, value := range m.Pod.Labels {
-		if strings.HasPrefix(key, LabelEpochPrefix) && value == string(LeadsOpen) && m.Pod.Reading == Read && m.Pod.UID != "" {
+		if strings.HasPrefix(key, pair.LabelEpochPrefix) && value == string(LeadsOpen) && m.Pod.Reading == Read && m.Pod.UID != "" {
 			return true
 		}
 	}

@@ -21,7 +21,7 @@ func failing(o *failover.Observation) {
 // a step that fails keeps nobody from acting.
 func TestBookkeepingStandsBeforeNothing(t *testing.T) {
 	type obs = failover.Observation
-	unlabeled := func(o *obs) { delete(o.Members[1].Pod.Labels, failover.LabelReadable) }
+	unlabeled := func(o *obs) { delete(o.Members[1].Pod.Labels, pair.LabelReadable) }
 	unfenced := func(o *obs) { o.Members[0].Pod.Fenced = false }
 	waits := func(o *obs) { o.Members[0].State.Server.OldestWait = 6 * time.Second }
 	finished := func(o *obs) {

@@ -129,15 +129,3 @@ const (
 
 // RuleDrill is the trigger of a switchover that was made by a schedule. Decide does not ask it.
 const RuleDrill RuleName = "Drill"
-
-// Label keys and values on members' pods.
-const (
-	// LabelEpochPrefix is followed by the epoch; the value is a Door.
-	LabelEpochPrefix = "epoch.dbpair.io/"
-	LabelRole        = "dbpair.io/role"
-	LabelReadable    = "dbpair.io/readable"
-	// FenceFinalizer keeps the holder's pod object until its end is proven.
-	FenceFinalizer = "dbpair.io/fence"
-	RolePrimary    = "primary"
-	RolePassive    = "passive"
-)

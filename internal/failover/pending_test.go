@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 func TestAPendingPodFollowsTheTemplate(t *testing.T) {
@@ -16,7 +17,7 @@ func TestAPendingPodFollowsTheTemplate(t *testing.T) {
 			m.Pod.NeverRan = true
 			m.Pod.Outdated = "pod template"
 			m.Pod.Problem = "Unschedulable"
-			delete(m.Pod.Labels, failover.LabelReadable)
+			delete(m.Pod.Labels, pair.LabelReadable)
 			change(o)
 		}
 	}

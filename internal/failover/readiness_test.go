@@ -9,6 +9,7 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 func TestReadinessAndEvictionsPromiseWhatWouldBeDone(t *testing.T) {
@@ -65,7 +66,7 @@ func TestAClaimInDeletion(t *testing.T) {
 		return func(_ *testing.T, o *obs) {
 			claim(1)(t, o)
 			o.Members[1].Pod.Fenced, o.Members[1].Pod.Deleting = true, true
-			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+			delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 			o.Authority.Record.Left = &authority.Left{
 				Member: m1,
 				DataID: "data-shop-1",

@@ -49,7 +49,7 @@ func appointed() failover.Observation {
 	rec.Left = &authority.Left{Member: m0, DataID: "data-shop-0", Epoch: 3, Clean: true}
 	o.Evidence.SawEpoch(5, t0.Add(-100*time.Millisecond))
 	o.History = failover.History{Epoch: 5, StartedAt: t0.Add(-time.Hour), HolderSince: t0.Add(-100 * time.Millisecond)}
-	o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open"
+	o.Members[1].Pod.Labels[pair.EpochLabel(5)] = "open"
 	s := o.Members[1].State
 	s.Phase = agentapi.PhaseOpening
 	s.KnownEpoch = 5
@@ -231,7 +231,7 @@ func TestTheLabelFollowsTheAppointment(t *testing.T) {
 	got := failover.Decide(o).Steps[0].(failover.InOrder)
 	want := []failover.Step{got.Steps[0], failover.Together{Steps: []failover.Step{
 		failover.ReadLease{Member: m1},
-		failover.LabelPod{Subject: fencing.Subject{Member: m1, PodUID: p1}, Set: map[string]string{failover.EpochLabel(5): "open"}},
+		failover.LabelPod{Subject: fencing.Subject{Member: m1, PodUID: p1}, Set: map[string]string{pair.EpochLabel(5): "open"}},
 		// An operator whose view is old, so that its appointment is refused, deletes nothing.
 		failover.DeletePod{Subject: fencing.Subject{Member: m0, PodUID: p0}},
 	}}}
@@ -272,7 +272,7 @@ func TestTheServiceMovesOnceTheNewPrimaryIsOpen(t *testing.T) {
 			rule:  "ServiceFollows",
 			kind:  failover.Acts,
 			steps: steps("LabelPod"),
-			with:  func(_ *testing.T, o *obs) { delete(o.Members[1].Pod.Labels, failover.EpochLabel(5)) },
+			with:  func(_ *testing.T, o *obs) { delete(o.Members[1].Pod.Labels, pair.EpochLabel(5)) },
 		},
 		"then the Service is": {from: appointed, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) {

@@ -92,7 +92,7 @@ func TestReseed(t *testing.T) {
 		"one that was begun waits for its passive": {from: solo, rule: "ReseedRequested", kind: failover.Holds,
 			with: then(reseed(started), func(_ *testing.T, o *obs) {
 				o.Members[1].Reach = failover.TimedOut
-				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+				delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 			})},
 		"its passive does not join before it is copied": {from: solo, rule: "ReseedRequested", kind: failover.Holds,
 			with: then(reseed(started), func(_ *testing.T, o *obs) { o.Settings.ContinueAlone, o.Members[1].ClaimDeleting = false, true })},

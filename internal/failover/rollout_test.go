@@ -9,6 +9,7 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // changed is a steady pair whose spec was changed some time ago: both pods are older.
@@ -48,7 +49,7 @@ func broken(outdated string, change func(o *failover.Observation, m *failover.Me
 		}
 		m := &o.Members[1]
 		m.Pod.Outdated = outdated
-		delete(m.Pod.Labels, failover.LabelReadable)
+		delete(m.Pod.Labels, pair.LabelReadable)
 		change(&o, m)
 		return o
 	}

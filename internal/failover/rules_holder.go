@@ -42,10 +42,12 @@ func (l *look) pointTo(m *Member, leads Door) (Step, bool) {
 }
 
 // labeled: the Service could lead to this very pod's mysqld at this epoch.
-func (m *Member) labeled(e pair.Epoch) bool { return m.Pod.Labels[EpochLabel(e)] == string(LeadsOpen) }
+func (m *Member) labeled(e pair.Epoch) bool {
+	return m.Pod.Labels[pair.EpochLabel(e)] == string(LeadsOpen)
+}
 
 func (m *Member) label(e pair.Epoch) Step {
-	return LabelPod{Subject: m.subject(), Set: map[string]string{EpochLabel(e): string(LeadsOpen)}}
+	return LabelPod{Subject: m.subject(), Set: map[string]string{pair.EpochLabel(e): string(LeadsOpen)}}
 }
 
 // labelAhead labels a holder that is about to open, so that nothing but the Service is
@@ -187,12 +189,12 @@ func labelsFollow(l *look) (Plan, bool) {
 }
 
 func (l *look) labelsOf(m *Member) (set map[string]string, remove []string) {
-	want := map[string]string{LabelRole: RolePassive}
+	want := map[string]string{pair.LabelRole: pair.RolePassive}
 	if m.Pod.UID == l.rec.Holder.PodUID {
-		want[LabelRole] = RolePrimary
+		want[pair.LabelRole] = pair.RolePrimary
 	}
 	if l.readable(m) {
-		want[LabelReadable] = "true"
+		want[pair.LabelReadable] = "true"
 	}
 	selected := l.Service.Reading == Read && l.Service.Epoch == l.e && l.Service.Member == m.Name
 	set = map[string]string{}
@@ -202,8 +204,8 @@ func (l *look) labelsOf(m *Member) (set map[string]string, remove []string) {
 		}
 	}
 	for key := range m.Pod.Labels {
-		stale := strings.HasPrefix(key, LabelEpochPrefix) && (key != EpochLabel(l.e) || !selected)
-		unreadable := key == LabelReadable && want[LabelReadable] == ""
+		stale := strings.HasPrefix(key, pair.LabelEpochPrefix) && (key != pair.EpochLabel(l.e) || !selected)
+		unreadable := key == pair.LabelReadable && want[pair.LabelReadable] == ""
 		if (stale && l.Service.Reading == Read && l.Service.Epoch == l.e) || unreadable {
 			remove = append(remove, key)
 		}

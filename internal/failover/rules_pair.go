@@ -95,7 +95,7 @@ func (l *look) labeled() (e pair.Epoch, by string) {
 			continue
 		}
 		for key := range pod.Labels {
-			text, ours := strings.CutPrefix(key, LabelEpochPrefix)
+			text, ours := strings.CutPrefix(key, pair.LabelEpochPrefix)
 			if n, err := strconv.ParseInt(text, 10, 64); ours && err == nil && pair.Epoch(n) > e && l.credible(pair.Epoch(n)) {
 				e, by = pair.Epoch(n), fmt.Sprintf("the pod of %s is labeled for", l.Members[i].Name)
 			}

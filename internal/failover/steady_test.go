@@ -175,7 +175,7 @@ func TestAppointFirstMakesARecord(t *testing.T) {
 func TestSteady(t *testing.T) {
 	empty := func(_ *testing.T, o *failover.Observation) {
 		o.Members[1].State = member(m1, p1, agentapi.PhaseEmpty).State
-		delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+		delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 	}
 	closed := func(t *testing.T, o *failover.Observation) { prove(t, *o, fencing.Subject{Member: m1, PodUID: p1}) }
 	joining := func() failover.Observation {
@@ -297,7 +297,7 @@ func TestSteady(t *testing.T) {
 			},
 		},
 		"stale labels go": {from: steady, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[failover.EpochLabel(2)] = "open" }},
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[pair.EpochLabel(2)] = "open" }},
 		"a holder that is not open is waited for": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
@@ -411,7 +411,7 @@ func TestSteady(t *testing.T) {
 			from: steady,
 			rule: "AuthorityRolledBack",
 			kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open" },
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[pair.EpochLabel(5)] = "open" },
 		},
 		"nor is a Service that leads by one moved": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { o.Service.Epoch = 5 }},
@@ -422,12 +422,12 @@ func TestSteady(t *testing.T) {
 			steps: steps("LabelPod"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Settings.CreatedAt = t0.Add(-time.Minute)
-				o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open"
+				o.Members[1].Pod.Labels[pair.EpochLabel(5)] = "open"
 				o.Service.CreatedAt = t0
 			},
 		},
 		"a blank Lease beside a labeled pod is a lost one": {from: fresh, rule: "AuthorityMissing", kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[failover.EpochLabel(5)] = "open" }},
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[pair.EpochLabel(5)] = "open" }},
 		"a commit that waits too long makes the primary solo": {
 			from:  steady,
 			rule:  "SoloEntry",
@@ -549,7 +549,7 @@ func TestSteady(t *testing.T) {
 			steps: steps("NameData"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].State.DataID = "fresh"
-				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+				delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 				delete(o.Authority.Record.Data, m1)
 				o.Authority.Record.Seeding = &authority.Seeding{Member: m1, DataID: "fresh"}
 			},
@@ -560,7 +560,7 @@ func TestSteady(t *testing.T) {
 			kind: failover.Holds,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].State.DataID = "strange"
-				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+				delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 			},
 		},
 		"it does not join before the primary acts on the ledger that left it alone": {
@@ -583,7 +583,7 @@ func TestSteady(t *testing.T) {
 			with: func(t *testing.T, o *failover.Observation) {
 				closed(t, o)
 				o.Members[1].Pod.Deleting = true
-				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+				delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 			},
 		},
 		"a passive whose agent was asked to end does not join": {
@@ -636,12 +636,12 @@ func TestSteady(t *testing.T) {
 		"a passive that does not stream is waited for": {from: solo, rule: "AwaitStreaming", kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].State.Server.Receiver.Running = false
-				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+				delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 			}},
 		"a passive that does not answer is away": {from: steady, rule: "PassiveAway", kind: failover.Holds,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].Reach = failover.TimedOut
-				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+				delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 			}},
 		"a clean tail is rewound": {
 			from:  solo,
@@ -709,7 +709,7 @@ func TestSteady(t *testing.T) {
 			kind: failover.Holds,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].State.Server.LagSeconds = 99
-				delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+				delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 			},
 		},
 		"in Async nobody waits": {
@@ -743,7 +743,7 @@ func held(clean, touched bool) func(*testing.T, *failover.Observation) {
 			Clean:  clean,
 			Proof:  fencing.Demoted,
 		}
-		delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+		delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 	}
 }
 
@@ -761,5 +761,5 @@ func behindPurged(_ *testing.T, o *failover.Observation) {
 	passive.Compared = &agentapi.Comparison{
 		DataID: passive.DataID, Incarnation: passive.Mysqld.Incarnation, HolderDataID: holder.DataID, HolderIncarnation: holder.Mysqld.Incarnation,
 	}
-	delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+	delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 }

@@ -226,7 +226,7 @@ func TestASwitchoverWaitsForAPairThatIsFit(t *testing.T) {
 		"it lags":                          {func(o *obs) { o.Members[1].State.Server.LagSeconds = 3 }, "shop-1 lags"},
 		"its applier stands": {func(o *obs) {
 			o.Members[1].State.Server.Applier.Running = false
-			delete(o.Members[1].Pod.Labels, failover.LabelReadable)
+			delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 		}, "does not apply"},
 		"a setting is wrong":  {func(o *obs) { o.Members[0].State.WrongSettings = []string{"sync_binlog: 1, 0"} }, "sync_binlog"},
 		"tables are compared": {func(o *obs) { o.Jobs = []string{"shop-checksum-1"} }, "operation shop-checksum-1 is running"},

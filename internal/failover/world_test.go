@@ -33,7 +33,7 @@ func member(name pair.MemberName, uid pair.PodUID, phase agentapi.Phase) failove
 		Name: name, Reach: failover.Answered, HeardAt: t0.Add(-time.Second), SilentSince: t0.Add(-time.Second), MadeForPair: failover.Yes,
 		Pod: failover.Pod{
 			Reading: failover.Read, UID: uid, IP: "10.0.0.1", Node: "node-" + string(uid), CreatedAt: t0.Add(-time.Hour),
-			Labels: map[string]string{failover.LabelRole: failover.RolePassive}, Ended: fencing.PodFacts{UID: uid},
+			Labels: map[string]string{pair.LabelRole: pair.RolePassive}, Ended: fencing.PodFacts{UID: uid},
 		},
 		State: &agentapi.State{PairUID: "pair-1", Member: name, PodUID: uid, Phase: phase, AgentVersion: "v1"},
 	}
@@ -67,8 +67,8 @@ func steady() failover.Observation {
 	b.State.Server.Receiver.Running = true
 	b.State.Server.ReplicaSemiSync = true
 	a.Pod.Fenced = true
-	a.Pod.Labels = map[string]string{failover.LabelRole: failover.RolePrimary, failover.EpochLabel(3): "open"}
-	b.Pod.Labels[failover.LabelReadable] = "true"
+	a.Pod.Labels = map[string]string{pair.LabelRole: pair.RolePrimary, pair.EpochLabel(3): "open"}
+	b.Pod.Labels[pair.LabelReadable] = "true"
 	book := fencing.NewBook()
 	book.SawEpoch(3, t0.Add(-time.Hour))
 	return failover.Observation{

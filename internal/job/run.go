@@ -14,6 +14,7 @@ import (
 	"github.com/dbpair/dbpair/internal/checksum"
 	"github.com/dbpair/dbpair/internal/jobapi"
 	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/repair"
 )
 
@@ -38,10 +39,10 @@ func (o Options) withDefaults() Options {
 		o.Dirs = Dirs{TLS: jobapi.TLSDir, Passwords: agentapi.InternalDir}
 	}
 	if o.AdminPort == 0 {
-		o.AdminPort = agentapi.PortAdmin
+		o.AdminPort = pair.PortAdmin
 	}
 	if o.AgentPort == 0 {
-		o.AgentPort = agentapi.PortAgent
+		o.AgentPort = pair.PortAgent
 	}
 	if o.Every == 0 {
 		o.Every = 2 * time.Second

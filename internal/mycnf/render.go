@@ -7,12 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-)
 
-// The ports of a member inside its pod.
-const (
-	DefaultPort      = 3306
-	DefaultAdminPort = 33062
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // DisabledEngines are all engines but InnoDB, in one order.
@@ -144,10 +140,10 @@ type line struct{ name, value string }
 
 func (m Member) withDefaults() Member {
 	if m.Port == 0 {
-		m.Port = DefaultPort
+		m.Port = pair.PortMySQL
 	}
 	if m.AdminPort == 0 {
-		m.AdminPort = DefaultAdminPort
+		m.AdminPort = pair.PortAdmin
 	}
 	if m.BindAddress == "" {
 		m.BindAddress = "*"

@@ -54,12 +54,12 @@ func mysqldContainer(p *v1alpha1.DatabasePair) *corev1ac.ContainerApplyConfigura
 			corev1ac.EnvVar().WithName(agentapi.EnvGracePeriod).WithValue(strconv.Itoa(int(gracePeriod/time.Second))),
 		).
 		WithPorts(
-			containerPort(portNameMySQL, agentapi.PortMySQL),
-			containerPort(portNameAdmin, agentapi.PortAdmin),
-			containerPort(portNameDoor, agentapi.PortDoor),
-			containerPort(portNameAgent, agentapi.PortAgent),
-			containerPort(portNameMetrics, agentapi.PortMetrics),
-			containerPort(portNameProbe, agentapi.PortProbe),
+			containerPort(portNameMySQL, pair.PortMySQL),
+			containerPort(portNameAdmin, pair.PortAdmin),
+			containerPort(portNameDoor, pair.PortDoor),
+			containerPort(portNameAgent, pair.PortAgent),
+			containerPort(portNameMetrics, pair.PortMetrics),
+			containerPort(portNameProbe, pair.PortProbe),
 		).
 		WithSecurityContext(containerSecurity()).
 		WithResources(resourcesOf(p)).

@@ -15,12 +15,6 @@ const (
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// LabelPair names the pair that an object belongs to.
 	LabelPair = "dbpair.io/pair"
-	// LabelRole is informative: primary or passive. Nothing selects by it.
-	LabelRole = "dbpair.io/role"
-	// LabelReadable is on the pods that the passive Service leads to.
-	LabelReadable = "dbpair.io/readable"
-	// LabelEpochPrefix is followed by an epoch; see Route.
-	LabelEpochPrefix = "epoch.dbpair.io/"
 	// LabelSkipMirror keeps the endpoints of the client Service from being copied a second
 	// time while it has no selector.
 	LabelSkipMirror = "endpointslice.kubernetes.io/skip-mirror"
@@ -35,8 +29,6 @@ const (
 	AnnotationGeneration = "dbpair.io/generation"
 	// AnnotationSettings of a pod names the mysqld settings it was made with.
 	AnnotationSettings = "dbpair.io/settings"
-	// FinalizerFence keeps the holder's pod object until the end of its process is seen.
-	FinalizerFence = "dbpair.io/fence"
 
 	// Product is the value of LabelName and LabelManagedBy.
 	Product = "dbpair"
@@ -125,7 +117,7 @@ type Route struct {
 }
 
 // Key is the label key of the route's epoch.
-func (r Route) Key() string { return LabelEpochPrefix + strconv.FormatInt(int64(r.Epoch), 10) }
+func (r Route) Key() string { return pair.EpochLabel(r.Epoch) }
 
 // Port is the named container port that the route leads to.
 func (r Route) Port() string {
@@ -138,7 +130,7 @@ func (r Route) Port() string {
 // ParseRouteLabel is the inverse of Key with the value RouteOpen; ok is false for any other
 // label.
 func ParseRouteLabel(key, value string) (r Route, ok bool) {
-	digits, found := strings.CutPrefix(key, LabelEpochPrefix)
+	digits, found := strings.CutPrefix(key, pair.LabelEpochPrefix)
 	if !found || value != string(RouteOpen) {
 		return Route{}, false
 	}

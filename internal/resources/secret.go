@@ -83,7 +83,7 @@ const TrustStore = "/etc/dbpair/truststore/ca.p12"
 func AppSecret(p *v1alpha1.DatabasePair, password string, caPEM []byte) *corev1ac.SecretApplyConfiguration {
 	names := NamesOf(p)
 	host := p.Name + "." + p.Namespace + ".svc"
-	port := strconv.Itoa(agentapi.PortMySQL)
+	port := strconv.Itoa(pair.PortMySQL)
 	uri := url.URL{
 		Scheme:   "mysql",
 		User:     url.UserPassword(AppUser, password),

@@ -10,7 +10,6 @@ import (
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
-	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -91,11 +90,11 @@ func SetRoute(svc *corev1.Service, r Route) {
 	port := corev1.ServicePort{
 		Name:       portNameMySQL,
 		Protocol:   corev1.ProtocolTCP,
-		Port:       agentapi.PortMySQL,
+		Port:       pair.PortMySQL,
 		TargetPort: intstr.FromString(r.Port()),
 	}
 	for _, old := range svc.Spec.Ports {
-		if old.Port == agentapi.PortMySQL {
+		if old.Port == pair.PortMySQL {
 			port.NodePort = old.NodePort
 		}
 	}
@@ -134,14 +133,14 @@ func RouteOf(svc *corev1.Service) (Route, bool) {
 // PassiveService leads readers to whichever pods carry LabelReadable.
 func PassiveService(p *v1alpha1.DatabasePair) *corev1ac.ServiceApplyConfiguration {
 	selector := memberSelector(p.Name)
-	selector[LabelReadable] = "true"
+	selector[pair.LabelReadable] = "true"
 	return corev1ac.Service(NamesOf(p).Passive(), p.Namespace).
 		WithLabels(Labels(p.Name)).
 		WithOwnerReferences(owner(p)).
 		WithSpec(corev1ac.ServiceSpec().
 			WithType(corev1.ServiceTypeClusterIP).
 			WithSelector(selector).
-			WithPorts(servicePort(portNameMySQL, agentapi.PortMySQL)))
+			WithPorts(servicePort(portNameMySQL, pair.PortMySQL)))
 }
 
 // PodsService gives each member's pod its address as soon as it has an IP.
@@ -155,10 +154,10 @@ func PodsService(p *v1alpha1.DatabasePair) *corev1ac.ServiceApplyConfiguration {
 			WithPublishNotReadyAddresses(true).
 			WithSelector(memberSelector(p.Name)).
 			WithPorts(
-				servicePort(portNameMySQL, agentapi.PortMySQL),
-				servicePort(portNameAdmin, agentapi.PortAdmin),
-				servicePort(portNameAgent, agentapi.PortAgent),
-				servicePort(portNameMetrics, agentapi.PortMetrics),
+				servicePort(portNameMySQL, pair.PortMySQL),
+				servicePort(portNameAdmin, pair.PortAdmin),
+				servicePort(portNameAgent, pair.PortAgent),
+				servicePort(portNameMetrics, pair.PortMetrics),
 			))
 }
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 func TestRouteIsReadBackOnlyIfNothingElseIsThere(t *testing.T) {
@@ -28,7 +30,7 @@ func TestRouteIsReadBackOnlyIfNothingElseIsThere(t *testing.T) {
 		"the door's port":           func(s *corev1.Service) { s.Spec.Ports[0].TargetPort.StrVal = portNameDoor },
 		"another port":              func(s *corev1.Service) { s.Spec.Ports[0].Port = 3307 },
 		"a second port":             func(s *corev1.Service) { s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Port: 1}) },
-		"an epoch that is no epoch": func(s *corev1.Service) { s.Spec.Selector = map[string]string{LabelEpochPrefix + "012": "open"} },
+		"an epoch that is no epoch": func(s *corev1.Service) { s.Spec.Selector = map[string]string{pair.LabelEpochPrefix + "012": "open"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			other := svc.DeepCopy()

@@ -184,7 +184,7 @@ func (a *apiServer) point(p failover.PointService) error {
 	}
 	a.w.tracef("Service: epoch %d leads to the %s of %s", p.Epoch, p.Leads, p.Member)
 	if p.Leads == failover.LeadsOpen {
-		if to := a.behind(); to != nil && to.shown[failover.EpochLabel(p.Epoch)] == "" {
+		if to := a.behind(); to != nil && to.shown[pair.EpochLabel(p.Epoch)] == "" {
 			a.w.violate("routing", "the Service leads by a label of %s that nobody has seen yet", to.uid)
 		}
 		a.w.checkRouting(p)
@@ -215,7 +215,7 @@ func (a *apiServer) behind() *pod {
 		case s.Detached != "" && p.uid == s.Detached:
 			return p
 		case s.Detached == "" && p.member.name == s.Member &&
-			(s.Leads == failover.LeadsDoor || p.labels[failover.EpochLabel(s.Epoch)] == string(failover.LeadsOpen)):
+			(s.Leads == failover.LeadsDoor || p.labels[pair.EpochLabel(s.Epoch)] == string(failover.LeadsOpen)):
 			return p
 		}
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/authority/lease"
+	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/resources"
 	"github.com/dbpair/dbpair/test/e2e/harness"
 )
@@ -191,12 +192,12 @@ func (a *attackStage) onPods() []attack {
 		{
 			name:    "lead clients to the passive",
 			as:      editor,
-			do:      change(a, passive, label(resources.LabelEpochPrefix+"1", "open")),
+			do:      change(a, passive, label(pair.LabelEpochPrefix+"1", "open")),
 			refusal: refusal,
 		},
 		{
 			name: "lead clients to the passive through its status", as: statuses,
-			do: changeStatus(a, passive, label(resources.LabelEpochPrefix+"1", "open")), refusal: refusal,
+			do: changeStatus(a, passive, label(pair.LabelEpochPrefix+"1", "open")), refusal: refusal,
 		},
 		{
 			name: "run another image in the primary", as: editor,
@@ -250,7 +251,7 @@ func (a *attackStage) onTemplates() []attack {
 		return change(a, set, func(s *appsv1.StatefulSet) { edit(&s.Spec.Template) })
 	}
 	looksLikeMembers := map[string]string{
-		resources.LabelPair: "shop", resources.LabelName: resources.Product, resources.LabelReadable: "true",
+		resources.LabelPair: "shop", resources.LabelName: resources.Product, pair.LabelReadable: "true",
 	}
 	pods := corev1.PodTemplateSpec{
 		ObjectMeta: metav1.ObjectMeta{Labels: looksLikeMembers},
@@ -280,7 +281,7 @@ func (a *attackStage) onTemplates() []attack {
 		},
 		{
 			name: "give new pods the highest epoch", as: rollouts, refusal: "spec of this StatefulSet",
-			do: template(func(t *corev1.PodTemplateSpec) { t.Labels[resources.LabelEpochPrefix+"9223372036854775807"] = "open" }),
+			do: template(func(t *corev1.PodTemplateSpec) { t.Labels[pair.LabelEpochPrefix+"9223372036854775807"] = "open" }),
 		},
 		{
 			name: "scale the pair away", as: rollouts, refusal: "is not scaled",

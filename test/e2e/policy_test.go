@@ -13,7 +13,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/dbpair/dbpair/internal/resources"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // TestAdmissionPolicy: a user with the built-in role edit may do his work in the
@@ -62,7 +62,7 @@ func TestAdmissionPolicy(t *testing.T) {
 			return patched(service, "shop", func() { service.Spec.Ports[0].Port = 3307 })
 		},
 		"a member's labels": func() error {
-			return patched(pod, p.Peer(primary), func() { pod.Labels[resources.LabelEpochPrefix+"1"] = "open" })
+			return patched(pod, p.Peer(primary), func() { pod.Labels[pair.LabelEpochPrefix+"1"] = "open" })
 		},
 		"a member's finalizers": func() error {
 			return patched(pod, primary, func() { pod.Finalizers = nil })

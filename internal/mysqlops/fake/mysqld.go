@@ -11,6 +11,7 @@ import (
 	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mycnf"
 	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // Network is what the mysqlds of one test have in common: addresses, links,
@@ -95,7 +96,7 @@ func (n *Network) Add(member mycnf.Member) *Mysqld {
 
 func adminPort(member mycnf.Member) int {
 	if member.AdminPort == 0 {
-		return mycnf.DefaultAdminPort
+		return pair.PortAdmin
 	}
 	return member.AdminPort
 }
