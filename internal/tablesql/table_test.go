@@ -121,7 +121,7 @@ func TestErrorsThatACallerCanActUpon(t *testing.T) {
 		"no row":                    {sql.ErrNoRows, nil},
 		"anything else":             {io.ErrShortBuffer, nil},
 	} {
-		if got := classify(tc.err); got != tc.want {
+		if got := classify(tc.err); !errors.Is(got, tc.want) {
 			t.Errorf("%s: %v, want %v", name, got, tc.want)
 		}
 	}
