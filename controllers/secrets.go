@@ -182,7 +182,11 @@ func (r *PairReconciler) ensureSecrets(ctx context.Context, v *visit) error {
 	if err := r.ensure(ctx, v, resources.InternalSecret(v.pair, passwords), &corev1.Secret{}); err != nil {
 		return err
 	}
-	if err := r.ensure(ctx, v, resources.AppSecret(v.pair, string(app), v.material.bundle), &corev1.Secret{}); err != nil {
+	application, err := resources.AppSecret(v.pair, string(app), v.material.bundle)
+	if err != nil {
+		return err
+	}
+	if err := r.ensure(ctx, v, application, &corev1.Secret{}); err != nil {
 		return err
 	}
 	for _, o := range ordinals {

@@ -48,6 +48,14 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 		repair := checksum.DeepCopy()
 		repair.Spec.Type = v1alpha1.OperationRepair
 		image := Image{Name: "registry.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}
+		ca, err := os.ReadFile(filepath.Join("testdata", "ca.crt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		application, err := AppSecret(p, "Password1234", ca)
+		if err != nil {
+			t.Fatal(err)
+		}
 		passwords := map[string][]byte{}
 		for _, key := range InternalKeys() {
 			passwords[key] = []byte("password-of-" + key)
@@ -65,7 +73,7 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 			"pdb-ready":          DisruptionBudget(p, true),
 			"pdb-not-ready":      DisruptionBudget(p, false),
 			"networkpolicy":      NetworkPolicy(p, "dbpair-system"),
-			"secret-app":         AppSecret(p, "Password1234", []byte("certificate")),
+			"secret-app":         application,
 			"secret-internal":    InternalSecret(p, passwords),
 			"secret-ca":          CASecret(p, []byte("certificate"), []byte("key"), true),
 			"secret-tls-1":       TLSSecret(p, 1, []byte("authority"), []byte("certificate"), []byte("key")),

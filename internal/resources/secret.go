@@ -1,10 +1,6 @@
 package resources
 
 import (
-	"fmt"
-	"net/url"
-	"strconv"
-
 	corev1 "k8s.io/api/core/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
@@ -67,57 +63,6 @@ func TLSSecret(p *v1alpha1.DatabasePair, o pair.Ordinal, caPEM, certPEM, keyPEM 
 		corev1.TLSCertKey:       certPEM,
 		corev1.TLSPrivateKeyKey: keyPEM,
 	})
-}
-
-// AppDir is where the connection strings expect the application's Secret to be mounted.
-const AppDir = "/etc/dbpair/app"
-
-// TrustStore is where the JDBC string expects ca.crt in a form that Java reads.
-const TrustStore = "/etc/dbpair/truststore/ca.p12"
-
-// AppSecret tells an application how to reach the pair. The connection strings carry
-// timeouts, so that a lost server is noticed, and verify the server's certificate and
-// name: addresses are reused, and the address that a name led to a moment ago may be
-// another server's. The password must hold letters and digits only, so that it needs no
-// quoting in any of them.
-func AppSecret(p *v1alpha1.DatabasePair, password string, caPEM []byte) *corev1ac.SecretApplyConfiguration {
-	names := NamesOf(p)
-	host := p.Name + "." + p.Namespace + ".svc"
-	port := strconv.Itoa(pair.PortMySQL)
-	uri := url.URL{
-		Scheme:   "mysql",
-		User:     url.UserPassword(AppUser, password),
-		Host:     host + ":" + port,
-		Path:     "/" + AppSchema,
-		RawQuery: "ssl-mode=VERIFY_IDENTITY&ssl-ca=" + AppDir + "/" + KeyCA,
-	}
-	data := map[string][]byte{
-		"type":      []byte("mysql"),
-		"provider":  []byte(Product),
-		"host":      []byte(host),
-		"port":      []byte(port),
-		"database":  []byte(AppSchema),
-		KeyUsername: []byte(AppUser),
-		keyPassword: []byte(password),
-		"uri":       []byte(uri.String()),
-		KeyCA:       caPEM,
-		// The driver takes the roots of the process: SSL_CERT_DIR has to name AppDir.
-		"dsn-go": fmt.Appendf(nil,
-			"%s:%s@tcp(%s:%s)/%s?tls=true&timeout=5s&readTimeout=60s&writeTimeout=60s&parseTime=true",
-			AppUser, password, host, port, AppSchema),
-		"dsn-jdbc": fmt.Appendf(nil,
-			"jdbc:mysql://%s:%s/%s?user=%s&password=%s&sslMode=VERIFY_IDENTITY"+
-				"&trustCertificateKeyStoreUrl=file:%s&trustCertificateKeyStoreType=PKCS12&trustCertificateKeyStorePassword=changeit"+
-				"&connectTimeout=5000&socketTimeout=60000&tcpKeepAlive=true",
-			host, port, AppSchema, AppUser, password, TrustStore),
-		"dsn-python": fmt.Appendf(nil,
-			"mysql+pymysql://%s:%s@%s:%s/%s?ssl_ca=%s/%s&ssl_check_hostname=true&connect_timeout=5&read_timeout=60&write_timeout=60",
-			AppUser, password, host, port, AppSchema, AppDir, KeyCA),
-	}
-	if passive := p.Spec.Services.Passive.Enabled; passive == nil || *passive {
-		data["passive-host"] = []byte(names.Passive() + "." + p.Namespace + ".svc")
-	}
-	return secret(p, names.App(), SecretTypeApp, data)
 }
 
 func secret(p *v1alpha1.DatabasePair, name string, kind corev1.SecretType, data map[string][]byte) *corev1ac.SecretApplyConfiguration {
