@@ -30,8 +30,9 @@ demo-down: ## Remove what demo made
 
 .PHONY: test
 test: ## Unit, property, real mysqld and envtest tests; fetches what they need
-	@mysqld=$$(hack/mysqld.sh); assets=$$(hack/envtest.sh); set -x; \
-	DBPAIR_MYSQL_BIN="$$mysqld" KUBEBUILDER_ASSETS="$$assets" DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_ENVTEST=1 \
+	@mysqld=$$(hack/mysqld.sh); assets=$$(hack/envtest.sh); clients=$$(hack/clients.sh); set -x; \
+	DBPAIR_MYSQL_BIN="$$mysqld" KUBEBUILDER_ASSETS="$$assets" DBPAIR_CLIENTS="$$clients" \
+	DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_ENVTEST=1 DBPAIR_REQUIRE_CLIENTS=1 \
 	go test -race -shuffle=on -timeout 40m $(TESTFLAGS) $(UNIT) && \
 	DBPAIR_MYSQL_BIN="$$mysqld" DBPAIR_REQUIRE_MYSQLD=1 go test -C cmd/backup -race -shuffle=on -timeout 20m $(TESTFLAGS) ./...
 
@@ -39,6 +40,11 @@ test: ## Unit, property, real mysqld and envtest tests; fetches what they need
 test-short: ## What needs neither a mysqld nor an API server
 	go test -short $(UNIT)
 	go test -C cmd/backup -short ./...
+
+.PHONY: test-clients
+test-clients: ## Clients in Go, PHP, Python, Perl, Node and Java with what the Secret hands out; prints the table of docs/clients.md
+	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_CLIENTS="$$(hack/clients.sh)" DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_CLIENTS=1 \
+	go test -count=1 -timeout 20m -v ./test/clients
 
 .PHONY: test-checksum
 test-checksum: ## Comparisons under writes and ALTERs, RUNS=n of them (100); random drift, 300 times

@@ -1,0 +1,55 @@
+package clients
+
+import (
+	"testing"
+
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// TestClientsConnectWithTheSecretAlone: each client takes what the Secret has for it, with
+// a password that has to be quoted, writes and reads. The same client with the strings of
+// another CA, or of a pair that the server's certificate does not name, is not connected.
+func TestClientsConnectWithTheSecretAlone(t *testing.T) {
+	requireRootfs(t)
+	s := newService(t)
+	secret := mountSecret(t, "shop", hostilePassword, s.ca)
+	otherCA := mountSecret(t, "shop", hostilePassword, newCA(t))
+	otherName := mountSecret(t, "other", hostilePassword, s.ca)
+	otherPassword := mountSecret(t, "shop", "Password1234", s.ca)
+	clients := programs(t, s.hosts())
+	clients = append(clients, program{
+		name: "Go, CA from SSL_CERT_DIR",
+		argv: clients[0].argv,
+		root: clients[0].root,
+		env:  []string{goClientVariable + "=" + environmentCA, "SSL_CERT_DIR=" + resources.AppDir},
+	})
+	for _, client := range clients {
+		t.Run(client.name, func(t *testing.T) {
+			session, connected := client.start(t, secret)
+			if !connected.ok {
+				t.Fatalf("not connected: %+v", connected)
+			}
+			text := "für " + client.name
+			if got := session.ask("INSERT INTO letters (text) VALUES ('" + text + "')"); !got.ok {
+				t.Errorf("insert: %+v", got)
+			}
+			if got := session.ask("COMMIT"); !got.ok {
+				t.Errorf("commit: %+v", got)
+			}
+			if got := session.ask("SELECT text FROM letters ORDER BY id DESC LIMIT 1"); got.value != text {
+				t.Errorf("read %+v, want %q", got, text)
+			}
+			for name, wrong := range map[string]string{"CA": otherCA, "name": otherName} {
+				_, got := client.start(t, wrong)
+				if got.ok || got.code == "1045" {
+					t.Errorf("with another %s it trusts the server: %+v", name, got)
+				}
+				t.Logf("with another %s: %+v", name, got)
+			}
+			// A server that it does not trust would not come to see the password.
+			if _, got := client.start(t, otherPassword); got.code != "1045" {
+				t.Errorf("with another password: %+v, want 1045", got)
+			}
+		})
+	}
+}
