@@ -15,6 +15,9 @@ const (
 	// openingLimit bounds an opening, in bytes: names of plugins and collations.
 	openingLimit = 1 << 20
 	exitLimit    = 10 * time.Second
+	// ddlTimeout is how many seconds the donor waits for DDL that runs, where the
+	// clone has to; 300 is MySQL's own default. With 0 it fails by error 3633.
+	ddlTimeout = 300
 )
 
 // ErrVersion: the donor speaks another version of the protocol.
@@ -115,7 +118,8 @@ func (c Client) clone(ctx context.Context, recorder Recorder) error {
 // open sends INIT and returns the donor's opening.
 func (s *session) open() (answers []Answer, locators Locators, err error) {
 	hello := opening{
-		version: protocolVersion,
+		version:    protocolVersion,
+		ddlTimeout: ddlTimeout,
 	}
 	if err := s.command(commandInit, hello.append(nil)); err != nil {
 		return nil, Locators{}, err
@@ -157,6 +161,8 @@ func locatorsOf(opening []Answer) (Locators, error) {
 			return Locators{}, err
 		case locators.Version != protocolVersion:
 			return Locators{}, fmt.Errorf("%w: %#x, not %#x", ErrVersion, locators.Version, protocolVersion)
+		case len(locators.Engines) != 1:
+			return Locators{}, fmt.Errorf("%w: %d storage engines in place of one", ErrMalformed, len(locators.Engines))
 		}
 		return locators, nil
 	}

@@ -91,7 +91,9 @@ type donation struct {
 
 // clone is the one that runs.
 type clone struct {
-	acks chan ack
+	// engine is the storage engine of the recording.
+	engine byte
+	acks   chan ack
 	// end ends it, for instance when its other connection ends.
 	end context.CancelCauseFunc
 }

@@ -1,11 +1,9 @@
 package clonewire
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 )
 
 var (
@@ -24,21 +22,23 @@ func (c *recipient) begin(ctx context.Context, body []byte) error {
 	if err != nil {
 		return c.refuse(errCloneDonor, err)
 	}
+	answers, err := c.donation.donor.Source.Opening(ctx)
+	if err != nil {
+		return c.refuse(errCloneDonor, err)
+	}
+	locators, err := locatorsOf(answers)
+	if err != nil {
+		return c.refuse(errCloneDonor, err)
+	}
 	begun := &clone{
-		acks: make(chan ack),
-		end:  c.cancel,
+		engine: locators.Engines[0].Engine,
+		acks:   make(chan ack),
+		end:    c.cancel,
 	}
 	if c.clone != nil || !c.donation.begin(begun) {
 		return c.refuse(errTooManyClones, errors.New("this backup is being cloned by another recipient"))
 	}
 	c.clone = begun
-	answers, err := c.donation.donor.Source.Opening(ctx)
-	if err == nil {
-		_, err = locatorsOf(answers)
-	}
-	if err != nil {
-		return c.fail(err)
-	}
 	for _, answer := range answers {
 		if err := c.answer(answer); err != nil {
 			return err
@@ -140,7 +140,8 @@ func (c *recipient) acknowledge(ctx context.Context, body []byte) error {
 		return c.refuse(errCloneDonor, err)
 	}
 	running := c.donation.current()
-	if running == nil || !c.donation.names(ctx, got.locator) {
+	// The rest of the locator is the recipient's own by now.
+	if running == nil || got.locator.Engine != running.engine {
 		return c.refuse(errCloneDonor, errors.New("no such clone is running"))
 	}
 	context.AfterFunc(ctx, func() {
@@ -154,16 +155,4 @@ func (c *recipient) acknowledge(ctx context.Context, body []byte) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// names reports whether a locator is one of the recording.
-func (d *donation) names(ctx context.Context, wanted Locator) bool {
-	answers, err := d.donor.Source.Opening(ctx)
-	if err != nil {
-		return false
-	}
-	locators, err := locatorsOf(answers)
-	return err == nil && slices.ContainsFunc(locators.Engines, func(locator Locator) bool {
-		return locator.Engine == wanted.Engine && bytes.Equal(locator.Value, wanted.Value)
-	})
 }
