@@ -81,7 +81,7 @@ func (c *recipient) replay(ctx context.Context, stage Stage) error {
 		switch {
 		case err != nil:
 			return err
-		case ended:
+		case ended && (stage != StageRedo || answer.Code != AnswerDescriptor):
 			return fmt.Errorf("%w: an answer after the end", ErrIncomplete)
 		case answer.Code == AnswerData:
 			if err := c.answer(answer); err != nil {
@@ -104,7 +104,7 @@ func (c *recipient) replay(ctx context.Context, stage Stage) error {
 		if err := c.awaitAck(ctx, described.State); err != nil {
 			return err
 		}
-		ended = described.State.Stage == stage
+		ended = ended || described.State.Stage == stage
 	}
 	if !ended {
 		return fmt.Errorf("%w: it has no end", ErrIncomplete)

@@ -39,7 +39,7 @@ func (t *transfer) run(ctx context.Context) error {
 			if t.stage != StageDone {
 				return fmt.Errorf("%w: complete before the end of %s", ErrMalformed, t.stage)
 			}
-			return nil
+			return t.recorder.EndStage(ctx, StageRedo)
 		case AnswerDescriptor:
 			if err := t.describe(ctx, answer); err != nil {
 				return err
@@ -60,6 +60,9 @@ func (t *transfer) describe(ctx context.Context, answer Answer) error {
 	case DescriptorState:
 		return t.state(ctx, answer, described)
 	case DescriptorFile:
+		if t.stage == StageDone {
+			return fmt.Errorf("%w: a file after the last stage", ErrMalformed)
+		}
 		if described.File.Stage > t.stage {
 			t.stream = ddlStream
 		}
@@ -73,12 +76,15 @@ func (t *transfer) describe(ctx context.Context, answer Answer) error {
 }
 
 func (t *transfer) record(ctx context.Context, answer Answer) error {
-	if t.stage == StageDone {
-		return fmt.Errorf("%w: a descriptor after the last stage", ErrMalformed)
-	}
 	place := Place{
 		Stage:  t.stage,
 		Stream: t.stream,
+	}
+	if t.stage == StageDone {
+		place = Place{
+			Stage:  StageRedo,
+			Stream: ddlStream,
+		}
 	}
 	return t.recorder.Record(ctx, place, answer)
 }
@@ -127,11 +133,17 @@ func (t *transfer) end(ctx context.Context, answer Answer, described Descriptor)
 	if err := t.record(ctx, answer); err != nil {
 		return err
 	}
-	if err := t.recorder.EndStage(ctx, t.stage); err != nil {
-		return err
+	// What is said about StageDone is kept at the end of the last stage.
+	if t.stage < StageRedo {
+		if err := t.recorder.EndStage(ctx, t.stage); err != nil {
+			return err
+		}
 	}
 	if err := t.acknowledge(described); err != nil {
 		return err
+	}
+	if t.stage == StageDone {
+		return nil
 	}
 	t.stage++
 	t.begun = false
