@@ -75,7 +75,7 @@ checksum-bugs: ## Do the tests of comparisons find each bug of internal/checksum
 ##@ Check it
 
 .PHONY: check
-check: check-fmt vet lint check-generated check-chart check-scripts check-words check-vulnerabilities ## Everything that needs no test run; what CI runs first
+check: check-fmt vet lint check-dead check-generated check-chart check-scripts check-words check-vulnerabilities ## Everything that needs no test run; what CI runs first
 
 .PHONY: check-fmt
 check-fmt: ## Is every Go file formatted?
@@ -92,6 +92,10 @@ vet: ## go vet, with every build tag
 lint: ## golangci-lint: import rules, sizes, docs of exported names, errors
 	@"$$(hack/tools/build.sh golangci-lint)" run ./...
 	@lint="$$(hack/tools/build.sh golangci-lint)"; cd cmd/backup; "$$lint" run --config ../../.golangci.yaml ./...
+
+.PHONY: check-dead
+check-dead: ## Does a program call every function?
+	@hack/lint/deadcode.sh
 
 .PHONY: check-generated
 check-generated: ## Are generated files what their sources make?

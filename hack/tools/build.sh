@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Builds one of the tools pinned in hack/tools/go.mod and prints where it is:
-#   hack/tools/build.sh controller-gen|golangci-lint|helm|kind
+#   hack/tools/build.sh controller-gen|deadcode|golangci-lint|helm|kind
 # The result stays in the cache until its version, or Go's, changes.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 case ${1:-} in
   controller-gen) package=sigs.k8s.io/controller-tools/cmd/controller-gen ;;
+  deadcode)       package=golang.org/x/tools/cmd/deadcode ;;
   golangci-lint)  package=github.com/golangci/golangci-lint/v2/cmd/golangci-lint ;;
   helm)           package=helm.sh/helm/v4/cmd/helm ;;
   kind)           package=sigs.k8s.io/kind ;;
-  *) die "usage: hack/tools/build.sh controller-gen|golangci-lint|helm|kind" ;;
+  *) die "usage: hack/tools/build.sh controller-gen|deadcode|golangci-lint|helm|kind" ;;
 esac
 tool=$1
 have go || die "Go is missing: install Go 1.26 or newer"

@@ -167,9 +167,3 @@ type Report struct {
 	// changes to while it was lenient.
 	Others []checksum.TableReport `json:"others,omitempty"`
 }
-
-// Plan says whether and what Run would repair: Run with DryRun.
-func Plan(ctx context.Context, options Options) (Report, error) {
-	options.DryRun = true
-	return Run(ctx, options)
-}

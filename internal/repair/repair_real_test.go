@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -165,16 +164,11 @@ func (l *idempotentApplier) Release(ctx context.Context) error {
 }
 
 func (w *world) options(table checksum.TableName) (Options, *idempotentApplier, string) {
-	path := filepath.Join(w.TempDir(), "saved", "rows")
-	file, err := CreateFile(path)
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(func() { _ = file.Close() })
+	saver, path := newFileSaver(w.T)
 	lenient := &idempotentApplier{w: w}
 	return Options{
 		Primary: w.endpoint(w.a, "shop-0", reader), Passive: w.endpoint(w.b, "shop-1", reader), Writer: w.endpoint(w.a, "shop-0", writer),
-		Table: table, IdempotentApplier: lenient, Saver: file, Throttle: checksum.Throttle{ActiveClients: -1}, MaxLockTime: 5 * time.Second,
+		Table: table, IdempotentApplier: lenient, Saver: saver, Throttle: checksum.Throttle{ActiveClients: -1}, MaxLockTime: 5 * time.Second,
 		Log: testr.New(w.T),
 	}, lenient, path
 }

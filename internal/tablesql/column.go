@@ -1,9 +1,6 @@
 package tablesql
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 func (c Column) isFloat() bool { return c.Type == "float" || c.Type == "double" }
 
@@ -158,5 +155,3 @@ func (c Column) Exact() string {
 
 // rowLimit is MySQL's bound for the columns of one row that are not large.
 const rowLimit = 65_535
-
-func (c Column) String() string { return fmt.Sprintf("%s %s", c.Name, c.FullType) }
