@@ -27,7 +27,6 @@ const doorRefusal = "1053 dbpair:"
 // TestHold: clients with connections to a primary that dies connect again while nobody is open.
 // Those that are led to the door of the candidate wait there, and none of them is refused.
 func TestHold(t *testing.T) {
-	harness.NeedsLong(t)
 	t.Parallel()
 	runFaults(t, "hold", []fault{
 		{

@@ -31,9 +31,9 @@ func TestProcessFaults(t *testing.T) {
 		{name: "agent stopped", want: failsOver, inject: stopped(harness.RoleAgent)},
 		{name: "pod deleted", want: failsOver, inject: deletePod(nil)},
 		{name: "pod force-deleted", want: failsOver, inject: deletePod(now)},
-		{name: "both pods deleted", want: either, inject: deleteBothPods(nil), long: true},
-		{name: "both pods force-deleted", want: either, inject: deleteBothPods(now), long: true},
-		{name: "StatefulSet deleted", want: either, inject: deleteStatefulSet, long: true},
+		{name: "both pods deleted", want: either, inject: deleteBothPods(nil)},
+		{name: "both pods force-deleted", want: either, inject: deleteBothPods(now)},
+		{name: "StatefulSet deleted", want: either, inject: deleteStatefulSet},
 	})
 }
 
