@@ -21,7 +21,8 @@
 // The package asks for version 0x0102 of the protocol and for no backup lock,
 // so that DDL of the donor is not held up. Memory is bounded by one answer for
 // each connection, which is at most a limit of the caller's: a Recorder that blocks makes
-// the donor wait.
+// the donor wait, and with it statements there that drop or rename the very file
+// that is being sent.
 //
 // It refuses to decide anything about data: which files may be restored where,
 // compression, encryption and checksums are the caller's. It refuses connections
