@@ -1,3 +1,3 @@
-// Package conformance is the suite that every object store passes: memory, a directory and a
-// real S3 server behave alike in everything that backups rely on. It is for tests only.
+// Package conformance is the suite that every object store passes: all behave alike in
+// everything that backups rely on. It is for tests only.
 package conformance
