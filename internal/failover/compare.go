@@ -154,6 +154,7 @@ func observed(o Observation) History {
 	}
 	l := newLook(o)
 	h.Closed = l.closed()
+	h.Unheard = l.unheard()
 	h.RolledBack = l.findRolledBack()
 	return h
 }
@@ -173,6 +174,13 @@ func (l *look) closed() Closed {
 		return Closed{Since: l.Now, Incarnation: m.State.Mysqld.Incarnation}
 	}
 	return former
+}
+
+func (l *look) unheard() Unheard {
+	if l.passive == nil || l.passive.heard() {
+		return Unheard{}
+	}
+	return l.History.Unheard.next(l.Now)
 }
 
 func (l *look) findRolledBack() RolledBack {
@@ -238,7 +246,7 @@ func (l *look) uncompared() string {
 		return ""
 	}
 	if !m.heard() {
-		if l.awayFor(m) < l.Settings.DeadAfter {
+		if away := min(l.awayFor(m), l.History.Unheard.For); away < l.Settings.DeadAfter {
 			return fmt.Sprintf("the agent of %s may answer yet (%s)", m.Name, m.Reach)
 		}
 		return ""

@@ -130,7 +130,13 @@ func TestAPrimaryWhoseDataWasRolledBack(t *testing.T) {
 			rule:  "SoloForClosedHolder",
 			kind:  failover.Acts,
 			steps: steps("EnterSolo"),
-			with:  then(bothRestarted(""), unknown, silent(time.Minute)),
+			with:  then(bothRestarted(""), unknown, silent(time.Minute), askedInVain(time.Minute)),
+		},
+		"one that was hardly asked in a minute, since the operator could not look, may answer yet": {
+			from: steady,
+			rule: "SoloForClosedHolder",
+			kind: failover.Waits,
+			with: then(bothRestarted(""), unknown, silent(time.Minute), askedInVain(time.Second)),
 		},
 		"unless it is remembered what it had": {from: steady, rule: "PrimaryDataRolledBack", kind: failover.Doubts,
 			with: then(bothRestarted(""), unknown, remembered, silent(time.Minute))},
@@ -197,6 +203,41 @@ func waits(o *failover.Observation) {
 }
 
 // What the passive cannot receive while the primary is down says nothing about the passive.
+// askedInVain: the passive's agent was asked for this long and did not answer.
+func askedInVain(d time.Duration) func(*testing.T, *failover.Observation) {
+	return func(_ *testing.T, o *failover.Observation) {
+		o.History.Unheard = failover.Unheard{For: d, Last: t0}
+	}
+}
+
+// TestAPauseOfTheOperatorIsNoSilence: what an agent did not answer counts only while it was asked.
+func TestAPauseOfTheOperatorIsNoSilence(t *testing.T) {
+	o := steady()
+	o.Members[1].Reach = failover.TimedOut
+	o.History = o.History.Next(o)
+	if got := o.History.Unheard; got.For != 0 || got.Last != t0 {
+		t.Fatalf("at the first observation it is %+v", got)
+	}
+	for range 4 {
+		o.Now = o.Now.Add(500 * time.Millisecond)
+		o.History = o.History.Next(o)
+		o.History = o.History.Next(o) // the same observation counts once
+	}
+	if got := o.History.Unheard.For; got != 2*time.Second {
+		t.Errorf("asked for two seconds, it is %s", got)
+	}
+	o.Now = o.Now.Add(time.Minute)
+	o.History = o.History.Next(o)
+	if got := o.History.Unheard.For; got > 4*time.Second {
+		t.Errorf("after a minute without an observation it is %s", got)
+	}
+	o.Members[1].Reach = failover.Answered
+	o.History = o.History.Next(o)
+	if got := o.History.Unheard; got != (failover.Unheard{}) {
+		t.Errorf("after an answer it is %+v", got)
+	}
+}
+
 func TestAClosedPrimaryIsLeftAloneForItsPassivesAbsenceOnly(t *testing.T) {
 	type obs = failover.Observation
 	up := func(d time.Duration) func(*testing.T, *obs) {

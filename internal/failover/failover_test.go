@@ -606,7 +606,7 @@ func TestBetween(t *testing.T) {
 			from:  between,
 			rule:  "ReappointHolder",
 			kind:  failover.Acts,
-			steps: steps("ProvePod", "Cease"),
+			steps: steps("ProvePod", "Cease", "PointService"),
 			with: func(_ *testing.T, o *obs) {
 				lost(o)
 				o.Members[0].Pod.Deleting, o.Members[0].Pod.Ended.Terminated = true, true

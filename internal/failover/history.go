@@ -88,9 +88,30 @@ type History struct {
 	// LostSince is since when, by the observations of this process, the passive has not been
 	// streaming while the authority named this holder; zero when it streams.
 	LostSince time.Time
+	// Unheard is for how long the passive's agent has been asked in vain.
+	Unheard Unheard
 	// Streamed is since when, by the observations of this process, the passive has been streaming
 	// without a break; zero when it does not.
 	Streamed Streamed
+}
+
+// Unheard is a time in which an agent was asked and did not answer. A pause between two
+// observations counts for unheardStep at most: an operator that could not look, because the API
+// server was slow for instance, learns nothing from that.
+type Unheard struct {
+	For  time.Duration
+	Last time.Time // the observation that it was counted up to; zero when the agent answered
+}
+
+// unheardStep is more than an agent is given to answer and the pause before it is asked again.
+const unheardStep = 1500 * time.Millisecond
+
+func (u Unheard) next(now time.Time) Unheard {
+	if !u.Last.IsZero() {
+		u.For += min(max(0, now.Sub(u.Last)), unheardStep)
+	}
+	u.Last = now
+	return u
 }
 
 // Next is the history that Decide needs beside this observation, of which History is not

@@ -85,7 +85,12 @@ func (l *look) endOldPod(old fencing.Subject) (Plan, bool) {
 	case pod.Fenced && pod.Deleting && l.endIsProven(old):
 		return act(fact, RemoveFinalizer{Subject: old})
 	case !ended:
-		if steps := l.evidenceSteps(old); len(steps) > 0 {
+		steps := l.evidenceSteps(old)
+		if l.rejectionWindow() == 0 {
+			// Nobody refuses clients at the old pod, whose address may not even answer.
+			steps = append(steps, door...)
+		}
+		if len(steps) > 0 {
 			p, ok := act(fact, together(steps)...)
 			p.After = time.Second
 			return p, ok
