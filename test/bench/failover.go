@@ -34,6 +34,8 @@ type measurement struct {
 	sameServer bool
 	// anyServer: the first write after the fault counts, of whichever member.
 	anyServer bool
+	// agentGone: the former primary's agent cannot be asked after the fault.
+	agentGone bool
 	// notReady: measured is until the pod is NotReady, which is what anything else in the
 	// cluster would go by.
 	notReady bool
@@ -89,16 +91,18 @@ func faults(b *bench) []measurement {
 			inject: drainNode,
 		},
 		{
-			name:   "node cut off → first acknowledged write",
-			runs:   b.runs,
-			spec:   benchSpec,
-			inject: cutNode,
+			name:      "node cut off → first acknowledged write",
+			runs:      b.runs,
+			spec:      benchSpec,
+			inject:    cutNode,
+			agentGone: true,
 		},
 		{
-			name:   "node killed → first acknowledged write",
-			runs:   b.runs,
-			spec:   benchSpec,
-			inject: killNode,
+			name:      "node killed → first acknowledged write",
+			runs:      b.runs,
+			spec:      benchSpec,
+			inject:    killNode,
+			agentGone: true,
 		},
 	}
 }
@@ -212,6 +216,9 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 	if err != nil {
 		return 0, err
 	}
+	if err := compareGap(ctx, pair, result, m.agentGone); err != nil {
+		return 0, err
+	}
 	if m.notReady {
 		return withdrawn, nil
 	}
@@ -287,9 +294,7 @@ func (b *bench) printTimeline(ctx context.Context, pair *harness.Pair) error {
 	if len(operations) == 0 {
 		return nil
 	}
-	last := slices.MaxFunc(operations, func(a, b v1alpha1.DatabasePairOperation) int {
-		return a.Status.StartTime.Compare(b.Status.StartTime.Time)
-	})
+	last := newest(operations)
 	fmt.Printf("\nThe last failover (proof %s), from its start:\n\n| step | after | took |\n| --- | --- | --- |\n", last.Status.Proof)
 	for _, e := range last.Status.Timeline {
 		took := time.Duration(0)

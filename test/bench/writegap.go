@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/test/e2e/harness"
+)
+
+// gapTolerance is what the status may say beyond what clients lived through.
+const gapTolerance = 50 * time.Millisecond
+
+// compareGap prints status.writeGap of the newest failover beside the time for which no client
+// had a write acknowledged. The members measure the first, so it lacks what the cluster takes to
+// lead clients to the new primary, and is never longer than the second, which is an error. agentGone:
+// nobody could say when the former primary closed, so that the status says more than the truth.
+func compareGap(ctx context.Context, pair *harness.Pair, result harness.Result, agentGone bool) error {
+	operations, err := pair.Operations(ctx)
+	if err != nil {
+		return err
+	}
+	operations = slices.DeleteFunc(operations, func(o v1alpha1.DatabasePairOperation) bool {
+		return o.Spec.Type != v1alpha1.OperationFailover || o.Status.StartTime == nil
+	})
+	if len(operations) == 0 {
+		return nil
+	}
+	status := newest(operations).Status
+	if status.WriteGap == nil {
+		fmt.Printf("  clients %s, status.writeGap unknown\n", result.Gap.Length().Round(time.Millisecond))
+		return nil
+	}
+	members := status.WriteGap.Duration
+	clients := result.Gap.Length()
+	fmt.Printf("  clients %s, status.writeGap %s\n", clients.Round(time.Millisecond), members.Round(time.Millisecond))
+	if !agentGone && members > clients+gapTolerance {
+		return fmt.Errorf("status.writeGap is %s, and clients were without an acknowledged write for %s only", members, clients)
+	}
+	return nil
+}
+
+// newest is the operation that was begun last; there has to be one.
+func newest(operations []v1alpha1.DatabasePairOperation) v1alpha1.DatabasePairOperation {
+	return slices.MaxFunc(operations, func(a, b v1alpha1.DatabasePairOperation) int {
+		return a.Status.StartTime.Compare(b.Status.StartTime.Time)
+	})
+}
