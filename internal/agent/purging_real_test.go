@@ -66,6 +66,9 @@ func TestAPassiveThatStaysAwayDoesNotFillThePrimary(t *testing.T) {
 		}
 		total += size
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	if total > limit {
 		t.Errorf("%d bytes of binary logs are left, the limit is %d", total, limit)
 	}

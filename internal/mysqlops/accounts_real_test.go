@@ -70,6 +70,9 @@ func accountsOf(t *testing.T, db *sql.DB) []string {
 		}
 		names = append(names, name)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return names
 }
 
