@@ -22,20 +22,21 @@ func (a *Agent) listen(ctx context.Context, failed chan<- error) error {
 		return fmt.Errorf("listen for the door: %w", err)
 	}
 	go func() { failed <- a.door.Serve(entrance) }()
-	api, err := net.Listen("tcp", a.opt.listen(a.opt.AgentPort))
+	var ports net.ListenConfig
+	api, err := ports.Listen(ctx, "tcp", a.opt.listen(a.opt.AgentPort))
 	if err != nil {
 		return fmt.Errorf("listen for the agent's API: %w", err)
 	}
 	probes := http.NewServeMux()
 	probes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	probes.HandleFunc("GET /readyz", a.serveReady)
-	probe, err := net.Listen("tcp", a.opt.listen(a.opt.ProbePort))
+	probe, err := ports.Listen(ctx, "tcp", a.opt.listen(a.opt.ProbePort))
 	if err != nil {
 		return fmt.Errorf("listen for probes: %w", err)
 	}
 	figures := http.NewServeMux()
 	figures.Handle("GET /metrics", promhttp.HandlerFor(a.metrics.registry, promhttp.HandlerOpts{}))
-	metrics, err := net.Listen("tcp", a.opt.listen(a.opt.MetricsPort))
+	metrics, err := ports.Listen(ctx, "tcp", a.opt.listen(a.opt.MetricsPort))
 	if err != nil {
 		return fmt.Errorf("listen for metrics: %w", err)
 	}

@@ -56,7 +56,7 @@ func startDeadman(self string, pidfd int) (*deadman, error) {
 		silent: make(chan struct{}),
 		news:   make(chan struct{}, 1),
 	}
-	d.cmd = exec.Command(self, "deadman")
+	d.cmd = exec.Command(self, "deadman") //nolint:noctx // it outlives every context: it ends when its socket closes or mysqld is gone
 	d.cmd.ExtraFiles = []*os.File{theirs, target}
 	d.cmd.Stderr = os.Stderr
 	d.cmd.Env = []string{"GOMAXPROCS=1", "GOGC=off"}
