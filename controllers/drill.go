@@ -61,7 +61,7 @@ func drillSchedule(p *v1alpha1.DatabasePair) (times schedule.Schedule, text, pro
 func (r *PairReconciler) drill(ctx context.Context, v *visit, o failover.Observation, plan failover.Plan) (time.Duration, error) {
 	times, text, problem := drillSchedule(v.pair)
 	if problem != "" {
-		r.eventOnce(v, v.pair, warning, ReasonDrillNotScheduled, problem)
+		r.warnOnce(v, v.pair, ReasonDrillNotScheduled, problem)
 	}
 	known := v.pair.Status.Drill
 	if text == "" || known == nil || known.Schedule != text || known.Since == nil {

@@ -207,7 +207,7 @@ func (r *PairReconciler) makeSurroundings(ctx context.Context, v *visit) error {
 		v.log.Error(err, "an object of the pair was not made")
 		// tellRefused reports a refusal when it turns out to last.
 		if _, outcome := judgeWrite(err); outcome != writeRefused {
-			r.eventOnce(v, v.pair, warning, reasonOf(err), err.Error())
+			r.warnOnce(v, v.pair, reasonOf(err), err.Error())
 		}
 	}
 	return err

@@ -75,6 +75,6 @@ func (r *PairReconciler) refuses(v *visit) bool {
 	if why == "" {
 		return v.session.trying(v.pair.Generation)
 	}
-	r.eventOnce(v, v.pair, warning, ReasonSpecRefused, why)
+	r.warnOnce(v, v.pair, ReasonSpecRefused, why)
 	return true
 }

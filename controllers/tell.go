@@ -39,14 +39,14 @@ func (r *PairReconciler) event(p *v1alpha1.DatabasePair, related runtime.Object,
 	tellOf(r.Events, p, related, kind, reason, note)
 }
 
-// eventOnce tells of something once for as long as it lasts and its text is the same.
-func (r *PairReconciler) eventOnce(v *visit, related client.Object, kind, reason, note string) {
+// warnOnce raises a warning once for as long as it lasts and its text is the same.
+func (r *PairReconciler) warnOnce(v *visit, related client.Object, reason, note string) {
 	key := related.GetName() + "/" + reason
 	if v.session.told[key] == note {
 		return
 	}
 	v.session.told[key] = note
-	r.event(v.pair, related, kind, reason, note)
+	r.event(v.pair, related, warning, reason, note)
 }
 
 // tell raises events for what is new: another rule speaks, or a member has a problem it
@@ -80,7 +80,7 @@ func (r *PairReconciler) tellDiscard(v *visit, o failover.Observation, m *failov
 		Name:      string(m.Name),
 		UID:       types.UID(m.Pod.UID),
 	}}
-	r.eventOnce(v, pod, warning, reasonDiscarded, fmt.Sprintf(
+	r.warnOnce(v, pod, reasonDiscarded, fmt.Sprintf(
 		"%s: operation %s had %d transactions discarded that it had received and could not apply (%.300s); the relay log is saved in %s on its volume",
 		m.Name, d.Operation, d.Transactions, d.GTIDs, d.Directory))
 }
@@ -120,7 +120,7 @@ func (r *PairReconciler) tellMember(v *visit, m *failover.Member) {
 	}}
 	if m.Pod.Problem != "" {
 		reason, _, _ := strings.Cut(m.Pod.Problem, ":")
-		r.eventOnce(v, pod, warning, reason, name+": "+m.Pod.Problem)
+		r.warnOnce(v, pod, reason, name+": "+m.Pod.Problem)
 	}
 	if m.State == nil {
 		return

@@ -79,7 +79,7 @@ func (r *PairReconciler) ensureVolumes(ctx context.Context, v *visit) error {
 			// A class that cannot grow volumes says so; everything else goes on.
 			why := notGrown(base, want, err)
 			v.session.notGrown = cmp.Or(v.session.notGrown, why)
-			r.eventOnce(v, &claim, warning, "VolumeNotGrown", why)
+			r.warnOnce(v, &claim, "VolumeNotGrown", why)
 			continue
 		}
 		r.event(v.pair, &claim, normal, "VolumeGrows", fmt.Sprintf("asked for %s for volume %s", want.String(), claim.Name))

@@ -85,8 +85,8 @@ func parseDonorError(body []byte) error {
 	}
 }
 
-func (e *DonorError) append(message []byte) []byte {
-	message = binary.LittleEndian.AppendUint32(message, e.Number)
+func (e *DonorError) encode() []byte {
+	message := binary.LittleEndian.AppendUint32(nil, e.Number)
 	return append(message, e.Message...)
 }
 

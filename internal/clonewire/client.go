@@ -121,7 +121,7 @@ func (s *session) open() (answers []Answer, locators Locators, err error) {
 		version:    protocolVersion,
 		ddlTimeout: ddlTimeout,
 	}
-	if err := s.command(commandInit, hello.append(nil)); err != nil {
+	if err := s.command(commandInit, hello.encode()); err != nil {
 		return nil, Locators{}, err
 	}
 	left := openingLimit

@@ -68,7 +68,7 @@ func TestCommandsComeBack(t *testing.T) {
 		{version: 0x0102, ddlTimeout: 300, backupLock: true},
 		{version: 0x0103, ddlTimeout: 0, locators: locators},
 	} {
-		got, err := parseOpening(want.append(nil))
+		got, err := parseOpening(want.encode())
 		if err != nil || cmp.Diff(want, got, cmp.AllowUnexported(opening{})) != "" {
 			t.Errorf("opening %+v comes back as %+v, %v", want, got, err)
 		}
@@ -78,7 +78,7 @@ func TestCommandsComeBack(t *testing.T) {
 		locator:    locators[0],
 		descriptor: State{Stage: StagePage, Flags: StateAck}.raw(),
 	}
-	got, err := parseAck(want.append(nil))
+	got, err := parseAck(want.encode())
 	if err != nil || cmp.Diff(want, got, cmp.AllowUnexported(ack{})) != "" {
 		t.Errorf("ack %+v comes back as %+v, %v", want, got, err)
 	}
@@ -106,7 +106,7 @@ func TestDonorErrorComesBack(t *testing.T) {
 		Number:  3634,
 		Message: "one clone is running",
 	}
-	if err := parseDonorError(want.append(nil)); !errors.As(err, &got) || *got != want {
+	if err := parseDonorError(want.encode()); !errors.As(err, &got) || *got != want {
 		t.Errorf("%+v comes back as %v", want, err)
 	}
 }

@@ -34,12 +34,12 @@ type opening struct {
 	locators   []Locator
 }
 
-func (o opening) append(message []byte) []byte {
+func (o opening) encode() []byte {
 	timeout := o.ddlTimeout
 	if !o.backupLock {
 		timeout |= noBackupLock
 	}
-	message = binary.LittleEndian.AppendUint32(message, o.version)
+	message := binary.LittleEndian.AppendUint32(nil, o.version)
 	message = binary.LittleEndian.AppendUint32(message, timeout)
 	return appendLocators(message, o.locators)
 }
@@ -64,8 +64,8 @@ type ack struct {
 	descriptor []byte
 }
 
-func (a ack) append(message []byte) []byte {
-	message = binary.LittleEndian.AppendUint32(message, a.failure)
+func (a ack) encode() []byte {
+	message := binary.LittleEndian.AppendUint32(nil, a.failure)
 	message = appendLocators(message, []Locator{a.locator})
 	message = binary.LittleEndian.AppendUint32(message, uint32(len(a.descriptor)))
 	return append(message, a.descriptor...)

@@ -269,6 +269,6 @@ func (c *recipient) refuse(number uint32, err error) error {
 	}
 	return c.answer(Answer{
 		Code: AnswerError,
-		Body: refused.append(nil),
+		Body: refused.encode(),
 	})
 }

@@ -33,11 +33,11 @@ func FuzzReadMessage(f *testing.F) {
 func FuzzParse(f *testing.F) {
 	locators := []Locator{{Engine: 12, Value: []byte("snapshot")}}
 	state := State{Stage: StageFile, Flags: StateStart}.raw()
-	f.Add(opening{version: 0x0102, locators: locators}.append(nil))
-	f.Add(ack{locator: locators[0], descriptor: state}.append(nil))
-	f.Add(Locators{Version: 0x0102, Engines: locators}.append(nil))
+	f.Add(opening{version: 0x0102, locators: locators}.encode())
+	f.Add(ack{locator: locators[0], descriptor: state}.encode())
+	f.Add(Locators{Version: 0x0102, Engines: locators}.encode())
 	f.Add(append([]byte{12, 0}, state...))
-	f.Add((&DonorError{Number: 1, Message: "x"}).append(nil))
+	f.Add((&DonorError{Number: 1, Message: "x"}).encode())
 	f.Add([]byte{5, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, body []byte) {
 		same := func(what string, again []byte, err error) {
@@ -46,11 +46,11 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		opened, err := parseOpening(body)
-		same("opening", opened.append(nil), err)
+		same("opening", opened.encode(), err)
 		acked, err := parseAck(body)
-		same("ack", acked.append(nil), err)
+		same("ack", acked.encode(), err)
 		located, err := ParseLocators(body)
-		same("locators", located.append(nil), err)
+		same("locators", located.encode(), err)
 		if described, err := ParseDescriptor(body); err == nil && described.Kind == DescriptorState {
 			again := append([]byte{described.Engine, described.Locator}, described.State.raw()...)
 			same("state", again, nil)

@@ -51,7 +51,7 @@ func ParseLocators(body []byte) (Locators, error) {
 	return parsed, f.end()
 }
 
-func (l Locators) append(message []byte) []byte {
-	message = binary.LittleEndian.AppendUint32(message, l.Version)
+func (l Locators) encode() []byte {
+	message := binary.LittleEndian.AppendUint32(nil, l.Version)
 	return appendLocators(message, l.Engines)
 }

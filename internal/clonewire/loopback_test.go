@@ -27,7 +27,7 @@ func made(tb testing.TB, blocks int) *recording {
 	r.opening = []Answer{
 		{Code: AnswerPluginLibrary, Body: text("clone", "mysql_clone.so")},
 		{Code: AnswerSetting, Body: text("version", "9.7.4")},
-		{Code: AnswerLocators, Body: Locators{Version: protocolVersion, Engines: []Locator{{Engine: 12, Value: []byte("snapshot")}}}.append(nil)},
+		{Code: AnswerLocators, Body: Locators{Version: protocolVersion, Engines: []Locator{{Engine: 12, Value: []byte("snapshot")}}}.encode()},
 	}
 	keep := func(stage Stage, stream int, answer Answer) {
 		if err := r.Record(tb.Context(), Place{Stage: stage, Stream: stream}, answer); err != nil {

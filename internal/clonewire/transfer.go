@@ -161,7 +161,7 @@ func (t *transfer) acknowledge(described Descriptor) error {
 	body := ack{
 		locator:    t.locators[described.Locator],
 		descriptor: state.raw(),
-	}.append(nil)
+	}.encode()
 	if err := t.acks.complete(commandAck, body); err != nil {
 		return fmt.Errorf("acknowledge the end of %s: %w", state.Stage, err)
 	}

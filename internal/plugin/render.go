@@ -16,7 +16,7 @@ func render(out io.Writer, r Report, p paint) error {
 	var b strings.Builder
 	renderHead(&b, r, p)
 	renderMembers(&b, r, p)
-	renderGTIDs(&b, r, p)
+	renderGTIDs(&b, r)
 	renderConditions(&b, r, p)
 	renderAdvice(&b, r, p)
 	_, err := io.WriteString(out, b.String())
@@ -76,7 +76,7 @@ func renderMembers(b *strings.Builder, r Report, p paint) {
 	}
 }
 
-func renderGTIDs(b *strings.Builder, r Report, p paint) {
+func renderGTIDs(b *strings.Builder, r Report) {
 	rows := [][]string{{"MEMBER", "EXECUTED", "MISSING"}}
 	for _, m := range r.Members {
 		if m.Executed != "" {

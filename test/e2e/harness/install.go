@@ -55,7 +55,7 @@ func (c *Cluster) Install(ctx context.Context, values ...string) error {
 	if err != nil {
 		return fmt.Errorf("install: %w", err)
 	}
-	repository, tag, _ := cutLast(OperatorImage(), ":")
+	repository, tag := cutLast(OperatorImage(), ":")
 	args := []string{
 		"upgrade", "--install", Release, chart, "--namespace", OperatorNamespace, "--create-namespace",
 		"--wait", "--timeout", Patience.String(),
@@ -77,12 +77,13 @@ func (c *Cluster) Uninstall(ctx context.Context) error {
 	return err
 }
 
-func cutLast(s, sep string) (string, string, bool) {
+// cutLast cuts s at the last sep; without one all of it is before.
+func cutLast(s, sep string) (before, after string) {
 	i := strings.LastIndex(s, sep)
 	if i < 0 {
-		return s, "", false
+		return s, ""
 	}
-	return s[:i], s[i+len(sep):], true
+	return s[:i], s[i+len(sep):]
 }
 
 // OperatorPods are the operator's pods.
@@ -103,7 +104,7 @@ func (c *Cluster) Leader(ctx context.Context) (*corev1.Pod, error) {
 	if lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "" {
 		return nil, NotYet("no leader")
 	}
-	name, _, _ := cutLast(*lease.Spec.HolderIdentity, "_")
+	name, _ := cutLast(*lease.Spec.HolderIdentity, "_")
 	var pod corev1.Pod
 	if err := c.Get(ctx, types.NamespacedName{Namespace: OperatorNamespace, Name: name}, &pod); err != nil {
 		return nil, fmt.Errorf("get leader: %w", err)

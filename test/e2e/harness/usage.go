@@ -46,7 +46,7 @@ func ReadUsage(pid int) (Usage, error) {
 		return Usage{}, fmt.Errorf("read usage: %w", err)
 	}
 	// The name, in parentheses, may hold anything; the fields are counted after it.
-	_, rest, _ := cutLast(string(raw), ")")
+	_, rest := cutLast(string(raw), ")")
 	fields := strings.Fields(rest)
 	const user, system, resident = 11, 12, 21
 	if len(fields) <= resident {
