@@ -143,8 +143,9 @@ chart: ## The chart's CRDs, rules and policies, from config/
 	@go run ./hack/chart-sync .
 
 .PHONY: fmt
-fmt: ## Format every Go file
+fmt: ## Format every Go file, and order its imports
 	@git ls-files -co --exclude-standard '*.go' | xargs ls 2>/dev/null | xargs gofmt -w
+	@"$$(hack/tools/build.sh golangci-lint)" fmt
 
 ##@ Measure it
 

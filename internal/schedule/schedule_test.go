@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
 	_ "time/tzdata"
 
 	"github.com/dbpair/dbpair/internal/schedule"
