@@ -68,6 +68,7 @@ func (f *fakeExecer) run(_ context.Context, c podCommand, streams genericiooptio
 type world struct {
 	client client.Client
 	execer *fakeExecer
+	logs   fakeLogs
 }
 
 func newWorld(t *testing.T, objects ...client.Object) *world {
@@ -89,7 +90,7 @@ func (w *world) call(t *testing.T, typed string, args ...string) (out, errOut st
 	s := &session{
 		streams: genericiooptions.IOStreams{In: strings.NewReader(typed), Out: &o, ErrOut: &e},
 		connect: func() (cluster, error) {
-			return cluster{client: w.client, execer: w.execer, namespace: "default"}, nil
+			return cluster{client: w.client, execer: w.execer, logs: w.logs, namespace: "default"}, nil
 		},
 	}
 	root := s.command("test")

@@ -23,6 +23,7 @@ import (
 type cluster struct {
 	client    client.Client
 	execer    execer
+	logs      logReader
 	namespace string
 }
 
@@ -60,7 +61,7 @@ func (s *session) command(version string) *cobra.Command {
 		&cobra.Group{ID: "tables", Title: "Compare the members' tables and repair them:"},
 		&cobra.Group{ID: "act", Title: "Resolve a doubt (each says what may be lost and asks for a confirmation):"})
 	root.AddCommand(s.statusCommand(), s.mysqlCommand(), s.checksumCommand(), s.repairCommand(), s.rotateCommand(), s.reseedCommand(), s.importCommand())
-	root.AddCommand(s.switchoverCommand(), s.restartCommand(), s.cancelCommand(), s.historyCommand(), s.whyCommand())
+	root.AddCommand(s.switchoverCommand(), s.restartCommand(), s.cancelCommand(), s.historyCommand(), s.whyCommand(), s.reportCommand(version))
 	for _, v := range verbs {
 		root.AddCommand(s.verbCommand(v))
 	}
@@ -84,6 +85,7 @@ func connect(flags *genericclioptions.ConfigFlags) (cluster, error) {
 	return cluster{
 		client:    c,
 		execer:    remote{config: config},
+		logs:      remote{config: config},
 		namespace: namespace,
 	}, nil
 }
