@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -278,6 +279,24 @@ func TestABundleListsWhatCouldNotBeRead(t *testing.T) {
 	if _, ok := files["shop-report/objects/secrets.yaml"]; ok || files["shop-report/objects/statefulset.yaml"] == "" {
 		t.Errorf("the bundle has %d files", len(files))
 	}
+}
+
+// lostNode never answers.
+type lostNode struct{}
+
+func (lostNode) open(ctx context.Context, _ containerLog, _ int64) (io.ReadCloser, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestALostNodeDoesNotKeepTheRestOfABundle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &bundle{cluster: cluster{logs: lostNode{}}}
+		b.addLog(t.Context(), containerLog{pod: "shop-0"}, "logs/shop-0.mysqld.log")
+		if len(b.files) != 0 || len(b.unread) != 1 || !strings.Contains(b.unread[0], "logs/shop-0.mysqld.log: context deadline") {
+			t.Errorf("files %v, unread %v", b.files, b.unread)
+		}
+	})
 }
 
 func TestReportOfAPairThatDoesNotExist(t *testing.T) {

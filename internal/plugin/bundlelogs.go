@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -20,6 +21,9 @@ const (
 	logLines = 20000
 	logBytes = 2 << 20
 )
+
+// logTimeout bounds how long one log is waited for: a lost node must not keep the rest.
+const logTimeout = 30 * time.Second
 
 // labelsOfOperators are on the operator's pods, by the chart and by config/manager.
 var labelsOfOperators = client.MatchingLabels{
@@ -97,6 +101,8 @@ func (b *bundle) podLogs(ctx context.Context, pod *corev1.Pod, directory string)
 }
 
 func (b *bundle) addLog(ctx context.Context, l containerLog, file string) {
+	ctx, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
 	in, err := b.cluster.logs.open(ctx, l, logLines)
 	if err != nil {
 		b.missing(file, err)
