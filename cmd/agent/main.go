@@ -9,12 +9,13 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agent"
 	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/quarantine"
 )
 
 // version is set by the linker.
 var version = "dev"
 
-const usage = `usage: agent run | deadman | install <dir> | state | sessions | version | failpoints`
+const usage = `usage: agent run | deadman | install <dir> | state | sessions | quarantine | version | failpoints`
 
 func main() {
 	if err := dispatch(os.Args[1:]); err != nil {
@@ -41,6 +42,8 @@ func dispatch(args []string) error {
 		return agent.PrintState(args[1:], os.Stdout)
 	case "sessions":
 		return agent.PrintSessions(args[1:], os.Stdout)
+	case "quarantine":
+		return quarantine.Run(args[1:], os.Stdout)
 	case "version":
 		fmt.Println(version)
 		return nil

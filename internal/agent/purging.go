@@ -3,8 +3,10 @@ package agent
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/gtid"
@@ -73,13 +75,6 @@ func (a *Agent) peerReceived() (received gtid.Set, recent, receives bool) {
 	return received, recent, recent && peer.Server.Receiver.Running
 }
 
-const (
-	// quarantineAge is how long what a member saved before it was given up stays at least.
-	quarantineAge = 30 * 24 * time.Hour
-	// quarantineShare is the part of the volume, in percent, that it may take beyond that.
-	quarantineShare = "20%"
-)
-
 // pruneQuarantine removes old entries of the quarantine when it takes too much of the volume,
 // and only while the ledger says that both members have all data: what is saved may be the
 // only copy of something while the pair is in disorder.
@@ -88,11 +83,11 @@ func (a *Agent) pruneQuarantine() {
 	if view.Record == nil || view.Record.Ledger.State != authority.Both {
 		return
 	}
-	limit := a.binlogLimit(quarantineShare)
+	limit := a.binlogLimit(strconv.Itoa(volume.QuarantinePercent) + "%")
 	if limit <= 0 {
 		return
 	}
-	removed, left, err := a.vol.PruneQuarantine(limit, time.Now().Add(-quarantineAge))
+	removed, left, err := a.vol.PruneQuarantine(limit, time.Now().Add(-volume.QuarantineAge))
 	if err != nil {
 		a.log.Error(err, "cannot prune the quarantine")
 	}
@@ -101,7 +96,7 @@ func (a *Agent) pruneQuarantine() {
 	}
 	if left > limit {
 		a.state.problem(agentapi.ProblemQuarantineLarge, fmt.Sprintf("the quarantine takes more than a fifth of the volume with what is younger than %d days or marked to be kept: copy away what is wanted and remove it from %s",
-			int(quarantineAge.Hours()/24), a.vol.QuarantineDir()))
+			int(volume.QuarantineAge.Hours()/24), a.vol.QuarantineDir()))
 	} else {
 		a.state.resolve(agentapi.ProblemQuarantineLarge)
 	}

@@ -143,7 +143,8 @@ func (r *reader) decode(e event) (decoded replication.Event, err error) {
 	return parsed.Event, nil
 }
 
-func gtidOf(decoded replication.Event) (gtid.GTID, error) {
+// GTIDOf is the GTID of a decoded event of that kind, with a tag or without; ErrDamaged for others.
+func GTIDOf(decoded replication.Event) (gtid.GTID, error) {
 	var plain *replication.GTIDEvent
 	switch e := decoded.(type) {
 	case *replication.GTIDEvent:
@@ -167,10 +168,10 @@ func uuidText(b []byte) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
 }
 
-// previousGTIDs reads what all files before this one hold. The parser in use
-// knows no tag on a server that has nothing without one.
-func previousGTIDs(e event, checksum bool) (set gtid.Set, err error) {
-	body := e.raw[headerSize:]
+// PreviousGTIDs reads what all files before this one hold from the bytes of the event that says
+// so, its header included. The parser in use knows no tag on a server that has nothing without one.
+func PreviousGTIDs(raw []byte, checksum bool) (set gtid.Set, err error) {
+	body := raw[headerSize:]
 	if checksum && len(body) >= 4 {
 		body = body[:len(body)-4]
 	}

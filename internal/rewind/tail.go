@@ -200,7 +200,7 @@ func scan(path string) (content, error) {
 			}
 		case replication.PREVIOUS_GTIDS_EVENT:
 			found.head = append(found.head[:len(found.head):len(found.head)], e.raw...)
-			if found.before, err = previousGTIDs(e, checksum); err != nil {
+			if found.before, err = PreviousGTIDs(e.raw, checksum); err != nil {
 				return content{}, err
 			}
 		case replication.ANONYMOUS_GTID_EVENT:
@@ -221,7 +221,7 @@ func (c *content) follow(r *reader, e event) error {
 		if err != nil {
 			return err
 		}
-		id, err := gtidOf(decoded)
+		id, err := GTIDOf(decoded)
 		if err != nil {
 			return err
 		}

@@ -15,46 +15,63 @@ import (
 // of it with this ending, so that it is never removed.
 const KeepFile = "keep"
 
-// saved is one thing in the quarantine that is kept or removed as a whole.
-type saved struct {
-	path string
-	size int64
-	at   time.Time // when it was put there
-	keep bool
+const (
+	// QuarantineAge is how long what a member saved before it was given up stays at least.
+	QuarantineAge = 30 * 24 * time.Hour
+	// QuarantinePercent is the part of the volume, in percent, that it may take beyond that.
+	QuarantinePercent = 20
+)
+
+// Saved is one thing in the quarantine that is kept or removed as a whole.
+type Saved struct {
+	Path  string
+	Bytes int64
+	At    time.Time // when it was put there
+	Keep  bool      // it is marked with KeepFile
+}
+
+// Saved lists what is in the quarantine, oldest first: the directories, and every file beside
+// them and among the repairs. It needs no lock and changes nothing.
+func (v *Volume) Saved() ([]Saved, error) {
+	list, err := v.quarantined()
+	if err != nil {
+		return nil, fmt.Errorf("list the quarantine: %w", err)
+	}
+	slices.SortFunc(list, func(a, b Saved) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Path, b.Path)) })
+	return list, nil
 }
 
 // PruneQuarantine removes what was put into the quarantine first, as long as all of it takes
 // more than limit bytes. What was put there after the given instant, or is marked with
 // KeepFile, stays whatever it takes. It returns what it removed and the bytes that are left.
 func (v *Volume) PruneQuarantine(limit int64, before time.Time) (removed []string, left int64, err error) {
-	list, err := v.quarantined()
+	list, err := v.Saved()
 	if err != nil {
 		return nil, 0, fmt.Errorf("prune the quarantine: %w", err)
 	}
 	for _, one := range list {
-		left += one.size
+		left += one.Bytes
 	}
-	slices.SortFunc(list, func(a, b saved) int { return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.path, b.path)) })
 	for _, one := range list {
 		if left <= limit {
 			break
 		}
-		if one.keep || !one.at.Before(before) {
+		if one.Keep || !one.At.Before(before) {
 			continue
 		}
-		if err := os.RemoveAll(one.path); err != nil {
+		if err := os.RemoveAll(one.Path); err != nil {
 			return removed, left, fmt.Errorf("prune the quarantine: %w", err)
 		}
-		removed = append(removed, one.path)
-		left -= one.size
+		removed = append(removed, one.Path)
+		left -= one.Bytes
 	}
 	return removed, left, nil
 }
 
 // quarantined lists the directories of data that was given up, and every file beside them and
 // among the repairs.
-func (v *Volume) quarantined() ([]saved, error) {
-	var list []saved
+func (v *Volume) quarantined() ([]Saved, error) {
+	var list []Saved
 	for _, dir := range []string{v.QuarantineDir(), v.repairsDir()} {
 		entries, err := os.ReadDir(dir)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -82,25 +99,25 @@ func (v *Volume) repairsDir() string { return filepath.Join(v.QuarantineDir(), "
 
 // describeSaved measures a file, or a directory with all that is in it. The time of a
 // directory is when the last file was linked into it; the files have that of their content.
-func describeSaved(path string) (saved, error) {
+func describeSaved(path string) (Saved, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return saved{}, err
+		return Saved{}, err
 	}
-	one := saved{path: path, at: info.ModTime()}
+	one := Saved{Path: path, At: info.ModTime()}
 	mark := path + "." + KeepFile
 	if info.IsDir() {
 		mark = filepath.Join(path, KeepFile)
 	}
 	_, err = os.Stat(mark)
-	one.keep = err == nil
+	one.Keep = err == nil
 	err = filepath.WalkDir(path, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		info, err := entry.Info()
 		if err == nil {
-			one.size += info.Size()
+			one.Bytes += info.Size()
 		}
 		return err
 	})

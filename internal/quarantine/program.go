@@ -1,0 +1,94 @@
+package quarantine
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math"
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/gtid"
+)
+
+const usage = `usage: agent quarantine list [ENTRY] | show [--rows N] [--limit N] [--gtids SET] ENTRY | cat ENTRY FILE`
+
+const (
+	// MostRows is how many rows are printed at most.
+	MostRows = 10000
+	// memory is above what the program's own garbage may not grow, in bytes: it shares the
+	// container's memory with mysqld.
+	memory = 64 << 20
+	// lowest priority on the processor, so that mysqld goes first.
+	lowest = 19
+)
+
+// Run is "agent quarantine": it prints entries and transactions as JSON, and files as they are.
+func Run(args []string, w io.Writer) error {
+	if len(args) == 0 {
+		return errors.New(usage)
+	}
+	var root, set string
+	wanted := Wanted{}
+	flags := flag.NewFlagSet("agent quarantine "+args[0], flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&root, "data-dir", agentapi.DataDir, "")
+	flags.StringVar(&set, "gtids", "", "")
+	flags.Int64Var(&wanted.Transactions, "limit", 1000, "")
+	flags.Int64Var(&wanted.Rows, "rows", 0, "")
+	if err := flags.Parse(args[1:]); err != nil {
+		return fmt.Errorf("%w; %s", err, usage)
+	}
+	var err error
+	if wanted, err = wanted.checked(set); err != nil {
+		return err
+	}
+	debug.SetMemoryLimit(memory)
+	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowest)
+	q := Open(root)
+	switch command := args[0]; {
+	case command == "list" && flags.NArg() == 0:
+		list, err := q.List()
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(w).Encode(list)
+	case command == "list" && flags.NArg() == 1:
+		entry, err := q.Entry(flags.Arg(0))
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(w).Encode(entry)
+	case command == "show" && flags.NArg() == 1:
+		out := bufio.NewWriter(w)
+		encoder := json.NewEncoder(out)
+		err := q.Show(flags.Arg(0), wanted, func(r agentapi.QuarantineRecord) error { return encoder.Encode(r) })
+		return errors.Join(err, out.Flush())
+	case command == "cat" && flags.NArg() == 2:
+		return q.Copy(w, flags.Arg(0), flags.Arg(1))
+	}
+	return errors.New(usage)
+}
+
+// checked refuses limits that make no sense, and takes 0 transactions for all.
+func (w Wanted) checked(set string) (Wanted, error) {
+	var err error
+	if w.GTIDs, err = gtid.Parse(set); err != nil {
+		return w, fmt.Errorf("--gtids: %w", err)
+	}
+	if w.Rows < 0 || w.Rows > MostRows {
+		return w, fmt.Errorf("--rows %d: it takes 0 to %d", w.Rows, MostRows)
+	}
+	if w.Transactions < 0 {
+		return w, fmt.Errorf("--limit %d: it takes a number of transactions, 0 for all", w.Transactions)
+	}
+	if w.Transactions == 0 {
+		w.Transactions = math.MaxInt64
+	}
+	return w, nil
+}

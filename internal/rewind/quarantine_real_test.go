@@ -1,0 +1,139 @@
+package rewind_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dbpair/dbpair/internal/agent/volume"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/quarantine"
+	"github.com/dbpair/dbpair/internal/rewind"
+)
+
+// TestWhatIsGivenUpIsReadBack saves the tail of a killed primary as a rewind does, and its binary
+// logs as a copy does, and reads both.
+func TestWhatIsGivenUpIsReadBack(t *testing.T) {
+	l := killedWithTail(t, nil,
+		"INSERT INTO app.t VALUES (2), (3)",
+		"SET binlog_transaction_compression = ON; UPDATE app.t SET id = 10 WHERE id = 1",
+		"CREATE TABLE app.late (id INT PRIMARY KEY)",
+		"SET GTID_NEXT = 'AUTOMATIC:tag'; INSERT INTO app.u VALUES (7)")
+	root := t.TempDir()
+	vol := volume.Open(root)
+	l.member.Quarantine = vol.QuarantineDir()
+	copyBinlogs(t, l.member.DataDir, vol.DataDir())
+	if _, err := vol.Quarantine("data-1"); err != nil {
+		t.Fatal(err)
+	}
+	cut, err := rewind.Cut(l.member, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list agentapi.QuarantineList
+	decode(t, root, &list, "list")
+	entries := map[agentapi.QuarantineKind]agentapi.QuarantineEntry{}
+	for _, entry := range list.Entries {
+		entries[entry.Kind] = entry
+	}
+	tail := entries[agentapi.QuarantineTail]
+	if tail.Name != filepath.Base(cut.Saved) || !gtid.MustParse(tail.GTIDs).Equal(l.tail) || tail.Problem != "" {
+		t.Errorf("the tail: %+v", tail)
+	}
+	data := entries[agentapi.QuarantineData]
+	if data.Name != "data-1" || !gtid.MustParse(data.GTIDs).Covers(l.tail) || data.Problem != "" || list.Bytes <= tail.Bytes {
+		t.Errorf("the data: %+v", data)
+	}
+
+	want := []agentapi.QuarantineTable{
+		{Schema: "app", Table: "t", Inserted: 2, Updated: 1},
+		{Schema: "app", Table: "u", Inserted: 1},
+	}
+	for _, args := range [][]string{{tail.Name}, {"--gtids", l.tail.String(), "data-1"}} {
+		all := records(t, root, append([]string{"show", "--rows", "10"}, args...)...)
+		summary := all[len(all)-1].Summary
+		if summary == nil || len(all) != 5 || !gtid.MustParse(summary.GTIDs).Equal(l.tail) {
+			t.Fatalf("%q: %+v", args, summary)
+		}
+		if diff := cmp.Diff(want, summary.Tables); diff != "" {
+			t.Errorf("%q: tables (-want +got):\n%s", args, diff)
+		}
+		var rows, statements []string
+		for _, one := range all[:4] {
+			rows = append(rows, one.Transaction.Rows...)
+			statements = append(statements, one.Transaction.Statements...)
+			if one.Transaction.Incomplete || one.Transaction.Unread != "" || time.Since(one.Transaction.At) > time.Hour {
+				t.Errorf("%q: %+v", args, one.Transaction)
+			}
+		}
+		for _, row := range []string{
+			"-- INSERT INTO `app`.`t` SET @1=3", "-- UPDATE `app`.`t` SET @1=10 WHERE @1=1", "-- INSERT INTO `app`.`u` SET @1=7",
+		} {
+			if !slices.Contains(rows, row) {
+				t.Errorf("%q: no row %s in %q", args, row, rows)
+			}
+		}
+		if len(statements) != 1 {
+			t.Errorf("%q: statements %q", args, statements)
+		}
+	}
+}
+
+// copyBinlogs copies the binary logs of a data directory.
+func copyBinlogs(t *testing.T, from, to string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(from, "binlog.*"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("binary logs %q, %v", files, err)
+	}
+	if err := os.MkdirAll(to, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(to, filepath.Base(file)), string(text))
+	}
+}
+
+func decode(t *testing.T, root string, into any, args ...string) {
+	t.Helper()
+	if err := json.NewDecoder(output(t, root, args...)).Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func records(t *testing.T, root string, args ...string) []agentapi.QuarantineRecord {
+	t.Helper()
+	decoder := json.NewDecoder(output(t, root, args...))
+	var all []agentapi.QuarantineRecord
+	for {
+		var one agentapi.QuarantineRecord
+		if err := decoder.Decode(&one); err == io.EOF {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, one)
+	}
+}
+
+// output is what "agent quarantine" prints.
+func output(t *testing.T, root string, args ...string) io.Reader {
+	t.Helper()
+	var out bytes.Buffer
+	if err := quarantine.Run(append([]string{args[0], "--data-dir", root}, args[1:]...), &out); err != nil {
+		t.Fatalf("%q: %v", args, err)
+	}
+	return &out
+}
