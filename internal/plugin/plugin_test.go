@@ -39,6 +39,10 @@ type fakeExecer struct {
 	// server answers what a dump may hold; read is what the client was given to read.
 	server *accepted
 	read   string
+	// volumes are where members have their volumes, for `agent quarantine`; damage changes what it
+	// prints.
+	volumes map[string]string
+	damage  func([]byte) []byte
 	// reads is how much of its input the client reads before it ends well; all when zero.
 	reads int64
 }
@@ -53,6 +57,9 @@ func (f *fakeExecer) run(_ context.Context, c podCommand, streams genericiooptio
 		text, err := io.ReadAll(in)
 		f.read = string(text)
 		return err
+	}
+	if volume := f.volumes[c.pod]; volume != "" {
+		return f.quarantine(volume, c.argv[2:], streams)
 	}
 	if f.server != nil {
 		return json.NewEncoder(streams.Out).Encode(f.server)

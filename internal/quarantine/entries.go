@@ -119,9 +119,12 @@ func (q Quarantine) open(entry agentapi.QuarantineEntry, file string) (*os.File,
 	if err != nil {
 		return nil, err
 	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		_ = f.Close()
-		return nil, fmt.Errorf("%q of the quarantine is not a regular file (%v)", name, err)
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%q of the quarantine is not a regular file", name)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }

@@ -12,11 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-mysql-org/go-mysql/replication"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/go-mysql-org/go-mysql/replication"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 )

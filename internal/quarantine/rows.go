@@ -100,12 +100,12 @@ func tableID(raw []byte) uint64 {
 }
 
 func count(table *agentapi.QuarantineTable, kind replication.EventType, rows int64) {
-	switch kind { //nolint:exhaustive // only rows come here, and the rest of them are updates
+	switch kind {
 	case replication.WRITE_ROWS_EVENTv1, replication.WRITE_ROWS_EVENTv2:
 		table.Inserted += rows
 	case replication.DELETE_ROWS_EVENTv1, replication.DELETE_ROWS_EVENTv2:
 		table.Deleted += rows
-	default:
+	default: // only rows come here, and the rest of them are updates
 		table.Updated += rows
 	}
 }
@@ -114,7 +114,7 @@ func count(table *agentapi.QuarantineTable, kind replication.EventType, rows int
 func rowText(event *replication.RowsEvent, kind replication.EventType, at int) string {
 	name := quoteName(string(event.Table.Schema)) + "." + quoteName(string(event.Table.Table))
 	var text string
-	switch kind { //nolint:exhaustive // only rows come here, and the rest of them are updates
+	switch kind {
 	case replication.WRITE_ROWS_EVENTv1, replication.WRITE_ROWS_EVENTv2:
 		text = "INSERT INTO " + name + " SET " + columnsText(event, at, ", ")
 	case replication.DELETE_ROWS_EVENTv1, replication.DELETE_ROWS_EVENTv2:
