@@ -53,9 +53,7 @@ func TestAPlannedSwitchoverLeavesBothInSync(t *testing.T) {
 	if holds, err := gtid.Parse(fenced.BinlogGTIDs); err != nil || holds.IsEmpty() {
 		t.Fatalf("the proof does not say what the binlog holds: %q %v", fenced.BinlogGTIDs, err)
 	}
-	if s := a.now(); s.Drain != nil {
-		t.Errorf("a closed member drains: %+v", s.Drain)
-	}
+	a.awaitState("a closed member drains no longer", patience, func(s agentapi.State) bool { return s.Drain == nil })
 	received, err := b.client.AckFence(t.Context(), agentapi.AckFenceCommand{Command: w.head(), Receive: fenced.BinlogGTIDs})
 	if err != nil || !received.ReceiverStopped {
 		t.Fatalf("ack fence: %+v %v", received, err)
