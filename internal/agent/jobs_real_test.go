@@ -216,9 +216,7 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 		t.Errorf("with the lease the mode is %s", got)
 	}
 	refused(ask(b, "shop-repair-2", time.Second), "shop-repair-1")
-	if s := b.now(); s.ForcesRowsFor != "shop-repair-1" {
-		t.Errorf("the agent tells of a lease of %q", s.ForcesRowsFor)
-	}
+	b.awaitState("the agent tells of the lease", patience, func(s agentapi.State) bool { return s.ForcesRowsFor == "shop-repair-1" })
 	// What one operation has is not another Job's to end.
 	_, err = b.asJob("shop-repair-2").RepairLease(ctx, agentapi.RepairLeaseCommand{Command: w.head(), Operation: "shop-repair-1"})
 	refused(err, "not for operation")

@@ -32,7 +32,5 @@ func TestOwnedSettingsAreSetRightOnBothMembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.failover(a, b)
-	if s := b.now(); len(s.WrongSettings) > 0 {
-		t.Errorf("wrong settings %v on an open member", s.WrongSettings)
-	}
+	b.awaitState("an open member has no wrong settings", patience, func(s agentapi.State) bool { return len(s.WrongSettings) == 0 })
 }
