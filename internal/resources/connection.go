@@ -2,6 +2,7 @@ package resources
 
 import (
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,8 +52,8 @@ func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseco
 // parameters are name, value, name, value, … in this order, with values escaped.
 func parameters(pairs ...string) string {
 	var list []string
-	for i := 0; i < len(pairs); i += 2 {
-		list = append(list, pairs[i]+"="+escape(pairs[i+1]))
+	for pair := range slices.Chunk(pairs, 2) {
+		list = append(list, pair[0]+"="+escape(pair[1]))
 	}
 	return strings.Join(list, "&")
 }
