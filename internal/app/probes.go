@@ -20,11 +20,11 @@ func (p *probes) notReady() { p.isReady.Store(false) }
 
 // serve answers /healthz and /readyz at an address, until the function that it returns is
 // called; "0" or an empty address is none.
-func (p *probes) serve(address string) (stop func(), err error) {
+func (p *probes) serve(ctx context.Context, address string) (stop func(), err error) {
 	if address == "0" || address == "" {
 		return func() {}, nil
 	}
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", address)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen for probes: %w", err)
 	}

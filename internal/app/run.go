@@ -43,7 +43,7 @@ func Run(ctx context.Context, conf *rest.Config, o Options) error {
 		options: o,
 		log:     ctrl.Log.WithName("app"),
 	}
-	stopProbes, err := s.probes.serve(o.ProbeAddress)
+	stopProbes, err := s.probes.serve(ctx, o.ProbeAddress)
 	if err != nil {
 		return err
 	}
