@@ -120,7 +120,7 @@ func (r *reading) event(source *events, h header, offset int64) error {
 	if h.kind == replication.TRANSACTION_PAYLOAD_EVENT {
 		return r.compressed(source, h, offset)
 	}
-	if r.current != nil && r.current.skipped && !begins(h.kind) && h.kind != replication.FORMAT_DESCRIPTION_EVENT {
+	if r.skips(h.kind) {
 		return nil
 	}
 	if h.length > mostEvent {
@@ -153,6 +153,11 @@ func (r *reading) event(source *events, h header, offset int64) error {
 		return r.rowsEvent(source, h, raw)
 	}
 	return nil
+}
+
+// skips: an event of this kind is of a transaction that was not asked for.
+func (r *reading) skips(kind replication.EventType) bool {
+	return r.current != nil && r.current.skipped && !begins(kind) && kind != replication.FORMAT_DESCRIPTION_EVENT
 }
 
 func begins(kind replication.EventType) bool {
