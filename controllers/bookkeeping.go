@@ -59,7 +59,9 @@ type task struct {
 // were removed, events and the status. What fails is logged, shows in the status where that
 // can be written, and is tried again more and more rarely; it is never an error of the
 // reconcile, which would put off the next observation. It returns when to observe again.
-func (r *PairReconciler) bookkeeping(ctx context.Context, v *visit, o failover.Observation, plan failover.Plan, again time.Duration) time.Duration {
+func (r *PairReconciler) bookkeeping(
+	ctx context.Context, v *visit, o failover.Observation, plan failover.Plan, again time.Duration,
+) time.Duration {
 	s := v.session
 	hurry := again <= lookAtOnce || plan.Rule == failover.RuleAwaitOpening
 	again = r.surroundAfter(ctx, v, again)

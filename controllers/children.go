@@ -62,7 +62,8 @@ func (r *PairReconciler) refuseCollisions(ctx context.Context, v *visit) error {
 			continue
 		}
 		if shared := resources.Collision(v.pair.Name, other.Name); shared != "" {
-			return fmt.Errorf("%s would be an object of this pair and of the older pair %s; give this pair another name: %w", shared, other.Name, cluster.ErrForeign)
+			return fmt.Errorf("%s would be an object of this pair and of the older pair %s; give this pair another name: %w",
+				shared, other.Name, cluster.ErrForeign)
 		}
 	}
 	return nil

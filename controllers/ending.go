@@ -81,7 +81,8 @@ func (r *PairReconciler) namespaceEnding(ctx context.Context, name string) (bool
 // pair was deleted without them, go on.
 func (r *PairReconciler) letGo(ctx context.Context, name types.NamespacedName) (left bool, err error) {
 	var pods corev1.PodList
-	if err := r.Client.List(ctx, &pods, client.InNamespace(name.Namespace), client.MatchingLabels{resources.LabelPair: name.Name}); err != nil {
+	byPair := client.MatchingLabels{resources.LabelPair: name.Name}
+	if err := r.Client.List(ctx, &pods, client.InNamespace(name.Namespace), byPair); err != nil {
 		return false, fmt.Errorf("list the pods of %s: %w", name, err)
 	}
 	errs := []error{r.addUnlabeled(ctx, name, &pods)}

@@ -173,7 +173,8 @@ func (r *JobReconciler) orphans(ctx context.Context, v *jobVisit) error {
 		if err := r.removeJob(ctx, v, op); err != nil {
 			return err
 		}
-		if err := r.finish(ctx, v, op, ending{phase: v1alpha1.OperationFailed, message: "there is no pair " + v.name.Name + " in this namespace"}); err != nil {
+		end := ending{phase: v1alpha1.OperationFailed, message: "there is no pair " + v.name.Name + " in this namespace"}
+		if err := r.finish(ctx, v, op, end); err != nil {
 			return quiet(err)
 		}
 	}

@@ -252,7 +252,8 @@ func (r *JobReconciler) follow(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 		return jobLook, nil
 	}
 	if r.stands(op, progress.Beat) {
-		r.event(v, op, warning, "JobStandsStill", fmt.Sprintf("%s: its Job %s has not stirred for %s and is made again", op.Name, job.Name, jobPatience))
+		r.event(v, op, warning, "JobStandsStill",
+			fmt.Sprintf("%s: its Job %s has not stirred for %s and is made again", op.Name, job.Name, jobPatience))
 		return jobLook, r.removeJob(ctx, v, op)
 	}
 	return jobLook, r.change(ctx, op, func(s *v1alpha1.OperationStatus) { s.Progress = progressOf(*progress) })
@@ -275,7 +276,13 @@ func (r *JobReconciler) stands(op *v1alpha1.DatabasePairOperation, n int64) bool
 }
 
 // conclude ends an operation whose Job came to an end of its own.
-func (r *JobReconciler) conclude(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation, m *corev1.ConfigMap, p jobapi.Result) error {
+func (r *JobReconciler) conclude(
+	ctx context.Context,
+	v *jobVisit,
+	op *v1alpha1.DatabasePairOperation,
+	m *corev1.ConfigMap,
+	p jobapi.Result,
+) error {
 	end := ending{message: p.Message}
 	if want := askedBy(op); p.Asked != want {
 		end.phase = v1alpha1.OperationFailed
@@ -290,7 +297,8 @@ func (r *JobReconciler) conclude(ctx context.Context, v *jobVisit, op *v1alpha1.
 	case jobapi.Refused, jobapi.Failed:
 		end.phase = v1alpha1.OperationFailed
 	default:
-		end.phase, end.message = v1alpha1.OperationFailed, fmt.Sprintf("its Job ended in %q, which this operator does not know: %s", p.Outcome, p.Message)
+		end.phase = v1alpha1.OperationFailed
+		end.message = fmt.Sprintf("its Job ended in %q, which this operator does not know: %s", p.Outcome, p.Message)
 	}
 	// Without rows it compared nothing, and says nothing about them.
 	if p.Outcome == jobapi.Done || p.Rows > 0 || p.DifferingRows > 0 {

@@ -76,7 +76,8 @@ func (r *PairReconciler) restoreLabels(ctx context.Context, v *visit) error {
 	var errs []error
 	for _, pod := range v.strangers {
 		r.warnOnce(v, pod, "LabelMissing", fmt.Sprintf(
-			"pod %s has no label %s=%s, and it is not known to be the member: if it is, put the label back with kubectl label pod %s -n %s %s=%s; else delete the pod",
+			"pod %s has no label %s=%s, and it is not known to be the member: if it is, put the label back with kubectl label pod %s -n %s %s=%s; "+
+				"else delete the pod",
 			pod.Name, resources.LabelPair, v.pair.Name, pod.Name, pod.Namespace, resources.LabelPair, v.pair.Name))
 	}
 	for _, pod := range v.pods {

@@ -52,7 +52,8 @@ var (
 		Buckets: []float64{0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300},
 	}, []string{"trigger"})
 	drainedSessions = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "dbpair_drained_sessions_total", Help: "Sessions of clients in planned switchovers: closed outside a transaction, or cut inside one.",
+		Name: "dbpair_drained_sessions_total",
+		Help: "Sessions of clients in planned switchovers: closed outside a transaction, or cut inside one.",
 	}, []string{"namespace", "pair", "trigger", "outcome"})
 	drillTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "dbpair_drills_total", Help: "Drills of the schedule, by result: the phase in which they ended, or Skipped.",
@@ -76,7 +77,8 @@ var (
 		Name: "dbpair_checksum_rows", Help: "Rows that the last comparison of all tables compared.",
 	}, []string{"namespace", "pair"})
 	checksumLock = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "dbpair_checksum_longest_lock_seconds", Help: "The longest time that the last comparison of all tables locked one of them for writes.",
+		Name: "dbpair_checksum_longest_lock_seconds",
+		Help: "The longest time that the last comparison of all tables locked one of them for writes.",
 	}, []string{"namespace", "pair"})
 	driftRows = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "dbpair_drift_rows", Help: "Rows that differ between the members, as last compared.",

@@ -120,7 +120,13 @@ func (r *PairReconciler) observeMembers(ctx context.Context, v *visit) ([2]failo
 }
 
 // observeMember looks at one member, whose claim has no name if there is none.
-func (r *PairReconciler) observeMember(ctx context.Context, v *visit, o pair.Ordinal, set *appsv1.StatefulSet, claim *corev1.PersistentVolumeClaim) (failover.Member, error) {
+func (r *PairReconciler) observeMember(
+	ctx context.Context,
+	v *visit,
+	o pair.Ordinal,
+	set *appsv1.StatefulSet,
+	claim *corev1.PersistentVolumeClaim,
+) (failover.Member, error) {
 	m := failover.Member{Name: o.Member(v.pair.Name)}
 	if claim.Name != "" {
 		m.ClaimDeleting = claim.DeletionTimestamp != nil

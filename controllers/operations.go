@@ -55,7 +55,8 @@ func ofFormerPair(op *v1alpha1.DatabasePairOperation, p *v1alpha1.DatabasePair) 
 
 // ours are the operations that are about this very pair.
 func (v *visit) ours() []v1alpha1.DatabasePairOperation {
-	return slices.DeleteFunc(slices.Clone(v.operations), func(op v1alpha1.DatabasePairOperation) bool { return ofFormerPair(&op, v.pair) != "" })
+	return slices.DeleteFunc(slices.Clone(v.operations),
+		func(op v1alpha1.DatabasePairOperation) bool { return ofFormerPair(&op, v.pair) != "" })
 }
 
 // automaticFailover: one that the operator began and that moved the authority.

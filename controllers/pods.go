@@ -32,7 +32,8 @@ func podProblem(pod *corev1.Pod, claim *corev1.PersistentVolumeClaim) string {
 			continue
 		}
 		if claim.Name != "" && claim.Status.Phase == corev1.ClaimPending {
-			return fmt.Sprintf("Unschedulable: %s (volume claim %s is not bound; see kubectl describe pvc %s and spec.storage.storageClassName)", c.Message, claim.Name, claim.Name)
+			return fmt.Sprintf("Unschedulable: %s (volume claim %s is not bound; see kubectl describe pvc %s and spec.storage.storageClassName)",
+				c.Message, claim.Name, claim.Name)
 		}
 		return "Unschedulable: " + c.Message
 	}

@@ -98,7 +98,8 @@ func (r *PairReconciler) rotateCA(v *visit, data map[string][]byte, present *pki
 			return present, &nextCA{authority: next, since: since}, nil
 		default:
 			r.event(v.pair, nil, normal, "CertificateAuthorityChanged",
-				"the next certificate authority signs the pair's certificates now; the former one stays trusted until none of its certificates is in use")
+				"the next certificate authority signs the pair's certificates now; "+
+					"the former one stays trusted until none of its certificates is in use")
 			return next, nil, nil
 		}
 	}
@@ -110,7 +111,8 @@ func (r *PairReconciler) rotateCA(v *visit, data map[string][]byte, present *pki
 	if err != nil {
 		return nil, nil, err
 	}
-	r.event(v.pair, nil, normal, "CertificateAuthorityPublished", fmt.Sprintf("published another certificate authority; it signs in %s", caPublished))
+	r.event(v.pair, nil, normal, "CertificateAuthorityPublished",
+		fmt.Sprintf("published another certificate authority; it signs in %s", caPublished))
 	return present, &nextCA{authority: made, since: now.UTC().Truncate(time.Second)}, nil
 }
 

@@ -128,7 +128,8 @@ func (r *PairReconciler) ensurePasswords(ctx context.Context, v *visit) error {
 		}
 	}
 	if len(restored) > 0 {
-		r.event(v.pair, nil, warning, "PasswordRestored", fmt.Sprintf("put back %s of Secret %s: mysqld knows the former password", strings.Join(restored, ", "), v.names.Internal()))
+		r.event(v.pair, nil, warning, "PasswordRestored",
+			fmt.Sprintf("put back %s of Secret %s: mysqld knows the former password", strings.Join(restored, ", "), v.names.Internal()))
 	}
 	if v.material.passwords[appCopy], err = firstUsable(app[resources.KeyPassword], v.copies[appCopy]); err != nil {
 		return err
@@ -209,7 +210,8 @@ func (r *PairReconciler) ensureMemberCertificate(ctx context.Context, v *visit, 
 			return err
 		}
 		if len(data) > 0 {
-			r.event(v.pair, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v.pair.Namespace, Name: v.names.TLS(o)}}, normal, "CertificateRenewed", fmt.Sprintf("renewed the certificate of %s: %s", o.Member(v.pair.Name), why))
+			r.event(v.pair, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v.pair.Namespace, Name: v.names.TLS(o)}}, normal,
+				"CertificateRenewed", fmt.Sprintf("renewed the certificate of %s: %s", o.Member(v.pair.Name), why))
 		}
 	}
 	return r.ensure(ctx, v, resources.TLSSecret(v.pair, o, v.material.bundle, leaf.CertPEM, leaf.KeyPEM), &corev1.Secret{})
@@ -224,7 +226,8 @@ func (r *PairReconciler) ensure(ctx context.Context, v *visit, wish cluster.Conf
 	if lost := lostLabels(live, resources.Labels(v.pair.Name)); did != cluster.Unchanged && live.GetUID() != "" && len(lost) > 0 {
 		r.tellLabels(v, live, lost)
 	} else if did == cluster.Repaired {
-		r.event(v.pair, live, warning, "ChangeUndone", fmt.Sprintf("put %s %s back as it has to be: someone changed or removed it", kindOf(live), *wish.GetName()))
+		r.event(v.pair, live, warning, "ChangeUndone",
+			fmt.Sprintf("put %s %s back as it has to be: someone changed or removed it", kindOf(live), *wish.GetName()))
 	}
 	if did != cluster.Unchanged {
 		v.log.Info("applied an object", "kind", kindOf(live), "name", *wish.GetName(), "outcome", did)

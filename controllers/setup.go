@@ -65,9 +65,7 @@ func (r *PairReconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrent
 		Watches(&v1alpha1.DatabasePairOperation{}, handler.EnqueueRequestsFromMapFunc(pairOfRecord)).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.pairsOfNode), builder.WithPredicates(nodeMatters())).
 		WatchesRawSource(source.TypedChannel(heard, handler.TypedFuncs[types.NamespacedName, reconcile.Request]{
-			GenericFunc: func(_ context.Context, e event.TypedGenericEvent[types.NamespacedName], q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-				q.Add(reconcile.Request{NamespacedName: e.Object})
-			},
+			GenericFunc: enqueueHeard,
 		}))
 	for _, o := range []client.Object{
 		&corev1.Pod{}, &corev1.Service{}, &corev1.Secret{}, &corev1.ConfigMap{}, &corev1.ServiceAccount{},
@@ -80,6 +78,15 @@ func (r *PairReconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrent
 		return fmt.Errorf("set up the controller of pairs: %w", err)
 	}
 	return nil
+}
+
+// enqueueHeard has the pair looked at that the event is about.
+func enqueueHeard(
+	_ context.Context,
+	e event.TypedGenericEvent[types.NamespacedName],
+	q workqueue.TypedRateLimitingInterface[reconcile.Request],
+) {
+	q.Add(reconcile.Request{NamespacedName: e.Object})
 }
 
 // visitTimeout ends a look that hangs, so that the next one is made over connections

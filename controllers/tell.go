@@ -81,7 +81,8 @@ func (r *PairReconciler) tellDiscard(v *visit, o failover.Observation, m *failov
 		UID:       types.UID(m.Pod.UID),
 	}}
 	r.warnOnce(v, pod, reasonDiscarded, fmt.Sprintf(
-		"%s: operation %s had %d transactions discarded that it had received and could not apply (%.300s); the relay log is saved in %s on its volume",
+		"%s: operation %s had %d transactions discarded that it had received and could not apply (%.300s); "+
+			"the relay log is saved in %s on its volume",
 		m.Name, d.Operation, d.Transactions, d.GTIDs, d.Directory))
 }
 

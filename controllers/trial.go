@@ -97,7 +97,12 @@ func (r *PairReconciler) beginTrial(ctx context.Context, v *visit, published, se
 }
 
 // askInTurn is the answer of the first agent that has one.
-func askInTurn(ctx context.Context, agents []*agentclient.Client, request agentapi.ValidateConfigRequest, published map[string]string) tried {
+func askInTurn(
+	ctx context.Context,
+	agents []*agentclient.Client,
+	request agentapi.ValidateConfigRequest,
+	published map[string]string,
+) tried {
 	last := tried{err: errors.New("no member has an agent that can be reached")}
 	for _, agent := range agents {
 		ctx, cancel := context.WithTimeout(ctx, trialTimeout)

@@ -94,6 +94,7 @@ func notGrown(claim *corev1.PersistentVolumeClaim, want resource.Quantity, err e
 	if claim.Spec.StorageClassName != nil {
 		class = " " + *claim.Spec.StorageClassName
 	}
-	return fmt.Sprintf("spec.storage.size: volume %s of %s was not grown to %s: %v; put spec.storage.size back to %s, or set allowVolumeExpansion of storage class%s "+
+	return fmt.Sprintf("spec.storage.size: volume %s of %s was not grown to %s: %v; "+
+		"put spec.storage.size back to %s, or set allowVolumeExpansion of storage class%s "+
 		"if its driver can grow volumes", claim.Name, has.String(), want.String(), err, has.String(), class)
 }

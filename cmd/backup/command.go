@@ -29,7 +29,8 @@ func newCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.PersistentFlags().StringVar(&a.location, "store", os.Getenv(storeVariable),
-		"where the backups are: s3://BUCKET/PREFIX?region=R, gs://BUCKET/PREFIX, azblob://CONTAINER/PREFIX or file:///DIRECTORY; else "+storeVariable)
+		"where the backups are: s3://BUCKET/PREFIX?region=R, gs://BUCKET/PREFIX, azblob://CONTAINER/PREFIX or file:///DIRECTORY; else "+
+			storeVariable)
 	root.AddCommand(
 		a.takeCommand(),
 		a.serveCommand(),

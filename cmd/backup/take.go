@@ -33,7 +33,8 @@ func (a *app) takeCommand() *cobra.Command {
 	}
 	flags := command.Flags()
 	options.server.register(flags)
-	flags.StringArrayVar(&options.recipients, "recipient", nil, "age recipient that can decrypt the backup; may be repeated. Without any it is not encrypted")
+	flags.StringArrayVar(&options.recipients, "recipient", nil,
+		"age recipient that can decrypt the backup; may be repeated. Without any it is not encrypted")
 	flags.DurationVar(&options.deadline, "deadline", 6*time.Hour, "when to give up, also while the store cannot be reached")
 	return command
 }

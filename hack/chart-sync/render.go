@@ -203,7 +203,8 @@ func split(rule rbacv1.PolicyRule) (local, global []rbacv1.PolicyRule, err error
 		case slices.Contains(namespaced, r):
 			in.Resources = append(in.Resources, r)
 		default:
-			return nil, nil, fmt.Errorf("config/rbac/role.yaml: resource %q is unknown: add it to clusterScoped or namespaced in hack/chart-sync/render.go", r)
+			return nil, nil, fmt.Errorf("config/rbac/role.yaml: resource %q is unknown: "+
+				"add it to clusterScoped or namespaced in hack/chart-sync/render.go", r)
 		}
 	}
 	if len(in.Resources) > 0 {

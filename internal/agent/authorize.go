@@ -26,8 +26,9 @@ func (a *Agent) authorize(state *tls.ConnectionState, path string) error {
 	// An operator with a new key must not take its members for silent: it may read, as the
 	// peer may.
 	if name == agentapi.RoleOperator && path != agentapi.PathState && !a.isOperatorKey(cert) {
-		return refuse(agentapi.ErrorForbidden, "the key of this client is not the operator's: it is not among the operatorKeys of ConfigMap %s-config, "+
-			"which arrive in the pod up to two minutes after the operator wrote them", a.env.PairName)
+		return refuse(agentapi.ErrorForbidden,
+			"the key of this client is not the operator's: it is not among the operatorKeys of ConfigMap %s-config, "+
+				"which arrive in the pod up to two minutes after the operator wrote them", a.env.PairName)
 	}
 	return nil
 }

@@ -320,7 +320,8 @@ func (a *Agent) awaitExit(proc *process.Mysqld) {
 	switch {
 	case outside:
 		a.state.problem(agentapi.ProblemMysqldExits, "mysqld was ended by SIGTERM, SHUTDOWN or RESTART and not by its agent, which killed it, "+
-			"since a mysqld that shuts down acknowledges commits that its peer does not have; find out who did it, and use kubectl dbpair failover to move the primary")
+			"since a mysqld that shuts down acknowledges commits that its peer does not have; "+
+			"find out who did it, and use kubectl dbpair failover to move the primary")
 	case !orderly:
 		a.state.problem(agentapi.ProblemMysqldExits, exitMessage(proc.How(), killedForMemory, memoryLimit()))
 	}

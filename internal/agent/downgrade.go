@@ -78,6 +78,7 @@ func refuseDowngrade(data, program string) error {
 	if !ok || !known || !has.olderThan(had) {
 		return nil
 	}
-	return fmt.Errorf("the data was used by MySQL %s and the image's mysqld is %s: MySQL cannot go back to an older series; set spec.mysql.image to one with MySQL %d.%d or newer",
+	return fmt.Errorf("the data was used by MySQL %s and the image's mysqld is %s: MySQL cannot go back to an older series; "+
+		"set spec.mysql.image to one with MySQL %d.%d or newer",
 		data, program, had.major, had.minor)
 }

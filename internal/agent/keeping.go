@@ -39,8 +39,9 @@ func (a *Agent) keepOwned(ctx context.Context, open bool) ([]mysqlops.Difference
 	switch {
 	case errors.As(err, &left):
 		a.state.hasWrongSettings(left.Differences)
-		a.state.problem(agentapi.ProblemSettingDrift, "settings of the running mysqld are not as they must be and could not be set right, so this member cannot be opened; "+
-			"find out who changed them and restart the member's pod: "+left.Error())
+		a.state.problem(agentapi.ProblemSettingDrift,
+			"settings of the running mysqld are not as they must be and could not be set right, so this member cannot be opened; "+
+				"find out who changed them and restart the member's pod: "+left.Error())
 	case err != nil && len(found) == 0:
 		a.log.V(1).Info("cannot read the owned settings", "reason", err.Error())
 	default:
@@ -53,7 +54,8 @@ func (a *Agent) keepOwned(ctx context.Context, open bool) ([]mysqlops.Difference
 	a.log.Info("owned settings found changed", "settings", changed, "error", err)
 	if left == nil {
 		a.metrics.settings.Inc()
-		a.state.problem(agentapi.ProblemSettingDrift, "settings that dbpair owns were changed in the running mysqld and were set right; find out who did: "+changed)
+		a.state.problem(agentapi.ProblemSettingDrift,
+			"settings that dbpair owns were changed in the running mysqld and were set right; find out who did: "+changed)
 	}
 	return found, err
 }

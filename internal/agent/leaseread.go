@@ -40,7 +40,8 @@ func newLeaseReader(opt Options, env Environment, getenv func(string) string, ve
 		host := getenv("KUBERNETES_SERVICE_HOST")
 		port := getenv("KUBERNETES_SERVICE_PORT")
 		if host == "" || port == "" {
-			return nil, fmt.Errorf("environment variables KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: run in a pod, or give --api-server")
+			return nil, fmt.Errorf("environment variables KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: " +
+				"run in a pod, or give --api-server")
 		}
 		base = "https://" + net.JoinHostPort(host, port)
 	}

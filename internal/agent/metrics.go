@@ -29,11 +29,13 @@ type metrics struct {
 
 func newMetrics(a *Agent) *metrics {
 	m := &metrics{
-		registry:     prometheus.NewRegistry(),
-		exits:        counter("mysqld_exits_total", "Ends of mysqld seen."),
-		interrupted:  counter("waiting_interruptions_total", "Times commits of this open member were found not to wait for its peer, by an external change."),
-		corrections:  counter("read_only_corrections_total", "Times this closed member was found writable and corrected."),
-		settings:     counter("setting_corrections_total", "Times settings that dbpair owns were found changed in the running mysqld and set right."),
+		registry: prometheus.NewRegistry(),
+		exits:    counter("mysqld_exits_total", "Ends of mysqld seen."),
+		interrupted: counter("waiting_interruptions_total",
+			"Times commits of this open member were found not to wait for its peer, by an external change."),
+		corrections: counter("read_only_corrections_total", "Times this closed member was found writable and corrected."),
+		settings: counter("setting_corrections_total",
+			"Times settings that dbpair owns were found changed in the running mysqld and set right."),
 		locksEnded:   counter("job_locks_ended_total", "Sessions of Jobs that were ended because they held a lock too long."),
 		openFailures: counter("open_failures_total", "Attempts to open that failed."),
 		vouches:      counters("vouches_asked_total", "Confirmations asked of the peer, by result.", "result"),

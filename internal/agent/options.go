@@ -126,7 +126,8 @@ func ReadEnvironment(getenv func(string) string) (Environment, error) {
 	if text := getenv(agentapi.EnvGracePeriod); text != "" {
 		seconds, err := strconv.Atoi(text)
 		if err != nil || seconds <= 0 {
-			problems = append(problems, fmt.Errorf("environment variable %s is %q, which is no number of seconds above 0", agentapi.EnvGracePeriod, text))
+			problems = append(problems,
+				fmt.Errorf("environment variable %s is %q, which is no number of seconds above 0", agentapi.EnvGracePeriod, text))
 		}
 		e.GracePeriod = time.Duration(seconds) * time.Second
 	}

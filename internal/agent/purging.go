@@ -46,11 +46,13 @@ func (a *Agent) purge(ctx context.Context) {
 
 // lackingMessage has no figure that changes all the time: a new message is a new event.
 func lackingMessage(a *Agent, limit int64, alone bool) string {
-	text := fmt.Sprintf("binary logs that %s has not received take more than half of the %d MiB of spec.mysql.binlogMaxSize", a.env.Peer, limit>>20)
+	text := fmt.Sprintf("binary logs that %s has not received take more than half of the %d MiB of spec.mysql.binlogMaxSize",
+		a.env.Peer, limit>>20)
 	if !alone {
 		return text + "; they are kept until it has them and may fill the volume: bring it back"
 	}
-	return text + fmt.Sprintf("; from that limit on they are removed, and %s is copied when it is back: bring it back before, or raise the limit", a.env.Peer)
+	return text + fmt.Sprintf("; from that limit on they are removed, and %s is copied when it is back: "+
+		"bring it back before, or raise the limit", a.env.Peer)
 }
 
 // isAlone: this member is open, and the ledger that it acts on says that it needs no peer.
@@ -95,7 +97,8 @@ func (a *Agent) pruneQuarantine() {
 		a.log.Info("removed from the quarantine", "path", path, "left", left)
 	}
 	if left > limit {
-		a.state.problem(agentapi.ProblemQuarantineLarge, fmt.Sprintf("the quarantine takes more than a fifth of the volume with what is younger than %d days or marked to be kept: copy away what is wanted and remove it from %s",
+		a.state.problem(agentapi.ProblemQuarantineLarge, fmt.Sprintf("the quarantine takes more than a fifth of the volume with what is "+
+			"younger than %d days or marked to be kept: copy away what is wanted and remove it from %s",
 			int(volume.QuarantineAge.Hours()/24), a.vol.QuarantineDir()))
 	} else {
 		a.state.resolve(agentapi.ProblemQuarantineLarge)

@@ -126,7 +126,8 @@ func (a *Agent) orderSaveRows(_ context.Context, c agentapi.SaveRowsCommand) (ag
 		return done, err
 	}
 	if free := int64(fs.Bavail) * fs.Bsize; free-size < 2*fullBelow {
-		return done, refuse(agentapi.ErrorRefused, "the volume has no room to keep the rows that are written over: %d bytes are free; raise spec.storage.size", free)
+		return done, refuse(agentapi.ErrorRefused,
+			"the volume has no room to keep the rows that are written over: %d bytes are free; raise spec.storage.size", free)
 	}
 	if err := a.vol.SaveLines(c.Operation, c.Lines); err != nil {
 		return done, refuse(agentapi.ErrorRefused, "%v", err)

@@ -129,7 +129,8 @@ func (a *Agent) tryTimeZone(ctx context.Context, settings map[string]string) []a
 	}
 	return []agentapi.SettingProblem{{
 		Option: "default_time_zone",
-		Message: fmt.Sprintf("%q: mysqld knows no time zone of this name: correct it, write an offset such as +01:00, or load the tables of time zones on the primary",
+		Message: fmt.Sprintf("%q: mysqld knows no time zone of this name: "+
+			"correct it, write an offset such as +01:00, or load the tables of time zones on the primary",
 			zone),
 	}}
 }

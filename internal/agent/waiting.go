@@ -121,7 +121,8 @@ func (w *waiting) judge(ctx context.Context, s mysqlops.SemiSync, before int) bo
 	case !w.on && s.SourceEnabled:
 		// By the ledger nobody need wait, and nobody would ever acknowledge.
 		a.log.Info("commits of a primary that is alone wait by an external change", "ledgerVersion", w.version)
-		a.state.problem(agentapi.ProblemOwnedVariable, "rpl_semi_sync_source_enabled was ON on a primary that need not wait, and was corrected; find out who set it")
+		a.state.problem(agentapi.ProblemOwnedVariable,
+			"rpl_semi_sync_source_enabled was ON on a primary that need not wait, and was corrected; find out who set it")
 		if err := a.ops.StopWaiting(ctx, uint64(max(w.version, 1))); err != nil {
 			a.log.Error(err, "cannot let commits pass")
 		}
@@ -132,7 +133,8 @@ func (w *waiting) judge(ctx context.Context, s mysqlops.SemiSync, before int) bo
 	w.publish()
 	a.log.Info("commits did not wait for the peer by an external change", "enabled", s.SourceEnabled, "active", s.SourceActive,
 		"strict", s.SourceStrict, "interruptions", s.Interruptions-w.known, "ledgerVersion", w.version)
-	const hint = "what was acknowledged meanwhile may be on this member alone until it is shown that the peer has it; find out who set rpl_semi_sync_source_*"
+	const hint = "what was acknowledged meanwhile may be on this member alone until it is shown that the peer has it; " +
+		"find out who set rpl_semi_sync_source_*"
 	err := a.ops.StartWaiting(ctx)
 	if err == nil {
 		var status mysqlops.Status
@@ -142,9 +144,11 @@ func (w *waiting) judge(ctx context.Context, s mysqlops.SemiSync, before int) bo
 	}
 	if err != nil {
 		a.log.Error(err, "cannot have commits wait again")
-		a.state.problem(agentapi.ProblemOwnedVariable, fmt.Sprintf("commits of this primary do not wait for its peer, and that could not be corrected (%v); %s", err, hint))
+		a.state.problem(agentapi.ProblemOwnedVariable,
+			fmt.Sprintf("commits of this primary do not wait for its peer, and that could not be corrected (%v); %s", err, hint))
 		return true
 	}
-	a.state.problem(agentapi.ProblemOwnedVariable, "commits of this primary did not wait for its peer by an external change; that was corrected; "+hint)
+	a.state.problem(agentapi.ProblemOwnedVariable,
+		"commits of this primary did not wait for its peer by an external change; that was corrected; "+hint)
 	return true
 }

@@ -123,7 +123,8 @@ func (w *watch) judgeChannel(status mysqlops.Status, view authority.View) {
 	receiver := status.Channel.ReceiverError
 	switch {
 	case view.Serving != authority.Serves && applier.Number != 0 && !status.Channel.ApplierRunning:
-		w.a.state.problem(agentapi.ProblemReplication, "the applier stopped; take the cause away on this member and START REPLICA SQL_THREAD: "+plain(applier.Message))
+		w.a.state.problem(agentapi.ProblemReplication, "the applier stopped; take the cause away on this member and START REPLICA SQL_THREAD: "+
+			plain(applier.Message))
 	case view.Serving != authority.Serves && receiver.Number != 0 && status.Channel.Receiver != mysqlops.ReceiverStreaming:
 		w.a.state.problem(agentapi.ProblemReplication, "the receiver does not stream: "+plain(receiver.Message))
 	default:
@@ -222,9 +223,11 @@ func (w *watch) unlock(ctx context.Context) {
 		return
 	}
 	w.setRight = time.Now()
-	a.log.Info("primary found read-only, corrected", "readOnly", found.ReadOnly, "superReadOnly", found.SuperReadOnly, "offlineMode", found.OfflineMode)
+	a.log.Info("primary found read-only, corrected", "readOnly", found.ReadOnly, "superReadOnly", found.SuperReadOnly,
+		"offlineMode", found.OfflineMode)
 	a.state.problem(agentapi.ProblemOwnedVariable,
-		"this primary was read-only or offline by an external change and was corrected; find out who, and use kubectl dbpair fence to stop writes")
+		"this primary was read-only or offline by an external change and was corrected; "+
+			"find out who, and use kubectl dbpair fence to stop writes")
 }
 
 func (w *watch) cutForeign(ctx context.Context, status mysqlops.Status) {

@@ -33,7 +33,8 @@ type Server struct {
 	// It is not in BinlogGTIDs.
 	ApplyingGTIDs  string `json:"applyingGTIDs,omitempty"`
 	ClientSessions int    `json:"clientSessions"`
-	// InFlight are sessions of clients that have been in flight for a second or longer, and those that change a definition, the oldest first; at most 20.
+	// InFlight are sessions of clients that have been in flight for a second or longer, and those that
+	// change a definition, the oldest first; at most 20.
 	InFlight []Session `json:"inFlight,omitempty"`
 
 	Receiver ChannelThread `json:"receiver"`

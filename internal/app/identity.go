@@ -36,8 +36,10 @@ func ensureIdentity(ctx context.Context, client corev1client.SecretsGetter, o Op
 	}
 	key, err := pki.ParseKey(live.Data[keyIdentity])
 	if err != nil {
-		return nil, fmt.Errorf("the operator's key, Secret %s/%s: %s: %w; agents know the operator by this key: restore the Secret, or delete it "+
-			"(kubectl -n %s delete secret %s), and agents take commands again within two minutes", o.Namespace, name, keyIdentity, err, o.Namespace, name)
+		return nil, fmt.Errorf("the operator's key, Secret %s/%s: %s: %w; "+
+			"agents know the operator by this key: restore the Secret, or delete it "+
+			"(kubectl -n %s delete secret %s), and agents take commands again within two minutes",
+			o.Namespace, name, keyIdentity, err, o.Namespace, name)
 	}
 	return key, nil
 }

@@ -81,26 +81,40 @@ func Parse(args []string, out io.Writer) (Options, error) {
 	set := flag.NewFlagSet("manager", flag.ContinueOnError)
 	set.SetOutput(out)
 	var namespaces, pull, images, classes, features string
-	set.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint, served with TLS to anyone who may get /metrics; 0 for none")
-	set.StringVar(&o.MetricsCertDir, "metrics-cert-dir", "", "folder with tls.crt and tls.key of the metrics endpoint; when empty the operator makes a certificate itself")
-	set.StringVar(&o.MetricsSecret, "metrics-secret", Name+"-metrics", "Secret in the operator's namespace for the certificate that it makes, with the certificate authority in ca.crt")
-	set.StringVar(&o.MetricsService, "metrics-service", Name+"-metrics", "Service that leads to the metrics endpoint: the certificate that the operator makes is valid for its names")
-	set.StringVar(&o.IdentitySecret, "identity-secret", Name+"-identity", "Secret in the operator's namespace for the private key by which agents know the operator")
+	set.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443",
+		"address of the metrics endpoint, served with TLS to anyone who may get /metrics; 0 for none")
+	set.StringVar(&o.MetricsCertDir, "metrics-cert-dir", "",
+		"folder with tls.crt and tls.key of the metrics endpoint; when empty the operator makes a certificate itself")
+	set.StringVar(&o.MetricsSecret, "metrics-secret", Name+"-metrics",
+		"Secret in the operator's namespace for the certificate that it makes, with the certificate authority in ca.crt")
+	set.StringVar(&o.MetricsService, "metrics-service", Name+"-metrics",
+		"Service that leads to the metrics endpoint: the certificate that the operator makes is valid for its names")
+	set.StringVar(&o.IdentitySecret, "identity-secret", Name+"-identity",
+		"Secret in the operator's namespace for the private key by which agents know the operator")
 	set.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
 	set.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the operator's own Lease; needed with more than one replica")
-	set.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", 6*time.Second, "how long a standing-by replica waits for a leader that is gone")
-	set.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", 4*time.Second, "how long a leader tries to renew before it ends; shorter than the lease duration")
-	set.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", time.Second, "time between attempts to renew or take the lead; shorter than the renew deadline")
+	set.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", 6*time.Second,
+		"how long a standing-by replica waits for a leader that is gone")
+	set.DurationVar(&o.RenewDeadline, "leader-elect-renew-deadline", 4*time.Second,
+		"how long a leader tries to renew before it ends; shorter than the lease duration")
+	set.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", time.Second,
+		"time between attempts to renew or take the lead; shorter than the renew deadline")
 	set.StringVar(&namespaces, "watch-namespaces", "", "comma-separated namespaces whose pairs are looked after; all when empty")
-	set.IntVar(&o.Concurrent, "max-concurrent-reconciles", 64, "pairs that are worked on at once; an agent that does not answer holds one up for about a second")
-	set.IntVar(&o.MaxParallelRollouts, "max-parallel-rollouts", 1, "pairs whose pods are made again at the same time after a change of their spec; the others wait")
-	set.Float64Var(&o.QPS, "kube-api-qps", 200, "requests per second to the API server, sustained; the authorities of the pairs are read and written beside that, each with a limit of the same size")
+	set.IntVar(&o.Concurrent, "max-concurrent-reconciles", 64,
+		"pairs that are worked on at once; an agent that does not answer holds one up for about a second")
+	set.IntVar(&o.MaxParallelRollouts, "max-parallel-rollouts", 1,
+		"pairs whose pods are made again at the same time after a change of their spec; the others wait")
+	set.Float64Var(&o.QPS, "kube-api-qps", 200, "requests per second to the API server, sustained; "+
+		"the authorities of the pairs are read and written beside that, each with a limit of the same size")
 	set.IntVar(&o.Burst, "kube-api-burst", 400, "requests to the API server at once")
-	set.StringVar(&o.AgentImage.Name, "agent-image", os.Getenv("DBPAIR_AGENT_IMAGE"), "image that brings the agent into the members' pods (env DBPAIR_AGENT_IMAGE)")
+	set.StringVar(&o.AgentImage.Name, "agent-image", os.Getenv("DBPAIR_AGENT_IMAGE"),
+		"image that brings the agent into the members' pods (env DBPAIR_AGENT_IMAGE)")
 	set.StringVar(&pull, "agent-image-pull-policy", string(corev1.PullIfNotPresent), "Always, IfNotPresent or Never")
 	set.StringVar(&o.Namespace, "namespace", o.Namespace, "namespace of the operator (env POD_NAMESPACE)")
-	set.StringVar(&images, "allowed-images", "", "comma-separated patterns of images that pairs may run as mysqld (* for any characters); all when empty")
-	set.StringVar(&classes, "allowed-priority-classes", "", "comma-separated patterns of priority classes that pairs may ask for; all when empty")
+	set.StringVar(&images, "allowed-images", "",
+		"comma-separated patterns of images that pairs may run as mysqld (* for any characters); all when empty")
+	set.StringVar(&classes, "allowed-priority-classes", "",
+		"comma-separated patterns of priority classes that pairs may ask for; all when empty")
 	set.StringVar(&features, "features", strings.Join(featureNames, ","),
 		"comma-separated features that are on; operations of the others are refused, and the operator needs no rights for them")
 	set.StringVar(&o.LogLevel, "log-level", "info", "debug, info or error")
@@ -174,7 +188,8 @@ func (o Options) check() error {
 		add("--leader-elect-renew-deadline %s must be shorter than --leader-elect-lease-duration %s", o.RenewDeadline, o.LeaseDuration)
 	}
 	if o.RetryPeriod*12/10 >= o.RenewDeadline {
-		add("--leader-elect-retry-period %s must be shorter than --leader-elect-renew-deadline %s by more than a fifth", o.RetryPeriod, o.RenewDeadline)
+		add("--leader-elect-retry-period %s must be shorter than --leader-elect-renew-deadline %s by more than a fifth",
+			o.RetryPeriod, o.RenewDeadline)
 	}
 	if o.Concurrent < 1 {
 		add("--max-concurrent-reconciles %d: want at least 1", o.Concurrent)

@@ -182,7 +182,8 @@ func (c Appoint) check(r Record) error {
 		_, err = refuse(c.Name(), "epoch %d is not the first", r.Epoch)
 	case c.Grounds != GroundsFirst && r.Epoch == 0:
 		_, err = refuse(c.Name(), "%s at epoch 0", c.Grounds)
-	case c.Grounds == GroundsReturn && (r.LastHolder == nil || r.LastHolder.Holder.Member != c.To.Member || r.LastHolder.DataID != data || !r.Ledger.InSync(c.To.Member)):
+	case c.Grounds == GroundsReturn && (r.LastHolder == nil || r.LastHolder.Holder.Member != c.To.Member ||
+		r.LastHolder.DataID != data || !r.Ledger.InSync(c.To.Member)):
 		_, err = refuse(c.Name(), "%s is not the last holder with its data, in sync", c.To)
 	case c.Demoted != "" && !c.isDemoted(r):
 		_, err = refuse(c.Name(), "the last holder is not proven demoted, or is not passed over for another member in order")

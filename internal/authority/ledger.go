@@ -163,7 +163,8 @@ func (r Record) Follows(next Record) bool {
 	switch {
 	case next.PairUID != r.PairUID || next.Epoch < r.Epoch || next.Ledger.Version < r.Ledger.Version:
 		return false
-	case next.Epoch == r.Epoch && (next.Holder != r.Holder || next.LeaseDuration != r.LeaseDuration), next.Epoch == r.Epoch+1 && !next.Holder.Nobody() && !r.Holder.Nobody():
+	case next.Epoch == r.Epoch && (next.Holder != r.Holder || next.LeaseDuration != r.LeaseDuration),
+		next.Epoch == r.Epoch+1 && !next.Holder.Nobody() && !r.Holder.Nobody():
 		// Between two holders there is an epoch of nobody, and T changes with the holder.
 		return false
 	case next.Ledger.Version == r.Ledger.Version && !next.Ledger.Same(r.Ledger):

@@ -55,7 +55,8 @@ func PlanRemoval(c Catalog, p Policy, now time.Time, confirmed bool) (Removal, e
 		return Removal{}, err
 	}
 	if now.Before(c.Newest) {
-		return Removal{}, fmt.Errorf("%w (clock %s, newest object %s)", ErrClockBehind, now.UTC().Format(time.RFC3339), c.Newest.UTC().Format(time.RFC3339))
+		return Removal{}, fmt.Errorf("%w (clock %s, newest object %s)",
+			ErrClockBehind, now.UTC().Format(time.RFC3339), c.Newest.UTC().Format(time.RFC3339))
 	}
 	needed := neededBackups(c.Backups, p, now)
 	removal := Removal{

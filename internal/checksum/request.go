@@ -51,7 +51,8 @@ func noSuchTable(name TableName, isView bool, all []tablesql.Size) string {
 	case !slices.ContainsFunc(all, func(t tablesql.Size) bool { return t.Schema == name.Schema }):
 		return fmt.Sprintf("table %s is not on the primary: no table is in schema %s; %s", name, name.Schema, schemasOf(all))
 	}
-	return fmt.Sprintf("table %s is not on the primary: give schema.table as it is spelled there (SHOW TABLES FROM %s)", name, tablesql.Name(name.Schema))
+	return fmt.Sprintf("table %s is not on the primary: give schema.table as it is spelled there (SHOW TABLES FROM %s)",
+		name, tablesql.Name(name.Schema))
 }
 
 // schemasOf names some of the schemas that there are.

@@ -212,7 +212,8 @@ func (t *tableRun) load(ctx context.Context) error {
 	case found.primary.Signature() != found.passive.Signature():
 		return fmt.Errorf("%w: an ALTER has reached one member only", tablesql.ErrTableChanged)
 	}
-	if (t.table != nil && t.table.Signature() != found.primary.Signature()) || (t.table == nil && t.definition != "" && t.definition != found.primary.Signature()) {
+	if (t.table != nil && t.table.Signature() != found.primary.Signature()) ||
+		(t.table == nil && t.definition != "" && t.definition != found.primary.Signature()) {
 		t.table = nil
 		t.definition = ""
 		return fmt.Errorf("%w: altered between two snapshots", tablesql.ErrTableChanged)

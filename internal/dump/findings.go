@@ -150,10 +150,10 @@ var (
 	ofDefiner = regexp.MustCompile("(?i)\\bDEFINER ?= ?(?:`([^`]*)`|([\\w.$-]+)) ?@ ?(?:`([^`]*)`|([\\w.%-]+))")
 	ofSchema  = regexp.MustCompile("(?i)^(?:USE|CREATE (?:DATABASE|SCHEMA)(?: IF NOT EXISTS)?|DROP (?:DATABASE|SCHEMA)(?: IF EXISTS)?)" +
 		" `?(mysql|sys|information_schema|performance_schema)`?(?: |$)")
-	ofSystemTable = regexp.MustCompile("(?i)^(?:INSERT (?:IGNORE )?INTO|REPLACE INTO|UPDATE|DELETE FROM|TRUNCATE(?: TABLE)?|DROP TABLE(?: IF EXISTS)?|" +
-		"ALTER TABLE|CREATE TABLE(?: IF NOT EXISTS)?) `?(mysql|sys)`? ?\\.")
-	ofReplication = regexp.MustCompile(`(?i)^((?:CHANGE|START|STOP|RESET) (?:MASTER|SLAVE|REPLICA|REPLICATION|GROUP_REPLICATION|BINARY LOGS)|` +
-		`PURGE (?:BINARY|MASTER) LOGS)(?: |$)`)
+	ofSystemTable = regexp.MustCompile("(?i)^(?:INSERT (?:IGNORE )?INTO|REPLACE INTO|UPDATE|DELETE FROM|TRUNCATE(?: TABLE)?|" +
+		"DROP TABLE(?: IF EXISTS)?|ALTER TABLE|CREATE TABLE(?: IF NOT EXISTS)?) `?(mysql|sys)`? ?\\.")
+	ofReplication = regexp.MustCompile(`(?i)^((?:CHANGE|START|STOP|RESET) (?:MASTER|SLAVE|REPLICA|REPLICATION|GROUP_REPLICATION|` +
+		`BINARY LOGS)|PURGE (?:BINARY|MASTER) LOGS)(?: |$)`)
 	ofBypass = regexp.MustCompile(`(?i)^SET (?:@@)?(?:(?:SESSION|GLOBAL|LOCAL|PERSIST)[. ] ?)?(SQL_LOG_BIN|GTID_PURGED|GTID_NEXT)\b`)
 )
 

@@ -223,7 +223,8 @@ func lastDataRolledBack(l *look) (Plan, bool) {
 	if lost.IsEmpty() || l.candidacyOf(l.peer).ok {
 		return no()
 	}
-	fact := fmt.Sprintf("%s, the last primary, lacks %d transactions that %s has, such as %.200s: the volume of %s was restored from an older state",
+	fact := fmt.Sprintf("%s, the last primary, lacks %d transactions that %s has, such as %.200s: "+
+		"the volume of %s was restored from an older state",
 		l.last.Name, lost.Count(), l.peer.Name, lost, l.last.Name)
 	p, ok := l.chooseData(fact, l.last, l.peer)
 	p.Steps = l.doorTo(l.peer)
@@ -234,7 +235,8 @@ func (l *look) chooseData(fact string, primary, passive *Member) (Plan, bool) {
 	if l.candidacyOf(passive).ok {
 		return doubt(VerbFailover, "%s. %s has every acknowledged write: let it take over", fact, passive.Name)
 	}
-	return doubt(VerbForcePromote, "%s. To keep them and lose what only %s has, promote %s by force; to lose them, delete the volume claim and the pod of %s, which is then copied again",
+	return doubt(VerbForcePromote, "%s. To keep them and lose what only %s has, promote %s by force; "+
+		"to lose them, delete the volume claim and the pod of %s, which is then copied again",
 		fact, primary.Name, passive.Name, passive.Name)
 }
 

@@ -161,7 +161,8 @@ func (l *look) readiness(core Readiness) Readiness {
 	case !core.Ready:
 		return core
 	case !l.Settings.AutomaticFailover:
-		core.Fact += fmt.Sprintf("; failover.mode is Manual: it does when you ask for it with kubectl dbpair failover %s -n %s", l.Settings.Name, l.Settings.Namespace)
+		core.Fact += fmt.Sprintf("; failover.mode is Manual: it does when you ask for it with kubectl dbpair failover %s -n %s",
+			l.Settings.Name, l.Settings.Namespace)
 	case l.budgetSpent():
 		return Readiness{Rule: RuleFlapBudgetSpent, Fact: fmt.Sprintf(
 			"there were %d failovers in the last hour (failover.maxPerHour): the next one is not automatic", len(l.History.Failovers))}
@@ -190,7 +191,8 @@ func (l *look) canFailOver(p Plan) Readiness {
 	case l.holder.Pod.Deleting:
 		return no(RuleHolderLeaving, "the pod of the primary %s is being deleted", l.holder.Name)
 	case l.holder.ClaimDeleting:
-		return no(RuleVolumeClaimDeleting, "the volume claim of the primary %s is being deleted: a failover would remove it with its pod", l.holder.Name)
+		return no(RuleVolumeClaimDeleting, "the volume claim of the primary %s is being deleted: a failover would remove it with its pod",
+			l.holder.Name)
 	}
 	if !l.lacks(l.passive).IsEmpty() {
 		return no(RulePassiveLacksData, "%s. %s", l.lackOf(l.passive), l.copyAgain(l.passive))
@@ -202,7 +204,8 @@ func (l *look) canFailOver(p Plan) Readiness {
 		return no(RuleAwaitStreaming, "%s does not stream from %s", l.passive.Name, l.holder.Name)
 	}
 	if lag := l.passive.lag(); lag > l.Settings.ApplyTimeout {
-		return no(RuleLagging, "%s lags by %s, and would not apply that within failover.applyTimeout %s", l.passive.Name, lag, l.Settings.ApplyTimeout)
+		return no(RuleLagging, "%s lags by %s, and would not apply that within failover.applyTimeout %s",
+			l.passive.Name, lag, l.Settings.ApplyTimeout)
 	}
 	return Readiness{
 		Ready: true,

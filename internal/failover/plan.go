@@ -185,8 +185,8 @@ const (
 // StepNames lists every step.
 var StepNames = []StepName{
 	StepCreateAuthority, StepChangeAuthority, StepInitialize, StepSeed, StepRewind, StepFence, StepCease,
-	StepAckFence, StepDrain, StepDiscard, StepReadLease, StepProvePod, StepProveNode, StepAdminConfirmation, StepBeginJoining, StepConcludeJoining,
-	StepGiveUpData,
+	StepAckFence, StepDrain, StepDiscard, StepReadLease, StepProvePod, StepProveNode, StepAdminConfirmation,
+	StepBeginJoining, StepConcludeJoining, StepGiveUpData,
 	StepDeletePod, StepAddFinalizer, StepRemoveFinalizer, StepLabelPod, StepPointService, StepDetachService,
 	StepHold, StepReleaseHeld, StepNoteOperation, StepTogether, StepInOrder,
 }

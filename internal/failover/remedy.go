@@ -62,7 +62,8 @@ func (l *look) remedy(p Plan) Remedy {
 		if l.passive != nil {
 			r.Targets = []pair.MemberName{l.passive.Name}
 		}
-		r.Loses = "what it alone has is given up, after a confirmation, and its binary logs stay in its quarantine; nobody can take over until the copy is in sync"
+		r.Loses = "what it alone has is given up, after a confirmation, and its binary logs stay in its quarantine; " +
+			"nobody can take over until the copy is in sync"
 	case VerbAdopt:
 		r.Targets = l.membersThat(func(m *Member) bool {
 			_, err := l.adoption(m)
@@ -77,7 +78,8 @@ func (l *look) remedy(p Plan) Remedy {
 		r.Loses = "acknowledged writes that it lacks are lost, unless the other member's volume is kept and read by hand"
 		r.Unapplied = slices.DeleteFunc(slices.Clone(r.Targets), func(name pair.MemberName) bool { return !l.cannotApply(l.member(name)) })
 		if len(r.Unapplied) > 0 {
-			r.Loses = "acknowledged writes that it has received and cannot apply are lost: they stay only in the relay log that is saved on its volume, and on the other member's"
+			r.Loses = "acknowledged writes that it has received and cannot apply are lost: " +
+				"they stay only in the relay log that is saved on its volume, and on the other member's"
 		}
 		if l.e == 0 {
 			r.Loses = "nothing was acknowledged yet, unless the Lease is older than the first appointment"

@@ -18,15 +18,18 @@ func claimDeleting(l *look) (Plan, bool) {
 }
 
 func (l *look) claimFact(m *Member) string {
-	fact := fmt.Sprintf("the volume claim data-%s is being deleted: it is removed, with its data, when the pod of %s ends. That cannot be taken back", m.Name, m.Name)
+	fact := fmt.Sprintf("the volume claim data-%s is being deleted: "+
+		"it is removed, with its data, when the pod of %s ends. That cannot be taken back", m.Name, m.Name)
 	switch {
 	case m == l.passive:
-		return fact + fmt.Sprintf(". To have %s copied from %s to a new volume now: kubectl delete pod %s -n %s", m.Name, l.holder.Name, m.Name, l.Settings.Namespace)
+		return fact + fmt.Sprintf(". To have %s copied from %s to a new volume now: kubectl delete pod %s -n %s",
+			m.Name, l.holder.Name, m.Name, l.Settings.Namespace)
 	case m == l.holder && l.candidacyOf(l.passive).ok:
 		return fact + fmt.Sprintf(". %s has every acknowledged write: let it take over with kubectl dbpair failover %s -n %s",
 			l.passive.Name, l.Settings.Name, l.Settings.Namespace)
 	}
-	return fact + fmt.Sprintf(". Keep the pod until %s is in sync. To keep the volume: kubectl patch pv $(kubectl get pvc data-%s -n %s -o jsonpath={.spec.volumeName}) -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'",
+	return fact + fmt.Sprintf(". Keep the pod until %s is in sync. To keep the volume: kubectl patch pv "+
+		"$(kubectl get pvc data-%s -n %s -o jsonpath={.spec.volumeName}) -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'",
 		l.other(m.Name).Name, m.Name, l.Settings.Namespace)
 }
 
@@ -52,7 +55,8 @@ func lastClaimDeleting(l *look) (Plan, bool) {
 	if _, ok := l.chosen(); ok {
 		return no()
 	}
-	p, ok := doubt(VerbForcePromote, "%s; it may be the only copy of acknowledged writes, so its pod is kept. To go on without them, promote %s by force",
+	p, ok := doubt(VerbForcePromote,
+		"%s; it may be the only copy of acknowledged writes, so its pod is kept. To go on without them, promote %s by force",
 		l.claimFact(l.last), l.peer.Name)
 	p.Steps = l.doorTo(l.peer)
 	return p, ok

@@ -104,7 +104,8 @@ func serviceFollows(l *look) (Plan, bool) {
 	if !ok {
 		return no()
 	}
-	p, ok := act(fmt.Sprintf("the Service should lead to the %s of %s at epoch %d", doorWord(leads), target.Name, l.e), l.withRelease(step, leads)...)
+	p, ok := act(fmt.Sprintf("the Service should lead to the %s of %s at epoch %d", doorWord(leads), target.Name, l.e),
+		l.withRelease(step, leads)...)
 	p.Operation = l.opening()
 	return p, ok
 }
@@ -274,7 +275,8 @@ func semiSyncInterrupted(l *look) (Plan, bool) {
 	if !lost || l.rec.Data[l.passive.Name] == "" {
 		return no()
 	}
-	return act(fmt.Sprintf("commits of %s did not wait for %s: %s may lack acknowledged writes", l.holder.Name, l.passive.Name, l.passive.Name),
+	return act(fmt.Sprintf("commits of %s did not wait for %s: %s may lack acknowledged writes",
+		l.holder.Name, l.passive.Name, l.passive.Name),
 		l.change(authority.BeginJoining{First: l.holder.Name, Joining: l.passive.Name}))
 }
 
@@ -375,7 +377,8 @@ func writesBlocked(l *look) (Plan, bool) {
 		return no()
 	}
 	if l.lostData(l.passive) {
-		return hold(VerbNone, "%s; durability.onPassiveLoss is Block: %s can be copied again only while %s goes on alone, so set it to Continue until then",
+		return hold(VerbNone,
+			"%s; durability.onPassiveLoss is Block: %s can be copied again only while %s goes on alone, so set it to Continue until then",
 			why, l.passive.Name, l.holder.Name)
 	}
 	return hold(VerbNone, "%s; durability.onPassiveLoss is Block: bring %s back, or set it to Continue", why, l.passive.Name)
@@ -433,7 +436,8 @@ func restartPending(l *look) (Plan, bool) {
 	if len(facts) == 0 {
 		return no()
 	}
-	return hold(VerbNone, "%s, until its pod is made again: kubectl dbpair restart %s -n %s, or kubectl delete pod %s -n %s, one after the other and the passive's first",
+	return hold(VerbNone, "%s, until its pod is made again: kubectl dbpair restart %s -n %s, or kubectl delete pod %s -n %s, "+
+		"one after the other and the passive's first",
 		strings.Join(facts, "; "), l.Settings.Name, l.Settings.Namespace, first, l.Settings.Namespace)
 }
 
@@ -441,7 +445,8 @@ func agentOutdated(l *look) (Plan, bool) {
 	for i := range l.Members {
 		m := &l.Members[i]
 		if m.heard() && l.Settings.AgentVersion != "" && m.State.AgentVersion != l.Settings.AgentVersion {
-			return hold(VerbNone, "the agent of %s is %s, the operator's is %s; it is renewed with the next restart of its pod", m.Name, m.State.AgentVersion, l.Settings.AgentVersion)
+			return hold(VerbNone, "the agent of %s is %s, the operator's is %s; it is renewed with the next restart of its pod",
+				m.Name, m.State.AgentVersion, l.Settings.AgentVersion)
 		}
 	}
 	return no()

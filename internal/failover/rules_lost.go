@@ -108,8 +108,10 @@ func (l *look) endOldPod(old fencing.Subject) (Plan, bool) {
 func (l *look) howToProveEnd(m *Member) string {
 	node := ""
 	if m.Pod.Node != "" {
-		node = fmt.Sprintf("kubectl taint node %s node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, which also frees its volume; or ", m.Pod.Node)
+		node = fmt.Sprintf("kubectl taint node %s node.kubernetes.io/out-of-service=nodeshutdown:NoExecute, which also frees its volume; or ",
+			m.Pod.Node)
 	}
-	return fmt.Sprintf("If it cannot run any more, because its machine is off, nothing is lost by saying so: %skubectl dbpair confirm-dead %s %s -n %s",
+	return fmt.Sprintf("If it cannot run any more, because its machine is off, nothing is lost by saying so: "+
+		"%skubectl dbpair confirm-dead %s %s -n %s",
 		node, l.Settings.Name, m.Name, l.Settings.Namespace)
 }

@@ -153,10 +153,12 @@ func authorityMissing(l *look) (Plan, bool) {
 	for i := range l.Members {
 		if m := &l.Members[i]; m.Pod.Reading == Missing {
 			// Once both volumes can be asked, most often no person has to decide.
-			return wait("there is no record of who may be primary, but the pair has a history: %s. The pod of %s does not exist yet, and its volume may tell", why, m.Name)
+			return wait("there is no record of who may be primary, but the pair has a history: "+
+				"%s. The pod of %s does not exist yet, and its volume may tell", why, m.Name)
 		}
 	}
-	return doubt(VerbAdopt, "there is no record of who may be primary, but the pair has a history: %s. Name the member whose data is the truth", why)
+	return doubt(VerbAdopt,
+		"there is no record of who may be primary, but the pair has a history: %s. Name the member whose data is the truth", why)
 }
 
 func authorityMalformed(l *look) (Plan, bool) {
@@ -170,7 +172,8 @@ func authorityMalformed(l *look) (Plan, bool) {
 	case l.Authority.Reading == Read && !l.rec.Holder.Nobody() && l.rec.Data[l.rec.Holder.Member] == "":
 		return doubt(VerbAdopt, "the Lease names %s and no data of it", l.rec.Holder)
 	case l.Authority.Reading == Read && !l.rec.Holder.Nobody() && !l.rec.Ledger.InSync(l.rec.Holder.Member):
-		return doubt(VerbAdopt, "the Lease names %s as holder, and a ledger %s(%s) without it", l.rec.Holder, l.rec.Ledger.State, l.rec.Ledger.First)
+		return doubt(VerbAdopt, "the Lease names %s as holder, and a ledger %s(%s) without it",
+			l.rec.Holder, l.rec.Ledger.State, l.rec.Ledger.First)
 	case l.Authority.Reading == Read && l.rec.LastHolder != nil && l.member(l.rec.LastHolder.Holder.Member) == nil:
 		return doubt(VerbAdopt, "the Lease names %s as last holder, who is no member", l.rec.LastHolder.Holder)
 	case l.Authority.Reading == Read && l.e > 0 && l.holder == nil && l.last == nil:
@@ -186,18 +189,22 @@ func authorityRolledBack(l *look) (Plan, bool) {
 	for i := range l.Members {
 		m := &l.Members[i]
 		if m.heard() && m.State.PairUID == l.Settings.UID && m.State.KnownEpoch > l.e {
-			return doubt(VerbAdopt, "%s knows epoch %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth", m.Name, m.State.KnownEpoch, l.e)
+			return doubt(VerbAdopt, "%s knows epoch %d, the Lease says %d: it was restored from an older state. "+
+				"Name the member whose data is the truth", m.Name, m.State.KnownEpoch, l.e)
 		}
 		if l.knowsNewerLedger(m) {
-			return doubt(VerbAdopt, "%s knows ledger version %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth",
+			return doubt(VerbAdopt,
+				"%s knows ledger version %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth",
 				m.Name, m.State.ActedLedger, l.rec.Ledger.Version)
 		}
 	}
 	if e, by := l.labeled(); e > l.e {
-		return doubt(VerbAdopt, "%s epoch %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth", by, e, l.e)
+		return doubt(VerbAdopt, "%s epoch %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth",
+			by, e, l.e)
 	}
 	if l.History.Epoch > l.e {
-		return doubt(VerbAdopt, "the pair's status says epoch %d, the Lease %d: it was restored from an older state. Name the member whose data is the truth", l.History.Epoch, l.e)
+		return doubt(VerbAdopt, "the pair's status says epoch %d, the Lease %d: "+
+			"it was restored from an older state. Name the member whose data is the truth", l.History.Epoch, l.e)
 	}
 	return no()
 }
@@ -206,7 +213,8 @@ func authorityRolledBack(l *look) (Plan, bool) {
 // does not follow, and agents keep what they read first of an epoch and a ledger version.
 func authorityChangedByOthers(l *look) (Plan, bool) {
 	if l.Authority.Reading == NotAuthentic {
-		return doubt(VerbAdopt, "the Lease was modified externally: %s. Agents ignore it. Name the member whose data is the truth", l.Authority.Problem)
+		return doubt(VerbAdopt, "the Lease was modified externally: %s. Agents ignore it. Name the member whose data is the truth",
+			l.Authority.Problem)
 	}
 	if l.Authority.Reading != Read {
 		return no()
@@ -259,7 +267,8 @@ func contradicts(seen *agentapi.SeenLedger, r authority.Record) string {
 		Incarnations: seen.Incarnations,
 	}
 	if was.Version == r.Ledger.Version && was.Version > 0 && !was.Same(r.Ledger) {
-		return fmt.Sprintf("the ledger %s(%s) at version %d, the Lease says %s(%s)", was.State, was.First, was.Version, r.Ledger.State, r.Ledger.First)
+		return fmt.Sprintf("the ledger %s(%s) at version %d, the Lease says %s(%s)",
+			was.State, was.First, was.Version, r.Ledger.State, r.Ledger.First)
 	}
 	return ""
 }

@@ -56,7 +56,8 @@ func (l *look) cannotCatchUp(m *Member) bool {
 		return false
 	}
 	c := m.State.Compared
-	compared := c != nil && c.DataID == m.State.DataID && c.Incarnation == m.State.Mysqld.Incarnation && c.HolderDataID == l.holder.State.DataID
+	compared := c != nil && c.DataID == m.State.DataID && c.Incarnation == m.State.Mysqld.Incarnation &&
+		c.HolderDataID == l.holder.State.DataID
 	return compared && c.Errant == "" && l.errantOf(m) == ""
 }
 
@@ -162,11 +163,13 @@ func (l *look) keepsTail(m *Member) string {
 	left := l.rec.Left
 	switch {
 	case left == nil || left.Member != m.Name || left.DataID != m.State.DataID || left.Epoch != m.State.UncleanAt:
-		return fmt.Sprintf("%s ended uncleanly at epoch %d and the authority does not say that its tail holds nothing acknowledged", m.Name, m.State.UncleanAt)
+		return fmt.Sprintf("%s ended uncleanly at epoch %d and the authority does not say that its tail holds nothing acknowledged",
+			m.Name, m.State.UncleanAt)
 	case !left.Clean:
 		return fmt.Sprintf("%s lost the authority without it being certain that its tail holds nothing acknowledged (%s)", m.Name, left.Proof)
 	case m.State.TailCommitted:
-		return fmt.Sprintf("mysqld of %s was started after its unclean end, or its commits had not waited: its tail is committed and cannot be cut", m.Name)
+		return fmt.Sprintf("mysqld of %s was started after its unclean end, or its commits had not waited: "+
+			"its tail is committed and cannot be cut", m.Name)
 	}
 	return ""
 }
@@ -223,7 +226,8 @@ func awaitStreaming(l *look) (Plan, bool) {
 }
 
 func (l *look) subjectsForJoining() (Step, bool) {
-	if !l.ready(l.passive) || !streams(l.passive) || !l.open(l.holder) || leaving(l.passive) || !l.lacks(l.passive).IsEmpty() || l.awaitsReseed() {
+	if !l.ready(l.passive) || !streams(l.passive) || !l.open(l.holder) || leaving(l.passive) ||
+		!l.lacks(l.passive).IsEmpty() || l.awaitsReseed() {
 		return nil, false
 	}
 	if !l.closedProof(l.passive) {

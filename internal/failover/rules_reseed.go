@@ -70,7 +70,8 @@ func (l *look) cannotCopyNow(op *Operation, m *Member) string {
 	case m.ClaimDeleting:
 		return fmt.Sprintf("the volume claim of %s is being deleted", m.Name)
 	case blocked:
-		return fmt.Sprintf("durability.onPassiveLoss is Block: %s can be copied only while %s goes on alone, so set it to Continue until then", m.Name, l.holder.Name)
+		return fmt.Sprintf("durability.onPassiveLoss is Block: %s can be copied only while %s goes on alone, so set it to Continue until then",
+			m.Name, l.holder.Name)
 	case !replaceable(m):
 		return fmt.Sprintf("%s is %s", m.Name, m.State.Phase)
 	case !op.GiveUp:
@@ -93,7 +94,8 @@ func replaceable(m *Member) bool {
 // onlyThere says what the member has, or may have, that the primary lacks, so that giving it up
 // has to be confirmed; empty when a comparison can tell.
 func (l *look) onlyThere(m *Member) string {
-	const confirm = "to give that up, which saves its binary logs in its quarantine, set spec.giveUp and spec.confirm, as kubectl dbpair reseed does"
+	const confirm = "to give that up, which saves its binary logs in its quarantine, set spec.giveUp and spec.confirm, " +
+		"as kubectl dbpair reseed does"
 	if errant := l.compare(m).errant; !errant.IsEmpty() {
 		return fmt.Sprintf("%s has %d transactions that %s lacks, such as %.200s; %s", m.Name, errant.Count(), l.holder.Name, errant, confirm)
 	}

@@ -47,7 +47,8 @@ func (l *look) beginning() beginning {
 	case l.rec.Bootstrap != nil && m.heard() && m.State.DataID != "" && m.State.DataID != l.rec.Bootstrap.DataID:
 		return beginning{fmt.Sprintf("it is to begin on %s, which holds data %s that nobody asked for", name, m.State.DataID), nil}
 	case l.awayFor(m) >= long:
-		return beginning{fmt.Sprintf("it is to begin on %s, which has not answered for %s (%s)", name, l.awayFor(m).Round(time.Second), cmp.Or(m.Pod.Problem, m.Reach.String())), []fencing.Subject{m.subject()}}
+		return beginning{fmt.Sprintf("it is to begin on %s, which has not answered for %s (%s)",
+			name, l.awayFor(m).Round(time.Second), cmp.Or(m.Pod.Problem, m.Reach.String())), []fencing.Subject{m.subject()}}
 	}
 	return beginning{}
 }
@@ -75,7 +76,8 @@ func (l *look) notBegun() beginning {
 	for i := range l.Members {
 		m := &l.Members[i]
 		if l.awaited(i) && m.Pod.Ended.LastRunning != "" && l.silentFor(m) >= long {
-			return beginning{fmt.Sprintf("what the volume of %s holds is not known: it has not answered for %s (%s)", m.Name, l.silentFor(m).Round(time.Second), m.Reach), []fencing.Subject{m.subject()}}
+			return beginning{fmt.Sprintf("what the volume of %s holds is not known: it has not answered for %s (%s)",
+				m.Name, l.silentFor(m).Round(time.Second), m.Reach), []fencing.Subject{m.subject()}}
 		}
 	}
 	return beginning{}

@@ -123,7 +123,8 @@ func holderDataLost(l *look) (Plan, bool) {
 	if l.holderGone() != "" || !l.lostData(l.holder) {
 		return no()
 	}
-	return l.failOver(RuleHolderDataLost, fmt.Sprintf("the volume of %s does not hold its data any more (%s)", l.holder.Name, l.holder.State.Phase))
+	return l.failOver(RuleHolderDataLost,
+		fmt.Sprintf("the volume of %s does not hold its data any more (%s)", l.holder.Name, l.holder.State.Phase))
 }
 
 // exited says that the holder's agent reports its mysqld gone. It is a reason to revoke,
@@ -193,22 +194,26 @@ func peerConfirmationMissing(l *look) (Plan, bool) {
 	}
 	if !l.History.HolderOpened && l.sinceHolder() >= 2*(l.rec.LeaseDuration+l.Settings.DeadAfter) && m.State.Phase == agentapi.PhaseClosed &&
 		m.State.Mysqld.Running && !m.State.TailUncovered && m.State.KnownEpoch == l.e {
-		return l.revoke(RulePeerConfirmationMissing, "", m, fmt.Sprintf("%s has not opened at epoch %d for %s and gives no reason", m.Name, l.e, l.sinceHolder().Round(time.Second)))
+		return l.revoke(RulePeerConfirmationMissing, "", m,
+			fmt.Sprintf("%s has not opened at epoch %d for %s and gives no reason", m.Name, l.e, l.sinceHolder().Round(time.Second)))
 	}
-	if !m.State.NeedsConfirmation || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running || (l.rec.Ledger.MustWait(m.Name) && l.Settings.Lossless) {
+	if !m.State.NeedsConfirmation || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running ||
+		(l.rec.Ledger.MustWait(m.Name) && l.Settings.Lossless) {
 		return no()
 	}
 	mute := m.State.PeerSilentFor >= l.Settings.DeadAfter || (l.passive.heard() && l.lacksWord(l.passive))
 	if !mute || l.sinceHolder() < l.Settings.DeadAfter {
 		return no()
 	}
-	return l.revoke(RulePeerConfirmationMissing, "", m, fmt.Sprintf("%s is closed, knows this epoch already and cannot get the confirmation of %s", m.Name, l.passive.Name))
+	return l.revoke(RulePeerConfirmationMissing, "", m,
+		fmt.Sprintf("%s is closed, knows this epoch already and cannot get the confirmation of %s", m.Name, l.passive.Name))
 }
 
 // lacksWord: the agent answers and does not have the data that the authority knows the
 // member by, so that its confirmation proves nothing.
 func (l *look) lacksWord(m *Member) bool {
-	return m.State.DataID != l.rec.Data[m.Name] || l.lostData(m) || needsSeed(m) || m.State.Phase == agentapi.PhaseSeeding || m.State.Phase == agentapi.PhaseVolumeInUse
+	return m.State.DataID != l.rec.Data[m.Name] || l.lostData(m) || needsSeed(m) || m.State.Phase == agentapi.PhaseSeeding ||
+		m.State.Phase == agentapi.PhaseVolumeInUse
 }
 
 // due says why a failover would be called for.
@@ -269,7 +274,8 @@ func flapBudgetSpent(l *look) (Plan, bool) {
 	if why == "" || !l.Settings.AutomaticFailover || !l.budgetSpent() || !l.candidacyOf(l.passive).ok {
 		return no()
 	}
-	return doubt(VerbFailover, "%s, and there were %d failovers in the last hour (failover.maxPerHour): look why, then start the failover", why, len(l.History.Failovers))
+	return doubt(VerbFailover, "%s, and there were %d failovers in the last hour (failover.maxPerHour): look why, then start the failover",
+		why, len(l.History.Failovers))
 }
 
 // holderLost: the holder cannot go on by itself, and no one else may.
@@ -350,7 +356,8 @@ func forcePromotionRequested(l *look) (Plan, bool) {
 		return hold(VerbNone, "operation %s asks to promote %s, but %s", op.Name, op.Target, why)
 	}
 	if applierFailed(to) && !op.DiscardUnapplied {
-		return hold(VerbForcePromote, "operation %s asks to promote %s, but its applier stopped with error %d (%s) and the operation does not allow to discard what it could not apply",
+		return hold(VerbForcePromote, "operation %s asks to promote %s, but its applier stopped with error %d (%s) and the operation does not "+
+			"allow to discard what it could not apply",
 			op.Name, op.Target, to.State.Server.Applier.LastErrno, to.State.Server.Applier.LastError)
 	}
 	p, ok := l.revoke(RuleForcePromotionRequested, op.Name, to, "operation "+op.Name+" forces the promotion of "+string(op.Target))

@@ -214,7 +214,8 @@ func rolloutStopped(l *look) (Plan, bool) {
 	if why == "" {
 		return no()
 	}
-	return hold(VerbNone, "%s: %s does not come back with generation %d of the spec (%s). %s stays the primary (%s); correct the spec, or set it back",
+	return hold(VerbNone,
+		"%s: %s does not come back with generation %d of the spec (%s). %s stays the primary (%s); correct the spec, or set it back",
 		l.RolloutProgress(), l.passive.Name, l.Settings.Generation, why, l.holder.Name, l.holder.replacedFor())
 }
 

@@ -65,7 +65,8 @@ func switchover(l *look) (Plan, bool) {
 	if op == nil || !l.revokes(op) {
 		return no()
 	}
-	p, ok := l.revoke(RuleSwitchover, op.Name, l.passive, fmt.Sprintf("operation %s asks for a switchover to %s: %s", op.Name, l.passive.Name, l.drainFact(op)))
+	p, ok := l.revoke(RuleSwitchover, op.Name, l.passive,
+		fmt.Sprintf("operation %s asks for a switchover to %s: %s", op.Name, l.passive.Name, l.drainFact(op)))
 	p.Operation.Verb = VerbSwitchover
 	p.Operation.Drained = l.drained(op)
 	return p, ok

@@ -23,7 +23,8 @@ var betweenRules = []rule{
 		ends:   true,
 		doubts: true,
 		says:   "A proof that a pod accepts no writes is overdue; everything that can still bring it goes on.",
-		until:  "A proof arrives: the old pod ends, its agent says that it is closed, or leaseDuration passes for it; or an operation of type ConfirmDead gives one.",
+		until: "A proof arrives: the old pod ends, its agent says that it is closed, or leaseDuration passes for it; " +
+			"or an operation of type ConfirmDead gives one.",
 	},
 	{
 		name:  RuleForcedPromotion,
@@ -37,7 +38,8 @@ var betweenRules = []rule{
 		apply: completeSwitchover,
 		ends:  true,
 		says:  "The primary was revoked for a switchover: the other member is appointed once it has everything.",
-		until: "The other member has every transaction and is appointed; or the switchover is canceled or takes longer than deadAfter, and is rolled back.",
+		until: "The other member has every transaction and is appointed; " +
+			"or the switchover is canceled or takes longer than deadAfter, and is rolled back.",
 	},
 	{
 		name:  RuleRollBackSwitchover,
@@ -51,7 +53,8 @@ var betweenRules = []rule{
 		apply: promoteCandidate,
 		ends:  true,
 		says:  "The other member is in sync and applies in time: it is appointed.",
-		until: "A proof that the old primary is closed, and the candidate has applied what it received: it is appointed. When it does not within applyTimeout, another way is taken.",
+		until: "A proof that the old primary is closed, and the candidate has applied what it received: " +
+			"it is appointed. When it does not within applyTimeout, another way is taken.",
 	},
 	{
 		name:   RulePrimaryDataRolledBack,
@@ -59,7 +62,8 @@ var betweenRules = []rule{
 		ends:   true,
 		doubts: true,
 		says:   "The last primary's volume was restored from an older state, and nobody can take over: it is not appointed again.",
-		until:  "A member with the missing transactions is back in sync, or an operation of type ForcePromote or Adopt accepts that they are lost.",
+		until: "A member with the missing transactions is back in sync, " +
+			"or an operation of type ForcePromote or Adopt accepts that they are lost.",
 	},
 	{
 		name:  RuleAbandon,
@@ -74,7 +78,8 @@ var betweenRules = []rule{
 		ends:   true,
 		doubts: true,
 		says:   "The last primary's volume claim is being deleted, its pod ends, and no one else has every write: the pod is kept.",
-		until:  "The deletion cannot be taken back: it ends when the claim is gone and the member has been copied again, or when the other member has every write and takes over.",
+		until: "The deletion cannot be taken back: it ends when the claim is gone and the member has been copied again, " +
+			"or when the other member has every write and takes over.",
 	},
 	{
 		name:  RuleReappointHolder,
@@ -89,7 +94,8 @@ var betweenRules = []rule{
 		ends:   true,
 		doubts: true,
 		says:   "The candidate does not apply what it received, and the last primary cannot go on.",
-		until:  "The candidate's applier goes on, the last primary is back, or an operation of type ForcePromote discards what cannot be applied.",
+		until: "The candidate's applier goes on, the last primary is back, " +
+			"or an operation of type ForcePromote discards what cannot be applied.",
 	},
 	{
 		name:   RuleNoTrustedCopy,

@@ -32,7 +32,8 @@ var (
 			name:  RulePrimaryPodEnding,
 			apply: primaryPodEnding,
 			says:  "The primary's container was asked to end, and its pod is not being deleted.",
-			until: "The authority is revoked; then the other member is promoted. With nobody to take over, the container is started again and goes on.",
+			until: "The authority is revoked; then the other member is promoted. With nobody to take over, " +
+				"the container is started again and goes on.",
 		},
 		{
 			name:  RuleHolderDataLost,
@@ -80,7 +81,8 @@ var (
 			name:  RuleDrainForSwitchover,
 			apply: drainForSwitchover,
 			says:  "A switchover has begun: new clients are led to the other member's door, and the primary's sessions end one by one.",
-			until: "No transaction is in flight, or drainTimeout passes: the primary is revoked, or the switchover given up as onTimeout says. kubectl dbpair cancel ends it before.",
+			until: "No transaction is in flight, or drainTimeout passes: " +
+				"the primary is revoked, or the switchover given up as onTimeout says. kubectl dbpair cancel ends it before.",
 		},
 		{
 			name:  RuleSwitchover,
@@ -91,7 +93,8 @@ var (
 		{
 			name:  RuleHolderNodeLost,
 			apply: holderNodeLost,
-			says:  "The primary is silent, nobody can take over, and an operation or its node's taint says that it cannot run any more: its data goes on in its next pod.",
+			says: "The primary is silent, nobody can take over, and an operation or its node's taint says that it cannot run any more: " +
+				"its data goes on in its next pod.",
 			until: "leaseDuration passes for the lost pod; then the primary goes on in its next pod.",
 		},
 		{
@@ -105,7 +108,8 @@ var (
 			apply:  flapBudgetSpent,
 			doubts: true,
 			says:   "A failover is called for and failover.maxPerHour is used up.",
-			until:  "The primary is back, an hour passes since the oldest of the failovers that count, failover.maxPerHour is raised, or an operation of type Failover is made.",
+			until: "The primary is back, an hour passes since the oldest of the failovers that count, failover.maxPerHour is raised, " +
+				"or an operation of type Failover is made.",
 		},
 		{
 			name:   RuleNoTrustedCopy,
@@ -167,7 +171,8 @@ var (
 			ends:   true,
 			doubts: true,
 			says:   "The primary lacks transactions that it wrote or that were acknowledged: its volume was restored from an older state.",
-			until:  "A member with the missing transactions is back in sync, or an operation of type ForcePromote or Adopt accepts that they are lost.",
+			until: "A member with the missing transactions is back in sync, " +
+				"or an operation of type ForcePromote or Adopt accepts that they are lost.",
 		},
 		{
 			name:  RuleSemiSyncInterrupted,
@@ -178,7 +183,8 @@ var (
 		{
 			name:  RulePassiveLacksData,
 			apply: passiveLacksData,
-			says:  "The primary has transactions that its passive can never receive, such as those of an imported dump: the passive is not promotable until it is copied again.",
+			says: "The primary has transactions that its passive can never receive, such as those of an imported dump: " +
+				"the passive is not promotable until it is copied again.",
 			until: "The passive is copied again: kubectl dbpair reseed.",
 		},
 		{
@@ -221,7 +227,8 @@ var (
 			name:  RuleVolumeClaimDeleting,
 			apply: claimDeleting,
 			says:  "The volume claim of a member is being deleted: its data goes when its pod ends.",
-			until: "The deletion cannot be taken back: it ends when the claim is gone and the member has been copied again, or when the other member has every write and takes over.",
+			until: "The deletion cannot be taken back: it ends when the claim is gone and the member has been copied again, " +
+				"or when the other member has every write and takes over.",
 		},
 		{
 			name:  RuleMemberProblem,
@@ -329,7 +336,8 @@ var (
 			name:  RuleInSync,
 			apply: inSync,
 			says:  "The primary is open, and the passive could take over now without loss.",
-			until: "Anything that a rule before it applies to: a primary that fails or ends, a passive that falls away or lags, an operation, a change of the spec.",
+			until: "Anything that a rule before it applies to: " +
+				"a primary that fails or ends, a passive that falls away or lags, an operation, a change of the spec.",
 		},
 		{
 			name:  RuleReplicating,

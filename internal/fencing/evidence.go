@@ -218,7 +218,8 @@ func FromPerson(req Request, w Word, at time.Time) (Proof, error) {
 	case w.Member != req.subject.Member:
 		return Proof{}, fmt.Errorf("word about %s: %w", req.subject, notProof("the operation is about %s", w.Member))
 	case w.Epoch != req.epoch && (w.HeldAt == 0 || w.Epoch != w.HeldAt):
-		return Proof{}, fmt.Errorf("word about %s: %w", req.subject, notProof("the operation confirms epoch %d, the present one is %d", w.Epoch, req.epoch))
+		return Proof{}, fmt.Errorf("word about %s: %w",
+			req.subject, notProof("the operation confirms epoch %d, the present one is %d", w.Epoch, req.epoch))
 	}
 	p := req.proof(HumanAck, at)
 	p.request = w.Operation

@@ -71,7 +71,8 @@ func checksumResult(r checksum.Report) jobapi.Result {
 		out.Message = fmt.Sprintf("%d rows of %d tables and %d definitions differ", t.DifferingRows, t.Different, r.SchemaDriftCount)
 	}
 	if t.Skipped > 0 {
-		out.Message += fmt.Sprintf("; %d tables were skipped: %s", t.Skipped, clip(strings.Join(out.Skipped[:min(len(out.Skipped), 5)], ", "), 1000))
+		out.Message += fmt.Sprintf("; %d tables were skipped: %s",
+			t.Skipped, clip(strings.Join(out.Skipped[:min(len(out.Skipped), 5)], ", "), 1000))
 	}
 	return out
 }
@@ -139,7 +140,8 @@ func repairResult(r repair.Report, took time.Duration) jobapi.Result {
 	rows := fmt.Sprintf("%d missing, %d surplus, %d different", r.Missing, r.Extra, r.Changed)
 	switch r.Result {
 	case repair.Repaired:
-		out.Message = fmt.Sprintf("%s: %s rows were repaired and the table is equal now; what was there before is in the passive's quarantine", r.Table, rows)
+		out.Message = fmt.Sprintf("%s: %s rows were repaired and the table is equal now; what was there before is in the passive's quarantine",
+			r.Table, rows)
 	case repair.NothingToDo:
 		out.Message = fmt.Sprintf("%s is equal on both members: nothing to do", r.Table)
 	case repair.Planned:

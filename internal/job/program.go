@@ -19,7 +19,8 @@ func RunInPod(ctx context.Context, log logr.Logger) error {
 	namespace := os.Getenv(agentapi.EnvPodNamespace)
 	name := os.Getenv(jobapi.EnvConfigMap)
 	if namespace == "" || name == "" {
-		return fmt.Errorf("%w: %s and %s must be set, as the operator's Jobs have them", ErrPermanent, agentapi.EnvPodNamespace, jobapi.EnvConfigMap)
+		return fmt.Errorf("%w: %s and %s must be set, as the operator's Jobs have them",
+			ErrPermanent, agentapi.EnvPodNamespace, jobapi.EnvConfigMap)
 	}
 	var request jobapi.Request
 	if err := json.Unmarshal([]byte(os.Getenv(jobapi.EnvRequest)), &request); err != nil {

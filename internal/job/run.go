@@ -89,7 +89,8 @@ func Run(ctx context.Context, o Options) error {
 			w.state = resume
 		}
 	}
-	o.Log.Info("job begins", "operation", w.request.Operation, "kind", w.request.Kind, "attempt", w.progress.Attempt, "resumes", w.resume != nil)
+	o.Log.Info("job begins", "operation", w.request.Operation, "kind", w.request.Kind, "attempt", w.progress.Attempt,
+		"resumes", w.resume != nil)
 	return w.run(ctx)
 }
 

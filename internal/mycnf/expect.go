@@ -151,7 +151,8 @@ func (m Member) paths() []Expectation {
 	}
 	if m.TLSDir != "" {
 		dir := strings.TrimSuffix(m.TLSDir, "/")
-		list = append(list, Expectation{"ssl_ca", dir + "/ca.crt"}, Expectation{"ssl_cert", dir + "/tls.crt"}, Expectation{"ssl_key", dir + "/tls.key"})
+		list = append(list, Expectation{"ssl_ca", dir + "/ca.crt"}, Expectation{"ssl_cert", dir + "/tls.crt"},
+			Expectation{"ssl_key", dir + "/tls.key"})
 	}
 	return list
 }

@@ -253,7 +253,8 @@ func (m Member) owned() []line {
 	for _, one := range m.temporary() {
 		lines = append(lines, line{one.Variable, one.Want})
 	}
-	lines = append(lines, line{"performance_schema_instrument", "stage/semisync/%=ON"}, line{"performance_schema_consumer_events_stages_current", "ON"})
+	lines = append(lines, line{"performance_schema_instrument", "stage/semisync/%=ON"},
+		line{"performance_schema_consumer_events_stages_current", "ON"})
 	for _, one := range m.fixed() {
 		if one.Want == "" {
 			continue // the default, and mysqld reads a bare name as a flag

@@ -42,8 +42,10 @@ const changesDefinition = `EXISTS (SELECT * FROM performance_schema.events_state
 		OR s.EVENT_NAME LIKE 'statement/sql/drop\_%' OR s.EVENT_NAME LIKE 'statement/sql/rename\_%'
 		OR s.EVENT_NAME IN ('statement/sql/truncate', 'statement/sql/optimize', 'statement/sql/analyze', 'statement/sql/repair')))`
 
-var clientSessionsQuery = `SELECT t.PROCESSLIST_ID, t.PROCESSLIST_USER, COALESCE(t.PROCESSLIST_HOST, ''), t.PROCESSLIST_COMMAND, ` + inFlight + `, ` + changesDefinition + `,
-	COALESCE((SELECT MAX(x.TIMER_WAIT) FROM performance_schema.events_transactions_current x WHERE x.THREAD_ID = t.THREAD_ID AND x.STATE = 'ACTIVE') DIV 1000000,
+var clientSessionsQuery = `SELECT t.PROCESSLIST_ID, t.PROCESSLIST_USER, COALESCE(t.PROCESSLIST_HOST, ''), t.PROCESSLIST_COMMAND,
+	` + inFlight + `, ` + changesDefinition + `,
+	COALESCE((SELECT MAX(x.TIMER_WAIT) FROM performance_schema.events_transactions_current x
+			WHERE x.THREAD_ID = t.THREAD_ID AND x.STATE = 'ACTIVE') DIV 1000000,
 		t.PROCESSLIST_TIME * 1000000, 0),
 	COALESCE(LEFT(t.PROCESSLIST_INFO, ` + fmt.Sprint(statementShown) + `), '')
 	FROM performance_schema.threads t

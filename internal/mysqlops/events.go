@@ -96,9 +96,10 @@ func stateOnPrimary(one event, noted string) string {
 }
 
 func readEvents(ctx context.Context, conn *sql.Conn) ([]event, error) {
-	rows, err := conn.QueryContext(ctx, "SELECT EVENT_SCHEMA, EVENT_NAME, REPLACE(STATUS, 'SLAVESIDE', 'REPLICA_SIDE'), DEFINER, SQL_MODE, TIME_ZONE,"+
-		" ORIGINATOR <> @@GLOBAL.server_id AND STATUS IN ('REPLICA_SIDE_DISABLED', 'SLAVESIDE_DISABLED'),"+
-		" EVENT_TYPE = 'ONE TIME' AND EXECUTE_AT <= NOW() FROM information_schema.EVENTS")
+	rows, err := conn.QueryContext(ctx,
+		"SELECT EVENT_SCHEMA, EVENT_NAME, REPLACE(STATUS, 'SLAVESIDE', 'REPLICA_SIDE'), DEFINER, SQL_MODE, TIME_ZONE,"+
+			" ORIGINATOR <> @@GLOBAL.server_id AND STATUS IN ('REPLICA_SIDE_DISABLED', 'SLAVESIDE_DISABLED'),"+
+			" EVENT_TYPE = 'ONE TIME' AND EXECUTE_AT <= NOW() FROM information_schema.EVENTS")
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +203,8 @@ func noteDisabledEvents(ctx context.Context, conn *sql.Conn, found []event, note
 		if _, ok := want[key]; ok {
 			continue
 		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM "+disabledEvents+" WHERE event_schema = ? AND event_name = ?", key.schema, key.name); err != nil {
+		_, err := tx.ExecContext(ctx, "DELETE FROM "+disabledEvents+" WHERE event_schema = ? AND event_name = ?", key.schema, key.name)
+		if err != nil {
 			return err
 		}
 	}

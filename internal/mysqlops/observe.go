@@ -160,13 +160,15 @@ func observeApplier(ctx context.Context, conn *sql.Conn, status *Status) error {
 	if !status.Channel.Configured {
 		return nil
 	}
-	rows, err := conn.QueryContext(ctx, `SELECT a.SERVICE_STATE = 'ON', e.LAST_ERROR_NUMBER, e.LAST_ERROR_MESSAGE, `+timeOrNull("e.LAST_ERROR_TIMESTAMP")+`,
+	rows, err := conn.QueryContext(ctx, `SELECT a.SERVICE_STATE = 'ON', e.LAST_ERROR_NUMBER, e.LAST_ERROR_MESSAGE,
+		`+timeOrNull("e.LAST_ERROR_TIMESTAMP")+`,
 		(SELECT TIMESTAMPDIFF(MICROSECOND, MIN(NULLIF(APPLYING_TRANSACTION_ORIGINAL_COMMIT_TIMESTAMP, 0)), NOW(6))
 			FROM performance_schema.replication_applier_status_by_worker WHERE CHANNEL_NAME = '')
 		FROM performance_schema.replication_applier_status a LEFT JOIN (
 			SELECT LAST_ERROR_NUMBER, LAST_ERROR_MESSAGE, LAST_ERROR_TIMESTAMP FROM performance_schema.replication_applier_status_by_worker
 				WHERE CHANNEL_NAME = '' AND LAST_ERROR_NUMBER <> 0
-			UNION ALL SELECT LAST_ERROR_NUMBER, LAST_ERROR_MESSAGE, LAST_ERROR_TIMESTAMP FROM performance_schema.replication_applier_status_by_coordinator
+			UNION ALL SELECT LAST_ERROR_NUMBER, LAST_ERROR_MESSAGE, LAST_ERROR_TIMESTAMP
+				FROM performance_schema.replication_applier_status_by_coordinator
 				WHERE CHANNEL_NAME = '' AND LAST_ERROR_NUMBER <> 0) e ON TRUE
 		WHERE a.CHANNEL_NAME = '' LIMIT 1`)
 	if err != nil {

@@ -124,7 +124,9 @@ func (s *Server) keepWritable(ctx context.Context) (Correction, error) {
 	if !found.Needed {
 		return Correction{}, nil
 	}
-	if err := s.execAll(ctx, operation, "SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF", "SET GLOBAL offline_mode = OFF"); err != nil {
+	err = s.execAll(ctx, operation,
+		"SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF", "SET GLOBAL offline_mode = OFF")
+	if err != nil {
 		return found, err
 	}
 	if now, err := look(); err != nil || now.Needed {

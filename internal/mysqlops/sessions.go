@@ -29,7 +29,8 @@ const sessionsQuery = `SELECT t.PROCESSLIST_ID, t.PROCESSLIST_USER, t.PROCESSLIS
 	(SELECT MAX(u.VARIABLE_VALUE) FROM performance_schema.user_variables_by_thread u
 		WHERE u.THREAD_ID = t.THREAD_ID AND u.VARIABLE_NAME IN ('replica_uuid', 'slave_uuid')),
 	IF(t.PROCESSLIST_STATE LIKE 'Waiting for semi-sync ACK from %', COALESCE(
-		(SELECT MAX(g.TIMER_WAIT) FROM performance_schema.events_stages_current g WHERE g.THREAD_ID = t.THREAD_ID AND g.EVENT_NAME IN (` + ackWait + `)),
+		(SELECT MAX(g.TIMER_WAIT) FROM performance_schema.events_stages_current g
+			WHERE g.THREAD_ID = t.THREAD_ID AND g.EVENT_NAME IN (` + ackWait + `)),
 		(SELECT MAX(m.TIMER_WAIT) FROM performance_schema.events_statements_current m WHERE m.THREAD_ID = t.THREAD_ID),
 		t.PROCESSLIST_TIME * 1000000000000) DIV 1000000, 0)
 	FROM performance_schema.threads t

@@ -15,7 +15,8 @@ import (
 var repairVerb = verb{
 	name: "repair",
 	kind: v1alpha1.OperationRepair,
-	loss: "A repair of table %[2]s of pair %[1]s takes the primary's rows for the right ones: what the passive has instead is written over.\n" +
+	loss: "A repair of table %[2]s of pair %[1]s takes the primary's rows for the right ones: " +
+		"what the passive has instead is written over.\n" +
 		"Both versions are saved in the quarantine on the passive's volume first.",
 }
 
@@ -64,9 +65,11 @@ func (s *session) repairCommand() *cobra.Command {
 		Short:   "Write the differing rows of one table again, from the primary, through replication",
 		Long: "Write the differing rows of one table again, from the primary, through replication.\n\n" +
 			fmt.Sprintf(repairVerb.loss, "PAIR", "TABLE") +
-			"\n\nTables without a primary key, with triggers or cascading foreign keys are refused with the reason; --dry-run says what would be done.",
-		Example: "  kubectl dbpair repair shop --table app.orders --dry-run --wait\n  kubectl dbpair repair shop --table app.orders --confirm shop/12 --wait",
-		Args:    onePair,
+			"\n\nTables without a primary key, with triggers or cascading foreign keys are refused with the reason; " +
+			"--dry-run says what would be done.",
+		Example: "  kubectl dbpair repair shop --table app.orders --dry-run --wait\n" +
+			"  kubectl dbpair repair shop --table app.orders --confirm shop/12 --wait",
+		Args: onePair,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if w.target, err = parseTable(w.target); err != nil {

@@ -54,7 +54,8 @@ func (s *session) tellEnd(op *v1alpha1.DatabasePairOperation) error {
 	out := &strings.Builder{}
 	fmt.Fprintf(out, "%s: %s\n", status.Phase, status.Message)
 	if r := status.Result; r != nil {
-		fmt.Fprintf(out, "%d rows of %d tables in %s (%d rows/s), longest lock %s\n", r.Rows, r.Tables, duration(r.Duration), r.RowsPerSecond, duration(r.LongestLock))
+		fmt.Fprintf(out, "%d rows of %d tables in %s (%d rows/s), longest lock %s\n",
+			r.Rows, r.Tables, duration(r.Duration), r.RowsPerSecond, duration(r.LongestLock))
 		for _, one := range r.Differing {
 			fmt.Fprintf(out, "  differs: %s, %d rows\n", one.Table, one.Rows)
 		}

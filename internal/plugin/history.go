@@ -68,7 +68,16 @@ func historyRows(all []v1alpha1.DatabasePairOperation) [][]string {
 			phase = v1alpha1.OperationPending
 		}
 		rows = append(rows, []string{
-			op.Name, string(op.Spec.Type), dash(st.Rule), dash(st.From), dash(st.To), started, took, duration(st.WriteGap), string(phase), dash(st.Message),
+			op.Name,
+			string(op.Spec.Type),
+			dash(st.Rule),
+			dash(st.From),
+			dash(st.To),
+			started,
+			took,
+			duration(st.WriteGap),
+			string(phase),
+			dash(st.Message),
 		})
 	}
 	return rows

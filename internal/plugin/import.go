@@ -57,11 +57,13 @@ func (s *session) importCommand() *cobra.Command {
 			return s.importDump(cmd.Context(), c, r)
 		},
 	}
-	cmd.Flags().StringVar(&r.database, "database", "", "the database that statements before the first USE are for; the application's by default")
+	cmd.Flags().StringVar(&r.database, "database", "",
+		"the database that statements before the first USE are for; the application's by default")
 	cmd.Flags().StringVarP(&r.file, "file", "f", "", "the dump; standard input by default")
 	cmd.Flags().BoolVar(&r.strip, "strip", false, "leave out the statements that would bypass the binary log")
 	cmd.Flags().BoolVar(&r.check, "dry-run", false, "only say what is wrong with the dump")
-	cmd.Flags().BoolVar(&r.definers, "allow-missing-definers", false, "load views, routines, triggers and events whose definer does not exist yet")
+	cmd.Flags().BoolVar(&r.definers, "allow-missing-definers", false,
+		"load views, routines, triggers and events whose definer does not exist yet")
 	return cmd
 }
 
@@ -132,7 +134,8 @@ func (c cluster) importInto(ctx context.Context, r importRequest, server accepte
 		return config.AppSchema, err
 	}
 	if !slices.Contains(server.Schemas, r.database) {
-		return "", fmt.Errorf("--database: pair %q has no database %q. Command: kubectl dbpair mysql %s -n %s --root -- -e 'CREATE DATABASE `%s`'",
+		return "", fmt.Errorf("--database: pair %q has no database %q. "+
+			"Command: kubectl dbpair mysql %s -n %s --root -- -e 'CREATE DATABASE `%s`'",
 			r.pair, r.database, r.pair, c.namespace, r.database)
 	}
 	return r.database, nil

@@ -17,8 +17,8 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-const quarantineLong = `Show what a member has given up and saved on its volume: the binary logs of data that was replaced by a copy, tails that
-were cut off, relay logs that a forced promotion discarded, and rows that a repair wrote over.
+const quarantineLong = `Show what a member has given up and saved on its volume: the binary logs of data that was replaced by a copy, tails
+that were cut off, relay logs that a forced promotion discarded, and rows that a repair wrote over.
 
 Without a MEMBER the entries of both members are listed, without an ENTRY those of one. With an ENTRY its transactions are
 shown: GTID, time, and the rows that were changed by table; with --rows also the rows, as SQL comments. --extract copies the
@@ -167,7 +167,8 @@ func quarantineText(reports []QuarantineReport) string {
 			fmt.Fprintf(&b, "%s: nothing is in quarantine\n", report.Member)
 			continue
 		}
-		fmt.Fprintf(&b, "%s: %s in quarantine; above %s the oldest that may be removed are\n", report.Member, sizeText(report.Bytes), sizeText(report.Limit))
+		fmt.Fprintf(&b, "%s: %s in quarantine; above %s the oldest that may be removed are\n",
+			report.Member, sizeText(report.Bytes), sizeText(report.Limit))
 		rows := [][]string{{"  ENTRY", "WHY", "SAVED", "FILES", "SIZE", "STAYS", "GTIDS"}}
 		for _, entry := range report.Entries {
 			rows = append(rows, []string{
@@ -243,7 +244,8 @@ func quarantineOf(c cluster, member string, args ...string) podCommand {
 // quarantineError says of an agent of before this command what it is.
 func quarantineError(member string, err error) error {
 	if text := err.Error(); strings.Contains(text, "usage: agent run") && !strings.Contains(text, "quarantine") {
-		return fmt.Errorf("%s: its agent is older than this command: restart the member with the operator's image (kubectl dbpair restart)", member)
+		return fmt.Errorf("%s: its agent is older than this command: "+
+			"restart the member with the operator's image (kubectl dbpair restart)", member)
 	}
 	return fmt.Errorf("%s: read its quarantine: %w", member, err)
 }

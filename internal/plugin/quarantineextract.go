@@ -37,7 +37,8 @@ func (s *session) extractQuarantine(ctx context.Context, c cluster, r quarantine
 		if err := c.extractFile(ctx, root, r, file); err != nil {
 			return fmt.Errorf("%s: file %q of entry %q: %w", r.member, file.Name, r.entry, err)
 		}
-		if _, err := fmt.Fprintf(s.streams.Out, "%s  %s  sha256 %s\n", printable(filepath.Join(r.extract, file.Name)), sizeText(file.Bytes), file.SHA256); err != nil {
+		path := printable(filepath.Join(r.extract, file.Name))
+		if _, err := fmt.Fprintf(s.streams.Out, "%s  %s  sha256 %s\n", path, sizeText(file.Bytes), file.SHA256); err != nil {
 			return err
 		}
 	}

@@ -130,7 +130,8 @@ func writeSummary(b *strings.Builder, s agentapi.QuarantineSummary) {
 		fmt.Fprintf(b, "-- %d transactions are not shown: --limit 0 shows all, --gtids some\n", s.NotPrinted)
 	}
 	if s.RowsNotPrinted > 0 {
-		fmt.Fprintf(b, "-- %d rows are not shown: see --max-rows and --gtids; mysqlbinlog --verbose shows all after --extract\n", s.RowsNotPrinted)
+		fmt.Fprintf(b, "-- %d rows are not shown: see --max-rows and --gtids; mysqlbinlog --verbose shows all after --extract\n",
+			s.RowsNotPrinted)
 	}
 }
 

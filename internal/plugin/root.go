@@ -60,7 +60,8 @@ func (s *session) command(version string) *cobra.Command {
 		&cobra.Group{ID: "roles", Title: "Change roles in order:"},
 		&cobra.Group{ID: "tables", Title: "Compare the members' tables and repair them:"},
 		&cobra.Group{ID: "act", Title: "Resolve a doubt (each says what may be lost and asks for a confirmation):"})
-	root.AddCommand(s.statusCommand(), s.mysqlCommand(), s.checksumCommand(), s.repairCommand(), s.rotateCommand(), s.reseedCommand(), s.importCommand())
+	root.AddCommand(s.statusCommand(), s.mysqlCommand(), s.checksumCommand(), s.repairCommand(), s.rotateCommand(), s.reseedCommand(),
+		s.importCommand())
 	root.AddCommand(s.switchoverCommand(), s.restartCommand(), s.cancelCommand(), s.historyCommand(), s.whyCommand(), s.reportCommand(version))
 	root.AddCommand(s.quarantineCommand())
 	for _, v := range verbs {

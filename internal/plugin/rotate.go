@@ -76,7 +76,8 @@ func (s *session) rotate(ctx context.Context, c cluster, name string, annotation
 	if err := c.client.Patch(ctx, p, client.MergeFrom(base)); err != nil {
 		return fmt.Errorf("ask for a rotation of pair %s: %w", name, err)
 	}
-	_, err = fmt.Fprintf(s.streams.Out, "databasepair.dbpair.io/%s annotated\nFollow it with: kubectl events -n %s --for databasepair/%s --watch\n",
+	_, err = fmt.Fprintf(s.streams.Out,
+		"databasepair.dbpair.io/%s annotated\nFollow it with: kubectl events -n %s --for databasepair/%s --watch\n",
 		p.Name, p.Namespace, p.Name)
 	return err
 }

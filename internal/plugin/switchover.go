@@ -58,7 +58,8 @@ func (s *session) switchoverCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.reason, "reason", "", "why, for the record")
 	cmd.Flags().StringVar(&f.oldPrimary, "old-primary", "", "DeletePod or Demote; spec.switchover of the pair when absent")
 	cmd.Flags().StringVar(&f.onTimeout, "on-timeout", "", "Cut or GiveUp; spec.switchover of the pair when absent")
-	cmd.Flags().DurationVar(&f.drainTimeout, "drain-timeout", 0, "how long transactions in flight may take; spec.switchover of the pair when absent")
+	cmd.Flags().DurationVar(&f.drainTimeout, "drain-timeout", 0,
+		"how long transactions in flight may take; spec.switchover of the pair when absent")
 	cmd.Flags().DurationVar(&f.deadline, "deadline", 0, "how long all of it may take; spec.switchover of the pair when absent")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "say whether the pair is fit and what each session would lose, and do nothing")
 	cmd.Flags().BoolVarP(&f.wait, "wait", "w", false, "show the progress and wait for the end")

@@ -22,7 +22,8 @@ func parseTable(text string) (string, error) {
 	case text == "":
 		return "", errors.New("name the table: " + tableForm)
 	case !dotted && rest == "":
-		return "", fmt.Errorf("--table %s: name the table with its schema: %s; whole schemas are compared by spec.checksum.include", typed, tableForm)
+		return "", fmt.Errorf("--table %s: name the table with its schema: %s; whole schemas are compared by spec.checksum.include",
+			typed, tableForm)
 	case schema == "":
 		return "", fmt.Errorf("--table %s: the schema is missing; %s", typed, tableForm)
 	case strings.Contains(schema, "."):
@@ -38,7 +39,8 @@ func parseTable(text string) (string, error) {
 	case rest != "":
 		return "", fmt.Errorf("--table %s: %q follows the table's name; %s. A name with a dot goes in backquotes", typed, rest, tableForm)
 	case plain && strings.ContainsAny(schema+name, "*?"):
-		return "", fmt.Errorf("--table %s is a pattern: spec.checksum.include takes those; %s. A name that has * or ? in it goes in backquotes", typed, tableForm)
+		return "", fmt.Errorf("--table %s is a pattern: spec.checksum.include takes those; %s. A name that has * or ? in it goes in backquotes",
+			typed, tableForm)
 	case plain && strings.ContainsAny(schema+name, ",; \t\"'"):
 		return "", fmt.Errorf("--table %s: %s. A name with blanks, commas or quotes goes in backquotes", typed, tableForm)
 	}

@@ -30,6 +30,7 @@ func unappliedText(m MemberReport) string {
 	if left.IsEmpty() {
 		return fmt.Sprintf("%s has applied everything that it has received: there is nothing to discard.\n\n", m.Name)
 	}
-	return fmt.Sprintf("%s has received %d transactions and not applied them:\n  %s\nWhat it still cannot apply when it is promoted is discarded and lost to the pair. "+
+	return fmt.Sprintf("%s has received %d transactions and not applied them:\n  %s\n"+
+		"What it still cannot apply when it is promoted is discarded and lost to the pair. "+
 		"Its relay log is saved on its volume before.\n\n", m.Name, left.Count(), left)
 }

@@ -146,7 +146,8 @@ func (s *session) confirm(p *v1alpha1.DatabasePair, v verb, w wish) error {
 	want := confirmation(p)
 	if w.confirm != "" {
 		if w.confirm != want {
-			return fmt.Errorf("--confirm %s does not fit: the pair is at %s now; look again with `kubectl dbpair status %s`", w.confirm, want, p.Name)
+			return fmt.Errorf("--confirm %s does not fit: the pair is at %s now; look again with `kubectl dbpair status %s`",
+				w.confirm, want, p.Name)
 		}
 		return nil
 	}

@@ -32,7 +32,8 @@ func renderDecision(b *strings.Builder, w Why, p paint) {
 		fmt.Fprintf(b, "\n%s\n", p.in(yellow, "The operator has published no decision: is it running, and not older than this plugin?"))
 		return
 	}
-	fmt.Fprintf(b, "\n%s %s: %s, since %s\n", p.in(bold, "Last decision"), p.in(colorOfKind(string(d.Kind)), d.Rule), kindText(string(d.Kind)), at(d.Since.Time))
+	fmt.Fprintf(b, "\n%s %s: %s, since %s\n",
+		p.in(bold, "Last decision"), p.in(colorOfKind(string(d.Kind)), d.Rule), kindText(string(d.Kind)), at(d.Since.Time))
 	line(b, "fact", d.Message)
 	renderRule(b, d.RuleWhy, d.Rule)
 }

@@ -216,7 +216,8 @@ func (e *events) inner(h header) (inner *events, done func(), err error) {
 	var from io.Reader = content
 	switch compression {
 	case compressionZstd:
-		decoder, err := zstd.NewReader(content, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(mostWindow))
+		decoder, err := zstd.NewReader(content, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+			zstd.WithDecoderMaxWindow(mostWindow))
 		if err != nil {
 			return nil, nil, err
 		}

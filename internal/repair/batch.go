@@ -62,7 +62,8 @@ func (b *batcher) prepare(ctx context.Context) error {
 	schema := tablesql.Name(b.Table.Schema)
 	return b.writer.Exec(ctx, "SET SESSION foreign_key_checks = OFF", "USE "+schema,
 		// With a key of its own: sql_require_primary_key may be on.
-		"CREATE TEMPORARY TABLE "+kept+" (`dbpair repair n` BIGINT AUTO_INCREMENT PRIMARY KEY) AS SELECT "+b.columns+" FROM "+b.table.SQL()+" LIMIT 0")
+		"CREATE TEMPORARY TABLE "+kept+" (`dbpair repair n` BIGINT AUTO_INCREMENT PRIMARY KEY) AS SELECT "+b.columns+
+			" FROM "+b.table.SQL()+" LIMIT 0")
 }
 
 // repair saves the rows of a batch, rewrites them on the primary and waits
@@ -167,7 +168,8 @@ func (b *batcher) versions(ctx context.Context, s *tablesql.Session, keys [][]st
 		expressions[i] = c.Source()
 	}
 	var out []version
-	query := "SELECT " + b.table.Key.Select() + ", " + strings.Join(expressions, ", ") + " FROM " + b.table.SQL() + " WHERE " + b.table.Key.In(keys)
+	query := "SELECT " + b.table.Key.Select() + ", " + strings.Join(expressions, ", ") + " FROM " + b.table.SQL() + " WHERE " +
+		b.table.Key.In(keys)
 	err := s.Rows(ctx, query, func(row []sql.RawBytes) error {
 		one := version{key: b.table.Key.Literals(row)}
 		for i, c := range b.written {
@@ -300,7 +302,8 @@ func (b *batcher) inTheWay(ctx context.Context, extra []version) ([][]string, er
 			for i, c := range key.columns {
 				conditions[i] = tablesql.Name(c.Name) + " = " + b.valueOf(one, c)
 			}
-			err := b.primary.Rows(ctx, "SELECT "+b.table.Key.Select()+" FROM "+b.table.SQL()+" WHERE "+strings.Join(conditions, " AND "), func(row []sql.RawBytes) error {
+			query := "SELECT " + b.table.Key.Select() + " FROM " + b.table.SQL() + " WHERE " + strings.Join(conditions, " AND ")
+			err := b.primary.Rows(ctx, query, func(row []sql.RawBytes) error {
 				out = append(out, b.table.Key.Literals(row))
 				return nil
 			})

@@ -43,7 +43,8 @@ func (r *run) refusals(ctx context.Context) ([]string, error) {
 func (r *run) refusalsOn(ctx context.Context, s *tablesql.Session, primary bool) (reasons []string, err error) {
 	table, err := tablesql.Load(ctx, s, r.Table)
 	if errors.Is(err, tablesql.ErrTableChanged) {
-		return []string{fmt.Sprintf("there is no such table on %s: give <schema>.<table> as the primary spells it, and make it on both members first", s.MemberName())}, nil
+		return []string{fmt.Sprintf("there is no such table on %s: give <schema>.<table> as the primary spells it, "+
+			"and make it on both members first", s.MemberName())}, nil
 	}
 	if err != nil {
 		return nil, err
@@ -52,7 +53,8 @@ func (r *run) refusalsOn(ctx context.Context, s *tablesql.Session, primary bool)
 	case table.Engine != "InnoDB":
 		reasons = append(reasons, "its engine is "+table.Engine+", which has no transactions")
 	case table.Key == nil || !table.Key.IsPrimary():
-		reasons = append(reasons, "it has no primary key, so that the passive would not find the rows: add one by ALTER TABLE … ADD PRIMARY KEY on the primary, or seed the passive again")
+		reasons = append(reasons, "it has no primary key, so that the passive would not find the rows: "+
+			"add one by ALTER TABLE … ADD PRIMARY KEY on the primary, or seed the passive again")
 	case !table.Key.IsExact():
 		reasons = append(reasons, "its primary key has floating point numbers, which cannot be named exactly")
 	}
@@ -78,10 +80,12 @@ func (r *run) refusalsOn(ctx context.Context, s *tablesql.Session, primary bool)
 	if err != nil {
 		return nil, err
 	}
-	err = s.Rows(ctx, `SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE FROM information_schema.REFERENTIAL_CONSTRAINTS
+	err = s.Rows(ctx, `SELECT CONSTRAINT_SCHEMA, TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE
+		FROM information_schema.REFERENTIAL_CONSTRAINTS
 		WHERE UNIQUE_CONSTRAINT`+here+` AND REFERENCED_TABLE_NAME = `+tablesql.Text(r.Table.Name)+`
 		AND (DELETE_RULE NOT IN ('NO ACTION', 'RESTRICT') OR UPDATE_RULE NOT IN ('NO ACTION', 'RESTRICT'))`, func(row []sql.RawBytes) error {
-		reasons = append(reasons, fmt.Sprintf("the foreign key %s of %s.%s says ON DELETE %s ON UPDATE %s: rewriting a row could change rows there", row[2], row[0], row[1], row[3], row[4]))
+		reasons = append(reasons, fmt.Sprintf("the foreign key %s of %s.%s says ON DELETE %s ON UPDATE %s: "+
+			"rewriting a row could change rows there", row[2], row[0], row[1], row[3], row[4]))
 		return nil
 	})
 	return reasons, err
@@ -89,7 +93,8 @@ func (r *run) refusalsOn(ctx context.Context, s *tablesql.Session, primary bool)
 
 func loadUniques(ctx context.Context, s *tablesql.Session, table *tablesql.Table) ([]unique, error) {
 	var list []unique
-	err := s.Rows(ctx, `SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), SUB_PART IS NULL AND EXPRESSION IS NULL FROM information_schema.STATISTICS
+	err := s.Rows(ctx, `SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), SUB_PART IS NULL AND EXPRESSION IS NULL
+		FROM information_schema.STATISTICS
 		WHERE TABLE_SCHEMA = `+tablesql.Text(table.Schema)+` AND TABLE_NAME = `+tablesql.Text(table.Name)+`
 		AND NON_UNIQUE = 0 AND INDEX_NAME <> 'PRIMARY' ORDER BY INDEX_NAME, SEQ_IN_INDEX`, func(row []sql.RawBytes) error {
 		name := string(row[0])

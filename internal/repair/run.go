@@ -152,7 +152,8 @@ func (r *run) goOn(ctx context.Context) error {
 		return err
 	}
 	if r.DryRun || !failure.IsAboutRowOf(r.Table) {
-		return fmt.Errorf("%w: the applier of %s is stopped: error %d: %s", checksum.ErrNotReplicating, r.Passive.Member, failure.Number, failure.Message)
+		return fmt.Errorf("%w: the applier of %s is stopped: error %d: %s",
+			checksum.ErrNotReplicating, r.Passive.Member, failure.Number, failure.Message)
 	}
 	r.Log.Info("the passive stopped at a row of this table, going on from there", "table", r.Table.String(), "error", failure.Message)
 	primary, err := r.primary.Session(ctx)
@@ -292,7 +293,8 @@ func (r *run) recheckOthers(ctx context.Context) error {
 	slices.SortFunc(others, func(a, b checksum.TableName) int { return strings.Compare(a.String(), b.String()) })
 	for i, name := range others {
 		if i >= maxOthers {
-			r.report.Reasons = append(r.report.Reasons, fmt.Sprintf("%d more tables were written to meanwhile, from %s on: compare them", len(others)-i, name))
+			r.report.Reasons = append(r.report.Reasons,
+				fmt.Sprintf("%d more tables were written to meanwhile, from %s on: compare them", len(others)-i, name))
 			break
 		}
 		r.step(Rechecking)

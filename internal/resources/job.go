@@ -255,7 +255,12 @@ func jobContainer(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, 
 		ImagePullPolicy: o.Image.PullPolicy,
 		Command:         []string{"/job", "run"},
 		Env: []corev1.EnvVar{
-			{Name: agentapi.EnvPodNamespace, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.namespace"}}},
+			{
+				Name: agentapi.EnvPodNamespace,
+				ValueFrom: &corev1.EnvVarSource{
+					FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.namespace"},
+				},
+			},
 			{Name: jobapi.EnvConfigMap, Value: NamesOf(p).JobName(op.UID)},
 			{Name: jobapi.EnvRequest, Value: o.Request},
 		},

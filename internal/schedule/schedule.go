@@ -26,7 +26,8 @@ func Parse(expression, zone string) (Schedule, error) {
 		return Schedule{}, fmt.Errorf("time zone %q is unknown: use a name such as Etc/UTC or Europe/Berlin", zone)
 	}
 	if strings.Contains(expression, "=") || strings.HasPrefix(expression, "@every") {
-		return Schedule{}, fmt.Errorf("schedule %q: want five fields (minute hour day month weekday), @hourly, @daily, @weekly, @monthly or @yearly", expression)
+		return Schedule{}, fmt.Errorf("schedule %q: want five fields (minute hour day month weekday), @hourly, @daily, @weekly, "+
+			"@monthly or @yearly", expression)
 	}
 	spec, err := parser.Parse(expression)
 	if err != nil {

@@ -231,7 +231,8 @@ func replicating(o failover.Observation) metav1.Condition {
 	server := passive.State.Server
 	switch {
 	case server == nil || !passive.State.Mysqld.Running:
-		return condition(kind, metav1.ConditionFalse, failover.RulePassiveAway, fmt.Sprintf("mysqld of %s does not run (%s)", passive.Name, passive.State.Phase))
+		return condition(kind, metav1.ConditionFalse, failover.RulePassiveAway,
+			fmt.Sprintf("mysqld of %s does not run (%s)", passive.Name, passive.State.Phase))
 	case !server.Receiver.Running:
 		return condition(kind, metav1.ConditionFalse, failover.RuleAwaitStreaming,
 			fmt.Sprintf("%s does not receive from %s%s", passive.Name, primary.Name, because(server.Receiver.LastError)))
@@ -239,7 +240,8 @@ func replicating(o failover.Observation) metav1.Condition {
 		return condition(kind, metav1.ConditionFalse, ReasonApplierStopped,
 			fmt.Sprintf("%s does not apply what it receives%s", passive.Name, because(server.Applier.LastError)))
 	}
-	return condition(kind, metav1.ConditionTrue, failover.RuleReplicating, fmt.Sprintf("%s receives from %s and applies", passive.Name, primary.Name))
+	return condition(kind, metav1.ConditionTrue, failover.RuleReplicating,
+		fmt.Sprintf("%s receives from %s and applies", passive.Name, primary.Name))
 }
 
 // because appends what mysqld says, if it says anything.
@@ -318,7 +320,8 @@ func agentOutdated(o failover.Observation) metav1.Condition {
 		heard++
 		if o.Settings.AgentVersion != "" && m.State.AgentVersion != o.Settings.AgentVersion {
 			return condition(kind, metav1.ConditionTrue, failover.RuleAgentOutdated,
-				fmt.Sprintf("the agent of %s is %s, the operator's is %s; it is renewed with the next restart of its pod", m.Name, m.State.AgentVersion, o.Settings.AgentVersion))
+				fmt.Sprintf("the agent of %s is %s, the operator's is %s; it is renewed with the next restart of its pod",
+					m.Name, m.State.AgentVersion, o.Settings.AgentVersion))
 		}
 	}
 	if heard == 0 {

@@ -95,7 +95,8 @@ func count(s *v1alpha1.ChecksumStatus, op *v1alpha1.DatabasePairOperation) {
 			return false
 		}
 		// What was left out this time is as it was; not all that was is named.
-		left := result.TablesSkipped > int64(len(result.Skipped)) || slices.ContainsFunc(result.Skipped, func(why string) bool { return strings.HasPrefix(why, one.Table+": ") })
+		left := result.TablesSkipped > int64(len(result.Skipped)) ||
+			slices.ContainsFunc(result.Skipped, func(why string) bool { return strings.HasPrefix(why, one.Table+": ") })
 		return left || (about != "" && about != one.Table)
 	}
 	for _, one := range s.Differing {
@@ -149,7 +150,8 @@ func consistent(o failover.Observation, done Reconciled) metav1.Condition {
 	case differs(s):
 		return condition(kind, metav1.ConditionFalse, failover.RuleDrift, drift(o, s)+trouble)
 	case s == nil || s.LastSuccessTime == nil:
-		return condition(kind, metav1.ConditionUnknown, failover.RuleNeverCompared, "the members' tables have not been compared yet"+trouble+". "+ask)
+		return condition(kind, metav1.ConditionUnknown, failover.RuleNeverCompared, "the members' tables have not been compared yet"+trouble+
+			". "+ask)
 	}
 	age := o.Now.Sub(s.LastSuccessTime.Time)
 	fact := fmt.Sprintf("%d rows were equal on both members %s (%s)", s.Rows, ago(age), s.LastSuccess)
@@ -181,7 +183,8 @@ func drift(o failover.Observation, s *v1alpha1.ChecksumStatus) string {
 		out += "; last compared " + ago(o.Now.Sub(s.LastCompletionTime.Time))
 	}
 	if len(s.Differing) > 0 {
-		out += fmt.Sprintf(". Command: kubectl dbpair repair %s --table %s --dry-run -n %s", o.Settings.Name, s.Differing[0].Table, o.Settings.Namespace)
+		out += fmt.Sprintf(". Command: kubectl dbpair repair %s --table %s --dry-run -n %s",
+			o.Settings.Name, s.Differing[0].Table, o.Settings.Namespace)
 	}
 	return out
 }

@@ -21,7 +21,13 @@ const Quiet = 30 * time.Second
 // Write is the only writer of a pair's status. It writes nothing when nothing changed,
 // and figures alone only when the last write is Quiet ago. The patch is conditional on
 // the version that was read; a conflict is returned as it is and means: look again.
-func Write(ctx context.Context, c client.Client, p *v1alpha1.DatabasePair, next v1alpha1.DatabasePairStatus, last, now time.Time) (bool, error) {
+func Write(
+	ctx context.Context,
+	c client.Client,
+	p *v1alpha1.DatabasePair,
+	next v1alpha1.DatabasePairStatus,
+	last, now time.Time,
+) (bool, error) {
 	if equality.Semantic.DeepEqual(p.Status, next) {
 		return false, nil
 	}

@@ -59,7 +59,8 @@ type Store struct {
 }
 
 // Read is an uncached read. Errors wrap ErrMissing, ErrForeign, ErrMalformed or
-// authority.ErrNotAuthentic, or are the API server's own or of the Keyring. The version is the resourceVersion; it comes with ErrMalformed too.
+// authority.ErrNotAuthentic, or are the API server's own or of the Keyring. The version is the
+// resourceVersion; it comes with ErrMalformed too.
 func (s *Store) Read(ctx context.Context) (r authority.Record, version string, err error) {
 	l, err := s.API.Get(ctx, s.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -123,7 +124,8 @@ func (s *Store) authentic(r authority.Record) error {
 // a person can have it adopted.
 func (s *Store) ours(l *coordinationv1.Lease) error {
 	if key := s.Guarded; key != "" && l.Labels[key] != s.Labels[key] {
-		return fmt.Errorf("%w: Lease %s lacks the label %s=%s, so that no operator made it; find out who did, and delete it with 'kubectl -n %s delete lease %s'",
+		return fmt.Errorf("%w: Lease %s lacks the label %s=%s, so that no operator made it; "+
+			"find out who did, and delete it with 'kubectl -n %s delete lease %s'",
 			ErrForeign, s.Name, key, s.Labels[key], l.Namespace, s.Name)
 	}
 	for _, owner := range s.Owners {

@@ -97,7 +97,8 @@ func waits(t *testing.T, a, b *Member) {
 	if !s.Executed.Equal(before.Executed) || s.Binlog.Subtract(before.Binlog).Count() != 1 || s.SemiSync.OldestWait <= 0 {
 		t.Errorf("with a waiting commit %+v, before %+v", s, before)
 	}
-	if _, err := a.PurgeBinlogs(t.Context(), mysqlops.PurgeLimits{MaxBytes: 1, Received: s.Binlog}); !errors.Is(err, mysqlops.ErrCommitsWaiting) {
+	limits := mysqlops.PurgeLimits{MaxBytes: 1, Received: s.Binlog}
+	if _, err := a.PurgeBinlogs(t.Context(), limits); !errors.Is(err, mysqlops.ErrCommitsWaiting) {
 		t.Errorf("purge: %v, want ErrCommitsWaiting", err)
 	}
 	must(t, b.StartReceiver(t.Context()))
