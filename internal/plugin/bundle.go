@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -148,8 +149,8 @@ type bundle struct {
 	files   []bundleFile
 	// unread says what could not be read, and why.
 	unread []string
-	// secrets are the values that must not be in any file.
-	secrets secretValues
+	// hide replaces the values that must not be in any file.
+	hide *strings.Replacer
 	// done are the names of the operations, and pods those of members and Jobs.
 	done []string
 	pods []corev1.Pod
@@ -168,6 +169,8 @@ func (b *bundle) missing(what string, err error) {
 
 // collect reads all that a bundle has. What cannot be read is noted.
 func (b *bundle) collect(ctx context.Context, operatorNamespace string) {
+	// The Secrets come first: what is encoded further down has no value of theirs any more.
+	b.addSecrets(ctx)
 	b.said(ctx)
 	b.operations(ctx)
 	b.objects(ctx)
@@ -209,11 +212,25 @@ func (b *bundle) operations(ctx context.Context) {
 	for i := range all {
 		objects = append(objects, &all[i])
 		b.done = append(b.done, all[i].Name)
-		var page strings.Builder
-		err := renderTimeline(&page, &all[i])
-		b.print("timelines/"+all[i].Name+".html", page.String(), err)
+		page, err := b.page(&all[i])
+		b.print("timelines/"+all[i].Name+".html", page, err)
 	}
 	b.write("objects/operations.yaml", objects)
+}
+
+// page is the timeline of an operation without values of Secrets.
+func (b *bundle) page(op *v1alpha1.DatabasePairOperation) (string, error) {
+	content, err := b.conceal(op)
+	if err != nil {
+		return "", err
+	}
+	shown := &v1alpha1.DatabasePairOperation{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, shown); err != nil {
+		return "", fmt.Errorf("replace values of Secrets in operation %s: %w", op.Name, err)
+	}
+	var page strings.Builder
+	err = renderTimeline(&page, shown)
+	return page.String(), err
 }
 
 // unreadText is the content of unread.txt.

@@ -47,7 +47,7 @@ var secretsOfTest = map[string]map[string]string{
 	"shop-app": {
 		"username": "app",
 		"host":     "shop.default.svc",
-		"password": `a"pp'ly&<never`,
+		"password": `a"pp'ly+two words&<never`,
 		"uri":      "mysql://app:hush-hush@shop.default.svc:3306/app",
 		"my.cnf":   "[client]\nuser=app\npassword=hush-hush-file\n",
 	},
@@ -70,7 +70,8 @@ func mustNotBeThere() []string {
 		}
 	}
 	return append(out, quoted(secretsOfTest["shop-app"]["password"], true), quoted(secretsOfTest["shop-app"]["password"], false),
-		`a"pp''ly&<never`, "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcw", "ggSjAgEAAoIBAQC7VJTUt9Us8cKj", "sidecar-password")
+		`a"pp''ly+two words&<never`, `a&#34;pp&#39;ly`, "ly+two words", "words&<never", "words&lt;never",
+		"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcw", "ggSjAgEAAoIBAQC7VJTUt9Us8cKj", "sidecar-password")
 }
 
 func called(name string) metav1.ObjectMeta {
@@ -92,6 +93,7 @@ func leaky(t *testing.T) *world {
 	p := decidedBy("InSync", "Settled", "shop-1 could take over; root is "+secretsOfTest["shop-internal"]["root"])
 	op := failoverOnRecord()
 	op.Status.Message = "as " + app["password"]
+	op.Status.Timeline[0].Message = strings.Repeat("a long line is folded ", 4) + app["password"] + " at some place"
 	member := podOf("shop-0", corev1.ContainerStatus{Name: "mysqld", RestartCount: 1})
 	member.Spec.Containers = []corev1.Container{{
 		Name: "sidecar",
@@ -133,8 +135,12 @@ func leaky(t *testing.T) *world {
 		objects = append(objects, s)
 	}
 	w := newWorld(t, objects...)
-	all := strings.Join(mustNotBeThere(), "\n")
-	all = strings.ReplaceAll(strings.ReplaceAll(all, "last-applied of ", ""), "sidecar-password", "")
+	var all string
+	for _, data := range secretsOfTest {
+		for _, value := range data {
+			all += value + "\n" + quoted(value, true) + "\n" + base64.StdEncoding.EncodeToString([]byte(value)) + "\n"
+		}
+	}
 	w.logs = fakeLogs{
 		{namespace: "default", pod: "shop-0", container: "mysqld"}:                 "of shop-0\n" + all,
 		{namespace: "default", pod: "shop-0", container: "mysqld", previous: true}: "before that\n" + all,

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/internal/resources"
 )
@@ -25,11 +27,10 @@ import (
 func (b *bundle) archive(out io.Writer, directory string, made time.Time) error {
 	files := append(slices.Clone(b.files), bundleFile{name: "unread.txt", text: b.unreadText()})
 	slices.SortFunc(files, func(a, c bundleFile) int { return strings.Compare(a.name, c.name) })
-	hide := b.secrets.replacer()
 	compressed := gzip.NewWriter(out)
 	archive := tar.NewWriter(compressed)
 	for _, f := range files {
-		text := hide.Replace(f.text)
+		text := b.hide.Replace(f.text)
 		err := archive.WriteHeader(&tar.Header{
 			Name:    path.Join(directory, f.name),
 			Mode:    0o600,
@@ -121,6 +122,34 @@ func quoted(text string, escapeHTML bool) string {
 		return text
 	}
 	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(out.String()), `"`), `"`)
+}
+
+// conceal is the content of an object with values of Secrets replaced in all its texts, before an
+// encoding breaks lines or escapes what is in them.
+func (b *bundle) conceal(o client.Object) (map[string]any, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return nil, fmt.Errorf("look for values of Secrets in %s: %w", o.GetName(), err)
+	}
+	concealIn(content, b.hide)
+	return content, nil
+}
+
+// concealIn is value with each text in it replaced; maps and lists are changed in place.
+func concealIn(value any, hide *strings.Replacer) any {
+	switch value := value.(type) {
+	case string:
+		return hide.Replace(value)
+	case map[string]any:
+		for key := range value {
+			value[key] = concealIn(value[key], hide)
+		}
+	case []any:
+		for i := range value {
+			value[i] = concealIn(value[i], hide)
+		}
+	}
+	return value
 }
 
 // replacer replaces the longest value that stands at a place.

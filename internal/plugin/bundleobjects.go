@@ -148,7 +148,6 @@ func (b *bundle) objects(ctx context.Context) {
 		}
 		b.write("objects/"+w.file+".yaml", found)
 	}
-	b.addSecrets(ctx, n)
 	b.addEvents(ctx, n, uids)
 }
 
@@ -196,7 +195,12 @@ func (b *bundle) write(file string, objects []client.Object) {
 			o.GetObjectKind().SetGroupVersionKind(gvk)
 		}
 		tidy(o)
-		text, err := yaml.Marshal(o)
+		content, err := b.conceal(o)
+		if err != nil {
+			b.missing(file, err)
+			return
+		}
+		text, err := yaml.Marshal(content)
 		if err != nil {
 			b.missing(file, err)
 			return
@@ -251,7 +255,8 @@ type secretSummary struct {
 
 // addSecrets adds names and keys of the pair's Secrets, and keeps their values to be replaced
 // wherever else they stand.
-func (b *bundle) addSecrets(ctx context.Context, n resources.Names) {
+func (b *bundle) addSecrets(ctx context.Context) {
+	n := resources.NamesOf(b.pair)
 	found := b.find(ctx, wanted{
 		file:  "secrets",
 		list:  &corev1.SecretList{},
@@ -259,14 +264,14 @@ func (b *bundle) addSecrets(ctx context.Context, n resources.Names) {
 		one:   &corev1.Secret{},
 		names: resources.SecretNames(n),
 	})
-	b.secrets = secretValues{}
+	values := secretValues{}
 	var all []secretSummary
 	for _, o := range found {
 		s, ok := o.(*corev1.Secret)
 		if !ok {
 			continue
 		}
-		b.secrets.add(s)
+		values.add(s)
 		summary := secretSummary{
 			Name:    s.Name,
 			Type:    s.Type,
@@ -278,6 +283,7 @@ func (b *bundle) addSecrets(ctx context.Context, n resources.Names) {
 		slices.Sort(summary.Keys)
 		all = append(all, summary)
 	}
+	b.hide = values.replacer()
 	if len(all) == 0 {
 		return
 	}
