@@ -13,14 +13,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
 const quarantineLong = `Show what a member has given up and saved on its volume: the binary logs of data that was replaced by a copy, tails
 that were cut off, relay logs that a forced promotion discarded, and rows that a repair wrote over.
 
-Without a MEMBER the entries of both members are listed, without an ENTRY those of one. With an ENTRY its transactions are
+Without a MEMBER the entries of both members are listed, without an ENTRY those of one, with what of each the primary
+lacks now. With an ENTRY its transactions are
 shown: GTID, time, and the rows that were changed by table; with --rows also the rows, as SQL comments. --extract copies the
 files of an entry to a directory of this machine and verifies their sizes and checksums.
 
@@ -115,7 +118,7 @@ func (s *session) quarantine(ctx context.Context, c cluster, r quarantineRequest
 	}
 	switch {
 	case r.entry == "":
-		return s.listQuarantine(ctx, c, asked, r.format)
+		return s.listQuarantine(ctx, c, p, asked, r.format)
 	case r.extract != "":
 		return s.extractQuarantine(ctx, c, r)
 	default:
@@ -127,13 +130,21 @@ func (s *session) quarantine(ctx context.Context, c cluster, r quarantineRequest
 type QuarantineReport struct {
 	Member string `json:"member"`
 	// Asked says why the agent did not answer; empty when it did.
-	Asked                   string `json:"agentError,omitempty"`
+	Asked string `json:"agentError,omitempty"`
+	// Lacking is, by entry, what of it the primary has not executed; absent while that is not
+	// known.
+	Lacking map[string]string `json:"lacking,omitempty"`
+
 	agentapi.QuarantineList `json:",inline"`
 }
 
-func (s *session) listQuarantine(ctx context.Context, c cluster, members []string, format string) error {
+func (s *session) listQuarantine(ctx context.Context, c cluster, p *v1alpha1.DatabasePair, members []string, format string) error {
 	reports := make([]QuarantineReport, len(members))
+	primary := MemberReport{MemberStatus: v1alpha1.MemberStatus{Name: p.Status.Primary}}
 	var asked sync.WaitGroup
+	if primary.Name != "" {
+		asked.Go(func() { c.ask(ctx, &primary) })
+	}
 	for i, member := range members {
 		reports[i].Member = member
 		asked.Go(func() {
@@ -143,6 +154,9 @@ func (s *session) listQuarantine(ctx context.Context, c cluster, members []strin
 		})
 	}
 	asked.Wait()
+	for i := range reports {
+		reports[i].Lacking = lackingIn(reports[i].Entries, primary.Executed)
+	}
 	var err error
 	if format != "" {
 		err = encode(s.streams.Out, format, reports)
@@ -155,6 +169,21 @@ func (s *session) listQuarantine(ctx context.Context, c cluster, members []strin
 		}
 	}
 	return err
+}
+
+// lackingIn compares entries with what the primary has executed; empty for not known.
+func lackingIn(entries []agentapi.QuarantineEntry, executed string) map[string]string {
+	has, err := gtid.Parse(executed)
+	if err != nil || has.IsEmpty() {
+		return nil
+	}
+	lacking := map[string]string{}
+	for _, entry := range entries {
+		if set, err := gtid.Parse(entry.GTIDs); err == nil && !set.IsEmpty() {
+			lacking[entry.Name] = set.Subtract(has).String()
+		}
+	}
+	return lacking
 }
 
 func quarantineText(reports []QuarantineReport) string {
@@ -183,6 +212,12 @@ func quarantineText(reports []QuarantineReport) string {
 		}
 		table(&b, rows)
 		for _, entry := range report.Entries {
+			switch lacking, known := report.Lacking[entry.Name]; {
+			case known && lacking == "":
+				fmt.Fprintf(&b, "  %s: the primary has all of these transactions\n", printable(entry.Name))
+			case known:
+				fmt.Fprintf(&b, "  %s: the primary lacks %s\n", printable(entry.Name), lacking)
+			}
 			if entry.Problem != "" {
 				fmt.Fprintf(&b, "  %s: %s\n", printable(entry.Name), printable(entry.Problem))
 			}

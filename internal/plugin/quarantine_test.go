@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/quarantine"
 )
 
@@ -61,7 +62,13 @@ func TestQuarantineIsListed(t *testing.T) {
 		savedRepair:            savedRow,
 		"data-2/binlog.000001": "\xfdbin encrypted",
 		"data-2/keep":          "",
+		"binlog.000002.tail-9": "",
+		"binlog.000003.tail-9": "",
+
+		"binlog.000002.tail-9.json": `{"errant":"` + uuid1 + `:7-9"}`,
+		"binlog.000003.tail-9.json": `{"errant":"` + uuid1 + `:3"}`,
 	})
+	w.execer.states["shop-0"] = agentapi.State{Server: &agentapi.Server{GTIDExecuted: uuid0 + ":1-5,\n" + uuid1 + ":1-7"}}
 	out, _, err := w.call(t, "", "quarantine", "shop")
 	if err != nil {
 		t.Fatal(err)
@@ -69,6 +76,8 @@ func TestQuarantineIsListed(t *testing.T) {
 	for _, want := range []string{
 		"shop-0: nothing is in quarantine\n", "written over by a repair (op-3)", "given up for a copy", "at least until 20",
 		"always, it is marked", "  data-2: binlog.000001: it is encrypted\n",
+		"  binlog.000002.tail-9: the primary lacks " + uuid1 + ":8-9\n",
+		"  binlog.000003.tail-9: the primary has all of these transactions\n",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)

@@ -22,7 +22,8 @@ logs are moved to dbpair/quarantine on its volume first.`
 
 // giveUpLoss says what is given up, with the pair, the member and what was found put in.
 const giveUpLoss = "Copying %[2]s of pair %[1]s again gives up what it alone has: %[3]s.\n" +
-	"That is lost to the pair; the binary logs that hold it stay in dbpair/quarantine on the volume of %[2]s."
+	"That is lost to the pair; the binary logs that hold it stay in dbpair/quarantine on the volume of %[2]s\n" +
+	"(kubectl dbpair quarantine %[1]s %[2]s)."
 
 // reseedRequest is what the caller of reseed gave.
 type reseedRequest struct {

@@ -50,6 +50,7 @@ func (q Quarantine) List() (agentapi.QuarantineList, error) {
 		if err != nil {
 			return list, err
 		}
+		q.addGTIDs(&entry)
 		list.Bytes += entry.Bytes
 		list.Entries = append(list.Entries, entry)
 	}
@@ -66,6 +67,7 @@ func (q Quarantine) Entry(name string) (agentapi.QuarantineEntry, error) {
 	if err != nil {
 		return entry, err
 	}
+	q.addGTIDs(&entry)
 	for i := range entry.Files {
 		sum := sha256.New()
 		entry.Files[i].Bytes, err = q.copy(sum, entry, entry.Files[i].Name)
@@ -203,7 +205,7 @@ func kindOf(name string, directory bool) agentapi.QuarantineKind {
 	return agentapi.QuarantineOther
 }
 
-// describe says what an entry is. What of it cannot be read is its Problem.
+// describe says what an entry is, by its name, its files and its note. What of it cannot be read is its Problem.
 func (q Quarantine) describe(one volume.Saved) (agentapi.QuarantineEntry, error) {
 	info, err := os.Lstat(one.Path)
 	if err != nil {
@@ -223,9 +225,6 @@ func (q Quarantine) describe(one volume.Saved) (agentapi.QuarantineEntry, error)
 		entry.Bytes += file.Bytes
 	}
 	q.addNote(&entry)
-	if entry.GTIDs == "" {
-		q.addGTIDs(&entry)
-	}
 	return entry, nil
 }
 

@@ -85,11 +85,12 @@ func logsOf(entry agentapi.QuarantineEntry) []string {
 	return logs
 }
 
-// addGTIDs finds out what the logs of an entry hold: what they said at their beginnings that those
-// before them have, and what the last one has.
+// addGTIDs finds out what the logs of an entry hold, where its note does not say it: what they say
+// at their beginnings that those before them have, and what the last one has.
 func (q Quarantine) addGTIDs(entry *agentapi.QuarantineEntry) {
 	logs := logsOf(*entry)
-	if len(logs) == 0 || entry.Kind == agentapi.QuarantineRepair || entry.Kind == agentapi.QuarantineOther {
+	hasLogs := len(logs) > 0 && entry.Kind != agentapi.QuarantineRepair && entry.Kind != agentapi.QuarantineOther
+	if entry.GTIDs != "" || !hasLogs {
 		return
 	}
 	first, err := q.before(*entry, logs[0])

@@ -32,7 +32,11 @@ func TestWhatIsGivenUpIsReadBack(t *testing.T) {
 	root := t.TempDir()
 	vol := volume.Open(root)
 	l.member.Quarantine = vol.QuarantineDir()
-	copyBinlogs(t, l.member.DataDir, vol.DataDir())
+	copyLogs(t, filepath.Join(l.member.DataDir, "binlog.*"), vol.DataDir())
+	copyLogs(t, filepath.Join(l.pair.B.Member.DataDir, "relay.*"), vol.DataDir())
+	if _, err := vol.SaveRelayLog(volume.SavedRelayLog{DataID: "data-1", SavedAt: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := vol.Quarantine("data-1"); err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +91,13 @@ func TestWhatIsGivenUpIsReadBack(t *testing.T) {
 			t.Errorf("%q: statements %q", args, statements)
 		}
 	}
+	// The passive had received all but the tail.
+	relay := records(t, root, "show", entries[agentapi.QuarantineRelayLog].Name)
+	received := relay[len(relay)-1].Summary
+	if received == nil || received.Transactions == 0 || len(relay) != int(received.Transactions)+1 ||
+		!l.acknowledged.Covers(gtid.MustParse(received.GTIDs)) || relay[0].Transaction.Incomplete {
+		t.Errorf("the relay log: %+v", relay)
+	}
 	replay(t, l, filepath.Join(vol.QuarantineDir(), "data-1"))
 }
 
@@ -125,12 +136,12 @@ func replay(t *testing.T, l left, dir string) {
 	}
 }
 
-// copyBinlogs copies the binary logs of a data directory.
-func copyBinlogs(t *testing.T, from, to string) {
+// copyLogs copies logs and their index.
+func copyLogs(t *testing.T, from, to string) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(from, "binlog.*"))
+	files, err := filepath.Glob(from)
 	if err != nil || len(files) == 0 {
-		t.Fatalf("binary logs %q, %v", files, err)
+		t.Fatalf("logs %q, %v", files, err)
 	}
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		t.Fatal(err)
