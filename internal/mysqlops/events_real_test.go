@@ -76,9 +76,10 @@ func TestEventsRunOnThePromotedMember(t *testing.T) {
 	if diff := cmp.Diff(before, definitionsOfEvents(t, promoted)); diff != "" {
 		t.Errorf("definitions: %s", diff)
 	}
+	root := promoted.Root()
 	mysqldtest.Await(t, "the event runs", func() bool {
 		var rows int
-		err := promoted.Root().QueryRow("SELECT COUNT(*) FROM app.ran WHERE who = 'runs'").Scan(&rows)
+		err := root.QueryRow("SELECT COUNT(*) FROM app.ran WHERE who = 'runs'").Scan(&rows)
 		return err == nil && rows > 0
 	})
 	if again, err := promoted.Ops.KeepEvents(t.Context()); err != nil || len(again) > 0 {
