@@ -134,9 +134,9 @@ func (m *member) writeBesideALock(app *sql.DB, id int) time.Duration {
 
 // lose deletes a row on a passive behind everybody's back, unless its agent closes it between
 // the statements.
-func (m *member) lose(table string, id int) bool {
+func (m *member) lose(root *sql.DB, table string, id int) bool {
 	m.w.t.Helper()
-	conn, err := m.db("root").Conn(m.w.t.Context())
+	conn, err := root.Conn(m.w.t.Context())
 	if err != nil {
 		return false
 	}
@@ -300,7 +300,8 @@ func TestARepairsLeaseEndsWhateverBecomesOfItsHolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.await("a row is lost on the passive", patience, func() bool { return b.lose("app.s", 1) })
+	root := b.db("root")
+	w.await("a row is lost on the passive", patience, func() bool { return b.lose(root, "app.s", 1) })
 	if err := a.exec(a.db("root"), "DELETE FROM app.s WHERE id = 1"); err != nil {
 		t.Fatal(err)
 	}

@@ -44,9 +44,10 @@ func TestANamedTimeZoneAndHashesWorkOnBothMembers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	root := b.db("root")
 	w.await("the view is on the passive", patience, func() bool {
 		var hash string
-		err := b.db("root").QueryRowContext(t.Context(), "SELECT hash FROM app.v").Scan(&hash)
+		err := root.QueryRowContext(t.Context(), "SELECT hash FROM app.v").Scan(&hash)
 		return err == nil && hash == "c4ca4238a0b923820dcc509a6f75849b"
 	})
 	// A restart, and a component that someone removed from one member.
