@@ -217,6 +217,8 @@ func TestNoClientFailsWhileEverythingIsRotated(t *testing.T) {
 	}
 	chown(t, w.dir)
 	both("the new password opens", func(m *member) bool { return m.opens(next, next.CertPEM, "checksum-rotated") })
+	// The accounts are changed one after the other.
+	w.await("the application's too", patience, func() bool { return primary.presents(next, "app-rotated") })
 	app.reads(next.CertPEM, "app-rotated") // until now it has used the former one
 	both("the former password is discarded", func(m *member) bool { return !m.opens(next, next.CertPEM, "checksum-secret") })
 	w.reconnect(root)
