@@ -1,6 +1,6 @@
 // Package agentapi is what operator and agents, and the two agents of a pair, say to
 // each other: the JSON bodies, the paths and the configuration. It decides nothing, and it
-// sends nothing: package agentclient asks and package agent answers, so that whoever needs
+// sends nothing: package agentclient asks and package agent answers, so that a package that needs
 // the types alone reaches no network.
 //
 // Everything goes over mutual TLS with certificates of the pair's own CA. The client

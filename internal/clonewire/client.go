@@ -57,7 +57,7 @@ func (c Client) wait() time.Duration {
 // is whole, which is what nil means, or has failed: with a DonorError when the
 // donor refuses or gives up, with the error of the recorder, or with that of the
 // context, whose end ends the clone in the donor too. A clone that failed has to
-// begin anew with a new recording. A donor serves one clone at a time: error 3634.
+// begin a new recording. A donor serves one clone at a time: error 3634.
 func (c Client) Clone(ctx context.Context, recorder Recorder) error {
 	switch {
 	case c.TLS == nil || c.TLS.InsecureSkipVerify && c.TLS.VerifyConnection == nil:

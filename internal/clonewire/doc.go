@@ -14,7 +14,7 @@
 //
 // A recording is whole when Recorder.Finish has returned without an error;
 // everything before that is worthless. Which answers belong together is the
-// protocol's business: whoever stores a recording keeps the opening and, for
+// protocol's business: what stores a recording keeps the opening and, for
 // each stage and stream, the order, byte by byte. WriteAnswer and ReadAnswer
 // are a form of answers for files; ParseDescriptor tells what is in them.
 //
@@ -27,5 +27,5 @@
 // It refuses to decide anything about data: which files may be restored where,
 // compression, encryption and checksums are the caller's. It refuses connections
 // without TLS in both directions, a donor of another protocol version, an answer
-// above the limit, and to resume a clone that was interrupted: that begins anew.
+// above the limit, and to resume a clone that was interrupted: that starts over.
 package clonewire

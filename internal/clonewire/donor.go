@@ -26,7 +26,7 @@ const (
 )
 
 // Donor serves recordings to CLONE INSTANCE FROM of a mysqld of the same series.
-// The recipient has to clone with one thread, which it is told otherwise:
+// The recipient has to clone with one thread, which needs two settings:
 // clone_autotune_concurrency = OFF and clone_max_concurrency = 1.
 type Donor struct {
 	// User and Password are those of the statement; the password may not be empty.

@@ -6,7 +6,7 @@ import "encoding/binary"
 type Locator struct {
 	// Engine is the storage engine's number in the donor.
 	Engine byte
-	// Value is what the engine made of it; nobody else reads it.
+	// Value is what the engine made of it; only the engine reads it.
 	Value []byte
 }
 

@@ -71,7 +71,7 @@ func (h *handshake) accept(raw net.Conn) (net.Conn, error) {
 	return conn.Conn.Conn, nil
 }
 
-// encryptedOnly refuses whoever logs in without TLS.
+// encryptedOnly refuses a login without TLS.
 type encryptedOnly struct {
 	*server.InMemoryAuthenticationHandler
 }

@@ -161,7 +161,7 @@ func TestARecordingOfABusyServerIsClonedByAnother(t *testing.T) {
 	}
 	r := newRecording(t)
 	// From the middle of the first stage on, beside the copy: a statement that waits for a file
-	// which the donor is sending would wait for ever for a recorder that waits for it.
+	// which the donor is sending would never end while the recorder waits for it.
 	var writing sync.WaitGroup
 	r.at = func(records int) {
 		if records != 50 {

@@ -209,7 +209,7 @@ var (
 			name:  RulePassiveFoundWritable,
 			apply: passiveFoundWritable,
 			says:  "The passive's mysqld is not read-only: its agent is asked to close it.",
-			until: "The passive's agent says that it is closed. Whoever made it writable can do so again.",
+			until: "The passive's agent says that it is closed. What made it writable can do so again.",
 		},
 		{
 			name:  RuleWritesBlocked,

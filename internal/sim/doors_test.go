@@ -74,7 +74,7 @@ func (w *world) checkRelay(a *agentSim) {
 	if led == nil || led == a.pod || led.deleting || !slices.Contains(w.api.pods[:], led) || w.blind {
 		return
 	}
-	// The deletion was accepted, and then the store forgot it. The door that was told of it cannot know.
+	// The deletion was accepted, and then the store forgot it. The door learned of the deletion and not of that.
 	if forgotten := w.restored && led.asked > 0; forgotten {
 		return
 	}

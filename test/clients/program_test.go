@@ -171,7 +171,7 @@ func makeEtc(t *testing.T, from, hosts string) string {
 	return etc
 }
 
-// enter mounts the program's /etc and Secret and starts it; nobody else sees the mounts.
+// enter mounts the program's /etc and Secret and starts it; no other process sees the mounts.
 const enter = `set -e
 mount --bind "$1" "$2/etc"
 mount --bind "$3" "$2/etc/dbpair/app"

@@ -45,7 +45,7 @@ type Spec struct {
 // other way round the deadman kills mysqld when this process dies.
 func Start(spec Spec) (*Mysqld, error) {
 	m := &Mysqld{exited: make(chan struct{}), pidfd: -1}
-	m.cmd = exec.Command(spec.Program, spec.Args...) //nolint:noctx // it ends when it is told to, and by its deadman
+	m.cmd = exec.Command(spec.Program, spec.Args...) //nolint:noctx // it ends on a signal, and by its deadman
 	m.cmd.Stdout = spec.Output
 	m.cmd.Stderr = spec.Output
 	// With a parent's pid mysqld ends for its supervisor to start it again after a clone.

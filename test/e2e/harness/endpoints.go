@@ -19,7 +19,7 @@ import (
 // emptyTolerance is for two watches that tell of one change at different moments, and for
 // a control plane that is short of processor time: between the write of the Service and
 // its EndpointSlice stands a controller of the cluster. 0.2 s were seen beside other builds; what is
-// looked for here, a Service that leads nowhere, lasts until somebody acts.
+// looked for here, a Service that leads nowhere, lasts until it is corrected.
 const emptyTolerance = 500 * time.Millisecond
 
 // newPodsTolerance is for a fault that takes both pods away: the Service can be led to a new one
