@@ -180,7 +180,7 @@ func (l *look) unheard() Unheard {
 	if l.passive == nil || l.passive.heard() {
 		return Unheard{}
 	}
-	return l.History.Unheard.next(l.Now)
+	return l.History.Unheard.next(l.Now, l.Settings.DeadAfter)
 }
 
 func (l *look) findRolledBack() RolledBack {

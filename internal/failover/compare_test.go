@@ -210,6 +210,19 @@ func askedInVain(d time.Duration) func(*testing.T, *failover.Observation) {
 	}
 }
 
+// TestOnePauseIsNotEnoughWithAShortDeadAfter: two answers that did not come, and nothing between.
+func TestOnePauseIsNotEnoughWithAShortDeadAfter(t *testing.T) {
+	o := steady()
+	o.Settings.DeadAfter = time.Second
+	o.Members[1].Reach = failover.TimedOut
+	o.History = o.History.Next(o)
+	o.Now = o.Now.Add(time.Minute)
+	o.History = o.History.Next(o)
+	if got := o.History.Unheard.For; got >= o.Settings.DeadAfter {
+		t.Errorf("after two questions it is %s", got)
+	}
+}
+
 // TestAPauseOfTheOperatorIsNoSilence: what an agent did not answer counts only while it was asked.
 func TestAPauseOfTheOperatorIsNoSilence(t *testing.T) {
 	o := steady()

@@ -96,8 +96,8 @@ type History struct {
 }
 
 // Unheard is a time in which an agent was asked and did not answer. A pause between two
-// observations counts for unheardStep at most: an operator that could not look, because the API
-// server was slow for instance, learns nothing from that.
+// observations counts for unheardStep at most, and for less than deadAfter: an operator that could
+// not look, because the API server was slow for instance, learns nothing from that.
 type Unheard struct {
 	For  time.Duration
 	Last time.Time // the observation that it was counted up to; zero when the agent answered
@@ -106,9 +106,9 @@ type Unheard struct {
 // unheardStep is more than an agent is given to answer and the pause before it is asked again.
 const unheardStep = 1500 * time.Millisecond
 
-func (u Unheard) next(now time.Time) Unheard {
+func (u Unheard) next(now time.Time, deadAfter time.Duration) Unheard {
 	if !u.Last.IsZero() {
-		u.For += min(max(0, now.Sub(u.Last)), unheardStep)
+		u.For += min(max(0, now.Sub(u.Last)), unheardStep, deadAfter/2)
 	}
 	u.Last = now
 	return u
