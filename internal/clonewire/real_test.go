@@ -95,7 +95,7 @@ func checksums(tb testing.TB, db *sql.DB) map[string]string {
 }
 
 // serve serves a recording as a donor until the returned function is called, which
-// returns what Served was told.
+// returns what Served received.
 func serve(tb testing.TB, source Source, files mysqlops.TLSFiles) (port int, stop func() []error) {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

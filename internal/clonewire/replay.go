@@ -47,7 +47,7 @@ func (c *recipient) begin(ctx context.Context, body []byte) error {
 	return c.answer(Answer{Code: AnswerComplete})
 }
 
-// fail ends the clone of this connection with an error that the recipient is told.
+// fail ends the clone of this connection with an error that the recipient receives.
 func (c *recipient) fail(err error) error {
 	c.served(err)
 	return c.refuse(errCloneDonor, err)

@@ -119,7 +119,7 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 }
 
 // failMissing is fail for one object. Some answers say only that something was not found:
-// then a missing bucket is told from a missing object by a list.
+// then a list tells a missing bucket and a missing object apart.
 func (s *Store) failMissing(ctx context.Context, op, key string, err error) error {
 	failure := fail(op, key, err)
 	if store.ClassOf(failure) != store.NotFound {
