@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A kind cluster of one control plane and three workers:
-#   hack/cluster.sh up NAME           engine, network with egress guard, node image, cluster, images; safe to repeat
+#   hack/cluster.sh up NAME           Docker, node image, kind, network with egress guard, cluster; safe to repeat
 #   hack/cluster.sh load NAME [IMAGE…]   copies images into all nodes (without a name: MySQL and our own, into the workers)
 #   hack/cluster.sh kubeconfig NAME   prints the path of its kubeconfig
 #   hack/cluster.sh env NAME          prints the exports a shell needs (KUBECONFIG, DOCKER_HOST, PATH)
@@ -16,7 +16,22 @@ export KIND_EXPERIMENTAL_DOCKER_NETWORK=${DBPAIR_NETWORK:-dbpair}
 export KIND_EXPERIMENTAL_PROVIDER=docker
 export PATH="$CACHE/bin:$CACHE/envtest:$PATH"
 
-use_engine() { eval "$("$HACK/engine.sh" env)"; }
+# The ordinary path. Where there is no Docker engine that runs privileged containers, or a registry does not answer, hack/offline
+# makes what is missing under the same name.
+up() {
+  stage "Docker engine"     "$HACK/offline/engine.sh" up
+  use_engine
+  stage "node image"        "$HACK/pull.sh" "$NODE_IMAGE"
+  stage "kind and kubectl"  programs
+  stage "network and guard" "$HACK/network.sh" up
+  stage "cluster $cluster"  create
+}
+
+# programs links the pinned kind into PATH. Any kubectl will do; without one, the tests' is compiled.
+programs() {
+  ln -sfn "$(basename "$("$HACK/tools/build.sh" kind)")" "$CACHE/bin/kind"
+  have kubectl || "$HACK/envtest.sh"
+}
 
 # A cluster that answers and whose nodes are ready is kept; whatever else is left of that name is removed first.
 create() {
@@ -35,16 +50,6 @@ answers() {
     KUBECONFIG="$kubeconfig" timeout 20 kubectl get --raw /readyz >/dev/null 2>&1
 }
 
-up() {
-  stage "docker engine"  "$HACK/engine.sh" up
-  use_engine
-  stage "node image"     "$HACK/nodeimage/build.sh"
-  stage "kubectl"        "$HACK/envtest.sh"
-  stage "kind"           "$HACK/nodeimage/binaries.sh" kind
-  stage "network, guard" "$HACK/network.sh" up
-  stage "cluster $cluster"  create
-}
-
 load() {
   use_engine
   local images=("$@") one nodes
@@ -56,7 +61,7 @@ load() {
       if docker image inspect "$one" >/dev/null 2>&1; then images+=("$one"); fi
     done
   fi
-  [ ${#images[@]} -gt 0 ] || die "no image to load: run hack/mysqlimage/build.sh and hack/images.sh first"
+  [ ${#images[@]} -gt 0 ] || die "no image to load: run hack/pull.sh $MYSQL_IMAGE and hack/images.sh first"
   nodes=$(paste -sd, <<<"$nodes")
   for one in "${images[@]}"; do stage "load $one" kind load docker-image --name "$cluster" --nodes "$nodes" "$one"; done
 }
@@ -71,7 +76,7 @@ down() {
 }
 
 environment() {
-  "$HACK/engine.sh" env
+  "$HACK/offline/engine.sh" env
   printf 'export KUBECONFIG=%q\nexport PATH=%q:"$PATH"\n' "$kubeconfig" "$CACHE/bin:$CACHE/envtest"
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # From nothing to a running pair, with the time of each stage:
 #   hack/demo.sh up      cluster, operator by its chart, the pair of config/samples/shop.yaml, one row written and read
-#   hack/demo.sh down    removes the cluster; hack/engine.sh down stops the engine, if an own one was started
+#   hack/demo.sh down    removes the cluster; hack/offline/engine.sh down stops the engine, if an own one was started
 # DEMO_CLUSTER names the cluster (dbpair-demo). Images and downloads stay in the cache, so a second run is quick.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -9,6 +9,23 @@ set -euo pipefail
 cluster=${DEMO_CLUSTER:-dbpair-demo}
 image=${IMG:-ghcr.io/dbpair/dbpair:dev}
 sample="$ROOT/config/samples/shop.yaml"
+
+# The ordinary path from a machine with Docker to a running pair.
+up() {
+  stage "what this machine has"   "$HACK/preflight.sh"
+  "$HACK/cluster.sh" up "$cluster"
+  eval "$("$HACK/cluster.sh" env "$cluster")"
+  stage "MySQL image"             "$HACK/pull.sh" "$MYSQL_IMAGE"
+  stage "image of the operator"   "$HACK/images.sh"
+  "$HACK/cluster.sh" load "$cluster"
+  stage "operator by its chart"   install_chart
+  stage "newest operator runs"    fresh_operator
+  stage "pair shop until FailoverReady" pair_available
+  stage "row through Service shop" write_row
+  stage "same row on the passive" read_row
+  printf '%-34s%5ss\n' "all of it" "$SECONDS" >&2
+  next_steps
+}
 
 install_chart() {
   local helm; helm=$("$HACK/tools/build.sh" helm)
@@ -30,10 +47,12 @@ fresh_operator() {
 
 pair_available() {
   kubectl apply -f "$sample"
-  kubectl wait dbp/shop --for=condition=Available --timeout=300s
-  kubectl wait dbp/shop --for=condition=Ready --timeout=300s
-  # The primary is Ready before the passive has its copy.
-  kubectl wait dbp/shop --for=condition=FailoverReady --timeout=300s
+  # The primary is available before the passive has its copy.
+  local condition
+  for condition in Available Ready FailoverReady; do
+    log "waiting for the condition $condition"
+    kubectl wait dbp/shop "--for=condition=$condition" --timeout=300s
+  done
 }
 
 secret() { kubectl get secret shop-app -o "jsonpath={.data.$1}" | base64 -d; }
@@ -68,23 +87,6 @@ One row was written through the Service shop and read on the passive. Next:
   make demo-down                              # remove it all
 
 N
-}
-
-up() {
-  local started=$SECONDS
-  stage "preflight" "$HACK/preflight.sh"
-  "$HACK/cluster.sh" up "$cluster"
-  eval "$("$HACK/cluster.sh" env "$cluster")"
-  stage "MySQL image" "$HACK/mysqlimage/build.sh"
-  stage "our image"   "$HACK/images.sh"
-  "$HACK/cluster.sh" load "$cluster"
-  stage "operator by its chart"         install_chart
-  stage "newest operator runs"          fresh_operator
-  stage "pair shop, until FailoverReady"        pair_available
-  stage "row through Service shop"      write_row
-  stage "same row on the passive"       read_row
-  printf '%-34s%5ss\n' "all of it" "$((SECONDS - started))" >&2
-  next_steps
 }
 
 case ${1:-} in

@@ -24,9 +24,9 @@ use_cluster() {
 # The client that runs inside the cluster: one static program on an empty file system. Called mysqld it tells an old version,
 # for the image that the operator has to refuse.
 client() {
-  eval "$("$HACK/engine.sh" env)"
+  use_engine
   local root="$CACHE/e2e-client"
-  "$HACK/nodeimage/binaries.sh" mkimg
+  "$HACK/offline/nodeimage/binaries.sh" mkimg
   mkdir -p "$root" "$root-old/usr/sbin"
   (cd "$ROOT" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$root/client" ./test/e2e/client)
   cp "$root/client" "$root-old/usr/sbin/mysqld"
@@ -40,7 +40,7 @@ failpoints() { IMG="$failpoint_image" GOFLAGS="$(go env GOFLAGS) -tags=failpoint
 up() {
   "$HACK/cluster.sh" up "$cluster"
   stage "helm"         "$HACK/tools/build.sh" helm
-  stage "MySQL image"  "$HACK/mysqlimage/build.sh"
+  stage "MySQL image"  "$HACK/pull.sh" "$MYSQL_IMAGE"
   stage "our image"    "$HACK/images.sh"
   stage "image with failpoints" failpoints
   stage "client image" client

@@ -4,7 +4,7 @@
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-"$HACK/nodeimage/binaries.sh" etcd kube-all >&2
+"$HACK/offline/nodeimage/binaries.sh" etcd kube-all >&2
 mkdir -p "$CACHE/envtest"
 # Relative links: the cache may be moved. kube-all takes its role from the name it is started under.
 ln -sfn ../bin/kube-all "$CACHE/envtest/kube-apiserver"

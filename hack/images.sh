@@ -4,7 +4,7 @@
 # The Dockerfile in the root makes the same from the network; this one needs no base image and no builder.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-eval "$("$HACK/engine.sh" env)"
+use_engine
 
 image=${IMG:-ghcr.io/dbpair/dbpair:dev}
 work="$CACHE/image"
@@ -38,7 +38,7 @@ contents() { (cd "$work/root" && find . -type f -print0 | LC_ALL=C sort -z | xar
 
 build() {
   local label
-  "$HACK/nodeimage/binaries.sh" mkimg
+  "$HACK/offline/nodeimage/binaries.sh" mkimg
   rm -rf "$work"; mkdir -p "$work/root"
   compile
   settle

@@ -15,37 +15,82 @@ log()  { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
 die()  { printf 'error: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# quietly LOG COMMAND… keeps the output in the log file; if the command fails, shows its end and ends the script.
+# quietly LOG COMMAND… keeps the output in the log file, but for what the command logs, which is shown; if the command fails, shows
+# the end of its output and ends the script. With DBPAIR_VERBOSE all of the output is shown.
 # Never call it behind "if", "&&" or "||": bash would ignore "set -e" in all that the command does.
 quietly() {
-  local quiet_log=$1 quiet_start=$SECONDS quiet_status=0; shift
-  "$@" >"$quiet_log" 2>&1 &
+  local quiet_log=$1 quiet_start=$SECONDS quiet_status=0 quiet_pid; shift
+  if [ -n "${DBPAIR_VERBOSE:-}" ]; then
+    "$@" >&2 &
+  else
+    : >"$quiet_log"
+    "$@" >>"$quiet_log" 2>&1 &
+  fi
+  quiet_pid=$!
   # shellcheck disable=SC2064
-  trap "kill $! 2>/dev/null; exit 130" INT TERM
-  wait $! || quiet_status=$?
+  trap "kill $quiet_pid 2>/dev/null; exit 130" INT TERM
+  [ -n "${DBPAIR_VERBOSE:-}" ] || follow "$quiet_log" "$quiet_pid"
+  wait "$quiet_pid" || quiet_status=$?
   trap - INT TERM
   [ $quiet_status != 0 ] || return 0
   printf 'FAILED after %ss\n' "$((SECONDS - quiet_start))" >&2
-  if [ -f "$quiet_log" ]; then printf 'the end of %s:\n' "$quiet_log" >&2; tail -n 30 "$quiet_log" >&2; fi
+  if [ -z "${DBPAIR_VERBOSE:-}" ]; then printf 'the end of %s:\n' "$quiet_log" >&2; tail -n 30 "$quiet_log" >&2; fi
   exit 1
 }
 
-# stage NAME COMMAND… runs the command quietly and says how long it took. With DBPAIR_VERBOSE its output is shown.
+# follow LOG PID shows the sub-steps that a running command writes to its log: what it logs itself, and what kind says of a
+# cluster that it makes. It returns when the process has ended.
+follow() {
+  local line='' part fd running=1
+  exec {fd}<"$1"
+  while [ $running = 1 ]; do
+    kill -0 "$2" 2>/dev/null || running=0
+    while IFS= read -r part <&"$fd"; do
+      line=$line$part
+      case $line in
+        [0-9][0-9]:[0-9][0-9]:[0-9][0-9]'  '*) substep "${line:10}" ;;
+        ' • '*) substep "${line:3}" ;;
+      esac
+      line=
+    done
+    # The beginning of a line, whose rest is not written yet.
+    line=$line$part
+    [ $running = 0 ] || sleep 0.2
+  done
+  exec {fd}<&-
+}
+
+# stage NAME COMMAND… runs the command quietly and says how long it took, and for each sub-step how long after the stage's
+# beginning it began.
 stage() {
-  local stage_name=$1 stage_start=$SECONDS stage_log; shift
-  stage_log="$CACHE/log/$(printf '%s' "$stage_name" | tr -c 'a-zA-Z0-9' '-').log"
-  [ -z "${DBPAIR_VERBOSE:-}" ] || stage_log=/dev/stderr
+  local stage_name=$1 stage_start=$SECONDS stage_shown=0; shift
   printf '%-34s' "$stage_name" >&2
-  quietly "$stage_log" "$@"
+  quietly "$CACHE/log/$(printf '%s' "$stage_name" | tr -c 'a-zA-Z0-9' '-').log" "$@"
+  [ $stage_shown = 0 ] || printf '%-34s' "$stage_name" >&2
   printf '%5ss\n' "$((SECONDS - stage_start))" >&2
 }
 
-# recipe_hash FILE-OR-FOLDER… prints a short hash of names and contents: the cache key of what those files make.
+# substep TEXT shows a sub-step of the running stage; outside of a stage it is a line of the log.
+substep() {
+  if [ -z "${stage_name:-}" ]; then log "$1"; return; fi
+  [ "$stage_shown" = 1 ] || printf '\n' >&2
+  stage_shown=1
+  printf '  after %4ss  %s\n' "$((SECONDS - stage_start))" "$1" >&2
+}
+
+# recipe_hash FILE-OR-FOLDER… prints a short hash of names and contents, and of all pinned versions: the cache key of what those
+# files make. Where the files are does not matter.
 recipe_hash() {
-  local path
-  for path in "$@"; do find "$path" -type f; done | LC_ALL=C sort | while IFS= read -r path; do
-    printf '%s ' "${path#"$ROOT"/}"; sha256sum <"$path"
-  done | sha256sum | cut -c1-16
+  local part path parent
+  {
+    grep -v '^#' "$HACK/versions.env"
+    for part in "$@"; do
+      parent=$(dirname "$part")
+      find "$part" -type f | LC_ALL=C sort | while IFS= read -r path; do
+        printf '%s ' "${path#"$parent"/}"; sha256sum <"$path"
+      done
+    done
+  } | sha256sum | cut -c1-16
 }
 
 # fresh MARKER HASH: is the product behind the marker file made by this recipe? mark MARKER HASH notes that it is.
@@ -82,6 +127,9 @@ again() {
   done
   "$@"
 }
+
+# use_engine points docker at the engine that hack/offline/engine.sh started, if it started one.
+use_engine() { eval "$("$HACK/offline/engine.sh" env)"; }
 
 # need_root says why when a step needs root and does not have it.
 need_root() { [ "$(id -u)" = 0 ] || die "$1 needs root: run it as root, or start a Docker engine that you may use"; }

@@ -6,7 +6,7 @@
 # Override with DBPAIR_NETWORK, DBPAIR_BRIDGE and DBPAIR_SUBNET.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-eval "$("$HACK/engine.sh" env)"
+use_engine
 
 network=${DBPAIR_NETWORK:-dbpair}
 bridge=${DBPAIR_BRIDGE:-br-dbpair}

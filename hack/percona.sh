@@ -40,6 +40,6 @@ ensure() {
   mark "$CACHE/percona/.recipe" "$content"
 }
 
-have apt-get && have dpkg-deb || die "pt-table-checksum comes from Debian packages: apt and dpkg are missing. Set PT_TABLE_CHECKSUM to the program instead"
+{ have apt-get && have dpkg-deb; } || die "pt-table-checksum comes from Debian packages: apt and dpkg are missing. Set PT_TABLE_CHECKSUM to the program instead"
 locked percona ensure
 printf '%s\n' "$program"

@@ -11,8 +11,8 @@ have git  || lacking "git: install it (Debian: apt-get install git)"
 have make || lacking "make: install it (Debian: apt-get install make)"
 have flock || lacking "flock: install it (Debian: apt-get install util-linux)"
 if have go; then
-  need=$(sed -n 's/^go //p' "$HACK/nodeimage/go.mod")
-  running=$(cd "$HACK/nodeimage" && go env GOVERSION 2>/dev/null | sed 's/^go//')
+  need=$(sed -n 's/^go //p' "$HACK/offline/nodeimage/go.mod")
+  running=$(cd "$HACK/offline/nodeimage" && go env GOVERSION 2>/dev/null | sed 's/^go//')
   [ "$(printf '%s\n%s\n' "$need" "${running:-0}" | sort -V | head -n 1)" = "$need" ] ||
     lacking "Go $need or newer (found ${running:-none}): get it from go.dev/dl"
 else

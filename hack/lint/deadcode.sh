@@ -14,5 +14,5 @@ grep -v '^#' hack/lint/deadcode.txt | cut -d' ' -f1 | LC_ALL=C sort >"$allowed"
 
 dead=$(LC_ALL=C comm -23 "$found" "$allowed")
 gone=$(LC_ALL=C comm -13 "$found" "$allowed")
-[ -z "$dead" ] || { echo "called by no program: delete it, or say in hack/lint/deadcode.txt why it stays:" $dead >&2; exit 1; }
-[ -z "$gone" ] || { echo "not dead, take it out of hack/lint/deadcode.txt:" $gone >&2; exit 1; }
+[ -z "$dead" ] || { echo "called by no program: delete it, or say in hack/lint/deadcode.txt why it stays:" "$dead" >&2; exit 1; }
+[ -z "$gone" ] || { echo "not dead, take it out of hack/lint/deadcode.txt:" "$gone" >&2; exit 1; }

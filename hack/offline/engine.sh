@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A Docker engine that can run privileged containers:
-#   hack/engine.sh up     uses the engine that "docker" already talks to if it can; else installs and starts an own one
-#   hack/engine.sh env    prints "export DOCKER_HOST=…" for the own one, nothing otherwise
-#   hack/engine.sh down   stops the own one (its images stay in the cache)
+#   hack/offline/engine.sh up     uses the engine that "docker" already talks to if it can; else installs and starts an own one
+#   hack/offline/engine.sh env    prints "export DOCKER_HOST=…" for the own one, nothing otherwise
+#   hack/offline/engine.sh down   stops the own one (its images stay in the cache)
 # The own daemon has its own socket, folders, bridge and runtime; no one else's daemon is touched.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 dir="$CACHE/docker"
 socket="$dir/docker.sock"
@@ -21,7 +21,7 @@ can_run_privileged() {
   have docker && timeout 10 docker info >/dev/null 2>&1 || return 1
   local probe="$CACHE/engine-probe" name="dbpair.local/probe:1"
   mkdir -p "$probe"
-  (cd "$HACK/nodeimage" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$probe/pause" ./cmd/pause) || return 1
+  (cd "$HACK/offline/nodeimage" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$probe/pause" ./cmd/pause) || return 1
   tar -C "$probe" -c pause | docker import - "$name" >/dev/null 2>&1 || return 1
   timeout 60 docker run --rm --privileged --network none "$name" /pause exit >/dev/null 2>&1
 }
@@ -143,5 +143,5 @@ case ${1:-} in
   up)   locked engine up ;;
   down) locked engine stop_own ;;
   env)  if [ -S "$socket" ]; then printf 'export DOCKER_HOST=unix://%s\n' "$socket"; fi ;;
-  *)    die "usage: hack/engine.sh up|env|down" ;;
+  *)    die "usage: hack/offline/engine.sh up|env|down" ;;
 esac

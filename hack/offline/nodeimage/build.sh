@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Makes the image of the cluster's nodes. The official image is used where it can be pulled; elsewhere the same tag is built
-# from Debian packages and Go modules by kind itself ("kind build node-image"), so that manifests, entrypoint and image layout
-# are kind's. Each step is cached; a second call takes a second.
-#   hack/nodeimage/build.sh [--offline]     --offline does not try to pull
+# Makes the image of the cluster's nodes without a registry. kind itself ("kind build node-image") builds it from Debian packages
+# and Go modules, so that manifests, entrypoint and image layout are kind's. Each step is cached; a second call takes a second.
+# hack/pull.sh calls this where the official image cannot be pulled.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-eval "$("$HACK/engine.sh" env)"
+. "$(dirname "${BASH_SOURCE[0]}")/../../lib.sh"
+use_engine
 
-here="$HACK/nodeimage"
+here="$HACK/offline/nodeimage"
 work="$CACHE/node"
 base_image=localhost/dbpair-kindbase:offline
 node_packages=systemd,systemd-sysv,dbus,conntrack,iptables,nftables,iproute2,ethtool,util-linux,mount,kmod,libseccomp2,pigz,e2fsprogs,bash,ca-certificates,curl,jq,procps,socat,hostname
@@ -24,12 +23,12 @@ step() {
     for part in "$name" "$@"; do
       if [ -e "$part" ]; then recipe_hash "$part"; else declare -f "$part"; fi
     done
-    cat "$HACK/versions.env"
+    recipe_hash
   } | sha256sum | cut -c1-16)
-  if fresh "$work/.$name.recipe" "$chain_hash"; then return; fi
+  if fresh "$work/.$name.key" "$chain_hash"; then return; fi
   log "node image: ${name//_/ }"
   "$name"
-  mark "$work/.$name.recipe" "$chain_hash"
+  mark "$work/.$name.key" "$chain_hash"
 }
 
 # The root file system of a node, as a tar.
@@ -173,15 +172,13 @@ node_image() {
   docker image prune -f --filter label=dbpair.recipe >/dev/null
 }
 
-built_recipe() { docker image inspect -f '{{index .Config.Labels "dbpair.recipe"}}' "$NODE_IMAGE" 2>/dev/null; }
-
 build() {
   have mmdebstrap || die "mmdebstrap is missing: as root, apt-get install mmdebstrap"
   need_root "building the node image"
-  "$HACK/nodeimage/binaries.sh" mkimg crictl kindnetd pause kind etcd kube-all coredns local-path-provisioner
+  "$HACK/offline/nodeimage/binaries.sh" mkimg crictl kindnetd pause kind etcd kube-all coredns local-path-provisioner
   # Images may have been removed, or belong to another engine than the last time.
-  docker image inspect "$base_image" >/dev/null 2>&1 || rm -f "$work/.base_image.recipe"
-  docker image inspect "$NODE_IMAGE" >/dev/null 2>&1 || rm -f "$work/.node_image.recipe"
+  docker image inspect "$base_image" >/dev/null 2>&1 || rm -f "$work/.base_image.key"
+  docker image inspect "$NODE_IMAGE" >/dev/null 2>&1 || rm -f "$work/.node_image.key"
   step base_root
   step runtime
   step base_image install_tree settle_services oci_spec forget_machine "$CACHE/bin/kube-all" "$CACHE/bin/crictl"
@@ -192,17 +189,14 @@ build() {
 }
 
 # recipe is the hash of everything that is read to build the image.
-recipe() { printf '%s-%s' "$(recipe_hash "$here" "$HACK/versions.env" "$HACK/debs.sh")" "$(go env GOVERSION)"; }
+recipe() { printf '%s-%s' "$(recipe_hash "$here" "$HACK/debs.sh")" "$(go env GOVERSION)"; }
 
 ensure() {
   local image; image=$(docker image inspect -f '{{.Id}}' "$NODE_IMAGE" 2>/dev/null || true)
-  # An image that nobody here built is the official one.
-  if [ -n "$image" ] && [ -z "$(built_recipe)" ]; then return; fi
   mkdir -p "$work"
-  if [ -n "$image" ] && fresh "$work/.image" "$image $(recipe)"; then return; fi
-  if [ "${1:-}" != --offline ] && timeout 900 "$HACK/pull.sh" "$NODE_IMAGE"; then return; fi
+  if [ -n "$image" ] && fresh "$work/.image.key" "$image $(recipe)"; then return; fi
   build
-  mark "$work/.image" "$(docker image inspect -f '{{.Id}}' "$NODE_IMAGE") $(recipe)"
+  mark "$work/.image.key" "$(docker image inspect -f '{{.Id}}' "$NODE_IMAGE") $(recipe)"
 }
 
-locked nodeimage ensure "$@"
+locked nodeimage ensure

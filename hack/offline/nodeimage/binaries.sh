@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Compiles the Go programs of the cluster into $CACHE/bin, each only when its recipe changed:
-#   hack/nodeimage/binaries.sh [PROGRAM…]
+#   hack/offline/nodeimage/binaries.sh [PROGRAM…]
 # kube-all etcd coredns local-path-provisioner kindnetd crictl pause mkimg kind; all of them without an argument.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/../../lib.sh"
 
-module="$HACK/nodeimage"
+module="$HACK/offline/nodeimage"
 all=(mkimg pause crictl kindnetd kind etcd kube-all coredns local-path-provisioner)
 
 # pinned MODULE VERSION ends the build when versions.env and go.mod disagree.
@@ -41,14 +41,14 @@ compile() {
 }
 
 ensure() {
-  local program=$1 recipe=("$HACK/versions.env" "$module/binaries.sh") hash
+  local program=$1 recipe=("$module/binaries.sh") hash
   if [ "$program" = kind ]; then recipe+=("$HACK/tools/go.mod"); else recipe+=("$module/go.mod" "$module/go.sum"); fi
   [ ! -d "$module/cmd/$program" ] || recipe+=("$module/cmd/$program")
   hash="$(recipe_hash "${recipe[@]}")-$(go env GOVERSION)"
-  if [ -x "$CACHE/bin/$program" ] && fresh "$CACHE/bin/.$program.recipe" "$hash"; then return; fi
+  if [ -x "$CACHE/bin/$program" ] && fresh "$CACHE/bin/.$program.key" "$hash"; then return; fi
   log "compiling $program"
   compile "$program"
-  mark "$CACHE/bin/.$program.recipe" "$hash"
+  mark "$CACHE/bin/.$program.key" "$hash"
 }
 
 [ $# -gt 0 ] || set -- "${all[@]}"

@@ -1,4 +1,4 @@
-module github.com/dbpair/dbpair/hack/nodeimage
+module github.com/dbpair/dbpair/hack/offline/nodeimage
 
 go 1.26.0
 

@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Makes the image mysql:9.7. The official one is used where it can be pulled; elsewhere one of the same name is packed from
-# Debian's packages: mysqld, mysql and the dump tools in PATH, a numeric user, plugins and time zones in their places.
-#   hack/mysqlimage/build.sh [--offline]
+# Makes the image mysql:9.7 without a registry. It is packed from Debian's packages and has what the official one has: mysqld,
+# mysql and the dump tools in PATH, a numeric user, plugins and time zones in their places.
+# hack/pull.sh calls this where the official image cannot be pulled.
 set -euo pipefail
-. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-eval "$("$HACK/engine.sh" env)"
+. "$(dirname "${BASH_SOURCE[0]}")/../../lib.sh"
+use_engine
 
 work="$CACHE/mysqlimage"
 
 pack() {
   local source root="$work/root" name
   source=$("$HACK/mysqld.sh" --rootfs)
-  "$HACK/nodeimage/binaries.sh" mkimg
+  "$HACK/offline/nodeimage/binaries.sh" mkimg
   rm -rf "$root"; mkdir -p "$root"
   cp -a "$source/." "$root/"
   rm -rf "$root/.packages" "$root"/usr/share/mysql/{romanian,serbian,slovak,spanish,swedish,german,greek,japanese,ukrainian,russian} \
@@ -47,16 +47,14 @@ settle() {
 
 ensure() {
   local recipe have_recipe
-  recipe=$(recipe_hash "$HACK/mysqlimage" "$HACK/mysqld.sh" "$HACK/debs.sh" "$HACK/versions.env" "$HACK/nodeimage/cmd/mkimg")
+  recipe=$(recipe_hash "$HACK/offline/mysqlimage" "$HACK/mysqld.sh" "$HACK/debs.sh" "$HACK/offline/nodeimage/cmd/mkimg")
   if docker image inspect "$MYSQL_IMAGE" >/dev/null 2>&1; then
     have_recipe=$(docker image inspect -f '{{index .Config.Labels "dbpair.recipe"}}' "$MYSQL_IMAGE")
-    # Without our label it is the official one.
-    if [ -z "$have_recipe" ] || [ "$have_recipe" = "$recipe" ]; then return; fi
+    if [ "$have_recipe" = "$recipe" ]; then return; fi
   fi
-  if [ "${1:-}" != --offline ] && "$HACK/pull.sh" "$MYSQL_IMAGE"; then return; fi
   mkdir -p "$work"
   log "packing $MYSQL_IMAGE from Debian $MYSQL_SUITE"
   pack "$recipe"
 }
 
-locked mysqlimage ensure "$@"
+locked mysqlimage ensure
