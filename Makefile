@@ -30,11 +30,7 @@ demo-down: ## Remove what demo made
 
 .PHONY: test
 test: ## Unit, property, real mysqld and envtest tests; fetches what they need
-	@mysqld=$$(hack/mysqld.sh); assets=$$(hack/envtest.sh); clients=$$(hack/clients.sh); set -x; \
-	DBPAIR_MYSQL_BIN="$$mysqld" KUBEBUILDER_ASSETS="$$assets" DBPAIR_CLIENTS="$$clients" \
-	DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_ENVTEST=1 DBPAIR_REQUIRE_CLIENTS=1 \
-	go test -race -shuffle=on -timeout 40m $(TESTFLAGS) $(UNIT) && \
-	DBPAIR_MYSQL_BIN="$$mysqld" DBPAIR_REQUIRE_MYSQLD=1 go test -C cmd/backup -race -shuffle=on -timeout 20m $(TESTFLAGS) ./...
+	@hack/test.sh $(TESTFLAGS)
 
 .PHONY: test-short
 test-short: ## What needs neither a mysqld nor an API server
