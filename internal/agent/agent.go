@@ -146,7 +146,7 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 	}
 	a.begin(found)
 	for _, part := range []func(context.Context){
-		a.loop, a.writeMemory, a.beat, a.watchPeer, a.watchServer, a.follow.run, a.upkeep, a.keepEvents, a.guardJobs, a.forcing.run,
+		a.loop, a.writeMemory, a.beat, a.watchPeer, a.watchServer, a.follow.run, a.upkeep, a.keepEvents, a.guardJobs, a.forcing.run, a.keepRoom,
 	} {
 		go part(ctx)
 	}

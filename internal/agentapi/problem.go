@@ -27,6 +27,7 @@ const (
 	ProblemReplication      ProblemCode = "ReplicationBroken"
 	ProblemErrant           ProblemCode = "Errant"
 	ProblemCertificate      ProblemCode = "CertificateInvalid"
+	ProblemAdminCrowded     ProblemCode = "AdminPortCrowded"
 )
 
 // Problem is one thing that is wrong, and what to do about it.
