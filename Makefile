@@ -156,6 +156,11 @@ bench-failover: ## Fault to first acknowledged write: figures for docs/benchmark
 	@hack/e2e.sh up $(E2E_CLUSTER)
 	@hack/e2e.sh bench $(E2E_CLUSTER) failover
 
+.PHONY: bench-switchover
+bench-switchover: ## Planned switchovers under load, Demote and DeletePod: BENCH_RUNS of each (10)
+	@hack/e2e.sh up $(E2E_CLUSTER)
+	@hack/e2e.sh bench $(E2E_CLUSTER) switchover
+
 .PHONY: bench-checksum
 bench-checksum: ## Comparisons of two real mysqlds: BENCH_NARROW, BENCH_WIDE rows (10,000,000 and 500,000)
 	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 PT_TABLE_CHECKSUM="$${PT_TABLE_CHECKSUM-$$(hack/percona.sh)}" \

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -288,13 +287,10 @@ func (b *bench) printTimeline(ctx context.Context, pair *harness.Pair) error {
 	if err != nil {
 		return err
 	}
-	operations = slices.DeleteFunc(operations, func(o v1alpha1.DatabasePairOperation) bool {
-		return o.Spec.Type != v1alpha1.OperationFailover || o.Status.StartTime == nil
-	})
-	if len(operations) == 0 {
+	last, found := newestOf(operations, v1alpha1.OperationFailover)
+	if !found {
 		return nil
 	}
-	last := newest(operations)
 	fmt.Printf("\nThe last failover (proof %s), from its start:\n\n| step | after | took |\n| --- | --- | --- |\n", last.Status.Proof)
 	for _, e := range last.Status.Timeline {
 		took := time.Duration(0)

@@ -3,6 +3,7 @@
 //
 //	bench bootstrap    from apply to Available; what the operator needs
 //	bench failover     how long writes stop, by fault; what an idle pair asks of the API server
+//	bench switchover   what planned switchovers under load cost clients
 //
 // BENCH_RUNS is how often each is measured (10), BENCH_ONLY a pattern of the names of
 // the faults that are (all), BENCH_PAIRS with how many pairs the
@@ -33,9 +34,13 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	what := map[string]func(context.Context, *bench) error{"bootstrap": bootstrap, "failover": failover}
+	what := map[string]func(context.Context, *bench) error{
+		"bootstrap":  bootstrap,
+		"failover":   failover,
+		"switchover": switchover,
+	}
 	if len(args) != 1 || what[args[0]] == nil {
-		return errors.New("usage: bench bootstrap|failover")
+		return errors.New("usage: bench bootstrap|failover|switchover")
 	}
 	runs, errRuns := number("BENCH_RUNS", 10)
 	pairs, errPairs := number("BENCH_PAIRS", 20)

@@ -22,13 +22,11 @@ func compareGap(ctx context.Context, pair *harness.Pair, result harness.Result, 
 	if err != nil {
 		return err
 	}
-	operations = slices.DeleteFunc(operations, func(o v1alpha1.DatabasePairOperation) bool {
-		return o.Spec.Type != v1alpha1.OperationFailover || o.Status.StartTime == nil
-	})
-	if len(operations) == 0 {
+	last, found := newestOf(operations, v1alpha1.OperationFailover)
+	if !found {
 		return nil
 	}
-	status := newest(operations).Status
+	status := last.Status
 	if status.WriteGap == nil {
 		fmt.Printf("  clients %s, status.writeGap unknown\n", result.Gap.Length().Round(time.Millisecond))
 		return nil
@@ -42,9 +40,15 @@ func compareGap(ctx context.Context, pair *harness.Pair, result harness.Result, 
 	return nil
 }
 
-// newest is the operation that was begun last; there has to be one.
-func newest(operations []v1alpha1.DatabasePairOperation) v1alpha1.DatabasePairOperation {
+// newestOf is the operation of a type that was begun last, if any was.
+func newestOf(operations []v1alpha1.DatabasePairOperation, kind v1alpha1.OperationType) (v1alpha1.DatabasePairOperation, bool) {
+	operations = slices.DeleteFunc(operations, func(o v1alpha1.DatabasePairOperation) bool {
+		return o.Spec.Type != kind || o.Status.StartTime == nil
+	})
+	if len(operations) == 0 {
+		return v1alpha1.DatabasePairOperation{}, false
+	}
 	return slices.MaxFunc(operations, func(a, b v1alpha1.DatabasePairOperation) int {
 		return a.Status.StartTime.Compare(b.Status.StartTime.Time)
-	})
+	}), true
 }
