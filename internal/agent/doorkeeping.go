@@ -24,6 +24,9 @@ func (a *Agent) newDoor() *door.Door {
 		Message: fmt.Sprintf("dbpair: no member of pair %s/%s accepts writes here at the moment, try again", a.env.Namespace, a.env.PairName),
 		Now:     process.Now,
 		Dial:    door.DialTo(net.JoinHostPort(host, strconv.Itoa(a.opt.MySQLPort))),
+		DialForward: func(ctx context.Context, address string) (*net.TCPConn, error) {
+			return door.DialTo(address)(ctx)
+		},
 		Report: func(outcome door.Outcome, held time.Duration) {
 			a.metrics.held.WithLabelValues(string(outcome)).Inc()
 			a.metrics.holdTime.Observe(held.Seconds())
@@ -66,12 +69,18 @@ func (a *Agent) orderHold(_ context.Context, c agentapi.HoldCommand) (agentapi.D
 	if err := a.head(c.Command); err != nil {
 		return agentapi.Done{}, err
 	}
-	if c.Cancel {
+	switch {
+	case c.Cancel:
 		a.door.Cancel()
-	} else {
+	case c.ForwardTo != "":
+		if _, _, err := net.SplitHostPort(c.ForwardTo); err != nil {
+			return agentapi.Done{}, refuse(agentapi.ErrorMalformed, "forwardTo: %v", err)
+		}
+		a.door.Forward(c.ForwardTo, c.Epoch)
+	default:
 		a.door.Begin(c.Epoch)
 	}
-	a.log.Info("clients are held at the door", "epoch", c.Epoch, "canceled", c.Cancel, "requestID", c.RequestID)
+	a.log.Info("clients are held at the door", "epoch", c.Epoch, "canceled", c.Cancel, "forwardTo", c.ForwardTo, "requestID", c.RequestID)
 	a.state.bump()
 	return agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}, nil
 }
@@ -84,5 +93,8 @@ func (a *Agent) describeDoor() *agentapi.Door {
 		Held:        s.Held,
 		Relayed:     s.Relayed,
 		LongestHold: s.Longest,
+
+		CanForward:   true,
+		ForwardedFor: s.ForwardedFor,
 	}
 }

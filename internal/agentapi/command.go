@@ -71,6 +71,10 @@ type HoldCommand struct {
 	Command
 	// Cancel ends it: the change was given up and the authority was not changed.
 	Cancel bool `json:"cancel,omitempty"`
+	// ForwardTo has the door relay clients to the mysqld at this address and port, the open
+	// primary's, in place of holding them: the change of roles is about to begin. It ends with
+	// the next command, with a newer epoch, and when nobody answers there.
+	ForwardTo string `json:"forwardTo,omitempty"`
 }
 
 // AckFenceCommand has the candidate stop its receiver, once it has received GTIDs.

@@ -160,6 +160,10 @@ type Door struct {
 	Relayed int `json:"relayed"`
 	// LongestHold is the longest time that a client was held during the newest change of roles.
 	LongestHold time.Duration `json:"longestHold"`
+	// CanForward: the agent knows HoldCommand's ForwardTo.
+	CanForward bool `json:"canForward,omitempty"`
+	// ForwardedFor is for how long clients have been relayed to the primary; 0 when they are not.
+	ForwardedFor time.Duration `json:"forwardedFor,omitempty"`
 }
 
 // SeedProgress is how far a CLONE is.

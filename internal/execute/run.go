@@ -350,7 +350,11 @@ func (r *Runner) hold(ctx context.Context, o failover.Observation, s failover.Ho
 	const patience = time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := r.Effects.Doors.Hold(ctx, s.Subject, agentapi.HoldCommand{Command: r.command(o), Cancel: s.Cancel})
+	err := r.Effects.Doors.Hold(ctx, s.Subject, agentapi.HoldCommand{
+		Command:   r.command(o),
+		Cancel:    s.Cancel,
+		ForwardTo: s.ForwardTo,
+	})
 	if err != nil && !errors.Is(err, ErrCrash) {
 		return Result{Pending: fmt.Sprintf("the door of %s was not asked to hold clients, or to stop that: %v", s.Subject, err)}, nil
 	}

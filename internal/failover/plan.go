@@ -315,10 +315,12 @@ type (
 		From    fencing.Subject
 	}
 	// Hold has the door of a switchover's candidate begin to hold clients, before the authority
-	// changes; with Cancel it ends that.
+	// changes; with ForwardTo it relays them to the primary's mysqld there, and with Cancel it
+	// ends either.
 	Hold struct {
-		Subject fencing.Subject
-		Cancel  bool
+		Subject   fencing.Subject
+		Cancel    bool
+		ForwardTo string
 	}
 	// ReleaseHeld has the door of a new primary let clients through to its mysqld: the pod
 	// that the Service led to before is being deleted.

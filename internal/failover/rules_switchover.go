@@ -2,16 +2,23 @@ package failover
 
 import (
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 const (
 	// drainFor is how long an agent drains by one request. It ends by itself when no operator
 	// renews it.
 	drainFor = 10 * time.Second
+	// settleFor is how long new clients are passed on to the primary before it is drained: the
+	// nodes lead them to the candidate's door meanwhile. kube-proxy writes its rules once a
+	// second where it is not told otherwise (minSyncPeriod).
+	settleFor = 1200 * time.Millisecond
 	// freshWithin is how far the passive may be behind for a switchover to begin.
 	freshWithin = time.Second
 )
@@ -50,6 +57,9 @@ func drainForSwitchover(l *look) (Plan, bool) {
 		return no()
 	}
 	steps := l.drainSteps(op)
+	if l.settles(op) {
+		steps = l.settleSteps()
+	}
 	fact := fmt.Sprintf("%s is drained for operation %s: %s", l.holder.Name, op.Name, l.drainFact(op))
 	p := Plan{Kind: Waits, Fact: fact, After: l.drainLeft(op), Steps: together(steps)}
 	if len(steps) > 0 {
@@ -72,13 +82,22 @@ func switchover(l *look) (Plan, bool) {
 	return p, ok
 }
 
-// endDrain: the primary's agent drains for a switchover that was given up.
+// endDrain: the primary's agent drains for a switchover that was given up, or the passive's door
+// passes clients on to it.
 func endDrain(l *look) (Plan, bool) {
 	m := l.holder
-	if !l.open(m) || m.State.Drain == nil || m.State.Drain.Left <= 0 {
+	if !l.open(m) {
 		return no()
 	}
-	if op := l.draining(); op != nil && op.Name == m.State.Drain.Operation {
+	op := l.draining()
+	if m.State.Drain == nil || m.State.Drain.Left <= 0 {
+		if op != nil || l.forwardedFor() == 0 {
+			return no()
+		}
+		return act(fmt.Sprintf("the door of %s passes clients on for a switchover that does not go on", l.passive.Name),
+			Hold{Subject: l.passive.subject(), Cancel: true})
+	}
+	if op != nil && op.Name == m.State.Drain.Operation {
 		return no()
 	}
 	steps := []Step{Drain{Subject: m.subject(), Operation: m.State.Drain.Operation}}
@@ -238,6 +257,47 @@ func (l *look) drainSteps(op *Operation) []Step {
 	return steps
 }
 
+// settles: new clients are passed on by the candidate's door, and the drain has not begun, since a
+// node may still lead them to the primary. Where the door would not hold them they come to
+// nothing there, and the drain begins at once.
+func (l *look) settles(op *Operation) bool {
+	canForward := l.holdsAt(l.passive) && l.passive.State.Door.CanForward && l.holder.Pod.IP != "" && l.candidateTakesClients()
+	if !canForward || l.drainState(op) != nil {
+		return false
+	}
+	return l.forwardedFor() < l.settleTime(op) || !l.atDoorOf(l.passive)
+}
+
+// settleTime leaves most of drainTimeout to the transactions.
+func (l *look) settleTime(op *Operation) time.Duration {
+	if s := op.Switchover; s != nil {
+		return min(settleFor, s.DrainTimeout/4)
+	}
+	return settleFor
+}
+
+// forwardedFor is for how long the passive's door has passed clients on to the primary; 0 when it
+// does not.
+func (l *look) forwardedFor() time.Duration {
+	if !l.passive.heard() || l.passive.State.Door == nil {
+		return 0
+	}
+	return l.passive.State.Door.ForwardedFor
+}
+
+// settleSteps has the candidate's door pass clients on, and then the Service lead them there.
+func (l *look) settleSteps() []Step {
+	lead := l.doorTo(l.passive)
+	if l.forwardedFor() > 0 {
+		return lead
+	}
+	forward := Hold{
+		Subject:   l.passive.subject(),
+		ForwardTo: net.JoinHostPort(l.holder.Pod.IP, strconv.Itoa(pair.PortMySQL)),
+	}
+	return []Step{InOrder{Steps: append([]Step{forward}, lead...)}}
+}
+
 // candidateTakesClients: the door of the passive answers. Clients stay with the primary while it
 // does not.
 func (l *look) candidateTakesClients() bool { return l.passive.heard() && l.passive.Pod.IP != "" }
@@ -256,6 +316,8 @@ func (l *look) drainState(op *Operation) *agentapi.Drain {
 func (l *look) drainFact(op *Operation) string {
 	d := l.drainState(op)
 	switch {
+	case d == nil && l.settles(op):
+		return fmt.Sprintf("new clients are led to %s, which passes them on until every node leads there", l.passive.Name)
 	case d == nil:
 		return "its agent has not begun yet"
 	case d.InFlight == 0:
@@ -280,6 +342,9 @@ func (l *look) drained(op *Operation) *Drained {
 // drainLeft is when the drain has to be looked at again, if nothing changes.
 func (l *look) drainLeft(op *Operation) time.Duration {
 	left := drainFor / 4
+	if f := l.forwardedFor(); f > 0 && l.settles(op) {
+		left = min(left, l.settleTime(op)-f)
+	}
 	if s := op.Switchover; s != nil {
 		left = min(left, op.StartedAt.Add(s.DrainTimeout).Sub(l.Now), op.CreatedAt.Add(s.Deadline).Sub(l.Now))
 	}

@@ -214,6 +214,46 @@ func TestSwitchover(t *testing.T) {
 	})
 }
 
+// settling is a switchover that has begun with a candidate whose door can pass clients on; it has
+// done so for this long.
+func settling(passedOn time.Duration) func() failover.Observation {
+	return func() failover.Observation {
+		o := holding(draining)()
+		o.Members[0].State.Drain = nil
+		o.Members[1].State.Door.CanForward = true
+		o.Members[1].State.Door.ForwardedFor = passedOn
+		return o
+	}
+}
+
+func TestClientsArePassedOnUntilEveryNodeLeadsToTheDoor(t *testing.T) {
+	type obs = failover.Observation
+	const enough = 1200 * time.Millisecond
+	check(t, map[string]decision{
+		"the door passes clients on before the Service leads there": {from: settling(0), rule: "DrainForSwitchover", kind: failover.Acts,
+			steps: steps("Hold", "PointService"), with: func(_ *testing.T, o *obs) { o.Service = steady().Service }},
+		"also when the Service leads there already": {from: settling(0), rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("Hold")},
+		"a Service that was not moved is moved":     {from: settling(time.Millisecond), rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("PointService"), with: func(_ *testing.T, o *obs) { o.Service = steady().Service }},
+		"the primary is not drained at once":        {from: settling(enough - 1), rule: "DrainForSwitchover", kind: failover.Waits},
+		"and then it is":                            {from: settling(enough), rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("Hold", "Drain")},
+		"sooner with a short drainTimeout": {from: settling(500 * time.Millisecond), rule: "DrainForSwitchover", kind: failover.Acts,
+			steps: steps("Hold", "Drain"), with: func(_ *testing.T, o *obs) { o.Operations[0].Switchover.DrainTimeout = 2 * time.Second }},
+		"nobody is passed on once the drain has begun": {from: settling(0), rule: "DrainForSwitchover", kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) { o.Members[0].State.Drain = draining().Members[0].State.Drain }},
+		"a switchover that is canceled meanwhile ends it": {from: settling(time.Second), rule: "EndDrain", kind: failover.Acts, steps: steps("Hold"),
+			with: func(_ *testing.T, o *obs) {
+				o.Service = steady().Service
+				o.Operations[0].Canceled = "no"
+			}},
+		"a primary that dies meanwhile is failed over": {from: settling(time.Second), rule: "HolderExited", kind: failover.Acts,
+			steps: steps("Revoke"), with: func(_ *testing.T, o *obs) { exited(o) }},
+		"a door that refuses clients gets none for longer than it must": {from: settling(0), rule: "DrainForSwitchover", kind: failover.Acts,
+			steps: steps("Drain"), with: func(_ *testing.T, o *obs) { o.Settings.HoldsClients = false }},
+		"nor is that asked of an agent that does not know it": {from: settling(0), rule: "DrainForSwitchover", kind: failover.Acts,
+			steps: steps("Hold", "Drain"), with: func(_ *testing.T, o *obs) { o.Members[1].State.Door.CanForward = false }},
+	})
+}
+
 func TestASwitchoverWaitsForAPairThatIsFit(t *testing.T) {
 	type obs = failover.Observation
 	session := agentapi.Session{ID: 12, User: "app", Host: "10.0.0.3", InFlight: true, Age: time.Minute, Statement: "UPDATE t SET a = 1"}

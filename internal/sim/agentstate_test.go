@@ -20,7 +20,10 @@ func (a *agentSim) state() *agentapi.State {
 		s.Phase = agentapi.PhaseVolumeInUse
 		return s
 	}
-	s.Door = &agentapi.Door{Released: a.door.Released()}
+	s.Door = &agentapi.Door{Released: a.door.Released(), CanForward: true}
+	if to, since := a.door.Forwards(); to != "" {
+		s.Door.ForwardedFor = max(a.local().Sub(since), 1)
+	}
 	view := a.machine.View()
 	s.KnownEpoch = view.Known
 	s.ActedLedger = view.ActedLedger

@@ -97,9 +97,12 @@ func (e agentEffects) Hold(_ context.Context, to fencing.Subject, c agentapi.Hol
 			reply(errStale)
 			return
 		}
-		if c.Cancel {
+		switch {
+		case c.Cancel:
 			a.door.Cancel()
-		} else {
+		case c.ForwardTo != "":
+			a.door.Forward(c.ForwardTo, c.Epoch, a.local())
+		default:
 			a.door.Begin(c.Epoch, a.local())
 		}
 		reply(nil)

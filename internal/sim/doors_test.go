@@ -1,10 +1,13 @@
 package sim
 
 import (
+	"net"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agent/door"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 const (
@@ -45,6 +48,11 @@ func (c *writer) knock(p *pod) {
 			c.w.checkRelay(a)
 			c.busy = false
 			c.conn = a.mysqld
+		case door.Forward:
+			c.w.fired["forwarded"]++
+			c.busy = false
+			to, _ := a.door.Forwards()
+			c.conn = c.w.mysqldAt(to)
 		case door.Wait:
 			c.w.fired["held"]++
 			c.w.checkHeld(a, since)
@@ -59,6 +67,16 @@ func (c *writer) knock(p *pod) {
 			c.busy = false
 		}
 	})
+}
+
+// mysqldAt is the mysqld of the pod with this address and port; nil when none answers there.
+func (w *world) mysqldAt(address string) *mysqld {
+	for _, p := range w.api.pods {
+		if p != nil && p.agent != nil && p.ip() != "" && address == net.JoinHostPort(p.ip(), strconv.Itoa(pair.PortMySQL)) {
+			return p.agent.mysqld
+		}
+	}
+	return nil
 }
 
 // checkRelay: no client is let through to a mysqld that is not open at the epoch of the gate,

@@ -183,6 +183,10 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 		return 0, err
 	}
 	former := stats.LastServer
+	before, err := lastFailover(ctx, pair)
+	if err != nil {
+		return 0, err
+	}
 	pod, err := pair.Pod(ctx, primary)
 	if err != nil {
 		return 0, err
@@ -215,7 +219,7 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 	if err != nil {
 		return 0, err
 	}
-	if err := compareGap(ctx, pair, result, m.agentGone); err != nil {
+	if err := compareGap(ctx, pair, before, result, m.agentGone); err != nil {
 		return 0, err
 	}
 	if m.notReady {

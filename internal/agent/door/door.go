@@ -45,6 +45,8 @@ type Config struct {
 	Now func() authority.Instant
 	// Dial connects to this member's mysqld.
 	Dial func(context.Context) (*net.TCPConn, error)
+	// DialForward connects to the mysqld at an address that Forward was given.
+	DialForward func(context.Context, string) (*net.TCPConn, error)
 	// Report is called once for each client that was held, or would have been but for MaxHeld,
 	// with how long it was held. It must not block.
 	Report func(Outcome, time.Duration)
@@ -105,6 +107,11 @@ func (d *Door) Begin(known pair.Epoch) {
 	d.change(func(g *Gate) { g.Begin(known, d.cfg.Now()) })
 }
 
+// Forward relays clients to the mysqld at an address until a change of roles begins (Gate.Forward).
+func (d *Door) Forward(address string, known pair.Epoch) {
+	d.change(func(g *Gate) { g.Forward(address, known, d.cfg.Now()) })
+}
+
 // Cancel ends the time of holding of one that was given up.
 func (d *Door) Cancel() { d.change((*Gate).Cancel) }
 
@@ -119,6 +126,8 @@ type State struct {
 	Held, Relayed int
 	// Longest is the longest time that a client was held during the newest change of roles.
 	Longest time.Duration
+	// ForwardedFor is for how long clients have been relayed to the primary; 0 when they are not.
+	ForwardedFor time.Duration
 }
 
 // State returns what the door does now.
@@ -132,6 +141,9 @@ func (d *Door) State() State {
 		Longest:  d.longest,
 	}
 	now := d.cfg.Now()
+	if address, since := d.gate.Forwards(); address != "" {
+		s.ForwardedFor = max(now.Sub(since), 1)
+	}
 	for g := range d.held {
 		s.Longest = max(s.Longest, now.Sub(g.since))
 	}
@@ -218,12 +230,12 @@ func (d *Door) admit(conn *net.TCPConn) {
 	g := &guest{conn: conn, since: d.cfg.Now()}
 	d.mu.Lock()
 	answer := d.ask(g)
-	if answer == Wait || answer == Relay {
+	if answer == Wait || answer == Relay || answer == Forward {
 		d.work.Add(1)
 	}
 	d.mu.Unlock()
 	switch answer {
-	case Wait, Relay:
+	case Wait, Relay, Forward:
 		go func() {
 			defer d.work.Done()
 			d.attend(g, answer)
@@ -250,6 +262,11 @@ func (d *Door) attend(g *guest, answer Answer) {
 			answer = d.askAgain(g)
 		case Relay:
 			if d.relay(g, waited) {
+				return
+			}
+			answer = d.askAgain(g)
+		case Forward:
+			if d.forward(g, waited) {
 				return
 			}
 			answer = d.askAgain(g)

@@ -60,6 +60,7 @@ func open(t *testing.T, p Policy) *fixture {
 			f.dials.Add(1)
 			return dial(ctx)
 		},
+		DialForward: dialForward,
 		Report: func(o Outcome, _ time.Duration) {
 			f.mu.Lock()
 			defer f.mu.Unlock()

@@ -36,6 +36,8 @@ type Answer string
 const (
 	// Relay connects the client to this member's mysqld.
 	Relay Answer = "Relay"
+	// Forward connects the client to the mysqld that Forwards names, the primary's.
+	Forward Answer = "Forward"
 	// Wait keeps the client without an answer until the gate changes or its time is over.
 	Wait Answer = "Wait"
 	// RefuseClosed turns the client away: no mysqld is open here, or the door was not released,
@@ -57,6 +59,10 @@ type Gate struct {
 	begun    pair.Epoch // highest epoch known when the change of roles began
 	changing bool
 	renewed  authority.Instant // when the change of roles was last asked for
+	// forwardTo is where clients are relayed before a planned change of roles; empty for nowhere.
+	forwardTo   string
+	forwardAt   pair.Epoch // highest epoch known at that moment
+	forwardFrom authority.Instant
 	// settled: a holder was known since the process began. A process that has just started
 	// knows of no change of roles, and one that starts over and over must not hold clients
 	// each time.
@@ -83,6 +89,9 @@ func (g *Gate) Follow(v authority.View, now authority.Instant) (closed bool) {
 	}
 	closed = g.open != 0 && g.open != open
 	g.open = open
+	if v.Durable.Known > g.forwardAt {
+		g.forwardTo = ""
+	}
 	named := v.HolderRead && !v.Holder.Nobody()
 	elsewhere := named && v.Holder.Member != g.self
 	switch {
@@ -107,14 +116,35 @@ func (g *Gate) Follow(v authority.View, now authority.Instant) (closed bool) {
 // change is asked for.
 func (g *Gate) Begin(known pair.Epoch, now authority.Instant) {
 	g.renewed = now
+	g.forwardTo = ""
 	if g.changing {
 		return
 	}
 	g.changing, g.begun, g.until = true, known, now.Add(g.policy.HoldTimeout)
 }
 
+// Forward relays clients to the mysqld at an address, the primary's, which a planned change of
+// roles is about to drain: from then until the change begins every node leads new clients to
+// this door, and none of them waits. It ends with Begin, with Cancel, and with a newer epoch.
+func (g *Gate) Forward(address string, known pair.Epoch, now authority.Instant) {
+	if g.forwardTo == address && g.forwardAt == known {
+		return
+	}
+	g.Cancel()
+	g.forwardTo = address
+	g.forwardAt = known
+	g.forwardFrom = now
+}
+
+// Forwards is where clients are relayed before a planned change of roles, and since when;
+// empty for nowhere.
+func (g *Gate) Forwards() (address string, since authority.Instant) {
+	return g.forwardTo, g.forwardFrom
+}
+
 // Cancel ends a change of roles that was given up before the authority was changed.
 func (g *Gate) Cancel() {
+	g.forwardTo = ""
 	g.changing = false
 	g.until = 0
 }
@@ -140,6 +170,8 @@ func (g *Gate) Ask(now authority.Instant, others int) Answer {
 	switch _, open := g.Open(); {
 	case open:
 		return Relay
+	case g.policy.Mode == Hold && g.forwardTo != "":
+		return Forward
 	case g.policy.Mode != Hold || now >= g.until:
 		return RefuseClosed
 	case others >= g.policy.MaxHeld:

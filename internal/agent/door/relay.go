@@ -24,7 +24,9 @@ type relay struct {
 	client *net.TCPConn
 	server *net.TCPConn // nil until it is connected
 	epoch  pair.Epoch
-	cancel context.CancelFunc
+	// forwardTo is the address of another member's mysqld; empty for this one's.
+	forwardTo string
+	cancel    context.CancelFunc
 }
 
 // cut ends the relay now. Called with the door's lock held.
@@ -40,6 +42,9 @@ func (r *relay) cut() {
 // ended by the fence. Called with the lock held.
 func (d *Door) endRelays() {
 	for r := range d.relays {
+		if r.forwardTo != "" {
+			continue // the other member's fence ends it
+		}
 		r.cancel()
 		if r.server != nil {
 			_ = r.server.SetDeadline(time.Now().Add(closeLimit))
@@ -52,7 +57,6 @@ func (d *Door) endRelays() {
 // asked again, under its lock, when the connection is there: nothing is passed to or from a
 // mysqld that was closed meanwhile. False: it was, and the client is still there.
 func (d *Door) relay(g *guest, waited bool) bool {
-	_ = g.conn.SetReadDeadline(time.Time{})
 	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
 	defer cancel()
 	r := &relay{client: g.conn, cancel: cancel}
@@ -72,12 +76,46 @@ func (d *Door) relay(g *guest, waited bool) bool {
 		d.refuse(g.conn)
 		return true
 	}
+	d.let(r, g, waited)
+	return true
+}
+
+// forward is relay to the mysqld of the primary. One that takes no connection is forwarded to
+// no longer, and the gate is asked again.
+func (d *Door) forward(g *guest, waited bool) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), dialLimit)
+	defer cancel()
+	r := &relay{client: g.conn, cancel: cancel}
+	if !d.beginForward(r) {
+		return false
+	}
+	server, err := d.cfg.DialForward(ctx, r.forwardTo)
+	d.mu.Lock()
+	if to, _ := d.gate.Forwards(); err != nil && to == r.forwardTo {
+		d.gate.Cancel()
+	}
+	ended := d.ended
+	r.server = server
+	d.mu.Unlock()
+	if err != nil || ended {
+		d.forget(r)
+		if server != nil {
+			_ = server.Close()
+		}
+		return false
+	}
+	d.let(r, g, waited)
+	return true
+}
+
+// let passes bytes until both have hung up.
+func (d *Door) let(r *relay, g *guest, waited bool) {
+	_ = g.conn.SetReadDeadline(time.Time{})
 	d.report(g, Relayed, waited)
 	r.pass()
 	d.forget(r)
 	_ = r.client.Close()
 	_ = r.server.Close()
-	return true
 }
 
 func (d *Door) forget(r *relay) {
@@ -95,6 +133,19 @@ func (d *Door) begin(r *relay) bool {
 		return false
 	}
 	r.epoch = epoch
+	d.relays[r] = struct{}{}
+	return true
+}
+
+// beginForward writes down a relay to the primary; false when clients are not forwarded any more.
+func (d *Door) beginForward(r *relay) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	to, _ := d.gate.Forwards()
+	if to == "" || d.ended {
+		return false
+	}
+	r.forwardTo = to
 	d.relays[r] = struct{}{}
 	return true
 }
