@@ -65,7 +65,7 @@ func (r *PairReconciler) bookkeeping(
 	s := v.session
 	hurry := again <= lookAtOnce || plan.Rule == failover.RuleAwaitOpening
 	again = r.surroundAfter(ctx, v, again)
-	if len(s.podMissing) > 0 {
+	if s.absences[0].absent() || s.absences[1].absent() {
 		again = min(again, lookForPod)
 	}
 	if s.trying(v.pair.Generation) {

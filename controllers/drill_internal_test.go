@@ -80,7 +80,7 @@ func (s *drillStage) restart() {
 func (s *drillStage) look(spoil func(*failover.Observation)) time.Duration {
 	s.Helper()
 	o := s.fit()
-	if _, err := s.r.observeOperations(s.Context(), s.v); err != nil {
+	if _, err := s.r.observeOperations(s.Context(), s.p, &s.v.view); err != nil {
 		s.Fatal(err)
 	}
 	for i := range s.v.operations {

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 const (
@@ -71,9 +72,8 @@ func (r *PairReconciler) lastWarning(ctx context.Context, v *visit, m *failover.
 // eventSubjects are the objects whose events say why a member's pod is missing or pending;
 // none while it is neither, or has not been for long.
 func eventSubjects(v *visit, m *failover.Member, now time.Time) []types.UID {
-	since, missing := v.session.podMissing[m.Name]
-	if missing {
-		if now.Sub(since) < eventsAfter || v.statefulSet == "" {
+	if a := v.absenceOf(m.Name); a.absent() {
+		if now.Sub(a.since) < eventsAfter || v.statefulSet == "" {
 			return nil
 		}
 		return []types.UID{v.statefulSet}
@@ -88,6 +88,16 @@ func eventSubjects(v *visit, m *failover.Member, now time.Time) []types.UID {
 		}
 	}
 	return about
+}
+
+// absenceOf is the absence of the pod of a member.
+func (v *visit) absenceOf(m pair.MemberName) absence {
+	for _, o := range ordinals {
+		if o.Member(v.pair.Name) == m {
+			return v.absences[o]
+		}
+	}
+	return absence{}
 }
 
 // concerns: it is a warning about this member. One StatefulSet makes the pods and claims of

@@ -53,14 +53,16 @@ func TestWhatTheClusterSaysAboutARefusedPodIsKept(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := &PairReconciler{Live: events, Now: func() time.Time { return now }}
 			v := &visit{
-				pair:        &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "q"}},
-				session:     &session{podMissing: map[pair.MemberName]time.Time{}, refusedPods: map[pair.MemberName]string{"q-0": "FailedCreate: before"}},
-				statefulSet: "set",
-				claims:      []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data-q-0", UID: "claim-1"}}},
+				pair:    &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "q"}},
+				session: &session{refusedPods: map[pair.MemberName]string{"q-0": "FailedCreate: before"}},
+				view: view{
+					statefulSet: "set",
+					claims:      []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data-q-0", UID: "claim-1"}}},
+				},
 			}
 			o := failover.Observation{Members: [2]failover.Member{{Name: "q-0"}, {Name: "q-1"}}}
 			if c.missingFor > 0 {
-				v.session.podMissing["q-0"] = now.Add(-c.missingFor)
+				v.absences[0].since = now.Add(-c.missingFor)
 			}
 			if c.pendingFor > 0 {
 				o.Members[0].Pod = failover.Pod{Reading: failover.Read, UID: "pod-1", NeverRan: true, CreatedAt: now.Add(-c.pendingFor)}

@@ -25,23 +25,26 @@ import (
 // pod that it does not have counts as gone only when the API server says so too: a running
 // pod whose label was removed must not be taken for one that has ended. It returns a
 // reading other than Read for a pod that is not there or not known to be the member's.
-func (r *PairReconciler) readMemberPod(ctx context.Context, v *visit, m pair.MemberName) (*corev1.Pod, failover.Reading, error) {
+func (r *PairReconciler) readMemberPod(
+	ctx context.Context, v *visit, seen *view, o pair.Ordinal,
+) (*corev1.Pod, failover.Reading, error) {
+	m := o.Member(v.pair.Name)
 	pod := &corev1.Pod{}
 	name := types.NamespacedName{Namespace: v.pair.Namespace, Name: string(m)}
 	err := r.Client.Get(ctx, name, pod)
 	if err == nil {
-		delete(v.session.podGone, m)
 		return pod, failover.Read, nil
 	}
 	if apierrors.IsNotFound(err) {
-		if gone, asked := v.session.podGone[m]; asked && r.Now().Sub(gone) < askAgainAfter {
+		if before := v.session.absences[o]; r.Now().Sub(before.confirmed) < askAgainAfter {
+			seen.absences[o] = before
 			return nil, failover.Missing, nil
 		}
 		err = r.Live.Get(ctx, name, pod)
 	}
 	switch {
 	case apierrors.IsNotFound(err):
-		v.session.podGone[m] = r.Now()
+		seen.absences[o] = v.session.absences[o].confirm(r.Now())
 		return nil, failover.Missing, nil
 	case err != nil:
 		return nil, failover.Unread, fmt.Errorf("read pod %s: %w", m, err)
@@ -50,9 +53,28 @@ func (r *PairReconciler) readMemberPod(ctx context.Context, v *visit, m pair.Mem
 	}
 	// Anyone who may create pods can make one of this name. Without the label, which only the
 	// StatefulSet's pods can be created with, nothing says that it is the member.
-	v.strangers = append(v.strangers, pod)
+	seen.strangers = append(seen.strangers, pod)
 	return nil, failover.Unread, nil
 }
+
+// absence is since when a member has had no pod, and when the API server last said so. The
+// zero value is a member that has one.
+type absence struct {
+	since     time.Time
+	confirmed time.Time
+}
+
+// confirm is the absence after the API server said again that there is no pod.
+func (a absence) confirm(now time.Time) absence {
+	if a.since.IsZero() {
+		a.since = now
+	}
+	a.confirmed = now
+	return a
+}
+
+// absent reports whether there is no pod.
+func (a absence) absent() bool { return !a.since.IsZero() }
 
 // askAgainAfter is how long the API server's answer that there is no such pod holds, as
 // long as the cache says the same. A new pod shows in the cache.

@@ -22,40 +22,63 @@ import (
 	"github.com/dbpair/dbpair/internal/status"
 )
 
-// observe gathers everything Decide wants to know. Agents come before the authority: one
-// that knows a higher epoch than an authority read afterwards shows that it went back.
-func (r *PairReconciler) observe(ctx context.Context, v *visit) (failover.Observation, error) {
+// view is what an observation found beside what Decide is asked about.
+type view struct {
+	pods [2]*corev1.Pod
+	// containers are the mysqld containers last seen in these pods.
+	containers [2]cluster.Seen
+	// absences are about the members that have no pod.
+	absences [2]absence
+	claims   []corev1.PersistentVolumeClaim
+	// strangers have a member's name but are not known to be its pod.
+	strangers  []*corev1.Pod
+	operations []v1alpha1.DatabasePairOperation
+	// jobs are the operations that a Job is doing.
+	jobs []string
+	// foreignLease says that the Lease of the pair's name is not the pair's.
+	foreignLease error
+	// statefulSet is its UID; empty while there is none.
+	statefulSet types.UID
+	// unprocessed says why it is not known yet whether the members run this generation.
+	unprocessed string
+	// unsettled names the volumes whose end does not follow the spec yet.
+	unsettled string
+}
+
+// observe gathers everything Decide wants to know, and the rest that this reconcile needs. It
+// changes nothing, neither in the cluster nor in the session: see session.remember. Agents
+// come before the authority: one that knows a higher epoch than an authority read afterwards
+// shows that it went back.
+func (r *PairReconciler) observe(ctx context.Context, v *visit) (failover.Observation, view, error) {
+	var seen view
 	o := failover.Observation{
 		Settings: r.settings(v.pair),
 		Evidence: v.session.book,
 		FreshID:  string(uuid.NewUUID()),
 	}
 	var err error
-	if o.Members, err = r.observeMembers(ctx, v); err != nil {
-		return o, err
+	if o.Members, err = r.observeMembers(ctx, v, &seen); err != nil {
+		return o, seen, err
 	}
 	if o.Service, err = r.observeService(ctx, v); err != nil {
-		return o, err
+		return o, seen, err
 	}
-	if o.Operations, err = r.observeOperations(ctx, v); err != nil {
-		return o, err
+	if o.Operations, err = r.observeOperations(ctx, v.pair, &seen); err != nil {
+		return o, seen, err
 	}
-	o.Jobs = v.jobs
-	if o.Authority = r.observeAuthority(ctx, v); o.Authority.Reading == failover.Missing {
+	o.Jobs = seen.jobs
+	o.Authority, seen.foreignLease = r.observeAuthority(ctx, v)
+	if o.Authority.Reading == failover.Missing {
 		if err := cluster.StillThere(ctx, r.Live, v.pair); err != nil {
-			return o, err
+			return o, seen, err
 		}
 	}
+	// Seen means after the read, not before: waits are counted from here.
 	o.Now = r.Now()
-	o.Kept = r.kept(v)
+	o.Kept = r.kept(v, seen.operations)
 	o.Refused = v.session.writes.repeated(o.Now)
-	if rec := o.Authority.Record; o.Authority.Reading == failover.Read {
-		// Seen means after the read, not before: waits are counted from here.
-		v.session.book.SawEpoch(rec.Epoch, o.Now)
-	}
-	v.session.history = v.session.history.Next(o)
-	o.History = v.session.history
-	return o, nil
+	o.History = v.session.history.Next(o)
+	return o, seen, nil
 }
 
 func (r *PairReconciler) settings(p *v1alpha1.DatabasePair) failover.Settings {
@@ -90,7 +113,8 @@ func (r *PairReconciler) settings(p *v1alpha1.DatabasePair) failover.Settings {
 	}
 }
 
-func (r *PairReconciler) observeMembers(ctx context.Context, v *visit) ([2]failover.Member, error) {
+// observeMembers adds to the view what it finds of pods, volume claims and the StatefulSet.
+func (r *PairReconciler) observeMembers(ctx context.Context, v *visit, seen *view) ([2]failover.Member, error) {
 	var out [2]failover.Member
 	var set appsv1.StatefulSet
 	if _, err := r.Applier.Find(ctx, v.pair, v.name, &set); errors.Is(err, cluster.ErrForeign) {
@@ -98,46 +122,41 @@ func (r *PairReconciler) observeMembers(ctx context.Context, v *visit) ([2]failo
 	} else if err != nil {
 		return out, err
 	}
-	alive := map[pair.PodUID]bool{}
 	for i, o := range ordinals {
 		var claim corev1.PersistentVolumeClaim
 		err := cluster.Read(ctx, r.Client, r.Live, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Claim(o)}, &claim)
 		if err == nil {
-			v.claims = append(v.claims, claim)
+			seen.claims = append(seen.claims, claim)
 		} else if !apierrors.IsNotFound(err) {
 			return out, fmt.Errorf("read volume claim of %s: %w", o.Member(v.pair.Name), err)
 		}
-		if out[i], err = r.observeMember(ctx, v, o, &set, &claim); err != nil {
+		if out[i], err = r.observeMember(ctx, v, seen, o, owners{set: &set, claim: &claim}); err != nil {
 			return out, err
 		}
-		alive[out[i].Pod.UID] = true
 	}
-	v.session.keepPods(alive)
-	v.statefulSet = set.UID
-	v.unprocessed = unprocessed(v.pair, &set)
-	v.unsettled = unsettledVolumes(v.pair, &set, v.claims)
+	seen.statefulSet = set.UID
+	seen.unprocessed = unprocessed(v.pair, &set)
+	seen.unsettled = unsettledVolumes(v.pair, &set, seen.claims)
 	return out, nil
 }
 
-// observeMember looks at one member, whose claim has no name if there is none.
+// owners are the objects that a member's pod is made from. What is not there has no name.
+type owners struct {
+	set   *appsv1.StatefulSet
+	claim *corev1.PersistentVolumeClaim
+}
+
+// observeMember looks at one member.
 func (r *PairReconciler) observeMember(
-	ctx context.Context,
-	v *visit,
-	o pair.Ordinal,
-	set *appsv1.StatefulSet,
-	claim *corev1.PersistentVolumeClaim,
+	ctx context.Context, v *visit, seen *view, o pair.Ordinal, from owners,
 ) (failover.Member, error) {
 	m := failover.Member{Name: o.Member(v.pair.Name)}
+	claim := from.claim
 	if claim.Name != "" {
 		m.ClaimDeleting = claim.DeletionTimestamp != nil
 		m.MadeForPair = failover.Known(!claim.CreationTimestamp.Before(&v.pair.CreationTimestamp))
 	}
-	pod, reading, err := r.readMemberPod(ctx, v, m.Name)
-	if reading != failover.Missing {
-		delete(v.session.podMissing, m.Name)
-	} else if _, known := v.session.podMissing[m.Name]; !known {
-		v.session.podMissing[m.Name] = r.Now()
-	}
+	pod, reading, err := r.readMemberPod(ctx, v, seen, o)
 	if err != nil || reading != failover.Read {
 		m.Pod.Reading = reading
 		if reading == failover.Missing {
@@ -145,10 +164,10 @@ func (r *PairReconciler) observeMember(
 		}
 		return m, err
 	}
-	v.session.sawPod(pod)
-	v.pods[o] = pod.DeepCopy()
-	m.Pod = r.observePod(ctx, v, pod)
-	m.Pod.Outdated = outdated(pod, set)
+	seen.pods[o] = pod.DeepCopy()
+	seen.containers[o] = v.session.seenOf(pair.PodUID(pod.UID)).Update(pod)
+	m.Pod = r.observePod(ctx, pod, seen.containers[o])
+	m.Pod.Outdated = outdated(pod, from.set)
 	m.Pod.RestartAsked = v.pair.Annotations[v1alpha1.AnnotationRestartPrefix+pod.Name] == string(pod.UID)
 	m.Pod.NeverRan = neverRan(pod)
 	m.Pod.Problem = podProblem(pod, claim)
@@ -166,18 +185,17 @@ func (r *PairReconciler) observeMember(
 	return m, nil
 }
 
-func (r *PairReconciler) observePod(ctx context.Context, v *visit, pod *corev1.Pod) failover.Pod {
-	uid := pair.PodUID(pod.UID)
+func (r *PairReconciler) observePod(ctx context.Context, pod *corev1.Pod, containers cluster.Seen) failover.Pod {
 	out := failover.Pod{
 		Reading:   failover.Read,
-		UID:       uid,
+		UID:       pair.PodUID(pod.UID),
 		Node:      pod.Spec.NodeName,
 		IP:        pod.Status.PodIP,
 		CreatedAt: pod.CreationTimestamp.Time,
 		Deleting:  pod.DeletionTimestamp != nil,
 		Fenced:    hasFinalizer(pod),
 		Labels:    pod.Labels,
-		Ended:     cluster.PodFacts(pod, v.session.seenOf(uid)),
+		Ended:     cluster.PodFacts(pod, containers),
 	}
 	if out.Node == "" {
 		return out
@@ -210,9 +228,9 @@ func (r *PairReconciler) observeService(ctx context.Context, v *visit) (failover
 }
 
 // observeAuthority reads the Lease from the API server. Not being able to is a fact like
-// others.
-func (r *PairReconciler) observeAuthority(ctx context.Context, v *visit) failover.Authority {
-	out := failover.Authority{AskedAt: r.Now()}
+// others. foreign is why the Lease of the pair's name is not the pair's.
+func (r *PairReconciler) observeAuthority(ctx context.Context, v *visit) (out failover.Authority, foreign error) {
+	out.AskedAt = r.Now()
 	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
 	defer cancel()
 	rec, version, err := v.session.store.Read(ctx)
@@ -221,33 +239,33 @@ func (r *PairReconciler) observeAuthority(ctx context.Context, v *visit) failove
 		out.Reading = failover.Read
 		out.Record = rec
 		out.Version = version
-		v.session.sawRecord(rec)
 	case errors.Is(err, lease.ErrMissing):
 		out.Reading = failover.Missing
 	case errors.Is(err, authority.ErrNotAuthentic):
 		out.Reading, out.Version, out.Problem = failover.NotAuthentic, version, err.Error()
 	case errors.Is(err, lease.ErrForeign):
-		v.foreignLease, out.Problem = err, err.Error()
+		foreign = err
+		out.Problem = err.Error()
 	case errors.Is(err, lease.ErrMalformed):
 		out.Reading, out.Version, out.Problem = failover.Malformed, version, err.Error()
 	default:
 		out.Problem = err.Error()
 	}
-	return out
+	return out, foreign
 }
 
 const leaseTimeout = 5 * time.Second
 
 // kept is what the pair's status and the operations about it say of former observations.
-func (r *PairReconciler) kept(v *visit) failover.Kept {
+func (r *PairReconciler) kept(v *visit, operations []v1alpha1.DatabasePairOperation) failover.Kept {
 	k := failover.Kept{Epoch: pair.Epoch(v.pair.Status.Epoch)}
 	accepted, err := status.Accepted(v.pair)
 	if err != nil {
 		v.log.Error(err, "the record that the status keeps is not used")
 	}
 	k.Accepted = accepted
-	for i := range v.operations {
-		op := &v.operations[i]
+	for i := range operations {
+		op := &operations[i]
 		if op.Status.StartTime != nil {
 			// The object is one write and what it says another: an operator may have ended in between.
 			k.Begun = append(k.Begun, op.Name)

@@ -204,7 +204,7 @@ func TestARecordWithoutAStatusIsNone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			op := v1alpha1.DatabasePairOperation{ObjectMeta: metav1.ObjectMeta{Name: "shop-failover-2"}, Status: c.status}
 			r := &PairReconciler{Now: func() time.Time { return start }}
-			kept := r.kept(&visit{pair: &v1alpha1.DatabasePair{}, operations: []v1alpha1.DatabasePairOperation{op}})
+			kept := r.kept(&visit{pair: &v1alpha1.DatabasePair{}}, []v1alpha1.DatabasePairOperation{op})
 			if len(kept.Begun) != c.want {
 				t.Errorf("begun are %v, want %d", kept.Begun, c.want)
 			}

@@ -19,28 +19,30 @@ import (
 )
 
 // observeOperations are the unfinished operations of the pair, oldest first. All of
-// them stay with the visit; those beyond the limit are deleted.
-func (r *PairReconciler) observeOperations(ctx context.Context, v *visit) ([]failover.Operation, error) {
+// them are added to the view.
+func (r *PairReconciler) observeOperations(
+	ctx context.Context, p *v1alpha1.DatabasePair, seen *view,
+) ([]failover.Operation, error) {
 	var list v1alpha1.DatabasePairOperationList
-	if err := r.Client.List(ctx, &list, client.InNamespace(v.pair.Namespace), client.MatchingFields{indexPair: v.pair.Name}); err != nil {
+	if err := r.Client.List(ctx, &list, client.InNamespace(p.Namespace), client.MatchingFields{indexPair: p.Name}); err != nil {
 		return nil, fmt.Errorf("list operations: %w", err)
 	}
 	slices.SortFunc(list.Items, func(a, b v1alpha1.DatabasePairOperation) int {
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 	})
-	v.operations = list.Items
+	seen.operations = list.Items
 	var out []failover.Operation
 	for i := range list.Items {
 		op := &list.Items[i]
 		if op.Spec.Type.ByJob() {
 			if op.Status.Phase == v1alpha1.OperationRunning {
-				v.jobs = append(v.jobs, op.Name)
+				seen.jobs = append(seen.jobs, op.Name)
 			}
 			continue // nothing about the roles but a switchover depends on it
 		}
 		if !op.Status.Phase.Terminal() {
 			one := operationOf(op)
-			one.Switchover = switchoverOf(op, v.pair)
+			one.Switchover = switchoverOf(op, p)
 			out = append(out, one)
 		}
 	}

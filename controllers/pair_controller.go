@@ -9,7 +9,6 @@ import (
 	"github.com/go-logr/logr"
 	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -86,25 +85,11 @@ type visit struct {
 	session *session
 	log     logr.Logger
 
-	pods   [2]*corev1.Pod
-	claims []corev1.PersistentVolumeClaim
-	// strangers have a member's name but are not known to be its pod.
-	strangers  []*corev1.Pod
-	operations []v1alpha1.DatabasePairOperation
-	// jobs are the operations that a Job is doing.
-	jobs   []string
+	view
 	copies map[string][]byte
 	// writes: the Secrets are written at this visit, so that a rotation can go on.
 	writes   bool
 	material material
-	// foreignLease says that the Lease of the pair's name is not the pair's.
-	foreignLease error
-	// statefulSet is its UID; empty while there is none.
-	statefulSet types.UID
-	// unprocessed says why it is not known yet whether the members run this generation.
-	unprocessed string
-	// unsettled names the volumes whose end does not follow the spec yet.
-	unsettled string
 }
 
 // The times until the next look when nothing calls for one.
@@ -141,7 +126,7 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		v.session.surroundedOnce = true
 		r.surround(ctx, v)
 	}
-	o, err := r.observe(ctx, v)
+	o, seen, err := r.observe(ctx, v)
 	if errors.Is(err, cluster.ErrPairGone) || errors.Is(v.session.childErr, cluster.ErrPairGone) {
 		v.session.childErr = nil
 		return ctrl.Result{RequeueAfter: requeueSoon}, nil // the cache knows it by then
@@ -149,6 +134,8 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	v.view = seen
+	v.session.remember(o, seen)
 	r.Agents.watch(ctx, v)
 	plan := r.decide(v, o)
 	switch {

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/internal/authority/lease"
@@ -78,17 +77,15 @@ type session struct {
 	// told so.
 	goneSince     time.Time
 	stopRequested map[pair.PodUID]bool
-	// podGone is when the API server last said that there is no pod of a member's name.
-	podGone map[pair.MemberName]time.Time
+	// absences are about the members that have no pod.
+	absences [2]absence
 	// refusedPods is what the cluster's events say about a member's pod that is not made or
 	// does not begin; eventsReadAt is when they were last read.
 	refusedPods  map[pair.MemberName]string
 	eventsReadAt time.Time
 	events       attempts
-	// podMissing is since when a member has had no pod; wokenAt is when the StatefulSet was
-	// last touched for that.
-	podMissing map[pair.MemberName]time.Time
-	wokenAt    time.Time
+	// wokenAt is when the StatefulSet was last touched for a missing pod.
+	wokenAt time.Time
 	// lastStatus is when the status was last written, statusOwed when a look first left it
 	// out since, zero for never.
 	lastStatus time.Time
@@ -135,8 +132,6 @@ func newSession(uid types.UID, store *lease.Store, now time.Time) *session {
 		problems:    map[string]int{},
 		told:        map[string]string{},
 		containers:  map[pair.PodUID]cluster.Seen{},
-		podGone:     map[pair.MemberName]time.Time{},
-		podMissing:  map[pair.MemberName]time.Time{},
 		refusedPods: map[pair.MemberName]string{},
 		writes:      &refusals{},
 		toldRefused: map[failover.Write]bool{},
@@ -192,21 +187,20 @@ func (s *session) statusDue(hurry bool, now time.Time) bool {
 	return true
 }
 
-// sawPod keeps which mysqld containers were last seen in a pod.
-func (s *session) sawPod(pod *corev1.Pod) {
+// remember keeps what later observations and proofs need to know of this one.
+func (s *session) remember(o failover.Observation, seen view) {
+	s.absences = seen.absences
+	s.history = o.History
+	if o.Authority.Reading == failover.Read {
+		s.book.SawEpoch(o.Authority.Record.Epoch, o.Now)
+		s.sawRecord(o.Authority.Record)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	uid := pair.PodUID(pod.UID)
-	s.containers[uid] = s.containers[uid].Update(pod)
-}
-
-// keepPods drops what is known of pods that are gone.
-func (s *session) keepPods(alive map[pair.PodUID]bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for uid := range s.containers {
-		if !alive[uid] {
-			delete(s.containers, uid)
+	s.containers = map[pair.PodUID]cluster.Seen{}
+	for i, pod := range seen.pods {
+		if pod != nil {
+			s.containers[pair.PodUID(pod.UID)] = seen.containers[i]
 		}
 	}
 }

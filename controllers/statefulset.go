@@ -115,10 +115,8 @@ func (r *PairReconciler) wakeStatefulSet(ctx context.Context, v *visit, live *ap
 	now := r.Now()
 	var missing []string
 	for _, o := range ordinals {
-		m := o.Member(v.pair.Name)
-		since, gone := v.session.podMissing[m]
-		if gone && now.Sub(since) >= podMissingLimit {
-			missing = append(missing, string(m))
+		if a := v.session.absences[o]; a.absent() && now.Sub(a.since) >= podMissingLimit {
+			missing = append(missing, string(o.Member(v.pair.Name)))
 		}
 	}
 	if len(missing) == 0 || live.DeletionTimestamp != nil || now.Sub(v.session.wokenAt) < wakeEvery {
