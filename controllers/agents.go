@@ -57,7 +57,7 @@ func (a *agents) client(k agentKey, m pair.MemberName, ip string) *agentclient.C
 		if s == nil {
 			return nil, errNoCredential
 		}
-		return s.clientTLS(host)
+		return s.keyring.clientTLS(host)
 	}}
 	a.clients[k] = c
 	return c

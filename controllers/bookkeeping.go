@@ -68,7 +68,7 @@ func (r *PairReconciler) bookkeeping(
 	if s.absences[0].absent() || s.absences[1].absent() {
 		again = min(again, lookForPod)
 	}
-	if s.trying(v.pair.Generation) {
+	if s.children.trying(v.pair.Generation) {
 		again = min(again, requeueSoon)
 	}
 	if o.Members[0].Pod.NeverRan || o.Members[1].Pod.NeverRan {
@@ -77,32 +77,32 @@ func (r *PairReconciler) bookkeeping(
 	r.tell(v, o, plan)
 	tasks := []task{{
 		failure: "a label was not put back",
-		state:   &s.labels,
+		state:   &s.tries.labels,
 		do:      func(ctx context.Context) error { return r.restoreLabels(ctx, v) },
 	}, {
 		failure: "the events about a pod were not read",
-		state:   &s.events,
+		state:   &s.tries.events,
 		do:      func(ctx context.Context) error { return r.readEvents(ctx, v, o) },
 	}, {
 		failure: "the authority was not signed",
-		state:   &s.signing,
+		state:   &s.tries.signing,
 		do:      func(ctx context.Context) error { return r.keepLease(ctx, v, o, plan) },
 	}}
-	if s.statusDue(hurry, r.Now()) {
+	if s.reported.due(hurry, r.Now()) {
 		tasks = append(tasks, task{
 			failure: "the status was not written",
-			state:   &s.reports,
-			do:      func(ctx context.Context) error { return r.writeStatus(ctx, v, o, plan, s.childErr) },
+			state:   &s.tries.status,
+			do:      func(ctx context.Context) error { return r.writeStatus(ctx, v, o, plan, s.children.err) },
 		})
 	}
 	if !hurry {
 		tasks = append(tasks, task{
 			failure: "a finished operation was not deleted",
-			state:   &s.pruning,
+			state:   &s.tries.pruning,
 			do:      func(ctx context.Context) error { return r.pruneOperations(ctx, v) },
 		}, task{
 			failure: "a drill was not begun",
-			state:   &s.drilling,
+			state:   &s.tries.drilling,
 			do: func(ctx context.Context) error {
 				next, err := r.drill(ctx, v, o, plan)
 				again = min(again, max(next, lookAtOnce))
@@ -125,32 +125,32 @@ func (r *PairReconciler) bookkeeping(
 // surround makes what is around the members. It never stands in the way of the roles: a
 // failover goes on though a Secret cannot be written.
 func (r *PairReconciler) surround(ctx context.Context, v *visit) {
-	s := v.session
-	if !s.children.due(r.Now()) {
+	c := &v.session.children
+	if !c.attempts.due(r.Now()) {
 		return
 	}
-	s.surrounded = v.pair.Generation
-	s.surroundedAt = r.Now()
-	s.childrenOverdue = time.Time{}
-	s.childErr = s.children.try(ctx, r.Now, func(ctx context.Context) error { return r.makeSurroundings(ctx, v) })
+	c.generation = v.pair.Generation
+	c.at = r.Now()
+	c.overdue = time.Time{}
+	c.err = c.attempts.try(ctx, r.Now, func(ctx context.Context) error { return r.makeSurroundings(ctx, v) })
 }
 
 // surroundAfter does the same after the step of a visit, at most every requeueSoon. While steps
 // follow each other within milliseconds it is put off, for requeueSoon and no longer.
 func (r *PairReconciler) surroundAfter(ctx context.Context, v *visit, again time.Duration) time.Duration {
-	s := v.session
+	c := &v.session.children
 	now := r.Now()
 	hurry := again <= lookAtOnce
-	if hurry && s.childrenOverdue.IsZero() {
-		s.childrenOverdue = now
+	if hurry && c.overdue.IsZero() {
+		c.overdue = now
 	}
-	owed := !s.childrenOverdue.IsZero() && now.Sub(s.childrenOverdue) >= requeueSoon
-	changed := s.surrounded != v.pair.Generation
-	if (hurry && !owed) || (!changed && !owed && now.Sub(s.surroundedAt) < requeueSoon) {
+	owed := !c.overdue.IsZero() && now.Sub(c.overdue) >= requeueSoon
+	changed := c.generation != v.pair.Generation
+	if (hurry && !owed) || (!changed && !owed && now.Sub(c.at) < requeueSoon) {
 		return min(again, requeueSoon)
 	}
 	r.surround(ctx, v)
-	if s.childErr != nil {
+	if c.err != nil {
 		again = min(again, requeueSoon)
 	}
 	return again

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -37,6 +38,27 @@ var phases = []phase{
 	{"network", (*PairReconciler).ensureNetwork},
 	{"members", (*PairReconciler).ensureMembers},
 	{"volumes", (*PairReconciler).ensureVolumes},
+}
+
+// childrenMemory is what is remembered of the objects around one pair.
+type childrenMemory struct {
+	attempts attempts
+	// tried: the first attempt was made, after which the objects follow the steps.
+	tried bool
+	// generation is the one whose objects were made, at a time; overdue is when a reconcile
+	// first left them out since, zero for never.
+	generation int64
+	at         time.Time
+	overdue    time.Time
+	err        error
+	// judged is about the newest generation whose settings were compared to the members'.
+	judged judged
+	// trial is under way about a newer generation; nil for none.
+	trial *trial
+	// notGrown says which volume cannot get the size of the spec, and why; empty when all can.
+	notGrown string
+	// wokenAt is when the StatefulSet was last touched for a missing pod.
+	wokenAt time.Time
 }
 
 // ensureChildren does all phases. An error of one says which.

@@ -72,11 +72,11 @@ func TestTheOperatorsCertificateIsForItsKey(t *testing.T) {
 	s := newRotating(t)
 	s.r.Key = s.newKey()
 	s.secrets()
-	conf, err := s.s.clientTLS("shop-0")
+	conf, err := s.s.keyring.clientTLS("shop-0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	leaf, err := pki.ParseKey(s.s.credential.leaf.KeyPEM)
+	leaf, err := pki.ParseKey(s.s.keyring.credential.leaf.KeyPEM)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,12 @@ import (
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
+// farewell is when a pair was first seen gone, and which of its pods were asked to end.
+type farewell struct {
+	since time.Time
+	asked map[pair.PodUID]bool
+}
+
 // deleting lets go of a pair that is on its way out: nothing of the operator's may hold
 // it up.
 func (r *PairReconciler) deleting(ctx context.Context, v *visit) (ctrl.Result, error) {
@@ -40,10 +46,10 @@ func (r *PairReconciler) gone(ctx context.Context, name types.NamespacedName) (c
 	}
 	left, err := r.letGo(ctx, name)
 	if s := r.sessions.find(name); left && s != nil && err == nil {
-		if s.goneSince.IsZero() {
-			s.goneSince = r.Now()
+		if s.farewell.since.IsZero() {
+			s.farewell.since = r.Now()
 		}
-		if r.Now().Sub(s.goneSince) < rememberGone {
+		if r.Now().Sub(s.farewell.since) < rememberGone {
 			return ctrl.Result{RequeueAfter: requeueSoon}, nil
 		}
 	}
@@ -127,13 +133,13 @@ func (r *PairReconciler) addUnlabeled(ctx context.Context, name types.Namespaced
 func (r *PairReconciler) closeForGood(ctx context.Context, name types.NamespacedName, pod *corev1.Pod) {
 	s := r.sessions.find(name)
 	uid := pair.PodUID(pod.UID)
-	if s == nil || s.history.Accepted == nil || s.stopRequested[uid] || pod.Status.PodIP == "" {
+	if s == nil || s.history.Accepted == nil || s.farewell.asked[uid] || pod.Status.PodIP == "" {
 		return
 	}
-	if s.stopRequested == nil {
-		s.stopRequested = map[pair.PodUID]bool{}
+	if s.farewell.asked == nil {
+		s.farewell.asked = map[pair.PodUID]bool{}
 	}
-	s.stopRequested[uid] = true
+	s.farewell.asked[uid] = true
 	agent := r.Agents.client(agentKey{pair: name, pod: uid}, pair.MemberName(pod.Name), pod.Status.PodIP)
 	command := agentapi.Command{
 		PairUID:       s.history.Accepted.PairUID,

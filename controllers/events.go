@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/internal/failover"
-	"github.com/dbpair/dbpair/internal/pair"
 )
 
 const (
@@ -24,34 +23,38 @@ const (
 	eventField = "involvedObject.uid"
 )
 
+// podEvents are, for each member whose pod is not made or does not begin, what the cluster's
+// events say about that, empty for nothing, and when they were last read.
+type podEvents struct {
+	warnings [2]string
+	readAt   time.Time
+}
+
 // readEvents keeps, for each member whose pod is not made or does not begin, what the cluster
 // itself says about that: a quota, a priority class, an admission webhook, a volume. A refused
 // pod leaves no other trace, since there is no object whose status could say so. It is read
 // beside the decisions, which do not depend on it.
 func (r *PairReconciler) readEvents(ctx context.Context, v *visit, o failover.Observation) error {
 	now := r.Now()
-	if now.Sub(v.session.eventsReadAt) < eventsEvery {
+	known := &v.session.podEvents
+	if now.Sub(known.readAt) < eventsEvery {
 		return nil
 	}
-	v.session.eventsReadAt = now
+	known.readAt = now
+	known.warnings = [2]string{}
 	for i := range o.Members {
-		m := &o.Members[i]
-		delete(v.session.refusedPods, m.Name)
-		said, err := r.lastWarning(ctx, v, m, now)
-		if err != nil {
+		var err error
+		if known.warnings[i], err = r.lastWarning(ctx, v, i, &o.Members[i]); err != nil {
 			return err
-		}
-		if said != "" {
-			v.session.refusedPods[m.Name] = said
 		}
 	}
 	return nil
 }
 
 // lastWarning is the newest warning about a pod that is missing or pending; empty for none.
-func (r *PairReconciler) lastWarning(ctx context.Context, v *visit, m *failover.Member, now time.Time) (string, error) {
+func (r *PairReconciler) lastWarning(ctx context.Context, v *visit, member int, m *failover.Member) (string, error) {
 	var newest *corev1.Event
-	for _, uid := range eventSubjects(v, m, now) {
+	for _, uid := range eventSubjects(v, v.absences[member], m, r.Now()) {
 		var list corev1.EventList
 		if err := r.Live.List(ctx, &list, client.InNamespace(v.pair.Namespace), client.MatchingFields{eventField: string(uid)}); err != nil {
 			return "", fmt.Errorf("read events about the pod of %s: %w", m.Name, err)
@@ -71,8 +74,8 @@ func (r *PairReconciler) lastWarning(ctx context.Context, v *visit, m *failover.
 
 // eventSubjects are the objects whose events say why a member's pod is missing or pending;
 // none while it is neither, or has not been for long.
-func eventSubjects(v *visit, m *failover.Member, now time.Time) []types.UID {
-	if a := v.absenceOf(m.Name); a.absent() {
+func eventSubjects(v *visit, a absence, m *failover.Member, now time.Time) []types.UID {
+	if a.absent() {
 		if now.Sub(a.since) < eventsAfter || v.statefulSet == "" {
 			return nil
 		}
@@ -88,16 +91,6 @@ func eventSubjects(v *visit, m *failover.Member, now time.Time) []types.UID {
 		}
 	}
 	return about
-}
-
-// absenceOf is the absence of the pod of a member.
-func (v *visit) absenceOf(m pair.MemberName) absence {
-	for _, o := range ordinals {
-		if o.Member(v.pair.Name) == m {
-			return v.absences[o]
-		}
-	}
-	return absence{}
 }
 
 // concerns: it is a warning about this member. One StatefulSet makes the pods and claims of

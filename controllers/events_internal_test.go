@@ -12,7 +12,6 @@ import (
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/failover"
-	"github.com/dbpair/dbpair/internal/pair"
 )
 
 func warningAbout(name string, uid types.UID, reason, message string, at time.Time) *corev1.Event {
@@ -54,7 +53,7 @@ func TestWhatTheClusterSaysAboutARefusedPodIsKept(t *testing.T) {
 			r := &PairReconciler{Live: events, Now: func() time.Time { return now }}
 			v := &visit{
 				pair:    &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "q"}},
-				session: &session{refusedPods: map[pair.MemberName]string{"q-0": "FailedCreate: before"}},
+				session: &session{podEvents: podEvents{warnings: [2]string{"FailedCreate: before"}}},
 				view: view{
 					statefulSet: "set",
 					claims:      []corev1.PersistentVolumeClaim{{ObjectMeta: metav1.ObjectMeta{Name: "data-q-0", UID: "claim-1"}}},
@@ -70,7 +69,7 @@ func TestWhatTheClusterSaysAboutARefusedPodIsKept(t *testing.T) {
 			if err := r.readEvents(t.Context(), v, o); err != nil {
 				t.Fatal(err)
 			}
-			if got := v.session.refusedPods["q-0"]; got != c.want {
+			if got := v.session.podEvents.warnings[0]; got != c.want {
 				t.Errorf("kept %q, want %q", got, c.want)
 			}
 		})

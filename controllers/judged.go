@@ -21,7 +21,7 @@ type judged struct {
 // that differ from those they have. What the spec alone says is not repeated here: see
 // Allowed.refusal. Until the answer is there the settings are not published.
 func (r *PairReconciler) judgeSettings(ctx context.Context, v *visit) error {
-	s := v.session
+	s := &v.session.children
 	if s.judged.generation == v.pair.Generation {
 		return nil
 	}
@@ -60,11 +60,11 @@ func bornOtherwise(p *v1alpha1.DatabasePair, published map[string]string) string
 // the fix; empty for none.
 func (r *PairReconciler) refusal(v *visit) string {
 	found := r.Allowed.refusal(v.pair)
-	if v.session.judged.generation != v.pair.Generation || v.session.judged.why == "" {
+	if v.session.children.judged.generation != v.pair.Generation || v.session.children.judged.why == "" {
 		return found
 	}
 	if found == "" {
-		return v.session.judged.why
+		return v.session.children.judged.why
 	}
-	return found + "; " + v.session.judged.why
+	return found + "; " + v.session.children.judged.why
 }

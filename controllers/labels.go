@@ -57,37 +57,9 @@ func (r *PairReconciler) readMemberPod(
 	return nil, failover.Unread, nil
 }
 
-// absence is since when a member has had no pod, and when the API server last said so. The
-// zero value is a member that has one.
-type absence struct {
-	since     time.Time
-	confirmed time.Time
-}
-
-// confirm is the absence after the API server said again that there is no pod.
-func (a absence) confirm(now time.Time) absence {
-	if a.since.IsZero() {
-		a.since = now
-	}
-	a.confirmed = now
-	return a
-}
-
-// absent reports whether there is no pod.
-func (a absence) absent() bool { return !a.since.IsZero() }
-
 // askAgainAfter is how long the API server's answer that there is no such pod holds, as
 // long as the cache says the same. A new pod shows in the cache.
 const askAgainAfter = time.Second
-
-// knowsPod reports whether this pod was seen with the labels of a member before, or is the
-// holder of the authority.
-func (s *session) knowsPod(uid pair.PodUID) bool {
-	s.mu.Lock()
-	_, seen := s.containers[uid]
-	s.mu.Unlock()
-	return seen || (s.history.Accepted != nil && uid != "" && s.history.Accepted.Holder.PodUID == uid)
-}
 
 // restoreLabels puts back the labels of members' pods and volume claims that were removed
 // or changed: Services, the disruption budget and the operator's cache select by them.

@@ -160,19 +160,19 @@ func (r *PairReconciler) observeMember(
 	if err != nil || reading != failover.Read {
 		m.Pod.Reading = reading
 		if reading == failover.Missing {
-			m.Pod.Problem = v.session.refusedPods[m.Name]
+			m.Pod.Problem = v.session.podEvents.warnings[o]
 		}
 		return m, err
 	}
 	seen.pods[o] = pod.DeepCopy()
-	seen.containers[o] = v.session.seenOf(pair.PodUID(pod.UID)).Update(pod)
+	seen.containers[o] = v.session.containers.of(pair.PodUID(pod.UID)).Update(pod)
 	m.Pod = r.observePod(ctx, pod, seen.containers[o])
 	m.Pod.Outdated = outdated(pod, from.set)
 	m.Pod.RestartAsked = v.pair.Annotations[v1alpha1.AnnotationRestartPrefix+pod.Name] == string(pod.UID)
 	m.Pod.NeverRan = neverRan(pod)
 	m.Pod.Problem = podProblem(pod, claim)
 	if m.Pod.NeverRan {
-		m.Pod.Problem = cmp.Or(m.Pod.Problem, v.session.refusedPods[m.Name])
+		m.Pod.Problem = cmp.Or(m.Pod.Problem, v.session.podEvents.warnings[o])
 	}
 	facts := r.Agents.facts(v.name, m.Name, m.Pod.UID)
 	m.Reach = facts.Reach

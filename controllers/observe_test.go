@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
-	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/resources"
 )
@@ -118,7 +117,7 @@ func TestOutdatedNamesWhatWaitsForARestart(t *testing.T) {
 }
 
 func TestRefusalsAreAskedAgainEverMoreSlowly(t *testing.T) {
-	s := newSession("u", &lease.Store{}, time.Time{})
+	s := &repetition{}
 	last := time.Duration(0)
 	for range 8 {
 		got := s.refusedAgain(failover.StepSeed)
@@ -214,7 +213,7 @@ func TestARecordWithoutAStatusIsNone(t *testing.T) {
 
 func TestAReportIsPutOffInAHurryButNotForLong(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	s := newSession("u", &lease.Store{}, start)
+	s := &reportTimes{}
 	for _, look := range []struct {
 		after time.Duration
 		hurry bool
@@ -228,7 +227,7 @@ func TestAReportIsPutOffInAHurryButNotForLong(t *testing.T) {
 		{time.Minute + requeueSoon + time.Millisecond, false, true},
 		{2 * time.Minute, true, false},
 	} {
-		if got := s.statusDue(look.hurry, start.Add(look.after)); got != look.want {
+		if got := s.due(look.hurry, start.Add(look.after)); got != look.want {
 			t.Errorf("after %s, in a hurry %v: due = %v, want %v", look.after, look.hurry, got, look.want)
 		}
 	}

@@ -121,14 +121,14 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if wait := v.session.throttle.take(r.Now()); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	if !v.session.surroundedOnce {
+	if !v.session.children.tried {
 		// Without certificates no agent can be asked.
-		v.session.surroundedOnce = true
+		v.session.children.tried = true
 		r.surround(ctx, v)
 	}
 	o, seen, err := r.observe(ctx, v)
-	if errors.Is(err, cluster.ErrPairGone) || errors.Is(v.session.childErr, cluster.ErrPairGone) {
-		v.session.childErr = nil
+	if errors.Is(err, cluster.ErrPairGone) || errors.Is(v.session.children.err, cluster.ErrPairGone) {
+		v.session.children.err = nil
 		return ctrl.Result{RequeueAfter: requeueSoon}, nil // the cache knows it by then
 	}
 	if err != nil {
@@ -139,8 +139,8 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	r.Agents.watch(ctx, v)
 	plan := r.decide(v, o)
 	switch {
-	case errors.Is(v.session.childErr, cluster.ErrForeign) && !begun(o):
-		plan = nameConflict(v.session.childErr)
+	case errors.Is(v.session.children.err, cluster.ErrForeign) && !begun(o):
+		plan = nameConflict(v.session.children.err)
 	case v.foreignLease != nil:
 		plan = nameConflict(v.foreignLease)
 	}
@@ -150,7 +150,7 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if quiet(actErr) != nil {
 		v.log.Error(actErr, "a step failed", "rule", plan.Rule)
 	}
-	v.session.sawSettled(o, plan)
+	v.session.settled.saw(o, plan)
 	v.session.throttle.free = len(plan.Steps) > 0 || (begun(o) && o.Authority.Record.Holder.Nobody())
 	again = r.bookkeeping(ctx, v, o, plan, again)
 	return ctrl.Result{RequeueAfter: again}, nil
@@ -205,7 +205,7 @@ func (r *PairReconciler) trustOnly(ctx context.Context, v *visit) error {
 	if err := r.ensureCA(ctx, v); err != nil || !v.material.kept {
 		return err
 	}
-	_, err := v.session.trust(v.material.authority, v.material.bundle, r.Key, r.Now())
+	_, err := v.session.keyring.trust(v.material.authority, v.material.bundle, r.Key, r.Now())
 	return err
 }
 
@@ -265,7 +265,7 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	case errors.Is(err, execute.ErrConflict):
 		// What the step was conditional on is not so, or an agent refuses it: look again,
 		// ever more slowly while that goes on.
-		wait := v.session.refusedAgain(step.Name())
+		wait := v.session.repeated.refusedAgain(step.Name())
 		v.log.V(1).Info("looking again", "step", step.Name(), "why", err.Error(), "after", wait)
 		return min(next, wait), nil
 	case err != nil:
@@ -274,13 +274,13 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 		v.log.V(1).Info("the step is pending", "step", step.Name(), "why", res.Pending)
 		return min(next, 250*time.Millisecond), nil
 	}
-	if res.Wrote == nil && v.session.acted == (acted{plan.Rule, step.Name(), o.Authority.Version}) {
+	done := acted{rule: plan.Rule, step: step.Name(), version: o.Authority.Version}
+	if res.Wrote == nil && v.session.repeated.last == done {
 		// Done before over the same authority, and not seen to have helped yet: an agent
 		// that changes says so by itself.
-		return min(next, v.session.refusedAgain(step.Name())), nil
+		return min(next, v.session.repeated.refusedAgain(step.Name())), nil
 	}
-	v.session.acted = acted{plan.Rule, step.Name(), o.Authority.Version}
-	v.session.refusals = 0
+	v.session.repeated.did(done)
 	if res.Changed {
 		return lookAtOnce, nil
 	}

@@ -208,12 +208,15 @@ func (n notingLeases) Update(ctx context.Context, l *coordinationv1.Lease, o met
 // it was accepted, a new refusal is news again.
 func (r *PairReconciler) tellRefused(v *visit, refused []failover.RefusedWrite) {
 	named := map[failover.Write]bool{}
+	if v.session.news.refused == nil {
+		v.session.news.refused = map[failover.Write]bool{}
+	}
 	for _, w := range refused {
 		named[w.Write] = true
-		if v.session.toldRefused[w.Write] {
+		if v.session.news.refused[w.Write] {
 			continue
 		}
-		v.session.toldRefused[w.Write] = true
+		v.session.news.refused[w.Write] = true
 		v.log.Info("the API server refuses a write", "verb", w.Verb, "kind", w.Kind, "name", w.Name, "reason", w.Says)
 		// client-go takes events with the same objects, reason and action for one, and drops the
 		// notes of the later ones.
@@ -224,9 +227,9 @@ func (r *PairReconciler) tellRefused(v *visit, refused []failover.RefusedWrite) 
 		}
 		r.Events.Eventf(v.pair, about, warning, string(failover.RuleWriteRefused), w.Verb, "%s", w.String())
 	}
-	for write := range v.session.toldRefused {
+	for write := range v.session.news.refused {
 		if !named[write] {
-			delete(v.session.toldRefused, write)
+			delete(v.session.news.refused, write)
 			v.log.Info("a write is refused no longer", "verb", write.Verb, "kind", write.Kind, "name", write.Name)
 		}
 	}

@@ -73,7 +73,7 @@ func matches(patterns []string, text string) bool {
 func (r *PairReconciler) refuses(v *visit) bool {
 	why := r.refusal(v)
 	if why == "" {
-		return v.session.trying(v.pair.Generation)
+		return v.session.children.trying(v.pair.Generation)
 	}
 	r.warnOnce(v, v.pair, ReasonSpecRefused, why)
 	return true

@@ -23,15 +23,15 @@ func (r *PairReconciler) reconciled(v *visit, childErr error) status.Reconciled 
 		done.Done = false
 		done.Reason = ReasonSpecRefused
 		done.Fact = r.refusal(v) + "; what runs stays as it is until the spec is corrected"
-	case v.session.trying(v.pair.Generation):
+	case v.session.children.trying(v.pair.Generation):
 		done.Done = false
 		done.Fact = "spec.mysql.config is being tried by a member's mysqld before it is published"
 	case v.pair.Spec.Paused:
 		done.Fact = "spec.paused is set: nothing is changed"
-	case v.session.notGrown != "":
+	case v.session.children.notGrown != "":
 		done.Done = false
 		done.Reason = ReasonSpecRefused
-		done.Fact = v.session.notGrown
+		done.Fact = v.session.children.notGrown
 	case v.unprocessed != "":
 		done.Done = false
 		done.Fact = v.unprocessed
@@ -54,9 +54,9 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	next.Drill = drilled(v, o.Now)
 	next.VolumeSize = volumeSize(v.claims)
 	setMetrics(v.name, o, next)
-	wrote, err := status.Write(ctx, r.Client, v.pair, next, v.session.lastStatus, o.Now)
+	wrote, err := status.Write(ctx, r.Client, v.pair, next, v.session.reported.last, o.Now)
 	if wrote {
-		v.session.lastStatus = o.Now
+		v.session.reported.last = o.Now
 	}
 	return err
 }

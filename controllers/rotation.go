@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
-	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
 )
@@ -38,16 +37,6 @@ const (
 // settledLimit is how long a pair must have been in order, with both members heard, before
 // a former certificate authority is given up.
 const settledLimit = 10 * time.Minute
-
-// sawSettled keeps since when the pair has been in order without a break.
-func (s *session) sawSettled(o failover.Observation, plan failover.Plan) {
-	switch {
-	case plan.Kind != failover.Settled || !o.Members[0].Heard() || !o.Members[1].Heard():
-		s.settledSince = time.Time{}
-	case s.settledSince.IsZero():
-		s.settledSince = o.Now
-	}
-}
 
 // nextCA is a certificate authority that is published and does not sign yet.
 type nextCA struct {
@@ -138,7 +127,7 @@ func (r *PairReconciler) trustedBefore(ctx context.Context, v *visit, data map[s
 		return older, nil
 	}
 	now := r.Now()
-	if since := v.session.settledSince; since.IsZero() || now.Sub(since) < settledLimit {
+	if !v.session.settled.lasts(settledLimit, now) {
 		return older, nil
 	}
 	return pki.Keep(older, func(ca *x509.Certificate) bool {

@@ -116,7 +116,7 @@ func TestACertificateAuthorityIsRotatedInPhases(t *testing.T) {
 	if _, leaf, _ = s.secrets(); !bytes.Contains(leaf[resources.KeyCA], former.CertPEM) {
 		t.Error("the former authority was given up while the pair was not in order: its Lease may be signed by it")
 	}
-	s.s.settledSince = s.now.Add(-settledLimit)
+	s.s.settled.since = s.now.Add(-settledLimit)
 	if ca, leaf, _ = s.secrets(); bytes.Contains(leaf[resources.KeyCA], former.CertPEM) || bytes.Contains(ca[resources.KeyCA], former.CertPEM) {
 		t.Error("the former authority is trusted forever")
 	}

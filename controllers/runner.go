@@ -35,7 +35,7 @@ func (r *PairReconciler) runner(v *visit) *execute.Runner {
 		Client:    r.Client,
 		Live:      r.Live,
 		Namespace: v.pair.Namespace,
-		Seen:      v.session.seenOf,
+		Seen:      v.session.containers.of,
 	}
 	recorder := cluster.LaterRecorder{
 		Recorder: cluster.Recorder{

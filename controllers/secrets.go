@@ -66,7 +66,7 @@ func (r *PairReconciler) ensureCA(ctx context.Context, v *visit) error {
 		}
 	}
 	// A pair whose Secret does not say so was made by an operator that did not sign.
-	v.session.acceptUnsigned(unsignedCounts(data))
+	v.session.keyring.acceptUnsigned(unsignedCounts(data))
 	now := r.Now()
 	made, err := pki.ParseAuthority(data[resources.KeyCA], data[resources.KeyCAKey])
 	whole := err == nil
@@ -156,7 +156,7 @@ func (r *PairReconciler) ensureCASecret(ctx context.Context, v *visit) error {
 	if err != nil {
 		return err
 	}
-	wish := resources.CASecret(v.pair, v.material.bundle, key, !v.session.unsignedCounts())
+	wish := resources.CASecret(v.pair, v.material.bundle, key, !v.session.keyring.unsignedCounts())
 	rotation, err := v.material.rotationData()
 	if err != nil {
 		return err
@@ -170,7 +170,7 @@ func (r *PairReconciler) ensureCASecret(ctx context.Context, v *visit) error {
 
 // ensureSecrets makes the Secrets that are mounted or handed out.
 func (r *PairReconciler) ensureSecrets(ctx context.Context, v *visit) error {
-	renewed, err := v.session.trust(v.material.authority, v.material.bundle, r.Key, r.Now())
+	renewed, err := v.session.keyring.trust(v.material.authority, v.material.bundle, r.Key, r.Now())
 	if renewed {
 		r.Agents.forgetConnections(v.name)
 	}

@@ -119,10 +119,10 @@ func (r *PairReconciler) wakeStatefulSet(ctx context.Context, v *visit, live *ap
 			missing = append(missing, string(o.Member(v.pair.Name)))
 		}
 	}
-	if len(missing) == 0 || live.DeletionTimestamp != nil || now.Sub(v.session.wokenAt) < wakeEvery {
+	if len(missing) == 0 || live.DeletionTimestamp != nil || now.Sub(v.session.children.wokenAt) < wakeEvery {
 		return nil
 	}
-	v.session.wokenAt = now
+	v.session.children.wokenAt = now
 	base := live.DeepCopy()
 	metav1.SetMetaDataAnnotation(&live.ObjectMeta, resources.AnnotationTouched, now.UTC().Format(time.RFC3339))
 	if err := r.Client.Patch(ctx, live, client.MergeFrom(base), client.FieldOwner(touchManager)); err != nil {

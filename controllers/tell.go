@@ -41,20 +41,25 @@ func (r *PairReconciler) event(p *v1alpha1.DatabasePair, related runtime.Object,
 
 // warnOnce raises a warning once for as long as it lasts and its text is the same.
 func (r *PairReconciler) warnOnce(v *visit, related client.Object, reason, note string) {
-	key := related.GetName() + "/" + reason
-	if v.session.told[key] == note {
-		return
+	if v.session.warned.isNews(related.GetName()+"/"+reason, note) {
+		r.event(v.pair, related, warning, reason, note)
 	}
-	v.session.told[key] = note
-	r.event(v.pair, related, warning, reason, note)
+}
+
+// news is what events were raised for: the rule that spoke, problems of members with their
+// counts, and refused writes.
+type news struct {
+	rule     failover.RuleName
+	problems map[string]int
+	refused  map[failover.Write]bool
 }
 
 // tell raises events for what is new: another rule speaks, or a member has a problem it
 // did not have.
 func (r *PairReconciler) tell(v *visit, o failover.Observation, plan failover.Plan) {
 	r.tellRefused(v, o.Refused)
-	if v.session.spoke != plan.Rule && !housekeeping(plan) && !plan.Retried {
-		v.session.spoke = plan.Rule
+	if v.session.news.rule != plan.Rule && !housekeeping(plan) && !plan.Retried {
+		v.session.news.rule = plan.Rule
 		if kind := eventKind(plan); kind != "" && plan.Fact != "" {
 			r.event(v.pair, nil, kind, string(plan.Rule), status.Message(o, plan.Fact, plan.Remedy))
 		}
@@ -127,14 +132,17 @@ func (r *PairReconciler) tellMember(v *visit, m *failover.Member) {
 		return
 	}
 	seen := map[string]bool{}
+	if v.session.news.problems == nil {
+		v.session.news.problems = map[string]int{}
+	}
 	for _, p := range m.State.Problems {
 		key := name + "/" + string(p.Code) + "/" + string(m.State.AgentStart)
 		seen[key] = true
-		before, had := v.session.problems[key]
+		before, had := v.session.news.problems[key]
 		if had && before == p.Count {
 			continue
 		}
-		v.session.problems[key] = p.Count
+		v.session.news.problems[key] = p.Count
 		corrected := p.Code == agentapi.ProblemWritablePassive && p.Count > before
 		if corrected {
 			readonlyCorrections.WithLabelValues(v.name.Namespace, v.name.Name, name).Add(float64(p.Count - before))
@@ -145,9 +153,9 @@ func (r *PairReconciler) tellMember(v *visit, m *failover.Member) {
 		}
 		r.event(v.pair, pod, warning, string(p.Code), name+": "+p.Message)
 	}
-	for key := range v.session.problems {
+	for key := range v.session.news.problems {
 		if strings.HasPrefix(key, name+"/") && !seen[key] {
-			delete(v.session.problems, key)
+			delete(v.session.news.problems, key)
 		}
 	}
 }

@@ -38,7 +38,7 @@ type tried struct {
 // trySettings has a member try settings before they are published, and takes its answer up
 // when it is there.
 func (r *PairReconciler) trySettings(ctx context.Context, v *visit, published, settings map[string]string) {
-	s := v.session
+	s := &v.session.children
 	if s.trial == nil || s.trial.generation != v.pair.Generation {
 		s.trial = &trial{generation: v.pair.Generation, since: r.Now()}
 		r.beginTrial(ctx, v, published, settings)
@@ -61,13 +61,13 @@ func (r *PairReconciler) trySettings(ctx context.Context, v *visit, published, s
 }
 
 // settle ends the trial of a generation.
-func (s *session) settle(generation int64, why string) {
+func (s *childrenMemory) settle(generation int64, why string) {
 	s.judged = judged{generation: generation, why: why}
 	s.trial = nil
 }
 
 // trying reports whether the settings of this generation wait for a member that tries them.
-func (s *session) trying(generation int64) bool {
+func (s *childrenMemory) trying(generation int64) bool {
 	return s.judged.generation != generation && s.trial != nil && s.trial.generation == generation
 }
 
@@ -75,7 +75,7 @@ func (s *session) trying(generation int64) bool {
 // the primary takes memory and CPU from it for a moment.
 func (r *PairReconciler) beginTrial(ctx context.Context, v *visit, published, settings map[string]string) {
 	result := make(chan tried, 1)
-	v.session.trial.result = result
+	v.session.children.trial.result = result
 	var asked []*agentclient.Client
 	for i, pod := range v.pods {
 		if pod == nil {

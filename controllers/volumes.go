@@ -58,7 +58,7 @@ func volumeSize(claims []corev1.PersistentVolumeClaim) *resource.Quantity {
 // is made again gets the size with which the StatefulSet was made, and grows from there.
 func (r *PairReconciler) ensureVolumes(ctx context.Context, v *visit) error {
 	want := v.pair.Spec.Storage.Size
-	v.session.notGrown = ""
+	v.session.children.notGrown = ""
 	for _, o := range ordinals {
 		var claim corev1.PersistentVolumeClaim
 		err := r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Claim(o)}, &claim)
@@ -78,7 +78,7 @@ func (r *PairReconciler) ensureVolumes(ctx context.Context, v *visit) error {
 		if err != nil {
 			// A class that cannot grow volumes says so; everything else goes on.
 			why := notGrown(base, want, err)
-			v.session.notGrown = cmp.Or(v.session.notGrown, why)
+			v.session.children.notGrown = cmp.Or(v.session.children.notGrown, why)
 			r.warnOnce(v, &claim, "VolumeNotGrown", why)
 			continue
 		}
