@@ -128,7 +128,7 @@ func (r *PairReconciler) wakeStatefulSet(ctx context.Context, v *visit, live *ap
 	if err := r.Client.Patch(ctx, live, client.MergeFrom(base), client.FieldOwner(touchManager)); err != nil {
 		return fmt.Errorf("touch StatefulSet %s: %w", v.name, err)
 	}
-	v.log.Info("tailCommitted the StatefulSet: its controller has not made a pod", "missing", missing)
+	v.log.Info("touched the StatefulSet: its controller has not made a pod", "missing", missing)
 	return nil
 }
 
