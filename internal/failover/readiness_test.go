@@ -117,6 +117,39 @@ func TestAClaimInDeletion(t *testing.T) {
 	})
 }
 
+// What is printed about a claim in deletion has to work: a pod that ends is not let go by
+// another deletion.
+func TestTheCommandAboutAClaimInDeletion(t *testing.T) {
+	for name, c := range map[string]struct {
+		ends bool
+		want string
+	}{
+		"the pod of the passive runs": {false, "kubectl delete pod shop-1 -n ns"},
+		"the pod of a former primary ends, and its data may be wanted": {
+			true,
+			`kubectl patch pod shop-1 -n ns --type=merge -p '{"metadata":{"finalizers":null}}'`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := steady()
+			if c.ends {
+				o = solo()
+				o.Members[1].Pod.Fenced, o.Members[1].Pod.Deleting = true, true
+				delete(o.Members[1].Pod.Labels, pair.LabelReadable)
+				o.Authority.Record.Left = &authority.Left{Member: m1, DataID: "data-shop-1", Epoch: 1, Proof: fencing.Demoted}
+			}
+			o.Members[1].ClaimDeleting = true
+			p := failover.Decide(o)
+			if p.Rule != failover.RuleVolumeClaimDeleting || !strings.Contains(p.Fact, c.want) {
+				t.Errorf("%s: %s; want the command %s", p.Rule, p.Fact, c.want)
+			}
+			if c.ends && strings.Contains(p.Fact, "kubectl delete pod") {
+				t.Errorf("it asks for what has been done: %s", p.Fact)
+			}
+		})
+	}
+}
+
 func TestPlannedEvictionsNeedNoBudget(t *testing.T) {
 	check(t, map[string]decision{
 		"a deleted pod is failed over beyond the budget": {

@@ -20,7 +20,14 @@ func claimDeleting(l *look) (Plan, bool) {
 func (l *look) claimFact(m *Member) string {
 	fact := fmt.Sprintf("the volume claim data-%s is being deleted: "+
 		"it is removed, with its data, when the pod of %s ends. That cannot be taken back", m.Name, m.Name)
+	retain := fmt.Sprintf("To keep the volume: kubectl patch pv "+
+		"$(kubectl get pvc data-%s -n %s -o jsonpath={.spec.volumeName}) -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'",
+		m.Name, l.Settings.Namespace)
 	switch {
+	case m == l.passive && m.Pod.Fenced && m.Pod.Deleting && l.claimWanted(m):
+		return fact + fmt.Sprintf(". It may hold acknowledged writes that %s lacks, so its pod is kept. %s. Then, or to do without them, "+
+			"let the pod go: kubectl patch pod %s -n %s --type=merge -p '{\"metadata\":{\"finalizers\":null}}'",
+			l.holder.Name, retain, m.Name, l.Settings.Namespace)
 	case m == l.passive:
 		return fact + fmt.Sprintf(". To have %s copied from %s to a new volume now: kubectl delete pod %s -n %s",
 			m.Name, l.holder.Name, m.Name, l.Settings.Namespace)
@@ -28,9 +35,7 @@ func (l *look) claimFact(m *Member) string {
 		return fact + fmt.Sprintf(". %s has every acknowledged write: let it take over with kubectl dbpair failover %s -n %s",
 			l.passive.Name, l.Settings.Name, l.Settings.Namespace)
 	}
-	return fact + fmt.Sprintf(". Keep the pod until %s is in sync. To keep the volume: kubectl patch pv "+
-		"$(kubectl get pvc data-%s -n %s -o jsonpath={.spec.volumeName}) -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'",
-		l.other(m.Name).Name, m.Name, l.Settings.Namespace)
+	return fact + fmt.Sprintf(". Keep the pod until %s is in sync. %s", l.other(m.Name).Name, retain)
 }
 
 // claimWanted: the member's volume goes with its pod, and it may hold acknowledged writes
