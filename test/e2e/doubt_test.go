@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -46,6 +47,7 @@ func TestDoubts(t *testing.T) {
 			want:   staysPut,
 			doubt:  failover.RuleAuthorityChangedByOthers,
 		},
+		{name: "Lease that cannot be read", inject: garbleLease, want: staysPut, doubt: failover.RuleAuthorityMalformed},
 		{name: "fenced by a person", inject: fenceByHand, want: either, doubt: failover.RuleManuallyFenced},
 	})
 }
@@ -78,24 +80,28 @@ func (st *stage) verb(ctx context.Context, args ...string) error {
 	return err
 }
 
-// pasted runs the command that the condition InDoubt prints for this verb and member, as a
-// person would who copies it, and types the confirmation that the plugin asks for.
+// pasted runs the command that a condition prints for this verb and member, with the flags it
+// is printed with, as a person would who copies it, and types the confirmation that the plugin
+// asks for.
 func (st *stage) pasted(ctx context.Context, verb string, member ...string) error {
 	want := strings.Join(append([]string{"kubectl", "dbpair", verb, st.pair.Name}, append(member, "-n", st.namespace)...), " ")
+	printed := regexp.MustCompile(regexp.QuoteMeta(want) + `( --[a-z][a-z-]*)*`)
+	command := ""
 	if err := harness.Eventually(ctx, harness.Patience, "the command "+want, func(ctx context.Context) error {
 		object, err := st.pair.Object(ctx)
 		if err != nil {
 			return err
 		}
-		c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionInDoubt)
-		if c == nil || !strings.Contains(c.Message, want) {
-			return harness.NotYet("the condition says %+v", c)
+		for _, c := range object.Status.Conditions {
+			if command = printed.FindString(c.Message); command != "" {
+				return nil
+			}
 		}
-		return nil
+		return harness.NotYet("no condition prints it: %s", harness.Conditions(object))
 	}); err != nil {
 		return err
 	}
-	return st.verb(ctx, strings.Fields(want)[2:]...)
+	return st.verb(ctx, strings.Fields(command)[2:]...)
 }
 
 func (st *stage) adopt(member string) func(context.Context) error {
@@ -209,6 +215,12 @@ func editLedger(st *stage) (func(context.Context) error, error) {
 		return st.pair.Await(ctx, leaseDuration, want)
 	})
 	return st.adopt(st.primary), lasts
+}
+
+// garbleLease leaves a Lease that says nothing.
+func garbleLease(st *stage) (func(context.Context) error, error) {
+	err := st.changeLease(func(l *coordinationv1.Lease) { l.Annotations[ledgerAnnotation] = "{" })
+	return st.adopt(st.primary), err
 }
 
 const ledgerAnnotation = "dbpair.io/ledger"

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -46,6 +47,13 @@ func TestOperatorFaults(t *testing.T) {
 			want:   either,
 			inject: poisonApplier,
 			doubt:  failover.RuleNoTrustedCopy,
+			long:   true,
+		},
+		{
+			name:   "applier error on the candidate after the revocation",
+			want:   failsOver,
+			inject: poisonCandidate,
+			doubt:  failover.RuleCandidateStuck,
 			long:   true,
 		},
 	})
@@ -129,33 +137,28 @@ func loseCandidate(st *stage) (func(context.Context) error, error) {
 	return nil, st.pair.Signal(st.ctx, st.passive, unix.SIGKILL, harness.RoleMysqld)
 }
 
-// poisonApplier lets the passive receive a transaction that it cannot apply, and kills
-// the primary's node while a lock hides that. Nobody can take
-// over then. Healing takes the cause away: the node comes back, and the candidate applies
-// the rest; whichever is first.
-func poisonApplier(st *stage) (func(context.Context) error, error) {
-	const (
-		table   = "app.e2e_poison"
-		sleeper = "information_schema.processlist WHERE info LIKE 'SELECT SLEEP(300)%'"
-	)
-	st.sql(st.pair, st.primary, "CREATE TABLE IF NOT EXISTS "+table+" (id INT PRIMARY KEY)")
+// poison is a table with a row on the passive that is none of the primary's.
+const poison = "app.e2e_poison"
+
+// receivePoison lets the passive receive a transaction that it cannot apply, which a lock of
+// session id hides. key is its row.
+func receivePoison(st *stage) (id, key string, err error) {
+	const sleeper = "information_schema.processlist WHERE info LIKE 'SELECT SLEEP(300)%'"
+	st.sql(st.pair, st.primary, "CREATE TABLE IF NOT EXISTS "+poison+" (id INT PRIMARY KEY)")
 	if err := harness.Eventually(st.ctx, harness.Patience, "the table on the passive", func(ctx context.Context) error {
-		_, err := st.pair.SQL(ctx, st.passive, "SELECT COUNT(*) FROM "+table)
+		_, err := st.pair.SQL(ctx, st.passive, "SELECT COUNT(*) FROM "+poison)
 		return err
 	}); err != nil {
-		return nil, err
+		return "", "", err
 	}
-	key := fmt.Sprint(st.epoch)
-	st.sql(st.pair, st.passive, "SET sql_log_bin=0; SET GLOBAL super_read_only=OFF; INSERT INTO "+table+" VALUES ("+key+")")
-	var (
-		id    string
-		ended atomic.Value
-	)
+	key = fmt.Sprint(st.epoch)
+	st.sql(st.pair, st.passive, "SET sql_log_bin=0; SET GLOBAL super_read_only=OFF; INSERT INTO "+poison+" VALUES ("+key+")")
+	var ended atomic.Value
 	if err := harness.Eventually(st.ctx, harness.Patience, "the lock on the passive", func(ctx context.Context) error {
 		// The agent makes the member read-only again and cuts its sessions, perhaps this one.
 		// A sleep whose query is killed only ends earlier.
 		go func() {
-			_, err := st.pair.SQL(context.WithoutCancel(st.ctx), st.passive, "LOCK TABLES "+table+" READ; SELECT SLEEP(300); UNLOCK TABLES")
+			_, err := st.pair.SQL(context.WithoutCancel(st.ctx), st.passive, "LOCK TABLES "+poison+" READ; SELECT SLEEP(300); UNLOCK TABLES")
 			ended.Store(fmt.Sprint(err))
 		}()
 		sleeps := func(ctx context.Context) error {
@@ -170,15 +173,26 @@ func poisonApplier(st *stage) (func(context.Context) error, error) {
 		}
 		return harness.Consistently(ctx, leaseDuration/2, "a session that sleeps on", sleeps)
 	}); err != nil {
+		return "", "", err
+	}
+	st.sql(st.pair, st.primary, "INSERT INTO "+poison+" VALUES ("+key+")")
+	return id, key, nil
+}
+
+// poisonApplier kills the primary's node while the passive has received a transaction that it
+// cannot apply. Nobody can take over then. Healing takes the cause away: the node comes back,
+// and the candidate applies the rest; whichever is first.
+func poisonApplier(st *stage) (func(context.Context) error, error) {
+	id, key, err := receivePoison(st)
+	if err != nil {
 		return nil, err
 	}
-	st.sql(st.pair, st.primary, "INSERT INTO "+table+" VALUES ("+key+")")
 	restart, err := killNode(st)
 	heal := func(ctx context.Context) error {
 		if err := restart(ctx); err != nil {
 			return err
 		}
-		_, err := st.pair.SQL(ctx, st.passive, "SET sql_log_bin=0; SET GLOBAL super_read_only=OFF; DELETE FROM "+table+" WHERE id="+key+"; START REPLICA SQL_THREAD")
+		_, err := st.pair.SQL(ctx, st.passive, "SET sql_log_bin=0; SET GLOBAL super_read_only=OFF; DELETE FROM "+poison+" WHERE id="+key+"; START REPLICA SQL_THREAD")
 		return err
 	}
 	if err != nil {
@@ -187,4 +201,33 @@ func poisonApplier(st *stage) (func(context.Context) error, error) {
 	// With the primary gone the applier may go on, into the row that is there already.
 	_, err = st.pair.SQL(st.ctx, st.passive, "KILL QUERY "+id)
 	return heal, err
+}
+
+// poisonCandidate does the same and leaves the lock to the candidate, which ends it when it is
+// to be promoted: what it cannot apply shows after the revocation. A person gives that up, and
+// what the former primary has of it too.
+func poisonCandidate(st *stage) (func(context.Context) error, error) {
+	if _, _, err := receivePoison(st); err != nil {
+		return nil, err
+	}
+	if err := st.run.Clients.AwaitAcks(st.ctx, harness.Patience, 200); err != nil {
+		return nil, err
+	}
+	restart, err := killNode(st)
+	if err != nil {
+		return restart, err
+	}
+	return func(ctx context.Context) error {
+		err := st.giveUp(ctx, true)
+		if err == nil {
+			err = st.pasted(ctx, "force-promote", st.passive)
+		}
+		if err == nil {
+			err = st.in(ctx).awaitFailover()
+		}
+		if err := errors.Join(err, restart(ctx)); err != nil {
+			return err
+		}
+		return st.pasted(ctx, "reseed", st.primary)
+	}, nil
 }

@@ -19,3 +19,8 @@ func command(ctx context.Context, name string, args ...string) (string, error) {
 	}
 	return strings.TrimSpace(stdout.String()), nil
 }
+
+// Shell runs a line as it is pasted into a shell with kubectl.
+func (c *Cluster) Shell(ctx context.Context, line string) (string, error) {
+	return command(ctx, "sh", "-c", line)
+}

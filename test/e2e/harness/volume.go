@@ -91,7 +91,7 @@ func (d *Disks) Close(ctx context.Context) error {
 	var errs []error
 	for _, disk := range d.all {
 		pv := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: disk.name}}
-		errs = append(errs, client.IgnoreNotFound(d.cluster.Delete(ctx, pv)), disk.drop(ctx), os.RemoveAll(disk.image))
+		errs = append(errs, client.IgnoreNotFound(d.cluster.Delete(ctx, pv)), disk.drop(ctx), os.RemoveAll(disk.image), os.RemoveAll(disk.before()))
 	}
 	class := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: d.Class}}
 	return errors.Join(append(errs, client.IgnoreNotFound(d.cluster.Delete(ctx, class)))...)
@@ -112,6 +112,12 @@ func (d *Disk) make(ctx context.Context) error {
 	if _, err := command(ctx, "mkfs.ext4", "-q", "-m", "0", d.image); err != nil {
 		return err
 	}
+	return d.mount(ctx)
+}
+
+// mount mounts the image on the node.
+func (d *Disk) mount(ctx context.Context) error {
+	var err error
 	if d.loop, err = command(ctx, "losetup", "-f", "--show", d.image); err != nil {
 		return err
 	}
@@ -198,6 +204,29 @@ func (d *Disk) Replace(ctx context.Context) error {
 		return fmt.Errorf("replace disk %s: %w", d.name, err)
 	}
 	return errors.Join(d.make(ctx), os.Remove(old))
+}
+
+// Snapshot keeps what is on the disk now, for GoBack. Writes wait meanwhile.
+func (d *Disk) Snapshot(ctx context.Context) error {
+	if err := d.Hang(ctx); err != nil {
+		return err
+	}
+	_, err := command(ctx, "cp", "--sparse=always", d.image, d.before())
+	return errors.Join(err, d.Resume(context.WithoutCancel(ctx)))
+}
+
+func (d *Disk) before() string { return d.image + ".before" }
+
+// GoBack puts what was kept in the place of what is on the disk. Pods that have the disk
+// mounted keep what they have; the next one gets the former.
+func (d *Disk) GoBack(ctx context.Context) error {
+	if err := d.drop(ctx); err != nil {
+		return fmt.Errorf("put disk %s back: %w", d.name, err)
+	}
+	if err := os.Rename(d.before(), d.image); err != nil {
+		return fmt.Errorf("put disk %s back: %w", d.name, err)
+	}
+	return d.mount(ctx)
 }
 
 // Fill leaves no room on the disk.
