@@ -15,13 +15,18 @@ template
 want '^kind: CustomResourceDefinition'; want 'helm.sh/resource-policy: keep'
 want '^kind: ValidatingAdmissionPolicy'; want 'system:serviceaccount:dbpair-system:dbpair-manager'
 want '^kind: PodDisruptionBudget'; want_no '{{'; want_no 'key: kubernetes.io/metadata.name'
-for policy in lease pod service statefulset scale job job-pod config report; do want "^  policyName: dbpair-$policy\$"; done
+for policy in lease pod service statefulset scale job job-pod config secret report settings; do want "^  policyName: dbpair-$policy\$"; done
 
 template --set crds.install=false --set admissionPolicy.enabled=false --set replicas=1
 want_no '^kind: CustomResourceDefinition'; want_no '^kind: ValidatingAdmissionPolicy'; want_no '^kind: PodDisruptionBudget'
 
 template --set crds.keep=false
 want_no 'resource-policy: keep'
+
+# A digest wins over the tag, for the operator and for the agents that it brings.
+digest=sha256:$(printf 'a%.0s' {1..64})
+template --set image.tag=v1 --set "image.digest=$digest"
+want "image: \"\?ghcr.io/dbpair/dbpair@$digest"; want "value: ghcr.io/dbpair/dbpair@$digest"; want_no 'dbpair/dbpair:v1'
 
 # With named namespaces no ClusterRole may reach Secrets.
 template --set 'watchNamespaces={one,two}'
