@@ -48,16 +48,14 @@ type Agent struct {
 	state    *board
 	failures *failpoints
 
-	events chan authority.Event
-	memory chan memory
-	done   chan struct{} // closed by Exit
-	ended  sync.Once
+	queue   *queue
+	answers answers
+	memory  chan memory
 
 	machine *authority.Machine // of the loop only
 	ctx     context.Context    // of Run, for work that outlives a request
 
 	mu       sync.Mutex
-	answers  map[string]chan authority.Action
 	child    child
 	lastOpen stamp
 	identity volume.Identity
@@ -97,10 +95,8 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 		vol:      volume.Open(opt.DataDir),
 		lease:    lease,
 		start:    pair.AgentStart(random()),
-		events:   make(chan authority.Event, 256),
+		queue:    newQueue(),
 		memory:   make(chan memory, 8),
-		done:     make(chan struct{}),
-		answers:  map[string]chan authority.Action{},
 	}
 	a.failures = newFailpoints(a.log)
 	a.peer = newPeerLink(opt, env, config, certs)
@@ -155,8 +151,8 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 		case <-terminate:
 			grace := process.Now().Add(a.env.GracePeriod - min(endBefore, a.env.GracePeriod/5))
 			a.log.Info("asked to end", "graceUntil", grace)
-			a.post(authority.Terminate{At: process.Now(), Until: grace})
-		case <-a.done:
+			a.queue.post(authority.Terminate{At: process.Now(), Until: grace})
+		case <-a.queue.done:
 			return nil
 		case err := <-failed:
 			return err
@@ -192,7 +188,7 @@ func (a *Agent) begin(found foundVolume) {
 	a.moved = found.moved
 	a.state.remember(found)
 	if found.identity.DataID != "" && !found.identity.Void {
-		a.post(authority.DataReady{
+		a.queue.post(authority.DataReady{
 			At:        process.Now(),
 			DataID:    found.identity.DataID,
 			EpochFile: found.remembered,
@@ -201,14 +197,6 @@ func (a *Agent) begin(found foundVolume) {
 	}
 	a.log.Info("agent begins", "agentStart", a.start, "agentVersion", a.version, "epoch", found.memory.Known,
 		"dataID", found.identity.DataID, "openAt", found.memory.OpenAt, "void", found.identity.Void)
-}
-
-// post hands an event to the loop. It blocks only if the loop is far behind.
-func (a *Agent) post(e authority.Event) {
-	select {
-	case a.events <- e:
-	case <-a.done:
-	}
 }
 
 // random is a random identifier.
@@ -220,13 +208,13 @@ func random() string {
 
 // watchFiles takes up what the operator changes in files.
 func (a *Agent) watchFiles(ctx context.Context) {
-	a.every(ctx, 2*time.Second, func() {
+	every(ctx, 2*time.Second, func() {
 		if err := a.settings.reload(); err != nil {
 			a.log.Error(err, "cannot take up the operator's files; what was read before stays in use")
 		} else {
 			config := a.settings.get()
 			a.door.Configure(policyOf(config))
-			a.post(authority.Reconfigured{At: process.Now(), RestartInPlaceAfter: config.RestartInPlaceAfter})
+			a.queue.post(authority.Reconfigured{At: process.Now(), RestartInPlaceAfter: config.RestartInPlaceAfter})
 		}
 		changed, err := a.certs.reload()
 		if err != nil {
@@ -244,7 +232,7 @@ func (a *Agent) watchFiles(ctx context.Context) {
 }
 
 // every runs f now and then every period until ctx ends.
-func (a *Agent) every(ctx context.Context, period time.Duration, f func()) {
+func every(ctx context.Context, period time.Duration, f func()) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {

@@ -163,9 +163,9 @@ func (a *Agent) serveState(w http.ResponseWriter, r *http.Request) {
 // vouch asks the machine for this agent's word.
 func (a *Agent) vouch(ctx context.Context, r agentapi.VouchRequest) (agentapi.VouchReply, error) {
 	id := random()
-	answer, forget := a.await(id)
+	answer, forget := a.answers.await(id)
 	defer forget()
-	a.post(authority.VouchAsked{
+	a.queue.post(authority.VouchAsked{
 		At:      process.Now(),
 		PairUID: r.PairUID,
 		Asker:   r.Asker,
@@ -202,10 +202,10 @@ func (a *Agent) vouch(ctx context.Context, r agentapi.VouchRequest) (agentapi.Vo
 // command hands a command to the machine and waits for what becomes of it.
 func (a *Agent) command(ctx context.Context, kind authority.CommandKind, c agentapi.Command) (authority.Answer, error) {
 	id := random()
-	answer, forget := a.await(id)
+	answer, forget := a.answers.await(id)
 	defer forget()
 	a.log.Info("command", "kind", kind, "epoch", c.Epoch, "ledgerVersion", c.LedgerVersion, "requestID", c.RequestID)
-	a.post(authority.Commanded{
+	a.queue.post(authority.Commanded{
 		At:      process.Now(),
 		ID:      id,
 		Kind:    kind,

@@ -100,7 +100,7 @@ func (a *Agent) startMysqld(ctx context.Context) {
 	proc, incarnation, err := a.launch(ctx, a.vol.DataDir(), true)
 	if err != nil {
 		a.log.Error(err, "cannot start mysqld")
-		a.post(authority.MysqldExited{At: process.Now()})
+		a.queue.post(authority.MysqldExited{At: process.Now()})
 		return
 	}
 	go a.awaitExit(proc)
@@ -121,7 +121,7 @@ func (a *Agent) startMysqld(ctx context.Context) {
 	go a.killAtShutdown(proc)
 	a.state.resolve(agentapi.ProblemMysqldExits)
 	a.log.Info("mysqld is up and closed", "incarnation", incarnation)
-	a.post(authority.MysqldUp{At: process.Now(), Incarnation: incarnation})
+	a.queue.post(authority.MysqldUp{At: process.Now(), Incarnation: incarnation})
 	a.state.bump()
 }
 
@@ -313,7 +313,7 @@ func (a *Agent) awaitExit(proc *process.Mysqld) {
 	now := process.Now()
 	a.follow.order(orderNone, 0)
 	a.state.forgetServer()
-	a.post(authority.MysqldExited{At: now})
+	a.queue.post(authority.MysqldExited{At: now})
 	a.logClosed(opened, lastRun(proc, now), "process ended: "+proc.How())
 	a.log.Info("mysqld ended", "how", proc.How())
 	a.metrics.exits.Inc()

@@ -152,7 +152,7 @@ func (f *forcing) holder() string {
 // rows through.
 func (f *forcing) run(ctx context.Context) {
 	var looked authority.Instant
-	f.a.every(ctx, 200*time.Millisecond, func() {
+	every(ctx, 200*time.Millisecond, func() {
 		if !f.a.isUp() {
 			return
 		}

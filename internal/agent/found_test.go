@@ -45,12 +45,12 @@ func TestAnUncleanEndIsThatOfItsOwnData(t *testing.T) {
 }
 
 func TestTheEndIsToldOnce(t *testing.T) {
-	a := &Agent{done: make(chan struct{})}
+	a := &Agent{queue: newQueue()}
 	for range 2 {
 		a.effect(t.Context(), authority.Exit{})
 	}
 	select {
-	case <-a.done:
+	case <-a.queue.done:
 	default:
 		t.Error("the end was not told")
 	}

@@ -23,7 +23,7 @@ func (a *Agent) loop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case event = <-a.events:
+		case event = <-a.queue.events:
 		case <-timer.C:
 			event = authority.Tick{At: process.Now()}
 		}
@@ -66,7 +66,7 @@ func (a *Agent) effect(ctx context.Context, action authority.Action) {
 	case authority.AskVouch:
 		go a.askVouch(ctx, act)
 	case authority.AnswerVouch:
-		a.deliver(act.Nonce, act)
+		a.answers.deliver(act.Nonce, act)
 	case authority.Persist:
 		a.persist(act)
 	case authority.StartMysqld:
@@ -90,37 +90,12 @@ func (a *Agent) effect(ctx context.Context, action authority.Action) {
 		a.log.Info("following the peer", "epoch", act.Epoch)
 		a.follow.order(orderFollow, act.Epoch)
 	case authority.Answer:
-		a.deliver(act.ID, act)
+		a.answers.deliver(act.ID, act)
 	case authority.Refuse:
-		a.deliver(act.ID, act)
+		a.answers.deliver(act.ID, act)
 	case authority.Exit:
 		// The machine says so at every step from here on.
-		a.ended.Do(func() {
-			a.log.Info("agent ends")
-			close(a.done)
-		})
-	}
-}
-
-// await registers for the answer of this id; deliver hands it over.
-func (a *Agent) await(id string) (answer <-chan authority.Action, forget func()) {
-	ch := make(chan authority.Action, 1)
-	a.mu.Lock()
-	a.answers[id] = ch
-	a.mu.Unlock()
-	return ch, func() {
-		a.mu.Lock()
-		delete(a.answers, id)
-		a.mu.Unlock()
-	}
-}
-
-func (a *Agent) deliver(id string, action authority.Action) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if ch := a.answers[id]; ch != nil {
-		ch <- action
-		delete(a.answers, id)
+		a.queue.end(func() { a.log.Info("agent ends") })
 	}
 }
 
@@ -130,7 +105,7 @@ func (a *Agent) readLease(ctx context.Context, act authority.ReadLease) {
 	asked := process.Now()
 	record, outcome, err := a.lease.read(ctx, act.Fresh)
 	a.metrics.leaseReads.WithLabelValues(string(outcome)).Inc()
-	a.post(authority.LeaseRead{
+	a.queue.post(authority.LeaseRead{
 		AskedAt: asked,
 		At:      process.Now(),
 		Outcome: outcome,
@@ -162,7 +137,7 @@ func (a *Agent) askVouch(ctx context.Context, act authority.AskVouch) {
 		result = map[bool]string{true: "given", false: "refused"}[answer.Given]
 	}
 	a.metrics.vouches.WithLabelValues(result).Inc()
-	a.post(answer)
+	a.queue.post(answer)
 }
 
 // memory is one write of the epoch file.
@@ -178,7 +153,7 @@ func (a *Agent) persist(act authority.Persist) {
 	select {
 	case a.memory <- due:
 	default:
-		a.post(authority.Persisted{At: process.Now(), Seq: act.Seq})
+		a.queue.post(authority.Persisted{At: process.Now(), Seq: act.Seq})
 	}
 }
 
@@ -195,7 +170,7 @@ func (a *Agent) beat(ctx context.Context) {
 	if a.moved {
 		take = take.Add(authority.BeatMost)
 	}
-	a.every(ctx, beatPeriod, func() {
+	every(ctx, beatPeriod, func() {
 		begun := process.Now()
 		var err error
 		if !taken && begun >= take {
@@ -205,7 +180,7 @@ func (a *Agent) beat(ctx context.Context) {
 			err = a.vol.Beat()
 		}
 		if err == nil {
-			a.post(authority.VolumeBeat{At: process.Now(), Begun: begun})
+			a.queue.post(authority.VolumeBeat{At: process.Now(), Begun: begun})
 		} else if !failed {
 			a.log.Error(err, "the volume takes no write, so that the peer's questions are refused")
 		}
@@ -228,7 +203,7 @@ func (a *Agent) writeMemory(ctx context.Context) {
 			} else {
 				a.state.resolve(agentapi.ProblemVolumeUnreadable)
 			}
-			a.post(authority.Persisted{
+			a.queue.post(authority.Persisted{
 				At:  process.Now(),
 				Seq: due.seq,
 				OK:  err == nil,

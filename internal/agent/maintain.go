@@ -125,7 +125,7 @@ func (a *Agent) adopt(data pair.DataID) error {
 		return err
 	}
 	a.setIdentity(id)
-	a.post(authority.DataReady{
+	a.queue.post(authority.DataReady{
 		At:        process.Now(),
 		DataID:    data,
 		EpochFile: true,

@@ -85,7 +85,7 @@ func (a *Agent) rewind(ctx context.Context, order tailOrder) {
 	err := a.tryRewind(ctx, order)
 	a.state.refusesRewind(a.refusalOf(err, order))
 	a.vacate()
-	a.post(authority.DataReady{
+	a.queue.post(authority.DataReady{
 		At:        process.Now(),
 		DataID:    a.dataID(),
 		EpochFile: err == nil,
@@ -101,7 +101,7 @@ func (a *Agent) rewind(ctx context.Context, order tailOrder) {
 }
 
 func (a *Agent) tryRewind(ctx context.Context, order tailOrder) error {
-	a.post(authority.DataGone{At: process.Now()})
+	a.queue.post(authority.DataGone{At: process.Now()})
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for view := a.state.view(); view.Data; view = a.state.view() {

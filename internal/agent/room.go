@@ -97,7 +97,7 @@ func (a *Agent) keepRoom(ctx context.Context) {
 		connected: func() (int, error) { return establishedAt(a.opt.AdminPort) },
 	}
 	before := 0
-	a.every(ctx, roomPeriod, func() {
+	every(ctx, roomPeriod, func() {
 		if !a.isUp() {
 			return
 		}

@@ -12,7 +12,7 @@ import (
 // one only. It waits its turn while commits wait for the passive: its own would wait with them.
 func (a *Agent) keepEvents(ctx context.Context) {
 	said := "" // a reason is logged once, not every second
-	a.every(ctx, time.Second, func() {
+	every(ctx, time.Second, func() {
 		if a.state.view().Serving != authority.Serves || !a.isUp() || !a.wouldNotHang(ctx) {
 			return
 		}

@@ -29,7 +29,7 @@ func (a *Agent) seed(ctx context.Context, command agentapi.SeedCommand) {
 	a.vacate()
 	if id := a.getIdentity(); err != nil && !id.Void && id.DataID != "" {
 		// Nothing was given up: the machine may go on with what is there.
-		a.post(authority.DataReady{At: process.Now(), DataID: id.DataID})
+		a.queue.post(authority.DataReady{At: process.Now(), DataID: id.DataID})
 	}
 	if err == nil {
 		a.state.resolve(agentapi.ProblemSeedFailed)
@@ -82,7 +82,7 @@ func (a *Agent) trySeed(ctx context.Context, command agentapi.SeedCommand) error
 
 // emptyHands has the machine give up its mysqld and waits for the end.
 func (a *Agent) emptyHands(ctx context.Context) error {
-	a.post(authority.DataGone{At: process.Now()})
+	a.queue.post(authority.DataGone{At: process.Now()})
 	a.follow.order(orderNone, 0)
 	for {
 		a.mu.Lock()

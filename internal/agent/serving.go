@@ -33,7 +33,7 @@ func (a *Agent) open(ctx context.Context, act authority.Open) {
 			a.metrics.openFailures.Inc()
 		}
 		close(done)
-		a.post(authority.Opened{At: process.Now(), OK: err == nil})
+		a.queue.post(authority.Opened{At: process.Now(), OK: err == nil})
 	}()
 }
 
@@ -112,7 +112,7 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 		select {
 		case <-openDone:
 		case <-ctx.Done():
-			a.post(authority.Closed{At: process.Now()})
+			a.queue.post(authority.Closed{At: process.Now()})
 			return
 		}
 	}
@@ -120,7 +120,7 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 	// Beside the fence, which ends them too and waits for nobody.
 	go a.endJobs(context.WithoutCancel(ctx), "the member closes")
 	if err := a.follow.take(ctx); err != nil {
-		a.post(authority.Closed{At: process.Now()})
+		a.queue.post(authority.Closed{At: process.Now()})
 		return
 	}
 	defer a.follow.giveBack()
@@ -139,7 +139,7 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 		a.log.Info("the soft fence is not proven", "error", err, "offlineMode", fenced.OfflineMode, "superReadOnly", fenced.SuperReadOnly,
 			"clientSessions", fenced.ClientSessions, "waitingCommits", fenced.WaitingCommits, "reRead", fenced.ReRead)
 	}
-	a.post(authority.Closed{At: now, Proven: proven})
+	a.queue.post(authority.Closed{At: now, Proven: proven})
 	a.pokeServer()
 }
 
@@ -174,7 +174,7 @@ func (a *Agent) setSemiSync(ctx context.Context, act authority.SetSemiSync) {
 	} else {
 		a.log.Info("waiting switched", "waiting", act.Waiting, "ledgerVersion", act.Version)
 	}
-	a.post(authority.WaitingSet{
+	a.queue.post(authority.WaitingSet{
 		At:      process.Now(),
 		Version: act.Version,
 		OK:      err == nil,
@@ -200,7 +200,7 @@ func (a *Agent) checkTail(ctx context.Context) {
 	if err != nil || !received.Covers(status.Binlog) {
 		return
 	}
-	a.post(authority.TailCovered{At: process.Now(), Incarnation: incarnation})
+	a.queue.post(authority.TailCovered{At: process.Now(), Incarnation: incarnation})
 }
 
 // stopReceiver is the ack fence's effect.
@@ -218,6 +218,6 @@ func (a *Agent) stopReceiver(ctx context.Context, act authority.StopReceiver) {
 		a.state.receiverStopped(now)
 		a.follow.hurry()
 	}
-	a.post(authority.ReceiverIsStopped{At: now, OK: err == nil})
+	a.queue.post(authority.ReceiverIsStopped{At: now, OK: err == nil})
 	a.pokeServer()
 }

@@ -16,7 +16,7 @@ import (
 func (a *Agent) upkeep(ctx context.Context) {
 	var round int
 	passwords := &rotation{a: a}
-	a.every(ctx, 5*time.Second, func() {
+	every(ctx, 5*time.Second, func() {
 		if !a.isUp() {
 			return
 		}

@@ -83,7 +83,7 @@ func (w *waiting) forget() {
 func (w *waiting) publish() {
 	w.a.metrics.interrupted.Inc()
 	w.a.state.lostSemiSync(w.version)
-	w.a.post(authority.SemiSyncLost{At: process.Now()})
+	w.a.queue.post(authority.SemiSyncLost{At: process.Now()})
 }
 
 // foreign: acknowledgements of someone else than the peer may have let commits pass.

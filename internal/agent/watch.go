@@ -18,7 +18,7 @@ import (
 // watchPeer keeps the newest state of the peer.
 func (a *Agent) watchPeer(ctx context.Context) {
 	period := min(max(a.settings.get().HeartbeatInterval, 200*time.Millisecond), 5*time.Second)
-	a.every(ctx, period, func() {
+	every(ctx, period, func() {
 		if _, err := a.peer.ask(ctx, period+500*time.Millisecond, false); err != nil {
 			a.log.V(1).Info("the peer does not answer", "reason", err.Error())
 		}
