@@ -98,6 +98,7 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 		queue:    newQueue(),
 		memory:   make(chan memory, 8),
 	}
+	a.state = newBoard(a.log, selfOf(env, a.start, version), settings.get)
 	a.failures = newFailpoints(a.log)
 	a.peer = newPeerLink(opt, env, config, certs)
 	a.door = a.newDoor()
@@ -107,9 +108,43 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	a.discards = &discards{a: a}
 	a.forcing, a.rights, a.waiting = &forcing{a: a}, &repairRights{a: a}, &waiting{a: a}
 	a.draining = &draining{a: a}
-	a.state = newBoard(a)
-	a.metrics = newMetrics(a)
+	a.metrics = newMetrics(a.door.Refused.Load, a.state.snapshot)
+	a.state.from = a.sources()
 	return a, nil
+}
+
+// selfOf is what the state says of the member all its life.
+func selfOf(env Environment, start pair.AgentStart, version string) agentapi.State {
+	return agentapi.State{
+		PairUID:      env.PairUID,
+		Member:       env.PodName,
+		PodUID:       env.PodUID,
+		AgentStart:   start,
+		AgentVersion: version,
+	}
+}
+
+// sources are the parts that the board asks.
+func (a *Agent) sources() sources {
+	return sources{
+		peer:   a.peer.last,
+		door:   a.describeDoor,
+		member: a.memberNow,
+		forces: a.forcing.holder,
+		drain:  a.draining.describe,
+	}
+}
+
+// memberNow is what of mysqld and of the data belongs together.
+func (a *Agent) memberNow() memberNow {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return memberNow{
+		child:    a.child,
+		lastOpen: a.lastOpen,
+		identity: a.identity,
+		busy:     a.busy,
+	}
 }
 
 // handle is a handle on the mysqld of this member, with timeouts that fit into T.

@@ -24,7 +24,7 @@ func TestARequestThatCannotBeReadIsTheCallersFault(t *testing.T) {
 	} {
 		mux := http.NewServeMux()
 		a := &Agent{settings: &settings{}}
-		a.state = newBoard(a)
+		a.state = newTestBoard()
 		handle(mux, a, agentapi.PathFence, func(context.Context, agentapi.Command) (agentapi.Done, error) {
 			return agentapi.Done{}, nil
 		})
@@ -43,7 +43,7 @@ func TestARequestThatCannotBeReadIsTheCallersFault(t *testing.T) {
 // An answer of 503 would have it sent again, as long as it is.
 func TestARequestThatIsTooLongIsRefused(t *testing.T) {
 	a := &Agent{settings: &settings{}}
-	a.state = newBoard(a)
+	a.state = newTestBoard()
 	mux := http.NewServeMux()
 	handle(mux, a, agentapi.PathFence, func(context.Context, agentapi.Command) (agentapi.Done, error) {
 		t.Error("the request was read")

@@ -15,8 +15,6 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"github.com/dbpair/dbpair/internal/agent/door"
-	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
@@ -109,14 +107,12 @@ func serveAPI(t *testing.T, ca *pki.Authority, config agentapi.Config) *httptest
 		t.Fatal(err)
 	}
 	a := &Agent{
-		door:     door.New(door.Config{Now: process.Now}),
 		log:      logr.Discard(),
 		env:      Environment{PodName: "shop-0", Peer: "shop-1"},
 		certs:    certs,
 		settings: &settings{config: config},
 	}
-	a.peer, a.forcing, a.state = newPeerLink(Options{}, a.env, config, certs), &forcing{a: a}, newBoard(a)
-	a.draining = &draining{a: a}
+	a.state = newTestBoard()
 	server := httptest.NewUnstartedServer(a.handler())
 	server.TLS = certs.server()
 	server.StartTLS()

@@ -6,8 +6,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/mysqlops"
@@ -16,8 +19,11 @@ import (
 
 // board is what this agent says of itself, and who waits for news of it.
 type board struct {
-	a     *Agent
-	poked chan struct{}
+	log    logr.Logger
+	self   agentapi.State // what never changes: names, UIDs, the start and the version of the agent
+	config func() agentapi.Config
+	from   sources // set before the board has a second reader
+	poked  chan struct{}
 
 	mu       sync.Mutex
 	revision int64
@@ -57,9 +63,41 @@ type trouble struct {
 	active bool
 }
 
-func newBoard(a *Agent) *board {
+// sources are what other parts say when the state is put together. Those of the applier and of
+// the drain are asked with the board's lock held, and must not ask the board in turn.
+type sources struct {
+	peer   func() (*agentapi.State, time.Duration)
+	door   func() *agentapi.Door
+	member func() memberNow
+	forces func() string
+	drain  func() *agentapi.Drain
+}
+
+// memberNow is the mysqld and the data of this member.
+type memberNow struct {
+	child    child
+	lastOpen stamp
+	identity volume.Identity
+	busy     *maintenance
+}
+
+// noSources say nothing.
+func noSources() sources {
+	return sources{
+		peer:   func() (*agentapi.State, time.Duration) { return nil, 0 },
+		door:   func() *agentapi.Door { return &agentapi.Door{} },
+		member: func() memberNow { return memberNow{} },
+		forces: func() string { return "" },
+		drain:  func() *agentapi.Drain { return nil },
+	}
+}
+
+func newBoard(log logr.Logger, self agentapi.State, config func() agentapi.Config) *board {
 	return &board{
-		a:        a,
+		log:      log,
+		self:     self,
+		config:   config,
+		from:     noSources(),
 		poked:    make(chan struct{}, 1),
 		news:     make(chan struct{}),
 		phase:    agentapi.PhaseStarting,
@@ -213,7 +251,7 @@ func (b *board) problem(code agentapi.ProblemCode, message string) {
 	p.Count++
 	b.mu.Unlock()
 	if fresh {
-		b.a.log.Info("problem", "reason", code, "message", message)
+		b.log.Info("problem", "reason", code, "message", message)
 		b.bump()
 	}
 }
@@ -228,7 +266,7 @@ func (b *board) resolve(code agentapi.ProblemCode) {
 	}
 	b.mu.Unlock()
 	if was {
-		b.a.log.Info("problem resolved", "reason", code)
+		b.log.Info("problem resolved", "reason", code)
 		b.bump()
 	}
 }
@@ -285,7 +323,7 @@ func (b *board) hasPasswords(revision string) {
 // positions, which change all the time.
 func (b *board) bump() {
 	s := b.snapshot()
-	key := keyOf(s, b.a.settings.get())
+	key := keyOf(s, b.config())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if key == b.key {

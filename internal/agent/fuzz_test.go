@@ -55,7 +55,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add(``)
 	f.Fuzz(func(t *testing.T, body string) {
 		a := &Agent{log: logr.Discard(), env: Environment{PodName: "shop-0", Peer: "shop-1"}, settings: &settings{}}
-		a.state = newBoard(a)
+		a.state = newTestBoard()
 		handler := a.handler()
 		for path, role := range decoders {
 			request := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))

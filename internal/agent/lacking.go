@@ -46,9 +46,9 @@ func (b *board) lacks(found *agentapi.Lack) {
 	case former == nil && found == nil, former != nil && found != nil && *former == *found:
 		return
 	case found == nil:
-		b.a.log.Info("this member lacks nothing any more that its peer cannot send")
+		b.log.Info("this member lacks nothing any more that its peer cannot send")
 	default:
-		b.a.log.Info("this member lacks transactions that its peer cannot send", "gtids", found.GTIDs)
+		b.log.Info("this member lacks transactions that its peer cannot send", "gtids", found.GTIDs)
 	}
 	b.bump()
 }

@@ -13,8 +13,6 @@ import (
 	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
 
-	"github.com/dbpair/dbpair/internal/agent/door"
-	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -56,9 +54,8 @@ func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
 			a := &Agent{
 				log: logr.Discard(), env: Environment{PairUID: "pair-a", PodName: "shop-0"},
 				vol: volume.Open(t.TempDir()), lease: &leaseReader{url: api.URL, local: true, verify: func(_, signature []byte) bool { return string(signature) == "by the operator" }}, busy: c.busy,
-				peer: &peerLink{}, forcing: &forcing{}, draining: &draining{}, door: door.New(door.Config{Now: process.Now}), settings: &settings{},
 			}
-			a.state = newBoard(a)
+			a.state = newTestBoard()
 			a.setIdentity(c.identity)
 			file := filepath.Join(a.vol.DataDir(), "ibdata1")
 			if err := errors.Join(os.MkdirAll(a.vol.DataDir(), 0o750), os.WriteFile(file, nil, 0o640)); err != nil {

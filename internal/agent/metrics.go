@@ -27,7 +27,8 @@ type metrics struct {
 	holdTime     prometheus.Histogram
 }
 
-func newMetrics(a *Agent) *metrics {
+// newMetrics registers the figures; refused and state are asked whenever the figures are.
+func newMetrics(refused func() int64, state func() agentapi.State) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		exits:    counter("mysqld_exits_total", "Ends of mysqld seen."),
@@ -60,9 +61,9 @@ func newMetrics(a *Agent) *metrics {
 			Subsystem: metricSubsystem,
 			Name:      "door_refused_total",
 			Help:      "Clients turned away at the door.",
-		}, func() float64 { return float64(a.door.Refused.Load()) }),
+		}, func() float64 { return float64(refused()) }),
 	)
-	m.registry.MustRegister(gauges(a)...)
+	m.registry.MustRegister(gauges(state)...)
 	return m
 }
 
@@ -90,14 +91,14 @@ func counters(name, help, label string) *prometheus.CounterVec {
 }
 
 // gauges are read from the agent's state when they are asked for.
-func gauges(a *Agent) []prometheus.Collector {
+func gauges(state func() agentapi.State) []prometheus.Collector {
 	gauge := func(name, help string, value func(agentapi.State) float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Namespace: metricNamespace,
 			Subsystem: metricSubsystem,
 			Name:      name,
 			Help:      help,
-		}, func() float64 { return value(a.state.snapshot()) })
+		}, func() float64 { return value(state()) })
 	}
 	server := func(value func(agentapi.Server) float64) func(agentapi.State) float64 {
 		return func(s agentapi.State) float64 {

@@ -5,10 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-logr/logr"
-
-	"github.com/dbpair/dbpair/internal/agent/door"
-	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
@@ -18,9 +14,7 @@ func TestEveryFigureIsDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &Agent{log: logr.Discard(), settings: &settings{}, door: door.New(door.Config{Now: process.Now}), peer: &peerLink{}, forcing: &forcing{}, draining: &draining{}}
-	a.state = newBoard(a)
-	m := newMetrics(a)
+	m := newMetrics(func() int64 { return 0 }, newTestBoard().snapshot)
 	m.vouches.WithLabelValues("given").Inc()
 	m.leaseReads.WithLabelValues("Found").Inc()
 	families, err := m.registry.Gather()
@@ -44,25 +38,24 @@ func TestEveryFigureIsDocumented(t *testing.T) {
 
 // TestARevisionIsNewsOnly: ages and positions change all the time and wake nobody.
 func TestARevisionIsNewsOnly(t *testing.T) {
-	a := &Agent{log: logr.Discard(), settings: &settings{}, door: door.New(door.Config{Now: process.Now}), peer: &peerLink{}, forcing: &forcing{}, draining: &draining{}}
-	a.state = newBoard(a)
-	a.state.bump()
-	before := a.state.snapshot().Revision
-	a.state.bump()
-	if got := a.state.snapshot().Revision; got != before {
+	state := newTestBoard()
+	state.bump()
+	before := state.snapshot().Revision
+	state.bump()
+	if got := state.snapshot().Revision; got != before {
 		t.Errorf("revision %d after nothing happened, was %d", got, before)
 	}
-	a.state.problem(agentapi.ProblemVolumeFull, "full")
-	raised := a.state.snapshot().Revision
+	state.problem(agentapi.ProblemVolumeFull, "full")
+	raised := state.snapshot().Revision
 	if raised == before {
 		t.Error("a problem is no news")
 	}
-	a.state.problem(agentapi.ProblemVolumeFull, "full")
-	if got := a.state.snapshot().Revision; got != raised {
+	state.problem(agentapi.ProblemVolumeFull, "full")
+	if got := state.snapshot().Revision; got != raised {
 		t.Error("the same problem again is news")
 	}
-	a.state.resolve(agentapi.ProblemVolumeFull)
-	if got := a.state.snapshot().Revision; got == raised {
+	state.resolve(agentapi.ProblemVolumeFull)
+	if got := state.snapshot().Revision; got == raised {
 		t.Error("its end is no news")
 	}
 }

@@ -7,8 +7,6 @@ import (
 
 	"github.com/go-logr/logr"
 
-	"github.com/dbpair/dbpair/internal/agent/door"
-	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 )
@@ -24,10 +22,10 @@ func TestGivingUpIsNotTheImagesFault(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := &Agent{
 				log: logr.Discard(), env: Environment{PodIP: "127.0.0.1"}, vol: volume.Open(t.TempDir()),
-				opt:  Options{Mysqld: asks, RunDir: t.TempDir(), MySQLPort: 3306, AdminPort: 33062},
-				peer: &peerLink{}, forcing: &forcing{}, draining: &draining{}, door: door.New(door.Config{Now: process.Now}), settings: &settings{},
+				opt:      Options{Mysqld: asks, RunDir: t.TempDir(), MySQLPort: 3306, AdminPort: 33062},
+				settings: &settings{},
 			}
-			a.state = newBoard(a)
+			a.state = newTestBoard()
 			a.child.version = program
 			if _, _, err := a.launch(ctx, a.vol.DataDir(), false); !errors.Is(err, context.Canceled) {
 				t.Errorf("launch = %v, want %v", err, context.Canceled)

@@ -13,15 +13,11 @@ import (
 
 // snapshot is the state now.
 func (b *board) snapshot() agentapi.State {
-	a := b.a
-	_, silent := a.peer.last()
-	entrance := a.describeDoor()
-	a.mu.Lock()
-	child := a.child
-	identity := a.identity
-	busy := a.busy
-	lastOpen := a.lastOpen
-	a.mu.Unlock()
+	_, silent := b.from.peer()
+	entrance := b.from.door()
+	member := b.from.member()
+	child := member.child
+	identity := member.identity
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	v := b.seen
@@ -29,7 +25,7 @@ func (b *board) snapshot() agentapi.State {
 	s := b.facts(v)
 	s.PeerSilentFor = silent
 	s.Door = entrance
-	s.LastOpen = lastOpen.describe(now)
+	s.LastOpen = member.lastOpen.describe(now)
 	s.Mysqld = agentapi.Mysqld{
 		Running:  child.proc != nil,
 		Exits:    child.exits,
@@ -61,20 +57,19 @@ func (b *board) snapshot() agentapi.State {
 		}
 	}
 	slices.SortFunc(s.Problems, func(x, y agentapi.Problem) int { return strings.Compare(string(x.Code), string(y.Code)) })
-	s.Phase = b.phaseOf(v, child, identity.Void, identity.DataID == "", busy)
+	s.Phase = b.phaseOf(v, child, identity.Void, identity.DataID == "", member.busy)
 	return s
 }
 
 // facts are what the board itself knows. Called with its lock held.
 func (b *board) facts(v authority.View) agentapi.State {
-	a := b.a
 	return agentapi.State{
 		Revision:          b.revision,
-		PairUID:           a.env.PairUID,
-		Member:            a.env.PodName,
-		PodUID:            a.env.PodUID,
-		AgentStart:        a.start,
-		AgentVersion:      a.version,
+		PairUID:           b.self.PairUID,
+		Member:            b.self.Member,
+		PodUID:            b.self.PodUID,
+		AgentStart:        b.self.AgentStart,
+		AgentVersion:      b.self.AgentVersion,
 		KnownEpoch:        v.Known,
 		ActedLedger:       v.ActedLedger,
 		OpenEpoch:         v.OpenEpoch,
@@ -90,8 +85,8 @@ func (b *board) facts(v authority.View) agentapi.State {
 		Ledger:            b.ledger,
 		Found:             b.found,
 		LeaseEpoch:        b.leaseEpoch.Epoch,
-		ForcesRowsFor:     a.forcing.holder(),
-		Drain:             a.draining.describe(),
+		ForcesRowsFor:     b.from.forces(),
+		Drain:             b.from.drain(),
 		SemiSyncLostAt:    b.waitingLost,
 		Compared:          b.compared,
 		Lacks:             b.lack,
