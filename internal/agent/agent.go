@@ -46,6 +46,7 @@ type Agent struct {
 	permit   permit
 	waiting  *waiting
 	state    *board
+	data     *dataset
 	failures *failpoints
 
 	queue   *queue
@@ -58,9 +59,7 @@ type Agent struct {
 	mu       sync.Mutex
 	child    child
 	lastOpen stamp
-	identity volume.Identity
-	trying   bool         // settings are being validated for the operator
-	busy     *maintenance // a seed, initialization or rewind under way
+	trying   bool // settings are being validated for the operator
 }
 
 // New makes the agent; it reads every file it depends on and fails naming the one that
@@ -99,6 +98,7 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 		memory:   make(chan memory, 8),
 	}
 	a.state = newBoard(a.log, selfOf(env, a.start, version), settings.get)
+	a.data = &dataset{over: func() { a.state.progress(nil) }}
 	a.failures = newFailpoints(a.log)
 	a.peer = newPeerLink(opt, env, config, certs)
 	a.door = a.newDoor()
@@ -135,15 +135,26 @@ func (a *Agent) sources() sources {
 	}
 }
 
-// memberNow is what of mysqld and of the data belongs together.
 func (a *Agent) memberNow() memberNow {
+	identity, busy := a.data.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return memberNow{
 		child:    a.child,
 		lastOpen: a.lastOpen,
-		identity: a.identity,
-		busy:     a.busy,
+		identity: identity,
+		busy:     busy,
+	}
+}
+
+func (a *Agent) intake() *intake {
+	return &intake{
+		env:   a.env,
+		log:   a.log,
+		vol:   a.vol,
+		lease: a.lease,
+		state: a.state,
+		data:  a.data,
 	}
 }
 
@@ -168,7 +179,7 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 		return err
 	}
 	go a.watchFiles(ctx)
-	found, err := a.awaitVolume(ctx, terminate, failed)
+	found, err := a.intake().await(ctx, terminate, failed)
 	if errors.Is(err, errEnded) {
 		return nil
 	}

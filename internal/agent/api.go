@@ -288,7 +288,7 @@ func (a *Agent) ownReading(ctx context.Context) (authority.Record, error) {
 
 // giving is this member as it is judged by when it is to give data up.
 func (a *Agent) giving(record authority.Record) judge.Giving {
-	id := a.getIdentity()
+	id := a.data.get()
 	return judge.Giving{
 		PairUID: a.env.PairUID,
 		Self:    a.env.PodName,
@@ -311,12 +311,12 @@ func (a *Agent) orderInitialize(ctx context.Context, c agentapi.InitializeComman
 	}
 	b := record.Bootstrap
 	if record.PairUID != a.env.PairUID || b == nil || b.Member != a.env.PodName || b.DataID != c.DataID || c.DataID == "" {
-		if id := a.getIdentity(); id.DataID == c.DataID && c.DataID != "" && !id.Void {
+		if id := a.data.get(); id.DataID == c.DataID && c.DataID != "" && !id.Void {
 			return done, nil
 		}
 		return done, refuse(agentapi.ErrorRefused, "the Lease does not allow this member to initialize data %q", c.DataID)
 	}
-	switch err := a.occupy(agentapi.PhaseInitializing, c.DataID, a.mayInitialize); {
+	switch err := a.data.occupy(agentapi.PhaseInitializing, c.DataID, a.mayInitialize); {
 	case errors.Is(err, errSame):
 		return done, nil
 	case err != nil:
@@ -330,7 +330,7 @@ func (a *Agent) orderInitialize(ctx context.Context, c agentapi.InitializeComman
 
 // mayInitialize says why no data is made here; nil when the volume is empty.
 func (a *Agent) mayInitialize() error {
-	id := a.getIdentity()
+	id := a.data.get()
 	full, err := a.vol.HasData()
 	switch {
 	case err != nil:
@@ -349,14 +349,14 @@ func (a *Agent) orderSeed(ctx context.Context, c agentapi.SeedCommand) (agentapi
 	if c.DataID == "" || strings.ContainsAny(string(c.DataID), "/.") {
 		return done, refuse(agentapi.ErrorRefused, "data id %q", c.DataID)
 	}
-	if id := a.getIdentity(); id.DataID == c.DataID && !id.Void {
+	if id := a.data.get(); id.DataID == c.DataID && !id.Void {
 		return done, nil
 	}
 	record, err := a.ownReading(ctx)
 	if err != nil {
 		return done, err
 	}
-	switch err := a.occupy(agentapi.PhaseSeeding, c.DataID, func() error { return a.giving(record).MaySeed(c) }); {
+	switch err := a.data.occupy(agentapi.PhaseSeeding, c.DataID, func() error { return a.giving(record).MaySeed(c) }); {
 	case errors.Is(err, errSame):
 		return done, nil
 	case err != nil:

@@ -180,7 +180,7 @@ func (d *discards) settle(s mysqlops.Status) error {
 	if err := d.load(); err != nil {
 		return err
 	}
-	data := d.a.dataID()
+	data := d.a.data.id()
 	settled := false
 	for i := range d.notes {
 		note := &d.notes[i]

@@ -6,12 +6,12 @@ import (
 	"os"
 	"time"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/sys/unix"
 
 	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
-	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // foundVolume is what a volume said of itself.
@@ -23,12 +23,27 @@ type foundVolume struct {
 	moved      bool // another node's agent wrote to the volume last
 }
 
-// awaitVolume locks the volume and reads it, however long that takes. A volume of
+// intake takes the volume at the start of the agent, before anything else is done with it.
+type intake struct {
+	env   Environment
+	log   logr.Logger
+	vol   *volume.Volume
+	lease leaseSource
+	state *board
+	data  *dataset
+}
+
+// leaseSource reads the Lease. The outcome is Missing only on the API server's own word.
+type leaseSource interface {
+	read(ctx context.Context, fresh bool) (authority.Record, authority.ReadOutcome, error)
+}
+
+// await locks the volume and reads it, however long that takes. A volume of
 // the same member that last served a pair of the same name, since deleted, is taken up
 // once the Lease names its data; any other one is never touched.
-func (a *Agent) awaitVolume(ctx context.Context, terminate <-chan os.Signal, failed <-chan error) (foundVolume, error) {
+func (t *intake) await(ctx context.Context, terminate <-chan os.Signal, failed <-chan error) (foundVolume, error) {
 	for {
-		found, ready := a.lookAtVolume(ctx)
+		found, ready := t.look(ctx)
 		if ready {
 			return found, nil
 		}
@@ -44,80 +59,80 @@ func (a *Agent) awaitVolume(ctx context.Context, terminate <-chan os.Signal, fai
 	}
 }
 
-func (a *Agent) lookAtVolume(ctx context.Context) (foundVolume, bool) {
-	found, err := a.readVolume()
+func (t *intake) look(ctx context.Context) (foundVolume, bool) {
+	found, err := t.read()
 	switch {
 	case errors.Is(err, volume.ErrInUse):
-		a.state.blocked(agentapi.PhaseVolumeInUse, agentapi.ProblemVolumeInUse,
+		t.state.blocked(agentapi.PhaseVolumeInUse, agentapi.ProblemVolumeInUse,
 			err.Error()+"; it is taken as soon as the other process has ended", nil)
 		return found, false
 	case errors.Is(err, volume.ErrForeign):
-		a.state.blocked(agentapi.PhaseForeign, agentapi.ProblemForeignVolume,
+		t.state.blocked(agentapi.PhaseForeign, agentapi.ProblemForeignVolume,
 			err.Error()+"; give the member an empty volume, or one of this pair", &agentapi.FoundVolume{})
 		return found, false
 	case err != nil:
-		a.state.blocked(agentapi.PhaseVolumeLost, problemOfVolume(err), err.Error(), nil)
+		t.state.blocked(agentapi.PhaseVolumeLost, problemOfVolume(err), err.Error(), nil)
 		return found, false
 	}
 	owner := volume.Owner{
-		Namespace: a.env.Namespace,
-		Pair:      a.env.PairName,
-		Member:    a.env.PodName,
+		Namespace: t.env.Namespace,
+		Pair:      t.env.PairName,
+		Member:    t.env.PodName,
 	}
 	id := found.identity
 	switch {
 	case id == (volume.Identity{}):
-		found.identity = volume.Identity{Owner: owner, PairUID: a.env.PairUID}
+		found.identity = volume.Identity{Owner: owner, PairUID: t.env.PairUID}
 	case id.Owner != owner:
-		a.state.blocked(agentapi.PhaseForeign, agentapi.ProblemForeignVolume, "the volume belongs to member "+string(id.Member)+
-			" of pair "+id.Namespace+"/"+id.Pair+"; give this member a volume of its own", a.describe(found))
+		t.state.blocked(agentapi.PhaseForeign, agentapi.ProblemForeignVolume, "the volume belongs to member "+string(id.Member)+
+			" of pair "+id.Namespace+"/"+id.Pair+"; give this member a volume of its own", describeFound(found))
 		return found, false
-	case id.PairUID != a.env.PairUID && (id.DataID == "" || id.Void):
-		found.identity.PairUID = a.env.PairUID
-	case id.PairUID != a.env.PairUID:
-		if !a.adoptable(ctx, found) {
-			a.state.blocked(agentapi.PhaseForeign, agentapi.ProblemForeignVolume, "the volume last served an earlier pair of this name (UID "+
-				string(id.PairUID)+"); it is taken up once the authority names its data", a.describe(found))
+	case id.PairUID != t.env.PairUID && (id.DataID == "" || id.Void):
+		found.identity.PairUID = t.env.PairUID
+	case id.PairUID != t.env.PairUID:
+		if !t.adoptable(ctx, found) {
+			t.state.blocked(agentapi.PhaseForeign, agentapi.ProblemForeignVolume, "the volume last served an earlier pair of this name (UID "+
+				string(id.PairUID)+"); it is taken up once the authority names its data", describeFound(found))
 			return found, false
 		}
-		a.log.Info("taking up the volume of an earlier pair", "earlierPairUID", id.PairUID, "dataID", id.DataID)
-		found.identity.PairUID = a.env.PairUID
+		t.log.Info("taking up the volume of an earlier pair", "earlierPairUID", id.PairUID, "dataID", id.DataID)
+		found.identity.PairUID = t.env.PairUID
 	}
 	if found.identity != id {
-		if err := a.vol.WriteIdentity(found.identity); err != nil {
-			a.state.blocked(agentapi.PhaseVolumeLost, problemOfVolume(err), err.Error(), nil)
+		if err := t.vol.WriteIdentity(found.identity); err != nil {
+			t.state.blocked(agentapi.PhaseVolumeLost, problemOfVolume(err), err.Error(), nil)
 			return found, false
 		}
 	}
-	a.setIdentity(found.identity)
-	if found, err = a.recoverMaintenance(found); err != nil {
-		a.state.blocked(agentapi.PhaseVolumeLost, problemOfVolume(err), err.Error(), nil)
+	t.data.set(found.identity)
+	if found, err = t.recover(found); err != nil {
+		t.state.blocked(agentapi.PhaseVolumeLost, problemOfVolume(err), err.Error(), nil)
 		return found, false
 	}
-	a.state.unblocked()
+	t.state.unblocked()
 	return found, true
 }
 
-func (a *Agent) readVolume() (foundVolume, error) {
+func (t *intake) read() (foundVolume, error) {
 	var found foundVolume
-	if err := a.vol.Lock(); err != nil {
+	if err := t.vol.Lock(); err != nil {
 		return found, err
 	}
-	id, exists, err := a.vol.ReadIdentity()
+	id, exists, err := t.vol.ReadIdentity()
 	if err != nil {
 		return found, err
 	}
-	memory, remembered, err := a.vol.ReadMemory()
+	memory, remembered, err := t.vol.ReadMemory()
 	if err != nil {
 		return found, err
 	}
-	node, err := a.vol.LastNode()
+	node, err := t.vol.LastNode()
 	if err != nil {
 		return found, err
 	}
 	found.identity = id
 	found.memory = memory
-	found.moved = node != "" && node != a.env.Node
+	found.moved = node != "" && node != t.env.Node
 	if memory.DataID != "" && id.DataID != "" && !id.Void && memory.DataID != id.DataID {
 		// A crash came between the name of new data and the machine's note of it: what is
 		// noted of an unclean end is about the data before. This was never open.
@@ -130,23 +145,23 @@ func (a *Agent) readVolume() (foundVolume, error) {
 
 // adoptable reports whether the Lease, at an epoch above every one that the volume knows,
 // names this data, or says that this member is to be seeded again.
-func (a *Agent) adoptable(ctx context.Context, found foundVolume) bool {
+func (t *intake) adoptable(ctx context.Context, found foundVolume) bool {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	record, outcome, _ := a.lease.read(ctx, false)
-	if outcome != authority.ReadFound || record.PairUID != a.env.PairUID {
+	record, outcome, _ := t.lease.read(ctx, false)
+	if outcome != authority.ReadFound || record.PairUID != t.env.PairUID {
 		return false
 	}
 	// A file with an epoch that no pair can have says nothing about epochs.
 	if known := found.memory.Known; known.Valid() && record.Epoch <= known {
 		return false
 	}
-	data := record.Data[a.env.PodName]
-	seed := record.Seeding != nil && record.Seeding.Member == a.env.PodName
+	data := record.Data[t.env.PodName]
+	seed := record.Seeding != nil && record.Seeding.Member == t.env.PodName
 	return data == found.identity.DataID || (data == "" && seed)
 }
 
-func (a *Agent) describe(found foundVolume) *agentapi.FoundVolume {
+func describeFound(found foundVolume) *agentapi.FoundVolume {
 	id := found.identity
 	return &agentapi.FoundVolume{
 		PairUID:    id.PairUID,
@@ -161,25 +176,33 @@ func (a *Agent) describe(found foundVolume) *agentapi.FoundVolume {
 	}
 }
 
-func (a *Agent) setIdentity(id volume.Identity) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.identity = id
-}
-
-func (a *Agent) getIdentity() volume.Identity {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.identity
-}
-
-// dataID is that of complete data, empty without.
-func (a *Agent) dataID() pair.DataID {
-	id := a.getIdentity()
-	if id.Void {
-		return ""
+// recover finishes or undoes what a crash left half done. It runs before any
+// command is taken.
+func (t *intake) recover(found foundVolume) (foundVolume, error) {
+	id := found.identity
+	if id.Initializing == "" || id.Void {
+		return found, nil // nothing was under way, or a seed that has to be ordered again
 	}
-	return id.DataID
+	full, err := t.vol.HasData()
+	if err != nil {
+		return found, err
+	}
+	if full && id.DataID == "" {
+		// The crash came between the rename and the name.
+		id.DataID = id.Initializing
+		found.remembered = true
+		found.renewed = true
+	} else if err := t.vol.DropNew(); err != nil {
+		return found, err
+	}
+	id.Initializing = ""
+	id.Donor = ""
+	if err := t.vol.WriteIdentity(id); err != nil {
+		return found, err
+	}
+	found.identity = id
+	t.data.set(id)
+	return found, nil
 }
 
 func problemOfVolume(err error) agentapi.ProblemCode {

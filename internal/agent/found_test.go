@@ -33,7 +33,7 @@ func TestAnUncleanEndIsThatOfItsOwnData(t *testing.T) {
 			if err := vol.WriteMemory(noted); err != nil {
 				t.Fatal(err)
 			}
-			found, err := (&Agent{vol: vol}).readVolume()
+			found, err := (&intake{vol: vol}).read()
 			if err != nil {
 				t.Fatal(err)
 			}

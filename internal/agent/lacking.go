@@ -29,7 +29,7 @@ func (w *watch) judgeLack(peer *agentapi.State, status mysqlops.Status, view aut
 		a.state.lacks(nil)
 	default:
 		a.state.lacks(&agentapi.Lack{
-			DataID:     a.dataID(),
+			DataID:     a.data.id(),
 			PeerDataID: of,
 			GTIDs:      missing.String(),
 		})

@@ -17,55 +17,6 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// maintenance is an initialization, a seed or a rewind under way: the machine's mysqld is
-// stopped and stays so meanwhile.
-type maintenance struct {
-	phase agentapi.Phase
-	data  pair.DataID
-}
-
-// errBusy: another maintenance is under way.
-var errBusy = errors.New("the data is being replaced already")
-
-// errSame: the very same maintenance is under way, or done.
-var errSame = errors.New("under way or done already")
-
-// occupy begins a maintenance that is neither under way nor done (errSame) and, while no
-// other is under way (errBusy), may be. It is judged after it is begun: what a maintenance
-// leaves on the volume before its last step is no reason to refuse that very maintenance.
-func (a *Agent) occupy(phase agentapi.Phase, data pair.DataID, may func() error) error {
-	if err := a.claim(phase, data); err != nil {
-		return err
-	}
-	if err := may(); err != nil {
-		a.vacate()
-		return err
-	}
-	return nil
-}
-
-func (a *Agent) claim(phase agentapi.Phase, data pair.DataID) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch {
-	case a.busy != nil && a.busy.data == data && a.busy.phase == phase:
-		return errSame
-	case a.busy != nil:
-		return errBusy
-	case data != "" && a.identity.DataID == data && !a.identity.Void:
-		return errSame
-	}
-	a.busy = &maintenance{phase: phase, data: data}
-	return nil
-}
-
-func (a *Agent) vacate() {
-	a.mu.Lock()
-	a.busy = nil
-	a.mu.Unlock()
-	a.state.progress(nil)
-}
-
 // restAfterFailure is how long a failed initialization or seed stays the member's business:
 // the operator orders it again as soon as it is not, many times a second.
 const restAfterFailure = 3 * time.Second
@@ -79,38 +30,9 @@ func rest(ctx context.Context) {
 	}
 }
 
-// recoverMaintenance finishes or undoes what a crash left half done. It runs before any
-// command is taken.
-func (a *Agent) recoverMaintenance(found foundVolume) (foundVolume, error) {
-	id := found.identity
-	if id.Initializing == "" || id.Void {
-		return found, nil // nothing was under way, or a seed that has to be ordered again
-	}
-	full, err := a.vol.HasData()
-	if err != nil {
-		return found, err
-	}
-	if full && id.DataID == "" {
-		// The crash came between the rename and the name.
-		id.DataID = id.Initializing
-		found.remembered = true
-		found.renewed = true
-	} else if err := a.vol.DropNew(); err != nil {
-		return found, err
-	}
-	id.Initializing = ""
-	id.Donor = ""
-	if err := a.vol.WriteIdentity(id); err != nil {
-		return found, err
-	}
-	found.identity = id
-	a.setIdentity(id)
-	return found, nil
-}
-
 // adopt makes the data directory that is there the member's data of this name.
 func (a *Agent) adopt(data pair.DataID) error {
-	id := a.getIdentity()
+	id := a.data.get()
 	id.Copied = id.Donor != ""
 	id.DataID = data
 	id.Initializing = ""
@@ -124,7 +46,7 @@ func (a *Agent) adopt(data pair.DataID) error {
 	if err := a.vol.WriteIdentity(id); err != nil {
 		return err
 	}
-	a.setIdentity(id)
+	a.data.set(id)
 	a.queue.post(authority.DataReady{
 		At:        process.Now(),
 		DataID:    data,
@@ -145,7 +67,7 @@ func (a *Agent) initialize(ctx context.Context, data pair.DataID) {
 		a.state.problem(maintenanceProblem(err), "initialize: "+err.Error())
 		rest(ctx)
 	}
-	a.vacate()
+	a.data.vacate()
 	if err != nil {
 		return
 	}
@@ -154,12 +76,12 @@ func (a *Agent) initialize(ctx context.Context, data pair.DataID) {
 }
 
 func (a *Agent) tryInitialize(ctx context.Context, data pair.DataID) error {
-	id := a.getIdentity()
+	id := a.data.get()
 	id.Initializing = data
 	if err := a.vol.WriteIdentity(id); err != nil {
 		return err
 	}
-	a.setIdentity(id)
+	a.data.set(id)
 	a.failures.at(failAfterMark)
 	if err := a.makeNew(ctx, mycnf.NewDataFlags()...); err != nil {
 		return err

@@ -53,10 +53,10 @@ func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			a := &Agent{
 				log: logr.Discard(), env: Environment{PairUID: "pair-a", PodName: "shop-0"},
-				vol: volume.Open(t.TempDir()), lease: &leaseReader{url: api.URL, local: true, verify: func(_, signature []byte) bool { return string(signature) == "by the operator" }}, busy: c.busy,
+				vol: volume.Open(t.TempDir()), lease: &leaseReader{url: api.URL, local: true, verify: func(_, signature []byte) bool { return string(signature) == "by the operator" }},
 			}
 			a.state = newTestBoard()
-			a.setIdentity(c.identity)
+			a.data = &dataset{busy: c.busy, identity: c.identity}
 			file := filepath.Join(a.vol.DataDir(), "ibdata1")
 			if err := errors.Join(os.MkdirAll(a.vol.DataDir(), 0o750), os.WriteFile(file, nil, 0o640)); err != nil {
 				t.Fatal(err)
@@ -68,8 +68,8 @@ func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
 			if _, err := a.orderInitialize(t.Context(), command); (err == nil) != c.fine {
 				t.Errorf("initialize: %v", err)
 			}
-			if a.busy != c.busy {
-				t.Errorf("what is under way became %+v", a.busy)
+			if a.data.busy != c.busy {
+				t.Errorf("what is under way became %+v", a.data.busy)
 			}
 			if _, err := os.Stat(file); err != nil {
 				t.Error(err)

@@ -31,7 +31,7 @@ func (a *Agent) orderRewind(ctx context.Context, c agentapi.RewindCommand) (agen
 	if err != nil {
 		return done, err
 	}
-	switch err := a.occupy(agentapi.PhaseHeld, "", func() error { return a.giving(record).MayRewind(c) }); {
+	switch err := a.data.occupy(agentapi.PhaseHeld, "", func() error { return a.giving(record).MayRewind(c) }); {
 	case errors.Is(err, errSame):
 		return done, nil
 	case err != nil:
@@ -84,10 +84,10 @@ func (a *Agent) refusalOf(err error, order tailOrder) tailRefusal {
 func (a *Agent) rewind(ctx context.Context, order tailOrder) {
 	err := a.tryRewind(ctx, order)
 	a.state.refusesRewind(a.refusalOf(err, order))
-	a.vacate()
+	a.data.vacate()
 	a.queue.post(authority.DataReady{
 		At:        process.Now(),
-		DataID:    a.dataID(),
+		DataID:    a.data.id(),
 		EpochFile: err == nil,
 		Renewed:   err == nil,
 	})

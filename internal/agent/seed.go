@@ -26,8 +26,8 @@ func (a *Agent) seed(ctx context.Context, command agentapi.SeedCommand) {
 		a.state.problem(maintenanceProblem(err), "seed from "+string(command.Donor)+": "+err.Error())
 		rest(ctx)
 	}
-	a.vacate()
-	if id := a.getIdentity(); err != nil && !id.Void && id.DataID != "" {
+	a.data.vacate()
+	if id := a.data.get(); err != nil && !id.Void && id.DataID != "" {
 		// Nothing was given up: the machine may go on with what is there.
 		a.queue.post(authority.DataReady{At: process.Now(), DataID: id.DataID})
 	}
@@ -42,7 +42,7 @@ func (a *Agent) trySeed(ctx context.Context, command agentapi.SeedCommand) error
 	if err := a.emptyHands(ctx); err != nil {
 		return err
 	}
-	old := a.getIdentity()
+	old := a.data.get()
 	id := old
 	id.Void = true
 	id.Initializing = command.DataID
@@ -50,7 +50,7 @@ func (a *Agent) trySeed(ctx context.Context, command agentapi.SeedCommand) error
 	if err := a.vol.WriteIdentity(id); err != nil {
 		return err
 	}
-	a.setIdentity(id)
+	a.data.set(id)
 	a.failures.at(failAfterMark)
 	stage := func(name string) {
 		a.state.progress(&agentapi.SeedProgress{Donor: command.Donor, Stage: name})
@@ -170,7 +170,7 @@ func (a *Agent) donor(command agentapi.SeedCommand) (mysqlops.Donor, error) {
 // settle has the first mysqld on a copy forget the donor's channel, which leads to this
 // member itself, before anything else is done with it.
 func (a *Agent) settle(ctx context.Context) error {
-	id := a.getIdentity()
+	id := a.data.get()
 	if !id.Copied {
 		return nil
 	}
@@ -182,6 +182,6 @@ func (a *Agent) settle(ctx context.Context) error {
 	if err := a.vol.WriteIdentity(id); err != nil {
 		return err
 	}
-	a.setIdentity(id)
+	a.data.set(id)
 	return nil
 }
