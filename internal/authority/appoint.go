@@ -227,23 +227,9 @@ func (c Appoint) proofOf(r Record) fencing.Kind {
 func (c Appoint) best(r Record, s fencing.Subject) fencing.Proof {
 	var best fencing.Proof
 	for _, p := range append([]fencing.Proof{r.EndProof()}, c.Proofs...) {
-		if p.Closes(s, r.Epoch) && (best.Kind() == "" || rank(p.Kind()) < rank(best.Kind())) {
+		if p.Closes(s, r.Epoch) && p.Kind().StrongerThan(best.Kind()) {
 			best = p
 		}
 	}
 	return best
-}
-
-var kinds = []fencing.Kind{
-	fencing.ProcessStopped, fencing.Demoted, fencing.PodTerminated, fencing.AuthorityExpired,
-	fencing.NodeOutOfService, fencing.HumanAck, fencing.AckFenced, fencing.NeverHeld,
-}
-
-func rank(k fencing.Kind) int {
-	for i, have := range kinds {
-		if have == k {
-			return i
-		}
-	}
-	return len(kinds)
 }

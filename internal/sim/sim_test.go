@@ -154,10 +154,7 @@ func checkCoverage(t *testing.T, fired map[string]int) {
 			t.Errorf("rule %s never fired", r)
 		}
 	}
-	for _, k := range []fencing.Kind{
-		fencing.ProcessStopped, fencing.Demoted, fencing.PodTerminated, fencing.AuthorityExpired,
-		fencing.NodeOutOfService, fencing.HumanAck, fencing.AckFenced, fencing.NeverHeld,
-	} {
+	for _, k := range fencing.Kinds {
 		if fired["proof "+string(k)] == 0 {
 			t.Errorf("proof %s was never used", k)
 		}
