@@ -28,13 +28,13 @@ const (
 // Ledger names the members that hold every acknowledged write.
 type Ledger struct {
 	// Version grows by one with every change. Agents act on the newest they have seen.
-	Version pair.LedgerVersion
+	Version pair.LedgerVersion `json:"version"`
 	// State of the ledger.
-	State LedgerState
+	State LedgerState `json:"state"`
 	// First is X of solo(X) and joining(X,Y). Empty in Both.
-	First pair.MemberName
+	First pair.MemberName `json:"first,omitempty"`
 	// Incarnations are the mysqld runs for which the state was established.
-	Incarnations map[pair.MemberName]pair.Incarnation
+	Incarnations map[pair.MemberName]pair.Incarnation `json:"incarnations,omitempty"`
 }
 
 // InSync reports whether the member is known to hold every acknowledged write.
@@ -60,27 +60,30 @@ func (l Ledger) MustWait(m pair.MemberName) bool {
 
 // LastHolder is the holder that the revoking change removed.
 type LastHolder struct {
-	Holder pair.Holder
-	DataID pair.DataID
-	Epoch  pair.Epoch
+	// Holder is written as text, by package lease.
+	Holder pair.Holder `json:"-"`
+	DataID pair.DataID `json:"data"`
+	Epoch  pair.Epoch  `json:"epoch"`
 	// Ended is the kind of the proof that this pod has ended for good, once there is one;
 	// EndedBy is the request it answered. They outlive pod and operator.
-	Ended   fencing.Kind
-	EndedBy string
+	Ended   fencing.Kind `json:"ended,omitempty"`
+	EndedBy string       `json:"endedBy,omitempty"`
 }
 
 // Appointed is written by the change that appoints a holder, and by no other: a holder
 // that it does not name was written by someone else.
 type Appointed struct {
-	Holder pair.Holder
-	Epoch  pair.Epoch
+	// Holder is written as text, by package lease.
+	Holder pair.Holder `json:"-"`
+	Epoch  pair.Epoch  `json:"epoch"`
 	// Proofs that the appointment rested on, one for each pod that had to be closed.
-	Proofs []Used
+	Proofs []Used `json:"proofs,omitempty"`
 	// Operation that it was a part of, and the rule that began that; from the intent. Like
 	// that they are only told, and nothing safe depends on them.
-	Operation, Rule string
+	Operation string `json:"operation,omitempty"`
+	Rule      string `json:"rule,omitempty"`
 	// Demoted: the last holder's mysqld was demoted and stays, in its pod, as the passive.
-	Demoted bool
+	Demoted bool `json:"demoted,omitempty"`
 }
 
 // ProofOf is the kind of the proof about a pod that the appointment rested on; empty for
@@ -97,10 +100,10 @@ func (a Appointed) ProofOf(s fencing.Subject) fencing.Kind {
 // Used is a proof that an appointment rested on.
 type Used struct {
 	// Subject is "<member>/<pod UID>".
-	Subject string
-	Kind    fencing.Kind
+	Subject string       `json:"subject"`
+	Kind    fencing.Kind `json:"kind"`
 	// Request that was answered.
-	Request string
+	Request string `json:"request"`
 }
 
 // Proven reports whether the holder was appointed at this epoch by a change that had its
@@ -113,38 +116,39 @@ func (r Record) Proven() bool {
 // and stays until that member is in sync again: without it nobody could tell later
 // whether the member's tail may be cut off.
 type Left struct {
-	Member pair.MemberName
-	DataID pair.DataID
+	Member pair.MemberName `json:"member"`
+	DataID pair.DataID     `json:"data"`
 	// Epoch at which the member last was holder.
-	Epoch pair.Epoch
+	Epoch pair.Epoch `json:"epoch"`
 	// Clean: the ledger was both, the candidate's incarnation was the entered one, and
 	// the proof was not a person's word.
-	Clean bool
+	Clean bool `json:"clean"`
 	// Proof used.
-	Proof fencing.Kind
+	Proof fencing.Kind `json:"proof"`
 }
 
 // Intent tells the successor of a crashed operator which change of holder was under way,
 // from the revocation to the appointment. It is only a hint: nothing safe depends on it.
 type Intent struct {
 	// Operation is the name of the record of this change.
-	Operation string
+	Operation string `json:"operation"`
 	// Target is the member that was to become the holder.
-	Target pair.MemberName
+	Target pair.MemberName `json:"target,omitempty"`
 	// Rule is the name of the rule that revoked.
-	Rule string
+	Rule string `json:"rule,omitempty"`
 }
 
 // Seeding is the copy that a member was asked for. It outlives changes of the holder: a
 // member that finishes its copy after the holder was appointed again would otherwise hold
 // data that the authority does not know.
 type Seeding struct {
-	Member pair.MemberName
+	Member pair.MemberName `json:"member"`
 	// DataID is the name that the member's new data will have.
-	DataID pair.DataID
+	DataID pair.DataID `json:"data"`
 }
 
-// Record is the whole authority of one pair.
+// Record is the whole authority of one pair. Its parts are written as their tags say, each into
+// an annotation of the Lease: what is in clusters has to stay readable.
 type Record struct {
 	// PairUID is the pair it belongs to.
 	PairUID pair.UID
@@ -200,6 +204,6 @@ func (r Record) CheckRange() error {
 
 // Bootstrap allows one member to initialize its empty volume.
 type Bootstrap struct {
-	Member pair.MemberName
-	DataID pair.DataID
+	Member pair.MemberName `json:"member"`
+	DataID pair.DataID     `json:"data"`
 }

@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dbpair/dbpair/internal/authority"
-	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -39,60 +38,20 @@ var Keys = []string{
 	AnnotationAppointed, AnnotationLeft, AnnotationIntent, AnnotationSeeding, AnnotationBootstrap,
 }
 
-type ledgerJSON struct {
-	Version      pair.LedgerVersion                   `json:"version"`
-	State        authority.LedgerState                `json:"state"`
-	First        pair.MemberName                      `json:"first,omitempty"`
-	Incarnations map[pair.MemberName]pair.Incarnation `json:"incarnations,omitempty"`
+// holderText is a holder as it is written: "<member>/<pod UID>".
+type holderText struct {
+	Holder string `json:"holder"`
 }
 
-type lastHolderJSON struct {
-	Holder  string       `json:"holder"`
-	DataID  pair.DataID  `json:"data"`
-	Epoch   pair.Epoch   `json:"epoch"`
-	Ended   fencing.Kind `json:"ended,omitempty"`
-	EndedBy string       `json:"endedBy,omitempty"`
+// lastHolderText and appointedText are parts of a record that name a holder.
+type lastHolderText struct {
+	holderText
+	*authority.LastHolder
 }
 
-type appointedJSON struct {
-	Holder string     `json:"holder"`
-	Epoch  pair.Epoch `json:"epoch"`
-	Proofs []usedJSON `json:"proofs,omitempty"`
-	// Operation and Rule are for readers only.
-	Operation string `json:"operation,omitempty"`
-	Rule      string `json:"rule,omitempty"`
-	// Demoted: the last holder stays as the passive.
-	Demoted bool `json:"demoted,omitempty"`
-}
-
-type usedJSON struct {
-	Subject string       `json:"subject"`
-	Kind    fencing.Kind `json:"kind"`
-	Request string       `json:"request"`
-}
-
-type leftJSON struct {
-	Member pair.MemberName `json:"member"`
-	DataID pair.DataID     `json:"data"`
-	Epoch  pair.Epoch      `json:"epoch"`
-	Clean  bool            `json:"clean"`
-	Proof  fencing.Kind    `json:"proof"`
-}
-
-type intentJSON struct {
-	Operation string          `json:"operation"`
-	Target    pair.MemberName `json:"target,omitempty"`
-	Rule      string          `json:"rule,omitempty"`
-}
-
-type seedingJSON struct {
-	Member pair.MemberName `json:"member"`
-	DataID pair.DataID     `json:"data"`
-}
-
-type bootstrapJSON struct {
-	Member pair.MemberName `json:"member"`
-	DataID pair.DataID     `json:"data"`
+type appointedText struct {
+	holderText
+	*authority.Appointed
 }
 
 // Render writes the record into a Lease. It touches the holder, the epoch, T and the
@@ -112,39 +71,29 @@ func Render(r authority.Record, into *coordinationv1.Lease) error {
 	}
 	values := map[string]any{
 		AnnotationPairUID: r.PairUID,
-		AnnotationLedger:  ledgerJSON(r.Ledger),
+		AnnotationLedger:  r.Ledger,
 		AnnotationData:    r.Data,
 	}
 	if r.Data == nil {
 		values[AnnotationData] = map[pair.MemberName]pair.DataID{}
 	}
 	if h := r.LastHolder; h != nil {
-		values[AnnotationLastHolder] = lastHolderJSON{h.Holder.String(), h.DataID, h.Epoch, h.Ended, h.EndedBy}
+		values[AnnotationLastHolder] = lastHolderText{holderText{h.Holder.String()}, h}
 	}
 	if a := r.Appointed; a != nil {
-		text := appointedJSON{
-			Holder:    a.Holder.String(),
-			Epoch:     a.Epoch,
-			Operation: a.Operation,
-			Rule:      a.Rule,
-			Demoted:   a.Demoted,
-		}
-		for _, u := range a.Proofs {
-			text.Proofs = append(text.Proofs, usedJSON(u))
-		}
-		values[AnnotationAppointed] = text
+		values[AnnotationAppointed] = appointedText{holderText{a.Holder.String()}, a}
 	}
 	if r.Left != nil {
-		values[AnnotationLeft] = leftJSON(*r.Left)
+		values[AnnotationLeft] = r.Left
 	}
 	if r.Intent != nil {
-		values[AnnotationIntent] = intentJSON(*r.Intent)
+		values[AnnotationIntent] = r.Intent
 	}
 	if r.Seeding != nil {
-		values[AnnotationSeeding] = seedingJSON(*r.Seeding)
+		values[AnnotationSeeding] = r.Seeding
 	}
 	if r.Bootstrap != nil {
-		values[AnnotationBootstrap] = bootstrapJSON(*r.Bootstrap)
+		values[AnnotationBootstrap] = r.Bootstrap
 	}
 	return annotate(&into.ObjectMeta, values)
 }
@@ -196,14 +145,12 @@ func parse(l *coordinationv1.Lease) (authority.Record, error) {
 		}
 		r.Holder = holder
 	}
-	var ledger ledgerJSON
 	if err := part(l, AnnotationPairUID, true, &r.PairUID); err != nil {
 		return r, err
 	}
-	if err := part(l, AnnotationLedger, true, &ledger); err != nil {
+	if err := part(l, AnnotationLedger, true, &r.Ledger); err != nil {
 		return r, err
 	}
-	r.Ledger = authority.Ledger(ledger)
 	if err := part(l, AnnotationData, true, &r.Data); err != nil {
 		return r, err
 	}
@@ -212,56 +159,45 @@ func parse(l *coordinationv1.Lease) (authority.Record, error) {
 
 func optionalParts(l *coordinationv1.Lease, r *authority.Record) error {
 	var (
-		last   *lastHolderJSON
-		made   *appointedJSON
-		left   *leftJSON
-		intent *intentJSON
-		seed   *seedingJSON
-		boot   *bootstrapJSON
+		last *lastHolderText
+		made *appointedText
 	)
 	err := errors.Join(
-		part(l, AnnotationLastHolder, false, &last), part(l, AnnotationAppointed, false, &made),
-		part(l, AnnotationLeft, false, &left),
-		part(l, AnnotationIntent, false, &intent), part(l, AnnotationSeeding, false, &seed),
-		part(l, AnnotationBootstrap, false, &boot),
+		part(l, AnnotationLastHolder, false, &last),
+		part(l, AnnotationAppointed, false, &made),
+		part(l, AnnotationLeft, false, &r.Left),
+		part(l, AnnotationIntent, false, &r.Intent),
+		part(l, AnnotationSeeding, false, &r.Seeding),
+		part(l, AnnotationBootstrap, false, &r.Bootstrap),
 	)
 	if err != nil {
 		return err
 	}
 	if last != nil {
-		holder, err := pair.ParseHolder(last.Holder)
+		holder, err := pair.ParseHolder(last.holderText.Holder)
 		if err != nil || holder.Nobody() {
-			return fmt.Errorf("annotation %s: holder %q", AnnotationLastHolder, last.Holder)
+			return fmt.Errorf("annotation %s: holder %q", AnnotationLastHolder, last.holderText.Holder)
 		}
-		r.LastHolder = &authority.LastHolder{
-			Holder:  holder,
-			DataID:  last.DataID,
-			Epoch:   last.Epoch,
-			Ended:   last.Ended,
-			EndedBy: last.EndedBy,
-		}
+		r.LastHolder = orZero(last.LastHolder)
+		r.LastHolder.Holder = holder
 	}
 	if made != nil {
-		holder, err := pair.ParseHolder(made.Holder)
+		holder, err := pair.ParseHolder(made.holderText.Holder)
 		if err != nil {
-			return fmt.Errorf("annotation %s: holder %q", AnnotationAppointed, made.Holder)
+			return fmt.Errorf("annotation %s: holder %q", AnnotationAppointed, made.holderText.Holder)
 		}
-		r.Appointed = &authority.Appointed{
-			Holder:    holder,
-			Epoch:     made.Epoch,
-			Operation: made.Operation,
-			Rule:      made.Rule,
-			Demoted:   made.Demoted,
-		}
-		for _, u := range made.Proofs {
-			r.Appointed.Proofs = append(r.Appointed.Proofs, authority.Used(u))
-		}
+		r.Appointed = orZero(made.Appointed)
+		r.Appointed.Holder = holder
 	}
-	r.Left = (*authority.Left)(left)
-	r.Intent = (*authority.Intent)(intent)
-	r.Seeding = (*authority.Seeding)(seed)
-	r.Bootstrap = (*authority.Bootstrap)(boot)
 	return nil
+}
+
+// orZero is p, or a new zero value: nothing but the holder was given.
+func orZero[T any](p *T) *T {
+	if p == nil {
+		return new(T)
+	}
+	return p
 }
 
 func part(l *coordinationv1.Lease, key string, needed bool, into any) error {
