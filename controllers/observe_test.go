@@ -120,16 +120,16 @@ func TestRefusalsAreAskedAgainEverMoreSlowly(t *testing.T) {
 	s := &repetition{}
 	last := time.Duration(0)
 	for range 8 {
-		got := s.refusedAgain(failover.StepSeed)
+		got := s.refusedAgain(failover.Seed{}.Name())
 		if got <= last {
 			t.Errorf("%s after %s", got, last)
 		}
 		last = got
 	}
-	if got := s.refusedAgain(failover.StepSeed); got != last || got > 10*time.Second {
+	if got := s.refusedAgain(failover.Seed{}.Name()); got != last || got > 10*time.Second {
 		t.Errorf("the wait grows to %s", got)
 	}
-	if got := s.refusedAgain(failover.StepFence); got >= last {
+	if got := s.refusedAgain(failover.Fence{}.Name()); got >= last {
 		t.Errorf("another step waits %s for the refusals of the first", got)
 	}
 }

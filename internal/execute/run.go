@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -95,8 +94,12 @@ func Patience(ctx context.Context) (time.Duration, bool) {
 // else: an agent that does not answer must not hold up an expiry that comes meanwhile.
 func within(ctx context.Context, p failover.Plan, step failover.Step) (context.Context, context.CancelFunc) {
 	const least = 100 * time.Millisecond
-	asks := []failover.StepName{failover.StepTogether, failover.StepFence, failover.StepCease}
-	if p.After <= 0 || !slices.Contains(asks, step.Name()) {
+	asks := false
+	switch step.(type) {
+	case failover.Together, failover.Fence, failover.Cease:
+		asks = true
+	}
+	if p.After <= 0 || !asks {
 		return ctx, func() {}
 	}
 	d := max(p.After, least)
@@ -116,7 +119,7 @@ func (r *Runner) record(ctx context.Context, p failover.Plan, step failover.Step
 	if p.Operation == nil || r.Effects.Recorder == nil {
 		return
 	}
-	if step.Name() != failover.StepNoteOperation {
+	if _, notes := step.(failover.NoteOperation); !notes {
 		if err := r.Effects.Recorder.Operation(ctx, *p.Operation); err != nil {
 			r.Log.Error(err, "the operation was not recorded", "operation", p.Operation.Name)
 			return

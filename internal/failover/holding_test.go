@@ -129,11 +129,11 @@ func TestTheReleaseFollowsTheDeletion(t *testing.T) {
 		t.Fatalf("got %v", steps)
 	}
 	order, ok := steps[0].(failover.InOrder)
-	if !ok || len(order.Steps) != 2 || order.Steps[0].Name() != failover.StepDeletePod || order.Steps[1].Name() != failover.StepReleaseHeld {
+	if !ok || len(order.Steps) != 2 || order.Steps[0].Name() != (failover.DeletePod{}).Name() || order.Steps[1].Name() != (failover.ReleaseHeld{}).Name() {
 		t.Errorf("got %v", steps)
 	}
 	o.Members[0].Pod.Deleting = true
-	if steps = failover.ClearTheWay(o, m1); len(steps) != 1 || steps[0].Name() != failover.StepReleaseHeld {
+	if steps = failover.ClearTheWay(o, m1); len(steps) != 1 || steps[0].Name() != (failover.ReleaseHeld{}).Name() {
 		t.Errorf("with a pod that is being deleted: %v", steps)
 	}
 	o.Members[0].Pod.Deleting = false

@@ -359,7 +359,7 @@ func TestADetachedServiceIsNotLeftToAnAddressThatIsGone(t *testing.T) {
 		o.Service.Leads = failover.LeadsDoor
 		o.Service.PortLeads = failover.LeadsDoor
 		for _, step := range failover.Decide(o).Steps {
-			if step.Name() == failover.StepPointService {
+			if step.Name() == (failover.PointService{}).Name() {
 				t.Errorf("%s: a Service with a selector is moved between pods that are gone", name)
 			}
 		}

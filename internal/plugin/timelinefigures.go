@@ -57,11 +57,11 @@ func heldFigure(st *v1alpha1.OperationStatus) (figure, bool) {
 	var first, last time.Time
 	for _, e := range st.Timeline {
 		switch failover.StepName(e.Step) {
-		case failover.StepHold:
+		case failover.Hold{}.Name():
 			if first.IsZero() {
 				first = e.Time.Time
 			}
-		case failover.StepReleaseHeld:
+		case failover.ReleaseHeld{}.Name():
 			last = e.Time.Add(tookOf(e))
 		default:
 		}

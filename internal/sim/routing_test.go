@@ -77,9 +77,9 @@ func points(steps []failover.Step) bool {
 		return false
 	}
 	if t, ok := steps[0].(failover.Together); ok {
-		return slices.ContainsFunc(t.Steps, func(s failover.Step) bool { return s.Name() == failover.StepPointService })
+		return slices.ContainsFunc(t.Steps, func(s failover.Step) bool { return s.Name() == failover.PointService{}.Name() })
 	}
-	return steps[0].Name() == failover.StepPointService
+	return steps[0].Name() == failover.PointService{}.Name()
 }
 
 // couldLead: an operator is there and can reach the API server and sees no doubt.
