@@ -2,6 +2,8 @@ package v1alpha1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // DatabasePairOperation is the record of one thing done to a pair: made by a person, a
@@ -143,22 +145,16 @@ type PairReference struct {
 }
 
 // OperationPhase is how far an operation is.
-// +kubebuilder:validation:Enum=Pending;Running;Succeeded;Failed;Abandoned
-type OperationPhase string
+type OperationPhase = pair.OperationPhase
 
 // The phases. The last three are terminal.
 const (
-	OperationPending   OperationPhase = "Pending"
-	OperationRunning   OperationPhase = "Running"
-	OperationSucceeded OperationPhase = "Succeeded"
-	OperationFailed    OperationPhase = "Failed"
-	OperationAbandoned OperationPhase = "Abandoned"
+	OperationPending   = pair.OperationPending
+	OperationRunning   = pair.OperationRunning
+	OperationSucceeded = pair.OperationSucceeded
+	OperationFailed    = pair.OperationFailed
+	OperationAbandoned = pair.OperationAbandoned
 )
-
-// Terminal reports whether the phase never changes again.
-func (p OperationPhase) Terminal() bool {
-	return p == OperationSucceeded || p == OperationFailed || p == OperationAbandoned
-}
 
 // OperationStatus is how an operation goes.
 type OperationStatus struct {

@@ -297,12 +297,12 @@ func TestRecorderKeepsOneRecordAndNeverChangesAFinishedOne(t *testing.T) {
 		Name:  "shop-failover-2",
 		Verb:  failover.VerbFailover,
 		Rule:  "HolderExited",
-		Phase: failover.OperationRunning,
+		Phase: pair.OperationRunning,
 		Epoch: 2,
 		From:  "shop-0",
 	}
 	done := note
-	done.Phase = failover.OperationSucceeded
+	done.Phase = pair.OperationSucceeded
 	done.To = "shop-1"
 	done.Proof = fencing.Demoted
 	note.GTIDs.Former, done.GTIDs.Former, done.GTIDs.Promoted = "a:1-9", "a:1-12", strings.Repeat("a", 3000)

@@ -15,6 +15,7 @@ import (
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/execute"
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
@@ -79,9 +80,9 @@ func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error
 	}
 	base := op.DeepCopy()
 	s := &op.Status
-	s.Phase = v1alpha1.OperationPhase(n.Phase)
+	s.Phase = n.Phase
 	s.Message = n.Message
-	if s.StartTime == nil && n.Phase != failover.OperationPending {
+	if s.StartTime == nil && n.Phase != pair.OperationPending {
 		now := metav1.NewMicroTime(r.Now())
 		s.StartTime, s.Rule, s.Epoch, s.From = &now, string(n.Rule), int64(n.Epoch), string(n.From)
 	}

@@ -147,7 +147,7 @@ func (l *look) courseNote(c course) *OperationNote {
 		Name:      name,
 		Discarded: discarded(c.to, c.discards),
 		Verb:      VerbFailover,
-		Phase:     OperationRunning,
+		Phase:     pair.OperationRunning,
 		Epoch:     l.e,
 		To:        c.to.Name,
 		Message:   c.fact,

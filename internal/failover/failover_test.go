@@ -295,7 +295,7 @@ func TestAnAdoptionThatWasCarriedOutHasSucceeded(t *testing.T) {
 	o.Members[1].State.KnownEpoch = 9
 	o.Operations = []failover.Operation{op(failover.VerbAdopt, m1, 3)}
 	plan := failover.Decide(o)
-	if plan.Rule != failover.RuleAdoptRequested || plan.Operation == nil || plan.Operation.Phase != failover.OperationSucceeded {
+	if plan.Rule != failover.RuleAdoptRequested || plan.Operation == nil || plan.Operation.Phase != pair.OperationSucceeded {
 		t.Errorf("rule %s records %+v", plan.Rule, plan.Operation)
 	}
 }
@@ -317,7 +317,7 @@ func TestTheAuthorityRemembersTheFailover(t *testing.T) {
 	note := p.Steps[0].(failover.NoteOperation).Note
 	note.Message = ""
 	want := failover.OperationNote{
-		Name: "shop-failover-2", Verb: failover.VerbFailover, Rule: "HolderExited", Phase: failover.OperationRunning,
+		Name: "shop-failover-2", Verb: failover.VerbFailover, Rule: "HolderExited", Phase: pair.OperationRunning,
 		Epoch: 2, From: m1, To: m0, Proof: fencing.Demoted,
 	}
 	if diff := cmp.Diff(want, note); diff != "" {

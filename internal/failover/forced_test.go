@@ -170,7 +170,7 @@ func TestASuccessorReportsWhatWasDiscarded(t *testing.T) {
 	o.Members[0].State.Discarded = d
 	o.Operations = []failover.Operation{forces(true)}
 	o.Operations[0].Target, o.Operations[0].Epoch, o.Operations[0].From = m0, 2, m1
-	if got := note(t, failover.Decide(o)); got.Phase != failover.OperationSucceeded || got.Discarded != d {
+	if got := note(t, failover.Decide(o)); got.Phase != pair.OperationSucceeded || got.Discarded != d {
 		t.Errorf("note %+v", got)
 	}
 	o.Operations[0].Name = "op-2"

@@ -76,7 +76,7 @@ func (l *look) takeAdminConfirmation(op *Operation, s fencing.Subject) Step {
 			Name:    op.Name,
 			Verb:    op.Verb,
 			Rule:    RuleAwaitingProof,
-			Phase:   OperationRunning,
+			Phase:   pair.OperationRunning,
 			Epoch:   l.e,
 			From:    s.Member,
 			Message: fmt.Sprintf("that %s cannot run any more is taken for a proof", s.Member),

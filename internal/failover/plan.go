@@ -97,25 +97,13 @@ type Readiness struct {
 	Fact  string
 }
 
-// OperationPhase is how far an operation is.
-type OperationPhase string
-
-// The phases an operation can be put into.
-const (
-	OperationPending   OperationPhase = "Pending"
-	OperationRunning   OperationPhase = "Running"
-	OperationSucceeded OperationPhase = "Succeeded"
-	OperationFailed    OperationPhase = "Failed"
-	OperationAbandoned OperationPhase = "Abandoned"
-)
-
 // OperationNote is what is to be written into a DatabasePairOperation. The recorder
 // makes the object when there is none; writing the same note twice changes nothing.
 type OperationNote struct {
 	Name  string
 	Verb  Verb
 	Rule  RuleName
-	Phase OperationPhase
+	Phase pair.OperationPhase
 	Epoch pair.Epoch
 	From  pair.MemberName
 	To    pair.MemberName

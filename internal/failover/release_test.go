@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // A release takes effect at once, and one that is answered only after its fence has ended
@@ -17,7 +18,7 @@ func TestAReleaseNeedsNoNoteToTakeEffect(t *testing.T) {
 	}
 	o = steady()
 	o.Operations = []failover.Operation{{Name: "op-2", Verb: failover.VerbRelease, Confirmed: -1}}
-	if n := note(t, failover.Decide(o)); n.Name != "op-2" || n.Phase != failover.OperationSucceeded {
+	if n := note(t, failover.Decide(o)); n.Name != "op-2" || n.Phase != pair.OperationSucceeded {
 		t.Errorf("note %+v, want that op-2 has succeeded", n)
 	}
 }

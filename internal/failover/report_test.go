@@ -36,11 +36,11 @@ func TestAFailoverEndsWhenClientsAreLedToTheNewPrimary(t *testing.T) {
 	o.Service.Leads = failover.LeadsDoor
 	o.Service.PortLeads = failover.LeadsDoor
 	p := failover.Decide(o)
-	if p.Rule != failover.RuleServiceFollows || p.Operation == nil || p.Operation.Name != "shop-failover-2" || p.Operation.Phase != failover.OperationRunning {
+	if p.Rule != failover.RuleServiceFollows || p.Operation == nil || p.Operation.Name != "shop-failover-2" || p.Operation.Phase != pair.OperationRunning {
 		t.Errorf("the way of the Service is not in the report: %+v", p)
 	}
 	got := note(t, failover.Decide(promoted()))
-	if got.Phase != failover.OperationSucceeded || got.To != m0 || got.WriteGap != 2500*time.Millisecond {
+	if got.Phase != pair.OperationSucceeded || got.To != m0 || got.WriteGap != 2500*time.Millisecond {
 		t.Errorf("note %+v", got)
 	}
 }
@@ -49,11 +49,11 @@ func TestAFailoverEndsAlsoWhenTheAuthorityHasGoneOn(t *testing.T) {
 	o := promoted()
 	o.Operations[0].Epoch = 1
 	o.Members[0].State.OpenEpoch = 0
-	if got := note(t, failover.Decide(o)); got.Phase != failover.OperationSucceeded {
+	if got := note(t, failover.Decide(o)); got.Phase != pair.OperationSucceeded {
 		t.Errorf("note %+v", got)
 	}
 	o.Operations[0].From = m0
-	if got := note(t, failover.Decide(o)); got.Phase != failover.OperationAbandoned {
+	if got := note(t, failover.Decide(o)); got.Phase != pair.OperationAbandoned {
 		t.Errorf("note %+v", got)
 	}
 }
@@ -85,7 +85,7 @@ func TestAReleasedFenceSaysSo(t *testing.T) {
 		{Name: "release", Verb: failover.VerbRelease, Running: true, Confirmed: -1},
 	}
 	got := note(t, failover.Decide(o))
-	if got.Name != "fence" || got.Phase != failover.OperationSucceeded || got.To != "" || got.Message != "released: shop-0 is the primary again" {
+	if got.Name != "fence" || got.Phase != pair.OperationSucceeded || got.To != "" || got.Message != "released: shop-0 is the primary again" {
 		t.Errorf("note %+v", got)
 	}
 }

@@ -154,7 +154,7 @@ func TestAReseedThatFindsErrantTransactionsFails(t *testing.T) {
 		p := failover.Decide(o)
 		for _, s := range p.Steps {
 			n, ok := s.(failover.NoteOperation)
-			found = found || ok && n.Note.Phase == failover.OperationFailed && strings.Contains(n.Note.Message, serverOf(m1)+":5")
+			found = found || ok && n.Note.Phase == pair.OperationFailed && strings.Contains(n.Note.Message, serverOf(m1)+":5")
 		}
 		o.History = o.History.After(o, p, failover.Outcome{})
 	}

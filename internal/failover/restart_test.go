@@ -202,10 +202,10 @@ func TestRestartBootstrapEndsItsOperation(t *testing.T) {
 		}
 		return note.Note
 	}
-	if n := ended(m0); n.Phase != failover.OperationSucceeded {
+	if n := ended(m0); n.Phase != pair.OperationSucceeded {
 		t.Errorf("the member that it named is the primary: %s: %s", n.Phase, n.Message)
 	}
-	if n := ended(m1); n.Phase != failover.OperationAbandoned {
+	if n := ended(m1); n.Phase != pair.OperationAbandoned {
 		t.Errorf("the other one is the primary: %s: %s", n.Phase, n.Message)
 	}
 }

@@ -327,7 +327,7 @@ func TestTheSwitchoverOfARolloutIsAskedForOnce(t *testing.T) {
 	}
 	o := halfway()
 	first := note(o)
-	if first.Name != "shop-rollout-4" || first.Verb != failover.VerbSwitchover || first.To != m1 || first.Phase != failover.OperationPending {
+	if first.Name != "shop-rollout-4" || first.Verb != failover.VerbSwitchover || first.To != m1 || first.Phase != pair.OperationPending {
 		t.Errorf("%+v", first)
 	}
 	o.Kept.Begun = []string{"shop-failover-4", "shop-rollout-4"}
@@ -347,7 +347,7 @@ func TestTheSwitchoverOfARolloutIsOnRecordAsOne(t *testing.T) {
 	o.Operations[0].Target = m1
 	p := failover.Decide(o)
 	step, ok := p.Steps[0].(failover.NoteOperation)
-	if !ok || step.Note.Rule != failover.RuleRollout || step.Note.Phase != failover.OperationRunning {
+	if !ok || step.Note.Rule != failover.RuleRollout || step.Note.Phase != pair.OperationRunning {
 		t.Errorf("%s: %+v", p.Rule, p.Steps)
 	}
 }

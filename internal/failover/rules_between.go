@@ -7,6 +7,7 @@ import (
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 func manuallyFenced(l *look) (Plan, bool) {
@@ -27,7 +28,7 @@ func manuallyFenced(l *look) (Plan, bool) {
 		Name:    op.Name,
 		Verb:    VerbFence,
 		Rule:    RuleFenceRequested,
-		Phase:   OperationRunning,
+		Phase:   pair.OperationRunning,
 		Epoch:   l.e,
 		From:    l.last.Name,
 		Message: p.Fact,

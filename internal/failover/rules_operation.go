@@ -38,7 +38,7 @@ func operationRefused(l *look) (Plan, bool) {
 				Name:    op.Name,
 				Verb:    op.Verb,
 				Rule:    RuleOperationRefused,
-				Phase:   OperationFailed,
+				Phase:   pair.OperationFailed,
 				Epoch:   l.e,
 				To:      op.Target,
 				Message: why,
@@ -123,7 +123,7 @@ func operationLost(l *look) (Plan, bool) {
 		Name:    a.Operation,
 		Verb:    VerbFailover,
 		Rule:    RuleName(a.Rule),
-		Phase:   OperationRunning,
+		Phase:   pair.OperationRunning,
 		Epoch:   l.e - 1,
 		From:    last.Holder.Member,
 		To:      l.rec.Holder.Member,
@@ -143,18 +143,18 @@ func (l *look) opensSoon() bool {
 	return l.holder != nil && !l.leadsOpen(l.holder) && l.sinceHolder() < l.Settings.WarnAfter
 }
 
-func (l *look) ended(op *Operation) (OperationPhase, string) {
+func (l *look) ended(op *Operation) (pair.OperationPhase, string) {
 	if l.e == 0 || l.Authority.Reading != Read {
 		return "", ""
 	}
 	switch op.Verb {
 	case VerbFence:
 		if l.holder != nil && l.released(op) {
-			return OperationSucceeded, fmt.Sprintf("released: %s is the primary again", l.rec.Holder.Member)
+			return pair.OperationSucceeded, fmt.Sprintf("released: %s is the primary again", l.rec.Holder.Member)
 		}
 	case VerbRelease:
 		if l.holder != nil && l.operation(VerbFence, "") == nil {
-			return OperationSucceeded, "nothing is fenced"
+			return pair.OperationSucceeded, "nothing is fenced"
 		}
 	case VerbFailover:
 		return l.failedOver(op)
@@ -162,29 +162,29 @@ func (l *look) ended(op *Operation) (OperationPhase, string) {
 		return l.switchedOver(op)
 	case VerbForcePromote:
 		if l.holder != nil && l.holder.Name == op.Target && l.serves() {
-			return OperationSucceeded, fmt.Sprintf("%s is the primary", op.Target)
+			return pair.OperationSucceeded, fmt.Sprintf("%s is the primary", op.Target)
 		}
 		if m := l.member(op.Target); m != nil && m.heard() && (l.lostData(m) || needsSeed(m)) {
-			return OperationFailed, fmt.Sprintf("%s %s", m.Name, l.cannotForce(m))
+			return pair.OperationFailed, fmt.Sprintf("%s %s", m.Name, l.cannotForce(m))
 		}
 		if op.Running && l.holder != nil && l.holder.Name != op.Target && !l.confirmed(op) {
-			return OperationAbandoned, fmt.Sprintf("%s is the primary", l.holder.Name)
+			return pair.OperationAbandoned, fmt.Sprintf("%s is the primary", l.holder.Name)
 		}
 	case VerbConfirmDead:
 		if l.holder != nil && l.holder.Name != op.Target {
-			return OperationSucceeded, fmt.Sprintf("%s is the primary", l.rec.Holder.Member)
+			return pair.OperationSucceeded, fmt.Sprintf("%s is the primary", l.rec.Holder.Member)
 		}
 		if op.Running && l.holder != nil && !l.confirmed(op) {
-			return OperationAbandoned, fmt.Sprintf("%s goes on", op.Target)
+			return pair.OperationAbandoned, fmt.Sprintf("%s goes on", op.Target)
 		}
 	case VerbAdopt:
 		if op.Running && !l.adoptable() {
-			return OperationSucceeded, "the authority stands again"
+			return pair.OperationSucceeded, "the authority stands again"
 		}
 	case VerbReseed:
 		return l.reseeded(op)
 	case VerbNone:
-		return OperationFailed, "this operator does not know what to do"
+		return pair.OperationFailed, "this operator does not know what to do"
 	}
 	return "", ""
 }
@@ -198,7 +198,7 @@ func (l *look) released(fence *Operation) bool {
 
 // failedOver: a failover ends when the new primary serves, or when the authority has gone
 // on without that.
-func (l *look) failedOver(op *Operation) (OperationPhase, string) {
+func (l *look) failedOver(op *Operation) (pair.OperationPhase, string) {
 	if !op.Running || op.Epoch == 0 || op.Epoch >= l.e {
 		return "", ""
 	}
@@ -211,9 +211,9 @@ func (l *look) failedOver(op *Operation) (OperationPhase, string) {
 	case holder == "", !goneOn && !l.serves():
 		return "", ""
 	case holder == op.From:
-		return OperationAbandoned, fmt.Sprintf("%s goes on", op.From)
+		return pair.OperationAbandoned, fmt.Sprintf("%s goes on", op.From)
 	}
-	return OperationSucceeded, fmt.Sprintf("%s is the primary", holder)
+	return pair.OperationSucceeded, fmt.Sprintf("%s is the primary", holder)
 }
 
 // serves: the holder is open at this epoch, and clients are led to it.
@@ -246,7 +246,7 @@ func (l *look) opening() *OperationNote {
 		return &OperationNote{
 			Name:    op.Name,
 			Verb:    op.Verb,
-			Phase:   OperationRunning,
+			Phase:   pair.OperationRunning,
 			Epoch:   op.Epoch,
 			From:    op.From,
 			To:      l.holder.Name,
@@ -348,7 +348,7 @@ func adoptRequested(l *look) (Plan, bool) {
 		Name:    op.Name,
 		Verb:    VerbAdopt,
 		Rule:    RuleAdoptRequested,
-		Phase:   OperationSucceeded,
+		Phase:   pair.OperationSucceeded,
 		Epoch:   e + 1,
 		To:      m.Name,
 		Message: "the data of " + string(m.Name) + " is the authoritative one",

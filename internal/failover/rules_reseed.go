@@ -127,7 +127,7 @@ func reseedRequested(l *look) (Plan, bool) {
 		Name:    op.Name,
 		Verb:    VerbReseed,
 		Rule:    RuleReseedRequested,
-		Phase:   OperationRunning,
+		Phase:   pair.OperationRunning,
 		Epoch:   l.e,
 		From:    l.holder.Name,
 		Message: fact,
@@ -153,7 +153,7 @@ func (l *look) giveUp(op *Operation) Step {
 }
 
 // reseeded ends a re-seed that was begun: when the copy is in sync, or when it cannot be.
-func (l *look) reseeded(op *Operation) (OperationPhase, string) {
+func (l *look) reseeded(op *Operation) (pair.OperationPhase, string) {
 	m := l.member(op.Target)
 	if !op.Running || m == nil || l.holder == nil {
 		return "", ""
@@ -161,11 +161,11 @@ func (l *look) reseeded(op *Operation) (OperationPhase, string) {
 	inSync := !l.Settings.Lossless || l.rec.Ledger.State == authority.Both
 	switch {
 	case m == l.holder:
-		return OperationAbandoned, fmt.Sprintf("%s is the primary", m.Name)
+		return pair.OperationAbandoned, fmt.Sprintf("%s is the primary", m.Name)
 	case l.rec.Data[m.Name] == op.copyName() && inSync && streams(m) && l.candidacyOf(m).ok:
-		return OperationSucceeded, fmt.Sprintf("%s was copied from %s and is in sync", m.Name, l.holder.Name)
+		return pair.OperationSucceeded, fmt.Sprintf("%s was copied from %s and is in sync", m.Name, l.holder.Name)
 	case !l.givenUp(op) && !op.GiveUp && !l.compare(m).errant.IsEmpty():
-		return OperationFailed, l.onlyThere(m)
+		return pair.OperationFailed, l.onlyThere(m)
 	}
 	return "", ""
 }

@@ -131,7 +131,7 @@ func restartBootstrap(l *look) (Plan, bool) {
 			Name:    op.Name,
 			Verb:    VerbForcePromote,
 			Rule:    RuleRestartBootstrap,
-			Phase:   OperationRunning,
+			Phase:   pair.OperationRunning,
 			Epoch:   l.e,
 			To:      to.Name,
 			Message: fact,

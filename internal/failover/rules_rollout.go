@@ -8,6 +8,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 const (
@@ -100,7 +101,7 @@ func rollout(l *look) (Plan, bool) {
 		Name:    l.rolloutOperation(),
 		Verb:    VerbSwitchover,
 		Rule:    RuleRollout,
-		Phase:   OperationPending,
+		Phase:   pair.OperationPending,
 		From:    l.holder.Name,
 		To:      l.passive.Name,
 		Message: fact,

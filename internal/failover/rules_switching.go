@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // switching: the revocation was the one of a planned switchover to the other member.
@@ -117,22 +118,22 @@ func (v Verb) movesRoles() bool {
 }
 
 // switchedOver: how a switchover ended, if it did.
-func (l *look) switchedOver(op *Operation) (OperationPhase, string) {
+func (l *look) switchedOver(op *Operation) (pair.OperationPhase, string) {
 	why := l.stopped(op)
 	switch {
 	case !op.Running && why != "" && op.Message != "":
-		return OperationAbandoned, why + "; " + op.Message
+		return pair.OperationAbandoned, why + "; " + op.Message
 	case !op.Running && why != "", op.Running && l.holder != nil && op.Epoch > l.e && why != "":
-		return OperationAbandoned, why
+		return pair.OperationAbandoned, why
 	}
 	phase, message := l.failedOver(op)
 	a := l.rec.Appointed
 	overtaken := op.Epoch == l.e-1 && a != nil && a.Operation != op.Name
 	switch {
-	case phase == OperationAbandoned && op.Canceled != "":
+	case phase == pair.OperationAbandoned && op.Canceled != "":
 		message = fmt.Sprintf("%s: %s", message, op.Canceled)
-	case phase == OperationSucceeded && overtaken:
-		return OperationAbandoned, fmt.Sprintf("operation %s came before it: %s", a.Operation, message)
+	case phase == pair.OperationSucceeded && overtaken:
+		return pair.OperationAbandoned, fmt.Sprintf("operation %s came before it: %s", a.Operation, message)
 	}
 	return phase, message
 }

@@ -378,7 +378,7 @@ func (l *look) switchoverNote(op *Operation, message string) *OperationNote {
 		Verb:       VerbSwitchover,
 		Rule:       trigger,
 		OnlyUpdate: true,
-		Phase:      OperationRunning,
+		Phase:      pair.OperationRunning,
 		Epoch:      l.e + 1,
 		From:       l.holder.Name,
 		To:         l.passive.Name,
@@ -404,7 +404,7 @@ func operationWaits(l *look) (Plan, bool) {
 			Name:       op.Name,
 			Verb:       op.Verb,
 			Rule:       RuleOperationWaits,
-			Phase:      OperationPending,
+			Phase:      pair.OperationPending,
 			OnlyUpdate: true,
 			Message:    why,
 		}

@@ -291,7 +291,7 @@ func TestASwitchoverWaitsForAPairThatIsFit(t *testing.T) {
 					break
 				}
 				if n, ok := p.Steps[0].(failover.NoteOperation); ok && n.Note.Rule == failover.RuleOperationWaits {
-					found = n.Note.Phase == failover.OperationPending && strings.Contains(n.Note.Message, c.want)
+					found = n.Note.Phase == pair.OperationPending && strings.Contains(n.Note.Message, c.want)
 					break
 				}
 				o.History = o.History.After(o, p, failover.Outcome{})

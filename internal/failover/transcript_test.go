@@ -201,7 +201,7 @@ func (p *play) effectAtMember(step failover.Step) {
 
 // noted: an operation that begins is running from then on, any other is done.
 func (p *play) noted(n failover.OperationNote) {
-	if n.Phase != failover.OperationRunning || n.Verb != failover.VerbSwitchover {
+	if n.Phase != pair.OperationRunning || n.Verb != failover.VerbSwitchover {
 		p.o.Operations = nil
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/fencing"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // alive: after the faults the pair accepts writes, or says what it doubts.
@@ -70,7 +71,7 @@ func (w *world) untold() string {
 		if o.Name != r.Appointed.Operation {
 			continue
 		}
-		if o.operator && (o.Phase == "" || o.Phase == failover.OperationRunning || (o.Phase == failover.OperationSucceeded && o.Proof == "")) {
+		if o.operator && (o.Phase == "" || o.Phase == pair.OperationRunning || (o.Phase == pair.OperationSucceeded && o.Proof == "")) {
 			return fmt.Sprintf("operation %s is %s with proof %q", o.Name, o.Phase, o.Proof)
 		}
 		return ""

@@ -35,7 +35,7 @@ func (o *operationObject) confirms() string {
 
 // ended: its phase never changes again.
 func (o *operationObject) ended() bool {
-	return o.Phase != failover.OperationRunning && o.Phase != failover.OperationPending && o.Phase != ""
+	return o.Phase != pair.OperationRunning && o.Phase != pair.OperationPending && o.Phase != ""
 }
 
 func (a *apiServer) operation(n failover.OperationNote) {
@@ -46,12 +46,12 @@ func (a *apiServer) operation(n failover.OperationNote) {
 			}
 			o.Phase, o.Message, o.Proof = n.Phase, n.Message, cmp.Or(n.Proof, o.Proof)
 			o.Rule = cmp.Or(o.Rule, n.Rule)
-			if o.Epoch == 0 && n.Phase != failover.OperationPending {
+			if o.Epoch == 0 && n.Phase != pair.OperationPending {
 				o.begun = a.w.now
 				o.Epoch = n.Epoch
 				o.From = n.From
 			}
-			if n.Phase != failover.OperationRunning && n.Phase != failover.OperationPending {
+			if n.Phase != pair.OperationRunning && n.Phase != pair.OperationPending {
 				a.w.fired[string(o.Verb)+" "+string(n.Phase)]++
 				o.finished = a.w.now
 			}
@@ -78,7 +78,7 @@ func (a *apiServer) operationMade(n failover.OperationNote) {
 func (a *apiServer) failovers() []time.Time {
 	var out []time.Time
 	for _, o := range a.opsList {
-		if o.operator && o.Verb == failover.VerbFailover && o.Phase == failover.OperationSucceeded && o.Rule != failover.RuleHolderLeaving {
+		if o.operator && o.Verb == failover.VerbFailover && o.Phase == pair.OperationSucceeded && o.Rule != failover.RuleHolderLeaving {
 			out = append(out, a.w.wall(o.finished))
 		}
 	}
@@ -94,7 +94,7 @@ func (a *apiServer) rollouts() []failover.EndedRollout {
 			out = append(out, failover.EndedRollout{
 				Name:      o.Name,
 				At:        a.w.wall(o.finished - rolloutRetry + 5*time.Second),
-				Succeeded: o.Phase == failover.OperationSucceeded,
+				Succeeded: o.Phase == pair.OperationSucceeded,
 				Message:   o.Message,
 			})
 		}
@@ -109,7 +109,7 @@ const rolloutRetry = 5 * time.Minute
 func (a *apiServer) recorded() []string {
 	var out []string
 	for _, o := range a.opsList {
-		if o.Phase != "" && o.Phase != failover.OperationPending {
+		if o.Phase != "" && o.Phase != pair.OperationPending {
 			out = append(out, o.Name)
 		}
 	}
@@ -124,7 +124,7 @@ func (a *apiServer) unfinished() []failover.Operation {
 		}
 		out = append(out, failover.Operation{
 			Name: o.Name, Verb: o.Verb, Target: o.target, Confirmed: o.confirmed, ConfirmedPair: o.confirms(),
-			Running: o.Phase == failover.OperationRunning, ByOperator: o.operator, Epoch: o.Epoch, From: o.From,
+			Running: o.Phase == pair.OperationRunning, ByOperator: o.operator, Epoch: o.Epoch, From: o.From,
 			DiscardUnapplied: o.discard,
 			CreatedAt:        a.w.wall(o.made), StartedAt: a.w.wall(o.begun), Message: o.Message, Canceled: o.canceled, Switchover: o.switchover,
 		})
