@@ -6,7 +6,8 @@ ARG GO_IMAGE=golang:${GO_VERSION}
 FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
-RUN go mod download
+COPY cmd/backup/go.mod cmd/backup/go.sum cmd/backup/
+RUN go mod download && go mod download -C cmd/backup
 COPY api api
 COPY cmd cmd
 COPY controllers controllers
@@ -18,6 +19,7 @@ RUN mkdir -p /out/tmp /out/etc/ssl/certs && chmod 1777 /out/tmp \
         CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w ${LDFLAGS}" -o "/out/$program" "./cmd/$program" || exit 1; \
       fi; \
     done \
+ && CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -C cmd/backup -trimpath -ldflags "-s -w ${LDFLAGS}" -o /out/backup . \
  && printf 'root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n' >/out/etc/passwd \
  && printf 'root:x:0:\nnonroot:x:65532:\n' >/out/etc/group \
  && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/

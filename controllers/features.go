@@ -11,10 +11,11 @@ import (
 type Off struct {
 	Checksum bool
 	Repair   bool
+	Backup   bool
 }
 
 // jobs reports whether no feature is left that makes Jobs.
-func (o Off) jobs() bool { return o.Checksum && o.Repair }
+func (o Off) jobs() bool { return o.Checksum && o.Repair && o.Backup }
 
 // refuses says why operations of a type are not done; empty when they are.
 func (o Off) refuses(t v1alpha1.OperationType) string {
@@ -23,6 +24,8 @@ func (o Off) refuses(t v1alpha1.OperationType) string {
 		return "comparisons are turned off in this installation: set features.checksum=true in the values of its chart"
 	case t == v1alpha1.OperationRepair && o.Repair:
 		return "repair is turned off in this installation: set features.repair=true in the values of its chart"
+	case t == v1alpha1.OperationBackup && o.Backup:
+		return "backups are turned off in this installation: set features.backup=true in the values of its chart"
 	}
 	return ""
 }

@@ -76,6 +76,7 @@ func progressOf(p jobapi.Progress) *v1alpha1.OperationProgress {
 		RowsTotal:     p.RowsTotal,
 		RowsPerSecond: p.RowsPerSecond,
 		DifferingRows: p.DifferingRows,
+		Bytes:         p.Bytes,
 		Note:          p.Note,
 		Attempts:      p.Attempt,
 	}
@@ -85,7 +86,13 @@ func progressOf(p jobapi.Progress) *v1alpha1.OperationProgress {
 	return out
 }
 
-func resultOf(p jobapi.Result, report string) *v1alpha1.OperationResult {
+func resultOf(kind v1alpha1.OperationType, p jobapi.Result, report string) *v1alpha1.OperationResult {
+	if kind == v1alpha1.OperationBackup {
+		return &v1alpha1.OperationResult{
+			Duration: &metav1.Duration{Duration: p.Took.Round(time.Millisecond)},
+			Backup:   backupOf(p.Backup),
+		}
+	}
 	out := &v1alpha1.OperationResult{
 		Tables:            p.Tables,
 		TablesSkipped:     p.TablesSkipped,

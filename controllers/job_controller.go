@@ -126,6 +126,11 @@ func (r *JobReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 	if err != nil {
 		return ctrl.Result{}, quiet(err)
 	}
+	nextBackup, err := r.scheduleBackup(ctx, v)
+	if err != nil {
+		return ctrl.Result{}, quiet(err)
+	}
+	next = min(next, nextBackup)
 	if len(v.mine) == 0 {
 		return ctrl.Result{RequeueAfter: min(next, jobIdleLook)}, quiet(r.idle(ctx, v))
 	}
@@ -205,6 +210,9 @@ func (r *JobReconciler) attend(ctx context.Context, v *jobVisit, op *v1alpha1.Da
 	}
 	if why := notNow(v, op); why != "" {
 		return lookIdle, r.wait(ctx, op, why)
+	}
+	if waits, err := r.awaitsDestination(ctx, v, op); waits || err != nil {
+		return lookIdle, err
 	}
 	return r.begin(ctx, v, op)
 }

@@ -45,9 +45,12 @@ func (r *JobReconciler) overtaken(v *jobVisit, op *v1alpha1.DatabasePairOperatio
 	case running:
 		return false, ending{}
 	}
-	if at := status.ScheduledAt(op); !at.IsZero() && now.Sub(at) > v.pair.Spec.Checksum.StartingDeadline.Duration {
-		return end(v1alpha1.OperationAbandoned, "left out: it could not begin within %s (spec.checksum.startingDeadline)%s",
-			v.pair.Spec.Checksum.StartingDeadline.Duration, waitedFor(op))
+	if why := noDestination(v, op); why != "" {
+		return end(v1alpha1.OperationFailed, "%s", why)
+	}
+	limit, field := startingDeadline(v.pair, op)
+	if at := status.ScheduledAt(op); !at.IsZero() && now.Sub(at) > limit {
+		return end(v1alpha1.OperationAbandoned, "left out: it could not begin within %s (%s)%s", limit, field, waitedFor(op))
 	}
 	want := fmt.Sprintf("%s/%d", v.pair.Name, v.pair.Status.Epoch)
 	if op.Spec.Confirm != "" && op.Spec.Confirm != want {

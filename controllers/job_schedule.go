@@ -49,7 +49,7 @@ func lastScheduled(v *jobVisit) time.Time {
 		last = s.LastScheduleTime.Time
 	}
 	for i := range v.all {
-		if at := status.ScheduledAt(&v.all[i]); v.all[i].Spec.Type.ByJob() && at.After(last) {
+		if at := status.ScheduledAt(&v.all[i]); v.all[i].Spec.Type.Compares() && at.After(last) {
 			last = at
 		}
 	}
@@ -59,7 +59,7 @@ func lastScheduled(v *jobVisit) time.Time {
 // waiting: one of the schedule's is not finished yet. Another one would only queue up.
 func waiting(v *jobVisit) bool {
 	for _, op := range v.mine {
-		if !status.ScheduledAt(op).IsZero() {
+		if op.Spec.Type.Compares() && !status.ScheduledAt(op).IsZero() {
 			return true
 		}
 	}

@@ -162,6 +162,7 @@ func requestOf(v *jobVisit, op *v1alpha1.DatabasePairOperation, rec authority.Re
 		MaxLockTime: spec.MaxLockTime.Duration,
 		MaxLag:      spec.MaxLag.Duration,
 		BusyShare:   int(spec.BusyShare),
+		Backup:      backupRequest(v.pair, op),
 	}
 	table := ""
 	switch {
@@ -302,7 +303,7 @@ func (r *JobReconciler) conclude(
 	}
 	// Without rows it compared nothing, and says nothing about them.
 	if p.Outcome == jobapi.Done || p.Rows > 0 || p.DifferingRows > 0 {
-		end.result = resultOf(p, m.Name)
+		end.result = resultOf(op.Spec.Type, p, m.Name)
 	}
 	return r.finish(ctx, v, op, end)
 }

@@ -118,6 +118,7 @@ func setMetrics(name types.NamespacedName, o failover.Observation, s v1alpha1.Da
 	}
 	setChecksumMetrics(labels, s.Checksum)
 	setDrillMetrics(labels, s.Drill)
+	setBackupMetrics(labels, s.Backup)
 	for i := range o.Members {
 		m := &o.Members[i]
 		labels := []string{name.Namespace, name.Name, string(m.Name)}
@@ -155,6 +156,7 @@ func forgetMetrics(name types.NamespacedName) {
 		checksumTime, checksumSeconds, checksumRows, checksumLock, driftRows, driftDefinitions} {
 		v.DeletePartialMatch(of)
 	}
+	forgetBackupMetrics(of)
 }
 
 func oneIf(b bool) float64 {

@@ -49,6 +49,8 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	if why := r.Off.refuses(v1alpha1.OperationChecksum); why != "" && v.pair.Spec.Checksum.Schedule != "" {
 		done.ScheduleProblem = why
 	}
+	done.Backup = status.BackedUp(v.pair, v.ours())
+	done.BackupStaleAfter, done.BackupProblem = r.backupSchedule(v.pair, o.Now)
 	next := status.Render(o, plan, done, v.pair.Status)
 	next.LastFailover = lastFailover(v)
 	next.Drill = drilled(v, o.Now)

@@ -18,6 +18,8 @@ compile() {
     (cd "$ROOT" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w ${LDFLAGS:-}" -o "$work/root/$program" "./cmd/$program")
     built=1
   done
+  log "compiling backup"
+  (cd "$ROOT" && CGO_ENABLED=0 go build -C cmd/backup -trimpath -ldflags "-s -w ${LDFLAGS:-}" -o "$work/root/backup" .)
   [ $built = 1 ] || die "there is nothing to build in cmd/"
 }
 

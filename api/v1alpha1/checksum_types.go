@@ -119,7 +119,7 @@ type RepairParameters struct {
 	DryRun bool `json:"dryRun,omitempty"`
 }
 
-// OperationProgress is how far a comparison or a repair is.
+// OperationProgress is how far a comparison, a repair or a backup is.
 type OperationProgress struct {
 	// table that is worked on.
 	// +optional
@@ -145,7 +145,10 @@ type OperationProgress struct {
 	// differingRows found so far.
 	// +optional
 	DifferingRows int64 `json:"differingRows,omitempty"`
-	// note says what it waits for, if it does.
+	// bytes of a backup that are in the store.
+	// +optional
+	Bytes int64 `json:"bytes,omitempty"`
+	// note says what it does or waits for.
 	// +optional
 	Note string `json:"note,omitempty"`
 	// attempts counts the pods that worked on it.
@@ -153,7 +156,7 @@ type OperationProgress struct {
 	Attempts int32 `json:"attempts,omitempty"`
 }
 
-// OperationResult is what a comparison or a repair found.
+// OperationResult is what a comparison or a repair found, or the backup that was taken.
 type OperationResult struct {
 	// tables that were compared.
 	// +optional
@@ -198,6 +201,9 @@ type OperationResult struct {
 	// report is the ConfigMap that holds the report; it goes with the operation.
 	// +optional
 	Report string `json:"report,omitempty"`
+	// backup that was taken.
+	// +optional
+	Backup *BackupResult `json:"backup,omitempty"`
 }
 
 // Drift is what differs, in one number.

@@ -40,7 +40,7 @@ type DatabasePairOperationList struct {
 }
 
 // OperationType is what kind of thing is done.
-// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release;Reseed;Switchover;Checksum;Repair
+// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release;Reseed;Switchover;Checksum;Repair;Backup
 type OperationType string
 
 // The operation types.
@@ -69,10 +69,16 @@ const (
 	OperationChecksum OperationType = "Checksum"
 	// OperationRepair writes the differing rows of one table again through replication.
 	OperationRepair OperationType = "Repair"
+	// OperationBackup takes a backup of the passive to spec.backup.destination of the pair. A
+	// person makes it, or the schedule.
+	OperationBackup OperationType = "Backup"
 )
 
 // ByJob reports whether a Job does the operation, beside the pair's roles.
-func (t OperationType) ByJob() bool { return t == OperationChecksum || t == OperationRepair }
+func (t OperationType) ByJob() bool { return t.Compares() || t == OperationBackup }
+
+// Compares reports whether the operation compares the members' tables or repairs one.
+func (t OperationType) Compares() bool { return t == OperationChecksum || t == OperationRepair }
 
 // OperationSpec is what is to be done.
 // +kubebuilder:validation:XValidation:rule="self.type in ['Adopt','ConfirmDead','ForcePromote','Reseed'] ? has(self.target) : true",message="spec.target is required for this type: name the member"
@@ -81,8 +87,8 @@ func (t OperationType) ByJob() bool { return t == OperationChecksum || t == Oper
 // +kubebuilder:validation:XValidation:rule="has(self.checksum) ? self.type == 'Checksum' : true",message="spec.checksum is for type Checksum only: remove it"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) == (self.type == 'Repair')",message="spec.repair belongs to type Repair: name the table there, and nowhere else"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) && !(has(self.repair.dryRun) && self.repair.dryRun) ? has(self.confirm) : true",message="spec.confirm is required for a repair that writes: <pair>/<epoch>, as kubectl dbpair status shows them; or set spec.repair.dryRun"
-// +kubebuilder:validation:XValidation:rule="has(self.deadline) ? self.type in ['Checksum','Repair','Switchover'] : true",message="spec.deadline is for the types Checksum, Repair and Switchover: remove it"
-// +kubebuilder:validation:XValidation:rule="has(self.deadline) && self.type in ['Checksum','Repair'] ? duration(self.deadline) >= duration('1m') : true",message="spec.deadline must be from 1m to 720h"
+// +kubebuilder:validation:XValidation:rule="has(self.deadline) ? self.type in ['Checksum','Repair','Backup','Switchover'] : true",message="spec.deadline is for the types Checksum, Repair, Backup and Switchover: remove it"
+// +kubebuilder:validation:XValidation:rule="has(self.deadline) && self.type in ['Checksum','Repair','Backup'] ? duration(self.deadline) >= duration('1m') : true",message="spec.deadline must be from 1m to 720h"
 // +kubebuilder:validation:XValidation:rule="has(self.deadline) && self.type == 'Switchover' ? duration(self.deadline) <= duration('24h') : true",message="spec.deadline of a switchover must be from 5s to 24h"
 // +kubebuilder:validation:XValidation:rule="has(self.switchover) ? self.type == 'Switchover' : true",message="spec.switchover is for type Switchover only: remove it"
 // +kubebuilder:validation:XValidation:rule="has(self.switchover) && has(self.switchover.drainTimeout) && has(self.deadline) ? duration(self.switchover.drainTimeout) < duration(self.deadline) : true",message="spec.switchover.drainTimeout must be shorter than spec.deadline; lower it or raise the deadline"
@@ -115,7 +121,7 @@ type OperationSpec struct {
 	// that was received is ever given up.
 	// +optional
 	DiscardUnapplied bool `json:"discardUnapplied,omitempty"`
-	// deadline ends a comparison or a repair that is not done by then (24h when absent), and gives up a switchover
+	// deadline ends a comparison, a repair or a backup that is not done by then (24h when absent), and gives up a switchover
 	// that has not revoked the primary by then (spec.switchover.deadline of the pair when absent).
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('720h')",message="spec.deadline must be from 1m to 720h, of a switchover from 5s to 24h"
@@ -202,10 +208,10 @@ type OperationStatus struct {
 	// completionTime of the operation.
 	// +optional
 	CompletionTime *metav1.MicroTime `json:"completionTime,omitempty"`
-	// progress of a comparison or a repair.
+	// progress of a comparison, a repair or a backup.
 	// +optional
 	Progress *OperationProgress `json:"progress,omitempty"`
-	// result of a comparison or a repair.
+	// result of a comparison, a repair or a backup.
 	// +optional
 	Result *OperationResult `json:"result,omitempty"`
 	// timeline of the steps.

@@ -5,8 +5,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The condition types of a DatabasePair. All are present from the operator's first
-// visit. The reason is the name of the rule that decided, the message a fact and, where
+// The condition types of a DatabasePair. All but BackedUp are present from the operator's
+// first visit. The reason is the name of the rule that decided, the message a fact and, where
 // someone has to act, the verb.
 const (
 	// ConditionReady: the primary accepts writes, the passive applies and could take over,
@@ -30,9 +30,12 @@ const (
 	// ConditionAgentOutdated: the agents are older than the operator; they are renewed
 	// with the next restart of their pods.
 	ConditionAgentOutdated = "AgentOutdated"
+	// ConditionBackedUp: the newest backup is as young as the schedule promises. Only pairs with
+	// spec.backup have it.
+	ConditionBackedUp = "BackedUp"
 )
 
-// ConditionTypes lists every condition type, in the order of the status.
+// ConditionTypes lists the condition types that every pair has, in the order of the status.
 var ConditionTypes = []string{
 	ConditionReady, ConditionAvailable, ConditionReplicating, ConditionFailoverReady,
 	ConditionConsistent, ConditionProgressing, ConditionInDoubt, ConditionStalled,
@@ -90,6 +93,9 @@ type DatabasePairStatus struct {
 	// checksum is what comparisons of the members' tables found.
 	// +optional
 	Checksum *ChecksumStatus `json:"checksum,omitempty"`
+	// backup is what is known of the pair's backups.
+	// +optional
+	Backup *BackupStatus `json:"backup,omitempty"`
 	// conditions of the pair.
 	// +optional
 	// +listType=map

@@ -40,6 +40,7 @@ func newCommand() *cobra.Command {
 		a.pinCommand(),
 		a.unpinCommand(),
 		a.proveCommand(),
+		newRunCommand(),
 	)
 	return root
 }

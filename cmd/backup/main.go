@@ -5,10 +5,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/dbpair/dbpair/internal/jobapi"
 )
 
 // version is set by the linker.
@@ -20,6 +23,9 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "backup:", err)
+		if errors.Is(err, errForGood) {
+			os.Exit(jobapi.ExitForGood)
+		}
 		os.Exit(1)
 	}
 }

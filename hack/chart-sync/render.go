@@ -109,7 +109,7 @@ func renderRules(root string) (string, error) {
 
 // features are the values without which the operator does not need a resource.
 var features = map[string]string{
-	"jobs":                 "or .Values.features.checksum .Values.features.repair",
+	"jobs":                 "or .Values.features.checksum .Values.features.repair .Values.features.backup",
 	"tokenreviews":         ".Values.metrics.enabled",
 	"subjectaccessreviews": ".Values.metrics.enabled",
 }

@@ -32,7 +32,7 @@ func TestARuleOfAFeatureIsRenderedOnlyWithIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "- apiGroups:\n  - x\n  resources:\n  - pods\n  verbs:\n  - get\n" +
-		"{{- if or .Values.features.checksum .Values.features.repair }}\n" +
+		"{{- if or .Values.features.checksum .Values.features.repair .Values.features.backup }}\n" +
 		"- apiGroups:\n  - x\n  resources:\n  - jobs\n  verbs:\n  - get\n{{- end }}\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -47,7 +47,7 @@ func TestAVerbOfAFeatureIsRenderedOnlyWithIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "- apiGroups:\n  - \"\"\n  resources:\n  - secrets\n  verbs:\n  - get\n" +
-		"{{- if or .Values.features.checksum .Values.features.repair }}\n" +
+		"{{- if or .Values.features.checksum .Values.features.repair .Values.features.backup }}\n" +
 		"- apiGroups:\n  - \"\"\n  resources:\n  - secrets\n  verbs:\n  - delete\n{{- end }}\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -45,14 +45,14 @@ want 'allowed-images=mysql:\*,registry.test/\*'; want 'allowed-priority-classes=
 
 # Rights of a feature are there only with it.
 template
-want '^  - jobs$'; want '^  - tokenreviews$'; want 'features=checksum,repair'
-for feature in checksum repair; do
+want '^  - jobs$'; want '^  - tokenreviews$'; want 'features=backup,checksum,repair'
+for feature in checksum repair backup; do
   template --set "features.$feature=false"
   want '^  - jobs$'; want_no "features=.*$feature"
 done
-template --set features.checksum=false --set features.repair=false
+template --set features.checksum=false --set features.repair=false --set features.backup=false
 want_no '^  - jobs$'; want '^  - secrets$'; want '^        - --features=$'
-template --set features.checksum=false --set features.repair=false --set 'watchNamespaces={one,two}'
+template --set features.checksum=false --set features.repair=false --set features.backup=false --set 'watchNamespaces={one,two}'
 want_no '^  - jobs$'; want '^  namespace: two'
 
 template --set fullnameOverride=pairs --set metrics.serviceMonitor.enabled=true

@@ -137,9 +137,10 @@ func Parse(args []string, out io.Writer) (Options, error) {
 const (
 	featureChecksum = "checksum"
 	featureRepair   = "repair"
+	featureBackup   = "backup"
 )
 
-var featureNames = []string{featureChecksum, featureRepair}
+var featureNames = []string{featureChecksum, featureRepair, featureBackup}
 
 // offWithout are the features that are not named.
 func offWithout(on []string) (controllers.Off, error) {
@@ -152,6 +153,7 @@ func offWithout(on []string) (controllers.Off, error) {
 	return controllers.Off{
 		Checksum: !slices.Contains(on, featureChecksum),
 		Repair:   !slices.Contains(on, featureRepair),
+		Backup:   !slices.Contains(on, featureBackup),
 	}, errors.Join(errs...)
 }
 

@@ -29,7 +29,7 @@ func TestParseNamesTheFlagThatIsWrong(t *testing.T) {
 		"no workers":                    {"--max-concurrent-reconciles=0", "--max-concurrent-reconciles"},
 		"no requests":                   {"--kube-api-qps=0", "--kube-api-qps"},
 		"a level of another logger":     {"--log-level=trace", "--log-level"},
-		"a feature of another operator": {"--features=checksum,backup", "--features"},
+		"a feature of another operator": {"--features=checksum,archive", "--features"},
 		"no feature":                    {"--features=", ""},
 		"an argument that is no flag":   {"run", "run"},
 		"a flag that does not exist":    {"--sync-period=1s", "sync-period"},
@@ -46,10 +46,11 @@ func TestParseNamesTheFlagThatIsWrong(t *testing.T) {
 	}
 	for args, want := range map[string]controllers.Off{
 		"":                           {},
-		"--features=":                {Checksum: true, Repair: true},
-		"--features=repair":          {Checksum: true},
-		"--features=checksum":        {Repair: true},
-		"--features=repair,checksum": {},
+		"--features=":                {Checksum: true, Repair: true, Backup: true},
+		"--features=repair":          {Checksum: true, Backup: true},
+		"--features=checksum":        {Repair: true, Backup: true},
+		"--features=repair,checksum": {Backup: true},
+		"--features=backup":          {Checksum: true, Repair: true},
 	} {
 		o, err := Parse(strings.Fields(args), &bytes.Buffer{})
 		if err != nil || o.Off != want {

@@ -40,6 +40,7 @@ type Kind string
 const (
 	Checksum Kind = "Checksum"
 	Repair   Kind = "Repair"
+	Backup   Kind = "Backup"
 )
 
 // Table names a table.
@@ -79,6 +80,9 @@ type Request struct {
 	MaxLag      time.Duration `json:"maxLag"`
 	// BusyShare is in percent; zero means the default.
 	BusyShare int `json:"busyShare,omitempty"`
+
+	// Backup is set for this kind only.
+	Backup *BackupRequest `json:"backup,omitempty"`
 }
 
 // Host is the address of a member, without a port.
@@ -134,7 +138,9 @@ type Progress struct {
 	RowsPerSecond int64         `json:"rowsPerSecond"`
 	Remaining     time.Duration `json:"remaining"`
 	DifferingRows int64         `json:"differingRows"`
-	// Note says what it waits for, or why it begins again.
+	// Bytes of a backup that are in the store.
+	Bytes int64 `json:"bytes,omitempty"`
+	// Note says what it does or waits for, or why it begins again.
 	Note string `json:"note,omitempty"`
 }
 
@@ -172,6 +178,9 @@ type Result struct {
 	Differing []TableDrift `json:"differing,omitempty"`
 	// Skipped are tables that were not compared, "<table>: <reason>", at most MaxDiffering.
 	Skipped []string `json:"skipped,omitempty"`
+
+	// Backup that was taken.
+	Backup *BackupResult `json:"backup,omitempty"`
 }
 
 // MaxDiffering bounds the lists of a Result.

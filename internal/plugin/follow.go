@@ -53,7 +53,9 @@ func (s *session) tellEnd(op *v1alpha1.DatabasePairOperation) error {
 	status := &op.Status
 	out := &strings.Builder{}
 	fmt.Fprintf(out, "%s: %s\n", status.Phase, status.Message)
-	if r := status.Result; r != nil {
+	if r := status.Result; r != nil && r.Backup != nil {
+		tellBackup(out, r)
+	} else if r != nil {
 		fmt.Fprintf(out, "%d rows of %d tables in %s (%d rows/s), longest lock %s\n",
 			r.Rows, r.Tables, duration(r.Duration), r.RowsPerSecond, duration(r.LongestLock))
 		for _, one := range r.Differing {
@@ -106,7 +108,7 @@ type lines struct {
 
 func (l *lines) look(s *v1alpha1.OperationStatus) {
 	line := headline(s)
-	if p := s.Progress; p != nil {
+	if p := s.Progress; p != nil && p.TablesTotal > 0 {
 		line = fmt.Sprintf("%s, %d of %d tables", line, p.TablesDone, p.TablesTotal)
 	}
 	if line != l.last {
@@ -165,6 +167,9 @@ func newBar(out io.Writer) *bar {
 func figures(p *v1alpha1.OperationProgress) string {
 	if p == nil {
 		return ""
+	}
+	if p.Bytes > 0 {
+		return " " + mebibytes(p.Bytes) + " stored"
 	}
 	out := fmt.Sprintf(" %d/%d tables, %d rows", p.TablesDone, p.TablesTotal, p.Rows)
 	if p.RowsPerSecond > 0 {

@@ -59,11 +59,12 @@ func (s *session) command(version string) *cobra.Command {
 		&cobra.Group{ID: "look", Title: "Look at a pair:"},
 		&cobra.Group{ID: "roles", Title: "Change roles in order:"},
 		&cobra.Group{ID: "tables", Title: "Compare the members' tables and repair them:"},
+		&cobra.Group{ID: "backups", Title: "Back a pair up:"},
 		&cobra.Group{ID: "act", Title: "Resolve a doubt (each says what may be lost and asks for a confirmation):"})
 	root.AddCommand(s.statusCommand(), s.mysqlCommand(), s.checksumCommand(), s.repairCommand(), s.rotateCommand(), s.reseedCommand(),
 		s.importCommand())
 	root.AddCommand(s.switchoverCommand(), s.restartCommand(), s.cancelCommand(), s.historyCommand(), s.whyCommand(), s.reportCommand(version))
-	root.AddCommand(s.quarantineCommand())
+	root.AddCommand(s.quarantineCommand(), s.backupCommand(), s.backupsCommand())
 	for _, v := range verbs {
 		root.AddCommand(s.verbCommand(v))
 	}

@@ -47,6 +47,8 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 		}
 		repair := checksum.DeepCopy()
 		repair.Spec.Type = v1alpha1.OperationRepair
+		backup := checksum.DeepCopy()
+		backup.Spec.Type = v1alpha1.OperationBackup
 		image := Image{Name: "registry.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}
 		ca, err := os.ReadFile(filepath.Join("testdata", "ca.crt"))
 		if err != nil {
@@ -81,11 +83,29 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 			"job-rolebinding": JobRoleBinding(p), "job-configmap": JobConfigMap(p, checksum),
 			"job-secret-tls": JobTLSSecret(p, checksum, []byte("authority"), []byte("certificate"), []byte("key")),
 			"job-checksum":   Job(p, checksum, JobOptions{Image: image, Deadline: 24 * time.Hour, Request: "{}"}),
+			"job-backup":     Job(backedUp(p, name), backup, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
 			"job-repair":     Job(p, repair, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
 		} {
 			t.Run(name+"/"+file, func(t *testing.T) { golden(t, filepath.Join("testdata", name, file+".yaml"), object) })
 		}
 	}
+}
+
+// backedUp is the pair with backups: to a volume if it is the plain one, else to a bucket.
+func backedUp(p *v1alpha1.DatabasePair, name string) *v1alpha1.DatabasePair {
+	out := p.DeepCopy()
+	out.Spec.Backup = &v1alpha1.BackupSpec{
+		Destination: v1alpha1.BackupDestination{Volume: &v1alpha1.VolumeDestination{ClaimName: "backups"}},
+	}
+	if name != "plain" {
+		out.Spec.Backup.Destination = v1alpha1.BackupDestination{S3: &v1alpha1.S3Destination{
+			Bucket:      "b",
+			Endpoint:    "https://s3.test",
+			CABundle:    &v1alpha1.KeyReference{Name: "store-ca", Key: "bundle.pem"},
+			Credentials: &v1alpha1.SecretReference{Name: "s3-keys"},
+		}}
+	}
+	return out
 }
 
 func golden(t *testing.T, path string, object any) {

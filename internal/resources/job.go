@@ -159,13 +159,21 @@ func JobRequest(job *batchv1.Job) string {
 type JobOptions struct {
 	Image    Image
 	Deadline time.Duration
-	// Request is an encoded jobapi.Request.
+	// Request is an encoded jobapi.Request, of the kind of the operation.
 	Request string
 }
 
 // Job runs one operation beside the pair. Its pod needs nothing but the network, runs
 // restricted, and is made again when it is lost.
 func Job(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOptions) *batchv1.Job {
+	job := baseJob(p, op, o)
+	if op.Spec.Type == v1alpha1.OperationBackup {
+		return forBackup(job, p)
+	}
+	return job
+}
+
+func baseJob(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOptions) *batchv1.Job {
 	name := NamesOf(p).JobName(op.UID)
 	labels := JobLabels(p.Name)
 	return &batchv1.Job{
@@ -294,6 +302,9 @@ const volumeJobTLS = "tls"
 
 // jobPasswords: a comparison never holds a password that could write.
 func jobPasswords(t v1alpha1.OperationType) []corev1.KeyToPath {
+	if t == v1alpha1.OperationBackup {
+		return backupPasswords()
+	}
 	items := []corev1.KeyToPath{{Key: agentapi.PasswordFileChecksum, Path: agentapi.PasswordFileChecksum}}
 	if t == v1alpha1.OperationRepair {
 		items = append(items, corev1.KeyToPath{Key: agentapi.PasswordFileRepair, Path: agentapi.PasswordFileRepair})

@@ -30,12 +30,21 @@ type Reconciled struct {
 	StaleAfter time.Duration
 	// ScheduleProblem says why spec.checksum makes no schedule, and what to do.
 	ScheduleProblem string
+	// Backup is what is known of the pair's backups, see BackedUp.
+	Backup Backups
+	// BackupStaleAfter is the age from which on the last backup is too old; 0 for never.
+	BackupStaleAfter time.Duration
+	// BackupProblem says why there are no backups by spec.backup, and what to do.
+	BackupProblem string
 }
 
 // Conditions are the pair's conditions after this look. old is not modified; a condition
 // that did not change keeps its transition time.
 func Conditions(o failover.Observation, p failover.Plan, done Reconciled, old []metav1.Condition) []metav1.Condition {
 	out := append([]metav1.Condition{}, old...)
+	if !done.Backup.Wanted {
+		meta.RemoveStatusCondition(&out, v1alpha1.ConditionBackedUp)
+	}
 	for _, c := range judge(o, p, done) {
 		c.ObservedGeneration = o.Settings.Generation
 		c.LastTransitionTime = metav1.NewTime(o.Now)
@@ -67,7 +76,7 @@ func judge(o failover.Observation, p failover.Plan, done Reconciled) []metav1.Co
 		inDoubt:     inDoubt(o, p),
 		stalled:     stalled(o, p, done),
 	}
-	return []metav1.Condition{
+	out := []metav1.Condition{
 		readiness(c),
 		c.available,
 		c.replicating,
@@ -78,6 +87,10 @@ func judge(o failover.Observation, p failover.Plan, done Reconciled) []metav1.Co
 		c.stalled,
 		agentOutdated(o),
 	}
+	if done.Backup.Wanted {
+		out = append(out, backedUp(o, done))
+	}
+	return out
 }
 
 func known(b bool) metav1.ConditionStatus {

@@ -29,7 +29,7 @@ func Compared(old *v1alpha1.ChecksumStatus, operations []v1alpha1.DatabasePairOp
 	}
 	for i := range operations {
 		at := ScheduledAt(&operations[i])
-		if at.IsZero() || !operations[i].Spec.Type.ByJob() {
+		if at.IsZero() || !operations[i].Spec.Type.Compares() {
 			continue
 		}
 		if out == nil {
@@ -59,7 +59,7 @@ func ended(operations []v1alpha1.DatabasePairOperation) []*v1alpha1.DatabasePair
 	var out []*v1alpha1.DatabasePairOperation
 	for i := range operations {
 		op := &operations[i]
-		if op.Spec.Type.ByJob() && op.Status.Phase.Terminal() && op.Status.CompletionTime != nil {
+		if op.Spec.Type.Compares() && op.Status.Phase.Terminal() && op.Status.CompletionTime != nil {
 			out = append(out, op)
 		}
 	}

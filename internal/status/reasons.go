@@ -25,6 +25,10 @@ const (
 	ReasonNotStalled     = "NotStalled"
 	ReasonAgentsCurrent  = "AgentsCurrent"
 	ReasonAgentsSilent   = "AgentsSilent"
+	ReasonBackupCurrent  = "BackupCurrent"
+	ReasonBackupTooOld   = "BackupTooOld"
+	ReasonBackupFailed   = "BackupFailed"
+	ReasonNeverBackedUp  = "NeverBackedUp"
 )
 
 // Reason is one reason of a condition.
@@ -239,6 +243,27 @@ var otherMeanings = []Meaning{
 		Status:  metav1.ConditionUnknown,
 		Means:   "the operator cannot tell",
 		Reasons: []Reason{{ReasonAgentsSilent, "no agent answers"}},
+	},
+	{
+		Type:    v1alpha1.ConditionBackedUp,
+		Status:  metav1.ConditionTrue,
+		Means:   "there is a [backup](backup.md); only a pair with `spec.backup` has this condition",
+		Reasons: []Reason{{ReasonBackupCurrent, "the last one is as young as the schedule promises, if there is a schedule"}},
+	},
+	{
+		Type:   v1alpha1.ConditionBackedUp,
+		Status: metav1.ConditionFalse,
+		Means:  "there is no backup, or none that is young enough",
+		Reasons: []Reason{
+			{ReasonBackupTooOld, "the last one is older than twice the time between two of the schedule"},
+			{ReasonBackupFailed, "none was made yet, and the last attempt failed"},
+		},
+	},
+	{
+		Type:    v1alpha1.ConditionBackedUp,
+		Status:  metav1.ConditionUnknown,
+		Means:   "no backup was tried yet",
+		Reasons: []Reason{{ReasonNeverBackedUp, "none was asked for, or the schedule's first is still to come"}},
 	},
 }
 

@@ -172,7 +172,7 @@
   - list
   - patch
   - watch
-{{- if or .Values.features.checksum .Values.features.repair }}
+{{- if or .Values.features.checksum .Values.features.repair .Values.features.backup }}
 - apiGroups:
   - ""
   resources:

@@ -1,0 +1,285 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// BackupSpec says where backups of the pair go, when they are taken and how long they are
+// kept. They are taken from the passive.
+type BackupSpec struct {
+	// destination is where backups are stored. Every pair has a folder of its own there,
+	// <namespace>.<name>/<uid of the DatabasePair>.
+	Destination BackupDestination `json:"destination"`
+
+	// schedule of the backups in cron form, such as "0 1 * * *" or "@daily". Without one they
+	// happen on demand only: kubectl dbpair backup.
+	// +optional
+	// +kubebuilder:validation:MaxLength=100
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^@(yearly|annually|monthly|weekly|daily|midnight|hourly)$') || self.matches('^[^ @=]+( [^ @=]+){4}$')",message="spec.backup.schedule must have five fields, as in '0 1 * * *' (minute hour day month weekday), or be @hourly, @daily, @weekly, @monthly or @yearly; the time zone goes into spec.backup.timeZone"
+	Schedule string `json:"schedule,omitempty"`
+
+	// timeZone of the schedule, such as Europe/Berlin.
+	// +optional
+	// +kubebuilder:default="Etc/UTC"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self != 'Local'",message="spec.backup.timeZone must be a name such as Etc/UTC or Europe/Berlin: the operator's own zone is nobody's"
+	TimeZone string `json:"timeZone,omitempty"`
+
+	// startingDeadline is how late a backup may begin, for example after an outage of the
+	// operator or while there was no passive; later it is left out.
+	// +optional
+	// +kubebuilder:default="1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('168h')",message="spec.backup.startingDeadline must be from 1m to 168h"
+	StartingDeadline metav1.Duration `json:"startingDeadline,omitempty"`
+
+	// suspend leaves out what is scheduled. A backup under way goes on.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+
+	// retention says which backups are removed after each new one.
+	// +optional
+	// +kubebuilder:default={}
+	Retention BackupRetention `json:"retention,omitempty"`
+
+	// encryption of the backups; without it they are stored as they are.
+	// +optional
+	Encryption *BackupEncryption `json:"encryption,omitempty"`
+
+	// verify reads every object of a new backup back and compares its sha256 before the backup
+	// counts as one. It takes as much traffic again as the backup.
+	// +optional
+	// +kubebuilder:default=true
+	Verify *bool `json:"verify,omitempty"`
+}
+
+// BackupDestination is one store.
+// +kubebuilder:validation:XValidation:rule="has(self.s3) != has(self.volume)",message="spec.backup.destination needs exactly one of s3 and volume"
+type BackupDestination struct {
+	// s3 is a bucket of Amazon S3 or of a store that is compatible with it.
+	// +optional
+	S3 *S3Destination `json:"s3,omitempty"`
+	// volume is a volume of the cluster.
+	// +optional
+	Volume *VolumeDestination `json:"volume,omitempty"`
+}
+
+// PathStyle says how the bucket is named in requests.
+// +kubebuilder:validation:Enum=Auto;Always;Never
+type PathStyle string
+
+// The styles of requests.
+const (
+	// PathStyleAuto: in the path when endpoint is set, else in the host name.
+	PathStyleAuto PathStyle = "Auto"
+	// PathStyleAlways names the bucket in the path.
+	PathStyleAlways PathStyle = "Always"
+	// PathStyleNever names the bucket in the host name.
+	PathStyleNever PathStyle = "Never"
+)
+
+// S3Destination is a bucket. It has to exist.
+// +kubebuilder:validation:XValidation:rule="has(self.endpoint) || has(self.region)",message="spec.backup.destination.s3 needs region, such as eu-central-1, or the endpoint of a store that is compatible with S3"
+type S3Destination struct {
+	// bucket that the backups are in.
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$')",message="spec.backup.destination.s3.bucket must be the name of a bucket, of 3 to 63 letters, digits, '.', '-' and '_'"
+	// +kubebuilder:validation:MaxLength=63
+	Bucket string `json:"bucket"`
+	// prefix of the keys in the bucket, without a slash at its ends.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$') && !self.matches('(^|/)[.][.]?(/|$)')",message="spec.backup.destination.s3.prefix may have letters, digits, '.', '_', '-' and '/' between them, and no segment '.' or '..'"
+	Prefix string `json:"prefix,omitempty"`
+	// endpoint of a store that is compatible with S3, such as https://s3.example.com.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@ ]+/?$')",message="spec.backup.destination.s3.endpoint must be https://HOST or https://HOST:PORT"
+	Endpoint string `json:"endpoint,omitempty"`
+	// region of the bucket; us-east-1 when there is an endpoint and none is given.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9-]+$')",message="spec.backup.destination.s3.region must be the name of a region, such as eu-central-1"
+	// +kubebuilder:validation:MaxLength=64
+	Region string `json:"region,omitempty"`
+	// pathStyle: Auto, Always or Never. With Auto the bucket is named in the path of a request
+	// when endpoint is set, else in the host name.
+	// +optional
+	// +kubebuilder:default=Auto
+	PathStyle PathStyle `json:"pathStyle,omitempty"`
+	// caBundle is a key of a ConfigMap with the certificates, in PEM, by which the store's is
+	// verified; the public authorities when absent.
+	// +optional
+	CABundle *KeyReference `json:"caBundle,omitempty"`
+	// credentials is a Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and
+	// AWS_SESSION_TOKEN if there is one. Without it the AWS SDK looks for credentials of the
+	// ServiceAccount <pair>-job and of the node.
+	// +optional
+	Credentials *SecretReference `json:"credentials,omitempty"`
+}
+
+// KeyReference names one key of an object in the pair's namespace.
+type KeyReference struct {
+	// name of the object.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// key in it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key"`
+}
+
+// SecretReference names a Secret in the pair's namespace.
+type SecretReference struct {
+	// name of the Secret.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// VolumeDestination is a volume that backups are written to as files.
+type VolumeDestination struct {
+	// claimName is a PersistentVolumeClaim in the pair's namespace. It has to exist, and must
+	// not be that of a member.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ClaimName string `json:"claimName"`
+}
+
+// BackupRetention says which backups stay. The last one that was proven and those that are
+// pinned stay as well.
+type BackupRetention struct {
+	// keepFor keeps every backup that was finished within this time, and the newest one before.
+	// +optional
+	// +kubebuilder:default="168h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1h') && duration(self) <= duration('87600h')",message="spec.backup.retention.keepFor must be from 1h to 87600h (ten years)"
+	KeepFor metav1.Duration `json:"keepFor,omitempty"`
+	// keepLast keeps this many of the newest backups whatever their age.
+	// +optional
+	// +kubebuilder:default=2
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	KeepLast int32 `json:"keepLast,omitempty"`
+}
+
+// BackupEncryption has the keys that backups are encrypted with.
+type BackupEncryption struct {
+	// recipients are public keys as age-keygen prints them. Each of their identities decrypts
+	// a backup; without one of them it is worth nothing.
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=10
+	// +kubebuilder:validation:items:MaxLength=62
+	// +kubebuilder:validation:XValidation:rule="self.all(r, r.matches('^age1[a-z0-9]{58}$'))",message="spec.backup.encryption.recipients must be public keys as age-keygen prints them: age1 and 58 letters and digits"
+	Recipients []string `json:"recipients"`
+}
+
+// BackupResult is a backup that was taken.
+type BackupResult struct {
+	// id of the backup in the store.
+	// +kubebuilder:validation:MaxLength=64
+	ID string `json:"id"`
+	// location is the URL of the pair's folder in the store, as the program backup takes it.
+	// +kubebuilder:validation:MaxLength=2048
+	Location string `json:"location"`
+	// from is the member that it was taken from.
+	// +optional
+	From string `json:"from,omitempty"`
+	// mysqlVersion of that member.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	MySQLVersion string `json:"mysqlVersion,omitempty"`
+	// gtids is what that member had executed when the backup was complete; the backup may lack
+	// the last of them. A set that is too long is cut off and ends in "…".
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	GTIDs string `json:"gtids,omitempty"`
+	// size of the data, in bytes.
+	// +optional
+	Size int64 `json:"size,omitempty"`
+	// storedSize is what the backup takes in the store, in bytes.
+	// +optional
+	StoredSize int64 `json:"storedSize,omitempty"`
+	// objects of the backup in the store.
+	// +optional
+	Objects int64 `json:"objects,omitempty"`
+	// encrypted: it is read with an age identity.
+	// +optional
+	Encrypted bool `json:"encrypted,omitempty"`
+	// digest is the sha256 of the backup's manifest, which names the digest of every object.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Digest string `json:"digest,omitempty"`
+	// verified: every object was read back and has its digest.
+	// +optional
+	Verified bool `json:"verified,omitempty"`
+	// removed are backups that the retention no longer needed.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:items:MaxLength=64
+	Removed []string `json:"removed,omitempty"`
+	// retentionProblem says why nothing was removed though something was to be.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	RetentionProblem string `json:"retentionProblem,omitempty"`
+	// stored are the backups in the pair's folder after it, the newest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=50
+	Stored []StoredBackup `json:"stored,omitempty"`
+	// storedTotal is how many there are.
+	// +optional
+	StoredTotal int64 `json:"storedTotal,omitempty"`
+}
+
+// StoredBackup is a complete backup in the store.
+type StoredBackup struct {
+	// id of the backup.
+	// +kubebuilder:validation:MaxLength=64
+	ID string `json:"id"`
+	// finished is when it was complete.
+	Finished metav1.Time `json:"finished"`
+	// size of the data, in bytes.
+	// +optional
+	Size int64 `json:"size,omitempty"`
+	// storedSize is what it takes in the store, in bytes.
+	// +optional
+	StoredSize int64 `json:"storedSize,omitempty"`
+	// encrypted: it is read with an age identity.
+	// +optional
+	Encrypted bool `json:"encrypted,omitempty"`
+	// pinned: the retention does not remove it.
+	// +optional
+	Pinned bool `json:"pinned,omitempty"`
+	// proven is when someone last recorded that a restore of it was right.
+	// +optional
+	Proven *metav1.Time `json:"proven,omitempty"`
+}
+
+// BackupStatus is what is known of the pair's backups.
+type BackupStatus struct {
+	// lastOperation is the newest backup operation that ended, with or without a backup.
+	// +optional
+	LastOperation string `json:"lastOperation,omitempty"`
+	// lastCompletionTime is when lastOperation ended.
+	// +optional
+	LastCompletionTime *metav1.MicroTime `json:"lastCompletionTime,omitempty"`
+	// lastFailure says why lastOperation made no backup; empty when it made one.
+	// +optional
+	LastFailure string `json:"lastFailure,omitempty"`
+	// lastSuccess is the newest operation that made a backup.
+	// +optional
+	LastSuccess string `json:"lastSuccess,omitempty"`
+	// lastSuccessTime is when lastSuccess ended.
+	// +optional
+	LastSuccessTime *metav1.Time `json:"lastSuccessTime,omitempty"`
+	// duration of lastSuccess.
+	// +optional
+	Duration *metav1.Duration `json:"duration,omitempty"`
+	// last is the backup that lastSuccess made, and what was in the store then.
+	// +optional
+	Last *BackupResult `json:"last,omitempty"`
+	// lastScheduleTime is the newest time of the schedule that was acted upon.
+	// +optional
+	LastScheduleTime *metav1.Time `json:"lastScheduleTime,omitempty"`
+}

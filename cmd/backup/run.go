@@ -1,0 +1,380 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+
+	"github.com/dbpair/dbpair/cmd/backup/internal/blobstore"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/backup"
+	"github.com/dbpair/dbpair/internal/clonewire"
+	"github.com/dbpair/dbpair/internal/jobapi"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/store"
+)
+
+const (
+	// maxAttempts is how many pods try before a backup has failed.
+	maxAttempts = 3
+	// reportEvery is the time between two reports of progress.
+	reportEvery = 2 * time.Second
+	// lastWords bounds what is written down when a pod is told to end.
+	lastWords = 8 * time.Second
+	// donorWait is how long a server waits for a store that cannot be reached.
+	donorWait = 6 * time.Hour
+)
+
+// errForGood is wrapped by errors that another attempt would meet again.
+var errForGood = errors.New("another attempt would not help")
+
+func newRunCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "run",
+		Short:  "What the Job of an operation of type Backup does",
+		Args:   cobra.NoArgs,
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runInPod(cmd.Context(), cmd.ErrOrStderr())
+		},
+	}
+}
+
+func runInPod(ctx context.Context, log io.Writer) error {
+	namespace := os.Getenv(agentapi.EnvPodNamespace)
+	name := os.Getenv(jobapi.EnvConfigMap)
+	if namespace == "" || name == "" {
+		return fmt.Errorf("%w: %s and %s must be set, as the operator's Jobs have them",
+			errForGood, agentapi.EnvPodNamespace, jobapi.EnvConfigMap)
+	}
+	var request jobapi.Request
+	if err := json.Unmarshal([]byte(os.Getenv(jobapi.EnvRequest)), &request); err != nil {
+		return fmt.Errorf("%w: read the request in %s: %w", errForGood, jobapi.EnvRequest, err)
+	}
+	config, err := rest.InClusterConfig()
+	if err != nil {
+		return fmt.Errorf("find the API server: %w", err)
+	}
+	core, err := typedv1.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	job := podJob{
+		board:   board{api: core.ConfigMaps(namespace), name: name},
+		request: request,
+		server: serverOptions{
+			address:      net.JoinHostPort(request.Host(request.Passive), strconv.Itoa(pair.PortAdmin)),
+			user:         mysqlops.UserClone,
+			passwordFile: filepath.Join(agentapi.InternalDir, agentapi.PasswordFileClone),
+			caFile:       filepath.Join(jobapi.TLSDir, "ca.crt"),
+			certFile:     filepath.Join(jobapi.TLSDir, "tls.crt"),
+			keyFile:      filepath.Join(jobapi.TLSDir, "tls.key"),
+		},
+		now: time.Now,
+		log: log,
+	}
+	return job.run(ctx)
+}
+
+// podJob is the process of a Job's pod.
+type podJob struct {
+	board   board
+	request jobapi.Request
+	server  serverOptions
+	now     func() time.Time
+	log     io.Writer
+
+	stored atomic.Int64
+	mu     sync.Mutex
+	note   string
+}
+
+// run takes the backup and writes the result down. It blocks until then or until ctx ends. An
+// error asks for another pod, unless it is errForGood; each begins a new backup.
+func (j *podJob) run(ctx context.Context) error {
+	progress, done, err := j.board.read(ctx)
+	if done || err != nil {
+		return err
+	}
+	progress.Attempt++
+	reporting, stop := context.WithCancel(ctx)
+	var reporter sync.WaitGroup
+	reporter.Go(func() { j.report(reporting, &progress) })
+	result, err := j.work(ctx)
+	stop()
+	reporter.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	if err != nil {
+		fmt.Fprintln(j.log, "attempt", progress.Attempt, "failed:", err)
+		retry := ctx.Err() != nil || (!lasting(err) && progress.Attempt < maxAttempts)
+		if retry {
+			j.say("it begins again: " + err.Error())
+			return errors.Join(err, j.beat(last, &progress))
+		}
+		result = jobapi.Result{Outcome: jobapi.Failed, Message: advice(err)}
+	}
+	result.Asked = j.request.Asked()
+	fmt.Fprintln(j.log, result.Outcome+":", result.Message)
+	return j.board.write(last, map[string]any{jobapi.KeyResult: result})
+}
+
+// lasting errors are not tried again: someone has to change something.
+func lasting(err error) bool {
+	switch store.ClassOf(err) {
+	case store.Denied, store.NoBucket, store.Skewed:
+		return true
+	case store.Unreachable, store.Exists, store.NotFound, store.Unknown:
+	}
+	return errors.Is(err, errForGood)
+}
+
+// advice is an error with what to do about it.
+func advice(err error) string {
+	switch store.ClassOf(err) {
+	case store.Denied:
+		return err.Error() + ": check the Secret of spec.backup.destination.s3.credentials and its rights to list the bucket and to " +
+			"read, create and delete objects"
+	case store.NoBucket:
+		return err.Error() + ": make the bucket, or correct spec.backup.destination"
+	case store.Skewed:
+		return err.Error() + ": set the clock of the node"
+	case store.Unreachable:
+		return err.Error() + ": check spec.backup.destination.s3.endpoint, and that the store answers"
+	case store.Exists, store.NotFound, store.Unknown:
+	}
+	return err.Error()
+}
+
+// say sets what the backup does or waits for.
+func (j *podJob) say(note string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.note = note
+}
+
+// report writes the progress down every reportEvery until ctx ends. One that cannot be written
+// is left out.
+func (j *podJob) report(ctx context.Context, progress *jobapi.Progress) {
+	ticker := time.NewTicker(reportEvery)
+	defer ticker.Stop()
+	for {
+		if err := j.beat(ctx, progress); err != nil && ctx.Err() == nil {
+			fmt.Fprintln(j.log, "the progress was not written:", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+func (j *podJob) beat(ctx context.Context, progress *jobapi.Progress) error {
+	j.mu.Lock()
+	progress.Note = j.note
+	j.mu.Unlock()
+	progress.Beat++
+	progress.Bytes = j.stored.Load()
+	return j.board.write(ctx, map[string]any{jobapi.KeyProgress: progress})
+}
+
+// work takes one backup, verifies it and applies the retention.
+func (j *podJob) work(ctx context.Context) (jobapi.Result, error) {
+	asked := j.request.Backup
+	if j.request.Kind != jobapi.Backup || asked == nil {
+		return jobapi.Result{}, fmt.Errorf("%w: the request is no backup: its pair may have lost spec.backup", errForGood)
+	}
+	recipients, err := parseRecipients(asked.Recipients)
+	if err != nil {
+		return jobapi.Result{}, fmt.Errorf("%w: spec.backup.encryption.recipients: %w", errForGood, err)
+	}
+	// A volume is empty at first; nothing else makes the pair's folder on it.
+	if dir, ok := strings.CutPrefix(asked.Store, "file://"); ok {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return jobapi.Result{}, fmt.Errorf("%w: make the pair's folder on the volume: %w", errForGood, err)
+		}
+	}
+	objects, err := blobstore.Open(ctx, asked.Store)
+	if err != nil {
+		return jobapi.Result{}, err
+	}
+	defer objects.Close()
+	started := j.now()
+	taken, err := j.take(ctx, counting{Objects: objects, stored: &j.stored}, recipients)
+	if err != nil {
+		return jobapi.Result{}, err
+	}
+	result := jobapi.Result{
+		Outcome: jobapi.Done,
+		Took:    j.now().Sub(started),
+		Backup:  taken,
+		Message: fmt.Sprintf("backup %s of %s: %s of data, %s stored", taken.ID, taken.From, mebibytes(taken.Size), mebibytes(taken.StoredSize)),
+	}
+	j.say("removing what spec.backup.retention no longer needs")
+	j.expire(ctx, objects, taken)
+	return result, nil
+}
+
+// take copies the passive and reads the copy back. What it began and could not finish it removes.
+func (j *podJob) take(ctx context.Context, objects backup.Objects, recipients []age.Recipient) (*jobapi.BackupResult, error) {
+	var random [4]byte
+	_, _ = rand.Read(random[:]) // it never fails
+	id := backup.NewID(j.now(), random)
+	j.say("copies " + string(j.request.Passive))
+	m, err := backup.Take(ctx, objects, podDonor{options: j.server}, backup.TakeOptions{
+		ID:         id,
+		Recipients: recipients,
+		Now:        j.now,
+	})
+	if err == nil && j.request.Backup.Verify {
+		j.say("reads the backup back")
+		err = verified(ctx, objects, id)
+	}
+	if err != nil {
+		j.discard(ctx, objects, id)
+		return nil, err
+	}
+	return &jobapi.BackupResult{
+		ID:           id,
+		Location:     j.request.Backup.Store,
+		From:         string(j.request.Passive),
+		MySQLVersion: m.Server.Version,
+		GTIDs:        m.GTIDAfter,
+		Size:         m.Raw,
+		StoredSize:   m.Stored,
+		Objects:      int64(m.Objects),
+		Encrypted:    m.Encrypted,
+		Digest:       m.SHA256,
+		Verified:     j.request.Backup.Verify,
+	}, nil
+}
+
+func verified(ctx context.Context, objects backup.Objects, id string) error {
+	damaged, err := backup.Verify(ctx, objects, id)
+	if err != nil {
+		return fmt.Errorf("read the backup back: %w", err)
+	}
+	if len(damaged) > 0 {
+		return fmt.Errorf("the store does not return what was written: %d objects, first: %w", len(damaged), damaged[0])
+	}
+	return nil
+}
+
+// discard removes what was written of a backup that is none. What stays goes with expire a day
+// later, unless it has a manifest.
+func (j *podJob) discard(ctx context.Context, objects backup.Objects, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
+	defer cancel()
+	if err := backup.Remove(ctx, objects, backup.Removal{Incomplete: []string{id}}); err != nil {
+		fmt.Fprintln(j.log, "what was written of backup", id, "stays for a day:", err)
+	}
+}
+
+// expire applies the retention and says what is stored then. That it cannot makes no backup a
+// bad one.
+func (j *podJob) expire(ctx context.Context, objects backup.Objects, taken *jobapi.BackupResult) {
+	listing, err := backup.List(ctx, objects)
+	if err == nil {
+		taken.Removed, err = j.remove(ctx, objects, listing.Catalog)
+	}
+	if err != nil {
+		taken.RetentionProblem = err.Error()
+	}
+	if listing, err = backup.List(ctx, objects); err != nil {
+		taken.RetentionProblem = err.Error()
+		return
+	}
+	taken.StoredTotal = int64(len(listing.Manifests))
+	for i := len(listing.Manifests) - 1; i >= 0 && len(taken.Stored) < jobapi.MaxStored; i-- {
+		m := listing.Manifests[i]
+		taken.Stored = append(taken.Stored, jobapi.StoredBackup{
+			ID:         m.ID,
+			Finished:   m.Finished,
+			Size:       m.Raw,
+			StoredSize: m.Stored,
+			Encrypted:  m.Encrypted,
+			Pinned:     listing.Backups[i].Pinned,
+			Proven:     listing.Backups[i].Proven,
+		})
+	}
+}
+
+// clocksApart is how much the clocks of the node and of the store may differ: what was written
+// just now must not look as if it came from the future.
+const clocksApart = time.Minute
+
+func (j *podJob) remove(ctx context.Context, objects backup.Objects, catalog backup.Catalog) ([]string, error) {
+	now := j.now()
+	if ahead := catalog.Newest.Sub(now); ahead > 0 && ahead <= clocksApart {
+		now = catalog.Newest
+	}
+	policy := backup.Policy{
+		KeepFor:  j.request.Backup.KeepFor,
+		KeepLast: j.request.Backup.KeepLast,
+	}
+	removal, err := backup.PlanRemoval(catalog, policy, now, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := backup.Remove(ctx, objects, removal); err != nil {
+		return nil, err
+	}
+	return removal.Backups, nil
+}
+
+// podDonor is the passive. Its certificate and password are read for each connection, since
+// both are renewed while a Job runs.
+type podDonor struct{ options serverOptions }
+
+var _ backup.Donor = podDonor{}
+
+// State implements backup.Donor.
+func (d podDonor) State(ctx context.Context) (backup.State, error) {
+	server, err := d.options.donor(donorWait)
+	if err != nil {
+		return backup.State{}, err
+	}
+	return server.State(ctx)
+}
+
+// Clone implements backup.Donor.
+func (d podDonor) Clone(ctx context.Context, recorder clonewire.Recorder) error {
+	server, err := d.options.donor(donorWait)
+	if err != nil {
+		return err
+	}
+	return server.Clone(ctx, recorder)
+}
+
+// counting counts the bytes that are stored.
+type counting struct {
+	backup.Objects
+	stored *atomic.Int64
+}
+
+// Put implements backup.Objects.
+func (c counting) Put(ctx context.Context, key string, content []byte) error {
+	err := c.Objects.Put(ctx, key, content)
+	if err == nil {
+		c.stored.Add(int64(len(content)))
+	}
+	return err
+}

@@ -1,0 +1,209 @@
+package controllers
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/jobapi"
+	"github.com/dbpair/dbpair/internal/resources"
+	"github.com/dbpair/dbpair/internal/status"
+)
+
+// toVolume is a pair with backups on the claim "backups".
+func toVolume(p *v1alpha1.DatabasePair) {
+	p.Spec.Backup = &v1alpha1.BackupSpec{
+		Destination:      v1alpha1.BackupDestination{Volume: &v1alpha1.VolumeDestination{ClaimName: "backups"}},
+		TimeZone:         "Etc/UTC",
+		StartingDeadline: metav1.Duration{Duration: time.Hour},
+		Retention:        v1alpha1.BackupRetention{KeepFor: metav1.Duration{Duration: 48 * time.Hour}, KeepLast: 3},
+	}
+}
+
+// toBucket is a pair with backups in a bucket, with the Secret "keys".
+func toBucket(p *v1alpha1.DatabasePair) {
+	toVolume(p)
+	p.Spec.Backup.Destination = v1alpha1.BackupDestination{S3: &v1alpha1.S3Destination{
+		Bucket:      "b",
+		Region:      "eu-central-1",
+		Credentials: &v1alpha1.SecretReference{Name: "keys"},
+	}}
+}
+
+func (s *jobStage) claim(name string, labels map[string]string) {
+	s.Helper()
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "ns", Labels: labels}}
+	if err := s.c.Create(s.Context(), claim); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func TestABackupIsTakenByAJob(t *testing.T) {
+	s := newJobStage(t, toVolume)
+	s.claim("backups", nil)
+	s.ask("b1", v1alpha1.OperationBackup, nil)
+	s.look()
+	s.is("b1", v1alpha1.OperationRunning, "")
+	var request jobapi.Request
+	if err := json.Unmarshal([]byte(s.requestOf("b1")), &request); err != nil {
+		t.Fatal(err)
+	}
+	want := &jobapi.BackupRequest{
+		Store:    "file:///backups/ns.shop/pair-uid",
+		Verify:   true,
+		KeepFor:  48 * time.Hour,
+		KeepLast: 3,
+	}
+	if diff := cmp.Diff(want, request.Backup); diff != "" || request.Kind != jobapi.Backup || request.Passive != "shop-1" {
+		t.Errorf("request %+v (-want +got):\n%s", request, diff)
+	}
+	var job batchv1.Job
+	if err := s.c.Get(s.Context(), types.NamespacedName{Namespace: "ns", Name: s.jobOf("b1")}, &job); err != nil {
+		t.Fatal(err)
+	}
+	if command := job.Spec.Template.Spec.Containers[0].Command; !slices.Equal(command, []string{"/backup", "run"}) {
+		t.Errorf("command %q", command)
+	}
+	if len(s.permitted) > 0 || s.allowed() != s.jobOf("b1") {
+		t.Errorf("permitted %v, allowed %q", s.permitted, s.allowed())
+	}
+	s.answer("b1", jobapi.KeyProgress, jobapi.Progress{Attempt: 1, Bytes: 4096, Note: "copies shop-1"})
+	s.look()
+	if p := s.operation("b1").Status.Progress; p == nil || p.Bytes != 4096 || p.Note != "copies shop-1" {
+		t.Errorf("progress %+v", p)
+	}
+	s.now = s.now.Add(time.Minute)
+	s.answer("b1", jobapi.KeyResult, jobapi.Result{Outcome: jobapi.Done, Message: "backup id", Took: 30 * time.Second, Backup: &jobapi.BackupResult{
+		ID: "id", Location: want.Store, From: "shop-1", GTIDs: strings.Repeat("g", 3000), Size: 100, StoredSize: 50, Objects: 4, Verified: true,
+		Stored: []jobapi.StoredBackup{{ID: "id", Finished: s.now, Size: 100}}, StoredTotal: 1,
+	}})
+	s.look()
+	op := s.is("b1", v1alpha1.OperationSucceeded, "backup id")
+	got := op.Status.Result
+	if got == nil || got.Backup == nil || got.Backup.ID != "id" || !got.Backup.Verified || got.Backup.Stored[0].Size != 100 || len(got.Backup.GTIDs) != 2048 {
+		t.Fatalf("result %+v", got)
+	}
+	var p v1alpha1.DatabasePair
+	if err := s.c.Get(s.Context(), types.NamespacedName{Namespace: "ns", Name: "shop"}, &p); err != nil {
+		t.Fatal(err)
+	}
+	known := status.BackedUp(&p, []v1alpha1.DatabasePairOperation{*op})
+	if !known.Wanted || known.Status.LastSuccess != "b1" || known.Status.Last.StoredSize != 50 || known.Status.LastFailure != "" {
+		t.Errorf("status %+v", known.Status)
+	}
+}
+
+func TestWhatABackupWaitsForAndWhatEndsIt(t *testing.T) {
+	keys := func(data map[string][]byte) *corev1.Secret {
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "keys", Namespace: "ns"}, Data: data}
+	}
+	for name, tc := range map[string]struct {
+		pair  func(*v1alpha1.DatabasePair)
+		keys  *corev1.Secret
+		phase v1alpha1.OperationPhase
+		says  string
+	}{
+		"no spec":   {nil, nil, v1alpha1.OperationFailed, "the pair has no spec.backup"},
+		"no claim":  {toVolume, nil, v1alpha1.OperationPending, "volume.claimName: there is no PersistentVolumeClaim backups"},
+		"no Secret": {toBucket, nil, v1alpha1.OperationPending, "spec.backup.destination.s3.credentials: there is no Secret keys"},
+		"half a Secret": {
+			toBucket, keys(map[string][]byte{"AWS_ACCESS_KEY_ID": []byte("a")}),
+			v1alpha1.OperationPending, "Secret keys has no key AWS_SECRET_ACCESS_KEY: add it",
+		},
+		"a whole Secret": {
+			toBucket, keys(map[string][]byte{"AWS_ACCESS_KEY_ID": []byte("a"), "AWS_SECRET_ACCESS_KEY": []byte("b")}),
+			v1alpha1.OperationRunning, "",
+		},
+		"no CA": {func(p *v1alpha1.DatabasePair) {
+			toBucket(p)
+			p.Spec.Backup.Destination.S3.Credentials = nil
+			p.Spec.Backup.Destination.S3.CABundle = &v1alpha1.KeyReference{Name: "ca", Key: "ca.crt"}
+		}, nil, v1alpha1.OperationPending, "spec.backup.destination.s3.caBundle: there is no ConfigMap ca"},
+		"the volume of a member": {func(p *v1alpha1.DatabasePair) {
+			toVolume(p)
+			p.Spec.Backup.Destination.Volume.ClaimName = "data-shop-1"
+		}, nil, v1alpha1.OperationFailed, "is the volume of a member"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newJobStage(t, tc.pair)
+			if tc.keys != nil {
+				if err := s.c.Create(t.Context(), tc.keys); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.ask("b1", v1alpha1.OperationBackup, nil)
+			s.look()
+			s.is("b1", tc.phase, tc.says)
+			if jobs := s.jobs(); (len(jobs) > 0) != (tc.phase == v1alpha1.OperationRunning) {
+				t.Errorf("Jobs %v", jobs)
+			}
+		})
+	}
+}
+
+func TestTheVolumeOfAnotherPairIsNoDestination(t *testing.T) {
+	s := newJobStage(t, toVolume)
+	s.claim("backups", resources.Labels("till"))
+	s.ask("b1", v1alpha1.OperationBackup, nil)
+	s.look()
+	s.is("b1", v1alpha1.OperationPending, "is the volume of a member")
+}
+
+func TestBackupsHaveAScheduleOfTheirOwn(t *testing.T) {
+	s := newJobStage(t, func(p *v1alpha1.DatabasePair) {
+		toVolume(p)
+		p.Spec.Backup.Schedule = "0 3 * * *"
+		p.Spec.Checksum.Schedule = "0 3 * * *"
+	})
+	s.claim("backups", nil)
+	s.look()
+	s.look()
+	for _, name := range []string{"shop-backup-202601020300", "shop-checksum-202601020300"} {
+		if op := s.operation(name); status.ScheduledAt(op).IsZero() {
+			t.Errorf("%s is not of the schedule", name)
+		}
+	}
+	s.now = s.now.Add(2 * time.Hour)
+	s.look()
+	s.look()
+	// The one that ran first ends by nobody; the other one came too late by its own deadline.
+	var late []string
+	for _, name := range []string{"shop-backup-202601020300", "shop-checksum-202601020300"} {
+		if op := s.operation(name); op.Status.Phase == v1alpha1.OperationAbandoned {
+			late = append(late, op.Status.Message)
+		}
+	}
+	if len(late) != 1 || !strings.Contains(late[0], ".startingDeadline)") {
+		t.Errorf("left out: %q", late)
+	}
+}
+
+func TestBackupsThatAreTurnedOffAreRefused(t *testing.T) {
+	s := newJobStage(t, toVolume)
+	s.r.Off = Off{Backup: true}
+	s.ask("b1", v1alpha1.OperationBackup, nil)
+	s.look()
+	s.is("b1", v1alpha1.OperationFailed, "set features.backup=true")
+}
+
+func TestABackupEndsWhenTheRolesMove(t *testing.T) {
+	s := newJobStage(t, toVolume)
+	s.claim("backups", nil)
+	s.ask("b1", v1alpha1.OperationBackup, nil)
+	s.look()
+	s.roles(func(st *v1alpha1.DatabasePairStatus) { st.Epoch, st.Primary = 5, "shop-1" })
+	s.look()
+	s.is("b1", v1alpha1.OperationAbandoned, "the roles changed")
+	if jobs := s.jobs(); len(jobs) > 0 {
+		t.Errorf("Jobs %v", jobs)
+	}
+}

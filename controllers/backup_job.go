@@ -1,0 +1,262 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/jobapi"
+	"github.com/dbpair/dbpair/internal/resources"
+	"github.com/dbpair/dbpair/internal/schedule"
+	"github.com/dbpair/dbpair/internal/status"
+)
+
+// scheduleBackup makes the backup that is due, and says when to look again.
+func (r *JobReconciler) scheduleBackup(ctx context.Context, v *jobVisit) (time.Duration, error) {
+	spec := v.pair.Spec.Backup
+	off := r.Off.refuses(v1alpha1.OperationBackup) != "" // the condition BackedUp says so
+	if off || spec == nil || spec.Schedule == "" || spec.Suspend || v.pair.Spec.Paused {
+		return jobIdleLook, nil
+	}
+	times, err := schedule.Parse(spec.Schedule, spec.TimeZone)
+	if err != nil {
+		return jobIdleLook, nil // the condition BackedUp says so
+	}
+	now := r.Now()
+	next := times.Next(now).Sub(now) + time.Millisecond
+	at, due := times.Due(lastScheduledBackup(v), now, spec.StartingDeadline.Duration)
+	unfinished := slices.ContainsFunc(v.mine, func(op *v1alpha1.DatabasePairOperation) bool {
+		return op.Spec.Type == v1alpha1.OperationBackup && !status.ScheduledAt(op).IsZero()
+	})
+	if !due || unfinished {
+		return next, nil
+	}
+	op := scheduledBackup(v.pair, at)
+	if err := r.Client.Create(ctx, op, client.FieldOwner(cluster.FieldManager)); err != nil && !apierrors.IsAlreadyExists(err) {
+		return 0, fmt.Errorf("make operation %s: %w", op.Name, err)
+	}
+	log(ctx, op).Info("scheduled", "for", at)
+	return next, nil
+}
+
+// lastScheduledBackup is the newest time of the schedule that was acted upon; before the first,
+// that at which the pair was made.
+func lastScheduledBackup(v *jobVisit) time.Time {
+	last := v.pair.CreationTimestamp.Time
+	if s := v.pair.Status.Backup; s != nil && s.LastScheduleTime != nil && s.LastScheduleTime.After(last) {
+		last = s.LastScheduleTime.Time
+	}
+	for i := range v.all {
+		if at := status.ScheduledAt(&v.all[i]); v.all[i].Spec.Type == v1alpha1.OperationBackup && at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// scheduledBackup is the operation for one time. Its name is that of the time, so that it is
+// made once.
+func scheduledBackup(p *v1alpha1.DatabasePair, at time.Time) *v1alpha1.DatabasePairOperation {
+	op := scheduledChecksum(p, at)
+	op.Name = fmt.Sprintf("%s-backup-%s", p.Name, at.UTC().Format("200601021504"))
+	op.Spec.Type = v1alpha1.OperationBackup
+	op.Spec.Reason = "by spec.backup.schedule"
+	return op
+}
+
+// startingDeadline is how late a scheduled operation may begin, and the field that says so.
+func startingDeadline(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation) (limit time.Duration, field string) {
+	if op.Spec.Type == v1alpha1.OperationBackup && p.Spec.Backup != nil {
+		return p.Spec.Backup.StartingDeadline.Duration, "spec.backup.startingDeadline"
+	}
+	return p.Spec.Checksum.StartingDeadline.Duration, "spec.checksum.startingDeadline"
+}
+
+// noDestination says why a backup cannot be taken at all; empty when it can.
+func noDestination(v *jobVisit, op *v1alpha1.DatabasePairOperation) string {
+	if op.Spec.Type != v1alpha1.OperationBackup || op.Status.Phase == v1alpha1.OperationRunning {
+		return ""
+	}
+	if v.pair.Spec.Backup == nil {
+		return "the pair has no spec.backup: say there where its backups go"
+	}
+	volume := v.pair.Spec.Backup.Destination.Volume
+	if volume == nil {
+		return ""
+	}
+	for _, o := range ordinals {
+		if volume.ClaimName == v.names.Claim(o) {
+			return fmt.Sprintf("spec.backup.destination.volume.claimName %s is the volume of a member: name another claim", volume.ClaimName)
+		}
+	}
+	return ""
+}
+
+// awaitsDestination notes what a backup waits for at its destination, and reports whether it
+// waits.
+func (r *JobReconciler) awaitsDestination(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) (bool, error) {
+	why, err := r.destinationNotReady(ctx, v, op)
+	if err != nil || why == "" {
+		return false, err
+	}
+	return true, r.wait(ctx, op, why)
+}
+
+// destinationNotReady says what a backup waits for at its destination; empty when nothing is
+// missing. A Job whose pod cannot start says nothing by itself.
+func (r *JobReconciler) destinationNotReady(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) (string, error) {
+	if op.Spec.Type != v1alpha1.OperationBackup || v.pair.Spec.Backup == nil {
+		return "", nil
+	}
+	const at = "waits: spec.backup.destination."
+	destination := v.pair.Spec.Backup.Destination
+	if volume := destination.Volume; volume != nil {
+		return r.claimMissing(ctx, v, volume.ClaimName, at+"volume.claimName")
+	}
+	if destination.S3.Credentials != nil {
+		var secret corev1.Secret
+		name := destination.S3.Credentials.Name
+		why, err := r.missing(ctx, v, &secret, name, at+"s3.credentials", "Secret")
+		if why != "" || err != nil {
+			return why, err
+		}
+		for _, key := range resources.CredentialKeys() {
+			if len(secret.Data[key]) == 0 {
+				return fmt.Sprintf("%s: Secret %s has no key %s: add it", at+"s3.credentials", name, key), nil
+			}
+		}
+	}
+	if bundle := destination.S3.CABundle; bundle != nil {
+		var m corev1.ConfigMap
+		why, err := r.missing(ctx, v, &m, bundle.Name, at+"s3.caBundle", "ConfigMap")
+		if why != "" || err != nil {
+			return why, err
+		}
+		if m.Data[bundle.Key] == "" {
+			return fmt.Sprintf("%s: ConfigMap %s has no key %s: add it", at+"s3.caBundle", bundle.Name, bundle.Key), nil
+		}
+	}
+	return "", nil
+}
+
+// claimMissing says why a claim cannot hold backups; empty when it can.
+func (r *JobReconciler) claimMissing(ctx context.Context, v *jobVisit, name, field string) (string, error) {
+	var claim corev1.PersistentVolumeClaim
+	why, err := r.missing(ctx, v, &claim, name, field, "PersistentVolumeClaim")
+	if why == "" && err == nil && claim.Labels[resources.LabelPair] != "" {
+		why = fmt.Sprintf("%s: PersistentVolumeClaim %s is the volume of a member: name another one", field, name)
+	}
+	return why, err
+}
+
+// missing reads an object of a user, which no cache has, and says that it is not there.
+func (r *JobReconciler) missing(ctx context.Context, v *jobVisit, into client.Object, name, field, kind string) (string, error) {
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: v.name.Namespace, Name: name}, into)
+	if apierrors.IsNotFound(err) {
+		return fmt.Sprintf("%s: there is no %s %s in this namespace: make it", field, kind, name), nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s %s: %w", kind, name, err)
+	}
+	return "", nil
+}
+
+// backupRequest is what the Job of a backup is asked for beside the roles; nil for others.
+func backupRequest(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation) *jobapi.BackupRequest {
+	spec := p.Spec.Backup
+	if op.Spec.Type != v1alpha1.OperationBackup || spec == nil {
+		return nil
+	}
+	out := &jobapi.BackupRequest{
+		Store:    resources.BackupStore(p),
+		Verify:   ptr.Deref(spec.Verify, true),
+		KeepFor:  spec.Retention.KeepFor.Duration,
+		KeepLast: int(spec.Retention.KeepLast),
+	}
+	if spec.Encryption != nil {
+		out.Recipients = spec.Encryption.Recipients
+	}
+	return out
+}
+
+// maxGTIDText is the API's limit of a set of GTIDs.
+const maxGTIDText = 2048
+
+// backupOf is a Job's answer within the API's limits; nil for none.
+func backupOf(b *jobapi.BackupResult) *v1alpha1.BackupResult {
+	if b == nil {
+		return nil
+	}
+	out := &v1alpha1.BackupResult{
+		ID:               short(b.ID),
+		Location:         cut(b.Location),
+		From:             cut(b.From),
+		MySQLVersion:     cut(b.MySQLVersion),
+		GTIDs:            b.GTIDs,
+		Size:             b.Size,
+		StoredSize:       b.StoredSize,
+		Objects:          b.Objects,
+		Encrypted:        b.Encrypted,
+		Digest:           short(b.Digest),
+		Verified:         b.Verified,
+		RetentionProblem: cut(b.RetentionProblem),
+		StoredTotal:      b.StoredTotal,
+	}
+	if len(out.GTIDs) > maxGTIDText {
+		out.GTIDs = out.GTIDs[:maxGTIDText-len("…")] + "…"
+	}
+	for _, id := range b.Removed[:min(len(b.Removed), jobapi.MaxStored)] {
+		out.Removed = append(out.Removed, short(id))
+	}
+	for _, one := range b.Stored[:min(len(b.Stored), jobapi.MaxStored)] {
+		stored := v1alpha1.StoredBackup{
+			ID:         short(one.ID),
+			Finished:   metav1.NewTime(one.Finished.Truncate(time.Second)),
+			Size:       one.Size,
+			StoredSize: one.StoredSize,
+			Encrypted:  one.Encrypted,
+			Pinned:     one.Pinned,
+		}
+		if !one.Proven.IsZero() {
+			stored.Proven = &metav1.Time{Time: one.Proven.Truncate(time.Second)}
+		}
+		out.Stored = append(out.Stored, stored)
+	}
+	return out
+}
+
+// short bounds what the API takes 64 characters of.
+func short(text string) string {
+	const limit = 64
+	return cut(text[:min(len(text), limit)])
+}
+
+// backupSchedule is the age from which on the last backup is too old, zero for never, and why
+// there are no backups though the spec asks for them.
+func (r *PairReconciler) backupSchedule(p *v1alpha1.DatabasePair, now time.Time) (time.Duration, string) {
+	spec := p.Spec.Backup
+	if spec == nil {
+		return 0, ""
+	}
+	if why := r.Off.refuses(v1alpha1.OperationBackup); why != "" {
+		return 0, why
+	}
+	if spec.Schedule == "" || spec.Suspend {
+		return 0, ""
+	}
+	times, err := schedule.Parse(spec.Schedule, spec.TimeZone)
+	if err != nil {
+		return 0, "spec.backup: " + err.Error()
+	}
+	return 2 * times.Period(now), ""
+}

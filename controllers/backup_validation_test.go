@@ -1,0 +1,45 @@
+package controllers_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestEachWrongFieldOfABackupGetsItsMessage(t *testing.T) {
+	s := newScene(t)
+	const volume = "destination: {volume: {claimName: backups}}"
+	for name, tc := range map[string]struct{ spec, says string }{
+		"no destination":         {"schedule: \"@daily\"", "spec.backup.destination"},
+		"an empty destination":   {"destination: {}", "spec.backup.destination needs exactly one of s3 and volume"},
+		"two destinations":       {"destination: {volume: {claimName: a}, s3: {bucket: abc, region: a}}", "needs exactly one of s3 and volume"},
+		"no region":              {"destination: {s3: {bucket: abc}}", "spec.backup.destination.s3 needs region"},
+		"a bucket with a slash":  {"destination: {s3: {bucket: a/bc, region: a}}", "spec.backup.destination.s3.bucket must be the name of a bucket"},
+		"a prefix upwards":       {"destination: {s3: {bucket: abc, region: a, prefix: a/../b}}", "spec.backup.destination.s3.prefix may have letters"},
+		"a prefix with a slash":  {"destination: {s3: {bucket: abc, region: a, prefix: a/}}", "spec.backup.destination.s3.prefix may have letters"},
+		"an endpoint with a key": {"destination: {s3: {bucket: abc, endpoint: \"https://a:b@host\"}}", "spec.backup.destination.s3.endpoint must be https://HOST"},
+		"a style of requests":    {"destination: {s3: {bucket: abc, region: a, pathStyle: Sometimes}}", "spec.backup.destination.s3.pathStyle"},
+		"no claim":               {"destination: {volume: {claimName: \"\"}}", "spec.backup.destination.volume.claimName"},
+		"four fields":            {volume + ", schedule: \"0 1 * *\"", "spec.backup.schedule must have five fields"},
+		"the operator's zone":    {volume + ", timeZone: Local", "spec.backup.timeZone must be a name"},
+		"a deadline of a second": {volume + ", startingDeadline: 1s", "spec.backup.startingDeadline must be from 1m to 168h"},
+		"a window of a minute":   {volume + ", retention: {keepFor: 1m}", "spec.backup.retention.keepFor must be from 1h to 87600h"},
+		"no backup to keep":      {volume + ", retention: {keepLast: 0}", "spec.backup.retention.keepLast"},
+		"an identity":            {volume + ", encryption: {recipients: [AGE-SECRET-KEY-1]}", "spec.backup.encryption.recipients must be public keys"},
+		"no recipient":           {volume + ", encryption: {recipients: []}", "spec.backup.encryption.recipients"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := s.pair("a", plain+"\nbackup: {"+tc.spec+"}")
+			if err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("got %v, want %q", err, tc.says)
+			}
+		})
+	}
+	p, err := s.pair("shop", plain+"\nbackup: {"+volume+"}")
+	s.must(err)
+	b := p.Spec.Backup
+	if b.Retention.KeepFor.Duration != 7*24*time.Hour || b.Retention.KeepLast != 2 || b.TimeZone != "Etc/UTC" ||
+		b.StartingDeadline.Duration != time.Hour || b.Verify == nil || !*b.Verify {
+		t.Errorf("defaults %+v", b)
+	}
+}
