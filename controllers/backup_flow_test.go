@@ -39,9 +39,10 @@ func toBucket(p *v1alpha1.DatabasePair) {
 	}}
 }
 
-func (s *jobStage) claim(name string, labels map[string]string) {
+// claim makes the claim of toVolume.
+func (s *jobStage) claim(labels map[string]string) {
 	s.Helper()
-	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "ns", Labels: labels}}
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "backups", Namespace: "ns", Labels: labels}}
 	if err := s.c.Create(s.Context(), claim); err != nil {
 		s.Fatal(err)
 	}
@@ -49,7 +50,7 @@ func (s *jobStage) claim(name string, labels map[string]string) {
 
 func TestABackupIsTakenByAJob(t *testing.T) {
 	s := newJobStage(t, toVolume)
-	s.claim("backups", nil)
+	s.claim(nil)
 	s.ask("b1", v1alpha1.OperationBackup, nil)
 	s.look()
 	s.is("b1", v1alpha1.OperationRunning, "")
@@ -152,7 +153,7 @@ func TestWhatABackupWaitsForAndWhatEndsIt(t *testing.T) {
 
 func TestTheVolumeOfAnotherPairIsNoDestination(t *testing.T) {
 	s := newJobStage(t, toVolume)
-	s.claim("backups", resources.Labels("till"))
+	s.claim(resources.Labels("till"))
 	s.ask("b1", v1alpha1.OperationBackup, nil)
 	s.look()
 	s.is("b1", v1alpha1.OperationPending, "is the volume of a member")
@@ -164,27 +165,30 @@ func TestBackupsHaveAScheduleOfTheirOwn(t *testing.T) {
 		p.Spec.Backup.Schedule = "0 3 * * *"
 		p.Spec.Checksum.Schedule = "0 3 * * *"
 	})
-	s.claim("backups", nil)
-	s.look()
 	s.look()
 	for _, name := range []string{"shop-backup-202601020300", "shop-checksum-202601020300"} {
-		if op := s.operation(name); status.ScheduledAt(op).IsZero() {
-			t.Errorf("%s is not of the schedule", name)
+		if op := s.operation(name); !status.ScheduledAt(op).Equal(s.now) {
+			t.Errorf("%s is of %s", name, status.ScheduledAt(op))
 		}
 	}
-	s.now = s.now.Add(2 * time.Hour)
-	s.look()
-	s.look()
-	// The one that ran first ends by nobody; the other one came too late by its own deadline.
-	var late []string
-	for _, name := range []string{"shop-backup-202601020300", "shop-checksum-202601020300"} {
-		if op := s.operation(name); op.Status.Phase == v1alpha1.OperationAbandoned {
-			late = append(late, op.Status.Message)
-		}
+	if op := s.operation("shop-backup-202601020300"); op.Spec.Type != v1alpha1.OperationBackup || op.Spec.Reason != "by spec.backup.schedule" {
+		t.Errorf("made %+v", op.Spec)
 	}
-	if len(late) != 1 || !strings.Contains(late[0], ".startingDeadline)") {
-		t.Errorf("left out: %q", late)
-	}
+}
+
+func TestABackupThatComesTooLateIsLeftOut(t *testing.T) {
+	s := newJobStage(t, func(p *v1alpha1.DatabasePair) {
+		toVolume(p)
+		p.Spec.Backup.StartingDeadline = metav1.Duration{Duration: 10 * time.Minute}
+	})
+	s.ask("b1", v1alpha1.OperationBackup, func(op *v1alpha1.DatabasePairOperation) {
+		op.Annotations = map[string]string{status.AnnotationScheduledAt: s.now.Format(time.RFC3339)}
+	})
+	s.look()
+	s.is("b1", v1alpha1.OperationPending, "there is no PersistentVolumeClaim backups")
+	s.now = s.now.Add(11 * time.Minute)
+	s.look()
+	s.is("b1", v1alpha1.OperationAbandoned, "it could not begin within 10m0s (spec.backup.startingDeadline)")
 }
 
 func TestBackupsThatAreTurnedOffAreRefused(t *testing.T) {
@@ -197,7 +201,7 @@ func TestBackupsThatAreTurnedOffAreRefused(t *testing.T) {
 
 func TestABackupEndsWhenTheRolesMove(t *testing.T) {
 	s := newJobStage(t, toVolume)
-	s.claim("backups", nil)
+	s.claim(nil)
 	s.ask("b1", v1alpha1.OperationBackup, nil)
 	s.look()
 	s.roles(func(st *v1alpha1.DatabasePairStatus) { st.Epoch, st.Primary = 5, "shop-1" })

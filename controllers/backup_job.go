@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -213,7 +214,7 @@ func backupOf(b *jobapi.BackupResult) *v1alpha1.BackupResult {
 		StoredTotal:      b.StoredTotal,
 	}
 	if len(out.GTIDs) > maxGTIDText {
-		out.GTIDs = out.GTIDs[:maxGTIDText-len("…")] + "…"
+		out.GTIDs = strings.ToValidUTF8(out.GTIDs[:maxGTIDText-len("…")], "") + "…"
 	}
 	for _, id := range b.Removed[:min(len(b.Removed), jobapi.MaxStored)] {
 		out.Removed = append(out.Removed, short(id))

@@ -90,7 +90,7 @@ func TestWithoutAnyFeatureOfJobsNoneIsTouched(t *testing.T) {
 		p.CreationTimestamp = metav1.NewTime(p.CreationTimestamp.Add(-10 * time.Minute))
 	})
 	s.r.Client = noJobs{Client: s.c, t: t}
-	s.r.Off = Off{Checksum: true, Repair: true}
+	s.r.Off = Off{Checksum: true, Repair: true, Backup: true}
 	s.look()
 	var made v1alpha1.DatabasePairOperationList
 	if err := s.c.List(t.Context(), &made); err != nil || len(made.Items) > 0 {

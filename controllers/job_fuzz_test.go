@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/jobapi"
 )
 
@@ -21,6 +22,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(`null`, `null`)
 	f.Add(`{"remaining":-1}`, `{"rows":9223372036854775807,"took":1,"skipped":null}`)
 	f.Add(`{"note":"`+strings.Repeat("n", 5000)+`"}`, `{"message":"`+strings.Repeat("m", 700<<10)+`","skipped":["`+strings.Repeat("ä", 3000)+`"]}`)
+	f.Add(``, `{"backup":{"gtids":"`+strings.Repeat("ä", 3000)+`","removed":["`+strings.Repeat("r", 3000)+`"],"stored":[{}]}}`)
 	f.Add(``, `{"differing":[`+strings.Repeat(`{"table":"app.t","rows":1},`, 999)+`{}]}`)
 	f.Fuzz(func(t *testing.T, progressText, resultText string) {
 		m := &corev1.ConfigMap{
@@ -39,11 +41,12 @@ func FuzzAnswers(f *testing.F) {
 			written = append(written, progressOf(*progress))
 		}
 		if result != nil {
-			status := resultOf(*result, "job")
+			status := resultOf(v1alpha1.OperationChecksum, *result, "job")
 			if result.Rows >= 0 && status.RowsPerSecond < 0 {
 				t.Errorf("%d rows in %s are %d a second", result.Rows, result.Took, status.RowsPerSecond)
 			}
-			written = append(written, status, result.Message, result.Asked.String())
+			backup := resultOf(v1alpha1.OperationBackup, *result, "job")
+			written = append(written, status, backup, result.Message, result.Asked.String())
 		}
 		text, err := json.Marshal(written)
 		if err != nil || len(text) > maxStatus {

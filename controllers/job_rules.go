@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -33,20 +34,17 @@ func (r *JobReconciler) overtaken(v *jobVisit, op *v1alpha1.DatabasePairOperatio
 			return end(v1alpha1.OperationAbandoned, "made way for %s (%s); ask again when the roles are settled", other.Name, other.Spec.Type)
 		}
 	}
-	former := ofFormerPair(op, v.pair)
+	impossible := cmp.Or(ofFormerPair(op, v.pair), noDestination(v, op))
 	switch {
 	case running && (v.pair.Status.Epoch != op.Status.Epoch || v.pair.Status.Primary != op.Status.From):
 		return end(v1alpha1.OperationAbandoned, "the roles changed: epoch %d with primary %s became epoch %d; ask again when they are settled",
 			op.Status.Epoch, op.Status.From, v.pair.Status.Epoch)
 	case now.Sub(asked) > deadlineOf(op):
 		return end(v1alpha1.OperationFailed, "not done after %s (spec.deadline)%s", deadlineOf(op), waitedFor(op))
-	case former != "":
-		return end(v1alpha1.OperationFailed, "%s", former)
+	case impossible != "":
+		return end(v1alpha1.OperationFailed, "%s", impossible)
 	case running:
 		return false, ending{}
-	}
-	if why := noDestination(v, op); why != "" {
-		return end(v1alpha1.OperationFailed, "%s", why)
 	}
 	limit, field := startingDeadline(v.pair, op)
 	if at := status.ScheduledAt(op); !at.IsZero() && now.Sub(at) > limit {

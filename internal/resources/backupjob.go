@@ -29,8 +29,8 @@ const (
 // to be there; the AWS SDK reads them from the environment.
 func CredentialKeys() []string { return []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} }
 
-// credentialToken is the key that may be there.
-const credentialToken = "AWS_SESSION_TOKEN"
+// sessionKey may be there.
+const sessionKey = "AWS_SESSION_TOKEN"
 
 // BackupStore is the URL of a pair's folder at its destination. It holds no credentials. A pair
 // that is made again under its name has another folder.
@@ -66,7 +66,7 @@ func forBackup(job *batchv1.Job, p *v1alpha1.DatabasePair) *batchv1.Job {
 	container.Command = []string{"/backup", "run"}
 	container.Resources = corev1.ResourceRequirements{
 		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("256Mi")},
-		Limits:   corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")},
+		Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("1Gi")},
 	}
 	if p.Spec.Backup == nil {
 		return job
@@ -92,7 +92,7 @@ func forBackup(job *batchv1.Job, p *v1alpha1.DatabasePair) *batchv1.Job {
 
 func forS3(pod *corev1.PodSpec, container *corev1.Container, s3 *v1alpha1.S3Destination) {
 	if s3.Credentials != nil {
-		for _, key := range append(CredentialKeys(), credentialToken) {
+		for _, key := range append(CredentialKeys(), sessionKey) {
 			container.Env = append(container.Env, corev1.EnvVar{
 				Name: key,
 				ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{

@@ -1,0 +1,82 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/status"
+	"github.com/dbpair/dbpair/test/e2e/harness"
+)
+
+// backedUpWithin is generous: a Job gives way to everybody else on the machine.
+const backedUpWithin = 4 * time.Minute
+
+// TestBackupsGoToAVolume has the passive backed up, on demand and by the schedule.
+func TestBackupsGoToAVolume(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, "backup")
+	claim := &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "backups", Namespace: s.namespace},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+			},
+		},
+	}
+	s.must(cluster.Create(s.ctx, claim))
+	p := s.readyPair("shop", "backup: {destination: {volume: {claimName: backups}}}")
+	s.must(p.Await(s.ctx, harness.Patience, harness.Want{
+		Type:   v1alpha1.ConditionBackedUp,
+		Status: metav1.ConditionUnknown,
+		Reason: status.ReasonNeverBackedUp,
+	}))
+	primary := s.primary(p)
+	s.sql(p, primary, "CREATE TABLE app.orders (id INT PRIMARY KEY); INSERT INTO app.orders VALUES (1), (2), (3)")
+
+	out, err := cluster.Plugin(s.ctx, s.namespace, "backup", "shop", "--wait")
+	if err != nil || !strings.Contains(out, "every object was read back") || !strings.Contains(out, "from "+p.Peer(primary)) {
+		s.Fatalf("backup: %v\n%s", err, out)
+	}
+	s.must(p.Await(s.ctx, harness.Patience, harness.Want{
+		Type:   v1alpha1.ConditionBackedUp,
+		Status: metav1.ConditionTrue,
+		Reason: status.ReasonBackupCurrent,
+	}))
+	first := s.lastBackup(p)
+	if first.ID == "" || first.Size == 0 || first.StoredTotal != 1 || len(first.Digest) != 64 {
+		s.Errorf("the first backup: %+v", first)
+	}
+	if out, err := cluster.Plugin(s.ctx, s.namespace, "backups", "shop"); err != nil || !strings.Contains(out, first.ID) {
+		s.Errorf("backups: %v\n%s", err, out)
+	}
+
+	s.must(p.PatchSpec(s.ctx, "backup: {schedule: '* * * * *', timeZone: Europe/Berlin}"))
+	s.must(harness.Eventually(s.ctx, backedUpWithin, "the schedule's backup", func(context.Context) error {
+		if last := s.lastBackup(p); last.StoredTotal < 2 {
+			return harness.NotYet("there is %q only", last.ID)
+		}
+		return nil
+	}))
+	s.must(p.PatchSpec(s.ctx, "backup: {suspend: true}"))
+}
+
+// lastBackup is what the pair's status says of the newest backup; the zero value for none.
+func (s *scene) lastBackup(p *harness.Pair) v1alpha1.BackupResult {
+	s.Helper()
+	object, err := p.Object(s.ctx)
+	s.must(err)
+	if object.Status.Backup == nil || object.Status.Backup.Last == nil {
+		return v1alpha1.BackupResult{}
+	}
+	return *object.Status.Backup.Last
+}
