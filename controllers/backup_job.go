@@ -220,6 +220,9 @@ func backupOf(b *jobapi.BackupResult) *v1alpha1.BackupResult {
 		out.Removed = append(out.Removed, short(id))
 	}
 	for _, one := range b.Stored[:min(len(b.Stored), jobapi.MaxStored)] {
+		if one.Finished.IsZero() {
+			continue // a status without the time could not be written
+		}
 		stored := v1alpha1.StoredBackup{
 			ID:         short(one.ID),
 			Finished:   metav1.NewTime(one.Finished.Truncate(time.Second)),
