@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
+	"path/filepath"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -47,6 +47,8 @@ type Agent struct {
 	waiting  *waiting
 	state    *board
 	data     *dataset
+	mysqld   *instance
+	trials   trials
 	failures *failpoints
 
 	queue   *queue
@@ -55,11 +57,6 @@ type Agent struct {
 
 	machine *authority.Machine // of the loop only
 	ctx     context.Context    // of Run, for work that outlives a request
-
-	mu       sync.Mutex
-	child    child
-	lastOpen stamp
-	trying   bool // settings are being validated for the operator
 }
 
 // New makes the agent; it reads every file it depends on and fails naming the one that
@@ -94,6 +91,7 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 		vol:      volume.Open(opt.DataDir),
 		lease:    lease,
 		start:    pair.AgentStart(random()),
+		mysqld:   &instance{},
 		queue:    newQueue(),
 		memory:   make(chan memory, 8),
 	}
@@ -104,6 +102,14 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	a.door = a.newDoor()
 	a.door.Configure(policyOf(config))
 	a.ops = a.handle(settings.root)
+	a.trials = trials{
+		env:    env,
+		dir:    filepath.Join(opt.RunDir, "validate-config"),
+		member: a.member,
+		ask:    a.askMysqld,
+		server: a.ops,
+		isUp:   a.mysqld.isUp,
+	}
 	a.follow = newReplication(a)
 	a.discards = &discards{a: a}
 	a.forcing, a.rights, a.waiting = &forcing{a: a}, &repairRights{a: a}, &waiting{a: a}
@@ -137,11 +143,10 @@ func (a *Agent) sources() sources {
 
 func (a *Agent) memberNow() memberNow {
 	identity, busy := a.data.now()
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	child, lastOpen := a.mysqld.now()
 	return memberNow{
-		child:    a.child,
-		lastOpen: a.lastOpen,
+		child:    child,
+		lastOpen: lastOpen,
 		identity: identity,
 		busy:     busy,
 	}
@@ -172,7 +177,7 @@ func (a *Agent) handle(password func() mysqlops.Secret) *mysqlops.Server {
 func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer a.killChild()
+	defer a.mysqld.kill()
 	a.ctx = ctx
 	failed := make(chan error, 8)
 	if err := a.listen(ctx, failed); err != nil {

@@ -14,7 +14,6 @@ import (
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
-	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // maxLongPoll bounds the wait of one request for a state.
@@ -60,7 +59,7 @@ func (a *Agent) handler() http.Handler {
 	handle(mux, a, agentapi.PathDiscard, a.orderDiscard)
 	handle(mux, a, agentapi.PathSnapshot, a.snapshot)
 	handle(mux, a, agentapi.PathCovers, a.covers)
-	handle(mux, a, agentapi.PathValidateConfig, a.validateConfig)
+	handle(mux, a, agentapi.PathValidateConfig, a.trials.validate)
 	handle(mux, a, agentapi.PathReleaseHeld, a.orderReleaseHeld)
 	handle(mux, a, agentapi.PathHold, a.orderHold)
 	handle(mux, a, agentapi.PathRepairLease, a.orderRepairLease)
@@ -148,7 +147,7 @@ func (a *Agent) serveState(w http.ResponseWriter, r *http.Request) {
 	if limit, err := time.ParseDuration(q.Get("wait")); err == nil && limit > 0 && since > 0 {
 		a.state.wait(r.Context().Done(), since, min(limit, maxLongPoll))
 	}
-	if q.Get("fresh") != "" && a.isUp() {
+	if q.Get("fresh") != "" && a.mysqld.isUp() {
 		asked := process.Now()
 		status, err := a.ops.Status(r.Context())
 		if err != nil {
@@ -258,7 +257,7 @@ func (a *Agent) fence(ctx context.Context, kind authority.CommandKind, c agentap
 		reply.Demoted = answer.Demoted
 	}
 	if reply.Demoted {
-		reply.BinlogGTIDs = a.closedWith()
+		reply.BinlogGTIDs = a.mysqld.closedWith()
 	}
 	return reply, nil
 }
@@ -374,7 +373,7 @@ func (a *Agent) snapshot(ctx context.Context, c agentapi.Command) (agentapi.Snap
 	if err := a.head(c); err != nil {
 		return agentapi.SnapshotReply{}, err
 	}
-	before := a.incarnation()
+	before := a.mysqld.incarnation()
 	acted := a.state.view().ActedLedger
 	asked := process.Now()
 	status, err := a.ops.Status(ctx)
@@ -382,7 +381,7 @@ func (a *Agent) snapshot(ctx context.Context, c agentapi.Command) (agentapi.Snap
 		return agentapi.SnapshotReply{}, err
 	}
 	a.state.saw(status, asked)
-	if a.incarnation() != before || before == "" {
+	if a.mysqld.incarnation() != before || before == "" {
 		return agentapi.SnapshotReply{}, errors.New("mysqld was restarted meanwhile")
 	}
 	reply, err := judge.Snapshot(c, status, before, acted)
@@ -396,14 +395,14 @@ func (a *Agent) covers(ctx context.Context, c agentapi.CoversRequest) (agentapi.
 	if err := a.head(c.Command); err != nil {
 		return agentapi.CoversReply{}, err
 	}
-	before := a.incarnation()
+	before := a.mysqld.incarnation()
 	asked := process.Now()
 	status, err := a.ops.Status(ctx)
 	if err != nil {
 		return agentapi.CoversReply{}, err
 	}
 	a.state.saw(status, asked)
-	if a.incarnation() != before || before == "" {
+	if a.mysqld.incarnation() != before || before == "" {
 		return agentapi.CoversReply{}, errors.New("mysqld was restarted meanwhile")
 	}
 	reply, err := judge.Covers(c, status, before)
@@ -411,14 +410,4 @@ func (a *Agent) covers(ctx context.Context, c agentapi.CoversRequest) (agentapi.
 		return reply, refuse(agentapi.ErrorRefused, "%v", err)
 	}
 	return reply, nil
-}
-
-// incarnation of the mysqld that is up; empty without one.
-func (a *Agent) incarnation() pair.Incarnation {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.child.up {
-		return ""
-	}
-	return a.child.incarnation
 }

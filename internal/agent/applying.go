@@ -78,9 +78,7 @@ func (r *replication) setEnded(run pair.Incarnation) {
 // in the middle of a transaction whose rest never came would hold its rows, and its GTID,
 // until the reverse channel connects.
 func (r *replication) endApplying(ctx context.Context) error {
-	r.a.mu.Lock()
-	incarnation := r.a.child.incarnation
-	r.a.mu.Unlock()
+	incarnation := r.a.mysqld.newest()
 	if r.ended == incarnation {
 		return nil
 	}

@@ -110,6 +110,7 @@ func serveAPI(t *testing.T, ca *pki.Authority, config agentapi.Config) *httptest
 		log:      logr.Discard(),
 		env:      Environment{PodName: "shop-0", Peer: "shop-1"},
 		certs:    certs,
+		mysqld:   &instance{},
 		settings: &settings{config: config},
 	}
 	a.state = newTestBoard()

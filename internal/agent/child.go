@@ -20,83 +20,14 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// child is the mysqld of this agent, under Agent.mu.
-type child struct {
-	proc        *process.Mysqld
-	incarnation pair.Incarnation
-	version     string
-	checked     string // option file that mysqld has accepted
-	complaints  []string
-	exits       int
-	lastExit    string
-	deadline    authority.Instant
-	stop        context.CancelFunc // ends a start under way
-	openCancel  context.CancelFunc
-	openDone    chan struct{}
-	up          bool // answers and was read back
-	memoryKills int  // of the container when this mysqld was started
-	terminated  bool // the agent asked it to end
-	outside     bool // something else did
-	opened      interval
-	closedWith  string // GTIDs of the binlog when mysqld was last proven closed
-}
-
-// interval is one stretch in which this member may have been open.
-type interval struct {
-	epoch    pair.Epoch
-	openedAt authority.Instant
-}
-
-// stamp is when this member accepted writes last, for the report of a failover.
-type stamp struct {
-	epoch          pair.Epoch
-	opened, closed authority.Instant // closed is 0 while it is open
-}
-
-// describe is the stamp as it is published; nil when it never opened.
-func (s stamp) describe(now authority.Instant) *agentapi.OpenInterval {
-	if s.opened == 0 {
-		return nil
-	}
-	out := &agentapi.OpenInterval{Epoch: s.epoch, OpenedAge: now.Sub(s.opened)}
-	if s.closed != 0 {
-		out.ClosedAge = max(now.Sub(s.closed), 1)
-	}
-	return out
-}
-
-// killChild kills mysqld without looking at anything else.
-func (a *Agent) killChild() {
-	a.mu.Lock()
-	proc := a.child.proc
-	stop := a.child.stop
-	a.mu.Unlock()
-	if proc != nil {
-		proc.Kill()
-	}
-	if stop != nil {
-		stop()
-	}
-}
-
-func (a *Agent) setDeadline(at authority.Instant) {
-	a.mu.Lock()
-	a.child.deadline = at
-	proc := a.child.proc
-	a.mu.Unlock()
-	if proc != nil {
-		proc.SetDeadline(at)
-	}
-}
-
 // startMysqld starts mysqld closed, waits until it answers and reads it back. It reports
 // MysqldUp, and MysqldExited when it could not be started or has ended.
 func (a *Agent) startMysqld(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	a.mu.Lock()
-	a.child.stop = cancel
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	a.mysqld.child.stop = cancel
+	a.mysqld.mu.Unlock()
 	proc, incarnation, err := a.launch(ctx, a.vol.DataDir(), true)
 	if err != nil {
 		a.log.Error(err, "cannot start mysqld")
@@ -115,9 +46,9 @@ func (a *Agent) startMysqld(ctx context.Context) {
 		proc.Kill()
 		return
 	}
-	a.mu.Lock()
-	a.child.up = true
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	a.mysqld.child.up = true
+	a.mysqld.mu.Unlock()
 	go a.killAtShutdown(proc)
 	a.state.resolve(agentapi.ProblemMysqldExits)
 	a.log.Info("mysqld is up and closed", "incarnation", incarnation)
@@ -166,14 +97,14 @@ func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool, more .
 		return nil, "", err
 	}
 	incarnation := pair.Incarnation(random())
-	a.mu.Lock()
-	a.child.proc = proc
-	a.child.incarnation = incarnation
-	a.child.up = false
-	a.child.memoryKills = memoryKills()
-	a.child.terminated = false
-	a.child.outside = false
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	a.mysqld.child.proc = proc
+	a.mysqld.child.incarnation = incarnation
+	a.mysqld.child.up = false
+	a.mysqld.child.memoryKills = memoryKills()
+	a.mysqld.child.terminated = false
+	a.mysqld.child.outside = false
+	a.mysqld.mu.Unlock()
 	a.log.Info("mysqld started", "incarnation", incarnation, "pid", proc.PID())
 	a.state.bump()
 	if ctx.Err() != nil {
@@ -208,9 +139,9 @@ var versionPattern = regexp.MustCompile(`Ver (\d+)\.(\d+)\.(\d+)`)
 
 // checkProgram finds out once which mysqld the image has.
 func (a *Agent) checkProgram(ctx context.Context) error {
-	a.mu.Lock()
-	known := a.child.version != ""
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	known := a.mysqld.child.version != ""
+	a.mysqld.mu.Unlock()
 	if known {
 		return nil
 	}
@@ -238,9 +169,9 @@ func (a *Agent) checkProgram(ctx context.Context) error {
 	}
 	a.state.resolve(agentapi.ProblemNoMysqld)
 	a.state.resolve(agentapi.ProblemMysqldTooOld)
-	a.mu.Lock()
-	a.child.version = strings.Join(m[1:], ".")
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	a.mysqld.child.version = strings.Join(m[1:], ".")
+	a.mysqld.mu.Unlock()
 	return nil
 }
 
@@ -290,8 +221,8 @@ func (a *Agent) readBack(ctx context.Context, ops *mysqlops.Server, expect []myc
 // awaitExit reports the end of mysqld.
 func (a *Agent) awaitExit(proc *process.Mysqld) {
 	<-proc.Exited()
-	a.mu.Lock()
-	c := &a.child
+	a.mysqld.mu.Lock()
+	c := &a.mysqld.child
 	c.proc = nil
 	c.up = false
 	c.deadline = 0
@@ -304,7 +235,7 @@ func (a *Agent) awaitExit(proc *process.Mysqld) {
 	cancelOpen := c.openCancel
 	orderly := c.terminated
 	outside := c.outside
-	a.mu.Unlock()
+	a.mysqld.mu.Unlock()
 	for _, cancel := range []context.CancelFunc{stop, cancelOpen} {
 		if cancel != nil {
 			cancel()
@@ -350,10 +281,10 @@ func (a *Agent) killAtShutdown(proc *process.Mysqld) {
 		a.log.Error(err, "cannot watch mysqld's listener: a shutdown that this agent did not order is noticed only when it has ended")
 		return
 	}
-	a.mu.Lock()
-	asked := a.child.proc != proc || a.child.terminated
-	a.child.outside = a.child.outside || !asked
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	asked := a.mysqld.child.proc != proc || a.mysqld.child.terminated
+	a.mysqld.child.outside = a.mysqld.child.outside || !asked
+	a.mysqld.mu.Unlock()
 	if asked {
 		return
 	}
@@ -372,14 +303,9 @@ func lastRun(proc *process.Mysqld, ended authority.Instant) authority.Instant {
 // logClosed is the record that tests compare: no write can have been accepted after
 // closedAt.
 func (a *Agent) logClosed(o interval, at authority.Instant, how string) {
-	if o.openedAt == 0 {
+	if !a.mysqld.closed(o, at) {
 		return
 	}
-	a.mu.Lock()
-	if a.lastOpen.epoch == o.epoch && a.lastOpen.closed == 0 {
-		a.lastOpen.closed = at
-	}
-	a.mu.Unlock()
 	a.log.Info("member closed", "epoch", o.epoch, "openedAt", int64(o.openedAt), "closedAt", int64(at),
 		"lastConfirmationAskedAt", int64(a.state.confirmedAt()), "how", how)
 }

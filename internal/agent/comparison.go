@@ -23,7 +23,5 @@ func (b *board) hasCompared(c agentapi.Comparison) {
 // present is the run of mysqld and the data it has now.
 func (a *Agent) present() judge.Self {
 	data := a.data.get().DataID
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return judge.Self{Incarnation: a.child.incarnation, DataID: data}
+	return judge.Self{Incarnation: a.mysqld.newest(), DataID: data}
 }

@@ -60,7 +60,7 @@ func (r *replication) discard(ctx context.Context, c agentapi.DiscardCommand) er
 	defer r.giveBack()
 	const mostSteps = 8 // each step is due once, or again after mysqld took long
 	for range mostSteps {
-		if !r.isFencedAt(c.Epoch) || !r.a.isUp() {
+		if !r.isFencedAt(c.Epoch) || !r.a.mysqld.isUp() {
 			return errors.New("mysqld is not closed at this epoch any more")
 		}
 		status, err := r.a.ops.Status(ctx)

@@ -59,9 +59,9 @@ func (a *Agent) checkData(dataDir string) error {
 		a.state.problem(problemOfVolume(err), err.Error())
 		return err
 	}
-	a.mu.Lock()
-	program := a.child.version
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	program := a.mysqld.child.version
+	a.mysqld.mu.Unlock()
 	if err := refuseDowngrade(data, program); err != nil {
 		a.state.problem(agentapi.ProblemMysqldTooOld, err.Error())
 		return err

@@ -177,7 +177,7 @@ func (a *Agent) serveSessions(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
-	if !a.isUp() {
+	if !a.mysqld.isUp() {
 		writeError(w, refuse(agentapi.ErrorInternal, "mysqld does not run"))
 		return
 	}
@@ -187,13 +187,6 @@ func (a *Agent) serveSessions(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeJSON(w, http.StatusOK, agentapi.SessionsReply{Sessions: describeSessions(all, sessionsListed)})
-}
-
-// closedWith is what the binlog held when mysqld was last proven closed.
-func (a *Agent) closedWith() string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.child.closedWith
 }
 
 // hasInFlight takes what was in flight for long when mysqld was last asked.

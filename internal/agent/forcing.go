@@ -76,7 +76,7 @@ func (f *forcing) grant(ctx context.Context, operation string, limit time.Durati
 		return err
 	}
 	defer a.follow.giveBack()
-	incarnation := a.incarnation()
+	incarnation := a.mysqld.incarnation()
 	if a.state.view().Serving != authority.Shut || a.follow.ordered() != orderFollow || incarnation == "" {
 		return refuse(agentapi.ErrorRefused, "this member does not follow a primary now")
 	}
@@ -153,7 +153,7 @@ func (f *forcing) holder() string {
 func (f *forcing) run(ctx context.Context) {
 	var looked authority.Instant
 	every(ctx, 200*time.Millisecond, func() {
-		if !f.a.isUp() {
+		if !f.a.mysqld.isUp() {
 			return
 		}
 		if f.holder() != "" {
@@ -172,7 +172,7 @@ func (f *forcing) tend(ctx context.Context) {
 	incarnation := f.incarnation
 	last := f.last
 	f.mu.Unlock()
-	if incarnation != f.a.incarnation() {
+	if incarnation != f.a.mysqld.incarnation() {
 		f.conclude(ctx, "mysqld was restarted")
 		return
 	}

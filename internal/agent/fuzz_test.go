@@ -54,7 +54,7 @@ func FuzzRequests(f *testing.F) {
 	f.Add(`null`)
 	f.Add(``)
 	f.Fuzz(func(t *testing.T, body string) {
-		a := &Agent{log: logr.Discard(), env: Environment{PodName: "shop-0", Peer: "shop-1"}, settings: &settings{}}
+		a := &Agent{log: logr.Discard(), env: Environment{PodName: "shop-0", Peer: "shop-1"}, settings: &settings{}, mysqld: &instance{}}
 		a.state = newTestBoard()
 		handler := a.handler()
 		for path, role := range decoders {

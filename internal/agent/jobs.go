@@ -49,7 +49,7 @@ const (
 
 // look returns the time until the next one.
 func (g *jobGuard) look(ctx context.Context) time.Duration {
-	if !g.a.isUp() || g.a.state.jobSessions() == 0 {
+	if !g.a.mysqld.isUp() || g.a.state.jobSessions() == 0 {
 		g.held = nil
 		g.rows = nil
 		g.watching = false
@@ -121,7 +121,7 @@ const endJobsLimit = time.Second
 
 // endJobs ends every session of a Job. It blocks for at most endJobsLimit.
 func (a *Agent) endJobs(ctx context.Context, why string) {
-	if !a.isUp() {
+	if !a.mysqld.isUp() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, endJobsLimit)

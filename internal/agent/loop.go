@@ -42,9 +42,9 @@ func (a *Agent) step(ctx context.Context, event authority.Event) {
 	for _, action := range actions {
 		switch act := action.(type) {
 		case authority.Kill:
-			a.killChild()
+			a.mysqld.kill()
 		case authority.SetDeadman:
-			a.setDeadline(act.Deadline)
+			a.mysqld.setDeadline(act.Deadline)
 		case authority.StopReceiver:
 			a.state.receiverStopped(math.MaxInt64) // not yet
 		}

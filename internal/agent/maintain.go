@@ -177,9 +177,9 @@ func (a *Agent) runPrivately(ctx context.Context, dir string, ops *mysqlops.Serv
 			proc.Kill()
 			<-proc.Exited()
 		}
-		a.mu.Lock()
-		a.child.proc = nil
-		a.mu.Unlock()
+		a.mysqld.mu.Lock()
+		a.mysqld.child.proc = nil
+		a.mysqld.mu.Unlock()
 		if clean && proc.ExitCode() != 0 {
 			return fmt.Errorf("mysqld ended with %s", proc.How())
 		}

@@ -26,10 +26,10 @@ func (a *Agent) writeOptions(ctx context.Context, dataDir string) (complaints []
 	if err := volume.WriteFile(a.opt.optionFile(), []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	a.mu.Lock()
-	checked := a.child.checked == text
-	complaints = a.child.complaints
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	checked := a.mysqld.child.checked == text
+	complaints = a.mysqld.child.complaints
+	a.mysqld.mu.Unlock()
 	if checked {
 		return complaints, nil
 	}
@@ -41,10 +41,10 @@ func (a *Agent) writeOptions(ctx context.Context, dataDir string) (complaints []
 		return nil, fmt.Errorf("mysqld refuses its settings, fix spec.mysql.config: %s", errorLines(out, err))
 	}
 	complaints = mycnf.Complaints(out, member.Settings)
-	a.mu.Lock()
-	a.child.checked = text
-	a.child.complaints = complaints
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	a.mysqld.child.checked = text
+	a.mysqld.child.complaints = complaints
+	a.mysqld.mu.Unlock()
 	return complaints, nil
 }
 
@@ -97,9 +97,9 @@ func (a *Agent) readBackSettings(ctx context.Context, ops *mysqlops.Server) {
 		a.log.Error(err, "cannot read the user's settings back")
 		return
 	}
-	a.mu.Lock()
-	complaints := a.child.complaints
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	complaints := a.mysqld.child.complaints
+	a.mysqld.mu.Unlock()
 	if len(complaints) == 0 {
 		a.tellSettings(mycnf.Taken(settings, values))
 	}

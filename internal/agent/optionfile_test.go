@@ -23,10 +23,10 @@ func TestGivingUpIsNotTheImagesFault(t *testing.T) {
 			a := &Agent{
 				log: logr.Discard(), env: Environment{PodIP: "127.0.0.1"}, vol: volume.Open(t.TempDir()),
 				opt:      Options{Mysqld: asks, RunDir: t.TempDir(), MySQLPort: 3306, AdminPort: 33062},
-				settings: &settings{},
+				settings: &settings{}, mysqld: &instance{},
 			}
 			a.state = newTestBoard()
-			a.child.version = program
+			a.mysqld.child.version = program
 			if _, _, err := a.launch(ctx, a.vol.DataDir(), false); !errors.Is(err, context.Canceled) {
 				t.Errorf("launch = %v, want %v", err, context.Canceled)
 			}

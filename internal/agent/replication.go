@@ -115,7 +115,7 @@ func (r *replication) halt(ctx context.Context) error {
 	}
 	defer r.giveBack()
 	r.cleared = ""
-	if !r.a.isUp() {
+	if !r.a.mysqld.isUp() {
 		return nil // mysqld boots with its receiver stopped
 	}
 	if err := r.a.ops.StopReceiver(ctx); err != nil {
@@ -167,7 +167,7 @@ func (r *replication) step(ctx context.Context) error {
 	o := r.standing
 	epoch := r.epoch
 	r.mu.Unlock()
-	if !r.a.isUp() {
+	if !r.a.mysqld.isUp() {
 		return nil
 	}
 	status, err := r.a.ops.Status(ctx)
@@ -393,9 +393,9 @@ func (r *replication) worksWith() string {
 }
 
 func (r *replication) key(o order, epoch pair.Epoch, peer pair.Incarnation) string {
-	r.a.mu.Lock()
-	defer r.a.mu.Unlock()
-	return fmt.Sprintf("%s/%d/%s/%s", o, epoch, r.a.child.incarnation, peer)
+	r.a.mysqld.mu.Lock()
+	defer r.a.mysqld.mu.Unlock()
+	return fmt.Sprintf("%s/%d/%s/%s", o, epoch, r.a.mysqld.child.incarnation, peer)
 }
 
 // peerAdmin is where the peer's mysqld answers replication and clones.
@@ -409,11 +409,4 @@ func (a *Agent) peerAdmin() (string, int, error) {
 	}
 	port, err := strconv.Atoi(text)
 	return host, port, err
-}
-
-// isUp reports whether mysqld answers and was read back.
-func (a *Agent) isUp() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.child.up
 }

@@ -112,9 +112,7 @@ func (a *Agent) tryRewind(ctx context.Context, order tailOrder) error {
 		}
 	}
 	// From here on the machine starts nothing; it may have done so before.
-	a.mu.Lock()
-	proc := a.child.proc
-	a.mu.Unlock()
+	proc := a.mysqld.process()
 	view := a.state.view()
 	if view.Serving != authority.Stopped || proc != nil || (view.Durable.TailCommitted && !order.keepTail) {
 		return errors.New("mysqld was started meanwhile")

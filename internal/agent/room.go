@@ -98,7 +98,7 @@ func (a *Agent) keepRoom(ctx context.Context) {
 	}
 	before := 0
 	every(ctx, roomPeriod, func() {
-		if !a.isUp() {
+		if !a.mysqld.isUp() {
 			return
 		}
 		added, connected, err := room.look(ctx, time.Now())

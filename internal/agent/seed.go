@@ -85,9 +85,7 @@ func (a *Agent) emptyHands(ctx context.Context) error {
 	a.queue.post(authority.DataGone{At: process.Now()})
 	a.follow.order(orderNone, 0)
 	for {
-		a.mu.Lock()
-		proc := a.child.proc
-		a.mu.Unlock()
+		proc := a.mysqld.process()
 		view := a.state.view()
 		switch view.Serving {
 		case authority.Stopped:
@@ -132,9 +130,7 @@ func (a *Agent) clone(ctx context.Context, command agentapi.SeedCommand) error {
 		_ = stop(false)
 		return err
 	}
-	a.mu.Lock()
-	proc := a.child.proc
-	a.mu.Unlock()
+	proc := a.mysqld.process()
 	select {
 	case <-proc.Exited():
 	case <-time.After(time.Minute):

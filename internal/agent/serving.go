@@ -19,12 +19,12 @@ import (
 func (a *Agent) open(ctx context.Context, act authority.Open) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
-	a.mu.Lock()
-	a.child.openCancel = cancel
-	a.child.openDone = done
-	proc := a.child.proc
-	deadline := a.child.deadline
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	a.mysqld.child.openCancel = cancel
+	a.mysqld.child.openDone = done
+	proc := a.mysqld.child.proc
+	deadline := a.mysqld.child.deadline
+	a.mysqld.mu.Unlock()
 	go func() {
 		defer cancel()
 		err := a.tryOpen(ctx, act, proc, deadline)
@@ -71,9 +71,9 @@ func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.M
 	}
 	a.failures.at(failBeforeOpen)
 	opened := interval{epoch: act.Epoch, openedAt: process.Now()}
-	a.mu.Lock()
-	a.child.opened = opened
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	a.mysqld.child.opened = opened
+	a.mysqld.mu.Unlock()
 	a.log.Info("member opens", "epoch", act.Epoch, "openedAt", int64(opened.openedAt), "waiting", act.Waiting,
 		"ledgerVersion", act.Ledger, "lastConfirmationAskedAt", int64(a.state.confirmedAt()))
 	a.waiting.forget()
@@ -87,9 +87,9 @@ func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.M
 		}
 		return err
 	}
-	a.mu.Lock()
-	a.lastOpen = stamp{epoch: act.Epoch, opened: process.Now()}
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	a.mysqld.lastOpen = stamp{epoch: act.Epoch, opened: process.Now()}
+	a.mysqld.mu.Unlock()
 	a.failures.at(failAfterOpen)
 	a.state.resolve(agentapi.ProblemOwnedVariable)
 	a.follow.order(orderLead, act.Epoch)
@@ -103,10 +103,10 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 	a.log.Info("closing", "reason", act.Reason, "limit", limit)
 	ctx, cancel := context.WithTimeout(ctx, max(limit, time.Millisecond))
 	defer cancel()
-	a.mu.Lock()
-	cancelOpen := a.child.openCancel
-	openDone := a.child.openDone
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	cancelOpen := a.mysqld.child.openCancel
+	openDone := a.mysqld.child.openDone
+	a.mysqld.mu.Unlock()
 	if cancelOpen != nil {
 		cancelOpen()
 		select {
@@ -129,11 +129,11 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 	proven := err == nil && fenced.Complete()
 	now := process.Now()
 	if proven {
-		a.mu.Lock()
-		opened := a.child.opened
-		a.child.opened = interval{}
-		a.child.closedWith = fenced.Binlog.String()
-		a.mu.Unlock()
+		a.mysqld.mu.Lock()
+		opened := a.mysqld.child.opened
+		a.mysqld.child.opened = interval{}
+		a.mysqld.child.closedWith = fenced.Binlog.String()
+		a.mysqld.mu.Unlock()
 		a.logClosed(opened, now, "closed softly: "+act.Reason)
 	} else {
 		a.log.Info("the soft fence is not proven", "error", err, "offlineMode", fenced.OfflineMode, "superReadOnly", fenced.SuperReadOnly,
@@ -145,10 +145,10 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 
 // stopMysqld ends a closed mysqld cleanly.
 func (a *Agent) stopMysqld(ctx context.Context) {
-	a.mu.Lock()
-	proc := a.child.proc
-	a.child.terminated = true
-	a.mu.Unlock()
+	a.mysqld.mu.Lock()
+	proc := a.mysqld.child.proc
+	a.mysqld.child.terminated = true
+	a.mysqld.mu.Unlock()
 	if proc == nil {
 		return
 	}
@@ -185,9 +185,7 @@ func (a *Agent) setSemiSync(ctx context.Context, act authority.SetSemiSync) {
 // checkTail compares this binlog with what the peer has received, in this order: what
 // the peer says after our own reading can only be more.
 func (a *Agent) checkTail(ctx context.Context) {
-	a.mu.Lock()
-	incarnation := a.child.incarnation
-	a.mu.Unlock()
+	incarnation := a.mysqld.newest()
 	status, err := a.ops.Status(ctx)
 	if err != nil {
 		return

@@ -17,7 +17,7 @@ func (a *Agent) upkeep(ctx context.Context) {
 	var round int
 	passwords := &rotation{a: a}
 	every(ctx, 5*time.Second, func() {
-		if !a.isUp() {
+		if !a.mysqld.isUp() {
 			return
 		}
 		if a.state.isTLSDue() {

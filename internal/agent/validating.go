@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agent/volume"
@@ -19,53 +20,72 @@ import (
 // validateTimeout bounds a mysqld that only reads its settings.
 const validateTimeout = 30 * time.Second
 
+// trials has a mysqld of this image judge settings before a member runs with them, one request
+// at a time.
+type trials struct {
+	env    Environment
+	dir    string // of the trial's own files
+	member func(dataDir string) mycnf.Member
+	ask    func(ctx context.Context, args ...string) (string, error) // runs mysqld
+	server zoneServer
+	isUp   func() bool
+
+	mu     sync.Mutex
+	trying bool
+}
+
+// zoneServer is the mysqld that runs, which knows the names of time zones.
+type zoneServer interface {
+	CheckTimeZone(ctx context.Context, zone string) error
+}
+
 // validateConfig says whether the mysqld of this image would take settings. A mysqld of its
 // own is asked, with nothing of the member's that runs: other paths, and a data directory that
 // is empty. What such a mysqld does not look at is asked of the one that runs, if one does.
-func (a *Agent) validateConfig(ctx context.Context, r agentapi.ValidateConfigRequest) (agentapi.ValidateConfigReply, error) {
+func (t *trials) validate(ctx context.Context, r agentapi.ValidateConfigRequest) (agentapi.ValidateConfigReply, error) {
 	var reply agentapi.ValidateConfigReply
-	if r.PairUID != a.env.PairUID {
-		return reply, refuse(agentapi.ErrorWrongPair, "this agent serves pair %s with UID %s", a.env.PairName, a.env.PairUID)
+	if r.PairUID != t.env.PairUID {
+		return reply, refuse(agentapi.ErrorWrongPair, "this agent serves pair %s with UID %s", t.env.PairName, t.env.PairUID)
 	}
-	if !a.beginTrial() {
+	if !t.begin() {
 		return reply, refuse(agentapi.ErrorRefused, "settings are being validated already")
 	}
-	defer a.endTrial()
+	defer t.end()
 	ctx, cancel := context.WithTimeout(ctx, validateTimeout)
 	defer cancel()
-	problems, err := a.tryFile(ctx, r.Settings)
+	problems, err := t.tryFile(ctx, r.Settings)
 	if err != nil {
 		return reply, err
 	}
-	reply.Problems = append(problems, a.tryTimeZone(ctx, r.Settings)...)
+	reply.Problems = append(problems, t.tryTimeZone(ctx, r.Settings)...)
 	return reply, nil
 }
 
-func (a *Agent) beginTrial() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.trying {
+func (t *trials) begin() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.trying {
 		return false
 	}
-	a.trying = true
+	t.trying = true
 	return true
 }
 
-func (a *Agent) endTrial() {
-	a.mu.Lock()
-	a.trying = false
-	a.mu.Unlock()
+func (t *trials) end() {
+	t.mu.Lock()
+	t.trying = false
+	t.mu.Unlock()
 }
 
 // tryFile has mysqld read an option file with the settings. An error says that it could not
 // be tried.
-func (a *Agent) tryFile(ctx context.Context, settings map[string]string) ([]agentapi.SettingProblem, error) {
-	dir := filepath.Join(a.opt.RunDir, "validate-config")
+func (t *trials) tryFile(ctx context.Context, settings map[string]string) ([]agentapi.SettingProblem, error) {
+	dir := t.dir
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, fmt.Errorf("validate settings: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	member := a.member(filepath.Join(dir, "data"))
+	member := t.member(filepath.Join(dir, "data"))
 	member.Socket = filepath.Join(dir, "mysqld.sock")
 	member.PIDFile = filepath.Join(dir, "mysqld.pid")
 	member.Settings = settings
@@ -80,7 +100,7 @@ func (a *Agent) tryFile(ctx context.Context, settings map[string]string) ([]agen
 	if err := volume.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("validate settings: %w", err)
 	}
-	out, err := a.askMysqld(ctx, mycnf.TrialFlags(file)...)
+	out, err := t.ask(ctx, mycnf.TrialFlags(file)...)
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -115,15 +135,12 @@ func problemsOf(message string, settings map[string]string) []agentapi.SettingPr
 
 // tryTimeZone asks the mysqld that runs: the names of zones are in its tables. Without one
 // it is not tried.
-func (a *Agent) tryTimeZone(ctx context.Context, settings map[string]string) []agentapi.SettingProblem {
+func (t *trials) tryTimeZone(ctx context.Context, settings map[string]string) []agentapi.SettingProblem {
 	zone := mycnf.TimeZone(settings)
-	a.mu.Lock()
-	up := a.child.up
-	a.mu.Unlock()
-	if zone == "" || !up {
+	if zone == "" || !t.isUp() {
 		return nil
 	}
-	err := a.ops.CheckTimeZone(ctx, zone)
+	err := t.server.CheckTimeZone(ctx, zone)
 	if !errors.Is(err, mysqlops.ErrTimeZone) {
 		return nil
 	}

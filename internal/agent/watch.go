@@ -42,7 +42,7 @@ func (a *Agent) watchServer(ctx context.Context) {
 		case <-timer.C:
 		case <-a.state.poked:
 		}
-		if a.isUp() {
+		if a.mysqld.isUp() {
 			w.look(ctx)
 		}
 		timer.Reset(period)

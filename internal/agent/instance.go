@@ -1,0 +1,147 @@
+package agent
+
+import (
+	"context"
+	"sync"
+
+	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
+)
+
+// instance is what is known of the mysqld of this agent. Nothing is waited for under its lock:
+// what must not be late takes it.
+type instance struct {
+	mu       sync.Mutex
+	child    child
+	lastOpen stamp
+}
+
+// child is the mysqld of this agent, under instance.mu.
+type child struct {
+	proc        *process.Mysqld
+	incarnation pair.Incarnation
+	version     string
+	checked     string // option file that mysqld has accepted
+	complaints  []string
+	exits       int
+	lastExit    string
+	deadline    authority.Instant
+	stop        context.CancelFunc // ends a start under way
+	openCancel  context.CancelFunc
+	openDone    chan struct{}
+	up          bool // answers and was read back
+	memoryKills int  // of the container when this mysqld was started
+	terminated  bool // the agent asked it to end
+	outside     bool // something else did
+	opened      interval
+	closedWith  string // GTIDs of the binlog when mysqld was last proven closed
+}
+
+// interval is one stretch in which this member may have been open.
+type interval struct {
+	epoch    pair.Epoch
+	openedAt authority.Instant
+}
+
+// stamp is when this member accepted writes last, for the report of a failover.
+type stamp struct {
+	epoch          pair.Epoch
+	opened, closed authority.Instant // closed is 0 while it is open
+}
+
+// describe is the stamp as it is published; nil when it never opened.
+func (s stamp) describe(now authority.Instant) *agentapi.OpenInterval {
+	if s.opened == 0 {
+		return nil
+	}
+	out := &agentapi.OpenInterval{Epoch: s.epoch, OpenedAge: now.Sub(s.opened)}
+	if s.closed != 0 {
+		out.ClosedAge = max(now.Sub(s.closed), 1)
+	}
+	return out
+}
+
+// kill kills mysqld without looking at anything else.
+func (i *instance) kill() {
+	i.mu.Lock()
+	proc := i.child.proc
+	stop := i.child.stop
+	i.mu.Unlock()
+	if proc != nil {
+		proc.Kill()
+	}
+	if stop != nil {
+		stop()
+	}
+}
+
+func (i *instance) setDeadline(at authority.Instant) {
+	i.mu.Lock()
+	i.child.deadline = at
+	proc := i.child.proc
+	i.mu.Unlock()
+	if proc != nil {
+		proc.SetDeadline(at)
+	}
+}
+
+// process is nil when none runs.
+func (i *instance) process() *process.Mysqld {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.child.proc
+}
+
+// isUp reports whether mysqld answers and was read back.
+func (i *instance) isUp() bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.child.up
+}
+
+// incarnation of the mysqld that is up; empty without one.
+func (i *instance) incarnation() pair.Incarnation {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.child.up {
+		return ""
+	}
+	return i.child.incarnation
+}
+
+// newest is the incarnation that was started last, whether or not it is up.
+func (i *instance) newest() pair.Incarnation {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.child.incarnation
+}
+
+// closedWith is what the binlog held when mysqld was last proven closed.
+func (i *instance) closedWith() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.child.closedWith
+}
+
+// closed notes until when the member was open in an interval. It reports false for one that
+// never began.
+func (i *instance) closed(o interval, at authority.Instant) bool {
+	if o.openedAt == 0 {
+		return false
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.lastOpen.epoch == o.epoch && i.lastOpen.closed == 0 {
+		i.lastOpen.closed = at
+	}
+	return true
+}
+
+// now is the mysqld and the last time in which it was open, of one instant.
+func (i *instance) now() (child, stamp) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.child, i.lastOpen
+}
