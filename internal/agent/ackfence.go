@@ -26,7 +26,7 @@ func (a *Agent) ackFence(ctx context.Context, c agentapi.AckFenceCommand) (agent
 }
 
 func (a *Agent) awaitReceived(ctx context.Context, c agentapi.AckFenceCommand) error {
-	if err := a.head(c.Command); err != nil {
+	if err := a.gate.head(c.Command); err != nil {
 		return err
 	}
 	want, err := gtid.Parse(c.Receive)

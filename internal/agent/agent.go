@@ -43,7 +43,9 @@ type Agent struct {
 	forcing  *forcing
 	discards *discards
 	rights   *repairRights
-	permit   permit
+	permit   *permit
+	jobs     *jobGuard
+	gate     gate
 	waiting  *waiting
 	state    *board
 	data     *dataset
@@ -111,12 +113,66 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 		isUp:   a.mysqld.isUp,
 	}
 	a.follow = newReplication(a)
-	a.discards = &discards{a: a}
-	a.forcing, a.rights, a.waiting = &forcing{a: a}, &repairRights{a: a}, &waiting{a: a}
-	a.draining = &draining{a: a}
+	a.addParts()
 	a.metrics = newMetrics(a.door.Refused.Load, a.state.snapshot)
 	a.state.from = a.sources()
 	return a, nil
+}
+
+// addParts makes the parts that have a state of their own and need no more than is named here.
+func (a *Agent) addParts() {
+	a.gate = gate{pairUID: a.env.PairUID, state: a.state}
+	a.discards = &discards{
+		log:   a.log,
+		vol:   a.vol,
+		data:  a.data,
+		state: a.state,
+	}
+	a.permit = &permit{
+		gate:  a.gate,
+		log:   a.log,
+		state: a.state,
+	}
+	a.forcing = &forcing{
+		gate:   a.gate,
+		log:    a.log,
+		ops:    a.ops,
+		mysqld: a.mysqld,
+		state:  a.state,
+		follow: a.follow,
+		permit: a.permit,
+	}
+	a.rights = &repairRights{
+		gate:   a.gate,
+		log:    a.log,
+		ops:    a.ops,
+		state:  a.state,
+		permit: a.permit,
+		vol:    a.vol,
+	}
+	a.waiting = &waiting{
+		log:   a.log,
+		ops:   a.ops,
+		state: a.state,
+		post:  a.queue.post,
+		lost:  func() { a.metrics.interrupted.Inc() },
+	}
+	a.draining = &draining{
+		gate:  a.gate,
+		log:   a.log,
+		ops:   a.ops,
+		state: a.state,
+		life:  func() context.Context { return a.ctx },
+	}
+	a.jobs = &jobGuard{
+		log:    a.log,
+		ops:    a.ops,
+		mysqld: a.mysqld,
+		state:  a.state,
+		roles:  a.follow,
+		config: a.settings.get,
+		ended:  func() { a.metrics.locksEnded.Inc() },
+	}
 }
 
 // selfOf is what the state says of the member all its life.
@@ -193,7 +249,8 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 	}
 	a.begin(found)
 	for _, part := range []func(context.Context){
-		a.loop, a.writeMemory, a.beat, a.watchPeer, a.watchServer, a.follow.run, a.upkeep, a.keepEvents, a.guardJobs, a.forcing.run, a.keepRoom,
+		a.loop, a.writeMemory, a.beat, a.watchPeer, a.watchServer, a.follow.run, a.upkeep, a.keepEvents, a.jobs.run, a.forcing.run,
+		a.keepRoom,
 	} {
 		go part(ctx)
 	}

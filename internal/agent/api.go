@@ -14,6 +14,7 @@ import (
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // maxLongPoll bounds the wait of one request for a state.
@@ -47,7 +48,7 @@ func (a *Agent) handler() http.Handler {
 		})
 	}
 	handle(mux, a, agentapi.PathAckFence, a.ackFence)
-	handle(mux, a, agentapi.PathDrain, a.orderDrain)
+	handle(mux, a, agentapi.PathDrain, a.draining.order)
 	mux.HandleFunc("GET "+agentapi.PathSessions, a.serveSessions)
 	handle(mux, a, agentapi.PathReadLease, func(ctx context.Context, c agentapi.Command) (agentapi.Done, error) {
 		answer, err := a.command(ctx, authority.CommandReadLease, c)
@@ -62,10 +63,10 @@ func (a *Agent) handler() http.Handler {
 	handle(mux, a, agentapi.PathValidateConfig, a.trials.validate)
 	handle(mux, a, agentapi.PathReleaseHeld, a.orderReleaseHeld)
 	handle(mux, a, agentapi.PathHold, a.orderHold)
-	handle(mux, a, agentapi.PathRepairLease, a.orderRepairLease)
-	handle(mux, a, agentapi.PathRepairRights, a.orderRepairRights)
-	handle(mux, a, agentapi.PathSaveRows, a.orderSaveRows)
-	handle(mux, a, agentapi.PathPermitRepair, a.orderPermitRepair)
+	handle(mux, a, agentapi.PathRepairLease, a.forcing.order)
+	handle(mux, a, agentapi.PathRepairRights, a.rights.order)
+	handle(mux, a, agentapi.PathSaveRows, a.rights.saveRows)
+	handle(mux, a, agentapi.PathPermitRepair, a.permit.order)
 	return mux
 }
 
@@ -262,11 +263,17 @@ func (a *Agent) fence(ctx context.Context, kind authority.CommandKind, c agentap
 	return reply, nil
 }
 
-// head checks what every command that does not go to the machine has in common.
-func (a *Agent) head(c agentapi.Command) error {
-	view := a.state.view()
-	if c.PairUID != a.env.PairUID {
-		return refuse(agentapi.ErrorWrongPair, "this agent serves pair %s", a.env.PairUID)
+// gate is what all commands pass that do not go to the machine.
+type gate struct {
+	pairUID pair.UID
+	state   *board
+}
+
+// head checks what every such command has in common.
+func (g gate) head(c agentapi.Command) error {
+	view := g.state.view()
+	if c.PairUID != g.pairUID {
+		return refuse(agentapi.ErrorWrongPair, "this agent serves pair %s", g.pairUID)
 	}
 	if err := judge.Stale(c, view); err != nil {
 		return refuse(agentapi.ErrorStale, "%v", err)
@@ -301,7 +308,7 @@ func (a *Agent) giving(record authority.Record) judge.Giving {
 
 func (a *Agent) orderInitialize(ctx context.Context, c agentapi.InitializeCommand) (agentapi.Done, error) {
 	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
-	if err := a.head(c.Command); err != nil {
+	if err := a.gate.head(c.Command); err != nil {
 		return done, err
 	}
 	record, err := a.ownReading(ctx)
@@ -342,7 +349,7 @@ func (a *Agent) mayInitialize() error {
 
 func (a *Agent) orderSeed(ctx context.Context, c agentapi.SeedCommand) (agentapi.Done, error) {
 	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
-	if err := a.head(c.Command); err != nil {
+	if err := a.gate.head(c.Command); err != nil {
 		return done, err
 	}
 	if c.DataID == "" || strings.ContainsAny(string(c.DataID), "/.") {
@@ -370,7 +377,7 @@ func (a *Agent) orderSeed(ctx context.Context, c agentapi.SeedCommand) (agentapi
 // snapshot is what this binlog holds up to its end, with the facts that say whether the
 // answer is of use.
 func (a *Agent) snapshot(ctx context.Context, c agentapi.Command) (agentapi.SnapshotReply, error) {
-	if err := a.head(c); err != nil {
+	if err := a.gate.head(c); err != nil {
 		return agentapi.SnapshotReply{}, err
 	}
 	before := a.mysqld.incarnation()
@@ -392,7 +399,7 @@ func (a *Agent) snapshot(ctx context.Context, c agentapi.Command) (agentapi.Snap
 }
 
 func (a *Agent) covers(ctx context.Context, c agentapi.CoversRequest) (agentapi.CoversReply, error) {
-	if err := a.head(c.Command); err != nil {
+	if err := a.gate.head(c.Command); err != nil {
 		return agentapi.CoversReply{}, err
 	}
 	before := a.mysqld.incarnation()

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -18,7 +20,10 @@ import (
 // discards is what this member's quarantine has of received transactions that an admin allowed
 // to give up. The notes on the volume are what counts after a crash.
 type discards struct {
-	a *Agent
+	log   logr.Logger
+	vol   *volume.Volume
+	data  *dataset
+	state *board
 
 	mu     sync.Mutex
 	loaded bool
@@ -32,7 +37,7 @@ const discardMost = 45 * time.Second
 // its own reading of the Lease. It goes on when the operator does not wait for the answer.
 func (a *Agent) orderDiscard(ctx context.Context, c agentapi.DiscardCommand) (agentapi.Done, error) {
 	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
-	if err := a.head(c.Command); err != nil {
+	if err := a.gate.head(c.Command); err != nil {
 		return done, err
 	}
 	record, err := a.ownReading(ctx)
@@ -127,7 +132,7 @@ func (d *discards) load() error {
 	if d.loaded {
 		return nil
 	}
-	notes, err := d.a.vol.SavedRelayLogs()
+	notes, err := d.vol.SavedRelayLogs()
 	if err != nil {
 		return err
 	}
@@ -156,7 +161,7 @@ func (d *discards) saved(data pair.DataID) (gtid.Set, error) {
 func (d *discards) save(c agentapi.DiscardCommand, s mysqlops.Status) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	note, err := d.a.vol.SaveRelayLog(volume.SavedRelayLog{
+	note, err := d.vol.SaveRelayLog(volume.SavedRelayLog{
 		Operation: c.Operation,
 		Epoch:     c.Epoch,
 		DataID:    c.Target,
@@ -166,7 +171,7 @@ func (d *discards) save(c agentapi.DiscardCommand, s mysqlops.Status) error {
 	if err != nil {
 		return err
 	}
-	d.a.log.Info("relay log saved", "directory", note.Directory, "files", note.Files, "gtids", note.GTIDs)
+	d.log.Info("relay log saved", "directory", note.Directory, "files", note.Files, "gtids", note.GTIDs)
 	d.notes = append(d.notes, note)
 	return nil
 }
@@ -180,7 +185,7 @@ func (d *discards) settle(s mysqlops.Status) error {
 	if err := d.load(); err != nil {
 		return err
 	}
-	data := d.a.data.id()
+	data := d.data.id()
 	settled := false
 	for i := range d.notes {
 		note := &d.notes[i]
@@ -190,12 +195,12 @@ func (d *discards) settle(s mysqlops.Status) error {
 		}
 		next := *note
 		next.Discarded, next.Transactions, next.DiscardedAt = gone.String(), gone.Count(), time.Now().UTC()
-		if err := d.a.vol.NoteDiscarded(next); err != nil {
+		if err := d.vol.NoteDiscarded(next); err != nil {
 			return err
 		}
 		*note = next
 		settled = true
-		d.a.log.Info("discarded what was received and not applied", "operation", note.Operation, "epoch", note.Epoch,
+		d.log.Info("discarded what was received and not applied", "operation", note.Operation, "epoch", note.Epoch,
 			"gtids", note.Discarded, "transactions", note.Transactions, "saved", note.Directory)
 	}
 	if settled {
@@ -221,7 +226,7 @@ func (d *discards) publish() {
 			Files:        note.Files,
 		}
 	}
-	d.a.state.hasDiscarded(last)
+	d.state.hasDiscarded(last)
 }
 
 // parsedOrEmpty is a set of a note; empty when a person has edited it.

@@ -54,7 +54,7 @@ func policyOf(c agentapi.Config) door.Policy {
 // orderReleaseHeld lets clients through the door to the mysqld that is open at the epoch of
 // the command, now or later.
 func (a *Agent) orderReleaseHeld(_ context.Context, c agentapi.Command) (agentapi.Done, error) {
-	if err := a.head(c); err != nil {
+	if err := a.gate.head(c); err != nil {
 		return agentapi.Done{}, err
 	}
 	a.door.Release(c.Epoch)
@@ -66,7 +66,7 @@ func (a *Agent) orderReleaseHeld(_ context.Context, c agentapi.Command) (agentap
 // orderHold begins the time of holding of a planned change of roles, or ends that of one that
 // was given up before the authority was changed.
 func (a *Agent) orderHold(_ context.Context, c agentapi.HoldCommand) (agentapi.Done, error) {
-	if err := a.head(c.Command); err != nil {
+	if err := a.gate.head(c.Command); err != nil {
 		return agentapi.Done{}, err
 	}
 	switch {

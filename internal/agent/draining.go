@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -18,7 +20,11 @@ import (
 // transaction. It is a lease: the operator renews it, and it ends by itself when no operator
 // does, when the member is not open at its epoch any more, and with the process.
 type draining struct {
-	a *Agent
+	gate  gate
+	log   logr.Logger
+	ops   drainServer
+	state *board
+	life  func() context.Context // of the agent: a drain outlives the request for it
 
 	mu        sync.Mutex
 	operation string // empty for none
@@ -28,6 +34,11 @@ type draining struct {
 	rounds    int
 	closed    int
 	inFlight  []mysqlops.ClientSession
+}
+
+// drainServer is what a drain needs of mysqld.
+type drainServer interface {
+	CloseIdleSessions(ctx context.Context) (mysqlops.Drained, error)
 }
 
 const (
@@ -41,19 +52,19 @@ const (
 	sessionsListed = 10000
 )
 
-// orderDrain begins, renews or ends a drain. Only the open member of the epoch that the
+// order begins, renews or ends a drain. Only the open member of the epoch that the
 // command names drains.
-func (a *Agent) orderDrain(_ context.Context, c agentapi.DrainCommand) (agentapi.Done, error) {
-	view := a.state.view()
+func (d *draining) order(_ context.Context, c agentapi.DrainCommand) (agentapi.Done, error) {
+	view := d.state.view()
 	done := agentapi.Done{RequestID: c.RequestID, Epoch: view.Known}
 	if c.Operation == "" {
 		return done, refuse(agentapi.ErrorRefused, "operation is empty: name the one that switches over")
 	}
-	if err := a.head(c.Command); err != nil {
+	if err := d.gate.head(c.Command); err != nil {
 		return done, err
 	}
 	if c.For <= 0 {
-		a.draining.end(c.Operation)
+		d.end(c.Operation)
 		return done, nil
 	}
 	switch {
@@ -62,7 +73,7 @@ func (a *Agent) orderDrain(_ context.Context, c agentapi.DrainCommand) (agentapi
 	case c.For > maxDraining:
 		return done, refuse(agentapi.ErrorRefused, "a drain of %s is too long: ask for at most %s and renew it", c.For, maxDraining)
 	}
-	a.draining.begin(c.Operation, c.Epoch, c.For)
+	d.begin(c.Operation, c.Epoch, c.For)
 	return done, nil
 }
 
@@ -75,12 +86,12 @@ func (d *draining) begin(operation string, epoch pair.Epoch, limit time.Duration
 		d.rounds = 0
 		d.closed = 0
 		d.inFlight = nil
-		d.a.log.Info("draining", "operation", operation, "epoch", epoch)
+		d.log.Info("draining", "operation", operation, "epoch", epoch)
 	}
 	d.until = process.Now().Add(limit)
 	if !d.running {
 		d.running = true
-		go d.run(d.a.ctx)
+		go d.run(d.life())
 	}
 }
 
@@ -91,12 +102,12 @@ func (d *draining) end(operation string) {
 		d.until = 0
 	}
 	d.mu.Unlock()
-	d.a.state.bump()
+	d.state.bump()
 }
 
 // active reports whether another round is due.
 func (d *draining) active() bool {
-	view := d.a.state.view()
+	view := d.state.view()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	open := view.Serving == authority.Serves && view.OpenEpoch == d.epoch
@@ -112,9 +123,9 @@ func (d *draining) run(ctx context.Context) {
 	ticker := time.NewTicker(drainEvery)
 	defer ticker.Stop()
 	for d.active() {
-		round, err := d.a.ops.CloseIdleSessions(ctx)
+		round, err := d.ops.CloseIdleSessions(ctx)
 		if err != nil {
-			d.a.log.V(1).Info("a round of the drain failed", "reason", err.Error())
+			d.log.V(1).Info("a round of the drain failed", "reason", err.Error())
 		} else {
 			d.note(round)
 		}
@@ -124,8 +135,8 @@ func (d *draining) run(ctx context.Context) {
 		case <-ticker.C:
 		}
 	}
-	d.a.log.Info("the drain has ended")
-	d.a.state.bump()
+	d.log.Info("the drain has ended")
+	d.state.bump()
 }
 
 func (d *draining) note(round mysqlops.Drained) {
@@ -134,7 +145,7 @@ func (d *draining) note(round mysqlops.Drained) {
 	d.closed += round.Closed
 	d.inFlight = round.InFlight
 	d.mu.Unlock()
-	d.a.state.bump()
+	d.state.bump()
 }
 
 // describe is what the state says of the drain; nil when nothing is drained.

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -20,7 +22,13 @@ import (
 // strict. What was received under the lease is applied under it: a strict applier would
 // stop there, and a failover with it.
 type forcing struct {
-	a *Agent
+	gate   gate
+	log    logr.Logger
+	ops    forcingServer
+	mysqld *instance
+	state  *board
+	follow turns
+	permit *permit
 
 	// changing is held while the mode is set; mu guards the fields.
 	changing    sync.Mutex
@@ -30,6 +38,21 @@ type forcing struct {
 	incarnation pair.Incarnation
 	// last is what had been received when the lease ran out; nil while it runs.
 	last *gtid.Set
+}
+
+// forcingServer is what the lease needs of mysqld.
+type forcingServer interface {
+	Status(ctx context.Context) (mysqlops.Status, error)
+	SetIdempotent(ctx context.Context, on bool) error
+	StartApplier(ctx context.Context) error
+	VerifyOwned(ctx context.Context, want []mycnf.Expectation) ([]mysqlops.Difference, error)
+}
+
+// turns are those of replication, which one part has at a time, and its standing order.
+type turns interface {
+	take(ctx context.Context) error
+	giveBack()
+	ordered() order
 }
 
 const (
@@ -42,17 +65,17 @@ const (
 	strictEvery = 5 * time.Second
 )
 
-// orderRepairLease grants, renews or ends the lease. Only the settled passive of the
+// order grants, renews or ends the lease. Only the settled passive of the
 // epoch that the command names gives one.
-func (a *Agent) orderRepairLease(ctx context.Context, c agentapi.RepairLeaseCommand) (agentapi.Done, error) {
-	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
+func (f *forcing) order(ctx context.Context, c agentapi.RepairLeaseCommand) (agentapi.Done, error) {
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: f.state.view().Known}
 	if c.Operation == "" {
 		return done, refuse(agentapi.ErrorRefused, "operation is empty: name the one that repairs")
 	}
 	if c.For <= 0 {
-		return done, a.forcing.end(ctx, "its holder ended it", c.Operation)
+		return done, f.end(ctx, "its holder ended it", c.Operation)
 	}
-	if err := a.head(c.Command); err != nil {
+	if err := f.gate.head(c.Command); err != nil {
 		return done, err
 	}
 	switch {
@@ -61,23 +84,22 @@ func (a *Agent) orderRepairLease(ctx context.Context, c agentapi.RepairLeaseComm
 	case c.For > maxForcing:
 		return done, refuse(agentapi.ErrorRefused, "a lease of %s is too long: ask for at most %s and renew it", c.For, maxForcing)
 	}
-	if err := a.permit.use(c.Operation, c.Epoch); err != nil {
+	if err := f.permit.use(c.Operation, c.Epoch); err != nil {
 		return done, err
 	}
-	return done, a.forcing.grant(ctx, c.Operation, c.For)
+	return done, f.grant(ctx, c.Operation, c.For)
 }
 
 func (f *forcing) grant(ctx context.Context, operation string, limit time.Duration) error {
 	f.changing.Lock()
 	defer f.changing.Unlock()
-	a := f.a
 	// The turn keeps the member from opening meanwhile.
-	if err := a.follow.take(ctx); err != nil {
+	if err := f.follow.take(ctx); err != nil {
 		return err
 	}
-	defer a.follow.giveBack()
-	incarnation := a.mysqld.incarnation()
-	if a.state.view().Serving != authority.Shut || a.follow.ordered() != orderFollow || incarnation == "" {
+	defer f.follow.giveBack()
+	incarnation := f.mysqld.incarnation()
+	if f.state.view().Serving != authority.Shut || f.follow.ordered() != orderFollow || incarnation == "" {
 		return refuse(agentapi.ErrorRefused, "this member does not follow a primary now")
 	}
 	f.mu.Lock()
@@ -90,13 +112,13 @@ func (f *forcing) grant(ctx context.Context, operation string, limit time.Durati
 	f.operation, f.until, f.incarnation, f.last = operation, process.Now().Add(limit), incarnation, nil
 	f.mu.Unlock()
 	// Noted first: should the answer be lost, the lease still ends.
-	if err := a.ops.SetIdempotent(ctx, true); err != nil {
+	if err := f.ops.SetIdempotent(ctx, true); err != nil {
 		return err
 	}
 	if before == "" {
-		a.log.Info("the applier forces rows through", "operation", operation, "limit", limit)
+		f.log.Info("the applier forces rows through", "operation", operation, "limit", limit)
 	}
-	a.state.bump()
+	f.state.bump()
 	return f.goOn(ctx, operation)
 }
 
@@ -105,7 +127,7 @@ func (f *forcing) grant(ctx context.Context, operation string, limit time.Durati
 // knowing: it compares its table, and all others that were written to, afterwards.
 func (f *forcing) goOn(ctx context.Context, operation string) error {
 	const noSuchRow, duplicateRow = 1032, 1062
-	status, err := f.a.ops.Status(ctx)
+	status, err := f.ops.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -113,9 +135,9 @@ func (f *forcing) goOn(ctx context.Context, operation string) error {
 	if !status.Channel.Configured || status.Channel.ApplierRunning || (failure.Number != noSuchRow && failure.Number != duplicateRow) {
 		return nil
 	}
-	f.a.log.Info("starting the applier, which had stopped at a row of a repair", "operation", operation,
+	f.log.Info("starting the applier, which had stopped at a row of a repair", "operation", operation,
 		"errno", failure.Number, "error", plain(failure.Message))
-	return f.a.ops.StartApplier(ctx)
+	return f.ops.StartApplier(ctx)
 }
 
 // end makes the applier strict. With an operation it does so only if that one has the
@@ -129,15 +151,15 @@ func (f *forcing) end(ctx context.Context, why, operation string) error {
 	if holder == "" || (operation != "" && operation != holder) {
 		return nil
 	}
-	if err := f.a.ops.SetIdempotent(ctx, false); err != nil {
+	if err := f.ops.SetIdempotent(ctx, false); err != nil {
 		return err
 	}
 	f.mu.Lock()
 	f.operation = ""
 	f.last = nil
 	f.mu.Unlock()
-	f.a.log.Info("the applier is strict again", "operation", holder, "reason", why)
-	f.a.state.bump()
+	f.log.Info("the applier is strict again", "operation", holder, "reason", why)
+	f.state.bump()
 	return nil
 }
 
@@ -153,7 +175,7 @@ func (f *forcing) holder() string {
 func (f *forcing) run(ctx context.Context) {
 	var looked authority.Instant
 	every(ctx, 200*time.Millisecond, func() {
-		if !f.a.mysqld.isUp() {
+		if !f.mysqld.isUp() {
 			return
 		}
 		if f.holder() != "" {
@@ -172,7 +194,7 @@ func (f *forcing) tend(ctx context.Context) {
 	incarnation := f.incarnation
 	last := f.last
 	f.mu.Unlock()
-	if incarnation != f.a.mysqld.incarnation() {
+	if incarnation != f.mysqld.incarnation() {
 		f.conclude(ctx, "mysqld was restarted")
 		return
 	}
@@ -180,12 +202,12 @@ func (f *forcing) tend(ctx context.Context) {
 	if now < until {
 		return
 	}
-	status, err := f.a.ops.Status(ctx)
+	status, err := f.ops.Status(ctx)
 	if err != nil {
-		f.a.log.V(1).Info("cannot see whether the repair is applied", "reason", err.Error())
+		f.log.V(1).Info("cannot see whether the repair is applied", "reason", err.Error())
 		status = mysqlops.Status{}
 	}
-	fenced := f.a.follow.ordered() == orderFenced // nothing more is received
+	fenced := f.follow.ordered() == orderFenced // nothing more is received
 	switch {
 	case err == nil && last == nil:
 		f.mu.Lock()
@@ -202,7 +224,7 @@ func (f *forcing) tend(ctx context.Context) {
 
 func (f *forcing) conclude(ctx context.Context, why string) {
 	if err := f.end(ctx, why, ""); err != nil {
-		f.a.log.Error(err, "cannot make the applier strict")
+		f.log.Error(err, "cannot make the applier strict")
 	}
 }
 
@@ -213,12 +235,12 @@ func (f *forcing) keepStrict(ctx context.Context) {
 	if f.holder() != "" {
 		return
 	}
-	differences, err := f.a.ops.VerifyOwned(ctx, []mycnf.Expectation{{Variable: "replica_exec_mode", Want: "STRICT"}})
+	differences, err := f.ops.VerifyOwned(ctx, []mycnf.Expectation{{Variable: "replica_exec_mode", Want: "STRICT"}})
 	if err != nil || len(differences) == 0 {
 		return
 	}
-	f.a.log.Info("the applier was made to force rows through by someone else, correcting it")
-	if err := f.a.ops.SetIdempotent(ctx, false); err != nil {
-		f.a.log.Error(err, "cannot make the applier strict")
+	f.log.Info("the applier was made to force rows through by someone else, correcting it")
+	if err := f.ops.SetIdempotent(ctx, false); err != nil {
+		f.log.Error(err, "cannot make the applier strict")
 	}
 }

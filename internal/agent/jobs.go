@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -16,7 +18,15 @@ import (
 // those that are there while the roles change. It asks mysqld only while there are such
 // sessions.
 type jobGuard struct {
-	a *Agent
+	log    logr.Logger
+	ops    jobServer
+	mysqld *instance
+	state  *board
+	roles  interface{ settled() bool }
+	config func() agentapi.Config
+	ended  func() // counts the sessions that held a lock too long
+
+	// The rest is of run alone.
 	// held are the locks of the last look, with the instant at which each was first seen.
 	held     map[mysqlops.JobLock]authority.Instant
 	watching bool // mysqld keeps the records of locks
@@ -25,9 +35,17 @@ type jobGuard struct {
 	rowsAt authority.Instant
 }
 
-// guardJobs looks until ctx ends.
-func (a *Agent) guardJobs(ctx context.Context) {
-	g := &jobGuard{a: a}
+// jobServer is what the guard needs of mysqld.
+type jobServer interface {
+	WatchJobLocks(ctx context.Context) error
+	JobTableLocks(ctx context.Context) ([]mysqlops.JobLock, error)
+	JobRowLocks(ctx context.Context) ([]mysqlops.JobLock, error)
+	EndJobSession(ctx context.Context, id int64) error
+	EndJobSessions(ctx context.Context) (int, error)
+}
+
+// run looks until ctx ends.
+func (g *jobGuard) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -49,35 +67,35 @@ const (
 
 // look returns the time until the next one.
 func (g *jobGuard) look(ctx context.Context) time.Duration {
-	if !g.a.mysqld.isUp() || g.a.state.jobSessions() == 0 {
+	if !g.mysqld.isUp() || g.state.jobSessions() == 0 {
 		g.held = nil
 		g.rows = nil
 		g.watching = false
 		return jobIdle
 	}
-	if !g.a.follow.settled() {
-		g.a.endJobs(ctx, "the roles change")
+	if !g.roles.settled() {
+		g.endAll(ctx, "the roles change")
 		return jobIdle
 	}
-	limit := g.a.settings.get().MaxLockTime
+	limit := g.config().MaxLockTime
 	if limit <= 0 {
 		limit = agentapi.DefaultMaxLockTime
 	}
 	if !g.watching {
-		if err := g.a.ops.WatchJobLocks(ctx); err != nil {
-			g.a.log.V(1).Info("cannot watch the locks of jobs", "reason", err.Error())
+		if err := g.ops.WatchJobLocks(ctx); err != nil {
+			g.log.V(1).Info("cannot watch the locks of jobs", "reason", err.Error())
 			return jobIdle
 		}
 		g.watching = true
 	}
 	asked := process.Now()
-	locks, err := g.a.ops.JobTableLocks(ctx)
+	locks, err := g.ops.JobTableLocks(ctx)
 	if err == nil && asked.Sub(g.rowsAt) >= rowLocksEvery {
-		g.rows, err = g.a.ops.JobRowLocks(ctx)
+		g.rows, err = g.ops.JobRowLocks(ctx)
 		g.rowsAt = asked
 	}
 	if err != nil {
-		g.a.log.V(1).Info("cannot list the locks of jobs", "reason", err.Error())
+		g.log.V(1).Info("cannot list the locks of jobs", "reason", err.Error())
 		return jobIdle
 	}
 	held := make(map[mysqlops.JobLock]authority.Instant, len(locks)+len(g.rows))
@@ -108,29 +126,29 @@ func allowed(lock mysqlops.JobLock, limit time.Duration) time.Duration {
 const repairTransactionLimit = 15 * time.Second
 
 func (g *jobGuard) end(ctx context.Context, lock mysqlops.JobLock, age time.Duration) {
-	g.a.metrics.locksEnded.Inc()
-	g.a.log.Info("ending a job's session: it holds a lock too long", "user", lock.User, "session", lock.SessionID,
+	g.ended()
+	g.log.Info("ending a job's session: it holds a lock too long", "user", lock.User, "session", lock.SessionID,
 		"schema", lock.Schema, "table", lock.Table, "age", age)
-	if err := g.a.ops.EndJobSession(ctx, lock.SessionID); err != nil {
-		g.a.log.Error(err, "cannot end a job's session", "session", lock.SessionID)
+	if err := g.ops.EndJobSession(ctx, lock.SessionID); err != nil {
+		g.log.Error(err, "cannot end a job's session", "session", lock.SessionID)
 	}
 }
 
 // endJobsLimit bounds how long a change of roles attends to the sessions of Jobs.
 const endJobsLimit = time.Second
 
-// endJobs ends every session of a Job. It blocks for at most endJobsLimit.
-func (a *Agent) endJobs(ctx context.Context, why string) {
-	if !a.mysqld.isUp() {
+// endAll ends every session of a Job. It blocks for at most endJobsLimit.
+func (g *jobGuard) endAll(ctx context.Context, why string) {
+	if !g.mysqld.isUp() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, endJobsLimit)
 	defer cancel()
-	ended, err := a.ops.EndJobSessions(ctx)
+	ended, err := g.ops.EndJobSessions(ctx)
 	if err != nil {
-		a.log.V(1).Info("cannot end the sessions of jobs", "reason", err.Error())
+		g.log.V(1).Info("cannot end the sessions of jobs", "reason", err.Error())
 	} else if ended > 0 {
-		a.log.Info("sessions of jobs ended", "sessions", ended, "reason", why)
+		g.log.Info("sessions of jobs ended", "sessions", ended, "reason", why)
 	}
 }
 

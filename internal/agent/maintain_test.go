@@ -56,6 +56,7 @@ func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
 				vol: volume.Open(t.TempDir()), lease: &leaseReader{url: api.URL, local: true, verify: func(_, signature []byte) bool { return string(signature) == "by the operator" }},
 			}
 			a.state = newTestBoard()
+			a.gate = gate{pairUID: "pair-a", state: a.state}
 			a.data = &dataset{busy: c.busy, identity: c.identity}
 			file := filepath.Join(a.vol.DataDir(), "ibdata1")
 			if err := errors.Join(os.MkdirAll(a.vol.DataDir(), 0o750), os.WriteFile(file, nil, 0o640)); err != nil {

@@ -90,7 +90,7 @@ func (r *rotation) tend(ctx context.Context) {
 		if known.Applied[name] == prints[name] {
 			continue
 		}
-		if !a.wouldNotHang(ctx) {
+		if !wouldNotHang(ctx, a.ops) {
 			return
 		}
 		if err := a.ops.SetPassword(ctx, a.account(name), a.settings.password(name)); err != nil {
@@ -133,7 +133,7 @@ func (r *rotation) ensureAccounts(ctx context.Context, known *volume.Passwords, 
 	if r.complete {
 		return true
 	}
-	if !a.wouldNotHang(ctx) {
+	if !wouldNotHang(ctx, a.ops) {
 		return false
 	}
 	config := a.settings.get()
@@ -161,10 +161,15 @@ func (r *rotation) ensureAccounts(ctx context.Context, known *volume.Passwords, 
 	return true
 }
 
+// statusReader observes mysqld.
+type statusReader interface {
+	Status(ctx context.Context) (mysqlops.Status, error)
+}
+
 // wouldNotHang: a change of an account that waits for an acknowledgement blocks every
 // login, so it is made only when nothing waits and the peer is there to acknowledge.
-func (a *Agent) wouldNotHang(ctx context.Context) bool {
-	status, err := a.ops.Status(ctx)
+func wouldNotHang(ctx context.Context, ops statusReader) bool {
+	status, err := ops.Status(ctx)
 	if err != nil {
 		return false
 	}

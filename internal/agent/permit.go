@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -17,6 +19,10 @@ import (
 // ends by itself, the Job's requests extend it within bounds, and it is not kept on the
 // volume: the operator gives it again to an agent that was restarted.
 type permit struct {
+	gate  gate
+	log   logr.Logger
+	state *board
+
 	mu        sync.Mutex
 	operation string
 	schema    string
@@ -34,17 +40,17 @@ const (
 	permitWithoutOperator = time.Hour
 )
 
-// orderPermitRepair gives, renews or ends the permission.
-func (a *Agent) orderPermitRepair(_ context.Context, c agentapi.PermitRepairCommand) (agentapi.Done, error) {
-	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
-	if err := a.head(c.Command); err != nil {
+// order gives, renews or ends the permission.
+func (p *permit) order(_ context.Context, c agentapi.PermitRepairCommand) (agentapi.Done, error) {
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: p.state.view().Known}
+	if err := p.gate.head(c.Command); err != nil {
 		return done, err
 	}
 	switch {
 	case c.Operation == "":
 		return done, refuse(agentapi.ErrorRefused, "operation is empty: name the one that repairs")
 	case c.For <= 0:
-		a.permit.end(c.Operation)
+		p.end(c.Operation)
 		return done, nil
 	case c.Epoch != done.Epoch:
 		return done, refuse(agentapi.ErrorRefused, "the epoch here is %d, the permission is for epoch %d", done.Epoch, c.Epoch)
@@ -53,8 +59,8 @@ func (a *Agent) orderPermitRepair(_ context.Context, c agentapi.PermitRepairComm
 	case c.For > agentapi.MaxPermitRepair:
 		return done, refuse(agentapi.ErrorRefused, "%s is too long: permit at most %s and renew it", c.For, agentapi.MaxPermitRepair)
 	}
-	if a.permit.give(c, process.Now()) {
-		a.log.Info("a repair is permitted", "operation", c.Operation, "schema", c.Schema, "table", c.Table, "epoch", c.Epoch)
+	if p.give(c, process.Now()) {
+		p.log.Info("a repair is permitted", "operation", c.Operation, "schema", c.Schema, "table", c.Table, "epoch", c.Epoch)
 	}
 	return done, nil
 }

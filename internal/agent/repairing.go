@@ -6,18 +6,26 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/sys/unix"
 
 	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
 // repairRights are what the repair account may write on this open primary: the rows of
 // one table, for a while. What is left of them, by a Job that died or from before a
 // change of roles, the primary's agent takes back.
 type repairRights struct {
-	a *Agent
+	gate   gate
+	log    logr.Logger
+	ops    rightsServer
+	state  *board
+	permit *permit
+	vol    *volume.Volume
 
 	mu            sync.Mutex // held while rights change
 	operation     string
@@ -25,14 +33,20 @@ type repairRights struct {
 	until         authority.Instant
 }
 
+// rightsServer is what the rights need of mysqld.
+type rightsServer interface {
+	Status(ctx context.Context) (mysqlops.Status, error)
+	GrantRepair(ctx context.Context, schema, table string) error
+	RevokeRepair(ctx context.Context, keepSchema, keepTable string) (bool, error)
+}
+
 // maxRepairRights is the longest time rights are given for; they are renewed while the
 // repair goes on.
 const maxRepairRights = 5 * time.Minute
 
-// orderRepairRights gives, renews or takes back the right to write one table.
-func (a *Agent) orderRepairRights(ctx context.Context, c agentapi.RepairRightsCommand) (agentapi.Done, error) {
-	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
-	r := a.rights
+// order gives, renews or takes back the right to write one table.
+func (r *repairRights) order(ctx context.Context, c agentapi.RepairRightsCommand) (agentapi.Done, error) {
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: r.state.view().Known}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c.Operation == "" {
@@ -45,28 +59,28 @@ func (a *Agent) orderRepairRights(ctx context.Context, c agentapi.RepairRightsCo
 		r.tend(ctx)
 		return done, nil
 	}
-	if err := a.head(c.Command); err != nil {
+	if err := r.gate.head(c.Command); err != nil {
 		return done, err
 	}
 	switch {
-	case c.Epoch != done.Epoch || a.state.view().Serving != authority.Serves:
+	case c.Epoch != done.Epoch || r.state.view().Serving != authority.Serves:
 		return done, refuse(agentapi.ErrorRefused, "this member is not open at epoch %d", c.Epoch)
 	case c.For > maxRepairRights:
 		return done, refuse(agentapi.ErrorRefused, "%s is too long: ask for at most %s and renew it", c.For, maxRepairRights)
 	case r.alive() && r.operation != c.Operation:
 		return done, refuse(agentapi.ErrorRefused, "operation %s repairs now", r.operation)
 	}
-	if err := a.permit.useFor(c.Operation, c.Schema, c.Table, c.Epoch); err != nil {
+	if err := r.permit.useFor(c.Operation, c.Schema, c.Table, c.Epoch); err != nil {
 		return done, err
 	}
 	if !r.alive() || r.schema != c.Schema || r.table != c.Table {
-		if !a.wouldNotHang(ctx) {
+		if !wouldNotHang(ctx, r.ops) {
 			return done, refuse(agentapi.ErrorRefused, "commits wait for the passive: an account is not changed now, try again")
 		}
-		if err := a.ops.GrantRepair(ctx, c.Schema, c.Table); err != nil {
+		if err := r.ops.GrantRepair(ctx, c.Schema, c.Table); err != nil {
 			return done, refuse(agentapi.ErrorRefused, "%v", err)
 		}
-		a.log.Info("a repair may write a table", "operation", c.Operation, "schema", c.Schema, "table", c.Table)
+		r.log.Info("a repair may write a table", "operation", c.Operation, "schema", c.Schema, "table", c.Table)
 	}
 	r.operation, r.schema, r.table, r.until = c.Operation, c.Schema, c.Table, process.Now().Add(c.For)
 	return done, nil
@@ -83,8 +97,7 @@ func (r *repairRights) look(ctx context.Context) {
 
 // tend is called with mu held.
 func (r *repairRights) tend(ctx context.Context) {
-	a := r.a
-	if a.state.view().Serving != authority.Serves {
+	if r.state.view().Serving != authority.Serves {
 		r.operation = ""
 		return
 	}
@@ -94,24 +107,24 @@ func (r *repairRights) tend(ctx context.Context) {
 		schema = r.schema
 		table = r.table
 	}
-	if !a.wouldNotHang(ctx) {
+	if !wouldNotHang(ctx, r.ops) {
 		return
 	}
-	had, err := a.ops.RevokeRepair(ctx, schema, table)
+	had, err := r.ops.RevokeRepair(ctx, schema, table)
 	if err != nil {
-		a.log.Error(err, "cannot take a repair's rights back")
+		r.log.Error(err, "cannot take a repair's rights back")
 	} else if had {
-		a.log.Info("rights of a repair taken back", "operation", r.operation)
+		r.log.Info("rights of a repair taken back", "operation", r.operation)
 	}
 }
 
-// orderSaveRows keeps rows that a repair is about to write over.
-func (a *Agent) orderSaveRows(_ context.Context, c agentapi.SaveRowsCommand) (agentapi.Done, error) {
-	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
-	if err := a.head(c.Command); err != nil {
+// saveRows keeps rows that a repair is about to write over.
+func (r *repairRights) saveRows(_ context.Context, c agentapi.SaveRowsCommand) (agentapi.Done, error) {
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: r.state.view().Known}
+	if err := r.gate.head(c.Command); err != nil {
 		return done, err
 	}
-	if err := a.permit.use(c.Operation, c.Epoch); err != nil {
+	if err := r.permit.use(c.Operation, c.Epoch); err != nil {
 		return done, err
 	}
 	var size int64
@@ -122,16 +135,16 @@ func (a *Agent) orderSaveRows(_ context.Context, c agentapi.SaveRowsCommand) (ag
 		size += int64(len(line)) + 1
 	}
 	var fs unix.Statfs_t
-	if err := unix.Statfs(a.vol.Root(), &fs); err != nil {
+	if err := unix.Statfs(r.vol.Root(), &fs); err != nil {
 		return done, err
 	}
 	if free := int64(fs.Bavail) * fs.Bsize; free-size < 2*fullBelow {
 		return done, refuse(agentapi.ErrorRefused,
 			"the volume has no room to keep the rows that are written over: %d bytes are free; raise spec.storage.size", free)
 	}
-	if err := a.vol.SaveLines(c.Operation, c.Lines); err != nil {
+	if err := r.vol.SaveLines(c.Operation, c.Lines); err != nil {
 		return done, refuse(agentapi.ErrorRefused, "%v", err)
 	}
-	a.log.Info("rows saved before a repair", "operation", c.Operation, "rows", len(c.Lines), "bytes", size)
+	r.log.Info("rows saved before a repair", "operation", c.Operation, "rows", len(c.Lines), "bytes", size)
 	return done, nil
 }

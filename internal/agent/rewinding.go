@@ -20,7 +20,7 @@ import (
 // any mysqld touches it. The agent judges by its own reading of the Lease.
 func (a *Agent) orderRewind(ctx context.Context, c agentapi.RewindCommand) (agentapi.Done, error) {
 	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
-	if err := a.head(c.Command); err != nil {
+	if err := a.gate.head(c.Command); err != nil {
 		return done, err
 	}
 	keep, err := gtid.Parse(c.HolderGTIDs)

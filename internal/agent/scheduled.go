@@ -13,7 +13,7 @@ import (
 func (a *Agent) keepEvents(ctx context.Context) {
 	said := "" // a reason is logged once, not every second
 	every(ctx, time.Second, func() {
-		if a.state.view().Serving != authority.Serves || !a.mysqld.isUp() || !a.wouldNotHang(ctx) {
+		if a.state.view().Serving != authority.Serves || !a.mysqld.isUp() || !wouldNotHang(ctx, a.ops) {
 			return
 		}
 		enabled, err := a.ops.KeepEvents(ctx)

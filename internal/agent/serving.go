@@ -46,7 +46,7 @@ func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.M
 		return errors.New("the deadman does not answer")
 	}
 	a.follow.order(orderNone, 0)
-	a.endJobs(ctx, "the member opens")
+	a.jobs.endAll(ctx, "the member opens")
 	if err := a.follow.halt(ctx); err != nil {
 		return fmt.Errorf("stop the receiver: %w", err)
 	}
@@ -118,7 +118,7 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 	}
 	a.follow.order(orderNone, 0)
 	// Beside the fence, which ends them too and waits for nobody.
-	go a.endJobs(context.WithoutCancel(ctx), "the member closes")
+	go a.jobs.endAll(context.WithoutCancel(ctx), "the member closes")
 	if err := a.follow.take(ctx); err != nil {
 		a.queue.post(authority.Closed{At: process.Now()})
 		return
@@ -206,7 +206,7 @@ func (a *Agent) stopReceiver(ctx context.Context, act authority.StopReceiver) {
 	a.log.Info("stopping the receiver", "epoch", act.Epoch)
 	a.follow.order(orderFenced, act.Epoch)
 	// One that reads a table holds up a definition that the applier is about to change.
-	go a.endJobs(ctx, "the receiver stops")
+	go a.jobs.endAll(ctx, "the receiver stops")
 	err := a.follow.halt(ctx)
 	if err != nil {
 		a.log.Error(err, "cannot stop the receiver", "epoch", act.Epoch)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -20,7 +22,11 @@ import (
 // has it. mysqld counts how often its waiting ended; so no interruption is overlooked,
 // also one that is over.
 type waiting struct {
-	a *Agent
+	log   logr.Logger
+	ops   waitServer
+	state *board
+	post  func(authority.Event)
+	lost  func() // counts the interruptions that were published
 
 	// lock is held through a change, which takes up to a second.
 	lock    sync.Mutex
@@ -30,6 +36,13 @@ type waiting struct {
 
 	mu      sync.Mutex
 	changes int // begun and ended: odd while one is under way
+}
+
+// waitServer is what the waiting needs of mysqld.
+type waitServer interface {
+	Status(ctx context.Context) (mysqlops.Status, error)
+	StartWaiting(ctx context.Context) error
+	StopWaiting(ctx context.Context, soloVersion uint64) error
 }
 
 // changed tells whether a change came between two calls: they differ, or are odd.
@@ -53,7 +66,7 @@ func (w *waiting) change(ctx context.Context, on bool, version pair.LedgerVersio
 	defer w.count()
 	if on && !w.on {
 		// Read before: an interruption after the first statement of the change counts.
-		status, err := w.a.ops.Status(ctx)
+		status, err := w.ops.Status(ctx)
 		if err != nil {
 			return err
 		}
@@ -81,9 +94,9 @@ func (w *waiting) forget() {
 
 // publish says that the ledger promises more than there is.
 func (w *waiting) publish() {
-	w.a.metrics.interrupted.Inc()
-	w.a.state.lostSemiSync(w.version)
-	w.a.queue.post(authority.SemiSyncLost{At: process.Now()})
+	w.lost()
+	w.state.lostSemiSync(w.version)
+	w.post(authority.SemiSyncLost{At: process.Now()})
 }
 
 // foreign: acknowledgements of someone else than the peer may have let commits pass.
@@ -101,7 +114,7 @@ func (w *waiting) foreign() {
 func (w *waiting) interrupted(count int) bool {
 	if count == 0 && w.known > 0 {
 		w.known = 0
-		w.a.log.Info("mysqld's status counters were reset (FLUSH STATUS)")
+		w.log.Info("mysqld's status counters were reset (FLUSH STATUS)")
 	}
 	return count != w.known
 }
@@ -114,41 +127,40 @@ func (w *waiting) judge(ctx context.Context, s mysqlops.SemiSync, before int) bo
 		return false // a change is under way
 	}
 	defer w.lock.Unlock()
-	a := w.a
 	switch {
 	case before%2 != 0 || before != w.changed():
 		return false // read while it changed
 	case !w.on && s.SourceEnabled:
 		// By the ledger nobody need wait, and nobody would ever acknowledge.
-		a.log.Info("commits of a primary that is alone wait by an external change", "ledgerVersion", w.version)
-		a.state.problem(agentapi.ProblemOwnedVariable,
+		w.log.Info("commits of a primary that is alone wait by an external change", "ledgerVersion", w.version)
+		w.state.problem(agentapi.ProblemOwnedVariable,
 			"rpl_semi_sync_source_enabled was ON on a primary that need not wait, and was corrected; find out who set it")
-		if err := a.ops.StopWaiting(ctx, uint64(max(w.version, 1))); err != nil {
-			a.log.Error(err, "cannot let commits pass")
+		if err := w.ops.StopWaiting(ctx, uint64(max(w.version, 1))); err != nil {
+			w.log.Error(err, "cannot let commits pass")
 		}
 		return true
 	case !w.on || (s.Waits() && !w.interrupted(s.Interruptions)):
 		return false
 	}
 	w.publish()
-	a.log.Info("commits did not wait for the peer by an external change", "enabled", s.SourceEnabled, "active", s.SourceActive,
+	w.log.Info("commits did not wait for the peer by an external change", "enabled", s.SourceEnabled, "active", s.SourceActive,
 		"strict", s.SourceStrict, "interruptions", s.Interruptions-w.known, "ledgerVersion", w.version)
 	const hint = "what was acknowledged meanwhile may be on this member alone until it is shown that the peer has it; " +
 		"find out who set rpl_semi_sync_source_*"
-	err := a.ops.StartWaiting(ctx)
+	err := w.ops.StartWaiting(ctx)
 	if err == nil {
 		var status mysqlops.Status
-		if status, err = a.ops.Status(ctx); err == nil {
+		if status, err = w.ops.Status(ctx); err == nil {
 			w.known = status.SemiSync.Interruptions
 		}
 	}
 	if err != nil {
-		a.log.Error(err, "cannot have commits wait again")
-		a.state.problem(agentapi.ProblemOwnedVariable,
+		w.log.Error(err, "cannot have commits wait again")
+		w.state.problem(agentapi.ProblemOwnedVariable,
 			fmt.Sprintf("commits of this primary do not wait for its peer, and that could not be corrected (%v); %s", err, hint))
 		return true
 	}
-	a.state.problem(agentapi.ProblemOwnedVariable,
+	w.state.problem(agentapi.ProblemOwnedVariable,
 		"commits of this primary did not wait for its peer by an external change; that was corrected; "+hint)
 	return true
 }
