@@ -71,12 +71,17 @@ checksum-bugs: ## Do the tests of comparisons find each bug of internal/checksum
 ##@ Check it
 
 .PHONY: check
-check: check-fmt vet lint check-dead check-generated check-chart check-scripts check-words check-vulnerabilities ## Everything that needs no test run; what CI runs first
+check: check-fmt check-modules vet lint check-dead check-generated check-chart check-scripts check-words check-vulnerabilities ## Everything that needs no test run; what CI runs first
 
 .PHONY: check-fmt
 check-fmt: ## Is every Go file formatted?
 	@files=$$(git ls-files -co --exclude-standard '*.go' | xargs ls 2>/dev/null | xargs gofmt -l); \
 	[ -z "$$files" ] || { echo "not formatted (make fmt): $$files"; exit 1; }
+
+.PHONY: check-modules
+check-modules: ## Are go.mod and go.sum what go mod tidy makes?
+	@go mod tidy -diff || { echo "run go mod tidy and commit the result"; exit 1; }
+	@cd cmd/backup; go mod tidy -diff || { echo "run go mod tidy in cmd/backup and commit the result"; exit 1; }
 
 .PHONY: vet
 vet: ## go vet, with every build tag
@@ -103,8 +108,8 @@ check-chart: ## helm lint, and the chart rendered with all that changes its shap
 	@hack/lint/chart.sh
 
 .PHONY: check-scripts
-check-scripts: ## Is every shell script's syntax right?
-	@git ls-files -co --exclude-standard '*.sh' .ci/run | while read -r script; do bash -n "$$script"; done
+check-scripts: ## Is every shell script's syntax right, and what does shellcheck say?
+	@hack/lint/scripts.sh
 
 .PHONY: check-words
 check-words: ## Do links between documents lead somewhere; are paths of one machine left out?
