@@ -201,12 +201,8 @@ func (r *PairReconciler) observePod(ctx context.Context, pod *corev1.Pod, contai
 		return out
 	}
 	var node corev1.Node
-	switch err := r.Client.Get(ctx, types.NamespacedName{Name: out.Node}, &node); {
-	case err == nil:
-		out.NodeGone = failover.No
+	if err := r.Client.Get(ctx, types.NamespacedName{Name: out.Node}, &node); err == nil {
 		out.NodeOutOfService = failover.Known(cluster.OutOfService(&node))
-	case apierrors.IsNotFound(err):
-		out.NodeGone = failover.Yes
 	}
 	return out
 }

@@ -39,10 +39,6 @@ type State struct {
 	AgentStart   pair.AgentStart `json:"agentStart"`
 	AgentVersion string          `json:"agentVersion"`
 
-	// FoundPairUID is the pair that the volume last served, when that was another one of
-	// the same name. Its data becomes this pair's once the Lease names DataID at an epoch
-	// above KnownEpoch.
-	FoundPairUID pair.UID `json:"foundPairUID,omitempty"`
 	// KnownEpoch is the highest epoch known, fsynced.
 	KnownEpoch pair.Epoch `json:"knownEpoch"`
 	// ActedLedger is the ledger version last acted on.

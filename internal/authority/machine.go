@@ -172,7 +172,6 @@ type Machine struct {
 	rec         *Record // newest read at Known, by this process
 	recAsked    Instant
 	readEver    bool
-	below       bool       // the Lease was last seen below Known
 	confirmUpTo pair.Epoch // at epochs up to this one it opens only with its peer's confirmation
 	knownAt     Instant    // when Known was learned
 	namedAt     Instant    // when this process first read that it is the holder at Known
@@ -270,8 +269,6 @@ type View struct {
 	// is new at an epoch known before: it opens only with the peer's word, or at a new
 	// epoch.
 	NeedsConfirmation bool
-	// BelowKnown: the Lease was last seen with a lower epoch than is known here.
-	BelowKnown bool
 	// Data: the volume holds data that may be served.
 	Data bool
 	// Ending: asked to end by SIGTERM; EndsAt is when the process will be killed.
@@ -298,7 +295,6 @@ func (m *Machine) View() View {
 		Held:              m.data && m.serving == Stopped && m.want.OpenAt != 0 && !m.mayStart(),
 		TailUncovered:     m.serving == Shut && m.tailBlocks(),
 		NeedsConfirmation: m.isHolder() && !m.serving.mayWrite() && !m.confirm.fresh && !m.confirm.word,
-		BelowKnown:        m.below,
 		Ending:            m.ending,
 		EndsAt:            m.until,
 		Data:              m.data,

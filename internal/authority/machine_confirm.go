@@ -105,10 +105,8 @@ func (m *Machine) leaseRead(e LeaseRead) {
 	}
 	rec := e.Record
 	if rec.Epoch < m.want.Known {
-		m.below = m.below || e.AskedAt >= m.knownAt
 		return
 	}
-	m.below = false
 	if rec.Epoch > m.want.Known {
 		m.raise(rec.Epoch)
 	}

@@ -209,8 +209,6 @@ type Pod struct {
 	Ended fencing.PodFacts
 	// NodeOutOfService: its node has the out-of-service taint.
 	NodeOutOfService Tri
-	// NodeGone: its node object is not there any more; a hint only.
-	NodeGone Tri
 	// Outdated names what differs from the desired state and waits for a restart, such as image or
 	// configuration; empty when nothing does.
 	Outdated string

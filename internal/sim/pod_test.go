@@ -116,7 +116,6 @@ func (a *apiServer) podView(m *memberSim, o *operator) failover.Pod {
 		Labels:           maps.Clone(p.labels),
 		Ended:            o.podFacts(p),
 		NodeOutOfService: failover.Known(p.node.outOfService),
-		NodeGone:         failover.No,
 	})
 }
 
