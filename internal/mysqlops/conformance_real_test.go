@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/dbpair/dbpair/internal/mycnf"
 	"github.com/dbpair/dbpair/internal/mysqldtest"
 	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/mysqlops/conformance"
@@ -12,35 +13,73 @@ import (
 func TestConformance(t *testing.T) {
 	mysqldtest.Require(t)
 	conformance.Run(t, func(t *testing.T) (a, b *conformance.Member) {
-		return realMember(t, 0), realMember(t, 1)
+		first := operate(t, 0)
+		second := operate(t, 1)
+		a = realMember(t, first)
+		b = realMember(t, second)
+		a.Replicate, a.Copy = from(t, first, second)
+		b.Replicate, b.Copy = from(t, second, first)
+		return a, b
 	})
 }
 
-func realMember(t *testing.T, ordinal int) *conformance.Member {
-	instance := mysqldtest.Start(t, mysqldtest.Options{Ordinal: ordinal})
-	client := instance.Client(mysqlops.UserApp, mysqldtest.Passwords.App, false)
+// realServer is a mysqld as the suite takes it.
+type realServer struct{ *operated }
+
+// Open implements conformance.Server.
+func (s realServer) Open(ctx context.Context, waiting bool) error {
+	return s.OpenReadWrite(ctx, mycnf.Expect(s.Member, mycnf.State{}), waiting)
+}
+
+// Fence implements conformance.Server. The sessions that it uses are opened before, as the agent
+// does when mysqld has started.
+func (s realServer) Fence(ctx context.Context) (mysqlops.Fenced, error) {
+	if err := s.Warm(ctx); err != nil {
+		return mysqlops.Fenced{}, err
+	}
+	return s.operated.Fence(ctx)
+}
+
+func realMember(t *testing.T, m *operated) *conformance.Member {
+	t.Helper()
 	return &conformance.Member{
-		Ops: instance.Ops, Member: instance.Member,
-		// One transaction, whatever it is, and no table needed.
-		Commit: func() <-chan error {
-			answer := make(chan error, 1)
-			go func() {
-				_, err := client.ExecContext(context.WithoutCancel(t.Context()), "DROP VIEW IF EXISTS app.v")
-				answer <- err
-			}()
-			return answer
-		},
-		Kill: instance.Kill, Boot: instance.Boot,
-		Source: func(reader *conformance.Member) mysqlops.Source {
-			dir := reader.Member.TLSDir
-			return instance.SourceOf(mysqlops.TLSFiles{CA: dir + "/ca.crt", Cert: dir + "/tls.crt", Key: dir + "/tls.key"})
-		},
-		Donor: func(reader *conformance.Member) mysqlops.Donor {
-			dir := reader.Member.TLSDir
-			return mysqlops.Donor{
-				Host: "127.0.0.1", Port: instance.Member.AdminPort, User: mysqlops.UserClone, Password: mysqldtest.Passwords.Clone,
-				TLS: mysqlops.TLSFiles{CA: dir + "/ca.crt", Cert: dir + "/tls.crt", Key: dir + "/tls.key"},
-			}
-		},
+		Server: realServer{m},
+		Commit: m.Commit,
+		Kill:   m.Kill,
+		Boot:   m.Boot,
+		Pause:  conformance.Sleep,
+	}
+}
+
+// from is how m replicates from its peer, and how it becomes a copy of it.
+func from(t *testing.T, m, peer *operated) (replicate, copied func(*conformance.Member) error) {
+	t.Helper()
+	replicate = func(*conformance.Member) error {
+		_, err := m.ConfigureChannel(t.Context(), peer.Source(m), false)
+		return err
+	}
+	copied = func(*conformance.Member) error {
+		if err := m.CloneFrom(t.Context(), peer.Donor(m), nil); err != nil {
+			return err
+		}
+		m.Kill() // the supervisor reaps it
+		m.Boot()
+		return m.ResetReplicaAll(t.Context(), true)
+	}
+	return replicate, copied
+}
+
+// commits is how clients of an instance commit one transaction, whatever it is, which needs no
+// table.
+func commits(t *testing.T, instance *mysqldtest.Instance) func() <-chan error {
+	t.Helper()
+	client := instance.Client(mysqlops.UserApp, mysqldtest.Passwords.App, false)
+	return func() <-chan error {
+		answer := make(chan error, 1)
+		go func() {
+			_, err := client.ExecContext(context.WithoutCancel(t.Context()), "DROP VIEW IF EXISTS app.v")
+			answer <- err
+		}()
+		return answer
 	}
 }

@@ -20,17 +20,11 @@ func (a *agentSim) startMysqld() {
 			if s.dead || a.dead {
 				return
 			}
-			tail := s.data.tail()
-			for _, t := range tail {
-				s.data.committed.add(t) // crash recovery commits what is in the binlog
-			}
-			s.up = true
-			s.upAt = a.w.now
-			s.startApply()
+			recovered := s.recover()
 			if a.w.role(thePassive) == a.m.index {
 				a.w.happens(onPassiveUp)
 			}
-			a.w.tracef("%s: mysqld %s is up, recovery committed %d, relay %d", a.m.name, s.inc, len(tail), len(s.data.relay))
+			a.w.tracef("%s: mysqld %s is up, recovery committed %d, relay %d", a.m.name, s.inc, recovered, len(s.data.relay))
 			a.pass(func() { a.step(authority.MysqldUp{At: a.local(), Incarnation: s.inc}) })
 		})
 	})
@@ -55,8 +49,7 @@ func (a *agentSim) open(act authority.Open) {
 		if !judge.EndedApplying(s.status()) {
 			s.endApplying()
 		}
-		s.waits = act.Waiting
-		s.open = true
+		s.admit(act.Waiting)
 		a.w.opened(s, act)
 		a.step(authority.Opened{At: a.local(), OK: true})
 		a.lead(s)
@@ -103,9 +96,7 @@ func (a *agentSim) close(act authority.Close) {
 		if s == nil || s.dead || s.gate.stopped > 0 {
 			return // does not answer: the machine kills it by the deadline
 		}
-		s.kick()
-		// super_read_only stands behind commits that wait.
-		proven := len(s.queue) == 0
+		proven := s.fence()
 		if proven {
 			s.waits = false
 		}
@@ -173,10 +164,7 @@ func (a *agentSim) setSemiSync(act authority.SetSemiSync) {
 	a.later(a.w.between(time.Millisecond, 200*time.Millisecond), func() {
 		ok := s != nil && !s.dead && s.gate.stopped == 0 && s.up
 		if ok {
-			s.waits = act.Waiting
-			if !act.Waiting {
-				s.release()
-			}
+			s.setWaiting(act.Waiting)
 			a.w.tracef("%s: waiting is %v by ledger %d", a.m.name, act.Waiting, act.Version)
 		}
 		a.step(authority.WaitingSet{At: a.local(), Version: act.Version, OK: ok})

@@ -69,6 +69,40 @@ func (s *mysqld) pass(f func()) {
 
 func (s *mysqld) later(d time.Duration, f func()) { s.w.after(d, func() { s.pass(f) }) }
 
+// recover is the end of a start: crash recovery commits what is in the binlog. It says how many
+// transactions these were.
+func (s *mysqld) recover() int {
+	tail := s.data.tail()
+	for _, t := range tail {
+		s.data.committed.add(t)
+	}
+	s.up = true
+	s.upAt = s.w.now
+	s.startApply()
+	return len(tail)
+}
+
+// admit opens it for clients.
+func (s *mysqld) admit(waiting bool) {
+	s.waits = waiting
+	s.open = true
+}
+
+// fence cuts the clients off, and reports whether it is closed: super_read_only stands behind
+// commits that wait.
+func (s *mysqld) fence() bool {
+	s.kick()
+	return len(s.queue) == 0
+}
+
+// setWaiting switches the waiting for acknowledgements; what waits goes on when it ends.
+func (s *mysqld) setWaiting(on bool) {
+	s.waits = on
+	if !on {
+		s.release()
+	}
+}
+
 // write is a client's transaction. ack is called once: acknowledged or not.
 func (s *mysqld) write(ack func(bool, int)) {
 	if !s.open || !s.up || s.dead {
