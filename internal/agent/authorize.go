@@ -55,14 +55,14 @@ func authorizeRequest(state *tls.ConnectionState, request any) error {
 func mayAsk(name string, env Environment, path string) bool {
 	switch name {
 	case agentapi.RoleOperator:
-		return path != agentapi.PathVouch
+		return agentapi.MayAsk(agentapi.CallerOperator, path)
 	case agentapi.RolePeerPrefix + string(env.Peer):
-		return path == agentapi.PathVouch || path == agentapi.PathState
+		return agentapi.MayAsk(agentapi.CallerPeer, path)
 	case agentapi.RoleJob:
-		return path == agentapi.PathRepairLease || path == agentapi.PathRepairRights || path == agentapi.PathSaveRows
+		return agentapi.MayAsk(agentapi.CallerJob, path)
 	case agentapi.RolePeerPrefix + string(env.PodName):
 		// `agent state` and `agent sessions` in this very container.
-		return path == agentapi.PathState || path == agentapi.PathSessions
+		return agentapi.MayAsk(agentapi.CallerSelf, path)
 	default:
 		return false
 	}

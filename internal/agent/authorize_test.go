@@ -21,13 +21,12 @@ import (
 )
 
 // routes are all paths of the agent's API.
-var routes = []string{
-	agentapi.PathState, agentapi.PathVouch, agentapi.PathCease, agentapi.PathFence, agentapi.PathAckFence, agentapi.PathReadLease,
-	agentapi.PathInitialize, agentapi.PathSeed, agentapi.PathRewind, agentapi.PathDiscard, agentapi.PathSnapshot, agentapi.PathCovers,
-	agentapi.PathReleaseHeld, agentapi.PathHold,
-	agentapi.PathRepairLease, agentapi.PathRepairRights, agentapi.PathSaveRows, agentapi.PathPermitRepair,
-	agentapi.PathDrain, agentapi.PathSessions, agentapi.PathValidateConfig,
-}
+var routes = func() (out []string) {
+	for _, r := range agentapi.Routes {
+		out = append(out, r.Path)
+	}
+	return out
+}()
 
 // caller is a kind of client certificate, and the routes that it may use.
 type caller struct {

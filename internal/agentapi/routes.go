@@ -1,9 +1,11 @@
 package agentapi
 
-// Paths of the agent's API.
+import "slices"
+
+// Paths of the agent's API. Routes says who may ask for them.
 const (
 	PathState       = "/v1/state"        // GET, ?since=<revision>&wait=<duration> long-polls, &fresh=1 asks mysqld again
-	PathVouch       = "/v1/vouch"        // POST VouchRequest (peer only)
+	PathVouch       = "/v1/vouch"        // POST VouchRequest
 	PathCease       = "/v1/cease"        // POST Command: raise the highest known epoch durably
 	PathFence       = "/v1/fence"        // POST Command: cease, then close, then answer what was reached
 	PathAckFence    = "/v1/ack-fence"    // POST Command: cease, stop the receiver durably, apply everything received
@@ -19,13 +21,61 @@ const (
 	PathReleaseHeld = "/v1/release-held" // POST Command: let clients through the door at this epoch
 	PathHold        = "/v1/hold"         // POST HoldCommand: hold clients at the door
 
-	PathValidateConfig = "/v1/validate-config" // POST ValidateConfigRequest: would mysqld take these settings? (the operator alone)
+	PathValidateConfig = "/v1/validate-config" // POST ValidateConfigRequest: would mysqld take these settings?
 
-	PathRepairLease  = "/v1/repair-lease"  // POST RepairLeaseCommand to the passive (a repair's Job, or the operator)
-	PathRepairRights = "/v1/repair-rights" // POST RepairRightsCommand to the primary (likewise)
-	PathSaveRows     = "/v1/save-rows"     // POST SaveRowsCommand to the passive (likewise)
-	PathPermitRepair = "/v1/permit-repair" // POST PermitRepairCommand to both members (the operator alone)
+	PathRepairLease  = "/v1/repair-lease"  // POST RepairLeaseCommand to the passive
+	PathRepairRights = "/v1/repair-rights" // POST RepairRightsCommand to the primary
+	PathSaveRows     = "/v1/save-rows"     // POST SaveRowsCommand to the passive
+	PathPermitRepair = "/v1/permit-repair" // POST PermitRepairCommand to both members
 )
+
+// Caller is a kind of client of the agent's API, which its certificate names.
+type Caller string
+
+// The kinds of clients.
+const (
+	CallerOperator Caller = "operator"
+	CallerPeer     Caller = "peer" // the other member's agent
+	CallerSelf     Caller = "self" // the agent's own program, in the member's container
+	CallerJob      Caller = "job"  // a Job that compares or repairs, for its one operation
+)
+
+// Route is one path of the API, and who may ask for it.
+type Route struct {
+	Path    string
+	Callers []Caller
+}
+
+// Routes lists all paths of the API. What is not here is served to nobody.
+var Routes = []Route{
+	{Path: PathState, Callers: []Caller{CallerOperator, CallerPeer, CallerSelf}},
+	{Path: PathSessions, Callers: []Caller{CallerOperator, CallerSelf}},
+	{Path: PathVouch, Callers: []Caller{CallerPeer}},
+	{Path: PathCease, Callers: []Caller{CallerOperator}},
+	{Path: PathFence, Callers: []Caller{CallerOperator}},
+	{Path: PathAckFence, Callers: []Caller{CallerOperator}},
+	{Path: PathDrain, Callers: []Caller{CallerOperator}},
+	{Path: PathReadLease, Callers: []Caller{CallerOperator}},
+	{Path: PathInitialize, Callers: []Caller{CallerOperator}},
+	{Path: PathSeed, Callers: []Caller{CallerOperator}},
+	{Path: PathRewind, Callers: []Caller{CallerOperator}},
+	{Path: PathSnapshot, Callers: []Caller{CallerOperator}},
+	{Path: PathCovers, Callers: []Caller{CallerOperator}},
+	{Path: PathDiscard, Callers: []Caller{CallerOperator}},
+	{Path: PathReleaseHeld, Callers: []Caller{CallerOperator}},
+	{Path: PathHold, Callers: []Caller{CallerOperator}},
+	{Path: PathValidateConfig, Callers: []Caller{CallerOperator}},
+	{Path: PathRepairLease, Callers: []Caller{CallerOperator, CallerJob}},
+	{Path: PathRepairRights, Callers: []Caller{CallerOperator, CallerJob}},
+	{Path: PathSaveRows, Callers: []Caller{CallerOperator, CallerJob}},
+	{Path: PathPermitRepair, Callers: []Caller{CallerOperator}},
+}
+
+// MayAsk reports whether a kind of client may ask for a path.
+func MayAsk(c Caller, path string) bool {
+	i := slices.IndexFunc(Routes, func(r Route) bool { return r.Path == path })
+	return i >= 0 && slices.Contains(Routes[i].Callers, c)
+}
 
 // Common names of client certificates.
 const (
