@@ -24,7 +24,6 @@ var fullChecksum = v1alpha1.ChecksumSpec{
 	Schedule: "@weekly", TimeZone: "Europe/Berlin", StartingDeadline: metav1.Duration{Duration: time.Minute}, Suspend: true,
 	Include: []v1alpha1.TablePattern{"app.*", "web"}, Exclude: []v1alpha1.TablePattern{"*.*_log"}, Parallelism: 3,
 	MaxLockTime: metav1.Duration{Duration: 120 * time.Millisecond}, MaxLag: metav1.Duration{Duration: 7 * time.Second}, BusyShare: 25,
-	OnDrift: v1alpha1.ReportDrift,
 }
 
 // The Job reads this very text (TestARequestIsRunAsItIsWritten in internal/job).
@@ -47,7 +46,7 @@ func TestTheRequestHoldsAllOfTheSpec(t *testing.T) {
 
 // A field that someone adds is either the operator's own or part of the request.
 func TestEveryFieldOfTheSpecCounts(t *testing.T) {
-	operators := []string{"Schedule", "TimeZone", "StartingDeadline", "Suspend", "OnDrift"}
+	operators := []string{"Schedule", "TimeZone", "StartingDeadline", "Suspend"}
 	ask := func(spec v1alpha1.ChecksumSpec) jobapi.Request {
 		p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "ns"}, Spec: v1alpha1.DatabasePairSpec{Checksum: spec}}
 		v := &jobVisit{names: resources.Names{Pair: "shop", Namespace: "ns"}, pair: p}

@@ -61,7 +61,6 @@ func TestEachWrongFieldGetsItsMessage(t *testing.T) {
 		"a lock of a minute":                 {"a", plain + "\nchecksum: {maxLockTime: 1m}", "spec.checksum.maxLockTime must be from 20ms to 10s"},
 		"a starting deadline of a second":    {"a", plain + "\nchecksum: {startingDeadline: 1s}", "spec.checksum.startingDeadline must be from 1m to 168h"},
 		"no parallelism":                     {"a", plain + "\nchecksum: {parallelism: 0}", "spec.checksum.parallelism"},
-		"a repair that nobody asked for":     {"a", plain + "\nchecksum: {onDrift: Repair}", "spec.checksum.onDrift"},
 		"an empty pattern":                   {"a", plain + "\nchecksum: {include: [\"\"]}", "spec.checksum.include"},
 		"an unknown field":                   {"unknown", plain + "\nreplicas: 3", ""},
 	} {
@@ -112,7 +111,6 @@ func TestDefaultsAreThoseOfTheDocs(t *testing.T) {
 		"checksum.parallelism":       p.Spec.Checksum.Parallelism == 2,
 		"checksum.timeZone":          p.Spec.Checksum.TimeZone == "Etc/UTC" && p.Spec.Checksum.Schedule == "",
 		"checksum.startingDeadline":  p.Spec.Checksum.StartingDeadline.Duration == time.Hour,
-		"checksum.onDrift":           p.Spec.Checksum.OnDrift == v1alpha1.ReportDrift,
 		"operationHistoryLimit":      p.Spec.OperationHistoryLimit == 20,
 	} {
 		if !ok {

@@ -4,20 +4,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// OnDrift says what follows from a difference between the members.
-// +kubebuilder:validation:Enum=Report
-type OnDrift string
-
-// ReportDrift tells of a difference and changes nothing: a repair is a person's decision.
-const ReportDrift OnDrift = "Report"
-
 // TablePattern names tables: "<schema>.<table>", where * stands for any characters and ?
 // for one; a pattern without a dot names schemas.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=129
 type TablePattern string
 
-// ChecksumSpec says when and how the members' tables are compared.
+// ChecksumSpec says when and how the members' tables are compared. A difference is reported in
+// the condition Consistent, an event, a metric and a report; nothing is ever repaired unasked.
 type ChecksumSpec struct {
 	// schedule of the comparisons in cron form, such as "0 2 * * *" or "@weekly". Without
 	// one they happen on demand only: kubectl dbpair checksum.
@@ -86,12 +80,6 @@ type ChecksumSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	BusyShare int32 `json:"busyShare,omitempty"`
-
-	// onDrift: Report tells of a difference, in the condition Consistent, an event, a
-	// metric and a report. Nothing is ever repaired unasked.
-	// +optional
-	// +kubebuilder:default=Report
-	OnDrift OnDrift `json:"onDrift,omitempty"`
 }
 
 // ChecksumParameters are those of an operation of type Checksum.
