@@ -197,6 +197,9 @@ func (r *PairReconciler) observePod(ctx context.Context, pod *corev1.Pod, contai
 		Labels:    pod.Labels,
 		Ended:     cluster.PodFacts(pod, containers),
 	}
+	if pod.DeletionTimestamp != nil {
+		out.EndsAt = pod.DeletionTimestamp.Time // the API server adds the grace period to it
+	}
 	if out.Node == "" {
 		return out
 	}

@@ -116,6 +116,9 @@ func (d *draining) active() bool {
 	}
 	d.running = false
 	d.until = 0
+	if !open {
+		d.operation = ""
+	}
 	return false
 }
 
@@ -148,14 +151,15 @@ func (d *draining) note(round mysqlops.Drained) {
 	d.state.bump()
 }
 
-// describe is what the state says of the drain; nil when nothing is drained.
+// describe is what the state says of the last drain, also when its time is over; nil when there
+// was none.
 func (d *draining) describe() *agentapi.Drain {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	left := d.until.Sub(process.Now())
-	if d.operation == "" || left <= 0 {
+	if d.operation == "" {
 		return nil
 	}
+	left := max(d.until.Sub(process.Now()), 0)
 	return &agentapi.Drain{
 		Operation: d.operation,
 		Left:      left,
@@ -214,5 +218,5 @@ func keyOfDrain(d *agentapi.Drain) string {
 	if d == nil {
 		return ""
 	}
-	return fmt.Sprint(d.Operation, d.Rounds > 0, d.InFlight == 0)
+	return fmt.Sprint(d.Operation, d.Rounds > 0, d.InFlight == 0, d.Left == 0)
 }

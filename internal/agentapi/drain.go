@@ -38,7 +38,7 @@ type Session struct {
 // Drain is how far a drain is. All of it is about this run of the agent.
 type Drain struct {
 	Operation string `json:"operation"`
-	// Left is how long it goes on unless it is renewed.
+	// Left is how long it goes on unless it is renewed; 0 when its time is over.
 	Left time.Duration `json:"left"`
 	// Rounds that were made; before the first nothing else is known.
 	Rounds int `json:"rounds"`

@@ -118,7 +118,7 @@ type State struct {
 	// Seed is the progress of a CLONE.
 	Seed *SeedProgress `json:"seed,omitempty"`
 
-	// Drain is the drain of a planned switchover; nil for none.
+	// Drain is the last drain of this open primary; nil for none.
 	Drain *Drain `json:"drain,omitempty"`
 
 	// ForcesRowsFor is the repair for which the applier forces rows through now.

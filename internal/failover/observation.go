@@ -202,6 +202,8 @@ type Pod struct {
 	CreatedAt time.Time
 	// Deleting: its deletion was accepted.
 	Deleting bool
+	// EndsAt is when the grace period of its deletion is over; zero when it is not being deleted.
+	EndsAt time.Time
 	// Fenced: it carries the finalizer dbpair.io/fence.
 	Fenced bool
 	Labels map[string]string

@@ -81,21 +81,6 @@ func holderReplaced(l *look) (Plan, bool) {
 	return wait("%s; the new pod's agent does not answer yet (%s) %s", gone, l.holder.Reach, l.holder.Pod.Problem)
 }
 
-func holderLeaving(l *look) (Plan, bool) {
-	pod := l.holder.Pod
-	if pod.Reading != Read || pod.UID != l.rec.Holder.PodUID || !pod.Deleting {
-		return no()
-	}
-	fact := fmt.Sprintf("the pod of the primary %s is being deleted", l.holder.Name)
-	if p, ok := l.failOver(RuleHolderLeaving, fact); ok {
-		return p, ok
-	}
-	if pod.Ended.Terminated {
-		return l.revoke(RuleHolderLeaving, "", l.holder, fact+" and has ended; its data goes on in the next pod")
-	}
-	return wait("%s, and nobody can take over: %s", fact, l.candidacyOf(l.passive).why)
-}
-
 // ending says that the agent of the primary was asked to end although nobody deletes its
 // pod: the node shuts down, the kubelet evicts the pod, or someone sent SIGTERM.
 func (l *look) ending() string {

@@ -86,7 +86,7 @@ func switchover(l *look) (Plan, bool) {
 // passes clients on to it.
 func endDrain(l *look) (Plan, bool) {
 	m := l.holder
-	if !l.open(m) {
+	if !l.open(m) || l.drainsLeaving() {
 		return no()
 	}
 	op := l.draining()
@@ -261,11 +261,15 @@ func (l *look) drainSteps(op *Operation) []Step {
 // node may still lead them to the primary. Where the door would not hold them they come to
 // nothing there, and the drain begins at once.
 func (l *look) settles(op *Operation) bool {
-	canForward := l.holdsAt(l.passive) && l.passive.State.Door.CanForward && l.holder.Pod.IP != "" && l.candidateTakesClients()
-	if !canForward || l.drainState(op) != nil {
+	if !l.canForward() || l.drainState(op) != nil {
 		return false
 	}
 	return l.forwardedFor() < l.settleTime(op) || !l.atDoorOf(l.passive)
+}
+
+// canForward: the passive's door can pass clients on to the primary, and hold them afterwards.
+func (l *look) canForward() bool {
+	return l.holdsAt(l.passive) && l.passive.State.Door.CanForward && l.holder.Pod.IP != "" && l.candidateTakesClients()
 }
 
 // settleTime leaves most of drainTimeout to the transactions.
@@ -304,13 +308,18 @@ func (l *look) candidateTakesClients() bool { return l.passive.heard() && l.pass
 
 // drainState is what the primary's agent says of the drain for this operation; nil for nothing.
 func (l *look) drainState(op *Operation) *agentapi.Drain {
-	if !l.holder.heard() {
-		return nil
-	}
-	if d := l.holder.State.Drain; d != nil && d.Operation == op.Name && d.Left > 0 {
+	if d := l.drainAs(op.Name); d != nil && d.Left > 0 {
 		return d
 	}
 	return nil
+}
+
+// drainAs is the drain of this name, also when its time is over; nil when it was not begun.
+func (l *look) drainAs(name string) *agentapi.Drain {
+	if !l.holder.heard() || l.holder.State.Drain == nil || l.holder.State.Drain.Operation != name {
+		return nil
+	}
+	return l.holder.State.Drain
 }
 
 func (l *look) drainFact(op *Operation) string {
@@ -327,8 +336,10 @@ func (l *look) drainFact(op *Operation) string {
 }
 
 // drained is the account of the drain.
-func (l *look) drained(op *Operation) *Drained {
-	d := l.drainState(op)
+func (l *look) drained(op *Operation) *Drained { return l.drainedAs(op.Name) }
+
+func (l *look) drainedAs(name string) *Drained {
+	d := l.drainAs(name)
 	if d == nil {
 		return nil
 	}

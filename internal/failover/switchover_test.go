@@ -254,6 +254,47 @@ func TestClientsArePassedOnUntilEveryNodeLeadsToTheDoor(t *testing.T) {
 	})
 }
 
+// leaving is a pair whose primary's pod is being deleted, with 30 s of its grace period left.
+func leaving(passedOn time.Duration, drain *agentapi.Drain) func() failover.Observation {
+	return func() failover.Observation {
+		o := settling(passedOn)()
+		o.Operations = nil
+		o.Members[0].Pod.Deleting = true
+		o.Members[0].Pod.EndsAt = t0.Add(30 * time.Second)
+		if drain != nil {
+			drain.Operation = "deletion-of-" + string(p0)
+			o.Members[0].State.Drain = drain
+		}
+		return o
+	}
+}
+
+func TestAPrimaryWhosePodIsDeletedIsDrainedFirst(t *testing.T) {
+	type obs = failover.Observation
+	const enough = 1200 * time.Millisecond
+	at := func(left time.Duration) func(*testing.T, *obs) {
+		return func(_ *testing.T, o *obs) { o.Members[0].Pod.EndsAt = t0.Add(left) }
+	}
+	check(t, map[string]decision{
+		"new clients are passed on": {from: leaving(0, nil), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Hold", "PointService"),
+			with: func(_ *testing.T, o *obs) { o.Service = steady().Service }},
+		"until every node leads there":    {from: leaving(enough-1, nil), rule: "HolderLeaving", kind: failover.Waits},
+		"then its sessions are drained":   {from: leaving(enough, nil), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Hold", "Drain")},
+		"transactions may end":            {from: leaving(0, &agentapi.Drain{Left: time.Second, Rounds: 1, InFlight: 1}), rule: "HolderLeaving", kind: failover.Waits},
+		"it is revoked when none is left": {from: leaving(0, &agentapi.Drain{Left: time.Second, Rounds: 1}), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke")},
+		"or when their time is over":      {from: leaving(0, &agentapi.Drain{Rounds: 9, InFlight: 1}), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke")},
+		"at once with a short grace":      {from: leaving(0, nil), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"), with: at(4 * time.Second)},
+		"and when the passive lags": {from: leaving(0, nil), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) { o.Members[1].State.Server.LagSeconds = 2 }},
+		"and when clients are not held": {from: leaving(0, nil), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) { o.Settings.HoldsClients = false }},
+		"and when mysqld has ended": {from: leaving(time.Second, nil), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) { exited(o) }},
+		"clients go back to it when the passive is lost": {from: leaving(time.Second, nil), rule: "ServiceFollows", kind: failover.Acts,
+			steps: steps("PointService", "ReleaseHeld"), with: func(_ *testing.T, o *obs) { o.Members[1].Reach = failover.TimedOut }},
+	})
+}
+
 func TestASwitchoverWaitsForAPairThatIsFit(t *testing.T) {
 	type obs = failover.Observation
 	session := agentapi.Session{ID: 12, User: "app", Host: "10.0.0.3", InFlight: true, Age: time.Minute, Statement: "UPDATE t SET a = 1"}

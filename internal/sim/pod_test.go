@@ -105,6 +105,10 @@ func (a *apiServer) podView(m *memberSim, o *operator) failover.Pod {
 		return failover.Pod{Reading: failover.Missing}
 	}
 	p.shown = maps.Clone(p.labels)
+	var endsAt time.Time
+	if p.deleting {
+		endsAt = p.object(a.w).DeletionTimestamp.Time
+	}
 	return p.shownSpec(a.w, failover.Pod{
 		Reading:          failover.Read,
 		UID:              p.uid,
@@ -112,6 +116,7 @@ func (a *apiServer) podView(m *memberSim, o *operator) failover.Pod {
 		IP:               p.ip(),
 		CreatedAt:        a.w.wall(p.created),
 		Deleting:         p.deleting,
+		EndsAt:           endsAt,
 		Fenced:           p.fenced,
 		Labels:           maps.Clone(p.labels),
 		Ended:            o.podFacts(p),

@@ -24,10 +24,10 @@ func (a *agentSim) closesIdle() bool {
 }
 
 func (a *agentSim) describeDrain() *agentapi.Drain {
-	if !a.closesIdle() {
+	if a.machine == nil || a.drain.operation == "" || a.machine.View().OpenEpoch == 0 {
 		return nil
 	}
-	d := &agentapi.Drain{Operation: a.drain.operation, Left: a.drain.until.Sub(a.local()), Rounds: 1}
+	d := &agentapi.Drain{Operation: a.drain.operation, Left: max(a.drain.until.Sub(a.local()), 0), Rounds: 1}
 	if a.w.now < a.drain.busyUntil {
 		d.InFlight = 1
 	}
