@@ -192,8 +192,8 @@ type OperationStatus struct {
 	// writeGap is the time for which no member accepted writes, from the end of the former primary's to the
 	// beginning of the new one's, as the agents measured them; some milliseconds exact. Clients notice
 	// what the move of the Service takes beside. When the former primary's agent could not say it any more,
-	// it is the time from its last answer that it was open, and longer than the truth. Empty when only one of
-	// the two was heard.
+	// it is the time from its last answer to the operator or to its peer, and longer than the truth by what lies
+	// between two answers. Empty when only one of the two was heard.
 	// +optional
 	WriteGap *metav1.Duration `json:"writeGap,omitempty"`
 	// drain is what became of the sessions of clients, in a planned switchover.

@@ -74,8 +74,11 @@ type History struct {
 	// HolderOpened: the holder was seen open at the present epoch.
 	HolderOpened bool
 	// OpenedAt is when the present holder was first heard open, HeardOpen when last, and
-	// LastOpen when the former one was heard open last; zero for never, by this process.
+	// LastOpen when the former one was heard last; zero for never, by this process.
 	OpenedAt, HeardOpen, LastOpen time.Time
+	// PeerHeard is when the present holder's peer, as it says, last heard its agent; zero for
+	// not since it was heard open. Only the report of a failover goes by it.
+	PeerHeard time.Time
 	// AcceptsSince is when the present holder began to accept writes, and AcceptedUntil when
 	// the former one stopped, by what their agents measured; zero for not heard.
 	AcceptsSince, AcceptedUntil time.Time
@@ -158,7 +161,11 @@ func (h History) withHolder(rec authority.Record, now time.Time) History {
 	h.Streamed = Streamed{}
 	if !h.HeardOpen.IsZero() {
 		h.LastOpen = h.HeardOpen
+		if h.PeerHeard.After(h.LastOpen) {
+			h.LastOpen = h.PeerHeard
+		}
 	}
+	h.PeerHeard = time.Time{}
 	h.OpenedAt = time.Time{}
 	h.HeardOpen = time.Time{}
 	h.AcceptsSince = time.Time{}
@@ -175,6 +182,11 @@ func (h History) withHolder(rec authority.Record, now time.Time) History {
 func (h History) heard(o Observation) History {
 	for i := range o.Members {
 		m := &o.Members[i]
+		if h.HolderOpened && m.Name != h.Holder.Member && m.Heard() {
+			if at := m.HeardAt.Add(-m.State.PeerSilentFor); at.After(h.PeerHeard) {
+				h.PeerHeard = at
+			}
+		}
 		switch {
 		case m.Name == h.Holder.Member:
 			if m.Heard() && m.State.OpenEpoch == h.HolderEpoch {

@@ -165,6 +165,26 @@ func TestMemoryBeginsAgainWithEachHolder(t *testing.T) {
 	}
 }
 
+// TestTheFormerPrimaryWasHeardLastByItsPeer: an operator looks at a pair at rest every 15 seconds,
+// and its members speak with each other all the time.
+func TestTheFormerPrimaryWasHeardLastByItsPeer(t *testing.T) {
+	o := steady()
+	h := failover.History{}.Next(o)
+	lost := steady()
+	lost.Now = t0.Add(20 * time.Second)
+	lost.Members[0].Reach = failover.TimedOut
+	lost.Members[1].HeardAt = lost.Now
+	lost.Members[1].State.PeerSilentFor = 6 * time.Second
+	h = h.Next(lost)
+	want := t0.Add(14 * time.Second)
+	if h = h.Next(between()); !h.LastOpen.Equal(want) {
+		t.Errorf("the former primary was heard last %s, want %s", h.LastOpen, want)
+	}
+	if !h.PeerHeard.IsZero() {
+		t.Errorf("what the peer heard of the former primary is kept for the next: %s", h.PeerHeard)
+	}
+}
+
 // edited is a pair whose passive lacks writes, and whose ledger was edited to say that it
 // has them.
 func edited(t *testing.T, h failover.History, change func(*authority.Record)) failover.Observation {

@@ -222,8 +222,8 @@ func (l *look) serves() bool {
 }
 
 // writeGap is how long no member accepted writes between the former primary and this one: as
-// their agents measured it, or, with the former one's agent gone, from when this process heard
-// it open last. Zero when it did not hear both.
+// their agents measured it, or, with the former one's agent gone, from when this process or the
+// peer heard it last. Zero when it did not hear both.
 func (l *look) writeGap() time.Duration {
 	h := l.History
 	if !h.AcceptedUntil.IsZero() && h.AcceptsSince.After(h.AcceptedUntil) {
