@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -24,14 +25,16 @@ type flips struct {
 	// refused are attempts that got no session; broken are writes on a session that was
 	// closed meanwhile, which a pool asks for once more.
 	refused, broken int
-	errors          map[string]int
+	// rolledBack are switchovers after which the former primary went on; their gaps do not count.
+	rolledBack int
+	errors     map[string]int
 }
 
 // switchover measures planned switchovers there and back, under load through the Service.
 func switchover(ctx context.Context, b *bench) error {
 	fmt.Println("| old primary | writers | runs | gap at the members: median | worst | gap at the clients: median | worst | " +
-		"writes | connections refused | sessions found closed |")
-	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+		"writes | connections refused | sessions found closed | rolled back |")
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, old := range []v1alpha1.OldPrimary{v1alpha1.DemotePrimary, v1alpha1.DeletePod} {
 		for _, writers := range []int{8, 64} {
 			m := manner{
@@ -42,9 +45,9 @@ func switchover(ctx context.Context, b *bench) error {
 			if err != nil {
 				return fmt.Errorf("%s with %d writers: %w", old, writers, err)
 			}
-			fmt.Printf("| %s | %d | %d | %s | %s | %s | %s | %d | %d | %d |\n", old, writers, len(f.clients),
+			fmt.Printf("| %s | %d | %d | %s | %s | %s | %s | %d | %d | %d | %d |\n", old, writers, len(f.clients),
 				rounded(f.members.median()), rounded(f.members.worst()), rounded(f.clients.median()), rounded(f.clients.worst()),
-				f.writes, f.refused, f.broken)
+				f.writes, f.refused, f.broken, f.rolledBack)
 			for text, count := range f.errors {
 				fmt.Printf("  %d times: %s\n", count, text)
 			}
@@ -102,7 +105,8 @@ func (b *bench) flipOnce(ctx context.Context, m manner, pair *harness.Pair, run 
 		run.Demoted(string(pod.UID))
 	}
 	out, err := b.Plugin(ctx, pair.Namespace, "switchover", pair.Name, "--old-primary", string(m.oldPrimary), "--wait")
-	if err != nil {
+	rolledBack := err != nil && strings.Contains(out+err.Error(), string(v1alpha1.OperationAbandoned))
+	if err != nil && !rolledBack {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	if err := run.Clients.AwaitAcks(ctx, harness.Patience, 200); err != nil {
@@ -115,13 +119,18 @@ func (b *bench) flipOnce(ctx context.Context, m manner, pair *harness.Pair, run 
 	if err != nil {
 		return err
 	}
+	f.count(result.Report.Attempts)
+	if rolledBack {
+		fmt.Printf("rolled back: %s\n", out)
+		f.rolledBack++
+		return nil
+	}
 	members, err := lastSwitchover(ctx, pair)
 	if err != nil {
 		return err
 	}
 	f.members = append(f.members, members)
 	f.clients = append(f.clients, result.Gap.Length())
-	f.count(result.Report.Attempts)
 	return nil
 }
 
