@@ -9,6 +9,9 @@ import (
 // before the authority is revoked.
 const leastGrace = 5 * time.Second
 
+// drainPoll is the time between two observations of a passive that has to catch up first.
+const drainPoll = 250 * time.Millisecond
+
 // leavingDrain is how long transactions in flight may take to end when the primary's pod is
 // deleted. All other clients wait meanwhile, for no longer than doors hold them by default; who
 // wants to wait for long transactions asks for a switchover first.
@@ -50,7 +53,8 @@ func (l *look) drainsLeaving() bool {
 		return false
 	}
 	_, drains := l.drainLeaving("")
-	return drains
+	catchesUp := l.drainAs(l.leaving()) == nil && l.passiveBehind() != ""
+	return drains && !catchesUp
 }
 
 // leaving is the name by which the agent knows this drain; no operation has it.
@@ -62,10 +66,21 @@ func (l *look) leaving() string { return "deletion-of-" + string(l.rec.Holder.Po
 // cannot be: the authority is revoked then.
 func (l *look) drainLeaving(fact string) (Plan, bool) {
 	left := l.holder.Pod.EndsAt.Sub(l.Now)
-	if left < leastGrace || !l.open(l.holder) || !l.canForward() || l.passiveBehind() != "" {
+	if left < leastGrace || !l.open(l.holder) || !l.canForward() {
 		return no()
 	}
 	d := l.drainAs(l.leaving())
+	if behind := l.passiveBehind(); d == nil && behind != "" {
+		if left < 2*leastGrace {
+			return no()
+		}
+		// Clients are served meanwhile; a failover now would have them wait until it has caught up.
+		return Plan{
+			Kind:  Waits,
+			Fact:  fact + ", and " + behind,
+			After: drainPoll,
+		}, true
+	}
 	switch {
 	case d != nil && (d.Left <= 0 || d.Rounds > 0 && d.InFlight == 0):
 		return no()

@@ -284,8 +284,18 @@ func TestAPrimaryWhosePodIsDeletedIsDrainedFirst(t *testing.T) {
 		"it is revoked when none is left": {from: leaving(0, &agentapi.Drain{Left: time.Second, Rounds: 1}), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke")},
 		"or when their time is over":      {from: leaving(0, &agentapi.Drain{Rounds: 9, InFlight: 1}), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke")},
 		"at once with a short grace":      {from: leaving(0, nil), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"), with: at(4 * time.Second)},
-		"and when the passive lags": {from: leaving(0, nil), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"),
-			with: func(_ *testing.T, o *obs) { o.Members[1].State.Server.LagSeconds = 2 }},
+		"a passive that lags may catch up": {from: leaving(0, nil), rule: "HolderLeaving", kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) {
+				o.Service = steady().Service
+				o.Members[1].State.Server.LagSeconds = 2
+			}},
+		"clients stay with the primary meanwhile": {from: leaving(0, nil), rule: "ServiceFollows", kind: failover.Acts,
+			steps: steps("PointService", "ReleaseHeld"), with: func(_ *testing.T, o *obs) { o.Members[1].State.Server.LagSeconds = 2 }},
+		"but not for too long": {from: leaving(0, nil), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"),
+			with: func(_ *testing.T, o *obs) {
+				o.Members[1].State.Server.LagSeconds = 2
+				o.Members[0].Pod.EndsAt = t0.Add(9 * time.Second)
+			}},
 		"and when clients are not held": {from: leaving(0, nil), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) { o.Settings.HoldsClients = false }},
 		"and when mysqld has ended": {from: leaving(time.Second, nil), rule: "HolderLeaving", kind: failover.Acts, steps: steps("Revoke"),
