@@ -83,7 +83,7 @@ func serviceFollows(l *look) (Plan, bool) {
 			leads = LeadsOpen
 		}
 	}
-	if (l.draining() != nil || l.drainsLeaving()) && l.candidateTakesClients() {
+	if l.drains() && l.candidateTakesClients() {
 		target = l.passive
 		leads = LeadsDoor
 	}
@@ -139,7 +139,7 @@ func releaseEndedPod(l *look) (Plan, bool) {
 		return releaseStrayPod(l)
 	}
 	pod := l.passive.Pod
-	if l.opensSoon() || l.draining() != nil || l.drainsLeaving() {
+	if l.opensSoon() || l.drains() {
 		return no()
 	}
 	if pod.Reading == Read && pod.Fenced && !l.claimWanted(l.passive) {

@@ -112,3 +112,6 @@ func (l *look) drainLeaving(fact string) (Plan, bool) {
 		},
 	})...)
 }
+
+// drains: the holder is drained, for a switchover or because its pod is being deleted.
+func (l *look) drains() bool { return l.draining() != nil || l.drainsLeaving() }
