@@ -169,6 +169,12 @@ func list(text string) []string {
 }
 
 func (o Options) check() error {
+	_, unknownLevel := level(o.LogLevel)
+	return errors.Join(o.checkNames(), o.checkElection(), o.checkLimits(), o.checkNamespaces(), unknownLevel)
+}
+
+// checkNames is about what the operator needs to know of itself and of its objects.
+func (o Options) checkNames() error {
 	var errs []error
 	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if o.AgentImage.Name == "" {
@@ -186,29 +192,44 @@ func (o Options) check() error {
 	if o.IdentitySecret == "" {
 		add("--identity-secret is needed: the Secret for the operator's private key")
 	}
+	return errors.Join(errs...)
+}
+
+// checkElection is about the times of the election of a leader.
+func (o Options) checkElection() error {
+	var errs []error
 	if o.RenewDeadline >= o.LeaseDuration {
-		add("--leader-elect-renew-deadline %s must be shorter than --leader-elect-lease-duration %s", o.RenewDeadline, o.LeaseDuration)
+		errs = append(errs, fmt.Errorf("--leader-elect-renew-deadline %s must be shorter than --leader-elect-lease-duration %s",
+			o.RenewDeadline, o.LeaseDuration))
 	}
 	if o.RetryPeriod*12/10 >= o.RenewDeadline {
-		add("--leader-elect-retry-period %s must be shorter than --leader-elect-renew-deadline %s by more than a fifth",
-			o.RetryPeriod, o.RenewDeadline)
+		errs = append(errs, fmt.Errorf("--leader-elect-retry-period %s must be shorter than "+
+			"--leader-elect-renew-deadline %s by more than a fifth", o.RetryPeriod, o.RenewDeadline))
 	}
+	return errors.Join(errs...)
+}
+
+// checkLimits is about how much is done at once.
+func (o Options) checkLimits() error {
+	var errs []error
 	if o.Concurrent < 1 {
-		add("--max-concurrent-reconciles %d: want at least 1", o.Concurrent)
+		errs = append(errs, fmt.Errorf("--max-concurrent-reconciles %d: want at least 1", o.Concurrent))
 	}
 	if o.MaxParallelRollouts < 1 {
-		add("--max-parallel-rollouts %d: want at least 1", o.MaxParallelRollouts)
+		errs = append(errs, fmt.Errorf("--max-parallel-rollouts %d: want at least 1", o.MaxParallelRollouts))
 	}
 	if o.QPS <= 0 || o.Burst < 1 {
-		add("--kube-api-qps and --kube-api-burst must be positive")
+		errs = append(errs, errors.New("--kube-api-qps and --kube-api-burst must be positive"))
 	}
+	return errors.Join(errs...)
+}
+
+func (o Options) checkNamespaces() error {
+	var errs []error
 	for _, n := range o.WatchNamespaces {
 		if why := validation.IsDNS1123Label(n); len(why) > 0 {
-			add("--watch-namespaces: %q is no namespace: %s", n, why[0])
+			errs = append(errs, fmt.Errorf("--watch-namespaces: %q is no namespace: %s", n, why[0]))
 		}
-	}
-	if _, err := level(o.LogLevel); err != nil {
-		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
