@@ -53,7 +53,7 @@ const (
 	OperationAdopt OperationType = "Adopt"
 	// OperationFence revokes the authority and closes the primary until it is released.
 	OperationFence OperationType = "Fence"
-	// OperationConfirmDead is a person's word that a member cannot run any more.
+	// OperationConfirmDead is an administrator's confirmation that a member cannot run any more.
 	OperationConfirmDead OperationType = "ConfirmDead"
 	// OperationForcePromote promotes a member that may lack acknowledged writes.
 	OperationForcePromote OperationType = "ForcePromote"

@@ -22,7 +22,7 @@ const (
 	ConditionConsistent = "Consistent"
 	// ConditionProgressing: something is under way or pending.
 	ConditionProgressing = "Progressing"
-	// ConditionInDoubt: nothing may be done without a missing proof or a person's word.
+	// ConditionInDoubt: nothing may be done without a missing proof or an administrator's confirmation.
 	ConditionInDoubt = "InDoubt"
 	// ConditionStalled: the pair does not become ready without a person. Tools that wait for
 	// an object by the conventions of kstatus take it for failed.

@@ -121,7 +121,7 @@ type Left struct {
 	// Epoch at which the member last was holder.
 	Epoch pair.Epoch `json:"epoch"`
 	// Clean: the ledger was both, the candidate's incarnation was the entered one, and
-	// the proof was not a person's word.
+	// the proof was not an administrator's confirmation.
 	Clean bool `json:"clean"`
 	// Proof used.
 	Proof fencing.Kind `json:"proof"`

@@ -68,7 +68,7 @@ func (l *look) expired(s fencing.Subject) (fencing.Proof, time.Duration) {
 	}, l.Now)
 }
 
-// takeAdminConfirmation makes a proof of a person's word. That the word is used is noted first: once the
+// takeAdminConfirmation makes a proof of an administrator's confirmation. That it is used is noted first: once the
 // next holder is appointed its epoch is over, and it would look like one that came too late.
 func (l *look) takeAdminConfirmation(op *Operation, s fencing.Subject) Step {
 	if !op.Running {
@@ -100,7 +100,7 @@ func (l *look) margin() time.Duration {
 }
 
 // evidenceSteps are the questions that can yield a proof about a pod: its own agent, its
-// end, its node, a person's word, and its peer's cease, without which nothing expires.
+// end, its node, an administrator's confirmation, and its peer's cease, without which nothing expires.
 func (l *look) evidenceSteps(s fencing.Subject) []Step {
 	m := l.member(s.Member)
 	if m == nil {

@@ -22,7 +22,7 @@ const (
 	// Holds: something is not as wished, nobody's doubt, and not the operator's to change
 	// unasked.
 	Holds Kind = "Holds"
-	// Doubts: nothing may be done without a missing proof or a person's word.
+	// Doubts: nothing may be done without a missing proof or an administrator's confirmation.
 	Doubts Kind = "Doubts"
 )
 

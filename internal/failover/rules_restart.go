@@ -144,7 +144,7 @@ func restartBootstrap(l *look) (Plan, bool) {
 	return hold(VerbNone, "%s", refused)
 }
 
-// cannotBegin: what even a person's word does not replace.
+// cannotBegin says what even an administrator's operation does not overrule.
 func (l *look) cannotBegin(m *Member) string {
 	switch {
 	case m == nil:

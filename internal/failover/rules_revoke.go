@@ -350,7 +350,7 @@ func forcePromotionRequested(l *look) (Plan, bool) {
 	return p, ok
 }
 
-// cannotForce: what even a person's word does not replace.
+// cannotForce says why not even an administrator's operation can promote the member.
 func (l *look) cannotForce(m *Member) string {
 	switch {
 	case m == nil:

@@ -85,7 +85,7 @@ type (
 		Subject fencing.Subject
 		Node    string
 	}
-	// AdminConfirmation takes a person's word for a proof.
+	// AdminConfirmation takes an administrator's confirmation for a proof.
 	AdminConfirmation struct {
 		Subject fencing.Subject
 		Word    fencing.Word

@@ -199,7 +199,7 @@ func FromNode(req Request, podNode string, node NodeFacts, at time.Time) (Proof,
 	return req.proof(NodeOutOfService, at), nil
 }
 
-// Word is a person's word that a member cannot run any more, from an operation.
+// Word is an administrator's confirmation that a member cannot run any more, from an operation.
 type Word struct {
 	Operation string
 	Member    pair.MemberName

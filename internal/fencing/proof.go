@@ -14,7 +14,7 @@ var ErrNoProof = errors.New("not a proof")
 
 // Subject is one pod of one member: what a proof is about. The same member's next pod
 // is another subject. Without a pod UID it is whatever pod of that member may be there
-// though nobody knows of one: only an expiry or a person's word can be about that.
+// though nobody knows of one: only an expiry or an administrator's confirmation can be about that.
 type Subject struct {
 	Member pair.MemberName
 	PodUID pair.PodUID
@@ -57,7 +57,7 @@ func (p Proof) At() time.Time { return p.at }
 func (p Proof) GTIDs() string { return p.gtids }
 
 // Closes reports whether p proves the subject closed at this epoch. A pod that has ended
-// never runs again, so its end counts at every later epoch; a person's word and an
+// never runs again, so its end counts at every later epoch; an administrator's confirmation and an
 // expiry count for the one epoch they are about.
 func (p Proof) Closes(s Subject, e pair.Epoch) bool {
 	if p.kind == "" || p.subject != s {
