@@ -67,6 +67,7 @@ func (r *PairReconciler) tell(v *visit, o failover.Observation, plan failover.Pl
 	for i := range o.Members {
 		r.tellMember(v, &o.Members[i])
 		r.tellDiscard(v, o, &o.Members[i])
+		r.tellPruned(v, &o.Members[i])
 	}
 }
 

@@ -35,6 +35,9 @@ func TestEachWrongFieldGetsItsMessage(t *testing.T) {
 		"a number beyond 64 bits":            {"a", plain + "\nmysql: {config: {max_binlog_cache_size: 18446744073709551615}}", "max_binlog_cache_size: the number is too large"},
 		"a retention too short":              {"a", plain + "\nmysql: {binlogRetention: 1m}", "at least 10m"},
 		"a share above all":                  {"a", plain + "\nmysql: {binlogMaxSize: 95%}", "spec.mysql.binlogMaxSize"},
+		"a quarantine nobody can look at":    {"a", plain + "\nrejoin: {quarantineRetention: {time: 5m}}", "quarantineRetention.time must be at least 1h"},
+		"a quarantine above all":             {"a", plain + "\nrejoin: {quarantineRetention: {size: 95%}}", "spec.rejoin.quarantineRetention.size"},
+		"a quarantine of a negative size":    {"a", plain + "\nrejoin: {quarantineRetention: {size: -1Gi}}", "spec.rejoin.quarantineRetention.size"},
 		"a mode of another product":          {"a", plain + "\ndurability: {mode: Sync}", "spec.durability.mode"},
 		"a timeout too short":                {"a", plain + "\ndurability: {passiveTimeout: 10ms}", "spec.durability.passiveTimeout"},
 		"a lease too short":                  {"a", plain + "\nauthority: {leaseDuration: 1s}", "spec.authority.leaseDuration must be from 2s to 5m"},
@@ -111,7 +114,9 @@ func TestDefaultsAreThoseOfTheDocs(t *testing.T) {
 		"checksum.parallelism":       p.Spec.Checksum.Parallelism == 2,
 		"checksum.timeZone":          p.Spec.Checksum.TimeZone == "Etc/UTC" && p.Spec.Checksum.Schedule == "",
 		"checksum.startingDeadline":  p.Spec.Checksum.StartingDeadline.Duration == time.Hour,
-		"operationHistoryLimit":      p.Spec.OperationHistoryLimit == 20,
+		"rejoin.quarantineRetention": p.Spec.Rejoin.QuarantineRetention.Time.Duration == 30*24*time.Hour &&
+			p.Spec.Rejoin.QuarantineRetention.Size == "20%",
+		"operationHistoryLimit": p.Spec.OperationHistoryLimit == 20,
 	} {
 		if !ok {
 			t.Errorf("%s has another default: %+v", what, p.Spec)

@@ -80,6 +80,11 @@ type DatabasePairSpec struct {
 	// +kubebuilder:default={mode: "Automatic"}
 	Rollout RolloutSpec `json:"rollout,omitempty"`
 
+	// rejoin says what becomes of the data of members that come back.
+	// +optional
+	// +kubebuilder:default={}
+	Rejoin RejoinSpec `json:"rejoin,omitempty"`
+
 	// checksum says when and how the members' tables are compared.
 	// +optional
 	// +kubebuilder:default={}

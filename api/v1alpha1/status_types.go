@@ -140,6 +140,10 @@ type MemberStatus struct {
 	// lagSeconds is how far the member's applier is behind, in seconds.
 	// +optional
 	LagSeconds *int64 `json:"lagSeconds,omitempty"`
+	// quarantine is what the member has given up and keeps on its volume; absent when it is empty
+	// and nothing was removed from it.
+	// +optional
+	Quarantine *MemberQuarantine `json:"quarantine,omitempty"`
 	// problem is what keeps the member from doing its part, and what to do.
 	// +optional
 	Problem string `json:"problem,omitempty"`

@@ -48,9 +48,11 @@ type board struct {
 	seed      *agentapi.SeedProgress
 	compared  *agentapi.Comparison
 	lack      *agentapi.Lack
-	accounts  []string
-	inFlight  []agentapi.Session // for long, as last seen while open
-	tls       bool
+	// quarantine is what was measured last.
+	quarantine *agentapi.QuarantineUse
+	accounts   []string
+	inFlight   []agentapi.Session // for long, as last seen while open
+	tls        bool
 
 	waitingLost  pair.LedgerVersion
 	leaseEpoch   authority.Record
@@ -181,6 +183,13 @@ func (b *board) leaseRead(r authority.Record, outcome authority.ReadOutcome, ask
 		b.leaseAnswer = asked
 		b.leaseEpoch = r
 	}
+}
+
+// lastLease is the Lease as it was read last.
+func (b *board) lastLease() authority.Record {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.leaseEpoch
 }
 
 // leaseAge is how long the API server has not answered.
@@ -350,6 +359,7 @@ func keyOf(s agentapi.State, config agentapi.Config) string {
 	if s.Discarded != nil {
 		key += s.Discarded.Directory + s.Discarded.GTIDs
 	}
+	key += keyOfVolume(s)
 	if s.Seed != nil {
 		key += s.Seed.Stage + string(s.Seed.Donor)
 	}

@@ -3,10 +3,8 @@ package agent
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
-	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/gtid"
@@ -75,32 +73,4 @@ func (a *Agent) peerReceived() (received gtid.Set, recent, receives bool) {
 	received, err := gtid.Parse(peer.Server.GTIDReceived)
 	recent = err == nil && silent <= time.Minute
 	return received, recent, recent && peer.Server.Receiver.Running
-}
-
-// pruneQuarantine removes old entries of the quarantine when it takes too much of the volume,
-// and only while the ledger says that both members have all data: what is saved may be the
-// only copy of something while the pair is in disorder.
-func (a *Agent) pruneQuarantine() {
-	view := a.state.view()
-	if view.Record == nil || view.Record.Ledger.State != authority.Both {
-		return
-	}
-	limit := a.binlogLimit(strconv.Itoa(volume.QuarantinePercent) + "%")
-	if limit <= 0 {
-		return
-	}
-	removed, left, err := a.vol.PruneQuarantine(limit, time.Now().Add(-volume.QuarantineAge))
-	if err != nil {
-		a.log.Error(err, "cannot prune the quarantine")
-	}
-	for _, path := range removed {
-		a.log.Info("removed from the quarantine", "path", path, "left", left)
-	}
-	if left > limit {
-		a.state.problem(agentapi.ProblemQuarantineLarge, fmt.Sprintf("the quarantine takes more than a fifth of the volume with what is "+
-			"younger than %d days or marked to be kept: copy away what is wanted and remove it from %s",
-			int(volume.QuarantineAge.Hours()/24), a.vol.QuarantineDir()))
-	} else {
-		a.state.resolve(agentapi.ProblemQuarantineLarge)
-	}
 }

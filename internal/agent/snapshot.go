@@ -90,6 +90,7 @@ func (b *board) facts(v authority.View) agentapi.State {
 		SemiSyncLostAt:    b.waitingLost,
 		Compared:          b.compared,
 		Lacks:             b.lack,
+		Quarantine:        b.quarantine,
 		WrongSettings:     b.wrong,
 		RewindRefused:     b.tail.why,
 		TailKept:          b.tail.kept.String(),

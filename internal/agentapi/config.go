@@ -52,6 +52,12 @@ const (
 // DefaultMaxLockTime is that of a pair that says nothing about it.
 const DefaultMaxLockTime = 250 * time.Millisecond
 
+// The retention of the quarantine of a pair that says nothing about it.
+const (
+	DefaultQuarantineTime = 30 * 24 * time.Hour
+	DefaultQuarantineSize = "20%"
+)
+
 // Values of Config.OnRoleChange.
 const (
 	// OnRoleChangeHold keeps clients waiting and relays them to the new primary's mysqld.
@@ -94,6 +100,12 @@ type Config struct {
 	// BinlogMaxSize on a primary that is alone in the ledger: its peer is copied then.
 	BinlogRetention time.Duration `json:"binlogRetention"`
 	BinlogMaxSize   string        `json:"binlogMaxSize"`
+
+	// QuarantineTime is how long everything in the quarantine stays, and QuarantineSize ("20%" of
+	// the volume or a quantity) what it may take beyond that time. Where they are absent,
+	// DefaultQuarantineTime and DefaultQuarantineSize count.
+	QuarantineTime time.Duration `json:"quarantineTime,omitempty"`
+	QuarantineSize string        `json:"quarantineSize,omitempty"`
 
 	// OnRoleChange is how the door answers clients while no member accepts writes, one of the
 	// constants OnRoleChange*. An agent of an earlier version goes by RefuseWithReset.

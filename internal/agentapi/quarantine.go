@@ -30,6 +30,39 @@ type QuarantineList struct {
 	Limit int64 `json:"limit"`
 }
 
+// QuarantineUse is what the quarantine of a member takes, and what was removed from it.
+type QuarantineUse struct {
+	Entries int   `json:"entries"`
+	Bytes   int64 `json:"bytes"`
+	Limit   int64 `json:"limit"`
+	// Kept says why entries that are due to be removed stay for now; empty when none does.
+	Kept string `json:"kept,omitempty"`
+	// Removal is the last one of this agent process; nil for none.
+	Removal *QuarantineRemoval `json:"removal,omitempty"`
+}
+
+// QuarantineRemoval is what was removed from a quarantine at one time.
+type QuarantineRemoval struct {
+	At time.Time `json:"at"`
+	// Entries that were removed, at most MostRemoved of them, out of Total.
+	Entries []QuarantineRemoved `json:"entries"`
+	Total   int                 `json:"total"`
+	Bytes   int64               `json:"bytes"`
+}
+
+// MostRemoved is how many entries a removal names.
+const MostRemoved = 10
+
+// QuarantineRemoved is an entry that was removed.
+type QuarantineRemoved struct {
+	Name    string         `json:"name"`
+	Kind    QuarantineKind `json:"kind"`
+	SavedAt time.Time      `json:"savedAt"`
+	Bytes   int64          `json:"bytes"`
+	// GTIDs of the transactions in it, as far as they could be read, shortened.
+	GTIDs string `json:"gtids,omitempty"`
+}
+
 // QuarantineEntry is one thing in the quarantine that is kept or removed as a whole.
 type QuarantineEntry struct {
 	// Name is its path below the quarantine's directory.

@@ -118,6 +118,9 @@ type State struct {
 	// Seed is the progress of a CLONE.
 	Seed *SeedProgress `json:"seed,omitempty"`
 
+	// Quarantine is what was given up and is kept on the volume; nil before it was measured.
+	Quarantine *QuarantineUse `json:"quarantine,omitempty"`
+
 	// Drain is the last drain of this open primary; nil for none.
 	Drain *Drain `json:"drain,omitempty"`
 

@@ -24,11 +24,18 @@ import (
 
 // Quarantine is that of one volume, to read from.
 type Quarantine struct {
-	vol *volume.Volume
+	vol       *volume.Volume
+	retention volume.Retention
 }
 
-// Open returns the quarantine of the volume mounted at root. It touches nothing.
-func Open(root string) Quarantine { return Quarantine{vol: volume.Open(root)} }
+// Open returns the quarantine of the volume mounted at root, which is kept by this retention. It
+// touches nothing.
+func Open(root string, retention volume.Retention) Quarantine {
+	return Quarantine{
+		vol:       volume.Open(root),
+		retention: retention,
+	}
+}
 
 // List describes all entries, oldest first. A quarantine that was never used is empty.
 func (q Quarantine) List() (agentapi.QuarantineList, error) {
@@ -37,11 +44,9 @@ func (q Quarantine) List() (agentapi.QuarantineList, error) {
 	if err != nil || len(saved) == 0 {
 		return list, err
 	}
-	var size unix.Statfs_t
-	if err := unix.Statfs(q.vol.Root(), &size); err != nil {
-		return list, fmt.Errorf("measure volume %s: %w", q.vol.Root(), err)
+	if list.Limit, err = q.retention.Bytes(q.vol); err != nil {
+		return list, err
 	}
-	list.Limit = int64(size.Blocks) / 100 * volume.QuarantinePercent * size.Bsize
 	for _, one := range saved {
 		entry, err := q.describe(one)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -215,7 +220,7 @@ func (q Quarantine) describe(one volume.Saved) (agentapi.QuarantineEntry, error)
 		Name:          q.name(one),
 		SavedAt:       one.At.UTC(),
 		Kept:          one.Keep,
-		RemovableFrom: one.At.Add(volume.QuarantineAge).UTC(),
+		RemovableFrom: one.At.Add(q.retention.Time).UTC(),
 	}
 	entry.Kind = kindOf(entry.Name, info.IsDir())
 	if entry.Files, err = filesOf(one.Path, info); err != nil {

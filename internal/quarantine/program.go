@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/gtid"
 )
@@ -33,11 +36,12 @@ func Run(args []string, w io.Writer) error {
 	if len(args) == 0 {
 		return errors.New(usage)
 	}
-	var root, set string
+	var root, configDir, set string
 	wanted := Wanted{}
 	flags := flag.NewFlagSet("agent quarantine "+args[0], flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&root, "data-dir", agentapi.DataDir, "")
+	flags.StringVar(&configDir, "config-dir", agentapi.ConfigDir, "")
 	flags.StringVar(&set, "gtids", "", "")
 	flags.Int64Var(&wanted.Transactions, "limit", 1000, "")
 	flags.Int64Var(&wanted.Rows, "rows", 0, "")
@@ -50,7 +54,7 @@ func Run(args []string, w io.Writer) error {
 	}
 	debug.SetMemoryLimit(memory)
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowest)
-	q := Open(root)
+	q := Open(root, retentionIn(configDir))
 	switch command := args[0]; {
 	case command == "list" && flags.NArg() == 0:
 		list, err := q.List()
@@ -91,4 +95,18 @@ func (w Wanted) checked(set string) (Wanted, error) {
 		w.Transactions = math.MaxInt64
 	}
 	return w, nil
+}
+
+// retentionIn is the pair's, by the agent's configuration; the default where that cannot be read,
+// since the entries can be shown all the same.
+func retentionIn(configDir string) volume.Retention {
+	var config agentapi.Config
+	text, err := os.ReadFile(filepath.Join(configDir, agentapi.ConfigFile))
+	if err == nil {
+		err = json.Unmarshal(text, &config)
+	}
+	if err != nil {
+		return volume.RetentionOf(agentapi.Config{})
+	}
+	return volume.RetentionOf(config)
 }

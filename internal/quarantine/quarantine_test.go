@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
@@ -139,7 +140,7 @@ func full(t *testing.T) *log {
 // at writes a file of the quarantine.
 func at(t *testing.T, root, name string, text []byte) {
 	t.Helper()
-	path := filepath.Join(Open(root).vol.QuarantineDir(), name)
+	path := filepath.Join(volume.Open(root).QuarantineDir(), name)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, text, 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -391,7 +392,7 @@ func TestNothingOutsideIsRead(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dir := Open(root).vol.QuarantineDir()
+	dir := volume.Open(root).QuarantineDir()
 	for from, to := range map[string]string{
 		"link": secret, "data-1/binlog.000002": secret, "data-1/up": "../../../secret", "linked-dir": root,
 	} {

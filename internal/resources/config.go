@@ -35,6 +35,8 @@ func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 		PassiveTimeout:      spec.Durability.PassiveTimeout.Duration,
 		BinlogRetention:     spec.MySQL.BinlogRetention.Duration,
 		BinlogMaxSize:       spec.MySQL.BinlogMaxSize,
+		QuarantineTime:      spec.Rejoin.QuarantineRetention.Time.Duration,
+		QuarantineSize:      spec.Rejoin.QuarantineRetention.Size,
 		MaxLockTime:         spec.Checksum.MaxLockTime.Duration,
 		OnRoleChange:        string(spec.Services.Primary.OnRoleChange),
 		HoldTimeout:         spec.Services.Primary.HoldTimeout.Duration,

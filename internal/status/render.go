@@ -89,6 +89,7 @@ func members(o failover.Observation, old []v1alpha1.MemberStatus) []v1alpha1.Mem
 			row.MySQLVersion = v
 		}
 		row.LagSeconds = lagSeconds(row.Role, m)
+		row.Quarantine = quarantine(m.State.Quarantine, row.Quarantine)
 		out = append(out, row)
 	}
 	return out

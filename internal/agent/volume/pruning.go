@@ -15,13 +15,6 @@ import (
 // of it with this ending, so that it is never removed.
 const KeepFile = "keep"
 
-const (
-	// QuarantineAge is how long what a member saved before it was given up stays at least.
-	QuarantineAge = 30 * 24 * time.Hour
-	// QuarantinePercent is the part of the volume, in percent, that it may take beyond that.
-	QuarantinePercent = 20
-)
-
 // Saved is one thing in the quarantine that is kept or removed as a whole.
 type Saved struct {
 	Path  string
@@ -41,14 +34,10 @@ func (v *Volume) Saved() ([]Saved, error) {
 	return list, nil
 }
 
-// PruneQuarantine removes what was put into the quarantine first, as long as all of it takes
-// more than limit bytes. What was put there after the given instant, or is marked with
-// KeepFile, stays whatever it takes. It returns what it removed and the bytes that are left.
-func (v *Volume) PruneQuarantine(limit int64, before time.Time) (removed []string, left int64, err error) {
-	list, err := v.Saved()
-	if err != nil {
-		return nil, 0, fmt.Errorf("prune the quarantine: %w", err)
-	}
+// DueForRemoval are those of a list, oldest first, that are removed so that all of it takes at
+// most limit bytes, and what is left then. What was put there at the given instant or later, or is
+// marked with KeepFile, stays whatever it takes.
+func DueForRemoval(list []Saved, limit int64, before time.Time) (due []Saved, left int64) {
 	for _, one := range list {
 		left += one.Bytes
 	}
@@ -59,13 +48,23 @@ func (v *Volume) PruneQuarantine(limit int64, before time.Time) (removed []strin
 		if one.Keep || !one.At.Before(before) {
 			continue
 		}
-		if err := os.RemoveAll(one.Path); err != nil {
-			return removed, left, fmt.Errorf("prune the quarantine: %w", err)
-		}
-		removed = append(removed, one.Path)
+		due = append(due, one)
 		left -= one.Bytes
 	}
-	return removed, left, nil
+	return due, left
+}
+
+// RemoveSaved removes one thing from the quarantine, for good. After an error a part of it may be
+// left. Idempotent.
+func (v *Volume) RemoveSaved(one Saved) error {
+	below, err := filepath.Rel(v.QuarantineDir(), one.Path)
+	if err != nil || below == "." || !filepath.IsLocal(below) {
+		return fmt.Errorf("remove %s: it is not in the quarantine", one.Path)
+	}
+	if err := os.RemoveAll(one.Path); err != nil {
+		return fmt.Errorf("remove from the quarantine: %w", err)
+	}
+	return nil
 }
 
 // quarantined lists the directories of data that was given up, and every file beside them and

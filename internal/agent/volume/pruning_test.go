@@ -61,15 +61,21 @@ func TestTheQuarantineIsPruned(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			removed, left, err := v.PruneQuarantine(c.limit, now.Add(-30*day))
+			list, err := v.Saved()
 			if err != nil {
 				t.Fatal(err)
 			}
-			for i, path := range removed {
-				if _, err := os.Stat(path); !os.IsNotExist(err) {
-					t.Errorf("%s is still there", path)
+			due, left := DueForRemoval(list, c.limit, now.Add(-30*day))
+			var removed []string
+			for _, one := range due {
+				if err := v.RemoveSaved(one); err != nil {
+					t.Error(err)
 				}
-				removed[i], _ = filepath.Rel(v.QuarantineDir(), path)
+				if _, err := os.Stat(one.Path); !os.IsNotExist(err) {
+					t.Errorf("%s is still there", one.Path)
+				}
+				name, _ := filepath.Rel(v.QuarantineDir(), one.Path)
+				removed = append(removed, name)
 			}
 			if diff := cmp.Diff(c.removed, removed); diff != "" || left != c.left {
 				t.Errorf("left %d, want %d; removed (-want +got):\n%s", left, c.left, diff)
@@ -84,7 +90,23 @@ func TestTheQuarantineIsPruned(t *testing.T) {
 			}
 		})
 	}
-	if removed, left, err := Open(t.TempDir()).PruneQuarantine(0, now); err != nil || len(removed) > 0 || left != 0 {
-		t.Errorf("without a quarantine: %v, %d, %v", removed, left, err)
+	if list, err := Open(t.TempDir()).Saved(); err != nil || len(list) > 0 {
+		t.Errorf("without a quarantine: %v, %v", list, err)
+	}
+}
+
+func TestNothingElseIsRemovedFromTheVolume(t *testing.T) {
+	v := Open(t.TempDir())
+	write(t, filepath.Join(v.DataDir(), "ibdata1"), "x")
+	write(t, filepath.Join(v.QuarantineDir(), "data-a", "binlog.000001"), "x")
+	for _, path := range []string{v.DataDir(), v.QuarantineDir(), "/", filepath.Join(v.QuarantineDir(), "..", "mysql")} {
+		if err := v.RemoveSaved(Saved{Path: path}); err == nil {
+			t.Errorf("%s was removed", path)
+		}
+	}
+	for _, path := range []string{v.DataDir(), filepath.Join(v.QuarantineDir(), "data-a")} {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
 	}
 }
