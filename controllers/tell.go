@@ -68,6 +68,7 @@ func (r *PairReconciler) tell(v *visit, o failover.Observation, plan failover.Pl
 		r.tellMember(v, &o.Members[i])
 		r.tellDiscard(v, o, &o.Members[i])
 		r.tellPruned(v, &o.Members[i])
+		r.tellVolumeLow(v, &o.Members[i])
 	}
 }
 

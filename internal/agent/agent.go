@@ -115,6 +115,7 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	a.follow = newReplication(a)
 	a.addParts()
 	a.metrics = newMetrics(a.door.Refused.Load, a.state.snapshot)
+	a.metrics.registry.MustRegister(volumeGauges(a.state)...)
 	a.state.from = a.sources()
 	return a, nil
 }

@@ -50,6 +50,7 @@ type board struct {
 	lack      *agentapi.Lack
 	// quarantine is what was measured last.
 	quarantine *agentapi.QuarantineUse
+	space      spaceUse
 	accounts   []string
 	inFlight   []agentapi.Session // for long, as last seen while open
 	tls        bool

@@ -133,7 +133,7 @@ func (b *board) quarantineUse(use agentapi.QuarantineUse) {
 
 // keyOfVolume changes with what is news about the volume; sizes are not.
 func keyOfVolume(s agentapi.State) string {
-	var key string
+	key := fmt.Sprint(s.VolumeLow)
 	if q := s.Quarantine; q != nil {
 		key += fmt.Sprint(q.Entries, q.Kept)
 		if q.Removal != nil {

@@ -91,6 +91,7 @@ func (b *board) facts(v authority.View) agentapi.State {
 		Compared:          b.compared,
 		Lacks:             b.lack,
 		Quarantine:        b.quarantine,
+		VolumeLow:         b.space.low,
 		WrongSettings:     b.wrong,
 		RewindRefused:     b.tail.why,
 		TailKept:          b.tail.kept.String(),

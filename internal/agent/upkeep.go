@@ -29,6 +29,7 @@ func (a *Agent) upkeep(ctx context.Context) {
 			}
 		}
 		a.checkSpace()
+		a.watchSpace()
 		passwords.tend(ctx)
 		a.rights.look(ctx)
 		if round%6 == 0 {

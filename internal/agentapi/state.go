@@ -118,6 +118,9 @@ type State struct {
 	// Seed is the progress of a CLONE.
 	Seed *SeedProgress `json:"seed,omitempty"`
 
+	// VolumeLow is the share of the volume, in percent, below which its free space has fallen: 20
+	// or 10; zero while more is free.
+	VolumeLow int `json:"volumeLow,omitempty"`
 	// Quarantine is what was given up and is kept on the volume; nil before it was measured.
 	Quarantine *QuarantineUse `json:"quarantine,omitempty"`
 

@@ -67,6 +67,9 @@ func renderMembers(b *strings.Builder, r Report, p paint) {
 		if m.Problem != "" {
 			fmt.Fprintf(b, "%s\n", p.in(red, m.Name+": "+m.Problem))
 		}
+		if m.VolumeLow > 0 {
+			fmt.Fprintf(b, "%s\n", p.in(yellow, fmt.Sprintf("%s: less than %d %% of its volume is free", m.Name, m.VolumeLow)))
+		}
 		for _, problem := range m.Problems {
 			fmt.Fprintf(b, "%s\n", p.in(red, m.Name+": "+problem))
 		}

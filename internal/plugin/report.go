@@ -48,6 +48,8 @@ type MemberReport struct {
 	Executed string `json:"executed,omitempty"`
 	Received string `json:"received,omitempty"`
 	Missing  string `json:"missing,omitempty"`
+	// VolumeLow is the share of its volume, in percent, of which less is free; absent while more is.
+	VolumeLow int `json:"volumeLow,omitempty"`
 	// Waiting commits, and whether commits wait at all.
 	WaitingCommits int      `json:"waitingCommits,omitempty"`
 	Waits          bool     `json:"waits,omitempty"`
@@ -128,6 +130,7 @@ func (c cluster) ask(ctx context.Context, m *MemberReport) {
 	for _, problem := range state.Problems {
 		m.Problems = append(m.Problems, string(problem.Code)+": "+problem.Message)
 	}
+	m.VolumeLow = state.VolumeLow
 	if s := state.Server; s != nil {
 		m.Executed, m.Received = oneLine(s.GTIDExecuted), oneLine(s.GTIDReceived)
 		m.Waits = s.Waiting
