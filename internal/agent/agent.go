@@ -59,6 +59,8 @@ type Agent struct {
 
 	machine *authority.Machine // of the loop only
 	ctx     context.Context    // of Run, for work that outlives a request
+
+	failedSeeds failedSeeds // of the seed that is under way
 }
 
 // New makes the agent; it reads every file it depends on and fails naming the one that

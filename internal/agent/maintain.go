@@ -17,18 +17,11 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// restAfterFailure is how long a failed initialization or seed stays the member's business:
+// restAfterFailure is how long a failed initialization stays the member's business:
 // the operator orders it again as soon as it is not, many times a second.
 const restAfterFailure = 3 * time.Second
 
-func rest(ctx context.Context) {
-	timer := time.NewTimer(restAfterFailure)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
+func rest(ctx context.Context) { sleep(ctx, restAfterFailure) }
 
 // adopt makes the data directory that is there the member's data of this name.
 func (a *Agent) adopt(data pair.DataID) error {

@@ -21,10 +21,11 @@ import (
 func (a *Agent) seed(ctx context.Context, command agentapi.SeedCommand) {
 	started := process.Now()
 	err := a.trySeed(ctx, command)
+	if err == nil {
+		a.failedSeeds = failedSeeds{}
+	}
 	if err != nil && ctx.Err() == nil {
-		a.log.Error(err, "cannot seed", "donor", command.Donor, "dataID", command.DataID)
-		a.state.problem(maintenanceProblem(err), "seed from "+string(command.Donor)+": "+err.Error())
-		rest(ctx)
+		a.seedFailed(ctx, command, err)
 	}
 	a.data.vacate()
 	if id := a.data.get(); err != nil && !id.Void && id.DataID != "" {
