@@ -198,7 +198,8 @@ func diverged(l *look) (Plan, bool) {
 	case m.State.DataID != l.rec.Data[m.Name]:
 		return hold(VerbReseed, "%s holds data %s, which the authority does not know (%q). %s", m.Name, m.State.DataID, l.rec.Data[m.Name], keep)
 	case l.errantOf(m) != "":
-		return hold(VerbReseed, "%s has %s, which %s has not. %s", m.Name, l.errantOf(m), l.holder.Name, keep)
+		return hold(VerbReseed, "%s has %s, which %s has not. %s; what each side changed, and the ways out: kubectl dbpair divergence %s -n %s",
+			m.Name, l.errantOf(m), l.holder.Name, keep, l.Settings.Name, l.Settings.Namespace)
 	}
 	return no()
 }

@@ -43,6 +43,8 @@ type fakeExecer struct {
 	// prints.
 	volumes map[string]string
 	damage  func([]byte) []byte
+	// answers is what `agent quarantine` prints, where that does not come from volumes.
+	answers func(pod string, args []string) string
 	// reads is how much of its input the client reads before it ends well; all when zero.
 	reads int64
 }
@@ -56,6 +58,10 @@ func (f *fakeExecer) run(_ context.Context, c podCommand, streams genericiooptio
 		}
 		text, err := io.ReadAll(in)
 		f.read = string(text)
+		return err
+	}
+	if f.answers != nil && c.argv[1] == "quarantine" {
+		_, err := io.WriteString(streams.Out, f.answers(c.pod, c.argv[2:]))
 		return err
 	}
 	if volume := f.volumes[c.pod]; volume != "" && c.argv[1] == "quarantine" {

@@ -110,16 +110,7 @@ func writeTransaction(b *strings.Builder, one agentapi.QuarantineTransaction) {
 
 func writeTables(b *strings.Builder, tables []agentapi.QuarantineTable) {
 	for _, t := range tables {
-		var parts []string
-		for _, kind := range []struct {
-			rows int64
-			word string
-		}{{t.Inserted, "inserted"}, {t.Updated, "updated"}, {t.Deleted, "deleted"}} {
-			if kind.rows > 0 {
-				parts = append(parts, fmt.Sprintf("%d %s", kind.rows, kind.word))
-			}
-		}
-		fmt.Fprintf(b, "--   %s.%s: %s\n", printable(t.Schema), printable(t.Table), strings.Join(parts, ", "))
+		fmt.Fprintf(b, "--   %s.%s: %s\n", printable(t.Schema), printable(t.Table), rowsText(t))
 	}
 }
 

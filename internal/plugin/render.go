@@ -17,6 +17,7 @@ func render(out io.Writer, r Report, p paint) error {
 	renderHead(&b, r, p)
 	renderMembers(&b, r, p)
 	renderGTIDs(&b, r)
+	renderDiverged(&b, r, p)
 	renderConditions(&b, r, p)
 	renderAdvice(&b, r, p)
 	_, err := io.WriteString(out, b.String())
@@ -89,6 +90,17 @@ func renderGTIDs(b *strings.Builder, r Report) {
 	if len(rows) > 1 {
 		b.WriteString("\n")
 		table(b, rows)
+	}
+}
+
+// renderDiverged names what a member has that the primary lacks. MISSING does not tell: a passive
+// in order can have executed what the primary has not committed yet.
+func renderDiverged(b *strings.Builder, r Report, p paint) {
+	for _, m := range r.Members {
+		if m.Errant != "" && m.Name != r.Primary {
+			fmt.Fprintf(b, "\n%s\nBy table, and the ways out: kubectl dbpair divergence %s -n %s\n",
+				p.in(red, fmt.Sprintf("%s has transactions that the primary lacks: %s", m.Name, m.Errant)), r.Pair, r.Namespace)
+		}
 	}
 }
 

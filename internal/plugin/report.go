@@ -48,6 +48,8 @@ type MemberReport struct {
 	Executed string `json:"executed,omitempty"`
 	Received string `json:"received,omitempty"`
 	Missing  string `json:"missing,omitempty"`
+	// Errant is what the member has and the primary lacks, as its agent found.
+	Errant string `json:"errant,omitempty"`
 	// VolumeLow is the share of its volume, in percent, of which less is free; absent while more is.
 	VolumeLow int `json:"volumeLow,omitempty"`
 	// Waiting commits, and whether commits wait at all.
@@ -130,12 +132,26 @@ func (c cluster) ask(ctx context.Context, m *MemberReport) {
 	for _, problem := range state.Problems {
 		m.Problems = append(m.Problems, string(problem.Code)+": "+problem.Message)
 	}
+	m.Errant = errantIn(state)
 	m.VolumeLow = state.VolumeLow
 	if s := state.Server; s != nil {
 		m.Executed, m.Received = oneLine(s.GTIDExecuted), oneLine(s.GTIDReceived)
 		m.Waits = s.Waiting
 		m.WaitingCommits = s.WaitSessions
 	}
+}
+
+// errantIn is what the agent found that the primary lacks, in the present run of mysqld or before
+// its start; empty for nothing.
+func errantIn(state agentapi.State) string {
+	if state.Phase == agentapi.PhaseHeld {
+		return oneLine(state.TailKept)
+	}
+	found := state.Compared
+	if found == nil || found.DataID != state.DataID || found.Incarnation != state.Mysqld.Incarnation {
+		return ""
+	}
+	return oneLine(found.Errant)
 }
 
 // compare says what each member lacks of the other's transactions.

@@ -64,7 +64,7 @@ func (s *session) command(version string) *cobra.Command {
 	root.AddCommand(s.statusCommand(), s.mysqlCommand(), s.checksumCommand(), s.repairCommand(), s.rotateCommand(), s.reseedCommand(),
 		s.importCommand())
 	root.AddCommand(s.switchoverCommand(), s.restartCommand(), s.cancelCommand(), s.historyCommand(), s.whyCommand(), s.reportCommand(version))
-	root.AddCommand(s.quarantineCommand(), s.backupCommand(), s.backupsCommand())
+	root.AddCommand(s.quarantineCommand(), s.divergenceCommand(), s.backupCommand(), s.backupsCommand())
 	for _, v := range verbs {
 		root.AddCommand(s.verbCommand(v))
 	}

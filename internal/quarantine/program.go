@@ -19,7 +19,8 @@ import (
 	"github.com/dbpair/dbpair/internal/gtid"
 )
 
-const usage = `usage: agent quarantine list [ENTRY] | show [--rows N] [--limit N] [--gtids SET] ENTRY | cat ENTRY FILE`
+const usage = `usage: agent quarantine list [ENTRY] | show [--rows N] [--limit N] [--gtids SET] ENTRY | cat ENTRY FILE |
+executed | changes --gtids SET`
 
 const (
 	// MostRows is how many rows are printed at most.
@@ -56,18 +57,6 @@ func Run(args []string, w io.Writer) error {
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowest)
 	q := Open(root, retentionIn(configDir))
 	switch command := args[0]; {
-	case command == "list" && flags.NArg() == 0:
-		list, err := q.List()
-		if err != nil {
-			return err
-		}
-		return json.NewEncoder(w).Encode(list)
-	case command == "list" && flags.NArg() == 1:
-		entry, err := q.Entry(flags.Arg(0))
-		if err != nil {
-			return err
-		}
-		return json.NewEncoder(w).Encode(entry)
 	case command == "show" && flags.NArg() == 1:
 		out := bufio.NewWriter(w)
 		encoder := json.NewEncoder(out)
@@ -76,7 +65,26 @@ func Run(args []string, w io.Writer) error {
 	case command == "cat" && flags.NArg() == 2:
 		return q.Copy(w, flags.Arg(0), flags.Arg(1))
 	}
-	return errors.New(usage)
+	answer, err := q.answer(args[0], flags.Args(), wanted)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(w).Encode(answer)
+}
+
+// answer is what a command prints as one JSON value.
+func (q Quarantine) answer(command string, args []string, wanted Wanted) (any, error) {
+	switch {
+	case command == "list" && len(args) == 0:
+		return q.List()
+	case command == "list" && len(args) == 1:
+		return q.Entry(args[0])
+	case command == "executed" && len(args) == 0:
+		return Executed(q.vol.Root())
+	case command == "changes" && len(args) == 0:
+		return Changes(q.vol.Root(), wanted.GTIDs)
+	}
+	return nil, errors.New(usage)
 }
 
 // checked refuses limits that make no sense, and takes 0 transactions for all.
