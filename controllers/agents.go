@@ -23,6 +23,8 @@ import (
 type agents struct {
 	sessions *sessions
 	watcher  *agentwatch.Watcher
+	// dial makes connections; over the network when nil.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	mu      sync.Mutex
 	clients map[agentKey]*agentclient.Client
@@ -52,13 +54,17 @@ func (a *agents) client(k agentKey, m pair.MemberName, ip string) *agentclient.C
 	}
 	names := resources.Names{Pair: k.pair.Name, Namespace: k.pair.Namespace}
 	host := string(m) + "." + names.Domain()
-	c := &agentclient.Client{Address: address, TLS: func() (*tls.Config, error) {
-		s := a.sessions.find(k.pair)
-		if s == nil {
-			return nil, errNoCredential
-		}
-		return s.keyring.clientTLS(host)
-	}}
+	c := &agentclient.Client{
+		Address: address,
+		Dial:    a.dial,
+		TLS: func() (*tls.Config, error) {
+			s := a.sessions.find(k.pair)
+			if s == nil {
+				return nil, errNoCredential
+			}
+			return s.keyring.clientTLS(host)
+		},
+	}
 	a.clients[k] = c
 	return c
 }

@@ -56,12 +56,7 @@ func (r *PairReconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrent
 	b := ctrl.NewControllerManagedBy(mgr).
 		Named("databasepair").
 		For(&v1alpha1.DatabasePair{}).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: concurrent,
-			ReconciliationTimeout:   visitTimeout,
-			// An error must not put off a failover for minutes.
-			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](50*time.Millisecond, 5*time.Second),
-		}).
+		WithOptions(visitOptions(concurrent)).
 		Watches(&v1alpha1.DatabasePairOperation{}, handler.EnqueueRequestsFromMapFunc(pairOfRecord)).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.pairsOfNode), builder.WithPredicates(nodeMatters())).
 		WatchesRawSource(source.TypedChannel(heard, handler.TypedFuncs[types.NamespacedName, reconcile.Request]{
@@ -78,6 +73,21 @@ func (r *PairReconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrent
 		return fmt.Errorf("set up the controller of pairs: %w", err)
 	}
 	return nil
+}
+
+// DefaultConcurrent is how many pairs are worked on at once. A node that dies takes the
+// primaries of many pairs with it, and each of their agents holds one up for as long as it is
+// waited for; a reconcile that waits costs little.
+const DefaultConcurrent = 64
+
+// visitOptions are those of the controller of pairs.
+func visitOptions(concurrent int) controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: concurrent,
+		ReconciliationTimeout:   visitTimeout,
+		// An error must not put off a failover for minutes.
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](50*time.Millisecond, 5*time.Second),
+	}
 }
 
 // enqueueHeard has the pair looked at that the event is about.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -29,6 +30,8 @@ type Client struct {
 	Address string
 	// TLS is asked for each new connection, so that renewed certificates are used.
 	TLS func() (*tls.Config, error)
+	// Dial makes a connection to Address; over the network when nil.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Timeout of a request whose context has no deadline; 10 s when zero.
 	Timeout time.Duration
 
@@ -214,6 +217,7 @@ func (c *Client) connect() (*http.Transport, error) {
 		return nil, err
 	}
 	c.transport = &http.Transport{
+		DialContext:         c.Dial,
 		TLSClientConfig:     conf,
 		MaxIdleConns:        4,
 		MaxIdleConnsPerHost: 4,

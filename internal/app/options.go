@@ -100,7 +100,7 @@ func Parse(args []string, out io.Writer) (Options, error) {
 	set.DurationVar(&o.RetryPeriod, "leader-elect-retry-period", time.Second,
 		"time between attempts to renew or take the lead; shorter than the renew deadline")
 	set.StringVar(&namespaces, "watch-namespaces", "", "comma-separated namespaces whose pairs are looked after; all when empty")
-	set.IntVar(&o.Concurrent, "max-concurrent-reconciles", 64,
+	set.IntVar(&o.Concurrent, "max-concurrent-reconciles", controllers.DefaultConcurrent,
 		"pairs that are worked on at once; an agent that does not answer holds one up for about a second")
 	set.IntVar(&o.MaxParallelRollouts, "max-parallel-rollouts", 1,
 		"pairs whose pods are made again at the same time after a change of their spec; the others wait")
