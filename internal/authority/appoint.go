@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -165,38 +166,72 @@ func (c Appoint) Used(r Record) []Used {
 }
 
 func (c Appoint) check(r Record) error {
-	var err error
-	data := r.Data[c.To.Member]
+	why := c.whyNotNow(r)
+	if why == "" {
+		why = c.whyNotOnGrounds(r)
+	}
+	if why == "" {
+		return nil
+	}
+	_, err := refuse(c.Name(), "%s", why)
+	return err
+}
+
+// whyNotNow says what stands against any appointment of this member; empty for nothing.
+func (c Appoint) whyNotNow(r Record) string {
 	switch {
 	case !r.Holder.Nobody():
-		_, err = refuse(c.Name(), "%s is the holder", r.Holder)
+		return fmt.Sprintf("%s is the holder", r.Holder)
 	case c.To.Member == "" || c.To.PodUID == "":
-		_, err = refuse(c.Name(), "a member and its pod are needed")
-	case data == "":
-		_, err = refuse(c.Name(), "nobody vouches for the data of %s", c.To.Member)
+		return "a member and its pod are needed"
+	case r.Data[c.To.Member] == "":
+		return fmt.Sprintf("nobody vouches for the data of %s", c.To.Member)
 	case len(c.Missing(r)) > 0:
-		_, err = refuse(c.Name(), "no proof that %v is closed at epoch %d", c.Missing(r), r.Epoch)
+		return fmt.Sprintf("no proof that %v is closed at epoch %d", c.Missing(r), r.Epoch)
 	case !slices.ContainsFunc(c.Others, func(s fencing.Subject) bool { return s.Member != c.To.Member }):
-		_, err = refuse(c.Name(), "the member beside %s is not named", c.To.Member)
-	case c.Grounds == GroundsFirst && r.Epoch != 0:
-		_, err = refuse(c.Name(), "epoch %d is not the first", r.Epoch)
-	case c.Grounds != GroundsFirst && r.Epoch == 0:
-		_, err = refuse(c.Name(), "%s at epoch 0", c.Grounds)
-	case c.Grounds == GroundsReturn && (r.LastHolder == nil || r.LastHolder.Holder.Member != c.To.Member ||
-		r.LastHolder.DataID != data || !r.Ledger.InSync(c.To.Member)):
-		_, err = refuse(c.Name(), "%s is not the last holder with its data, in sync", c.To)
-	case c.Demoted != "" && !c.isDemoted(r):
-		_, err = refuse(c.Name(), "the last holder is not proven demoted, or is not passed over for another member in order")
-	case c.Grounds == GroundsPromote && (r.Ledger.State != Both || c.Incarnation == "" || r.Ledger.Incarnations[c.To.Member] != c.Incarnation):
-		_, err = refuse(c.Name(), "%s is not in sync in its present incarnation", c.To)
+		return fmt.Sprintf("the member beside %s is not named", c.To.Member)
 	}
-	return err
+	return ""
+}
+
+// whyNotOnGrounds says why the grounds of the appointment do not hold; empty when they do.
+func (c Appoint) whyNotOnGrounds(r Record) string {
+	switch {
+	case c.Grounds == GroundsFirst && r.Epoch != 0:
+		return fmt.Sprintf("epoch %d is not the first", r.Epoch)
+	case c.Grounds != GroundsFirst && r.Epoch == 0:
+		return fmt.Sprintf("%s at epoch 0", c.Grounds)
+	case c.Grounds == GroundsReturn && !c.returns(r):
+		return fmt.Sprintf("%s is not the last holder with its data, in sync", c.To)
+	case c.Demoted != "" && !c.isDemoted(r):
+		return "the last holder is not proven demoted, or is not passed over for another member in order"
+	case c.Grounds == GroundsPromote && !c.inSync(r):
+		return fmt.Sprintf("%s is not in sync in its present incarnation", c.To)
+	}
+	return ""
+}
+
+// returns: the member is the last holder, still has the data that it held with, and has every
+// acknowledged write.
+func (c Appoint) returns(r Record) bool {
+	last := r.LastHolder
+	if last == nil || last.Holder.Member != c.To.Member {
+		return false
+	}
+	return last.DataID == r.Data[c.To.Member] && r.Ledger.InSync(c.To.Member)
+}
+
+// inSync: the ledger names both members, and this one in the run of mysqld that is to open.
+func (c Appoint) inSync(r Record) bool {
+	return r.Ledger.State == Both && c.Incarnation != "" && r.Ledger.Incarnations[c.To.Member] == c.Incarnation
 }
 
 // isDemoted: there is a proof that the last holder's pod, of the other member, is demoted, which
 // is more than that it accepts no writes: its mysqld has been read back since.
 func (c Appoint) isDemoted(r Record) bool {
-	if r.LastHolder == nil || r.LastHolder.Holder.Member == c.To.Member || (c.Grounds != GroundsPromote && c.Grounds != GroundsLag) {
+	another := r.LastHolder != nil && r.LastHolder.Holder.Member != c.To.Member
+	inOrder := c.Grounds == GroundsPromote || c.Grounds == GroundsLag
+	if !another || !inOrder {
 		return false
 	}
 	return slices.ContainsFunc(c.Proofs, func(p fencing.Proof) bool {

@@ -125,7 +125,8 @@ func (Adopt) Name() ChangeName { return ChangeAdopt }
 // Apply implements Change. r may be the zero Record: there was none.
 func (c Adopt) Apply(r Record) (Record, error) {
 	data := c.Data[c.Target.Member]
-	if c.Target.Member == "" || c.Target.PodUID == "" || data == "" || c.PairUID == "" {
+	named := c.PairUID != "" && c.Target.Member != "" && c.Target.PodUID != ""
+	if !named || data == "" {
 		return refuse(c.Name(), "a member, its pod and its data are needed")
 	}
 	if r.PairUID == "" {

@@ -88,10 +88,31 @@ func (m *Machine) confirmed(asked Instant) {
 	m.confirm.valid = true
 }
 
+// leaseRead takes up a reading of the Lease: what it says of the epoch, the holder and the
+// ledger, and whether it confirms this member.
 func (m *Machine) leaseRead(e LeaseRead) {
 	if e.Outcome == ReadFound && e.Record.CheckRange() != nil {
 		e.Outcome = ReadFailed
 	}
+	m.leaseAnswered(e)
+	if e.Outcome != ReadFound || e.Record.PairUID != m.cfg.PairUID {
+		return
+	}
+	rec := e.Record
+	if rec.Epoch < m.want.Known {
+		return
+	}
+	m.takeEpoch(rec.Epoch)
+	m.readEver = true
+	if !m.takeHolder(rec) {
+		return
+	}
+	m.takeLedger(rec, e.AskedAt)
+	m.confirmByLease(e.AskedAt)
+}
+
+// leaseAnswered notes that the question for the Lease has its answer, and whether there is a Lease.
+func (m *Machine) leaseAnswered(e LeaseRead) {
 	if e.AskedAt >= m.ask.leaseAt {
 		m.ask.leaseOut = false
 		m.ask.leaseMissed = e.Outcome == ReadFailed
@@ -100,22 +121,24 @@ func (m *Machine) leaseRead(e LeaseRead) {
 		m.ask.answered = max(m.ask.answered, e.AskedAt)
 		m.missing = e.Outcome == ReadMissing
 	}
-	if e.Outcome != ReadFound || e.Record.PairUID != m.cfg.PairUID {
-		return
-	}
-	rec := e.Record
-	if rec.Epoch < m.want.Known {
-		return
-	}
-	if rec.Epoch > m.want.Known {
-		m.raise(rec.Epoch)
+}
+
+// takeEpoch learns the epoch of a Lease that is not below the known one.
+func (m *Machine) takeEpoch(epoch pair.Epoch) {
+	if epoch > m.want.Known {
+		m.raise(epoch)
 	}
 	if m.damaged {
 		// Which epochs this member knew is lost: at the first one that it reads it opens only
 		// with the confirmation of its peer, as at one that it knew before.
-		m.damaged, m.confirmUpTo = false, max(m.confirmUpTo, rec.Epoch)
+		m.damaged = false
+		m.confirmUpTo = max(m.confirmUpTo, epoch)
 	}
-	m.readEver = true
+}
+
+// takeHolder learns the holder of the known epoch. It is false when the Lease names another
+// one than it did at this epoch, which nobody believes.
+func (m *Machine) takeHolder(rec Record) bool {
 	if !m.want.HolderRead {
 		m.want.Holder = rec.Holder
 		m.want.HolderRead = true
@@ -124,24 +147,34 @@ func (m *Machine) leaseRead(e LeaseRead) {
 		// Within an epoch the holder never changes. A foreign hand can take the
 		// authority away like this, never give it.
 		if m.want.Holder != m.cfg.Self {
-			return
+			return false
 		}
 		m.want.Holder = rec.Holder
 		m.lapse()
 	}
-	if rec.Ledger.Version >= m.want.Ledger && (m.rec == nil || e.AskedAt >= m.recAsked) {
+	return true
+}
+
+// takeLedger keeps the record unless it, or its ledger, is older than what was read before.
+func (m *Machine) takeLedger(rec Record, asked Instant) {
+	if rec.Ledger.Version >= m.want.Ledger && (m.rec == nil || asked >= m.recAsked) {
 		m.want.Ledger = rec.Ledger.Version
 		m.rec = &rec
-		m.recAsked = e.AskedAt
+		m.recAsked = asked
 		m.adoptLeaseDuration(rec.LeaseDuration)
 		m.keep(rec)
 	}
+}
+
+// confirmByLease: the Lease at the known epoch confirms its holder, from before it was asked
+// for, and takes the right to be open from anyone else.
+func (m *Machine) confirmByLease(asked Instant) {
 	if m.claimsHolder() {
 		if m.namedAt == 0 {
 			m.namedAt = m.now
 		}
-		m.confirm.named = max(m.confirm.named, e.AskedAt)
-		m.confirmed(e.AskedAt)
+		m.confirm.named = max(m.confirm.named, asked)
+		m.confirmed(asked)
 	} else {
 		m.confirm.valid = false
 	}
@@ -171,12 +204,11 @@ func (m *Machine) answered(nonce string) (at Instant, ok bool) {
 	return at, true
 }
 
+// vouchAnswered takes up what the peer answered, or that it did not: what it knows, and
+// whether it confirms this member as the holder.
 func (m *Machine) vouchAnswered(e VouchAnswered) {
 	if !e.Answered {
-		if n := len(m.ask.vouches); n > 0 && m.ask.vouches[n-1].nonce == e.Nonce {
-			m.ask.vouchOut = false
-			m.ask.vouchMissed = true
-		}
+		m.vouchUnanswered(e.Nonce)
 		return
 	}
 	asked, ok := m.answered(e.Nonce)
@@ -185,17 +217,11 @@ func (m *Machine) vouchAnswered(e VouchAnswered) {
 	}
 	if !e.Known.Valid() {
 		// Not an epoch that a pair can have: the answer is none.
-		if asked >= m.ask.vouchAt {
-			m.ask.vouchOut = false
-			m.ask.vouchMissed = true
-		}
+		m.vouchEnds(asked, false)
 		return
 	}
 	given := e.Given && m.speaksForPeer(e.Data)
-	if asked >= m.ask.vouchAt {
-		m.ask.vouchOut = false
-		m.ask.vouchMissed = !given
-	}
+	m.vouchEnds(asked, given)
 	if asked >= m.ask.peerHeard {
 		m.ask.peerHeard = asked
 		m.ask.peer = e.PeerMysqld
@@ -206,14 +232,47 @@ func (m *Machine) vouchAnswered(e VouchAnswered) {
 		}
 		return
 	}
-	if !given || e.Epoch != m.want.Known || !m.claimsHolder() || e.Open || e.ClaimsHolder {
-		return
+	if given && m.confirmsSelf(e) {
+		m.takeVouch(e, asked)
 	}
-	names := e.Known == m.want.Known && !e.Holder.Nobody()
-	if names && e.Holder != m.cfg.Self {
-		return
+}
+
+// vouchUnanswered: no answer came in time to the question with this nonce. An older one that
+// fails says nothing about the newest.
+func (m *Machine) vouchUnanswered(nonce string) {
+	if n := len(m.ask.vouches); n > 0 && m.ask.vouches[n-1].nonce == nonce {
+		m.ask.vouchOut = false
+		m.ask.vouchMissed = true
 	}
-	if names {
+}
+
+// vouchEnds: the question that was put then is not under way any more, if it is the newest one.
+func (m *Machine) vouchEnds(asked Instant, given bool) {
+	if asked >= m.ask.vouchAt {
+		m.ask.vouchOut = false
+		m.ask.vouchMissed = !given
+	}
+}
+
+// confirmsSelf: the peer's confirmation is about the known epoch, at which this member is the
+// holder for all that either of them knows, and the peer neither is open nor takes itself for
+// the holder.
+func (m *Machine) confirmsSelf(e VouchAnswered) bool {
+	peerServes := e.Open || e.ClaimsHolder
+	if e.Epoch != m.want.Known || !m.claimsHolder() || peerServes {
+		return false
+	}
+	return !m.namesHolder(e) || e.Holder == m.cfg.Self
+}
+
+// namesHolder: the peer has read who the holder is at the known epoch.
+func (m *Machine) namesHolder(e VouchAnswered) bool {
+	return e.Known == m.want.Known && !e.Holder.Nobody()
+}
+
+// takeVouch counts a confirmation of the peer, from before it was asked for.
+func (m *Machine) takeVouch(e VouchAnswered, asked Instant) {
+	if m.namesHolder(e) {
 		m.confirm.named = max(m.confirm.named, asked)
 	}
 	if asked >= m.confirm.lapsed && m.rec != nil {
@@ -230,38 +289,6 @@ func (m *Machine) speaksForPeer(data pair.DataID) bool {
 	return m.rec == nil || (data != "" && m.rec.Data[m.cfg.Peer] == data)
 }
 
-// vouchAsked confirms for the peer, or refuses to. An epoch that the peer knows and this
-// member does not is written down before any word is given for it: after an older Lease
-// was restored an operator that asks only this member would take the peer's authority for
-// one that runs out, and lead the pair into that epoch a second time.
-func (m *Machine) vouchAsked(e VouchAsked) {
-	credible := e.PairUID == m.cfg.PairUID && e.Asker == m.cfg.Peer && e.Epoch.Valid()
-	if credible && m.data && m.epochFile && e.Epoch > m.want.Known && m.learn(e.Epoch, e.Signed) {
-		m.confirmUpTo = e.Epoch
-	}
-	why := m.whyNoVouch(e)
-	if why == "" {
-		m.vouchedAt = m.now
-	}
-	m.do(AnswerVouch{
-		Nonce:        e.Nonce,
-		Epoch:        e.Epoch,
-		Given:        why == "",
-		Why:          why,
-		Data:         m.want.DataID,
-		Known:        m.want.Known,
-		Holder:       m.want.Holder,
-		Open:         m.serving.mayWrite(),
-		ClaimsHolder: m.claimsHolder(),
-		Signed:       m.evidence(),
-		PeerMysqld: PeerMysqld{
-			ReportsMysqld: true,
-			Incarnation:   m.run.incarnation,
-			Ending:        m.ending,
-		},
-	})
-}
-
 // peerCannotTakeOver reports whether the peer said, asked after an instant, that it could
 // not be promoted although the ledger has it: its process ends, or its mysqld is not in the
 // run that the ledger names. Neither changes before this member has opened again, so nobody
@@ -272,47 +299,6 @@ func (m *Machine) peerCannotTakeOver(since Instant) bool {
 	}
 	entered := m.rec.Ledger.Incarnations[m.cfg.Peer]
 	return m.ask.peer.Ending || entered == "" || m.ask.peer.Incarnation != entered
-}
-
-// BeatMost is how old the last write to the volume may be for a confirmation: some writes of
-// a slow volume, and less than it takes to attach it to another machine and start a process
-// there.
-const BeatMost = 5 * time.Second
-
-func (m *Machine) whyNoVouch(e VouchAsked) string {
-	switch {
-	case e.PairUID != m.cfg.PairUID:
-		return "another pair"
-	case e.Asker != m.cfg.Peer:
-		return "the asker is not the peer"
-	case !e.Epoch.Valid():
-		return "no pair can have this epoch"
-	case !m.data:
-		return "no data, or void data"
-	case !m.epochFile:
-		return "the epoch file was not readable at the start"
-	case !m.readEver:
-		return "the Lease has not been read since the start"
-	case m.beatAt == 0 || m.now >= m.beatAt.Add(BeatMost):
-		// The volume may be attached elsewhere, with another process that has ceased for it.
-		return "the volume has taken no write for too long"
-	case e.Epoch < m.want.Known:
-		return "a higher epoch is known"
-	case e.Epoch > m.want.Known:
-		return "the epoch is not known here, and no valid signature shows it"
-	case e.Epoch > m.have.Known:
-		return "the epoch is new here and is being written down"
-	case e.Epoch < m.want.Ceased:
-		// At the ceased epoch itself the word is good: a passive that was asked to fence
-		// under a standing holder goes on vouching for that holder.
-		return "ceased at a higher epoch"
-	case m.claimsHolder(), m.serving.mayWrite():
-		return "takes itself for the holder"
-	case e.Epoch == m.want.Known && m.want.HolderRead && m.want.Holder.Member != e.Asker:
-		return "another holder at this epoch"
-	default:
-		return ""
-	}
 }
 
 // questions asks whom it is time to ask: the peer first, the API server when it is silent.

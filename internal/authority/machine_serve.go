@@ -252,7 +252,8 @@ func (m *Machine) tryOpen() {
 // that is younger than T/2, for the data that the Lease names, as the appointed holder.
 func (m *Machine) mayOpen() bool {
 	c := m.confirm
-	if m.ending || m.now < m.run.retry || !c.valid || m.now >= c.at.Add(m.cfg.T/2) {
+	young := c.valid && m.now < c.at.Add(m.cfg.T/2)
+	if !young || m.ending || m.now < m.run.retry {
 		return false
 	}
 	if m.rec.Data[m.cfg.Self.Member] != m.want.DataID || m.want.DataID == "" {

@@ -20,6 +20,8 @@ func (m *Machine) Step(event Event) []Action {
 
 func (m *Machine) do(actions ...Action) { m.out = append(m.out, actions...) }
 
+// take takes up one event: what others answer, ask and order, and what this process has done
+// itself. What mysqld does is in takeMysqld.
 func (m *Machine) take(event Event) {
 	switch e := event.(type) {
 	case Tick:
@@ -35,25 +37,6 @@ func (m *Machine) take(event Event) {
 		m.dataReady(e)
 	case DataGone:
 		m.data = false
-	case MysqldUp:
-		m.mysqldUp(e)
-	case MysqldExited:
-		m.mysqldExited()
-	case Opened:
-		m.opened(e)
-	case Closed:
-		m.closed(e)
-	case WaitingSet:
-		m.waitingSet(e)
-	case SemiSyncLost:
-		if m.serving.mayWrite() {
-			m.want.TailCommitted, m.run.lost = true, m.run.acted
-		}
-	case TailCovered:
-		m.run.tailCovered = m.run.tailCovered || e.Incarnation == m.run.incarnation
-	case ReceiverIsStopped:
-		m.run.receiverOff = e.OK
-		m.ask.receiverAt = 0
 	case Persisted:
 		m.wrote(e)
 	case VolumeBeat:
@@ -70,6 +53,34 @@ func (m *Machine) take(event Event) {
 	case Reconfigured:
 		m.cfg.RestartInPlaceAfter = e.RestartInPlaceAfter
 		m.cfg = m.cfg.withDefaults()
+	default:
+		m.takeMysqld(event)
+	}
+}
+
+// takeMysqld takes up what mysqld, or the run of it that is under way, does.
+func (m *Machine) takeMysqld(event Event) {
+	switch e := event.(type) {
+	case MysqldUp:
+		m.mysqldUp(e)
+	case MysqldExited:
+		m.mysqldExited()
+	case Opened:
+		m.opened(e)
+	case Closed:
+		m.closed(e)
+	case WaitingSet:
+		m.waitingSet(e)
+	case SemiSyncLost:
+		if m.serving.mayWrite() {
+			m.want.TailCommitted = true
+			m.run.lost = m.run.acted
+		}
+	case TailCovered:
+		m.run.tailCovered = m.run.tailCovered || e.Incarnation == m.run.incarnation
+	case ReceiverIsStopped:
+		m.run.receiverOff = e.OK
+		m.ask.receiverAt = 0
 	}
 }
 
@@ -172,7 +183,8 @@ func (m *Machine) waitingSet(e WaitingSet) {
 	if e.OK {
 		m.run.acted = e.Version
 		m.run.waiting = m.run.askedWaiting
-		if m.rec != nil && m.rec.Ledger.State == Both && m.rec.Ledger.Version == e.Version && e.Version > m.run.lost+1 {
+		both := m.rec != nil && m.rec.Ledger.State == Both && m.rec.Ledger.Version == e.Version
+		if both && e.Version > m.run.lost+1 {
 			// The peer was shown to have all that did not wait: the joining before this version
 			// began after it was found.
 			m.want.TailCommitted = false

@@ -118,7 +118,8 @@ func (RestartBootstrap) Name() ChangeName { return ChangeRestartBootstrap }
 
 // Apply implements Change.
 func (c RestartBootstrap) Apply(r Record) (Record, error) {
-	if r.Epoch != 0 || !r.Holder.Nobody() || r.LastHolder != nil || r.Appointed != nil {
+	held := !r.Holder.Nobody() || r.LastHolder != nil || r.Appointed != nil
+	if held || r.Epoch != 0 {
 		return refuse(c.Name(), "at epoch %d someone may have held it", r.Epoch)
 	}
 	if c.Member == "" || c.DataID == "" {

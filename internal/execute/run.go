@@ -143,10 +143,8 @@ func (r *Runner) record(ctx context.Context, p failover.Plan, step failover.Step
 
 func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step failover.Step) (Result, error) {
 	switch s := step.(type) {
-	case failover.CreateAuthority:
-		return r.create(ctx, s)
-	case failover.ChangeAuthority:
-		return r.change(ctx, s)
+	case failover.CreateAuthority, failover.ChangeAuthority, failover.BeginJoining, failover.ConcludeJoining, failover.GiveUpData:
+		return r.writeAuthority(ctx, o, step)
 	case failover.ReadLease:
 		return r.look(ctx, o, s)
 	case failover.Hold:
@@ -163,19 +161,10 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 		return r.ask(ctx, o, step)
 	case failover.ProvePod, failover.ProveNode, failover.AdminConfirmation:
 		return r.prove(ctx, o, step)
-	case failover.BeginJoining:
-		return r.beginJoining(ctx, o, s)
-	case failover.ConcludeJoining:
-		return r.concludeJoining(ctx, o, s)
-	case failover.GiveUpData:
-		return r.giveUpData(ctx, o, s)
 	case failover.DeletePod, failover.AddFinalizer, failover.RemoveFinalizer, failover.LabelPod:
 		return r.pods(ctx, step)
-	case failover.PointService:
-		return r.pointService(ctx, s)
-	case failover.DetachService:
-		err := r.Effects.Services.Detach(ctx, s)
-		return Result{Changed: err == nil}, err
+	case failover.PointService, failover.DetachService:
+		return r.services(ctx, step)
 	case failover.NoteOperation:
 		return Result{Changed: true}, r.Effects.Recorder.Operation(ctx, s.Note)
 	case failover.Together:
@@ -184,6 +173,23 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 		return r.inOrder(ctx, o, s)
 	}
 	return Result{}, fmt.Errorf("no such step: %T", step)
+}
+
+// writeAuthority runs the steps that write the Lease, at once or after a question to the members.
+func (r *Runner) writeAuthority(ctx context.Context, o failover.Observation, step failover.Step) (Result, error) {
+	switch s := step.(type) {
+	case failover.CreateAuthority:
+		return r.create(ctx, s)
+	case failover.ChangeAuthority:
+		return r.change(ctx, s)
+	case failover.BeginJoining:
+		return r.beginJoining(ctx, o, s)
+	case failover.ConcludeJoining:
+		return r.concludeJoining(ctx, o, s)
+	case failover.GiveUpData:
+		return r.giveUpData(ctx, o, s)
+	}
+	return Result{}, fmt.Errorf("no step that writes the authority: %T", step)
 }
 
 func (r *Runner) together(ctx context.Context, o failover.Observation, t failover.Together) (Result, error) {
@@ -331,55 +337,6 @@ func (r *Runner) look(ctx context.Context, o failover.Observation, s failover.Re
 	if err != nil && !errors.Is(err, ErrCrash) {
 		return Result{Pending: fmt.Sprintf("%s did not look: %v", s.Member, err)}, nil
 	}
-	return Result{Changed: err == nil}, err
-}
-
-// releaseHeld has an agent's door let clients through at the epoch of the authority. One that
-// does not answer is pending: the Service leads clients past the door soon.
-func (r *Runner) releaseHeld(ctx context.Context, o failover.Observation, s failover.ReleaseHeld) (Result, error) {
-	const patience = time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	err := r.Effects.Doors.ReleaseHeld(ctx, s.Subject, r.command(o))
-	if err != nil && !errors.Is(err, ErrCrash) {
-		return Result{Pending: fmt.Sprintf("the door of %s was not released: %v", s.Subject, err)}, nil
-	}
-	return Result{Changed: err == nil}, err
-}
-
-// hold has an agent's door hold clients before the authority changes, or stop that. One that
-// does not answer is pending: it holds them from the revocation on.
-func (r *Runner) hold(ctx context.Context, o failover.Observation, s failover.Hold) (Result, error) {
-	const patience = time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	err := r.Effects.Doors.Hold(ctx, s.Subject, agentapi.HoldCommand{
-		Command:   r.command(o),
-		Cancel:    s.Cancel,
-		ForwardTo: s.ForwardTo,
-	})
-	if err != nil && !errors.Is(err, ErrCrash) {
-		return Result{Pending: fmt.Sprintf("the door of %s was not asked to hold clients, or to stop that: %v", s.Subject, err)}, nil
-	}
-	return Result{Changed: err == nil}, err
-}
-
-// drain has the open primary's agent drain its sessions, or stop that. One that does not answer
-// is pending: the drain goes on without it until it ends by itself.
-func (r *Runner) drain(ctx context.Context, o failover.Observation, s failover.Drain) (Result, error) {
-	err := r.Effects.Drainers.Drain(ctx, s.Subject, agentapi.DrainCommand{
-		Command:   r.command(o),
-		Operation: s.Operation,
-		For:       s.For,
-	})
-	if err != nil && !errors.Is(err, ErrCrash) {
-		return Result{Pending: fmt.Sprintf("%s of %s: %v", s.Name(), s.Subject, err)}, nil
-	}
-	return Result{Changed: err == nil}, err
-}
-
-func (r *Runner) pointService(ctx context.Context, s failover.PointService) (Result, error) {
-	err := r.Effects.Services.Point(ctx, s)
 	return Result{Changed: err == nil}, err
 }
 

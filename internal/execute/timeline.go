@@ -5,6 +5,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/fencing"
 )
 
 // entry is the line of the timeline for what was done.
@@ -36,34 +37,10 @@ func about(step failover.Step) string {
 	switch s := step.(type) {
 	case failover.ChangeAuthority:
 		return aboutChange(s)
-	case failover.Fence:
-		return s.Subject.String()
-	case failover.Drain:
-		return s.Subject.String()
-	case failover.Cease:
-		return s.Subject.String()
-	case failover.AckFence:
-		return s.Subject.String()
-	case failover.Discard:
-		return s.Subject.String()
-	case failover.ProvePod:
-		return s.Subject.String()
 	case failover.ProveNode:
 		return fmt.Sprintf("%s on %s", s.Subject, s.Node)
 	case failover.AdminConfirmation:
 		return fmt.Sprintf("%s by %s", s.Subject, s.Word.Operation)
-	case failover.DeletePod:
-		return s.Subject.String()
-	case failover.AddFinalizer:
-		return s.Subject.String()
-	case failover.RemoveFinalizer:
-		return s.Subject.String()
-	case failover.LabelPod:
-		return s.Subject.String()
-	case failover.Hold:
-		return s.Subject.String()
-	case failover.ReleaseHeld:
-		return s.Subject.String()
 	case failover.ReadLease:
 		return string(s.Member)
 	case failover.DetachService:
@@ -77,7 +54,41 @@ func about(step failover.Step) string {
 	case failover.NoteOperation:
 		return s.Note.Message
 	}
+	if pod, ok := podOf(step); ok {
+		return pod.String()
+	}
 	return ""
+}
+
+// podOf is the pod that a step is about and about nothing else; not ok for any other step.
+func podOf(step failover.Step) (pod fencing.Subject, ok bool) {
+	switch s := step.(type) {
+	case failover.Fence:
+		return s.Subject, true
+	case failover.Drain:
+		return s.Subject, true
+	case failover.Cease:
+		return s.Subject, true
+	case failover.AckFence:
+		return s.Subject, true
+	case failover.Discard:
+		return s.Subject, true
+	case failover.ProvePod:
+		return s.Subject, true
+	case failover.DeletePod:
+		return s.Subject, true
+	case failover.AddFinalizer:
+		return s.Subject, true
+	case failover.RemoveFinalizer:
+		return s.Subject, true
+	case failover.LabelPod:
+		return s.Subject, true
+	case failover.Hold:
+		return s.Subject, true
+	case failover.ReleaseHeld:
+		return s.Subject, true
+	}
+	return fencing.Subject{}, false
 }
 
 func aboutChange(s failover.ChangeAuthority) string {

@@ -59,7 +59,8 @@ func (l *look) comparedByAgent(m, other *Member) bool {
 // binlog grows: the other member is closed, and this one receives nothing. Two members that
 // cannot reach each other are compared like that.
 func (l *look) comparedAtRest(m, other *Member) (errant gtid.Set, known bool) {
-	if !m.heard() || !other.heard() || !l.knownData(other) || other.State.Phase != agentapi.PhaseClosed {
+	otherRests := other.heard() && l.knownData(other) && other.State.Phase == agentapi.PhaseClosed
+	if !m.heard() || !otherRests {
 		return errant, false
 	}
 	mine := m.State.Server
@@ -122,7 +123,7 @@ func (l *look) rolledBack(primary *Member) gtid.Set {
 		return gtid.Set{}
 	}
 	peer := l.other(primary.Name)
-	if peer.heard() && (l.lostData(peer) || needsSeed(peer)) {
+	if l.hasNoData(peer) {
 		return gtid.Set{} // nobody has any more what was lost
 	}
 	c := l.compare(peer)

@@ -55,23 +55,30 @@ func (l *look) pursue(c course) Plan {
 		Fact:      c.fact,
 		Steps:     together(steps),
 		Missing:   g.missing,
-		After:     g.after,
+		After:     l.nextDue(c, g.after),
 		Operation: l.courseNote(c),
-	}
-	if d := l.rejectionWindow(); d > 0 && (p.After == 0 || d < p.After) {
-		p.After = d
-	}
-	if d := l.applyPatience(c); d > 0 && (p.After == 0 || d < p.After) {
-		p.After = d
-	}
-	if d := l.tailPatience(); c.ackFence && l.tailComes(c.to) && (p.After == 0 || d < p.After) {
-		p.After = d
 	}
 	if len(p.Steps) == 0 {
 		p.Kind = Waits
 		p.Fact = c.fact + l.waitsFor(c, g)
 	}
 	return p
+}
+
+// nextDue is in what time the first thing is due that a course waits for: an expiry, the end
+// of the rejection window, or the end of the patience with a member; zero when nothing is.
+func (l *look) nextDue(c course, expiry time.Duration) time.Duration {
+	dues := []time.Duration{expiry, l.rejectionWindow(), l.applyPatience(c)}
+	if c.ackFence && l.tailComes(c.to) {
+		dues = append(dues, l.tailPatience())
+	}
+	var next time.Duration
+	for _, due := range dues {
+		if due > 0 && (next == 0 || due < next) {
+			next = due
+		}
+	}
+	return next
 }
 
 // appointment is the end of a course: every proof is there and the member is prepared. An
@@ -172,7 +179,8 @@ func (l *look) courseNote(c course) *OperationNote {
 // gtids are what can be said now about what the members have.
 func (l *look) gtids(c course) GTIDs {
 	var g GTIDs
-	if c.to != l.last && c.to.heard() && c.to.State.Server != nil && c.to.State.ReceiverStoppedAt == l.e {
+	stopped := c.to.heard() && c.to.State.Server != nil && c.to.State.ReceiverStoppedAt == l.e
+	if stopped && c.to != l.last {
 		g.Received = c.to.State.Server.GTIDReceived
 		g.Executed = c.to.State.Server.GTIDExecuted
 	}
@@ -205,12 +213,12 @@ func (l *look) prepare(c course) []Step {
 // Where commits wait for the candidate, nothing acknowledged is missing there.
 func (l *look) tailComes(to *Member) bool {
 	from := l.last
-	if (l.Settings.Lossless && !l.switching()) || from == nil || from == to || l.tailPatience() <= 0 {
+	handedOver := from != nil && from != to
+	commitsWait := l.Settings.Lossless && !l.switching()
+	if !handedOver || commitsWait || l.tailPatience() <= 0 {
 		return false
 	}
-	delivers := from.heard() && from.State.Mysqld.Running && from.State.Server != nil
-	receives := to.heard() && to.State.Server != nil && to.State.Server.Receiver.Running && to.State.ReceiverStoppedAt < l.e
-	if !delivers || !receives {
+	if !from.answersQueries() || !l.receives(to) {
 		return false
 	}
 	if l.switching() {
@@ -220,6 +228,17 @@ func (l *look) tailComes(to *Member) bool {
 	}
 	closed := from.State.Server.SuperReadOnly && from.State.OpenEpoch == 0
 	return !closed || !transactionsOf(to).Covers(parsed(from.State.Server.BinlogGTIDs))
+}
+
+// answersQueries: the member's agent answers, and its mysqld has told it how it is.
+func (m *Member) answersQueries() bool {
+	return m.heard() && m.State.Mysqld.Running && m.State.Server != nil
+}
+
+// receives: the candidate's receiver runs, and was not stopped for this epoch.
+func (l *look) receives(to *Member) bool {
+	running := to.heard() && to.State.Server != nil && to.State.Server.Receiver.Running
+	return running && to.State.ReceiverStoppedAt < l.e
 }
 
 // tailPatience is for how long a former primary that answers may still deliver.
@@ -234,7 +253,10 @@ func (l *look) ackAbout() []fencing.Subject {
 }
 
 func (l *look) prepared(c course) bool {
-	if s, stands := l.standing(c.to); (stands && l.leadsTo(l.member(s.Member))) || !c.to.heard() || !c.to.Pod.Fenced {
+	if s, stands := l.standing(c.to); stands && l.leadsTo(l.member(s.Member)) {
+		return false
+	}
+	if !c.to.heard() || !c.to.Pod.Fenced {
 		return false
 	}
 	if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {

@@ -121,10 +121,11 @@ func (l *look) finish(p, state Plan, held []Plan) Plan {
 	p.Retried = l.History.failed(l.Authority.Version, p)
 	for _, kind := range []Kind{Doubts, Holds, Waits, Settled, Acts} {
 		for _, h := range held {
-			if h.Kind == kind {
-				p.Notes = append(p.Notes, l.note(h))
+			if h.Kind != kind {
+				continue
 			}
-			if h.After > 0 && (p.After == 0 || h.After < p.After) && h.Kind == kind {
+			p.Notes = append(p.Notes, l.note(h))
+			if h.After > 0 && (p.After == 0 || h.After < p.After) {
 				p.After = h.After
 			}
 		}

@@ -142,36 +142,23 @@ func not(lasting bool, format string, args ...any) candidacy {
 	return candidacy{why: fmt.Sprintf(format, args...), lasting: lasting}
 }
 
+// hasNoData: the member's agent says that it holds no data to be promoted with.
+func (l *look) hasNoData(m *Member) bool {
+	return m.heard() && (l.lostData(m) || needsSeed(m))
+}
+
 // candidacyOf judges a member as the one to take over from the other.
 func (l *look) candidacyOf(m *Member) candidacy {
-	switch {
-	case !l.lacks(m).IsEmpty():
-		return not(true, "%s", l.lackOf(m))
-	case l.Settings.Lossless && l.rec.Ledger.State != authority.Both:
-		return not(true, "the ledger is %s(%s): %s may lack acknowledged writes", l.rec.Ledger.State, l.rec.Ledger.First, m.Name)
-	case l.waitingLost(l.other(m.Name)), l.openWithoutWaiting(l.other(m.Name)):
-		return not(true, "commits of %s did not wait: %s may lack acknowledged writes", l.other(m.Name).Name, m.Name)
-	case l.rec.Data[m.Name] == "":
-		return not(true, "nobody vouches for the data of %s", m.Name)
-	case !m.heard():
+	if why := l.mayLackWrites(m); why != "" {
+		return not(true, "%s", why)
+	}
+	if !m.heard() {
 		return not(l.silentFor(m) >= l.Settings.DeadAfter, "%s", m.Silence())
-	case !l.hasData(m):
-		return not(true, "%s does not hold the data it is known by (%s)", m.Name, m.State.Phase)
-	case !m.State.Mysqld.Running || m.State.Server == nil:
-		return not(true, "mysqld of %s does not answer", m.Name)
-	case m.Pod.Deleting:
-		return not(true, "the pod of %s is being deleted", m.Name)
-	case m.ClaimDeleting:
-		return not(true, "the volume claim of %s is being deleted: its data goes when its pod ends", m.Name)
-	case m.State.Ending:
-		return not(true, "the agent of %s was asked to end", m.Name)
-	case m.State.Server.Applier.LastErrno != 0:
-		return not(true, "the applier of %s stopped with error %d", m.Name, m.State.Server.Applier.LastErrno)
-	case len(m.State.WrongSettings) > 0:
-		return not(true, "%s cannot be opened with its settings (%s)", m.Name, m.State.WrongSettings[0])
-	case l.errantOf(m) != "" && !(l.Settings.Lossless && l.restartedInSync(l.other(m.Name))):
-		// What a primary that was restarted lacks may have been acknowledged: the ledger says
-		// that the other one, if it runs on, has all of it.
+	}
+	if why := l.cannotServe(m); why != "" {
+		return not(true, "%s", why)
+	}
+	if l.foreignTransactions(m) {
 		return not(true, "%s has transactions that are not the pair's", m.Name)
 	}
 	if l.Settings.Lossless {
@@ -181,6 +168,52 @@ func (l *look) candidacyOf(m *Member) candidacy {
 		return candidacy{ok: true}
 	}
 	return l.asyncCandidacy(m)
+}
+
+// mayLackWrites says why the member may lack acknowledged writes, by what is known without
+// asking it now; empty when nothing shows that.
+func (l *look) mayLackWrites(m *Member) string {
+	switch {
+	case !l.lacks(m).IsEmpty():
+		return l.lackOf(m)
+	case l.Settings.Lossless && l.rec.Ledger.State != authority.Both:
+		return fmt.Sprintf("the ledger is %s(%s): %s may lack acknowledged writes", l.rec.Ledger.State, l.rec.Ledger.First, m.Name)
+	case l.waitingLost(l.other(m.Name)), l.openWithoutWaiting(l.other(m.Name)):
+		return fmt.Sprintf("commits of %s did not wait: %s may lack acknowledged writes", l.other(m.Name).Name, m.Name)
+	case l.rec.Data[m.Name] == "":
+		return fmt.Sprintf("nobody vouches for the data of %s", m.Name)
+	}
+	return ""
+}
+
+// cannotServe says why a member whose agent answers could not be opened, or would not stay;
+// empty when nothing stands against it.
+func (l *look) cannotServe(m *Member) string {
+	switch {
+	case !l.hasData(m):
+		return fmt.Sprintf("%s does not hold the data it is known by (%s)", m.Name, m.State.Phase)
+	case !m.State.Mysqld.Running || m.State.Server == nil:
+		return fmt.Sprintf("mysqld of %s does not answer", m.Name)
+	case m.Pod.Deleting:
+		return fmt.Sprintf("the pod of %s is being deleted", m.Name)
+	case m.ClaimDeleting:
+		return fmt.Sprintf("the volume claim of %s is being deleted: its data goes when its pod ends", m.Name)
+	case m.State.Ending:
+		return fmt.Sprintf("the agent of %s was asked to end", m.Name)
+	case m.State.Server.Applier.LastErrno != 0:
+		return fmt.Sprintf("the applier of %s stopped with error %d", m.Name, m.State.Server.Applier.LastErrno)
+	case len(m.State.WrongSettings) > 0:
+		return fmt.Sprintf("%s cannot be opened with its settings (%s)", m.Name, m.State.WrongSettings[0])
+	}
+	return ""
+}
+
+// foreignTransactions: the member has some that the pair never acknowledged. What a primary
+// that was restarted lacks may have been acknowledged: in Lossless the ledger says that the
+// other one, if it runs on, has all of it.
+func (l *look) foreignTransactions(m *Member) bool {
+	mayBeThePairs := l.Settings.Lossless && l.restartedInSync(l.other(m.Name))
+	return l.errantOf(m) != "" && !mayBeThePairs
 }
 
 // asyncCandidacy bounds what a promotion in Async may lose: the applier's lag, and the

@@ -472,7 +472,7 @@ func TestBetween(t *testing.T) {
 				o.Settings.Lossless = false
 				o.Now = t0.Add(time.Minute)
 			}},
-		"a person's word is": {
+		"an administrator's confirmation is": {
 			from:  between,
 			rule:  "AwaitingProof",
 			kind:  failover.Doubts,

@@ -56,8 +56,11 @@ func deleteFormerPrimaryPod(l *look) (Plan, bool) {
 // ledTo: the client Service led to the mysqld of this very pod, or was about to. The key is
 // taken off only once the Service leads elsewhere by the key of a later holder.
 func (m *Member) ledTo() bool {
+	if m.Pod.Reading != Read || m.Pod.UID == "" {
+		return false
+	}
 	for key, value := range m.Pod.Labels {
-		if strings.HasPrefix(key, pair.LabelEpochPrefix) && value == string(LeadsOpen) && m.Pod.Reading == Read && m.Pod.UID != "" {
+		if strings.HasPrefix(key, pair.LabelEpochPrefix) && value == string(LeadsOpen) {
 			return true
 		}
 	}

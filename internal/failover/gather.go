@@ -40,7 +40,8 @@ func (l *look) gather(c course) gathered {
 		AckFencedIsEnough: l.Settings.Lossless && l.Settings.PromoteOnAckFenced,
 	}
 	g.missing = draft.Missing(l.rec)
-	if c.ackFence && !c.planned && len(l.ackAbout()) > 0 && l.sinceEpoch() < l.rec.LeaseDuration/2 {
+	ackFenceIsEnough := c.ackFence && !c.planned && len(l.ackAbout()) > 0
+	if ackFenceIsEnough && l.sinceEpoch() < l.rec.LeaseDuration/2 {
 		// The ack fence is all that is waited for: an old agent that does not answer must
 		// not hold it up.
 		return g
@@ -121,9 +122,15 @@ func (l *look) evidenceSteps(s fencing.Subject) []Step {
 	if op := l.operation(VerbConfirmDead, s.Member); op != nil && waited {
 		steps = append(steps, l.takeAdminConfirmation(op, s))
 	}
-	voucher := l.other(s.Member)
-	if _, ceased := l.Evidence.CeasedAt(voucher.Name, l.e); !ceased && voucher.Pod.UID != "" && voucher.Pod.IP != "" {
-		steps = append(steps, Cease{Subject: voucher.subject()})
+	return append(steps, l.ceaseSteps(l.other(s.Member))...)
+}
+
+// ceaseSteps ask a member to vouch for its peer no more, unless it has ceased at this epoch.
+func (l *look) ceaseSteps(voucher *Member) []Step {
+	_, ceased := l.Evidence.CeasedAt(voucher.Name, l.e)
+	reachable := voucher.Pod.UID != "" && voucher.Pod.IP != ""
+	if ceased || !reachable {
+		return nil
 	}
-	return steps
+	return []Step{Cease{Subject: voucher.subject()}}
 }

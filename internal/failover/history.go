@@ -231,7 +231,8 @@ func (h History) measured(o Observation) History {
 			continue
 		}
 		open := m.State.LastOpen
-		if last != nil && m.Name == last.Holder.Member && open.Epoch == last.Epoch && open.ClosedAge > 0 {
+		asLast := last != nil && m.Name == last.Holder.Member && open.Epoch == last.Epoch
+		if asLast && open.ClosedAge > 0 {
 			h.AcceptedUntil = m.HeardAt.Add(-open.ClosedAge)
 		}
 		if m.Name == h.Holder.Member && open.Epoch == h.HolderEpoch && open.ClosedAge == 0 {

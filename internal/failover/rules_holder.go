@@ -53,7 +53,8 @@ func (m *Member) label(e pair.Epoch) Step {
 // labelAhead labels a holder that is about to open, so that nothing but the Service is
 // left to be written when it has.
 func (l *look) labelAhead(m *Member) (Step, bool) {
-	if m.labeled(l.e) || m != l.holder || l.holderGone() != "" || !l.mayLabelAhead(m) {
+	present := m == l.holder && l.holderGone() == ""
+	if !present || m.labeled(l.e) || !l.mayLabelAhead(m) {
 		return nil, false
 	}
 	return m.label(l.e), true
@@ -74,23 +75,7 @@ func (l *look) atDoorOf(m *Member) bool {
 // serviceFollows derives the client Service from the authority. It leads to mysqld only
 // of the holder's own pod, from when that was seen open at this epoch.
 func serviceFollows(l *look) (Plan, bool) {
-	target := &l.Members[0]
-	leads := LeadsDoor
-	if l.holder != nil {
-		target = l.holder
-		_, stands := l.standing(target)
-		if l.holderGone() == "" && ((l.open(target) && !stands) || l.leadsOpen(target)) {
-			leads = LeadsOpen
-		}
-	}
-	if l.drains() && l.candidateTakesClients() {
-		target = l.passive
-		leads = LeadsDoor
-	}
-	if target.Pod.IP == "" {
-		target = l.other(target.Name)
-		leads = LeadsDoor
-	}
+	target, leads := l.clientsBelong()
 	var step Step
 	ok := false
 	if leads == LeadsOpen || l.rejectionWindow() == 0 || l.holdsAt(target) {
@@ -110,6 +95,29 @@ func serviceFollows(l *look) (Plan, bool) {
 	return p, ok
 }
 
+// clientsBelong is the member that clients should be led to, and to what of it.
+func (l *look) clientsBelong() (target *Member, leads Door) {
+	target = &l.Members[0]
+	leads = LeadsDoor
+	if l.holder != nil {
+		target = l.holder
+		_, stands := l.standing(target)
+		opened := (l.open(target) && !stands) || l.leadsOpen(target)
+		if opened && l.holderGone() == "" {
+			leads = LeadsOpen
+		}
+	}
+	if l.drains() && l.candidateTakesClients() {
+		target = l.passive
+		leads = LeadsDoor
+	}
+	if target.Pod.IP == "" {
+		target = l.other(target.Name)
+		leads = LeadsDoor
+	}
+	return target, leads
+}
+
 func doorWord(d Door) string {
 	if d == LeadsOpen {
 		return "mysqld"
@@ -126,7 +134,8 @@ func (l *look) leadsOpen(m *Member) bool {
 
 func finalizerOnHolder(l *look) (Plan, bool) {
 	pod := l.holder.Pod
-	if pod.Reading != Read || pod.UID != l.rec.Holder.PodUID || pod.Fenced || pod.Deleting {
+	present := pod.Reading == Read && pod.UID == l.rec.Holder.PodUID
+	if !present || pod.Fenced || pod.Deleting {
 		return no()
 	}
 	return act(fmt.Sprintf("the pod of the primary %s lacks the finalizer", l.holder.Name), AddFinalizer{Subject: l.holder.subject()})
@@ -158,77 +167,12 @@ func releaseStrayPod(l *look) (Plan, bool) {
 		if l.rec.Holder.Nobody() {
 			held = (l.rec.LastHolder != nil && m.Pod.UID == l.rec.LastHolder.Holder.PodUID) || (m.ledTo() && !m.Pod.Ended.Terminated)
 		}
-		if m.Pod.Reading == Read && m.Pod.Fenced && m.Pod.Deleting && !held && !l.claimWanted(m) {
+		waits := m.Pod.Reading == Read && m.Pod.Fenced && m.Pod.Deleting
+		if waits && !held && !l.claimWanted(m) {
 			return act(fmt.Sprintf("the pod of %s is being deleted, and its end is not waited for", m.Name), RemoveFinalizer{Subject: m.subject()})
 		}
 	}
 	return no()
-}
-
-// labelsFollow keeps role, readability and epoch labels of both pods. The epoch's key
-// stays on the pod that the Service selects, and goes from every other one.
-func labelsFollow(l *look) (Plan, bool) {
-	if l.holder == nil || l.opensSoon() {
-		return no()
-	}
-	for i := range l.Members {
-		m := &l.Members[i]
-		if m.Pod.Reading != Read || m.Pod.UID == "" || m.Pod.Labels == nil {
-			continue
-		}
-		set, remove := l.labelsOf(m)
-		if len(set) == 0 && len(remove) == 0 {
-			continue
-		}
-		return act(fmt.Sprintf("the labels of %s are not what they should be", m.Name), LabelPod{
-			Subject: m.subject(),
-			Set:     set,
-			Remove:  remove,
-		})
-	}
-	return no()
-}
-
-func (l *look) labelsOf(m *Member) (set map[string]string, remove []string) {
-	want := map[string]string{pair.LabelRole: pair.RolePassive}
-	if m.Pod.UID == l.rec.Holder.PodUID {
-		want[pair.LabelRole] = pair.RolePrimary
-	}
-	if l.readable(m) {
-		want[pair.LabelReadable] = "true"
-	}
-	selected := l.Service.Reading == Read && l.Service.Epoch == l.e && l.Service.Member == m.Name
-	set = map[string]string{}
-	for key, value := range want {
-		if m.Pod.Labels[key] != value {
-			set[key] = value
-		}
-	}
-	for key := range m.Pod.Labels {
-		stale := strings.HasPrefix(key, pair.LabelEpochPrefix) && (key != pair.EpochLabel(l.e) || !selected)
-		unreadable := key == pair.LabelReadable && want[pair.LabelReadable] == ""
-		if (stale && l.Service.Reading == Read && l.Service.Epoch == l.e) || unreadable {
-			remove = append(remove, key)
-		}
-	}
-	slices.Sort(remove)
-	return set, remove
-}
-
-// readable: the passive Service may lead to this member.
-func (l *look) readable(m *Member) bool {
-	if m == l.passive {
-		return l.fitForReads(m)
-	}
-	return l.Settings.FallbackToPrimary && l.open(m) && !l.fitForReads(l.passive)
-}
-
-func (l *look) fitForReads(m *Member) bool {
-	if m == nil || !l.hasData(m) || !streams(m) || m.Pod.Deleting {
-		return false
-	}
-	lag := m.State.Server.LagSeconds
-	return lag >= 0 && time.Duration(lag)*time.Second <= l.Settings.PassiveMaxLag && m.State.Server.Applier.Running
 }
 
 // toldAtOnce is how long an appointed member has for reading so: anyone who appoints it asks
@@ -348,7 +292,8 @@ func (l *look) closedAlone() string {
 	if !l.Settings.Lossless || l.rec.Ledger.State == authority.Solo || !l.rec.Ledger.InSync(m.Name) {
 		return ""
 	}
-	if !l.hasData(m) || l.open(m) || !m.State.Mysqld.Running || l.holderGone() != "" {
+	runs := l.hasData(m) && m.State.Mysqld.Running && l.holderGone() == ""
+	if !runs || l.open(m) {
 		return ""
 	}
 	// A passive cannot stream from a mysqld that is down: it counts as away from when this
@@ -394,7 +339,8 @@ func passiveFoundWritable(l *look) (Plan, bool) {
 	if l.holderGone() == "" && !l.open(l.holder) {
 		return no() // an agent on a volume that hangs answers no fence, and clients wait for the opening
 	}
-	if (m.State.Server.SuperReadOnly && m.State.Server.ReadOnly && m.State.OpenEpoch == 0) || l.fencedSince(m) {
+	closed := m.State.Server.SuperReadOnly && m.State.Server.ReadOnly && m.State.OpenEpoch == 0
+	if closed || l.fencedSince(m) {
 		return no()
 	}
 	if m.State.KnownEpoch < l.e {

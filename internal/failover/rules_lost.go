@@ -85,23 +85,36 @@ func (l *look) endOldPod(old fencing.Subject) (Plan, bool) {
 	case pod.Fenced && pod.Deleting && l.endIsProven(old):
 		return act(fact, RemoveFinalizer{Subject: old})
 	case !ended:
-		steps := l.evidenceSteps(old)
-		if l.rejectionWindow() == 0 {
-			// Nobody refuses clients at the old pod, whose address may not even answer.
-			steps = append(steps, door...)
-		}
-		if len(steps) > 0 {
+		if steps := l.proveEndSteps(old, door); len(steps) > 0 {
 			p, ok := act(fact, together(steps)...)
 			p.After = time.Second
 			return p, ok
 		}
 	}
-	if l.endIsProven(old) && l.sinceEpoch() > l.rec.LeaseDuration+l.margin()+max(l.Settings.InitialDelay, l.Settings.DeadAfter) {
-		return no() // Kubernetes waits for the pod's node, which may never come back
+	if l.endsWithoutItsNode(old) {
+		return no()
 	}
 	p, ok := wait("%s", fact)
 	p.Steps = l.doorTo(l.peer)
 	return p, ok
+}
+
+// proveEndSteps are the questions that can prove the end of the last holder's pod, and what is
+// done for clients beside them.
+func (l *look) proveEndSteps(old fencing.Subject, door []Step) []Step {
+	steps := l.evidenceSteps(old)
+	if l.rejectionWindow() == 0 {
+		// Nobody refuses clients at the old pod, whose address may not even answer.
+		steps = append(steps, door...)
+	}
+	return steps
+}
+
+// endsWithoutItsNode: the pod's end is proven, and Kubernetes has waited for its node for longer
+// than a pod takes to end: that node may never come back.
+func (l *look) endsWithoutItsNode(old fencing.Subject) bool {
+	long := l.rec.LeaseDuration + l.margin() + max(l.Settings.InitialDelay, l.Settings.DeadAfter)
+	return l.endIsProven(old) && l.sinceEpoch() > long
 }
 
 // howToProveEnd says what a person can do about a pod whose end nobody can prove.

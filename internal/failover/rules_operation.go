@@ -2,11 +2,8 @@ package failover
 
 import (
 	"fmt"
-	"maps"
 	"time"
 
-	"github.com/dbpair/dbpair/internal/agentapi"
-	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/fencing"
 	"github.com/dbpair/dbpair/internal/pair"
 )
@@ -86,7 +83,7 @@ func operationFinished(l *look) (Plan, bool) {
 			From:    op.From,
 			Message: why,
 		}
-		if op.Verb != VerbFence && op.Verb != VerbRelease && op.Verb != VerbReseed {
+		if op.Verb.leadsToHolder() {
 			note.To = l.rec.Holder.Member
 		}
 		if op.Epoch != 0 && op.Verb.movesRoles() {
@@ -102,6 +99,11 @@ func operationFinished(l *look) (Plan, bool) {
 	return no()
 }
 
+// leadsToHolder: what the operation has led to is the present holder.
+func (v Verb) leadsToHolder() bool {
+	return v != VerbFence && v != VerbRelease && v != VerbReseed
+}
+
 // recordedWithin is what the record of an appointment may take to be seen: it is written
 // beside the failover, by the operator that appointed.
 const recordedWithin = 3 * time.Second
@@ -112,7 +114,11 @@ const recordedWithin = 3 * time.Second
 func operationLost(l *look) (Plan, bool) {
 	a := l.rec.Appointed
 	last := l.rec.LastHolder
-	if a == nil || last == nil || a.Operation != l.ownOperation(l.e-1) || l.History.Recorded == a.Operation {
+	if a == nil || last == nil {
+		return no()
+	}
+	own := a.Operation == l.ownOperation(l.e-1)
+	if !own || l.History.Recorded == a.Operation {
 		return no()
 	}
 	if !l.serves() || l.sinceHolder() < recordedWithin {
@@ -143,40 +149,25 @@ func (l *look) opensSoon() bool {
 	return l.holder != nil && !l.leadsOpen(l.holder) && l.sinceHolder() < l.Settings.WarnAfter
 }
 
+// ended says whether an operation has done its work, or cannot do it any more, and why;
+// the phase is empty as long as it goes on.
 func (l *look) ended(op *Operation) (pair.OperationPhase, string) {
 	if l.e == 0 || l.Authority.Reading != Read {
 		return "", ""
 	}
 	switch op.Verb {
 	case VerbFence:
-		if l.holder != nil && l.released(op) {
-			return pair.OperationSucceeded, fmt.Sprintf("released: %s is the primary again", l.rec.Holder.Member)
-		}
+		return l.fenceEnded(op)
 	case VerbRelease:
-		if l.holder != nil && l.operation(VerbFence, "") == nil {
-			return pair.OperationSucceeded, "nothing is fenced"
-		}
+		return l.releaseEnded()
 	case VerbFailover:
 		return l.failedOver(op)
 	case VerbSwitchover:
 		return l.switchedOver(op)
 	case VerbForcePromote:
-		if l.holder != nil && l.holder.Name == op.Target && l.serves() {
-			return pair.OperationSucceeded, fmt.Sprintf("%s is the primary", op.Target)
-		}
-		if m := l.member(op.Target); m != nil && m.heard() && (l.lostData(m) || needsSeed(m)) {
-			return pair.OperationFailed, fmt.Sprintf("%s %s", m.Name, l.cannotForce(m))
-		}
-		if op.Running && l.holder != nil && l.holder.Name != op.Target && !l.confirmed(op) {
-			return pair.OperationAbandoned, fmt.Sprintf("%s is the primary", l.holder.Name)
-		}
+		return l.forcePromotionEnded(op)
 	case VerbConfirmDead:
-		if l.holder != nil && l.holder.Name != op.Target {
-			return pair.OperationSucceeded, fmt.Sprintf("%s is the primary", l.rec.Holder.Member)
-		}
-		if op.Running && l.holder != nil && !l.confirmed(op) {
-			return pair.OperationAbandoned, fmt.Sprintf("%s goes on", op.Target)
-		}
+		return l.confirmDeadEnded(op)
 	case VerbAdopt:
 		if op.Running && !l.adoptable() {
 			return pair.OperationSucceeded, "the authority stands again"
@@ -185,6 +176,54 @@ func (l *look) ended(op *Operation) (pair.OperationPhase, string) {
 		return l.reseeded(op)
 	case VerbNone:
 		return pair.OperationFailed, "this operator does not know what to do"
+	}
+	return "", ""
+}
+
+// fenceEnded: a fence lasts until it is released and someone is the holder again.
+func (l *look) fenceEnded(op *Operation) (pair.OperationPhase, string) {
+	if l.holder == nil || !l.released(op) {
+		return "", ""
+	}
+	return pair.OperationSucceeded, fmt.Sprintf("released: %s is the primary again", l.rec.Holder.Member)
+}
+
+// releaseEnded: a release ends once no fence is left that it could be about.
+func (l *look) releaseEnded() (pair.OperationPhase, string) {
+	if l.holder == nil || l.operation(VerbFence, "") != nil {
+		return "", ""
+	}
+	return pair.OperationSucceeded, "nothing is fenced"
+}
+
+// forcePromotionEnded: a forced promotion ends when its member serves, when that member has
+// no data to be promoted with, or when the other one has become the primary meanwhile.
+func (l *look) forcePromotionEnded(op *Operation) (pair.OperationPhase, string) {
+	promoted := l.holder != nil && l.holder.Name == op.Target
+	if promoted && l.serves() {
+		return pair.OperationSucceeded, fmt.Sprintf("%s is the primary", op.Target)
+	}
+	if m := l.member(op.Target); m != nil && l.hasNoData(m) {
+		return pair.OperationFailed, fmt.Sprintf("%s %s", m.Name, l.cannotForce(m))
+	}
+	another := l.holder != nil && l.holder.Name != op.Target
+	if another && op.Running && !l.confirmed(op) {
+		return pair.OperationAbandoned, fmt.Sprintf("%s is the primary", l.holder.Name)
+	}
+	return "", ""
+}
+
+// confirmDeadEnded: the statement that a member cannot run any more has served once the other
+// one is the holder. When the member itself is, at an epoch that it is not about, it is void.
+func (l *look) confirmDeadEnded(op *Operation) (pair.OperationPhase, string) {
+	if l.holder == nil {
+		return "", ""
+	}
+	if l.holder.Name != op.Target {
+		return pair.OperationSucceeded, fmt.Sprintf("%s is the primary", l.rec.Holder.Member)
+	}
+	if op.Running && !l.confirmed(op) {
+		return pair.OperationAbandoned, fmt.Sprintf("%s goes on", op.Target)
 	}
 	return "", ""
 }
@@ -229,7 +268,8 @@ func (l *look) writeGap() time.Duration {
 	if !h.AcceptedUntil.IsZero() && h.AcceptsSince.After(h.AcceptedUntil) {
 		return h.AcceptsSince.Sub(h.AcceptedUntil)
 	}
-	if h.OpenedAt.IsZero() || h.LastOpen.IsZero() || !h.OpenedAt.After(h.LastOpen) {
+	heardBoth := !h.OpenedAt.IsZero() && !h.LastOpen.IsZero()
+	if !heardBoth || !h.OpenedAt.After(h.LastOpen) {
 		return 0
 	}
 	return h.OpenedAt.Sub(h.LastOpen)
@@ -240,7 +280,8 @@ func (l *look) writeGap() time.Duration {
 func (l *look) opening() *OperationNote {
 	for i := range l.Operations {
 		op := &l.Operations[i]
-		if !op.Verb.movesRoles() || !op.Running || op.Epoch == 0 || l.e != op.Epoch+1 || l.holder == nil {
+		appointed := op.Epoch != 0 && l.e == op.Epoch+1 && l.holder != nil
+		if !appointed || !op.Running || !op.Verb.movesRoles() {
 			continue
 		}
 		return &OperationNote{
@@ -254,162 +295,4 @@ func (l *look) opening() *OperationNote {
 		}
 	}
 	return nil
-}
-
-// adoptable: the authority is in doubt, so that a person's choice is asked for.
-func (l *look) adoptable() bool {
-	for _, doubtful := range []func(*look) (Plan, bool){authorityMissing, authorityMalformed, authorityRolledBack, authorityChangedByOthers} {
-		if _, ok := doubtful(l); ok {
-			return true
-		}
-	}
-	return false
-}
-
-// dataOf is the data a member's agent says it holds, of this pair or of an earlier one of
-// its name.
-func (l *look) dataOf(m *Member) pair.DataID {
-	if !m.heard() {
-		return ""
-	}
-	if f := m.State.Found; f != nil && m.State.Phase == agentapi.PhaseForeign {
-		if l.oursOnce(f) && f.Member == m.Name && !f.Void {
-			return f.DataID
-		}
-		return ""
-	}
-	if m.State.Phase == agentapi.PhaseVoid || m.State.PairUID != l.Settings.UID {
-		return ""
-	}
-	return m.State.DataID
-}
-
-func (l *look) adoption(target *Member) (Step, error) {
-	data := map[pair.MemberName]pair.DataID{}
-	if l.rec.PairUID == l.Settings.UID {
-		maps.Copy(data, l.rec.Data)
-	}
-	for i := range l.Members {
-		if d := l.dataOf(&l.Members[i]); d != "" {
-			data[l.Members[i].Name] = d
-		} else if l.Members[i].heard() {
-			delete(data, l.Members[i].Name)
-		}
-	}
-	e, v := l.seen()
-	c := authority.Adopt{
-		PairUID:     l.Settings.UID,
-		Target:      pair.Holder(target.subject()),
-		Data:        data,
-		AboveEpoch:  e,
-		AboveLedger: v,
-		Fallback:    authority.Fresh(l.Settings.UID, l.Settings.LeaseDuration),
-	}
-	if l.Authority.Reading == Missing {
-		made, err := c.Apply(authority.Record{})
-		if err != nil {
-			return nil, err
-		}
-		return CreateAuthority{Record: made}, nil
-	}
-	from := l.rec
-	if l.Authority.Reading == Malformed || l.Authority.Reading == NotAuthentic {
-		from = authority.Record{}
-	}
-	if _, err := c.Apply(from); err != nil {
-		return nil, err
-	}
-	return ChangeAuthority{
-		From:    from,
-		Version: l.Authority.Version,
-		Change:  c,
-	}, nil
-}
-
-// adoptRequested makes the data of the member that a person named the truth.
-func adoptRequested(l *look) (Plan, bool) {
-	op := l.operation(VerbAdopt, "")
-	if op == nil || l.Settings.Paused || !l.adoptable() {
-		return no()
-	}
-	m := l.member(op.Target)
-	if m == nil || !m.heard() {
-		return hold(VerbNone, "operation %s: the agent of %s does not answer", op.Name, op.Target)
-	}
-	step, err := l.adoption(m)
-	if err != nil {
-		return hold(VerbNone, "operation %s: %v", op.Name, err)
-	}
-	p, ok := act("operation "+op.Name+" makes the data of "+string(m.Name)+" the truth", step)
-	e, _ := l.seen()
-	// The write of the authority is all that was asked for, and it is recorded only once it
-	// was made. At the next observation there is no doubt to adopt anything for.
-	p.Operation = &OperationNote{
-		Name:    op.Name,
-		Verb:    VerbAdopt,
-		Rule:    RuleAdoptRequested,
-		Phase:   pair.OperationSucceeded,
-		Epoch:   e + 1,
-		To:      m.Name,
-		Message: "the data of " + string(m.Name) + " is the authoritative one",
-	}
-	return p, ok
-}
-
-// adoptVolumes takes up the volumes of a deleted pair of this name, where it can be
-// proven which of them has every acknowledged write: both volumes must be there to be
-// asked, and the newer ledger of the two names the member.
-func adoptVolumes(l *look) (Plan, bool) {
-	if !l.blank() || l.Settings.Paused || l.History.Epoch > 0 || l.operation(VerbAdopt, "") != nil {
-		return no()
-	}
-	var newest *agentapi.SeenLedger
-	empty := false
-	for i := range l.Members {
-		m := &l.Members[i]
-		switch {
-		case !m.heard():
-			return no()
-		case m.State.Phase == agentapi.PhaseEmpty, m.State.Phase == agentapi.PhaseVoid:
-			empty = true
-			continue
-		case l.dataOf(m) == "" || m.State.Found == nil || m.State.Found.Ledger == nil:
-			return no()
-		}
-		found := m.State.Found.Ledger
-		if newest == nil || found.Epoch > newest.Epoch || (found.Epoch == newest.Epoch && found.Version > newest.Version) {
-			newest = found
-		}
-	}
-	if newest == nil || (l.Members[0].State.Found != nil && l.Members[1].State.Found != nil &&
-		l.Members[0].State.Found.PairUID != l.Members[1].State.Found.PairUID) {
-		return no()
-	}
-	if empty && authority.LedgerState(newest.State) != authority.Solo {
-		// The volume that is gone may have seen a later ledger: its member may have taken over
-		// from this one, and gone on alone.
-		return no()
-	}
-	m := l.member(l.provenOf(newest))
-	if m == nil || l.dataOf(m) == "" {
-		return no()
-	}
-	step, err := l.adoption(m)
-	if err != nil {
-		return no()
-	}
-	return act(fmt.Sprintf("the volumes are those of an earlier pair of this name, and %s has every acknowledged write", m.Name), step)
-}
-
-// provenOf is the member that has every acknowledged write by this ledger: the one it
-// names, or the holder when both have.
-func (l *look) provenOf(s *agentapi.SeenLedger) pair.MemberName {
-	if authority.LedgerState(s.State) != authority.Both {
-		return s.First
-	}
-	holder, err := pair.ParseHolder(s.Holder)
-	if err != nil {
-		return ""
-	}
-	return holder.Member
 }

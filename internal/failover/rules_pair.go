@@ -85,7 +85,9 @@ func (l *look) seen() (e pair.Epoch, v pair.LedgerVersion) {
 // of them says so. They were written after the Lease. What is older than the pair is of a former one of
 // its name, and on its way out.
 func (l *look) labeled() (e pair.Epoch, by string) {
-	if s := l.Service; s.Reading == Read && s.Epoch > 0 && l.credible(s.Epoch) && !s.CreatedAt.Before(l.Settings.CreatedAt) {
+	s := l.Service
+	current := s.Reading == Read && !s.CreatedAt.Before(l.Settings.CreatedAt)
+	if current && s.Epoch > 0 && l.credible(s.Epoch) {
 		e = s.Epoch
 		by = "the client Service leads by"
 	}
@@ -162,24 +164,39 @@ func authorityMissing(l *look) (Plan, bool) {
 }
 
 func authorityMalformed(l *look) (Plan, bool) {
-	switch {
-	case l.Authority.Reading == Malformed:
+	switch l.Authority.Reading {
+	case Malformed:
 		return doubt(VerbAdopt, "the Lease makes no sense: %s. Name the member whose data is the truth", l.Authority.Problem)
-	case l.Authority.Reading == Read && l.rec.PairUID != l.Settings.UID:
-		return doubt(VerbAdopt, "the Lease belongs to pair %s, this one is %s", l.rec.PairUID, l.Settings.UID)
-	case l.Authority.Reading == Read && !l.rec.Holder.Nobody() && l.holder == nil:
-		return doubt(VerbAdopt, "the Lease names %s, who is no member", l.rec.Holder)
-	case l.Authority.Reading == Read && !l.rec.Holder.Nobody() && l.rec.Data[l.rec.Holder.Member] == "":
-		return doubt(VerbAdopt, "the Lease names %s and no data of it", l.rec.Holder)
-	case l.Authority.Reading == Read && !l.rec.Holder.Nobody() && !l.rec.Ledger.InSync(l.rec.Holder.Member):
-		return doubt(VerbAdopt, "the Lease names %s as holder, and a ledger %s(%s) without it",
-			l.rec.Holder, l.rec.Ledger.State, l.rec.Ledger.First)
-	case l.Authority.Reading == Read && l.rec.LastHolder != nil && l.member(l.rec.LastHolder.Holder.Member) == nil:
-		return doubt(VerbAdopt, "the Lease names %s as last holder, who is no member", l.rec.LastHolder.Holder)
-	case l.Authority.Reading == Read && l.e > 0 && l.holder == nil && l.last == nil:
-		return doubt(VerbAdopt, "the Lease names neither a holder nor a last holder at epoch %d", l.e)
+	case Read:
+		if why := l.notOfThisPair(); why != "" {
+			return doubt(VerbAdopt, "%s", why)
+		}
+	default:
 	}
 	return no()
+}
+
+// notOfThisPair says what a record that was read has that no operator can have written about
+// this pair and its members; empty when there is nothing of that kind.
+func (l *look) notOfThisPair() string {
+	holder := l.rec.Holder
+	held := !holder.Nobody()
+	last := l.rec.LastHolder
+	switch {
+	case l.rec.PairUID != l.Settings.UID:
+		return fmt.Sprintf("the Lease belongs to pair %s, this one is %s", l.rec.PairUID, l.Settings.UID)
+	case held && l.holder == nil:
+		return fmt.Sprintf("the Lease names %s, who is no member", holder)
+	case held && l.rec.Data[holder.Member] == "":
+		return fmt.Sprintf("the Lease names %s and no data of it", holder)
+	case held && !l.rec.Ledger.InSync(holder.Member):
+		return fmt.Sprintf("the Lease names %s as holder, and a ledger %s(%s) without it", holder, l.rec.Ledger.State, l.rec.Ledger.First)
+	case last != nil && l.member(last.Holder.Member) == nil:
+		return fmt.Sprintf("the Lease names %s as last holder, who is no member", last.Holder)
+	case l.e > 0 && l.holder == nil && l.last == nil:
+		return fmt.Sprintf("the Lease names neither a holder nor a last holder at epoch %d", l.e)
+	}
+	return ""
 }
 
 func authorityRolledBack(l *look) (Plan, bool) {
@@ -257,7 +274,8 @@ func described(r authority.Record) string {
 // contradicts says what an agent has read that cannot stand beside this record: one epoch has
 // one holder, one version of the ledger one content.
 func contradicts(seen *agentapi.SeenLedger, r authority.Record) string {
-	if seen.Epoch == r.Epoch && r.Epoch > 0 && seen.Holder != "" && seen.Holder != r.Holder.String() {
+	sameEpoch := seen.Epoch == r.Epoch && r.Epoch > 0
+	if sameEpoch && seen.Holder != "" && seen.Holder != r.Holder.String() {
 		return fmt.Sprintf("that epoch %d is that of %s, the Lease says %s", r.Epoch, seen.Holder, r.Holder)
 	}
 	was := authority.Ledger{

@@ -114,7 +114,8 @@ func awaitSeed(l *look) (Plan, bool) {
 func nameSeededData(l *look) (Plan, bool) {
 	m := l.passive
 	id := l.seeding()
-	if !m.heard() || id == "" || m.State.DataID != id || l.rec.Data[m.Name] != "" || m.State.Phase != agentapi.PhaseClosed {
+	copied := m.heard() && id != "" && m.State.DataID == id && m.State.Phase == agentapi.PhaseClosed
+	if !copied || l.rec.Data[m.Name] != "" {
 		return no()
 	}
 	return act(string(m.Name)+" has been copied", l.change(authority.NameData{Member: m.Name, DataID: id}))
@@ -286,7 +287,8 @@ func beginJoining(l *look) (Plan, bool) {
 // awaitSemiSyncEnabled: the primary has to act on the joining ledger before the passive can be
 // shown to have everything.
 func awaitSemiSyncEnabled(l *look) (Plan, bool) {
-	if l.rec.Ledger.State != authority.Joining || !l.Settings.Lossless || !l.open(l.holder) || l.acts() {
+	joining := l.Settings.Lossless && l.rec.Ledger.State == authority.Joining
+	if !joining || !l.open(l.holder) || l.acts() {
 		return no()
 	}
 	p, ok := act(fmt.Sprintf("%s has not switched waiting on yet", l.holder.Name), ReadLease{Member: l.holder.Name})
@@ -301,7 +303,8 @@ func (l *look) acts() bool {
 }
 
 func concludeJoining(l *look) (Plan, bool) {
-	if l.rec.Ledger.State != authority.Joining || !l.Settings.Lossless || !l.open(l.holder) || !l.acts() {
+	joining := l.Settings.Lossless && l.rec.Ledger.State == authority.Joining
+	if !joining || !l.open(l.holder) || !l.acts() {
 		return no()
 	}
 	if !l.ready(l.passive) || !streams(l.passive) || !l.lacks(l.passive).IsEmpty() {

@@ -9,10 +9,14 @@ func replacePendingPod(l *look) (Plan, bool) {
 	for i := range l.Members {
 		m := &l.Members[i]
 		pod := m.Pod
-		if pod.Reading != Read || pod.UID == "" || !pod.NeverRan || pod.Outdated == "" || pod.Deleting {
+		present := pod.Reading == Read && pod.UID != "" && !pod.Deleting
+		outdated := pod.NeverRan && pod.Outdated != ""
+		if !present || !outdated {
 			continue
 		}
-		if pod.UID == l.rec.Holder.PodUID || m.heard() || pod.Ended.LastRunning != "" || l.leadsTo(m) || m.ClaimDeleting {
+		ran := m.heard() || pod.Ended.LastRunning != ""
+		needed := pod.UID == l.rec.Holder.PodUID || l.leadsTo(m) || m.ClaimDeleting
+		if ran || needed {
 			continue
 		}
 		return act(fmt.Sprintf("mysqld never ran in the pod of %s (%s), which is made by a former %s", m.Name, pod.Problem, pod.Outdated),

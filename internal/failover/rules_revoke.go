@@ -43,7 +43,8 @@ func (l *look) failOver(rule RuleName, fact string) (Plan, bool) {
 	}
 	// The deletion of a pod is planned, and no sign of a pair that flaps.
 	spent := l.budgetSpent() && rule != RuleHolderLeaving
-	if fact == "" || !l.Settings.AutomaticFailover || spent || !l.candidacyOf(l.passive).ok {
+	allowed := l.Settings.AutomaticFailover && !spent
+	if fact == "" || !allowed || !l.candidacyOf(l.passive).ok {
 		return no()
 	}
 	return l.revoke(rule, "", l.passive, fact)
@@ -85,7 +86,8 @@ func holderReplaced(l *look) (Plan, bool) {
 // pod: the node shuts down, the kubelet evicts the pod, or someone sent SIGTERM.
 func (l *look) ending() string {
 	m := l.holder
-	if !m.heard() || l.holderGone() != "" || m.Pod.Deleting || !m.State.Ending {
+	stays := l.holderGone() == "" && !m.Pod.Deleting
+	if !stays || !m.heard() || !m.State.Ending {
 		return ""
 	}
 	return fmt.Sprintf("the container of the primary %s was asked to end, and its pod is not being deleted", m.Name)
@@ -171,34 +173,63 @@ func (l *look) silent() string {
 func holderSilent(l *look) (Plan, bool) { return l.failOver(RuleHolderSilent, l.silent()) }
 
 // peerConfirmationMissing: an agent that was restarted opens again at an epoch it knew only with
-// its peer's word. With the peer away a new epoch takes the place of that word.
+// its peer's confirmation. With the peer away a new epoch takes the place of that confirmation.
 func peerConfirmationMissing(l *look) (Plan, bool) {
 	m := l.holder
-	if !l.rolledBack(m).IsEmpty() || !m.heard() || l.holderGone() != "" || m.Pod.Deleting || !l.hasData(m) || !l.rec.Ledger.InSync(m.Name) {
+	if !l.couldGoOn(m) {
 		return no()
 	}
-	if !l.History.HolderOpened && l.sinceHolder() >= 2*(l.rec.LeaseDuration+l.Settings.DeadAfter) && m.State.Phase == agentapi.PhaseClosed &&
-		m.State.Mysqld.Running && !m.State.TailUncovered && m.State.KnownEpoch == l.e {
+	if l.closedWithoutReason(m) {
 		return l.revoke(RulePeerConfirmationMissing, "", m,
 			fmt.Sprintf("%s has not opened at epoch %d for %s and gives no reason", m.Name, l.e, l.sinceHolder().Round(time.Second)))
 	}
-	if !m.State.NeedsConfirmation || m.State.Phase != agentapi.PhaseClosed || !m.State.Mysqld.Running ||
-		(l.rec.Ledger.MustWait(m.Name) && l.Settings.Lossless) {
-		return no()
-	}
-	mute := m.State.PeerSilentFor >= l.Settings.DeadAfter || (l.passive.heard() && l.lacksWord(l.passive))
-	if !mute || l.sinceHolder() < l.Settings.DeadAfter {
+	if !l.waitsForConfirmation(m) || !l.confirmationOutOfReach(m) || l.sinceHolder() < l.Settings.DeadAfter {
 		return no()
 	}
 	return l.revoke(RulePeerConfirmationMissing, "", m,
 		fmt.Sprintf("%s is closed, knows this epoch already and cannot get the confirmation of %s", m.Name, l.passive.Name))
 }
 
-// lacksWord: the agent answers and does not have the data that the authority knows the
-// member by, so that its confirmation proves nothing.
-func (l *look) lacksWord(m *Member) bool {
-	return m.State.DataID != l.rec.Data[m.Name] || l.lostData(m) || needsSeed(m) || m.State.Phase == agentapi.PhaseSeeding ||
-		m.State.Phase == agentapi.PhaseVolumeInUse
+// couldGoOn: the holder answers from a pod that stays, and its data is that of the pair, with
+// every acknowledged write: at a new epoch it could go on.
+func (l *look) couldGoOn(m *Member) bool {
+	answers := m.heard() && l.holderGone() == "" && !m.Pod.Deleting
+	hasEveryWrite := l.hasData(m) && l.rec.Ledger.InSync(m.Name) && l.rolledBack(m).IsEmpty()
+	return answers && hasEveryWrite
+}
+
+// closedWithoutReason: the holder knows its epoch, has all it needs, and has not opened in the
+// time that any wait of its own may take.
+func (l *look) closedWithoutReason(m *Member) bool {
+	overdue := !l.History.HolderOpened && l.sinceHolder() >= 2*(l.rec.LeaseDuration+l.Settings.DeadAfter)
+	ready := m.readyToOpen() && !m.State.TailUncovered && m.State.KnownEpoch == l.e
+	return overdue && ready
+}
+
+// readyToOpen: its mysqld runs and is closed.
+func (m *Member) readyToOpen() bool {
+	return m.State.Phase == agentapi.PhaseClosed && m.State.Mysqld.Running
+}
+
+// waitsForConfirmation: nothing but its peer's confirmation keeps the holder from opening. One
+// whose commits would have to wait for the peer could not serve without it either.
+func (l *look) waitsForConfirmation(m *Member) bool {
+	needsPeer := l.Settings.Lossless && l.rec.Ledger.MustWait(m.Name)
+	return m.State.NeedsConfirmation && m.readyToOpen() && !needsPeer
+}
+
+// confirmationOutOfReach: the holder's peer does not answer it, or has nothing to confirm with.
+func (l *look) confirmationOutOfReach(m *Member) bool {
+	silent := m.State.PeerSilentFor >= l.Settings.DeadAfter
+	return silent || (l.passive.heard() && l.cannotConfirm(l.passive))
+}
+
+// cannotConfirm: the agent answers and does not have the data that the authority knows the
+// member by, or does not have it yet, so that its confirmation proves nothing.
+func (l *look) cannotConfirm(m *Member) bool {
+	another := m.State.DataID != l.rec.Data[m.Name]
+	notYet := m.State.Phase == agentapi.PhaseSeeding || m.State.Phase == agentapi.PhaseVolumeInUse
+	return another || notYet || l.hasNoData(m)
 }
 
 // due says why a failover would be called for.
@@ -256,7 +287,8 @@ func failoverDue(l *look) (Plan, bool) {
 
 func flapBudgetSpent(l *look) (Plan, bool) {
 	why := l.due()
-	if why == "" || !l.Settings.AutomaticFailover || !l.budgetSpent() || !l.candidacyOf(l.passive).ok {
+	keptBack := l.Settings.AutomaticFailover && l.budgetSpent()
+	if why == "" || !keptBack || !l.candidacyOf(l.passive).ok {
 		return no()
 	}
 	return doubt(VerbFailover, "%s, and there were %d failovers in the last hour (failover.maxPerHour): look why, then start the failover",
@@ -387,28 +419,37 @@ func (l *look) confirmed(op *Operation) bool {
 	if op.OfFormerPair(l.Settings.UID, l.Settings.CreatedAt) != "" {
 		return false
 	}
-	switch op.Verb {
+	return !op.needsConfirmation() || l.confirmationFits(op)
+}
+
+// needsConfirmation: the operation may take effect only with the pair's name and epoch in it.
+func (o Operation) needsConfirmation() bool {
+	switch o.Verb {
 	case VerbReseed:
-		if op.Running || (op.Confirmed < 0 && !op.GiveUp) {
-			return true // what was begun goes on; the primary's data is not given up by it
-		}
-	case VerbAdopt, VerbConfirmDead, VerbForcePromote:
-	case VerbFailover, VerbFence, VerbRelease, VerbNone:
-		return true
+		// What was begun goes on; the primary's data is not given up by it.
+		confirms := o.Confirmed >= 0 || o.GiveUp
+		return !o.Running && confirms
 	case VerbSwitchover:
-		if op.Running || op.ConfirmedPair == "" {
-			return true
-		}
+		return !o.Running && o.ConfirmedPair != ""
+	case VerbFailover, VerbFence, VerbRelease, VerbNone:
+		return false
+	case VerbAdopt, VerbConfirmDead, VerbForcePromote:
 	}
+	return true
+}
+
+// confirmationFits: it names this pair and the present epoch, or the last holder's as long as
+// nobody is the holder. What an adoption is about may be an epoch that the Lease does not say.
+func (l *look) confirmationFits(op *Operation) bool {
 	if op.ConfirmedPair != l.Settings.Name || op.Confirmed < 0 {
 		return false
 	}
-	seen, _ := l.seen()
-	switch {
-	case op.Confirmed == l.e, op.Verb == VerbAdopt && op.Confirmed == seen, op.Verb == VerbAdopt && op.Confirmed == l.History.Epoch:
-		return true
-	case l.rec.LastHolder != nil && l.holder == nil && op.Confirmed == l.rec.LastHolder.Epoch:
+	if op.Confirmed == l.e {
 		return true
 	}
-	return false
+	if seen, _ := l.seen(); op.Verb == VerbAdopt && (op.Confirmed == seen || op.Confirmed == l.History.Epoch) {
+		return true
+	}
+	vacant := l.rec.LastHolder != nil && l.holder == nil
+	return vacant && op.Confirmed == l.rec.LastHolder.Epoch
 }

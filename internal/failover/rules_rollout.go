@@ -147,7 +147,10 @@ func (l *look) holdsRollout() string {
 // streamedFor is for how long this process has seen the passive stream in the present run of its mysqld.
 func (l *look) streamedFor() time.Duration {
 	s := l.History.Streamed
-	if !streams(l.passive) || s.Member != l.passive.Name || s.Incarnation != l.passive.State.Mysqld.Incarnation || s.Since.IsZero() {
+	if !streams(l.passive) || s.Since.IsZero() {
+		return 0
+	}
+	if s.Member != l.passive.Name || s.Incarnation != l.passive.State.Mysqld.Incarnation {
 		return 0
 	}
 	return l.Now.Sub(s.Since)

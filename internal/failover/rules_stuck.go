@@ -84,7 +84,8 @@ func (l *look) applyPatience(c course) time.Duration {
 
 // discarded is what the member gave up in this operation; nil for nothing.
 func discarded(m *Member, operation string) *agentapi.Discarded {
-	if m == nil || m.State == nil || m.State.Discarded == nil || m.State.Discarded.Operation != operation {
+	told := m != nil && m.State != nil && m.State.Discarded != nil
+	if !told || m.State.Discarded.Operation != operation {
 		return nil
 	}
 	return m.State.Discarded

@@ -90,7 +90,7 @@ func TestOnlyTimeAndPeopleSpeakOfAnUnknownPod(t *testing.T) {
 	}
 	p, err := fencing.FromPerson(req, fencing.Word{Operation: "op", Member: old.Member, Epoch: 4}, t0)
 	if err != nil || !p.Closes(whatever, 4) || p.Closes(old, 4) {
-		t.Errorf("a person's word: %s, %v", p, err)
+		t.Errorf("an administrator's confirmation: %s, %v", p, err)
 	}
 }
 

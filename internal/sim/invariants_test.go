@@ -203,7 +203,7 @@ func (w *world) checkCut(m *memberSim, before []int) {
 	if !w.set.lossless {
 		return
 	}
-	// What a person's word gave up is kept all the same: nobody was asked for it.
+	// What an administrator's operation gave up is kept all the same: nobody was asked for it.
 	for _, t := range before {
 		if !m.vol.data.inBinlog.has(t) && w.must.has(t) && !w.byForeign.has(t) {
 			w.violate("thrown away", "the rewind of %s cuts transaction %d, which was acknowledged or seen", m.name, t)

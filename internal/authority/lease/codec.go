@@ -216,18 +216,33 @@ func part(l *coordinationv1.Lease, key string, needed bool, into any) error {
 
 // check refuses what no sequence of changes can have made.
 func check(r authority.Record) error {
+	if r.PairUID == "" {
+		return fmt.Errorf("annotation %s is empty", AnnotationPairUID)
+	}
+	if err := r.CheckRange(); err != nil {
+		return err
+	}
+	if err := checkLedger(r); err != nil {
+		return err
+	}
+	return checkHolder(r)
+}
+
+func checkLedger(r authority.Record) error {
 	l := r.Ledger
 	switch {
-	case r.PairUID == "":
-		return fmt.Errorf("annotation %s is empty", AnnotationPairUID)
-	case r.CheckRange() != nil:
-		return r.CheckRange()
 	case l.State != authority.Both && l.State != authority.Solo && l.State != authority.Joining:
 		return fmt.Errorf("ledger state %q", l.State)
 	case r.Epoch > 0 && l.State != authority.Both && l.First == "":
 		return fmt.Errorf("ledger %s names no member", l.State)
 	case l.State == authority.Both && (l.First != "" || len(l.Incarnations) != 2):
 		return fmt.Errorf("ledger %s with first %q and %d incarnations", l.State, l.First, len(l.Incarnations))
+	}
+	return nil
+}
+
+func checkHolder(r authority.Record) error {
+	switch {
 	case r.Epoch == 0 && !r.Holder.Nobody():
 		return fmt.Errorf("holder %s at epoch 0", r.Holder)
 	case r.Epoch > 0 && r.Holder.Nobody() && r.LastHolder == nil:
