@@ -71,7 +71,7 @@ checksum-bugs: ## Do the tests of comparisons find each bug of internal/checksum
 ##@ Check it
 
 .PHONY: check
-check: check-fmt check-modules vet lint check-dead check-generated check-chart check-scripts check-words check-vulnerabilities ## Everything that needs no test run; what CI runs first
+check: check-fmt check-modules vet lint check-dead check-generated check-chart check-scripts check-workflows check-words check-vulnerabilities ## Everything that needs no test run; what CI runs first
 
 .PHONY: check-fmt
 check-fmt: ## Is every Go file formatted?
@@ -111,8 +111,12 @@ check-chart: ## helm lint, and the chart rendered with all that changes its shap
 check-scripts: ## Is every shell script's syntax right, and what does shellcheck say?
 	@hack/lint/scripts.sh
 
+.PHONY: check-workflows
+check-workflows: ## Are the workflows of .github right? (actionlint)
+	@go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+
 .PHONY: check-words
-check-words: ## Do links between documents lead somewhere; are paths of one machine left out?
+check-words: ## Do links lead somewhere; are words that only this project uses, and paths of one machine, left out?
 	@git ls-files -co --exclude-standard | xargs go run ./hack/lint
 
 .PHONY: check-vulnerabilities
@@ -131,9 +135,11 @@ images: ## Our image, for the cluster
 	@hack/images.sh
 
 .PHONY: generate
-generate: ## Deep copies of the API types, the rule about owned settings
+generate: ## Every generated file: deep copies, the rule about owned settings, manifests, chart, docs/api.md
 	@go run ./hack/settings-rule .
 	@$(controller-gen) object paths=./api/...
+	@$(MAKE) manifests chart
+	@go run ./hack/api-docs .
 
 .PHONY: manifests
 manifests: ## CRDs from the API types, the operator's rules from the markers in controllers/

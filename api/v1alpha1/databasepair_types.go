@@ -4,7 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// DatabasePair is two mysqld pods that replicate master-master: one, the primary,
+// DatabasePair is two mysqld pods that replicate to each other: one, the primary,
 // accepts writes; the other, the passive, is kept read-only and takes over.
 //
 // +kubebuilder:object:root=true
@@ -26,9 +26,9 @@ type DatabasePair struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is the pair that is wished for.
+	// spec is the desired state of the pair.
 	Spec DatabasePairSpec `json:"spec,omitempty"`
-	// status is what the operator last saw and did.
+	// status is the state of the pair as the operator observed it last.
 	Status DatabasePairStatus `json:"status,omitempty"`
 }
 
@@ -41,7 +41,7 @@ type DatabasePairList struct {
 	Items           []DatabasePair `json:"items"`
 }
 
-// DatabasePairSpec is the pair that is wished for.
+// DatabasePairSpec is the desired state of a pair.
 // +kubebuilder:validation:XValidation:rule="self.failover.promoteOn != 'AckFenced' || self.durability.mode == 'Lossless'",message="spec.failover.promoteOn AckFenced needs durability.mode Lossless: in Async writes are acknowledged without the passive, so its silence fences nothing; use Fenced"
 // +kubebuilder:validation:XValidation:rule="duration(self.authority.leaseDuration) >= duration(self.failover.heartbeatInterval) + duration(self.failover.heartbeatInterval) + duration(self.failover.heartbeatInterval) + duration(self.failover.heartbeatInterval)",message="spec.authority.leaseDuration must be at least four times spec.failover.heartbeatInterval; raise it or lower the interval"
 type DatabasePairSpec struct {

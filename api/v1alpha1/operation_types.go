@@ -48,7 +48,7 @@ const (
 	// OperationFailover moves the authority to the other member after the primary was
 	// lost. The operator makes it by itself, or a person in failover.mode Manual.
 	OperationFailover OperationType = "Failover"
-	// OperationAdopt makes one member's data the pair's truth after the authority was
+	// OperationAdopt makes one member the authoritative one after the authority was
 	// lost or rolled back.
 	OperationAdopt OperationType = "Adopt"
 	// OperationFence revokes the authority and closes the primary until it is released.

@@ -162,7 +162,7 @@ type FailoverSpec struct {
 	// +kubebuilder:default=Automatic
 	Mode FailoverMode `json:"mode,omitempty"`
 
-	// heartbeatInterval is how often the operator and the peer look at a member.
+	// heartbeatInterval is how often the operator and the peer query a member.
 	// +optional
 	// +kubebuilder:default="1s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('200ms') && duration(self) <= duration('1m')",message="spec.failover.heartbeatInterval must be from 200ms to 1m"
@@ -193,8 +193,8 @@ type FailoverSpec struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('24h')",message="spec.failover.applyTimeout must be from 1s to 24h"
 	ApplyTimeout metav1.Duration `json:"applyTimeout,omitempty"`
 
-	// maxPerHour is how many automatic failovers may happen in an hour before a person
-	// has to look.
+	// maxPerHour is how many automatic failovers may happen in an hour. The next one needs
+	// an administrator.
 	// +optional
 	// +kubebuilder:default=3
 	// +kubebuilder:validation:Minimum=1
@@ -325,7 +325,7 @@ type PassiveServiceSpec struct {
 
 // NetworkSpec limits who may connect, and how long silence is tolerated.
 type NetworkSpec struct {
-	// keepalive finds clients and servers that vanished without a word.
+	// keepalive finds clients and servers that vanished without closing their connections.
 	// +optional
 	// +kubebuilder:default={}
 	Keepalive KeepaliveSpec `json:"keepalive,omitempty"`

@@ -42,7 +42,7 @@ var ConditionTypes = []string{
 	ConditionAgentOutdated,
 }
 
-// DatabasePairStatus is what the operator last saw and did.
+// DatabasePairStatus is the state of a pair as the operator observed it last.
 type DatabasePairStatus struct {
 	// observedGeneration is the generation of the spec that the status speaks of.
 	// +optional

@@ -1,6 +1,8 @@
 // Command lint checks what golangci-lint does not read: that links between documents lead somewhere, that
-// excerpts in documents are still what their files hold, and that no file holds the name of a package mirror
-// or a path that exists on one machine only.
+// excerpts in documents are still what their files hold, that no file holds the name of a package mirror
+// or a path that exists on one machine only, that words which only this project would understand do not
+// come back, and that every library package has a doc.go. It refuses to change a file: each finding names
+// what to write instead.
 //
 // Usage, at the top of the repository: go run ./hack/lint FILE…
 package main
@@ -14,7 +16,7 @@ import (
 )
 
 func main() {
-	var findings []string
+	findings := checkPackages(os.Args[1:])
 	for _, file := range os.Args[1:] {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -22,6 +24,7 @@ func main() {
 			continue
 		}
 		findings = append(findings, checkWords(file, string(text))...)
+		findings = append(findings, checkDialect(file, string(text))...)
 		if filepath.Ext(file) == ".md" {
 			findings = append(findings, checkLinks(file, string(text))...)
 			findings = append(findings, checkQuotes(file, string(text))...)
