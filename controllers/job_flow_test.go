@@ -276,7 +276,7 @@ func TestAChecksumIsDoneByAJob(t *testing.T) {
 	})
 	s.look()
 	op := s.is("c1", v1alpha1.OperationRunning, "")
-	if op.Status.Epoch != 4 || op.Status.From != "shop-0" || op.Status.StartTime == nil || op.Status.Rule != ruleAsked {
+	if op.Status.Epoch != 4 || op.Status.From != "shop-0" || op.Status.StartTime == nil || op.Status.Rule != ruleRequested {
 		t.Errorf("begun as %+v", op.Status)
 	}
 	if got := s.jobs(); len(got) != 1 || got[0] != s.jobOf("c1") || s.allowed() != s.jobOf("c1") {

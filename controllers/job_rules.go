@@ -103,13 +103,13 @@ func notNow(v *jobVisit, op *v1alpha1.DatabasePairOperation) string {
 
 // The rules by which an operation begins.
 const (
-	ruleAsked     = "AskedByPerson"
+	ruleRequested = "Requested"
 	ruleScheduled = "Scheduled"
 )
 
 func ruleOf(op *v1alpha1.DatabasePairOperation) string {
 	if status.ScheduledAt(op).IsZero() {
-		return ruleAsked
+		return ruleRequested
 	}
 	return ruleScheduled
 }

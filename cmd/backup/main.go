@@ -1,6 +1,7 @@
 // Command backup takes, lists, verifies, serves and removes backups in an object store. It
 // is the only program of the project with credentials of a store, and a Go module of its own,
-// so that the SDKs of the providers are in no other.
+// so that the SDKs of the providers are in no other. It refuses to write to the server that it
+// takes a backup of.
 package main
 
 import (

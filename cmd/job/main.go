@@ -1,5 +1,6 @@
 // Command job is the process of the Jobs that compare a pair's members and repair their
-// tables.
+// tables. It only starts package job, which has access to its own ConfigMap and to nothing else
+// in the cluster.
 package main
 
 import (

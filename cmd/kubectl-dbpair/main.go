@@ -1,4 +1,6 @@
-// Command kubectl-dbpair is the kubectl plugin: put it on PATH and call `kubectl dbpair`.
+// Command kubectl-dbpair is the kubectl plugin: put it on PATH and call `kubectl dbpair`. It acts
+// with the rights of anyone who calls it and refuses to write what decides who may accept writes:
+// for that it asks the operator (package plugin).
 package main
 
 import (

@@ -1,4 +1,5 @@
-// Command manager is the dbpair operator.
+// Command manager is the dbpair operator. It reads its flags and starts package app; it opens no
+// connection to a mysqld and keeps nothing that its successor would need.
 package main
 
 import (

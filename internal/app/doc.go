@@ -1,4 +1,6 @@
-// Package app puts the operator together: flags, manager, caches, controllers.
+// Package app puts the operator together: flags, manager, caches, controllers, and a new manager in
+// place of one that lost its leadership or the API server.
 //
-// It holds no behavior of its own beyond that.
+// It decides nothing about a pair. It refuses options that contradict each other, before anything
+// is started, and names the option.
 package app

@@ -62,7 +62,7 @@ func TestParseNamesTheFlagThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestOnlyLabelledSecretsAreCached(t *testing.T) {
+func TestOnlyLabeledSecretsAreCached(t *testing.T) {
 	o := cacheOptions([]string{"a"})
 	if len(o.DefaultNamespaces) != 1 {
 		t.Errorf("namespaces %v", o.DefaultNamespaces)

@@ -177,7 +177,7 @@ func TestATailOfCommitsThatDidNotWaitIsNotCutOff(t *testing.T) {
 	}
 	acts(both(4)) // follows from a joining under which it may have happened
 	if !r.disk.TailCommitted {
-		t.Error("forgotten before the peer was shown to have it")
+		t.Error("forgotten before the peer was verified to have it")
 	}
 	acts(Ledger{Version: 5, State: Joining, First: "shop-0"})
 	if !r.disk.TailCommitted {
@@ -185,7 +185,7 @@ func TestATailOfCommitsThatDidNotWaitIsNotCutOff(t *testing.T) {
 	}
 	acts(both(6))
 	if r.disk.TailCommitted {
-		t.Error("kept after the peer was shown to have everything")
+		t.Error("kept after the peer was verified to have everything")
 	}
 }
 

@@ -185,7 +185,7 @@ func (m *Machine) waitingSet(e WaitingSet) {
 		m.run.waiting = m.run.askedWaiting
 		both := m.rec != nil && m.rec.Ledger.State == Both && m.rec.Ledger.Version == e.Version
 		if both && e.Version > m.run.lost+1 {
-			// The peer was shown to have all that did not wait: the joining before this version
+			// The peer was verified to have all that did not wait: the joining before this version
 			// began after it was found.
 			m.want.TailCommitted = false
 		}

@@ -21,7 +21,7 @@ const (
 	// Solo: only Ledger.First has every acknowledged write; it need not wait.
 	Solo LedgerState = "solo"
 	// Joining: only Ledger.First has every acknowledged write, but it waits already, so
-	// that the other can be shown to have caught up. The other is not promotable.
+	// that the other can be verified to have caught up. The other is not promotable.
 	Joining LedgerState = "joining"
 )
 

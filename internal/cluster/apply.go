@@ -59,7 +59,7 @@ const (
 	Unchanged Outcome = "Unchanged"
 	Created   Outcome = "Created"
 	Updated   Outcome = "Updated"
-	// Repaired: what was wished for did not change, so someone else changed the object or
+	// Repaired: what is to be did not change, so someone else changed the object or
 	// removed it.
 	Repaired Outcome = "Repaired"
 )
@@ -115,7 +115,8 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 	before, had := a.recall(k)
 	if found {
 		version := live.GetResourceVersion()
-		if had && before.wish == sum && (before.version == version || before.replaced == version) {
+		untouched := before.version == version || before.replaced == version
+		if had && untouched && before.wish == sum {
 			return Unchanged, nil
 		}
 		same, err := ownsAlready(live, text)

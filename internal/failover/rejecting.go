@@ -21,7 +21,7 @@ const refusedFor = time.Second
 // a door by it would cost them a change of the endpoints that reaches them a second later.
 const closesWithin = 300 * time.Millisecond
 
-// refuser is the last holder's member while its very pod refuses clients as fast as a door
+// rejectingPod is the last holder's member while its very pod refuses clients as fast as a door
 // would: the agent answers, has the address, and says that no mysqld runs, or is about to end
 // it. Nil otherwise.
 func (l *look) rejectingPod() *Member {
@@ -54,7 +54,7 @@ func (l *look) closesStill(m *Member) time.Duration {
 // rejectionWindow is how much longer the Service need not be led to a door, because it leads
 // to a pod that refuses clients just as fast; zero when it has to be. An operator that
 // has just begun counts again, which the agent's own word bounds: without it there is no
-// refuser.
+// rejectingPod.
 func (l *look) rejectionWindow() time.Duration {
 	s := l.Service
 	m := l.rejectingPod()

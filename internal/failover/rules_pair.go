@@ -160,13 +160,13 @@ func authorityMissing(l *look) (Plan, bool) {
 		}
 	}
 	return doubt(VerbAdopt,
-		"there is no record of who may be primary, but the pair has a history: %s. Name the member whose data is the truth", why)
+		"there is no record of who may be primary, but the pair has a history: %s. Name the authoritative member", why)
 }
 
 func authorityMalformed(l *look) (Plan, bool) {
 	switch l.Authority.Reading {
 	case Malformed:
-		return doubt(VerbAdopt, "the Lease makes no sense: %s. Name the member whose data is the truth", l.Authority.Problem)
+		return doubt(VerbAdopt, "the Lease makes no sense: %s. Name the authoritative member", l.Authority.Problem)
 	case Read:
 		if why := l.notOfThisPair(); why != "" {
 			return doubt(VerbAdopt, "%s", why)
@@ -207,21 +207,21 @@ func authorityRolledBack(l *look) (Plan, bool) {
 		m := &l.Members[i]
 		if m.heard() && m.State.PairUID == l.Settings.UID && m.State.KnownEpoch > l.e {
 			return doubt(VerbAdopt, "%s knows epoch %d, the Lease says %d: it was restored from an older state. "+
-				"Name the member whose data is the truth", m.Name, m.State.KnownEpoch, l.e)
+				"Name the authoritative member", m.Name, m.State.KnownEpoch, l.e)
 		}
 		if l.knowsNewerLedger(m) {
 			return doubt(VerbAdopt,
-				"%s knows ledger version %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth",
+				"%s knows ledger version %d, the Lease says %d: it was restored from an older state. Name the authoritative member",
 				m.Name, m.State.ActedLedger, l.rec.Ledger.Version)
 		}
 	}
 	if e, by := l.labeled(); e > l.e {
-		return doubt(VerbAdopt, "%s epoch %d, the Lease says %d: it was restored from an older state. Name the member whose data is the truth",
+		return doubt(VerbAdopt, "%s epoch %d, the Lease says %d: it was restored from an older state. Name the authoritative member",
 			by, e, l.e)
 	}
 	if l.History.Epoch > l.e {
 		return doubt(VerbAdopt, "the pair's status says epoch %d, the Lease %d: "+
-			"it was restored from an older state. Name the member whose data is the truth", l.History.Epoch, l.e)
+			"it was restored from an older state. Name the authoritative member", l.History.Epoch, l.e)
 	}
 	return no()
 }
@@ -230,7 +230,7 @@ func authorityRolledBack(l *look) (Plan, bool) {
 // does not follow, and agents keep what they read first of an epoch and a ledger version.
 func authorityChangedByOthers(l *look) (Plan, bool) {
 	if l.Authority.Reading == NotAuthentic {
-		return doubt(VerbAdopt, "the Lease was modified externally: %s. Agents ignore it. Name the member whose data is the truth",
+		return doubt(VerbAdopt, "the Lease was modified externally: %s. Agents ignore it. Name the authoritative member",
 			l.Authority.Problem)
 	}
 	if l.Authority.Reading != Read {
@@ -240,7 +240,7 @@ func authorityChangedByOthers(l *look) (Plan, bool) {
 	if why == "" {
 		return no()
 	}
-	return doubt(VerbAdopt, "the Lease was modified externally: %s. Name the member whose data is the truth", why)
+	return doubt(VerbAdopt, "the Lease was modified externally: %s. Name the authoritative member", why)
 }
 
 // modified says what shows that no operator wrote the record; empty when nothing does.

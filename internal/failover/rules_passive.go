@@ -285,7 +285,7 @@ func beginJoining(l *look) (Plan, bool) {
 }
 
 // awaitSemiSyncEnabled: the primary has to act on the joining ledger before the passive can be
-// shown to have everything.
+// verified to have everything.
 func awaitSemiSyncEnabled(l *look) (Plan, bool) {
 	joining := l.Settings.Lossless && l.rec.Ledger.State == authority.Joining
 	if !joining || !l.open(l.holder) || l.acts() {

@@ -108,7 +108,7 @@ func rollout(l *look) (Plan, bool) {
 	}})
 }
 
-// verifyFirst: the primary's mysqld was restarted since the passive was last shown to have
+// verifyFirst: the primary's mysqld was restarted since the passive was last verified to have
 // everything. Nothing compares them again while both are well, and the primary must not go on alone before.
 func (l *look) verifyFirst(why string) (Plan, bool) {
 	progress := l.RolloutProgress()

@@ -380,7 +380,7 @@ func TestSteady(t *testing.T) {
 			steps: steps("BeginJoining"),
 			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.SemiSyncLostAt = 6 },
 		},
-		"not those that the passive was shown to have": {from: steady, rule: "InSync", kind: failover.Settled,
+		"not those that the passive was verified to have": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.SemiSyncLostAt = 5 }},
 		"commits that did not wait while the passive joins begin the joining again": {
 			from:  steady,
@@ -609,7 +609,7 @@ func TestSteady(t *testing.T) {
 			steps: steps("ReadLease"),
 			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 6 },
 		},
-		"then the passive is shown to have everything": {
+		"then the passive is verified to have everything": {
 			from:  joining,
 			rule:  "ConcludeJoining",
 			kind:  failover.Acts,

@@ -160,7 +160,8 @@ type Expiry struct {
 func (b *Book) Expired(x Expiry, now time.Time) (p Proof, remaining time.Duration) {
 	from, seen := b.Since(x.Epoch)
 	acked, ceased := b.CeasedAt(x.Voucher, x.Epoch)
-	if !seen || !ceased || x.Subject.Member == "" || x.Lease <= 0 {
+	asked := x.Subject.Member != "" && x.Lease > 0
+	if !asked || !seen || !ceased {
 		return Proof{}, -1
 	}
 	if acked.After(from) {

@@ -37,7 +37,7 @@ func setOf(s stream, list []interval) Set {
 // fromIntervals takes ownership of its argument.
 func fromIntervals(streams map[stream][]interval) Set {
 	for s, list := range streams {
-		if list = normalise(list); len(list) == 0 {
+		if list = normalize(list); len(list) == 0 {
 			delete(streams, s)
 		} else {
 			streams[s] = list
@@ -49,7 +49,7 @@ func fromIntervals(streams map[stream][]interval) Set {
 	return Set{streams: streams}
 }
 
-func normalise(list []interval) []interval {
+func normalize(list []interval) []interval {
 	slices.SortFunc(list, func(a, b interval) int { return cmp.Compare(a.first, b.first) })
 	merged := list[:0:0]
 	for _, one := range list {

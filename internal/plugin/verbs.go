@@ -33,7 +33,7 @@ var verbs = []verb{
 		"A failover of pair %[1]s ends the sessions of its clients and kills the present primary's mysqld. No acknowledged write is lost in\n" +
 			"durability.mode Lossless; in Async, what the passive has not received is lost."},
 	{"adopt", v1alpha1.OperationAdopt, true,
-		"Make one member's data the pair's truth after the authority was lost or rolled back",
+		"Make one member the authoritative one after the authority was lost or rolled back",
 		"Adopting %[2]s makes its data the truth of pair %[1]s. Writes that only the other member has are no longer part of it:\n" +
 			"they stay on that member's volume and are held back, not merged."},
 	{"fence", v1alpha1.OperationFence, false,

@@ -4,5 +4,6 @@
 // test code only.
 //
 // Time is virtual and everything runs on one thread: a heap of events, and coroutines for
-// the operators, which call their effects as if they blocked.
+// the operators, which call their effects as if they blocked. It refuses the clock, the network
+// and the random source of the machine: the same seed is the same history.
 package sim

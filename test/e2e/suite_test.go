@@ -1,8 +1,5 @@
 //go:build e2e
 
-// Package e2e tests the chart on a real kind cluster. Cases that disturb the operator or
-// a node run one after the other; the rest run beside each other, each in a namespace of
-// its own.
 package e2e
 
 import (

@@ -1,5 +1,3 @@
-// Package memstore is a store of objects in memory, for tests. What it holds can be changed
-// behind the back of its user, as failing disks and people do.
 package memstore
 
 import (
