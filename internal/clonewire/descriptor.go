@@ -186,7 +186,8 @@ func (f *fields) takeFile() File {
 	length := f.big32("length of the name")
 	name := f.take(int(min(uint64(length), uint64(len(f.left))+1)), "name")
 	text, terminated := bytes.CutSuffix(name, []byte{0})
-	if f.err == nil && (!terminated && length > 0 || bytes.IndexByte(text, 0) >= 0) {
+	unterminated := !terminated && length > 0
+	if f.err == nil && (unterminated || bytes.IndexByte(text, 0) >= 0) {
 		f.err = fmt.Errorf("%w: the name of a file does not end with its only zero byte", ErrMalformed)
 	}
 	file.Name = string(text)

@@ -199,7 +199,8 @@ func (m members) untilPermitted(ctx context.Context, log logr.Logger, ask func()
 	for attempt := 1; ; attempt++ {
 		err := ask()
 		var refusal *agentclient.Refusal
-		if err == nil || !errors.As(err, &refusal) || refusal.Code != agentapi.ErrorRefused || attempt == attempts {
+		refused := errors.As(err, &refusal) && refusal.Code == agentapi.ErrorRefused
+		if !refused || attempt == attempts {
 			return err
 		}
 		log.Info("waiting for the right to write", "reason", err.Error())

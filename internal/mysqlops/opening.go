@@ -76,7 +76,8 @@ func (s *Server) confirmOpen(ctx context.Context, waiting bool) error {
 	if err != nil {
 		return err
 	}
-	if status.ReadOnly || status.SuperReadOnly || status.OfflineMode || status.SemiSync.SourceEnabled != waiting {
+	readOnly := status.ReadOnly || status.SuperReadOnly
+	if readOnly || status.OfflineMode || status.SemiSync.SourceEnabled != waiting {
 		return fmt.Errorf("%w: read_only %t, super_read_only %t, offline_mode %t, waiting %t after opening",
 			ErrNotAsOwned, status.ReadOnly, status.SuperReadOnly, status.OfflineMode, status.SemiSync.SourceEnabled)
 	}

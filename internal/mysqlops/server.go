@@ -147,7 +147,8 @@ func (s *Server) within(ctx context.Context, limit time.Duration, fn func(contex
 
 // preferContext says "deadline" where the driver only saw its connection go.
 func preferContext(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil && errorNumber(err) == 0 && !errors.Is(err, ctx.Err()) {
+	cutOff := err != nil && ctx.Err() != nil
+	if cutOff && errorNumber(err) == 0 && !errors.Is(err, ctx.Err()) {
 		return fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
 	return err

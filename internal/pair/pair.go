@@ -1,8 +1,3 @@
-// Package pair holds the words every other package speaks in: the identities of a
-// pair, its members, their data and their processes, and the version of its authority.
-//
-// It holds types and nothing that acts. Each identity has its own type, so that a
-// member's name cannot be passed where the name of its data is wanted.
 package pair
 
 import (
@@ -65,7 +60,8 @@ func ParseHolder(s string) (Holder, error) {
 		return Holder{}, nil
 	}
 	member, uid, ok := strings.Cut(s, "/")
-	if !ok || member == "" || uid == "" || strings.Contains(uid, "/") {
+	complete := ok && member != "" && uid != ""
+	if !complete || strings.Contains(uid, "/") {
 		return Holder{}, fmt.Errorf("parse holder %q: want <member>/<pod UID>", s)
 	}
 	return Holder{Member: MemberName(member), PodUID: PodUID(uid)}, nil

@@ -118,7 +118,10 @@ func (a *Authority) Bundle(older []byte, now time.Time) []byte {
 			return out
 		}
 		cert, err := x509.ParseCertificate(block.Bytes)
-		if err != nil || !cert.IsCA || now.After(cert.NotAfter) || seen[string(cert.Raw)] {
+		if err != nil {
+			continue
+		}
+		if !cert.IsCA || now.After(cert.NotAfter) || seen[string(cert.Raw)] {
 			continue
 		}
 		seen[string(cert.Raw)] = true

@@ -130,7 +130,8 @@ func lagStep(seconds int64) int64 {
 }
 
 func lagSeconds(r v1alpha1.MemberRole, m *failover.Member) *int64 {
-	if r != v1alpha1.RolePassive || m.State.Server == nil || m.State.Phase == agentapi.PhaseSeeding || m.State.Server.LagSeconds < 0 {
+	applies := r == v1alpha1.RolePassive && m.State.Phase != agentapi.PhaseSeeding
+	if !applies || m.State.Server == nil || m.State.Server.LagSeconds < 0 {
 		return nil
 	}
 	n := lagStep(m.State.Server.LagSeconds)

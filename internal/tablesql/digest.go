@@ -17,7 +17,8 @@ func (t *Table) largeLimit() (int64, error) {
 	fixed := rowLimit + perColumn*int64(len(t.Columns))
 	large := int64(0)
 	for _, c := range t.Columns {
-		if c.isLarge() || (!c.isKnown() && !c.isOrdered() && !c.isHashed()) {
+		bounded := c.isKnown() || c.isOrdered() || c.isHashed()
+		if c.isLarge() || !bounded {
 			large++
 		}
 	}

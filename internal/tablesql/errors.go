@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"syscall"
 
 	"github.com/go-sql-driver/mysql"
@@ -68,6 +69,17 @@ func (m *Member) fail(operation string, err error) error {
 	return fmt.Errorf("%s on %s: %w", operation, m.Member, err)
 }
 
+// connectionErrors are what the driver and the kernel say when a connection has ended.
+var connectionErrors = []error{
+	mysql.ErrInvalidConn,
+	driver.ErrBadConn,
+	sql.ErrConnDone,
+	net.ErrClosed,
+	syscall.ECONNRESET,
+	syscall.EPIPE,
+	syscall.ECONNREFUSED,
+}
+
 func classify(err error) error {
 	var server *mysql.MySQLError
 	if errors.As(err, &server) {
@@ -77,9 +89,8 @@ func classify(err error) error {
 		return nil
 	}
 	var network net.Error
-	if errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) ||
-		errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
-		errors.Is(err, syscall.ECONNREFUSED) || errors.As(err, &network) {
+	lost := slices.ContainsFunc(connectionErrors, func(one error) bool { return errors.Is(err, one) })
+	if lost || errors.As(err, &network) {
 		return ErrKilled
 	}
 	return nil

@@ -37,7 +37,8 @@ func loadKey(ctx context.Context, s *Session, t *Table, where string) (*Key, err
 		key := &Key{Name: name}
 		for _, one := range list {
 			column, found := t.Column(one.column)
-			if !found || !one.usable || column.Nullable || !column.isOrdered() {
+			usable := found && one.usable
+			if !usable || column.Nullable || !column.isOrdered() {
 				key = nil
 				break
 			}

@@ -259,7 +259,8 @@ func untilFirstWrite(result harness.Result, former string, at, down history.Stam
 func firstSentAfter(attempts []history.Attempt, moment history.Stamp) history.Attempt {
 	var first history.Attempt
 	for _, a := range attempts {
-		if a.Acknowledged() && a.Sent > moment && (first.Done == 0 || a.Done < first.Done) {
+		sooner := first.Done == 0 || a.Done < first.Done
+		if sooner && a.Acknowledged() && a.Sent > moment {
 			first = a
 		}
 	}

@@ -84,11 +84,13 @@ func (s *Store) judge(l *coordinationv1.Lease) (authority.Record, error) {
 	if err == nil && s.Keyring != nil {
 		err = s.authentic(r)
 	}
-	if !signed && errors.Is(err, authority.ErrNotAuthentic) && s.AcceptUnsigned != nil && s.AcceptUnsigned() {
+	unsigned := !signed && errors.Is(err, authority.ErrNotAuthentic)
+	if unsigned && s.AcceptUnsigned != nil && s.AcceptUnsigned() {
 		err = nil
 	}
 	foreign := s.ours(l)
-	if foreign != nil && (s.Keyring == nil || !signed || err != nil) {
+	verified := s.Keyring != nil && signed && err == nil
+	if foreign != nil && !verified {
 		err = foreign
 	}
 	s.mu.Lock()

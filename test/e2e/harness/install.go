@@ -188,7 +188,8 @@ func (c *Cluster) awaitOperator(ctx context.Context, d *appsv1.Deployment) error
 		}
 		want := *d.Spec.Replicas
 		s := d.Status
-		if s.ObservedGeneration < d.Generation || s.UpdatedReplicas != want || s.Replicas != want || s.AvailableReplicas != want {
+		complete := s.UpdatedReplicas == want && s.Replicas == want && s.AvailableReplicas == want
+		if s.ObservedGeneration < d.Generation || !complete {
 			return NotYet("status %+v", s)
 		}
 		if want == 0 {

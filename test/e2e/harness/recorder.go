@@ -206,7 +206,8 @@ const whyExited = "mysqld exited"
 // that was killed stamps nothing, and one that was stopped stamps late.
 func (r *Recorder) endByExit(i *history.Interval) {
 	for _, e := range r.exits {
-		if e.member == i.Member && e.at > i.From && (!i.Ended() || e.at < i.To) {
+		within := e.at > i.From && (!i.Ended() || e.at < i.To)
+		if within && e.member == i.Member {
 			i.To = e.at
 			i.Why = whyExited
 		}

@@ -159,7 +159,9 @@ func (w *RouteWatch) judge() error {
 		if uid == "" || uid == former {
 			continue // the label is older than the watch, or nothing moved
 		}
-		if at := w.deleted[former]; former != "" && !w.demoted[former] && (at == 0 || at > m.version) {
+		at := w.deleted[former]
+		early := at == 0 || at > m.version
+		if early && former != "" && !w.demoted[former] {
 			defects = append(defects, fmt.Errorf(
 				"the Service led to the mysqld of pod %s at revision %d, but the deletion of the former primary's pod %s was seen at revision %d (0: never)",
 				uid, m.version, former, at))

@@ -58,8 +58,11 @@ func Judge(attempts []Attempt, rows map[Key]bool, givenUp func(Attempt) bool) (l
 			lost = append(lost, a)
 		}
 	}
+	if givenUp == nil {
+		return lost, nil
+	}
 	for _, a := range attempts {
-		if givenUp != nil && a.Acknowledged() && givenUp(a) && rows[a.Key] {
+		if a.Acknowledged() && givenUp(a) && rows[a.Key] {
 			back = append(back, a)
 		}
 	}
