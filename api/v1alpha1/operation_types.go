@@ -144,7 +144,7 @@ type PairReference struct {
 	// +kubebuilder:validation:MaxLength=40
 	Name string `json:"name"`
 	// uid of that object: with it the operation does nothing to another one that has its
-	// name later. kubectl dbpair sets it.
+	// name later. The kubectl plugin sets it.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
 	UID string `json:"uid,omitempty"`
