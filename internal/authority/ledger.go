@@ -102,7 +102,7 @@ func only(all map[pair.MemberName]pair.Incarnation, m pair.MemberName) map[pair.
 	return out
 }
 
-// Adopt makes one member's data the pair's truth, by an administrator's decision or because it is
+// Adopt makes one member's data authoritative, by an administrator's decision or because it is
 // provable from volumes that were taken up again. It starts above every epoch and ledger
 // version that was seen and leaves nobody the holder: the appointment then goes the
 // ordinary way, with its proofs.
