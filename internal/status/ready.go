@@ -110,6 +110,9 @@ func (c judged) claimDeleting() obstacle {
 	if len(names) == 0 {
 		return obstacle{}
 	}
+	if n, found := noteOf(c.p, failover.RuleVolumeClaimDeleting); found {
+		return obstacle{string(n.Rule), n.Fact} // with the commands that lead out of it
+	}
 	return obstacle{string(failover.RuleVolumeClaimDeleting), fmt.Sprintf(
 		"the volume claim of %s is being deleted: its data goes when its pod ends", strings.Join(names, " and "))}
 }

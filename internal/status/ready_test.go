@@ -91,6 +91,17 @@ var spoiledPairs = map[string]spoiled{
 		},
 		reason: "VolumeClaimDeleting", says: "volume claim of shop-1",
 	},
+	"a claim in deletion about which something can be done": {
+		spoil: func(o *failover.Observation, p *failover.Plan, _ *conditions.Reconciled) {
+			o.Members[1].ClaimDeleting = true
+			p.Notes = []failover.Note{{
+				Rule: failover.RuleVolumeClaimDeleting,
+				Kind: failover.Holds,
+				Fact: "the volume claim data-shop-1 is being deleted. Let the pod go: kubectl patch pod shop-1",
+			}}
+		},
+		reason: "VolumeClaimDeleting", says: "kubectl patch pod shop-1",
+	},
 	"a member with a former setting": {
 		spoil: func(o *failover.Observation, p *failover.Plan, _ *conditions.Reconciled) {
 			o.Members[0].Pod.Outdated = "spec.mysql.config"
