@@ -36,7 +36,7 @@ const (
 	maxAttempts = 3
 	// reportEvery is the time between two reports of progress.
 	reportEvery = 2 * time.Second
-	// lastWords bounds what is written down when a pod is told to end.
+	// lastWords bounds what is written down when a pod is asked to end.
 	lastWords = 8 * time.Second
 	// donorWait is how long a server waits for a store that cannot be reached.
 	donorWait = 6 * time.Hour

@@ -185,7 +185,7 @@ func TestAJobThatCannotWorkSaysSo(t *testing.T) {
 			}
 		})
 	}
-	t.Run("a pod that is told to end", func(t *testing.T) {
+	t.Run("a pod that is asked to end", func(t *testing.T) {
 		m := &oneMap{}
 		job := newPodJob(m, "file://"+t.TempDir())
 		job.server = closed

@@ -27,7 +27,7 @@ func (l leaseSays) read(context.Context, bool) (authority.Record, authority.Read
 }
 
 // A volume of an earlier pair of the same name has data that someone may want back: it is taken
-// up on the word of a newer Lease only.
+// up by a newer Lease only.
 func TestWhichVolumeIsTaken(t *testing.T) {
 	owner := volume.Owner{Namespace: "ns", Pair: "shop", Member: "shop-0"}
 	former := volume.Identity{Owner: owner, PairUID: "former", DataID: "data-0"}

@@ -37,7 +37,7 @@ func (q *queue) end(first func()) {
 	})
 }
 
-// answers hands what the machine answers to whoever asked.
+// answers hands what the machine answers to the caller that asked.
 type answers struct {
 	mu      sync.Mutex
 	waiting map[string]chan authority.Action
