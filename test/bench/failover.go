@@ -219,7 +219,7 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 	if err != nil {
 		return 0, err
 	}
-	if err := compareGap(ctx, pair, before, result, m.agentGone); err != nil {
+	if err := compareGap(ctx, pair, before, at, result, m.agentGone); err != nil {
 		return 0, err
 	}
 	if m.notReady {

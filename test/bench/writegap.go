@@ -1,43 +1,97 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/test/e2e/harness"
+	"github.com/dbpair/dbpair/test/e2e/history"
 )
 
-// gapTolerance is what the status may say beyond what clients lived through.
+// gapTolerance is by how much the status may differ from what clients saw.
 const gapTolerance = 50 * time.Millisecond
 
 // compareGap prints status.writeGap of the failover that followed the one before beside the time
-// for which no client had a write acknowledged. The members measure the first, so it lacks what the
-// cluster takes to lead clients to the new primary, and is never longer than the second, which is an
-// error. A fault that its primary outlived, restarted in place at the same epoch, has no operation.
-// agentGone: nobody could say when the former primary closed, so that the status says more than the truth.
-func compareGap(ctx context.Context, pair *harness.Pair, before string, result harness.Result, agentGone bool) error {
+// for which no client had a write acknowledged, and holds it against what clients saw who asked
+// each member directly, without a Service in between. A fault that its primary outlived, restarted
+// in place at the same epoch, has no operation. agentGone: nobody could say when the former primary
+// closed, so that the status may say more than the truth.
+func compareGap(ctx context.Context, pair *harness.Pair, before string, at history.Stamp, result harness.Result, agentGone bool) error {
 	operations, err := pair.Operations(ctx)
 	if err != nil {
 		return err
 	}
 	last, found := newestOf(operations, v1alpha1.OperationFailover)
 	if !found || last.Name == before {
-		fmt.Printf("  clients %s, no failover\n", result.Gap.Length().Round(time.Millisecond))
+		fmt.Printf("  clients %s, no failover\n", rounded(result.Gap.Length()))
 		return nil
 	}
-	status := last.Status
-	if status.WriteGap == nil {
-		fmt.Printf("  clients %s, status.writeGap unknown\n", result.Gap.Length().Round(time.Millisecond))
+	if last.Status.WriteGap == nil {
+		fmt.Printf("  clients %s, status.writeGap unknown\n", rounded(result.Gap.Length()))
 		return nil
 	}
-	members := status.WriteGap.Duration
-	clients := result.Gap.Length()
-	fmt.Printf("  clients %s, status.writeGap %s\n", clients.Round(time.Millisecond), members.Round(time.Millisecond))
-	if !agentGone && members > clients+gapTolerance {
-		return fmt.Errorf("status.writeGap is %s, and clients were without an acknowledged write for %s only", members, clients)
+	members := last.Status.WriteGap.Duration
+	seen, found := windowOf(result.Report.Samples, at)
+	if !found {
+		return errors.New("no client saw the former primary and the new one accept writes")
+	}
+	fmt.Printf("  clients %s, status.writeGap %s, clients of each member from %s to %s\n",
+		rounded(result.Gap.Length()), rounded(members), rounded(seen.least), rounded(seen.most))
+	tooLong := members > seen.most+gapTolerance && !agentGone
+	if tooLong || members < seen.least-gapTolerance {
+		return fmt.Errorf("status.writeGap is %s, and clients who asked each member saw from %s to %s", members, seen.least, seen.most)
+	}
+	return nil
+}
+
+// window bounds the time for which no member accepted writes.
+type window struct {
+	least, most time.Duration
+}
+
+// windowOf is what samples say of the gap after an instant: at least from the first answer that the
+// former primary accepts no writes to the last question that the new one answered so, and at
+// most from the last question to the former that it answered with yes to the first such answer
+// of the new one.
+func windowOf(samples []history.Sample, at history.Stamp) (window, bool) {
+	samples = slices.SortedFunc(slices.Values(samples), func(a, b history.Sample) int { return cmp.Compare(a.Asked, b.Asked) })
+	former := lastOf(samples, func(s history.Sample) bool { return s.Writable && s.Asked < at })
+	if former == nil {
+		return window{}, false
+	}
+	i := slices.IndexFunc(samples, func(s history.Sample) bool {
+		return s.Writable && s.Asked > at && s.Member != former.Member
+	})
+	if i < 0 {
+		return window{}, false
+	}
+	opened := samples[i]
+	open := lastOf(samples, func(s history.Sample) bool {
+		return s.Writable && s.Member == former.Member && s.Asked < opened.Asked
+	})
+	out := window{most: opened.Answered.Sub(open.Asked)}
+	shut := lastOf(samples, func(s history.Sample) bool {
+		return !s.Writable && s.Member == opened.Member && s.Answered < opened.Asked
+	})
+	closed := slices.IndexFunc(samples, func(s history.Sample) bool {
+		return !s.Writable && s.Member == former.Member && s.Asked > open.Answered
+	})
+	if shut != nil && closed >= 0 {
+		out.least = max(shut.Asked.Sub(samples[closed].Answered), 0)
+	}
+	return out, true
+}
+
+func lastOf(samples []history.Sample, fine func(history.Sample) bool) *history.Sample {
+	for i := len(samples) - 1; i >= 0; i-- {
+		if fine(samples[i]) {
+			return &samples[i]
+		}
 	}
 	return nil
 }
