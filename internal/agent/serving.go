@@ -31,6 +31,9 @@ func (a *Agent) open(ctx context.Context, act authority.Open) {
 		if err != nil {
 			a.log.Error(err, "cannot open", "epoch", act.Epoch)
 			a.metrics.openFailures.Inc()
+		} else {
+			// A primary has nothing that the primary lacks.
+			a.state.resolve(agentapi.ProblemErrant)
 		}
 		close(done)
 		a.queue.post(authority.Opened{At: process.Now(), OK: err == nil})

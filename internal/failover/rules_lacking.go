@@ -25,9 +25,10 @@ func (l *look) lacks(m *Member) gtid.Set {
 // lackOf says what the member lacks, and how that comes.
 func (l *look) lackOf(m *Member) string {
 	missing := l.lacks(m)
-	return fmt.Sprintf("%s lacks %d transactions that %s has executed and has in no binary log, such as %.200s: "+
-		"a dump was imported with SET GTID_PURGED, or binary logs were purged. What they wrote is on %s alone",
-		m.Name, missing.Count(), l.other(m.Name).Name, missing, l.other(m.Name).Name)
+	other := l.other(m.Name).Name
+	return fmt.Sprintf("%s lacks %d transactions that %s has executed and cannot send to it, such as %.200s: a dump was imported with "+
+		"SET GTID_PURGED, binary logs were purged, or they are of %s itself and its volume went back. What they wrote is on %s alone",
+		m.Name, missing.Count(), other, missing, m.Name, other)
 }
 
 // copyAgain is how the passive is replaced by a copy of the primary.

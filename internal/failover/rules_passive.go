@@ -87,7 +87,7 @@ func seedPassive(l *look) (Plan, bool) {
 		}
 		fact := fmt.Sprintf("the volume of %s is %s", m.Name, m.State.Phase)
 		if !needsSeed(m) {
-			fact = fmt.Sprintf("%s lacks transactions that %s has removed from its binary logs, and has none of its own", m.Name, l.holder.Name)
+			fact = fmt.Sprintf("%s lacks transactions that %s cannot send to it, and has none that %s lacks", m.Name, l.holder.Name, l.holder.Name)
 		}
 		return act(fact, l.change(authority.ForgetData{Member: m.Name, NewData: pair.DataID(l.FreshID)}))
 	}

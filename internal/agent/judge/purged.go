@@ -9,17 +9,20 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// Purged is what the peer counts as purged (gtid_purged), by its newest answer: transactions
-// that it has executed and has in none of its binary logs, so that it never sends them. SET
-// GLOBAL gtid_purged in a dump leaves such, and PURGE BINARY LOGS. What is merely on its way is
-// in a binary log. The zero value is that of a peer that has not answered.
+// Purged is what the peer has executed and this member can never receive from it, by the peer's
+// newest answer. One part is what the peer counts as purged (gtid_purged), since it has that in
+// none of its binary logs: SET GLOBAL gtid_purged in a dump leaves such, and PURGE BINARY LOGS.
+// The other is what this member wrote itself before its volume went back: a receiver leaves out
+// the events of its own server (replicate_same_server_id). Anything else is merely on its way. The
+// zero value is that of a peer that has not answered.
 type Purged struct {
-	said *agentapi.State // the answer that was taken in
-	data pair.DataID     // the peer's, by that answer
-	set  gtid.Set
+	said     *agentapi.State // the answer that was taken in
+	data     pair.DataID     // the peer's, by that answer
+	set      gtid.Set
+	executed gtid.Set
 }
 
-// Lacks is what the peer has purged and this member has not received, and the data of the peer
+// Lacks is what the peer cannot send and this member has not received, and the data of the peer
 // that this is about. mine must be read after the peer answered. The finding outlives the peer:
 // an answer without mysqld's sets changes nothing.
 func (p *Purged) Lacks(peer *agentapi.State, mine mysqlops.Status) (gtid.Set, pair.DataID, error) {
@@ -28,9 +31,15 @@ func (p *Purged) Lacks(peer *agentapi.State, mine mysqlops.Status) (gtid.Set, pa
 		if err != nil {
 			return gtid.Set{}, "", fmt.Errorf("gtid_purged of the peer: %w", err)
 		}
+		executed, err := gtid.Parse(peer.Server.GTIDExecuted)
+		if err != nil {
+			return gtid.Set{}, "", fmt.Errorf("gtid_executed of the peer: %w", err)
+		}
 		p.said = peer
 		p.data = peer.DataID
 		p.set = set
+		p.executed = executed
 	}
-	return p.set.Subtract(mine.Received), p.data, nil
+	own := p.executed.OfServer(mine.ServerUUID)
+	return p.set.Union(own).Subtract(mine.Received), p.data, nil
 }

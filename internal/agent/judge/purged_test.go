@@ -92,3 +92,37 @@ func TestAPurgedSetThatMakesNoSenseIsNamed(t *testing.T) {
 		t.Errorf("before the first answer: %q of %q (%v)", got, of, err)
 	}
 }
+
+// TestWhatWasItsOwnAndIsLostIsLacking: the member's volume went back, and the peer has what it had
+// written before. A receiver leaves out the events of its own server (replicate_same_server_id), so
+// replication never brings them back.
+func TestWhatWasItsOwnAndIsLostIsLacking(t *testing.T) {
+	const ofPeer = "00000000-0000-0000-0000-00000000000b"
+	peer := func(executed string) *agentapi.State {
+		return &agentapi.State{DataID: "data-1", Server: &agentapi.Server{GTIDExecuted: executed}}
+	}
+	for name, c := range map[string]struct {
+		executed, received, want string
+	}{
+		"all is there":                        {ofPrimary + ":1-10," + ofPeer + ":1-5", ofPrimary + ":1-10", ""},
+		"more of its own than the peer's":     {ofPrimary + ":1-10", ofPrimary + ":1-12", ""},
+		"the last of its own are gone":        {ofPrimary + ":1-10," + ofPeer + ":1-5", ofPrimary + ":1-7", ofPrimary + ":8-10"},
+		"what is merely on its way is not":    {ofPeer + ":1-5", ofPeer + ":1-3", ""},
+		"tagged transactions are its own too": {ofPrimary + ":1-4:nightly:1-3", ofPrimary + ":1-4", ofPrimary + ":nightly:1-3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			self, err := gtid.ParseServerUUID(ofPrimary)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var p judge.Purged
+			mine := mysqlops.Status{
+				ServerUUID: self,
+				Received:   gtid.MustParse(c.received),
+			}
+			if got, _, err := p.Lacks(peer(c.executed), mine); err != nil || !got.Equal(gtid.MustParse(c.want)) {
+				t.Errorf("lacks %q (%v), want %q", got, err, c.want)
+			}
+		})
+	}
+}
