@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mysqldtest"
+	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
 // The arithmetic of package gtid against the server's own.
@@ -54,4 +56,42 @@ func TestGTIDArithmeticIsTheServers(t *testing.T) {
 			r.Fatalf("%q: covers %t, the server says %t", texts, !subset, subset)
 		}
 	})
+}
+
+// TestAReceiverLeavesOutWhatItsOwnServerWrote: a server that has lost transactions of its own does not
+// get them back from a replica that has them, and nothing says so.
+func TestAReceiverLeavesOutWhatItsOwnServerWrote(t *testing.T) {
+	pair, _ := openPair(t)
+	ctx := t.Context()
+	former, err := pair.A.Ops.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pair.B.Ops.WaitApplied(ctx, former.Executed, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if err := pair.B.Ops.StopReceiver(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := pair.A.Ops.Warm(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pair.A.Ops.Fence(ctx); err != nil {
+		t.Fatal(err)
+	}
+	// Of the volume that went back the sets of GTIDs are enough.
+	mustExec(t, pair.A.Root(), "RESET BINARY LOGS AND GTIDS")
+	pair.B.Open(false)
+	mustExec(t, pair.B.Client(mysqlops.UserApp, mysqldtest.Passwords.App, false), "INSERT INTO app.t VALUES (2, 2)")
+	primary, err := pair.B.Ops.Status(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair.A.Follow(pair.B)
+	got := pair.A.AwaitStatus("what the primary wrote is received", func(s mysqlops.Status) bool {
+		return s.Received.Covers(primary.Executed.OfServer(primary.ServerUUID))
+	})
+	if lost := former.Executed.OfServer(former.ServerUUID); lost.IsEmpty() || !got.Received.Intersect(lost).IsEmpty() {
+		t.Errorf("received %v, which has some of %v", got.Received, lost)
+	}
 }
