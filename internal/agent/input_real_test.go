@@ -195,15 +195,21 @@ func TestChangedPasswordsReachMysqld(t *testing.T) {
 	w.bootstrap()
 	a := w.members[0]
 	b := w.members[1]
+	works := func(s agentapi.State) bool {
+		return s.Server != nil && s.Server.PasswordsRevision != "" && s.Server.Receiver.Running
+	}
+	former := b.awaitState("works with passwords", patience, works).Server.PasswordsRevision
 	for _, m := range w.members {
 		for _, name := range []string{"root", "replication", "clone", "monitor", "app"} {
 			writeFile(t, m.path("internal", name), name+"-changed")
 		}
 	}
-	login := func(m *member) error {
+	login := func(m *member, user, network, address string) error {
 		cfg := mysql.NewConfig()
-		cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = "app", "app-changed", "tcp", m.addr("mysql")
-		cfg.DBName = "app"
+		cfg.User = user
+		cfg.Passwd = user + "-changed"
+		cfg.Net = network
+		cfg.Addr = address
 		cfg.TLSConfig = "skip-verify"
 		cfg.Timeout = patience
 		cfg.Logger = &mysql.NopLogger{}
@@ -216,17 +222,21 @@ func TestChangedPasswordsReachMysqld(t *testing.T) {
 		return db.PingContext(t.Context())
 	}
 	for _, m := range w.members {
-		w.await("the application logs in with the new password at "+string(m.name), patience, func() bool { return login(m) == nil })
+		w.await("the application logs in with the new password at "+string(m.name), patience, func() bool {
+			return login(m, "app", "tcp", m.addr("mysql")) == nil
+		})
+		// Root's is changed last. An agent that starts before that cannot log in with what its file says.
+		w.await("root logs in with the new password at "+string(m.name), patience, func() bool {
+			return login(m, "root", "unix", m.path("run", "mysqld.sock")) == nil
+		})
 	}
 	// Either may have looked when some of the files were new and others not.
 	var revisions [2]string
 	w.await("both say that they work with the same passwords", patience, func() bool {
 		for i, m := range w.members {
-			revisions[i] = m.awaitState("works with passwords", patience, func(s agentapi.State) bool {
-				return s.Server != nil && s.Server.PasswordsRevision != "" && s.Server.Receiver.Running
-			}).Server.PasswordsRevision
+			revisions[i] = m.awaitState("works with passwords", patience, works).Server.PasswordsRevision
 		}
-		return revisions[0] == revisions[1]
+		return revisions[0] == revisions[1] && revisions[0] != former
 	})
 	// A restarted agent logs in with the new one.
 	b.kill()
