@@ -57,7 +57,7 @@ type window struct {
 // windowOf is what samples say of the gap after an instant: at least from the first answer that the
 // former primary accepts no writes to the last question that the new one answered so, and at
 // most from the last question to the former that it answered with yes to the first such answer
-// of the new one.
+// of the new one. A question without an answer says nothing: a member that opens ends its readers first.
 func windowOf(samples []history.Sample, at history.Stamp) (window, bool) {
 	samples = slices.SortedFunc(slices.Values(samples), func(a, b history.Sample) int { return cmp.Compare(a.Asked, b.Asked) })
 	former := lastOf(samples, func(s history.Sample) bool { return s.Writable && s.Asked < at })
@@ -76,10 +76,10 @@ func windowOf(samples []history.Sample, at history.Stamp) (window, bool) {
 	})
 	out := window{most: opened.Answered.Sub(open.Asked)}
 	shut := lastOf(samples, func(s history.Sample) bool {
-		return !s.Writable && s.Member == opened.Member && s.Answered < opened.Asked
+		return !s.Writable && !s.Failed && s.Member == opened.Member && s.Answered < opened.Asked
 	})
 	closed := slices.IndexFunc(samples, func(s history.Sample) bool {
-		return !s.Writable && s.Member == former.Member && s.Asked > open.Answered
+		return !s.Writable && !s.Failed && s.Member == former.Member && s.Asked > open.Answered
 	})
 	if shut != nil && closed >= 0 {
 		out.least = max(shut.Asked.Sub(samples[closed].Answered), 0)

@@ -27,6 +27,7 @@ func TestTheWindowOfAGap(t *testing.T) {
 		sample("shop-1", 230, 240, false),
 		sample("shop-1", 290, 300, false),
 		sample("shop-0", 295, 305, false),
+		{Member: "shop-1", Asked: 320, Answered: 330, Failed: true},
 		sample("shop-1", 340, 350, true),
 	}
 	got, found := windowOf(samples, 115)

@@ -167,6 +167,7 @@ func (c *clients) poll(ctx context.Context, host string, connector driver.Connec
 		}
 		cancel()
 		sample.Answered = now()
+		sample.Failed = err != nil
 		if err != nil && s != nil {
 			s.close()
 			s = nil

@@ -114,6 +114,8 @@ type Sample struct {
 	Asked    Stamp  `json:"t0"`
 	Answered Stamp  `json:"t1"`
 	Writable bool   `json:"w"`
+	// Failed: there was no answer, which says nothing about the member.
+	Failed bool `json:"f,omitempty"`
 }
 
 // WritableSpans joins consecutive looks at one member that found it writable. A span
