@@ -117,7 +117,7 @@ func (a *Agent) keepRoom(ctx context.Context) {
 		}
 		a.state.problem(agentapi.ProblemAdminCrowded, fmt.Sprintf("%d connections are at mysqld's admin port, which only the pair needs; "+
 			"max_connections is raised by %d meanwhile, so that clients and root find room; see that the cluster's CNI enforces the pair's "+
-			"NetworkPolicy, and find who connects: ss -tn 'sport = :%d' in the pod's network", connected, added, a.opt.AdminPort))
+			"NetworkPolicy; SHOW PROCESSLIST as root names the hosts that connect", connected, added))
 	})
 }
 

@@ -181,7 +181,7 @@ func TestTheFormerPrimaryWasHeardLastByItsPeer(t *testing.T) {
 		t.Errorf("the former primary was heard last %s, want %s", h.LastOpen, want)
 	}
 	if !h.PeerHeard.IsZero() {
-		t.Errorf("what the peer heard of the former primary is kept for the next: %s", h.PeerHeard)
+		t.Errorf("the time at which the peer last heard the former primary is kept for the next one: %s", h.PeerHeard)
 	}
 }
 

@@ -82,7 +82,7 @@ func (l *look) drainLeaving(fact string) (Plan, bool) {
 		}, true
 	}
 	switch {
-	case d != nil && (d.Left <= 0 || d.Rounds > 0 && d.InFlight == 0):
+	case d != nil && (d.Left <= 0 || (d.Rounds > 0 && d.InFlight == 0)):
 		return no()
 	case d != nil:
 		fact += fmt.Sprintf(", and %d transactions are in flight", d.InFlight)
