@@ -187,7 +187,9 @@ func (m *Machine) adoptLeaseDuration(t time.Duration) {
 	if t <= 0 || t == m.cfg.T {
 		return
 	}
-	m.cfg.T, m.cfg.SoftLead, m.cfg.KillLead = t, m.leads.soft, m.leads.kill
+	m.cfg.T = t
+	m.cfg.SoftLead = m.leads.soft
+	m.cfg.KillLead = m.leads.kill
 	m.cfg = m.cfg.withDefaults()
 	m.most = max(m.most, t)
 }
@@ -294,7 +296,11 @@ func (m *Machine) speaksForPeer(data pair.DataID) bool {
 // run that the ledger names. Neither changes before this member has opened again, so nobody
 // gains by waiting for a failover.
 func (m *Machine) peerCannotTakeOver(since Instant) bool {
-	if m.rec == nil || m.rec.Ledger.State != Both || m.ask.peerHeard < since || !m.ask.peer.ReportsMysqld {
+	if m.rec == nil || m.rec.Ledger.State != Both {
+		return false
+	}
+	reported := m.ask.peerHeard >= since && m.ask.peer.ReportsMysqld
+	if !reported {
 		return false
 	}
 	entered := m.rec.Ledger.Incarnations[m.cfg.Peer]

@@ -154,7 +154,8 @@ func (m *Machine) serveOpen() {
 	// reading says may have been replaced by a ledger that counts on the waiting.
 	resume := version == m.run.acted && m.mustWait() && !m.run.waiting
 	if version > m.run.acted || resume {
-		m.run.asked, m.run.askedWaiting = version, m.mustWait()
+		m.run.asked = version
+		m.run.askedWaiting = m.mustWait()
 		m.do(SetSemiSync{Waiting: m.mustWait(), Version: version})
 	}
 }
@@ -183,7 +184,11 @@ func (m *Machine) ledgerIsCurrent(since Instant) bool {
 // only once it is known who the holder is: its recovery commits transactions that another
 // holder may lack.
 func (m *Machine) mayStart() bool {
-	if !m.data || m.ending || m.now < m.run.retry || m.fencing() {
+	triedJustNow := m.now < m.run.retry
+	if !m.data || triedJustNow {
+		return false
+	}
+	if m.ending || m.fencing() {
 		return false
 	}
 	return m.want.OpenAt == 0 || m.mayRecover()
@@ -237,7 +242,9 @@ func (m *Machine) tryOpen() {
 		return
 	}
 	m.want.ReceiverStopped = 0
-	m.run.openEpoch, m.run.acted, m.run.waiting = m.want.Known, m.rec.Ledger.Version, m.mustWait()
+	m.run.openEpoch = m.want.Known
+	m.run.acted = m.rec.Ledger.Version
+	m.run.waiting = m.mustWait()
 	m.run.asked = 0
 	m.serving = Opening
 	m.setDeadman(m.confirm.at.Add(m.cfg.T - m.cfg.KillLead))
@@ -301,7 +308,9 @@ func (m *Machine) follow() {
 // stopReceiver has the receiver stopped once the ack fence is on the volume.
 func (m *Machine) stopReceiver() {
 	e := m.have.ReceiverStopped
-	if e == 0 || e != m.want.ReceiverStopped || m.run.receiverOff || m.now < m.ask.receiverAt {
+	onVolume := e != 0 && e == m.want.ReceiverStopped
+	due := !m.run.receiverOff && m.now >= m.ask.receiverAt
+	if !onVolume || !due {
 		return
 	}
 	m.following = 0

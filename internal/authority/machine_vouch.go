@@ -13,7 +13,9 @@ const BeatMost = 5 * time.Second
 // one that runs out, and lead the pair into that epoch a second time.
 func (m *Machine) vouchAsked(e VouchAsked) {
 	credible := e.PairUID == m.cfg.PairUID && e.Asker == m.cfg.Peer && e.Epoch.Valid()
-	if credible && m.data && m.epochFile && e.Epoch > m.want.Known && m.learn(e.Epoch, e.Signed) {
+	recordable := m.data && m.epochFile
+	higher := credible && recordable && e.Epoch > m.want.Known
+	if higher && m.learn(e.Epoch, e.Signed) {
 		m.confirmUpTo = e.Epoch
 	}
 	why := m.whyNoVouch(e)

@@ -27,12 +27,16 @@ func (l *look) compare(m *Member) comparison {
 		return c
 	}
 	if l.comparedByAgent(m, other) {
-		c.known, c.errant = true, parsed(m.State.Compared.Errant)
+		c.known = true
+		c.errant = parsed(m.State.Compared.Errant)
 	} else {
 		c.errant, c.known = l.comparedAtRest(m, other)
 	}
-	if found, ok := l.History.Errant[m.Name]; ok && found.DataID == m.State.DataID && found.Incarnation == m.State.Mysqld.Incarnation {
-		c.errant = c.errant.Union(parsed(found.GTIDs))
+	if found, ok := l.History.Errant[m.Name]; ok {
+		sameRun := found.DataID == m.State.DataID && found.Incarnation == m.State.Mysqld.Incarnation
+		if sameRun {
+			c.errant = c.errant.Union(parsed(found.GTIDs))
+		}
 	}
 	if l.knownData(other) && other.State.Server != nil {
 		// A primary that lost transactions of its own gives their numbers to others: those

@@ -90,7 +90,8 @@ func (l *look) appointment(c course, g gathered, away []Step) Plan {
 		Steps:     append(l.appoint(c, g.proofs), away...),
 		Operation: l.courseNote(c),
 	}
-	p.Operation.Epoch, p.Operation.Proof = l.e, proofNoted(g.proofs, l.rec)
+	p.Operation.Epoch = l.e
+	p.Operation.Proof = proofNoted(g.proofs, l.rec)
 	if s := c.to.State.Server; s != nil {
 		p.Operation.GTIDs.Promoted = s.GTIDExecuted
 	}
@@ -171,7 +172,9 @@ func (l *look) courseNote(c course) *OperationNote {
 	}
 	if n.Rule == RuleFenceRequested {
 		// A fence leads to nobody; that someone is appointed after it is its release.
-		n.Verb, n.To, n.Message = VerbFence, "", fmt.Sprintf("is being released: %s goes on", c.to.Name)
+		n.Verb = VerbFence
+		n.To = ""
+		n.Message = fmt.Sprintf("is being released: %s goes on", c.to.Name)
 	}
 	return n
 }
@@ -179,7 +182,7 @@ func (l *look) courseNote(c course) *OperationNote {
 // gtids are what can be said now about what the members have.
 func (l *look) gtids(c course) GTIDs {
 	var g GTIDs
-	stopped := c.to.heard() && c.to.State.Server != nil && c.to.State.ReceiverStoppedAt == l.e
+	stopped := c.to.heardMysqld() && c.to.State.ReceiverStoppedAt == l.e
 	if stopped && c.to != l.last {
 		g.Received = c.to.State.Server.GTIDReceived
 		g.Executed = c.to.State.Server.GTIDExecuted
@@ -196,7 +199,11 @@ func (l *look) prepare(c course) []Step {
 	if c.ackFence && !l.tailComes(c.to) {
 		_, ceased := l.Evidence.CeasedAt(c.to.Name, l.e)
 		if !ceased || (c.to.heard() && c.to.State.ReceiverStoppedAt < l.e) {
-			steps = append(steps, AckFence{Subject: c.to.subject(), About: l.ackAbout(), Receive: l.toReceive(c)})
+			steps = append(steps, AckFence{
+				Subject: c.to.subject(),
+				About:   l.ackAbout(),
+				Receive: l.toReceive(c),
+			})
 		}
 	} else if _, ceased := l.Evidence.CeasedAt(c.to.Name, l.e); !ceased {
 		steps = append(steps, Cease{Subject: c.to.subject()})
@@ -232,12 +239,12 @@ func (l *look) tailComes(to *Member) bool {
 
 // answersQueries: the member's agent answers, and its mysqld has told it how it is.
 func (m *Member) answersQueries() bool {
-	return m.heard() && m.State.Mysqld.Running && m.State.Server != nil
+	return m.heardMysqld() && m.State.Mysqld.Running
 }
 
 // receives: the candidate's receiver runs, and was not stopped for this epoch.
 func (l *look) receives(to *Member) bool {
-	running := to.heard() && to.State.Server != nil && to.State.Server.Receiver.Running
+	running := to.heardMysqld() && to.State.Server.Receiver.Running
 	return running && to.State.ReceiverStoppedAt < l.e
 }
 

@@ -32,11 +32,13 @@ func newLook(o Observation) *look {
 	}
 	l.dropImpossible()
 	if m := l.member(l.rec.Holder.Member); m != nil {
-		l.holder, l.passive = m, l.other(m.Name)
+		l.holder = m
+		l.passive = l.other(m.Name)
 	}
 	if l.rec.Holder.Nobody() && l.rec.LastHolder != nil {
 		if m := l.member(l.rec.LastHolder.Holder.Member); m != nil {
-			l.last, l.peer = m, l.other(m.Name)
+			l.last = m
+			l.peer = l.other(m.Name)
 		}
 	}
 	return l
@@ -66,6 +68,16 @@ func (m *Member) subject() fencing.Subject {
 // heard: the agent of the pod that is there now answered the last attempt.
 func (m *Member) heard() bool {
 	return m.Heard() && m.State.PodUID == m.Pod.UID && m.Pod.UID != ""
+}
+
+// heardMysqld: the member's agent answered the last attempt, with what its mysqld said.
+func (m *Member) heardMysqld() bool {
+	return m.heard() && m.State.Server != nil
+}
+
+// passiveInSync: the ledger says that the passive has every acknowledged write.
+func (l *look) passiveInSync() bool {
+	return l.Settings.Lossless && l.rec.Ledger.State == authority.Both
 }
 
 // silentFor is how long no attempt succeeded; zero when the last one did or none was
@@ -118,8 +130,7 @@ func (l *look) open(m *Member) bool {
 
 // streams: the member's receiver runs and it acknowledges what it receives.
 func streams(m *Member) bool {
-	return m.heard() && m.State.Mysqld.Running && m.State.Server != nil &&
-		m.State.Server.Receiver.Running && m.State.Server.ReplicaSemiSync
+	return m.answersQueries() && m.State.Server.Receiver.Running && m.State.Server.ReplicaSemiSync
 }
 
 // lag is the age of what the member has received and not applied; zero when unknown.

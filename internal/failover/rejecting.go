@@ -61,7 +61,8 @@ func (l *look) rejectionWindow() time.Duration {
 	if m == nil || s.Reading != Read {
 		return 0
 	}
-	if s.Detached != m.Pod.UID && (!l.leadsTo(m) || s.Leads != LeadsOpen || s.PortLeads != LeadsOpen) {
+	leadsToMysqld := l.leadsTo(m) && s.Leads == LeadsOpen && s.PortLeads == LeadsOpen
+	if s.Detached != m.Pod.UID && !leadsToMysqld {
 		return 0
 	}
 	since, ok := l.Evidence.Since(l.e)

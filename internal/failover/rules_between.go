@@ -78,7 +78,8 @@ func awaitingProof(l *look) (Plan, bool) {
 		return p, true
 	}
 	old := fencing.SubjectOf(l.rec.LastHolder.Holder)
-	if l.awaitsCandidate() || !(l.oldPodEnds() || l.oldPodLost()) || l.endIsProven(old) {
+	endsUnproven := (l.oldPodEnds() || l.oldPodLost()) && !l.endIsProven(old)
+	if l.awaitsCandidate() || !endsUnproven {
 		return no()
 	}
 	p, ok := doubt(VerbConfirmDead, "the pod %s ends, and there is no proof that it has. %s", old, l.howToProveEnd(l.last))
@@ -194,7 +195,9 @@ func noTrustedCopy(l *look) (Plan, bool) {
 	missing := []fencing.Subject(nil)
 	way := "Bring one back"
 	if l.oldPodIsThere() && !l.last.heard() && l.rec.Ledger.InSync(l.last.Name) {
-		verb, missing, way = VerbConfirmDead, []fencing.Subject{l.last.subject()}, l.howToProveEnd(l.last)
+		verb = VerbConfirmDead
+		missing = []fencing.Subject{l.last.subject()}
+		way = l.howToProveEnd(l.last)
 	}
 	p, ok := doubt(verb, "nobody may be appointed: %s; and %s cannot go on (%s). %s. To go on with %s and lose what it lacks: %s",
 		l.candidacyOf(l.peer).why, l.last.Name, l.last.Reach, way, l.peer.Name, l.forceCommand(l.peer))

@@ -229,7 +229,8 @@ func semiSyncInterrupted(l *look) (Plan, bool) {
 // this is for one that does not, such as an older version that goes by a mounted file. What
 // mysqld said before it was opened does not count, since a closed one never waits.
 func (l *look) openWithoutWaiting(m *Member) bool {
-	if !l.Settings.Lossless || l.rec.Ledger.State != authority.Both || m != l.holder || !l.open(m) || m.State.Server == nil {
+	reportsOpen := m == l.holder && l.open(m) && m.State.Server != nil
+	if !l.passiveInSync() || !reportsOpen {
 		return false
 	}
 	said := m.HeardAt.Add(-m.State.ServerAge)
@@ -240,7 +241,8 @@ func (l *look) openWithoutWaiting(m *Member) bool {
 // from which the present one follows. One that is both follows from the joining before it:
 // what was found under that may have come after the passive was compared.
 func (l *look) waitingLost(m *Member) bool {
-	if !l.Settings.Lossless || m.State == nil || m.State.PairUID != l.Settings.UID || m.State.SemiSyncLostAt == 0 {
+	reported := m.State != nil && m.State.PairUID == l.Settings.UID && m.State.SemiSyncLostAt != 0
+	if !l.Settings.Lossless || !reported {
 		return false
 	}
 	switch l.rec.Ledger.State {

@@ -40,7 +40,8 @@ func (l *look) saidLost(m *Member) string {
 func holderNodeLost(l *look) (Plan, bool) {
 	m := l.holder
 	said := l.saidLost(m)
-	if said == "" || l.holderGone() != "" || l.silentFor(m) < l.Settings.DeadAfter || !l.rec.Ledger.InSync(m.Name) {
+	lost := said != "" && l.silentFor(m) >= l.Settings.DeadAfter
+	if !lost || l.holderGone() != "" || !l.rec.Ledger.InSync(m.Name) {
 		return no()
 	}
 	if c := l.candidacyOf(l.passive); c.ok || !c.lasting {

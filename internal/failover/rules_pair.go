@@ -3,8 +3,6 @@ package failover
 import (
 	"cmp"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -60,13 +58,15 @@ func (l *look) seen() (e pair.Epoch, v pair.LedgerVersion) {
 	e = max(l.History.Epoch, l.e)
 	v = l.rec.Ledger.Version
 	if r := l.History.Accepted; r != nil {
-		e, v = max(e, r.Epoch), max(v, r.Ledger.Version)
+		e = max(e, r.Epoch)
+		v = max(v, r.Ledger.Version)
 	}
 	for _, m := range l.Members {
 		if m.State == nil {
 			continue
 		}
-		e, v = max(e, m.State.KnownEpoch), max(v, m.State.ActedLedger)
+		e = max(e, m.State.KnownEpoch)
+		v = max(v, m.State.ActedLedger)
 		if m.State.Ledger != nil {
 			v = max(v, m.State.Ledger.Version)
 		}
@@ -97,9 +97,10 @@ func (l *look) labeled() (e pair.Epoch, by string) {
 			continue
 		}
 		for key := range pod.Labels {
-			text, ours := strings.CutPrefix(key, pair.LabelEpochPrefix)
-			if n, err := strconv.ParseInt(text, 10, 64); ours && err == nil && pair.Epoch(n) > e && l.credible(pair.Epoch(n)) {
-				e, by = pair.Epoch(n), fmt.Sprintf("the pod of %s is labeled for", l.Members[i].Name)
+			n, ok := pair.EpochOfLabel(key)
+			if ok && n > e && l.credible(n) {
+				e = n
+				by = fmt.Sprintf("the pod of %s is labeled for", l.Members[i].Name)
 			}
 		}
 	}

@@ -49,7 +49,9 @@ func needsSeed(m *Member) bool {
 // What it has not received its agent says, which reads its own set after the primary's answer:
 // two sets that were published at different times would miss what it received in between.
 func (l *look) cannotCatchUp(m *Member) bool {
-	if !m.heard() || m.State.Phase != agentapi.PhaseClosed || m.State.Server == nil || !l.open(l.holder) || l.holder.State.Server == nil {
+	passiveClosed := m.heardMysqld() && m.State.Phase == agentapi.PhaseClosed
+	primaryOpen := l.open(l.holder) && l.holder.State.Server != nil
+	if !passiveClosed || !primaryOpen {
 		return false
 	}
 	if l.lacks(m).IsEmpty() {
@@ -126,7 +128,7 @@ func nameSeededData(l *look) (Plan, bool) {
 // and a member without a tail goes on whatever is known about its end.
 func rewindTail(l *look) (Plan, bool) {
 	m := l.passive
-	if !m.heard() || m.State.Phase != agentapi.PhaseHeld || m.State.DataID != l.rec.Data[m.Name] || m.State.DataID == "" {
+	if !l.hasData(m) || m.State.Phase != agentapi.PhaseHeld {
 		return no()
 	}
 	if m.Pod.Deleting {
@@ -189,7 +191,11 @@ func (l *look) refusesRewind(m *Member) bool {
 // diverged: the passive's data is not a part of the primary's, or nobody knows it.
 func diverged(l *look) (Plan, bool) {
 	m := l.passive
-	if !m.heard() || m.State.DataID == "" || m.State.Phase == agentapi.PhaseSeeding || m.State.Phase == agentapi.PhaseHeld || needsSeed(m) {
+	if !m.heard() || m.State.DataID == "" {
+		return no()
+	}
+	undecided := m.State.Phase == agentapi.PhaseSeeding || m.State.Phase == agentapi.PhaseHeld
+	if undecided || needsSeed(m) {
 		return no()
 	}
 	const keep = "Its data is kept as it is"
@@ -228,8 +234,9 @@ func awaitStreaming(l *look) (Plan, bool) {
 }
 
 func (l *look) subjectsForJoining() (Step, bool) {
-	if !l.ready(l.passive) || !streams(l.passive) || !l.open(l.holder) || leaving(l.passive) ||
-		!l.lacks(l.passive).IsEmpty() || l.awaitsReseed() {
+	streaming := l.ready(l.passive) && streams(l.passive) && l.open(l.holder)
+	needsCopy := !l.lacks(l.passive).IsEmpty() || l.awaitsReseed()
+	if !streaming || needsCopy || leaving(l.passive) {
 		return nil, false
 	}
 	if !l.closedProof(l.passive) {
@@ -253,7 +260,7 @@ func leaving(m *Member) bool {
 // run, so it counts as in sync only once that is shown again.
 func incarnationChanged(l *look) (Plan, bool) {
 	m := l.passive
-	if !l.Settings.Lossless || l.rec.Ledger.State != authority.Both || !m.heard() || m.State.Mysqld.Incarnation == "" {
+	if !l.passiveInSync() || !m.heard() || m.State.Mysqld.Incarnation == "" {
 		return no()
 	}
 	if m.State.Mysqld.Incarnation == l.rec.Ledger.Incarnations[m.Name] {

@@ -48,7 +48,9 @@ func switchoverCourse(l *look) (course, bool) {
 	}
 	c := l.promotion()
 	c.planned = true
-	if op := l.switchoverOperation(); op != nil && op.Switchover != nil && op.Switchover.Demote && l.handedOver(c.to) {
+	op := l.switchoverOperation()
+	keepsFormer := op != nil && op.Switchover != nil && op.Switchover.Demote
+	if keepsFormer && l.handedOver(c.to) {
 		c.demoted = l.last.State.Mysqld.Incarnation
 	}
 	return c, true
@@ -97,7 +99,8 @@ func (l *look) closedWith() (fencing.Proof, bool) {
 // everything that its binlog held then.
 func (l *look) handedOver(to *Member) bool {
 	p, ok := l.closedWith()
-	if !ok || !l.last.heard() || !l.last.State.Mysqld.Running || l.last.State.Mysqld.Incarnation == "" {
+	runs := l.last.heard() && l.last.State.Mysqld.Running && l.last.State.Mysqld.Incarnation != ""
+	if !ok || !runs {
 		return false
 	}
 	return transactionsOf(to).Covers(parsed(p.GTIDs()))

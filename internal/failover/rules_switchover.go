@@ -61,7 +61,12 @@ func drainForSwitchover(l *look) (Plan, bool) {
 		steps = l.settleSteps()
 	}
 	fact := fmt.Sprintf("%s is drained for operation %s: %s", l.holder.Name, op.Name, l.drainFact(op))
-	p := Plan{Kind: Waits, Fact: fact, After: l.drainLeft(op), Steps: together(steps)}
+	p := Plan{
+		Kind:  Waits,
+		Fact:  fact,
+		After: l.drainLeft(op),
+		Steps: together(steps),
+	}
 	if len(steps) > 0 {
 		p.Kind = Acts
 		p.Operation = l.switchoverNote(op, fact)
@@ -110,26 +115,32 @@ func endDrain(l *look) (Plan, bool) {
 // askedSwitchover is the switchover that is under way, or the oldest one that is asked for.
 // Others wait for it.
 func (l *look) askedSwitchover() *Operation {
+	var waiting *Operation
 	for i := range l.Operations {
 		op := &l.Operations[i]
-		if op.Verb == VerbSwitchover && op.Running && op.Epoch >= l.e && l.confirmed(op) {
+		if op.Verb != VerbSwitchover || !l.confirmed(op) {
+			continue
+		}
+		if op.Running && op.Epoch >= l.e {
 			return op
 		}
-	}
-	for i := range l.Operations {
-		op := &l.Operations[i]
-		if op.Verb == VerbSwitchover && !op.Running && l.confirmed(op) && l.stopped(op) == "" && l.refusedSwitchover(op) == "" {
-			return op
+		mayBegin := !op.Running && l.stopped(op) == "" && l.refusedSwitchover(op) == ""
+		if waiting == nil && mayBegin {
+			waiting = op
 		}
 	}
-	return nil
+	return waiting
 }
 
 // draining is the switchover for which the present primary is drained; nil for none, also when
 // it is not to go on.
 func (l *look) draining() *Operation {
 	op := l.askedSwitchover()
-	if op == nil || l.holder == nil || !op.Running || op.Epoch != l.e+1 || op.From != l.holder.Name || l.stopped(op) != "" {
+	if op == nil || l.holder == nil {
+		return nil
+	}
+	begunHere := op.Running && op.Epoch == l.e+1 && op.From == l.holder.Name
+	if !begunHere || l.stopped(op) != "" {
 		return nil
 	}
 	return op
@@ -218,7 +229,7 @@ func (l *look) longTransactions(op *Operation) string {
 	}
 	var long []string
 	for _, one := range l.holder.State.Server.InFlight {
-		if one.DDL || s.GiveUp && one.Age >= s.DrainTimeout {
+		if one.DDL || (s.GiveUp && one.Age >= s.DrainTimeout) {
 			long = append(long, describeSession(one))
 		}
 	}
@@ -252,7 +263,11 @@ func (l *look) drainSteps(op *Operation) []Step {
 		steps = append(steps, l.doorTo(l.passive)...)
 	}
 	if due {
-		steps = append(steps, Drain{Subject: l.holder.subject(), Operation: op.Name, For: drainFor})
+		steps = append(steps, Drain{
+			Subject:   l.holder.subject(),
+			Operation: op.Name,
+			For:       drainFor,
+		})
 	}
 	return steps
 }
@@ -373,7 +388,8 @@ func (l *look) revokes(op *Operation) bool {
 		return false
 	}
 	timeUp := op.Switchover != nil && !op.Switchover.GiveUp && !l.Now.Before(op.StartedAt.Add(op.Switchover.DrainTimeout))
-	return d.Rounds > 0 && d.InFlight == 0 || timeUp
+	drained := d.Rounds > 0 && d.InFlight == 0
+	return drained || timeUp
 }
 
 func (l *look) switchoverNote(op *Operation, message string) *OperationNote {

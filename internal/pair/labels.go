@@ -1,6 +1,9 @@
 package pair
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // Labels and the finalizer of members' pods. The rules decide about them, the builders of a
 // pair's objects select by them.
@@ -23,3 +26,13 @@ const (
 
 // EpochLabel is the key by which the client Service finds its one pod at an epoch.
 func EpochLabel(e Epoch) string { return LabelEpochPrefix + strconv.FormatInt(int64(e), 10) }
+
+// EpochOfLabel is the epoch in a label key of EpochLabel; false for any other key.
+func EpochOfLabel(key string) (Epoch, bool) {
+	digits, found := strings.CutPrefix(key, LabelEpochPrefix)
+	if !found {
+		return 0, false
+	}
+	e, err := strconv.ParseInt(digits, 10, 64)
+	return Epoch(e), err == nil
+}

@@ -1,9 +1,7 @@
 package resources
 
 import (
-	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/dbpair/dbpair/internal/pair"
 )
@@ -130,15 +128,12 @@ func (r Route) Port() string {
 // ParseRouteLabel is the inverse of Key with the value RouteOpen; ok is false for any other
 // label.
 func ParseRouteLabel(key, value string) (r Route, ok bool) {
-	digits, found := strings.CutPrefix(key, pair.LabelEpochPrefix)
-	if !found || value != string(RouteOpen) {
+	epoch, found := pair.EpochOfLabel(key)
+	written := found && key == pair.EpochLabel(epoch) // as this program writes it: no sign, no leading zero
+	if !written || !epoch.Valid() || value != string(RouteOpen) {
 		return Route{}, false
 	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || !pair.Epoch(n).Valid() || fmt.Sprint(n) != digits {
-		return Route{}, false
-	}
-	return Route{Epoch: pair.Epoch(n), Mode: RouteOpen}, true
+	return Route{Epoch: epoch, Mode: RouteOpen}, true
 }
 
 // Collision names an object that two pairs of these names would both have; empty when
