@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -38,7 +37,14 @@ type Agent struct {
 	start    pair.AgentStart
 	moved    bool // another node's agent wrote to the volume last; set by begin
 	ops      *mysqlops.Server
+	image    *image
+	options  *optionFile
+	owned    *ownedSettings
 	follow   *replication
+	watch    *watch
+	upkeep   *upkeep
+	events   *eventGuard
+	room     *roomGuard
 	draining *draining
 	forcing  *forcing
 	discards *discards
@@ -106,76 +112,14 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	a.door = a.newDoor()
 	a.door.Configure(policyOf(config))
 	a.ops = a.handle(settings.root)
-	a.trials = trials{
-		env:    env,
-		dir:    filepath.Join(opt.RunDir, "validate-config"),
-		member: a.member,
-		ask:    a.askMysqld,
-		server: a.ops,
-		isUp:   a.mysqld.isUp,
-	}
-	a.follow = newReplication(a)
+	a.addProgram()
+	a.addReplication()
 	a.addParts()
+	a.addGuards()
 	a.metrics = newMetrics(a.door.Refused.Load, a.state.snapshot)
 	a.metrics.registry.MustRegister(volumeGauges(a.state)...)
 	a.state.from = a.sources()
 	return a, nil
-}
-
-// addParts makes the parts that have a state of their own and need no more than is named here.
-func (a *Agent) addParts() {
-	a.gate = gate{pairUID: a.env.PairUID, state: a.state}
-	a.discards = &discards{
-		log:   a.log,
-		vol:   a.vol,
-		data:  a.data,
-		state: a.state,
-	}
-	a.permit = &permit{
-		gate:  a.gate,
-		log:   a.log,
-		state: a.state,
-	}
-	a.forcing = &forcing{
-		gate:   a.gate,
-		log:    a.log,
-		ops:    a.ops,
-		mysqld: a.mysqld,
-		state:  a.state,
-		follow: a.follow,
-		permit: a.permit,
-	}
-	a.rights = &repairRights{
-		gate:   a.gate,
-		log:    a.log,
-		ops:    a.ops,
-		state:  a.state,
-		permit: a.permit,
-		vol:    a.vol,
-	}
-	a.waiting = &waiting{
-		log:   a.log,
-		ops:   a.ops,
-		state: a.state,
-		post:  a.queue.post,
-		lost:  func() { a.metrics.interrupted.Inc() },
-	}
-	a.draining = &draining{
-		gate:  a.gate,
-		log:   a.log,
-		ops:   a.ops,
-		state: a.state,
-		life:  func() context.Context { return a.ctx },
-	}
-	a.jobs = &jobGuard{
-		log:    a.log,
-		ops:    a.ops,
-		mysqld: a.mysqld,
-		state:  a.state,
-		roles:  a.follow,
-		config: a.settings.get,
-		ended:  func() { a.metrics.locksEnded.Inc() },
-	}
 }
 
 // selfOf is what the state says of the member all its life.
@@ -252,8 +196,8 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 	}
 	a.begin(found)
 	for _, part := range []func(context.Context){
-		a.loop, a.writeMemory, a.beat, a.watchPeer, a.watchServer, a.follow.run, a.upkeep, a.keepEvents, a.jobs.run, a.forcing.run,
-		a.keepRoom,
+		a.loop, a.writeMemory, a.beat, a.watch.runPeer, a.watch.runServer, a.follow.run, a.upkeep.run, a.events.run,
+		a.jobs.run, a.forcing.run, a.room.run,
 	} {
 		go part(ctx)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -38,7 +37,7 @@ func (a *Agent) startMysqld(ctx context.Context) {
 	if !a.awaitUp(ctx, proc, a.ops) {
 		return
 	}
-	a.readBackSettings(ctx, a.ops)
+	a.options.readBack(ctx, a.ops)
 	a.installComponents(ctx)
 	if err := a.settle(ctx); err != nil {
 		// Half settled is not up; the next start tries again.
@@ -59,17 +58,17 @@ func (a *Agent) startMysqld(ctx context.Context) {
 // launch renders and validates the option file and starts mysqld on a data directory, with
 // more flags than the usual ones.
 func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool, more ...string) (*process.Mysqld, pair.Incarnation, error) {
-	if err := a.checkProgram(ctx); err != nil {
+	if err := a.image.check(ctx); err != nil {
 		return nil, "", err
 	}
-	if err := a.checkData(dataDir); err != nil {
+	if err := a.image.checkData(dataDir); err != nil {
 		return nil, "", err
 	}
 	if err := a.vol.EmptyTemp(); err != nil {
 		a.state.problem(problemOfVolume(err), err.Error())
 		return nil, "", err
 	}
-	complaints, err := a.writeOptions(ctx, dataDir)
+	complaints, err := a.options.write(ctx, dataDir)
 	if errors.Is(err, errCut) {
 		return nil, "", err
 	}
@@ -78,7 +77,7 @@ func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool, more .
 		return nil, "", err
 	}
 	a.state.resolve(agentapi.ProblemConfigInvalid)
-	a.tellSettings(complaints)
+	a.options.publish(complaints)
 	if err := ctx.Err(); err != nil {
 		return nil, "", err
 	}
@@ -113,72 +112,10 @@ func (a *Agent) launch(ctx context.Context, dataDir string, deadman bool, more .
 	return proc, incarnation, nil
 }
 
-// member is what the option file depends on.
-func (a *Agent) member(dataDir string) mycnf.Member {
-	config := a.settings.get()
-	return mycnf.Member{
-		Ordinal:         int(a.env.Ordinal),
-		PodIP:           a.env.PodIP,
-		BindAddress:     a.opt.BindAddress,
-		Host:            config.Host(a.env.PodName),
-		Port:            a.opt.MySQLPort,
-		AdminPort:       a.opt.AdminPort,
-		DataDir:         dataDir,
-		Socket:          a.opt.socket(),
-		PIDFile:         a.opt.pidFile(),
-		TLSDir:          a.opt.TLSDir,
-		TempDir:         a.vol.TempDir(),
-		BinlogRetention: config.BinlogRetention,
-		CPUs:            cpuLimit(),
-		MemoryBytes:     memoryLimit(),
-		Settings:        config.MySQL,
-	}
-}
-
-var versionPattern = regexp.MustCompile(`Ver (\d+)\.(\d+)\.(\d+)`)
-
-// checkProgram finds out once which mysqld the image has.
-func (a *Agent) checkProgram(ctx context.Context) error {
-	a.mysqld.mu.Lock()
-	known := a.mysqld.child.version != ""
-	a.mysqld.mu.Unlock()
-	if known {
-		return nil
-	}
-	out, err := a.askMysqld(ctx, "--no-defaults", "--version")
-	if errors.Is(err, errCut) {
-		return err
-	}
-	if err != nil {
-		err = fmt.Errorf("the image has no mysqld that runs (%w); set spec.mysql.image to one with mysqld 8.4 or newer on its PATH", err)
-		a.state.problem(agentapi.ProblemNoMysqld, err.Error())
-		return err
-	}
-	m := versionPattern.FindStringSubmatch(out)
-	if m == nil || strings.Contains(out, "MariaDB") {
-		err := fmt.Errorf("the image's mysqld says %q; set spec.mysql.image to one with MySQL 8.4 or newer", strings.TrimSpace(out))
-		a.state.problem(agentapi.ProblemMysqldTooOld, err.Error())
-		return err
-	}
-	major, _ := strconv.Atoi(m[1])
-	minor, _ := strconv.Atoi(m[2])
-	if major < 8 || (major == 8 && minor < 4) {
-		err := fmt.Errorf("the image's mysqld is %s.%s.%s; set spec.mysql.image to one with MySQL 8.4 or newer", m[1], m[2], m[3])
-		a.state.problem(agentapi.ProblemMysqldTooOld, err.Error())
-		return err
-	}
-	a.state.resolve(agentapi.ProblemNoMysqld)
-	a.state.resolve(agentapi.ProblemMysqldTooOld)
-	a.mysqld.mu.Lock()
-	a.mysqld.child.version = strings.Join(m[1:], ".")
-	a.mysqld.mu.Unlock()
-	return nil
-}
-
 // awaitUp waits for an answer and until every owned variable is as it should be in a
 // closed member. False: ctx ended or mysqld did.
 func (a *Agent) awaitUp(ctx context.Context, proc *process.Mysqld, ops *mysqlops.Server) bool {
-	expect := mycnf.Expect(a.member(a.vol.DataDir()), mycnf.State{})
+	expect := mycnf.Expect(a.options.own(), mycnf.State{})
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		err := ops.Ping(ctx)
 		if err == nil {
@@ -308,6 +245,19 @@ func (a *Agent) logClosed(o interval, at authority.Instant, how string) {
 	}
 	a.log.Info("member closed", "epoch", o.epoch, "openedAt", int64(o.openedAt), "closedAt", int64(at),
 		"lastConfirmationAskedAt", int64(a.state.confirmedAt()), "how", how)
+}
+
+// installComponents has mysqld know the functions that an application expects of any MySQL.
+// It is tried at each start, so that it also follows an upgrade. A member without them runs.
+func (a *Agent) installComponents(ctx context.Context) {
+	installed, err := a.ops.InstallComponents(ctx)
+	if err != nil {
+		a.log.Error(err, "cannot install a component: MD5() and SHA1() may be missing on this member")
+		return
+	}
+	if len(installed) > 0 {
+		a.log.Info("components installed", "components", installed)
+	}
 }
 
 // cpuLimit and memoryLimit are those of the container; 0 for none.

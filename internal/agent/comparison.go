@@ -1,9 +1,6 @@
 package agent
 
-import (
-	"github.com/dbpair/dbpair/internal/agent/judge"
-	"github.com/dbpair/dbpair/internal/agentapi"
-)
+import "github.com/dbpair/dbpair/internal/agentapi"
 
 // lastComparison is what this agent compared last; nil for nothing.
 func (b *board) lastComparison() *agentapi.Comparison {
@@ -18,10 +15,4 @@ func (b *board) hasCompared(c agentapi.Comparison) {
 	b.compared = &c
 	b.mu.Unlock()
 	b.bump()
-}
-
-// present is the run of mysqld and the data it has now.
-func (a *Agent) present() judge.Self {
-	data := a.data.get().DataID
-	return judge.Self{Incarnation: a.mysqld.newest(), DataID: data}
 }

@@ -20,10 +20,12 @@ import (
 // discards is what this member's quarantine has of received transactions that an admin allowed
 // to give up. The notes on the volume are what counts after a crash.
 type discards struct {
-	log   logr.Logger
-	vol   *volume.Volume
-	data  *dataset
-	state *board
+	log      logr.Logger
+	ops      discardServer
+	vol      *volume.Volume
+	data     *dataset
+	state    *board
+	failures *failpoints
 
 	mu     sync.Mutex
 	loaded bool
@@ -55,6 +57,12 @@ func (a *Agent) orderDiscard(ctx context.Context, c agentapi.DiscardCommand) (ag
 	return done, nil
 }
 
+// discardServer is what a discard needs of mysqld.
+type discardServer interface {
+	InterruptApplier(ctx context.Context) error
+	DiscardReceived(ctx context.Context) error
+}
+
 // discard does what is due until nothing is left that was received and not applied. It holds
 // the turn, so that the applier is not started in its middle.
 func (r *replication) discard(ctx context.Context, c agentapi.DiscardCommand) error {
@@ -65,47 +73,52 @@ func (r *replication) discard(ctx context.Context, c agentapi.DiscardCommand) er
 	defer r.giveBack()
 	const mostSteps = 8 // each step is due once, or again after mysqld took long
 	for range mostSteps {
-		if !r.isFencedAt(c.Epoch) || !r.a.mysqld.isUp() {
+		if !r.isFencedAt(c.Epoch) || !r.mysqld.isUp() {
 			return errors.New("mysqld is not closed at this epoch any more")
 		}
-		status, err := r.a.ops.Status(ctx)
+		status, err := r.ops.Status(ctx)
 		if err != nil {
 			return err
 		}
-		if err := r.a.discards.settle(status); err != nil {
-			return err
-		}
-		saved, err := r.a.discards.saved(c.Target)
-		if err != nil {
-			return err
-		}
-		step, err := judge.NextDiscard(status, saved)
+		step, err := r.discards.next(c, status)
 		if err != nil {
 			return err
 		}
 		if step == judge.DiscardDone {
-			return r.endApplying(ctx)
+			return r.applier.end(ctx)
 		}
-		r.a.log.Info("discarding what was received and not applied", "step", step, "operation", c.Operation, "epoch", c.Epoch)
-		if err := r.discardStep(ctx, step, c, status); err != nil {
+		r.log.Info("discarding what was received and not applied", "step", step, "operation", c.Operation, "epoch", c.Epoch)
+		if err := r.discards.step(ctx, step, c, status); err != nil {
 			return err
 		}
 	}
 	return errors.New("it was not done after its last step")
 }
 
-func (r *replication) discardStep(ctx context.Context, step judge.DiscardStep, c agentapi.DiscardCommand, status mysqlops.Status) error {
-	a := r.a
+// next notes what is given up already, and says what is due.
+func (d *discards) next(c agentapi.DiscardCommand, status mysqlops.Status) (judge.DiscardStep, error) {
+	var none judge.DiscardStep
+	if err := d.settle(status); err != nil {
+		return none, err
+	}
+	saved, err := d.saved(c.Target)
+	if err != nil {
+		return none, err
+	}
+	return judge.NextDiscard(status, saved)
+}
+
+func (d *discards) step(ctx context.Context, step judge.DiscardStep, c agentapi.DiscardCommand, status mysqlops.Status) error {
 	switch step {
 	case judge.DiscardInterrupt:
-		return a.ops.InterruptApplier(ctx)
+		return d.ops.InterruptApplier(ctx)
 	case judge.DiscardSave:
-		a.failures.at(failBeforeSave)
-		return a.discards.save(c, status)
+		d.failures.at(failBeforeSave)
+		return d.save(c, status)
 	case judge.DiscardReset:
-		a.failures.at(failAfterSave)
-		err := a.ops.DiscardReceived(ctx)
-		a.failures.at(failAfterDiscard)
+		d.failures.at(failAfterSave)
+		err := d.ops.DiscardReceived(ctx)
+		d.failures.at(failAfterDiscard)
 		return err
 	case judge.DiscardDone:
 	}

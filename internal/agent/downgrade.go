@@ -53,20 +53,17 @@ func dataVersion(dataDir string) (string, error) {
 
 // checkData refuses a mysqld that is older than the data, before it is started: it would end at once,
 // after it has opened the files. Within a series MySQL allows it.
-func (a *Agent) checkData(dataDir string) error {
+func (i *image) checkData(dataDir string) error {
 	data, err := dataVersion(dataDir)
 	if err != nil {
-		a.state.problem(problemOfVolume(err), err.Error())
+		i.state.problem(problemOfVolume(err), err.Error())
 		return err
 	}
-	a.mysqld.mu.Lock()
-	program := a.mysqld.child.version
-	a.mysqld.mu.Unlock()
-	if err := refuseDowngrade(data, program); err != nil {
-		a.state.problem(agentapi.ProblemMysqldTooOld, err.Error())
+	if err := refuseDowngrade(data, i.running.program()); err != nil {
+		i.state.problem(agentapi.ProblemMysqldTooOld, err.Error())
 		return err
 	}
-	a.state.resolve(agentapi.ProblemMysqldTooOld)
+	i.state.resolve(agentapi.ProblemMysqldTooOld)
 	return nil
 }
 

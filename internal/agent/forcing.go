@@ -50,8 +50,7 @@ type forcingServer interface {
 
 // turns are those of replication, which one part has at a time, and its standing order.
 type turns interface {
-	take(ctx context.Context) error
-	giveBack()
+	turn
 	ordered() order
 }
 

@@ -145,3 +145,30 @@ func (i *instance) now() (child, stamp) {
 	defer i.mu.Unlock()
 	return i.child, i.lastOpen
 }
+
+// program is the version of the image's mysqld; empty before it is known.
+func (i *instance) program() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.child.version
+}
+
+func (i *instance) hasProgram(version string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.child.version = version
+}
+
+// accepted is the option file that mysqld has accepted, and what it says of its settings.
+func (i *instance) accepted() (text string, complaints []string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.child.checked, i.child.complaints
+}
+
+func (i *instance) hasAccepted(text string, complaints []string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.child.checked = text
+	i.child.complaints = complaints
+}

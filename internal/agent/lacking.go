@@ -1,35 +1,46 @@
 package agent
 
 import (
+	"github.com/go-logr/logr"
+
+	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// judgeLack publishes what the peer has executed and cannot send to this member. The peer
-// answered before status was read. The finding is kept while the peer is away, since it is what
-// a failover to this member would lose.
-func (w *watch) judgeLack(peer *agentapi.State, status mysqlops.Status, view authority.View) {
-	a := w.a
-	if view.Serving == authority.Serves {
-		a.state.lacks(nil)
+// lacking finds what the peer has executed and cannot send to this member.
+type lacking struct {
+	pairUID pair.UID
+	log     logr.Logger
+	state   *board
+	data    *dataset
+	purged  judge.Purged
+}
+
+// look publishes what this member lacks. The peer answered before status was read. The finding is
+// kept while the peer is away, since it is what a failover to this member would lose.
+func (l *lacking) look(peer *agentapi.State, status mysqlops.Status, serving authority.Serving) {
+	if serving == authority.Serves {
+		l.state.lacks(nil)
 		return
 	}
-	if view.Serving != authority.Shut {
+	if serving != authority.Shut {
 		return
 	}
-	if peer != nil && peer.PairUID != a.env.PairUID {
+	if peer != nil && peer.PairUID != l.pairUID {
 		peer = nil
 	}
-	missing, of, err := w.purged.Lacks(peer, status)
+	missing, of, err := l.purged.Lacks(peer, status)
 	switch {
 	case err != nil:
-		a.log.V(1).Info("what this member lacks is not known", "reason", err.Error())
+		l.log.V(1).Info("what this member lacks is not known", "reason", err.Error())
 	case missing.IsEmpty():
-		a.state.lacks(nil)
+		l.state.lacks(nil)
 	default:
-		a.state.lacks(&agentapi.Lack{
-			DataID:     a.data.id(),
+		l.state.lacks(&agentapi.Lack{
+			DataID:     l.data.id(),
 			PeerDataID: of,
 			GTIDs:      missing.String(),
 		})

@@ -93,7 +93,7 @@ func (a *Agent) tryInitialize(ctx context.Context, data pair.DataID) error {
 
 // makeNew runs mysqld --initialize on a new directory, with more flags than the usual ones.
 func (a *Agent) makeNew(ctx context.Context, more ...string) error {
-	if err := a.checkProgram(ctx); err != nil {
+	if err := a.image.check(ctx); err != nil {
 		return err
 	}
 	if err := a.vol.DropNew(); err != nil {
@@ -106,7 +106,7 @@ func (a *Agent) makeNew(ctx context.Context, more ...string) error {
 	if err := a.vol.EmptyTemp(); err != nil {
 		return err
 	}
-	complaints, err := a.writeOptions(ctx, dir)
+	complaints, err := a.options.write(ctx, dir)
 	if err == nil && len(complaints) > 0 {
 		err = errors.New(settingsMessage(complaints))
 	}

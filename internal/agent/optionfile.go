@@ -1,39 +1,76 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"strings"
 
-	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/mycnf"
-	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
-// writeOptions renders the option file and has mysqld check it. Complaints are the
+// optionFile is the my.cnf that mysqld starts with: what it depends on, and what mysqld said of
+// it. The running instance keeps the text that mysqld has accepted.
+type optionFile struct {
+	opt    Options
+	env    Environment
+	log    logr.Logger
+	config func() agentapi.Config
+	vol    *volume.Volume
+	mysqld *instance
+	state  *board
+	ask    func(ctx context.Context, args ...string) (string, error) // runs mysqld
+}
+
+// globalsReader reads variables of the running mysqld.
+type globalsReader interface {
+	Globals(ctx context.Context, names []string) (map[string]string, error)
+}
+
+// member is what the option file depends on.
+func (f *optionFile) member(dataDir string) mycnf.Member {
+	config := f.config()
+	return mycnf.Member{
+		Ordinal:         int(f.env.Ordinal),
+		PodIP:           f.env.PodIP,
+		BindAddress:     f.opt.BindAddress,
+		Host:            config.Host(f.env.PodName),
+		Port:            f.opt.MySQLPort,
+		AdminPort:       f.opt.AdminPort,
+		DataDir:         dataDir,
+		Socket:          f.opt.socket(),
+		PIDFile:         f.opt.pidFile(),
+		TLSDir:          f.opt.TLSDir,
+		TempDir:         f.vol.TempDir(),
+		BinlogRetention: config.BinlogRetention,
+		CPUs:            cpuLimit(),
+		MemoryBytes:     memoryLimit(),
+		Settings:        config.MySQL,
+	}
+}
+
+// own is member for the data that this member serves.
+func (f *optionFile) own() mycnf.Member { return f.member(f.vol.DataDir()) }
+
+// write renders the option file and has mysqld check it. Complaints are the
 // settings that mysqld would start with, but not as they are given.
-func (a *Agent) writeOptions(ctx context.Context, dataDir string) (complaints []string, err error) {
-	member := a.member(dataDir)
+func (f *optionFile) write(ctx context.Context, dataDir string) (complaints []string, err error) {
+	member := f.member(dataDir)
 	text, err := mycnf.Render(member)
 	if err != nil {
 		return nil, fmt.Errorf("spec.mysql.config: %w", err)
 	}
-	if err := volume.WriteFile(a.opt.optionFile(), []byte(text), 0o600); err != nil {
+	if err := volume.WriteFile(f.opt.optionFile(), []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	a.mysqld.mu.Lock()
-	checked := a.mysqld.child.checked == text
-	complaints = a.mysqld.child.complaints
-	a.mysqld.mu.Unlock()
-	if checked {
+	if accepted, complaints := f.mysqld.accepted(); accepted == text {
 		return complaints, nil
 	}
-	out, err := a.askMysqld(ctx, mycnf.ValidateFlags(a.opt.optionFile())...)
+	out, err := f.ask(ctx, mycnf.ValidateFlags(f.opt.optionFile())...)
 	if errors.Is(err, errCut) {
 		return nil, err
 	}
@@ -41,29 +78,8 @@ func (a *Agent) writeOptions(ctx context.Context, dataDir string) (complaints []
 		return nil, fmt.Errorf("mysqld refuses its settings, fix spec.mysql.config: %s", errorLines(out, err))
 	}
 	complaints = mycnf.Complaints(out, member.Settings)
-	a.mysqld.mu.Lock()
-	a.mysqld.child.checked = text
-	a.mysqld.child.complaints = complaints
-	a.mysqld.mu.Unlock()
+	f.mysqld.hasAccepted(text, complaints)
 	return complaints, nil
-}
-
-// errCut: the agent gave up waiting, because it ends or has something else to do. That says
-// nothing about the image or the settings.
-var errCut = errors.New("given up before mysqld answered")
-
-// askMysqld runs mysqld for what it says of itself or of its settings. An error is errCut
-// if ctx ended first.
-func (a *Agent) askMysqld(ctx context.Context, args ...string) (string, error) {
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, a.opt.Mysqld, args...)
-	cmd.Stdout = &out
-	cmd.Stderr = &out
-	err := process.Run(cmd)
-	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("%w (%w)", errCut, ctx.Err())
-	}
-	return out.String(), err
 }
 
 // configError says that spec.mysql.config has to be corrected before there is data.
@@ -78,43 +94,27 @@ func settingsMessage(complaints []string) string {
 	return "mysqld does not take a setting as it is given, correct spec.mysql.config: " + text
 }
 
-// tellSettings names what mysqld made of the user's settings. A member that has data
+// publish names what mysqld made of the user's settings. A member that has data
 // runs all the same: its settings may have been good enough for years.
-func (a *Agent) tellSettings(complaints []string) {
+func (f *optionFile) publish(complaints []string) {
 	if len(complaints) == 0 {
-		a.state.resolve(agentapi.ProblemSettingChanged)
+		f.state.resolve(agentapi.ProblemSettingChanged)
 		return
 	}
-	a.state.problem(agentapi.ProblemSettingChanged, settingsMessage(complaints))
+	f.state.problem(agentapi.ProblemSettingChanged, settingsMessage(complaints))
 }
 
-// readBackSettings compares what mysqld runs with to what the user asked for: some
+// readBack compares what mysqld runs with to what the user asked for: some
 // values are changed only when mysqld sees the machine it runs on.
-func (a *Agent) readBackSettings(ctx context.Context, ops *mysqlops.Server) {
-	settings := a.member(a.vol.DataDir()).Settings
-	values, err := ops.Globals(ctx, mycnf.Variables(settings))
+func (f *optionFile) readBack(ctx context.Context, running globalsReader) {
+	settings := f.own().Settings
+	values, err := running.Globals(ctx, mycnf.Variables(settings))
 	if err != nil {
-		a.log.Error(err, "cannot read the user's settings back")
+		f.log.Error(err, "cannot read the user's settings back")
 		return
 	}
-	a.mysqld.mu.Lock()
-	complaints := a.mysqld.child.complaints
-	a.mysqld.mu.Unlock()
-	if len(complaints) == 0 {
-		a.tellSettings(mycnf.Taken(settings, values))
-	}
-}
-
-// installComponents has mysqld know the functions that an application expects of any MySQL.
-// It is tried at each start, so that it also follows an upgrade. A member without them runs.
-func (a *Agent) installComponents(ctx context.Context) {
-	installed, err := a.ops.InstallComponents(ctx)
-	if err != nil {
-		a.log.Error(err, "cannot install a component: MD5() and SHA1() may be missing on this member")
-		return
-	}
-	if len(installed) > 0 {
-		a.log.Info("components installed", "components", installed)
+	if _, complaints := f.mysqld.accepted(); len(complaints) == 0 {
+		f.publish(mycnf.Taken(settings, values))
 	}
 }
 

@@ -27,6 +27,16 @@ func TestGivingUpIsNotTheImagesFault(t *testing.T) {
 			}
 			a.state = newTestBoard()
 			a.mysqld.child.version = program
+			a.image = &image{mysqld: asks, running: a.mysqld, state: a.state}
+			a.options = &optionFile{
+				opt:    a.opt,
+				env:    a.env,
+				config: a.settings.get,
+				vol:    a.vol,
+				mysqld: a.mysqld,
+				state:  a.state,
+				ask:    a.image.ask,
+			}
 			if _, _, err := a.launch(ctx, a.vol.DataDir(), false); !errors.Is(err, context.Canceled) {
 				t.Errorf("launch = %v, want %v", err, context.Canceled)
 			}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -17,10 +19,26 @@ import (
 // open primary does that, and replication brings it to the peer. The former passwords
 // stay valid until the peer's agent works with the new ones.
 type rotation struct {
-	a       *Agent
+	log      logr.Logger
+	ops      rotationServer
+	vol      *volume.Volume
+	settings *settings
+	state    *board
+	peer     peerSource
+	// worksWith is the revision of the passwords that the channel logs in with.
+	worksWith func() string
+
 	applied time.Time // of the last change, on this process's clock
 	// complete: every account was as it has to be when this process, serving, looked.
 	complete bool
+}
+
+// rotationServer is what a change of passwords needs of mysqld.
+type rotationServer interface {
+	statusReader
+	EnsureAccounts(ctx context.Context, passwords mysqlops.Passwords, app mysqlops.AppAccount) (mysqlops.AccountChanges, error)
+	SetPassword(ctx context.Context, account mysqlops.Account, password mysqlops.Secret) error
+	DiscardOldPassword(ctx context.Context, account mysqlops.Account) error
 }
 
 // fingerprints name the passwords without telling them, and say their revision.
@@ -36,7 +54,7 @@ func (s *settings) fingerprints() (prints map[string]string, revision string) {
 }
 
 // account of a password file.
-func (a *Agent) account(name string) mysqlops.Account {
+func (s *settings) account(name string) mysqlops.Account {
 	switch name {
 	case agentapi.PasswordFileRoot:
 		return mysqlops.Account{User: mysqlops.UserRoot, Host: "localhost"}
@@ -51,7 +69,7 @@ func (a *Agent) account(name string) mysqlops.Account {
 	case agentapi.PasswordFileRepair:
 		return mysqlops.Account{User: mysqlops.UserRepair, Host: "%"}
 	default:
-		return mysqlops.Account{User: a.settings.get().AppUser, Host: "%"}
+		return mysqlops.Account{User: s.get().AppUser, Host: "%"}
 	}
 }
 
@@ -64,22 +82,21 @@ var passwordFiles = []string{
 
 // tend is one look. It is cheap while nothing changes.
 func (r *rotation) tend(ctx context.Context) {
-	a := r.a
-	known, err := a.vol.ReadPasswords()
+	known, err := r.vol.ReadPasswords()
 	if err != nil {
-		a.log.Error(err, "cannot read which passwords are in use")
+		r.log.Error(err, "cannot read which passwords are in use")
 		return
 	}
-	prints, revision := a.settings.fingerprints()
+	prints, revision := r.settings.fingerprints()
 	if len(known.Applied) == 0 {
 		// The first look at this data: it was made or copied with what is there now.
 		known.Applied = prints
-		if err := a.vol.WritePasswords(known); err != nil {
-			a.log.Error(err, "cannot note which passwords are in use")
+		if err := r.vol.WritePasswords(known); err != nil {
+			r.log.Error(err, "cannot note which passwords are in use")
 			return
 		}
 	}
-	if a.state.view().Serving != authority.Serves {
+	if r.state.view().Serving != authority.Serves {
 		r.tendPassive(known.Applied, prints, revision)
 		return
 	}
@@ -90,38 +107,38 @@ func (r *rotation) tend(ctx context.Context) {
 		if known.Applied[name] == prints[name] {
 			continue
 		}
-		if !wouldNotHang(ctx, a.ops) {
+		if !wouldNotHang(ctx, r.ops) {
 			return
 		}
-		if err := a.ops.SetPassword(ctx, a.account(name), a.settings.password(name)); err != nil {
-			a.log.Error(err, "cannot change a password", "account", a.account(name).User)
+		if err := r.ops.SetPassword(ctx, r.settings.account(name), r.settings.password(name)); err != nil {
+			r.log.Error(err, "cannot change a password", "account", r.settings.account(name).User)
 			return
 		}
-		a.log.Info("password changed", "account", a.account(name).User)
+		r.log.Info("password changed", "account", r.settings.account(name).User)
 		known.Applied[name] = prints[name]
 		known.Old = append(known.Old, name)
-		if err := a.vol.WritePasswords(known); err != nil {
-			a.log.Error(err, "cannot note which passwords are in use")
+		if err := r.vol.WritePasswords(known); err != nil {
+			r.log.Error(err, "cannot note which passwords are in use")
 			return
 		}
 		r.applied = time.Now()
 	}
-	a.settings.rootChanged()
-	a.state.hasPasswords(revision)
-	peer, silent := a.peer.last()
+	r.settings.rootChanged()
+	r.state.hasPasswords(revision)
+	peer, silent := r.peer.last()
 	if len(known.Old) == 0 || time.Since(r.applied) < time.Minute || peer == nil || peer.Server == nil || silent > 5*time.Second ||
 		peer.Server.PasswordsRevision != revision {
 		return
 	}
 	for len(known.Old) > 0 {
-		if err := a.ops.DiscardOldPassword(ctx, a.account(known.Old[0])); err != nil {
-			a.log.Error(err, "cannot discard a former password", "account", a.account(known.Old[0]).User)
+		if err := r.ops.DiscardOldPassword(ctx, r.settings.account(known.Old[0])); err != nil {
+			r.log.Error(err, "cannot discard a former password", "account", r.settings.account(known.Old[0]).User)
 			return
 		}
 		known.Old = known.Old[1:]
 	}
-	if err := a.vol.WritePasswords(known); err == nil {
-		a.log.Info("former passwords discarded")
+	if err := r.vol.WritePasswords(known); err == nil {
+		r.log.Info("former passwords discarded")
 	}
 }
 
@@ -129,31 +146,30 @@ func (r *rotation) tend(ctx context.Context) {
 // password that is in the file now, and takes rights from others that they do not need any
 // more. It reports whether there is nothing left to do.
 func (r *rotation) ensureAccounts(ctx context.Context, known *volume.Passwords, prints map[string]string) bool {
-	a := r.a
 	if r.complete {
 		return true
 	}
-	if !wouldNotHang(ctx, a.ops) {
+	if !wouldNotHang(ctx, r.ops) {
 		return false
 	}
-	config := a.settings.get()
-	done, err := a.ops.EnsureAccounts(ctx, a.settings.all(), mysqlops.AppAccount{User: config.AppUser, Schema: config.AppSchema})
+	config := r.settings.get()
+	done, err := r.ops.EnsureAccounts(ctx, r.settings.all(), mysqlops.AppAccount{User: config.AppUser, Schema: config.AppSchema})
 	if err != nil {
-		a.log.Error(err, "cannot make the accounts as they have to be")
+		r.log.Error(err, "cannot make the accounts as they have to be")
 		return false
 	}
 	if len(done.Changed) > 0 {
-		a.log.Info("rights of accounts changed", "accounts", done.Changed)
+		r.log.Info("rights of accounts changed", "accounts", done.Changed)
 	}
 	for _, name := range passwordFiles {
-		if slices.Contains(done.Made, a.account(name).User) {
+		if slices.Contains(done.Made, r.settings.account(name).User) {
 			known.Applied[name] = prints[name]
 		}
 	}
 	if len(done.Made) > 0 {
-		a.log.Info("accounts made", "accounts", done.Made)
-		if err := a.vol.WritePasswords(*known); err != nil {
-			a.log.Error(err, "cannot note which passwords are in use")
+		r.log.Info("accounts made", "accounts", done.Made)
+		if err := r.vol.WritePasswords(*known); err != nil {
+			r.log.Error(err, "cannot note which passwords are in use")
 			return false
 		}
 	}
@@ -180,22 +196,22 @@ func wouldNotHang(ctx context.Context, ops statusReader) bool {
 // tendPassive reports the revision this member works with: its own files are new, and
 // its channel logs in with them.
 func (r *rotation) tendPassive(applied, prints map[string]string, revision string) {
-	if r.a.follow.worksWith() != revision {
+	if r.worksWith() != revision {
 		return
 	}
-	r.a.state.hasPasswords(revision)
+	r.state.hasPasswords(revision)
 	for name, print := range prints {
 		if applied[name] == print {
 			continue
 		}
-		known, err := r.a.vol.ReadPasswords()
+		known, err := r.vol.ReadPasswords()
 		if err == nil {
 			known.Applied = prints
 			known.Old = nil
-			err = r.a.vol.WritePasswords(known)
+			err = r.vol.WritePasswords(known)
 		}
 		if err != nil {
-			r.a.log.Error(err, "cannot note which passwords are in use")
+			r.log.Error(err, "cannot note which passwords are in use")
 		}
 		return
 	}

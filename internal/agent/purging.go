@@ -3,25 +3,50 @@ package agent
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/go-logr/logr"
+	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
 )
+
+// purging removes old binary logs.
+type purging struct {
+	pairUID  pair.UID
+	self     pair.MemberName
+	peerName pair.MemberName
+	root     string // of the volume
+	log      logr.Logger
+	ops      purgeServer
+	state    *board
+	peer     peerSource
+	config   func() agentapi.Config
+}
+
+// purgeServer is what the removal of binary logs needs of mysqld.
+type purgeServer interface {
+	PurgeBinlogs(ctx context.Context, limits mysqlops.PurgeLimits) (mysqlops.Purged, error)
+}
 
 // purge removes old binary logs. What the peer has not received stays, unless this primary
 // is alone in the ledger and the logs have reached their limit: a peer that stays away would
 // fill the primary's volume and end its writes. Such a peer is copied when it is back, which
 // is said when half of the limit is reached.
-func (a *Agent) purge(ctx context.Context) {
-	config := a.settings.get()
-	limit := a.binlogLimit(config.BinlogMaxSize)
-	alone := a.isAlone()
-	received, recent, receives := a.peerReceived()
+func (p *purging) purge(ctx context.Context) {
+	config := p.config()
+	limit := binlogLimit(config.BinlogMaxSize, p.root)
+	alone := p.isAlone()
+	received, recent, receives := p.peerReceived()
 	without := alone && !receives
-	purged, err := a.ops.PurgeBinlogs(ctx, mysqlops.PurgeLimits{
+	purged, err := p.ops.PurgeBinlogs(ctx, mysqlops.PurgeLimits{
 		MaxBytes:    limit,
 		MaxAge:      config.BinlogRetention,
 		Received:    received,
@@ -29,48 +54,65 @@ func (a *Agent) purge(ctx context.Context) {
 		KeepAll:     !recent && !without,
 	})
 	if err != nil {
-		a.log.V(1).Info("cannot purge binary logs", "reason", err.Error())
+		p.log.V(1).Info("cannot purge binary logs", "reason", err.Error())
 		return
 	}
 	if purged.Files > 0 {
-		a.log.Info("binary logs purged", "files", purged.Files, "bytes", purged.Bytes, "left", purged.Left, "withoutPeer", without)
+		p.log.Info("binary logs purged", "files", purged.Files, "bytes", purged.Bytes, "left", purged.Left, "withoutPeer", without)
 	}
 	if receives || limit == 0 || purged.Lacking < limit/2 {
-		a.state.resolve(agentapi.ProblemBinlogsLacking)
+		p.state.resolve(agentapi.ProblemBinlogsLacking)
 		return
 	}
-	a.state.problem(agentapi.ProblemBinlogsLacking, lackingMessage(a, limit, alone))
+	p.state.problem(agentapi.ProblemBinlogsLacking, p.lackingMessage(limit, alone))
 }
 
 // lackingMessage has no figure that changes all the time: a new message is a new event.
-func lackingMessage(a *Agent, limit int64, alone bool) string {
+func (p *purging) lackingMessage(limit int64, alone bool) string {
 	text := fmt.Sprintf("binary logs that %s has not received take more than half of the %d MiB of spec.mysql.binlogMaxSize",
-		a.env.Peer, limit>>20)
+		p.peerName, limit>>20)
 	if !alone {
 		return text + "; they are kept until it has them and may fill the volume: bring it back"
 	}
 	return text + fmt.Sprintf("; from that limit on they are removed, and %s is copied when it is back: "+
-		"bring it back before, or raise the limit", a.env.Peer)
+		"bring it back before, or raise the limit", p.peerName)
 }
 
 // isAlone: this member is open, and the ledger that it acts on says that it needs no peer.
-func (a *Agent) isAlone() bool {
-	view := a.state.view()
+func (p *purging) isAlone() bool {
+	view := p.state.view()
 	if view.Serving != authority.Serves || view.Record == nil {
 		return false
 	}
 	ledger := view.Record.Ledger
-	return ledger.State == authority.Solo && ledger.First == a.env.PodName && ledger.Version == view.ActedLedger
+	return ledger.State == authority.Solo && ledger.First == p.self && ledger.Version == view.ActedLedger
 }
 
 // peerReceived is what the peer said last that it has received, whether that is recent
 // enough to rely on, and whether it goes on receiving.
-func (a *Agent) peerReceived() (received gtid.Set, recent, receives bool) {
-	peer, silent := a.peer.last()
-	if peer == nil || peer.Server == nil || peer.PairUID != a.env.PairUID {
+func (p *purging) peerReceived() (received gtid.Set, recent, receives bool) {
+	peer, silent := p.peer.last()
+	if peer == nil || peer.Server == nil || peer.PairUID != p.pairUID {
 		return gtid.Set{}, false, false
 	}
 	received, err := gtid.Parse(peer.Server.GTIDReceived)
 	recent = err == nil && silent <= time.Minute
 	return received, recent, recent && peer.Server.Receiver.Running
+}
+
+// binlogLimit is a quantity, or a share of the volume at root; 0 for no limit.
+func binlogLimit(text, root string) int64 {
+	if share, ok := strings.CutSuffix(text, "%"); ok {
+		percent, err := strconv.Atoi(share)
+		var fs unix.Statfs_t
+		if err != nil || unix.Statfs(root, &fs) != nil {
+			return 0
+		}
+		return int64(fs.Blocks) / 100 * int64(percent) * fs.Bsize
+	}
+	quantity, err := resource.ParseQuantity(text)
+	if err != nil {
+		return 0
+	}
+	return quantity.Value()
 }

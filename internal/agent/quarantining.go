@@ -5,33 +5,46 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/quarantine"
 )
 
-// pruneQuarantine measures the quarantine and removes what the pair's retention lets go, unless
+// quarantineGuard measures what was saved on the volume, and removes what is old.
+type quarantineGuard struct {
+	peerName pair.MemberName
+	log      logr.Logger
+	vol      *volume.Volume
+	state    *board
+	peer     peerSource
+	config   func() agentapi.Config
+}
+
+// prune measures the quarantine and removes what the pair's retention lets go, unless
 // there is a doubt about the pair's data: what is saved may be the only copy of something.
-func (a *Agent) pruneQuarantine() {
-	retention := volume.RetentionOf(a.settings.get())
-	limit, err := retention.Bytes(a.vol)
+func (q *quarantineGuard) prune() {
+	retention := volume.RetentionOf(q.config())
+	limit, err := retention.Bytes(q.vol)
 	if err != nil {
-		a.log.Error(err, "cannot prune the quarantine")
+		q.log.Error(err, "cannot prune the quarantine")
 		return
 	}
-	list, err := a.vol.Saved()
+	list, err := q.vol.Saved()
 	if err != nil {
-		a.log.Error(err, "cannot prune the quarantine")
+		q.log.Error(err, "cannot prune the quarantine")
 		return
 	}
 	due, left := volume.DueForRemoval(list, limit, time.Now().Add(-retention.Time))
 	use := agentapi.QuarantineUse{Limit: limit}
 	if len(due) > 0 {
-		if use.Kept = a.pruning().Doubt(); use.Kept == "" {
-			use.Removal = a.removeSaved(due, retention)
-			if list, err = a.vol.Saved(); err != nil {
-				a.log.Error(err, "cannot measure the quarantine")
+		if use.Kept = q.pruning().Doubt(); use.Kept == "" {
+			use.Removal = q.removeSaved(due, retention)
+			if list, err = q.vol.Saved(); err != nil {
+				q.log.Error(err, "cannot measure the quarantine")
 				return
 			}
 		}
@@ -40,48 +53,48 @@ func (a *Agent) pruneQuarantine() {
 	for _, one := range list {
 		use.Bytes += one.Bytes
 	}
-	a.state.quarantineUse(use)
+	q.state.quarantineUse(use)
 	if left > limit {
-		a.state.problem(agentapi.ProblemQuarantineLarge, fmt.Sprintf("the quarantine takes more than the %s of "+
+		q.state.problem(agentapi.ProblemQuarantineLarge, fmt.Sprintf("the quarantine takes more than the %s of "+
 			"spec.rejoin.quarantineRetention.size with what is younger than %s or marked to be kept: raise the size, "+
-			"or copy away what is wanted and remove it from %s", retention.Size, retention.Time, a.vol.QuarantineDir()))
+			"or copy away what is wanted and remove it from %s", retention.Size, retention.Time, q.vol.QuarantineDir()))
 	} else {
-		a.state.resolve(agentapi.ProblemQuarantineLarge)
+		q.state.resolve(agentapi.ProblemQuarantineLarge)
 	}
 }
 
 // pruning is what is known of the pair's data.
-func (a *Agent) pruning() judge.Pruning {
-	peer, silent := a.peer.last()
+func (q *quarantineGuard) pruning() judge.Pruning {
+	peer, silent := q.peer.last()
 	return judge.Pruning{
-		Lossless: a.settings.get().Lossless,
-		Peer:     a.env.Peer,
-		Record:   a.state.lastLease(),
-		Mine:     a.state.snapshot(),
+		Lossless: q.config().Lossless,
+		Peer:     q.peerName,
+		Record:   q.state.lastLease(),
+		Mine:     q.state.snapshot(),
 		Theirs:   peer,
 		TheirAge: silent,
 	}
 }
 
 // removeSaved removes what is due, and says what that was.
-func (a *Agent) removeSaved(due []volume.Saved, retention volume.Retention) *agentapi.QuarantineRemoval {
+func (q *quarantineGuard) removeSaved(due []volume.Saved, retention volume.Retention) *agentapi.QuarantineRemoval {
 	entries := map[string]agentapi.QuarantineEntry{}
-	described, err := quarantine.Open(a.vol.Root(), retention).List()
+	described, err := quarantine.Open(q.vol.Root(), retention).List()
 	if err != nil {
 		// It is removed all the same: a quarantine that cannot be read would fill the volume.
-		a.log.Error(err, "cannot describe what is removed from the quarantine")
+		q.log.Error(err, "cannot describe what is removed from the quarantine")
 	}
 	for _, entry := range described.Entries {
-		entries[filepath.Join(a.vol.QuarantineDir(), entry.Name)] = entry
+		entries[filepath.Join(q.vol.QuarantineDir(), entry.Name)] = entry
 	}
 	removal := &agentapi.QuarantineRemoval{At: time.Now().UTC()}
 	for _, one := range due {
-		if err := a.vol.RemoveSaved(one); err != nil {
-			a.log.Error(err, "cannot prune the quarantine")
+		if err := q.vol.RemoveSaved(one); err != nil {
+			q.log.Error(err, "cannot prune the quarantine")
 			continue
 		}
-		removed := describeRemoved(a.vol, one, entries[one.Path])
-		a.log.Info("removed from the quarantine", "entry", removed.Name, "kind", removed.Kind, "savedAt", removed.SavedAt,
+		removed := describeRemoved(q.vol, one, entries[one.Path])
+		q.log.Info("removed from the quarantine", "entry", removed.Name, "kind", removed.Kind, "savedAt", removed.SavedAt,
 			"bytes", removed.Bytes, "gtids", removed.GTIDs)
 		removal.Total++
 		removal.Bytes += one.Bytes

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"sync"
 	"time"
+
+	"github.com/go-logr/logr"
 
 	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agent/process"
@@ -31,7 +31,18 @@ const (
 // replication carries out the standing order. Its steps, opening, fencing and the
 // correction of read_only exclude each other: turn is held by one of them at a time.
 type replication struct {
-	a    *Agent
+	pairUID  pair.UID
+	log      logr.Logger
+	ops      replicaServer
+	mysqld   *instance
+	state    *board
+	data     *dataset
+	settings *settings
+	peer     peerSource
+	channel  *channel
+	applier  *applier
+	discards *discards
+
 	turn chan struct{}
 	kick chan struct{}
 
@@ -41,21 +52,32 @@ type replication struct {
 	orderedAt authority.Instant
 	cancel    context.CancelFunc // of the step under way
 
-	password string // revision that the channel was configured with
-
 	cleared string // of the holder of turn: what the peer's data was compared for
-	// ended, of the holder of turn, is the mysqld whose applier was stopped because it has
-	// applied all that was received.
-	ended pair.Incarnation
 }
 
-func newReplication(a *Agent) *replication {
-	r := &replication{
-		a:        a,
-		turn:     make(chan struct{}, 1),
-		kick:     make(chan struct{}, 1),
-		standing: orderNone,
-	}
+// replicaServer is what the standing order needs of mysqld, beside the channel and the applier.
+type replicaServer interface {
+	Status(ctx context.Context) (mysqlops.Status, error)
+	StopReceiver(ctx context.Context) error
+	OpenReadOnly(ctx context.Context) error
+	ReleaseApplier(ctx context.Context) error
+	StopEvents(ctx context.Context) error
+}
+
+// peerSource is what the other agent says of itself.
+type peerSource interface {
+	// last is the newest state heard, nil before the first, and for how long the peer has been
+	// silent.
+	last() (state *agentapi.State, silent time.Duration)
+	// ask reads the state now; fresh has the peer's mysqld asked again.
+	ask(ctx context.Context, limit time.Duration, fresh bool) (*agentapi.State, error)
+}
+
+// begin makes the turn, and the standing order that nothing is ordered.
+func (r *replication) begin() *replication {
+	r.turn = make(chan struct{}, 1)
+	r.kick = make(chan struct{}, 1)
+	r.standing = orderNone
 	r.turn <- struct{}{}
 	return r
 }
@@ -115,13 +137,13 @@ func (r *replication) halt(ctx context.Context) error {
 	}
 	defer r.giveBack()
 	r.cleared = ""
-	if !r.a.mysqld.isUp() {
+	if !r.mysqld.isUp() {
 		return nil // mysqld boots with its receiver stopped
 	}
-	if err := r.a.ops.StopReceiver(ctx); err != nil {
+	if err := r.ops.StopReceiver(ctx); err != nil {
 		return err
 	}
-	status, err := r.a.ops.Status(ctx)
+	status, err := r.ops.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -150,7 +172,7 @@ func (r *replication) run(ctx context.Context) {
 		}
 		if err != nil && ctx.Err() == nil && !errors.Is(err, context.Canceled) && said != err.Error() {
 			said = err.Error()
-			r.a.log.Info("replication is not as ordered yet", "reason", said)
+			r.log.Info("replication is not as ordered yet", "reason", said)
 		}
 	}
 }
@@ -167,10 +189,10 @@ func (r *replication) step(ctx context.Context) error {
 	o := r.standing
 	epoch := r.epoch
 	r.mu.Unlock()
-	if !r.a.mysqld.isUp() {
+	if !r.mysqld.isUp() {
 		return nil
 	}
-	status, err := r.a.ops.Status(ctx)
+	status, err := r.ops.Status(ctx)
 	if err != nil {
 		return err
 	}
@@ -179,12 +201,12 @@ func (r *replication) step(ctx context.Context) error {
 	}
 	if o != orderLead && status.SemiSync.SourceEnabled {
 		// A passive whose source side is on would let its applier wait forever.
-		if err := r.a.ops.ReleaseApplier(ctx); err != nil {
+		if err := r.ops.ReleaseApplier(ctx); err != nil {
 			return err
 		}
 	}
 	if o != orderLead && status.EventScheduler {
-		if err := r.a.ops.StopEvents(ctx); err != nil {
+		if err := r.ops.StopEvents(ctx); err != nil {
 			return err
 		}
 	}
@@ -196,24 +218,12 @@ func (r *replication) step(ctx context.Context) error {
 	case orderNone, orderFenced:
 	}
 	if o == orderFenced && status.Channel.Receiver == mysqlops.ReceiverStopped {
-		if err := r.a.discards.settle(status); err != nil {
+		if err := r.discards.settle(status); err != nil {
 			return err
 		}
 		return r.applyAll(ctx, status)
 	}
-	return r.startApplier(ctx, status)
-}
-
-// startApplier starts an applier that stands still without an error.
-func (r *replication) startApplier(ctx context.Context, status mysqlops.Status) error {
-	if !status.Channel.Configured || status.Channel.ApplierRunning || status.Channel.ApplierError.Number != 0 {
-		return nil
-	}
-	if r.ended != "" && status.Executed.Covers(status.Received) {
-		return nil // it was stopped for good
-	}
-	r.setEnded("")
-	return r.a.ops.StartApplier(ctx)
+	return r.applier.start(ctx, status)
 }
 
 // followPeer replicates from the open peer, unless this member has what the peer lacks.
@@ -223,35 +233,35 @@ func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status m
 		err := r.compare(ctx, epoch)
 		if errors.Is(err, errErrant) && status.Channel.Receiver != mysqlops.ReceiverStopped {
 			// The reverse channel of a former primary may still stream.
-			return errors.Join(err, r.a.ops.StopReceiver(ctx))
+			return errors.Join(err, r.ops.StopReceiver(ctx))
 		}
 		if err != nil {
 			return err
 		}
 		// What a former run received and did not apply is in the relay log, which a new
 		// source would take away: it is applied while the channel is led elsewhere.
-		if err := r.startApplier(ctx, status); err != nil {
+		if err := r.applier.start(ctx, status); err != nil {
 			return err
 		}
 		if err := r.connect(ctx, r.cleared != key); err != nil {
 			return err
 		}
 		r.cleared = key
-		r.a.pokeServer()
+		r.state.poke()
 		return nil
 	}
-	if r.passwordIsDue(status) {
+	if r.channel.passwordIsDue(status) {
 		return r.connect(ctx, true)
 	}
-	if err := r.startApplier(ctx, status); err != nil {
+	if err := r.applier.start(ctx, status); err != nil {
 		return err
 	}
 	if status.OfflineMode && status.Channel.Receiver == mysqlops.ReceiverStreaming {
-		r.a.log.Info("serving reads", "epoch", epoch)
-		if err := r.a.ops.OpenReadOnly(ctx); err != nil {
+		r.log.Info("serving reads", "epoch", epoch)
+		if err := r.ops.OpenReadOnly(ctx); err != nil {
 			return err
 		}
-		r.a.pokeServer()
+		r.state.poke()
 	}
 	return nil
 }
@@ -263,116 +273,71 @@ var errErrant = errors.New("errant transactions")
 // read before the peer's, so that a transaction that arrives in between is not taken for one
 // that the holder lacks. Commits that wait at the holder count as its own.
 func (r *replication) compare(ctx context.Context, epoch pair.Epoch) error {
-	self := r.a.present()
-	status, err := r.a.ops.Status(ctx)
+	self := r.present()
+	status, err := r.ops.Status(ctx)
 	if err != nil {
 		return err
 	}
-	peer, err := r.a.peer.ask(ctx, 3*time.Second, true)
+	peer, err := r.peer.ask(ctx, 3*time.Second, true)
 	if err != nil {
 		return err
 	}
-	errant, err := judge.Errant(status, peer, r.a.env.PairUID, epoch)
+	errant, err := judge.Errant(status, peer, r.pairUID, epoch)
 	if err != nil {
 		return err
 	}
-	if r.a.present() != self {
+	if r.present() != self {
 		return errors.New("mysqld was restarted while its transactions were compared")
 	}
-	found := judge.Compare(r.a.state.lastComparison(), errant, self, peer)
-	r.a.state.hasCompared(found)
+	found := judge.Compare(r.state.lastComparison(), errant, self, peer)
+	r.state.hasCompared(found)
 	if errant, err = gtid.Parse(found.Errant); err != nil {
 		return err
 	}
 	if !errant.IsEmpty() {
-		r.a.state.problem(agentapi.ProblemErrant, fmt.Sprintf(
+		r.state.problem(agentapi.ProblemErrant, fmt.Sprintf(
 			"this member has %d transactions that the primary lacks, such as %.200s; it does not replicate until it is rewound or seeded again",
 			errant.Count(), errant))
 		return errErrant
 	}
-	r.a.state.resolve(agentapi.ProblemErrant)
+	r.state.resolve(agentapi.ProblemErrant)
 	return nil
-}
-
-// passwordIsDue: the channel logs in with a former password, and the primary has the new
-// one already. Not earlier: a receiver that is turned away acknowledges nothing, and the
-// change of the password would wait for it, which blocks every login meanwhile.
-func (r *replication) passwordIsDue(status mysqlops.Status) bool {
-	revision := r.a.settings.passwordsRevision()
-	if r.worksWith() == revision {
-		return false
-	}
-	const accessDenied = 1045
-	peer, _ := r.a.peer.last()
-	return status.Channel.ReceiverError.Number == accessDenied ||
-		(peer != nil && peer.Server != nil && peer.Server.PasswordsRevision == revision)
 }
 
 // connect points the channel at the peer and starts it.
 func (r *replication) connect(ctx context.Context, rotated bool) error {
-	r.setEnded("")
-	revision := r.a.settings.passwordsRevision()
-	host, port, err := r.a.peerAdmin()
-	if err != nil {
-		return err
-	}
-	_, err = r.a.ops.ConfigureChannel(ctx, mysqlops.Source{
-		Host:     host,
-		Port:     port,
-		User:     mysqlops.UserReplication,
-		Password: r.a.settings.password(agentapi.PasswordFileReplication),
-		TLS:      r.a.certs.files(),
-	}, rotated)
-	if err != nil {
-		return err
-	}
-	for _, step := range []func(context.Context) error{
-		r.a.ops.StartApplier,
-		func(ctx context.Context) error { return r.a.ops.SetReplicaAcknowledges(ctx, true) },
-		func(ctx context.Context) error {
-			r.a.failures.at(failBeforeReceiver)
-			return r.a.ops.StartReceiver(ctx)
-		},
-	} {
-		if err := step(ctx); err != nil {
-			return err
-		}
-	}
-	r.mu.Lock()
-	r.password = revision
-	r.mu.Unlock()
-	r.a.log.Info("receiver started", "source", host)
-	return nil
+	r.applier.setEnded("")
+	return r.channel.connect(ctx, rotated)
 }
 
 // leadPeer keeps the reverse channel, which opens only towards a member that is closed
 // at this epoch, has no waiting commit, and has nothing that is not here (4.7).
 func (r *replication) leadPeer(ctx context.Context, epoch pair.Epoch, status mysqlops.Status) error {
-	peer, silent := r.a.peer.last()
+	peer, silent := r.peer.last()
 	if peer == nil || silent > 5*time.Second {
 		return nil
 	}
 	key := r.key(orderLead, epoch, peer.Mysqld.Incarnation)
 	running := status.Channel.Receiver != mysqlops.ReceiverStopped && status.Channel.Configured
-	due := r.worksWith() != r.a.settings.passwordsRevision() && r.a.state.passwords() == r.a.settings.passwordsRevision()
+	due := r.channel.worksWith() != r.settings.passwordsRevision() && r.state.passwords() == r.settings.passwordsRevision()
 	if r.cleared == key && running && !due {
 		return nil
 	}
 	if running {
-		if err := r.a.ops.StopReceiver(ctx); err != nil {
+		if err := r.ops.StopReceiver(ctx); err != nil {
 			return err
 		}
 	}
-	peer, err := r.a.peer.ask(ctx, 3*time.Second, true)
+	peer, err := r.peer.ask(ctx, 3*time.Second, true)
 	if err != nil {
 		return err
 	}
-	status, err = r.a.ops.Status(ctx)
+	status, err = r.ops.Status(ctx)
 	if err != nil {
 		return err
 	}
 	if err := (judge.Reverse{
-		PairUID: r.a.env.PairUID,
+		PairUID: r.pairUID,
 		Epoch:   epoch,
 		Peer:    peer,
 	}).MayOpen(status); err != nil {
@@ -385,28 +350,46 @@ func (r *replication) leadPeer(ctx context.Context, epoch pair.Epoch, status mys
 	return nil
 }
 
-// worksWith is the revision of the passwords that the channel logs in with.
-func (r *replication) worksWith() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.password
-}
-
 func (r *replication) key(o order, epoch pair.Epoch, peer pair.Incarnation) string {
-	r.a.mysqld.mu.Lock()
-	defer r.a.mysqld.mu.Unlock()
-	return fmt.Sprintf("%s/%d/%s/%s", o, epoch, r.a.mysqld.child.incarnation, peer)
+	return fmt.Sprintf("%s/%d/%s/%s", o, epoch, r.mysqld.newest(), peer)
 }
 
-// peerAdmin is where the peer's mysqld answers replication and clones.
-func (a *Agent) peerAdmin() (string, int, error) {
-	if a.opt.PeerAdmin == "" {
-		return a.settings.get().Host(a.env.Peer), pair.PortAdmin, nil
+// present is the run of mysqld and the data it has now.
+func (r *replication) present() judge.Self {
+	return judge.Self{Incarnation: r.mysqld.newest(), DataID: r.data.get().DataID}
+}
+
+// applyAll waits a moment until everything received is applied, and ends the applier then.
+// It is called again until that is so.
+func (r *replication) applyAll(ctx context.Context, status mysqlops.Status) error {
+	if !status.Executed.Covers(status.Received) {
+		if err := r.applier.start(ctx, status); err != nil {
+			return err
+		}
+		r.hurry()
+		if done, err := r.applier.some(ctx, status.Received); err != nil || !done {
+			return err
+		}
 	}
-	host, text, err := net.SplitHostPort(a.opt.PeerAdmin)
+	return r.applier.end(ctx)
+}
+
+// applyReceived waits until everything received is applied: a primary that wrote before
+// would write over what it has not seen yet. Then it ends the applier, which stays stopped
+// until the reverse channel connects.
+func (r *replication) applyReceived(ctx context.Context, limit time.Duration) error {
+	status, err := r.ops.Status(ctx)
 	if err != nil {
-		return "", 0, err
+		return err
 	}
-	port, err := strconv.Atoi(text)
-	return host, port, err
+	if !status.Executed.Covers(status.Received) {
+		if err := r.applier.all(ctx, status.Received, limit); err != nil {
+			return err
+		}
+	}
+	if err := r.take(ctx); err != nil {
+		return err
+	}
+	defer r.giveBack()
+	return r.applier.end(ctx)
 }

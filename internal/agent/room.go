@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
@@ -89,36 +91,43 @@ func roomFor(connected int) int {
 	return min((connected/roomStep+2)*roomStep, roomMost)
 }
 
-// keepRoom looks at the admin port as long as ctx lasts.
-func (a *Agent) keepRoom(ctx context.Context) {
-	room := &adminRoom{
-		limit:     a.ops.ConnectionLimit,
-		setLimit:  a.ops.SetConnectionLimit,
-		connected: func() (int, error) { return establishedAt(a.opt.AdminPort) },
-	}
-	before := 0
+// roomGuard runs an adminRoom and publishes a crowd.
+type roomGuard struct {
+	log    logr.Logger
+	mysqld *instance
+	state  *board
+	room   *adminRoom
+
+	added int // at the last look
+}
+
+// run looks at the admin port as long as ctx lasts.
+func (g *roomGuard) run(ctx context.Context) {
 	every(ctx, roomPeriod, func() {
-		if !a.mysqld.isUp() {
-			return
+		if g.mysqld.isUp() {
+			g.look(ctx, time.Now())
 		}
-		added, connected, err := room.look(ctx, time.Now())
-		if err != nil {
-			a.log.V(1).Info("cannot see to the room of clients", "reason", err.Error())
-			return
-		}
-		if added == before {
-			return
-		}
-		before = added
-		a.log.Info("max_connections follows the connections at the admin port", "added", added, "connections", connected)
-		if added == 0 {
-			a.state.resolve(agentapi.ProblemAdminCrowded)
-			return
-		}
-		a.state.problem(agentapi.ProblemAdminCrowded, fmt.Sprintf("%d connections are at mysqld's admin port, which only the pair needs; "+
-			"max_connections is raised by %d meanwhile, so that clients and root find room; see that the cluster's CNI enforces the pair's "+
-			"NetworkPolicy; SHOW PROCESSLIST as root names the hosts that connect", connected, added))
 	})
+}
+
+func (g *roomGuard) look(ctx context.Context, now time.Time) {
+	added, connected, err := g.room.look(ctx, now)
+	if err != nil {
+		g.log.V(1).Info("cannot see to the room of clients", "reason", err.Error())
+		return
+	}
+	if added == g.added {
+		return
+	}
+	g.added = added
+	g.log.Info("max_connections follows the connections at the admin port", "added", added, "connections", connected)
+	if added == 0 {
+		g.state.resolve(agentapi.ProblemAdminCrowded)
+		return
+	}
+	g.state.problem(agentapi.ProblemAdminCrowded, fmt.Sprintf("%d connections are at mysqld's admin port, which only the pair needs; "+
+		"max_connections is raised by %d meanwhile, so that clients and root find room; see that the cluster's CNI enforces the pair's "+
+		"NetworkPolicy; SHOW PROCESSLIST as root names the hosts that connect", connected, added))
 }
 
 // establishedAt counts the established TCP connections of this network namespace whose own

@@ -159,7 +159,7 @@ func (a *Agent) donor(command agentapi.SeedCommand) (mysqlops.Donor, error) {
 	}
 	var err error
 	if a.opt.PeerAdmin != "" {
-		d.Host, d.Port, err = a.peerAdmin()
+		d.Host, d.Port, err = peerAdmin(a.opt, a.env.Peer, a.settings.get())
 	}
 	return d, err
 }

@@ -53,7 +53,7 @@ func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.M
 	if err := a.follow.halt(ctx); err != nil {
 		return fmt.Errorf("stop the receiver: %w", err)
 	}
-	if err := a.applyReceived(ctx); err != nil {
+	if err := a.follow.applyReceived(ctx, max(a.settings.get().ApplyTimeout, time.Second)); err != nil {
 		return err
 	}
 	if err := a.forcing.end(ctx, "the member opens", ""); err != nil {
@@ -81,7 +81,7 @@ func (a *Agent) tryOpen(ctx context.Context, act authority.Open, proc *process.M
 		"ledgerVersion", act.Ledger, "lastConfirmationAskedAt", int64(a.state.confirmedAt()))
 	a.waiting.forget()
 	err := a.waiting.change(ctx, act.Waiting, act.Ledger, func() error {
-		return a.ops.OpenReadWrite(ctx, mycnf.Expect(a.member(a.vol.DataDir()), mycnf.State{}), act.Waiting)
+		return a.ops.OpenReadWrite(ctx, mycnf.Expect(a.options.own(), mycnf.State{}), act.Waiting)
 	})
 	if err != nil {
 		var drift *mysqlops.DriftError
@@ -143,7 +143,7 @@ func (a *Agent) close(ctx context.Context, act authority.Close) {
 			"clientSessions", fenced.ClientSessions, "waitingCommits", fenced.WaitingCommits, "reRead", fenced.ReRead)
 	}
 	a.queue.post(authority.Closed{At: now, Proven: proven})
-	a.pokeServer()
+	a.state.poke()
 }
 
 // stopMysqld ends a closed mysqld cleanly.
@@ -182,7 +182,7 @@ func (a *Agent) setSemiSync(ctx context.Context, act authority.SetSemiSync) {
 		Version: act.Version,
 		OK:      err == nil,
 	})
-	a.pokeServer()
+	a.state.poke()
 }
 
 // checkTail compares this binlog with what the peer has received, in this order: what
@@ -220,5 +220,5 @@ func (a *Agent) stopReceiver(ctx context.Context, act authority.StopReceiver) {
 		a.follow.hurry()
 	}
 	a.queue.post(authority.ReceiverIsStopped{At: now, OK: err == nil})
-	a.pokeServer()
+	a.state.poke()
 }

@@ -1,11 +1,14 @@
 package agent
 
 import (
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 
 	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agent/volume"
+	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
 // spaceUse is what the volume holds, and how it has filled. The board's lock guards it.
@@ -15,15 +18,43 @@ type spaceUse struct {
 	filling judge.Filling
 }
 
-// watchSpace measures the volume. A warning about it is no problem of the member, which goes on
-// doing its part until the volume is full.
-func (a *Agent) watchSpace() {
-	space, err := a.vol.Space()
-	if err != nil {
-		a.log.V(1).Info("cannot measure the volume", "reason", err.Error())
+// volumeSpace watches what is free on the volume, and keeps a reserve there for the agent's own
+// files.
+type volumeSpace struct {
+	log   logr.Logger
+	vol   *volume.Volume
+	state *board
+}
+
+// fullBelow is the free space at which a volume counts as full: mysqld waits for room
+// from there on, and a person has to know before.
+const fullBelow = 64 << 20
+
+// check names a volume that is as good as full.
+func (s *volumeSpace) check() {
+	var fs unix.Statfs_t
+	if unix.Statfs(s.vol.Root(), &fs) != nil {
 		return
 	}
-	a.state.measured(space)
+	if free := int64(fs.Bavail) * fs.Bsize; free < fullBelow {
+		s.state.problem(agentapi.ProblemVolumeFull, "less than 64Mi are free on the volume; raise spec.storage.size or remove data")
+	} else {
+		s.state.resolve(agentapi.ProblemVolumeFull)
+		if err := s.vol.KeepReserve(); err != nil {
+			s.log.V(1).Info("no reserve on the volume", "reason", err.Error())
+		}
+	}
+}
+
+// measure measures the volume. A warning about it is no problem of the member, which goes on
+// doing its part until the volume is full.
+func (s *volumeSpace) measure() {
+	space, err := s.vol.Space()
+	if err != nil {
+		s.log.V(1).Info("cannot measure the volume", "reason", err.Error())
+		return
+	}
+	s.state.measured(space)
 }
 
 func (b *board) measured(space volume.Space) {
