@@ -126,7 +126,7 @@ func (r *rotation) tend(ctx context.Context) {
 	r.settings.rootChanged()
 	r.state.hasPasswords(revision)
 	peer, silent := r.peer.last()
-	if len(known.Old) == 0 || time.Since(r.applied) < time.Minute || peer == nil || peer.Server == nil || silent > 5*time.Second ||
+	if len(known.Old) == 0 || time.Since(r.applied) < time.Minute || peer == nil || peer.Server == nil || silent > silentPeer ||
 		peer.Server.PasswordsRevision != revision {
 		return
 	}

@@ -111,6 +111,9 @@ const (
 	orderIsFresh = 3 * time.Second
 )
 
+// silentPeer is from when on what the peer said last is too old to act on.
+const silentPeer = 5 * time.Second
+
 // justOrdered: the standing order is a few seconds old.
 func (r *replication) justOrdered() bool {
 	r.mu.Lock()
@@ -314,7 +317,7 @@ func (r *replication) connect(ctx context.Context, rotated bool) error {
 // at this epoch, has no waiting commit, and has nothing that is not here (4.7).
 func (r *replication) leadPeer(ctx context.Context, epoch pair.Epoch, status mysqlops.Status) error {
 	peer, silent := r.peer.last()
-	if peer == nil || silent > 5*time.Second {
+	if peer == nil || silent > silentPeer {
 		return nil
 	}
 	key := r.key(orderLead, epoch, peer.Mysqld.Incarnation)

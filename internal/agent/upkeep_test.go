@@ -1,0 +1,249 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/dbpair/dbpair/internal/agent/volume"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/mysqlops"
+)
+
+// kept is a mysqld whose binary logs and accounts are kept.
+type kept struct {
+	recorder
+	limits mysqlops.PurgeLimits
+	purged mysqlops.Purged
+	made   []string
+}
+
+func (k *kept) PurgeBinlogs(_ context.Context, limits mysqlops.PurgeLimits) (mysqlops.Purged, error) {
+	k.limits = limits
+	return k.purged, k.failure
+}
+
+func (k *kept) EnsureAccounts(context.Context, mysqlops.Passwords, mysqlops.AppAccount) (mysqlops.AccountChanges, error) {
+	return mysqlops.AccountChanges{Made: k.made}, k.change("ensure accounts")
+}
+
+func (k *kept) SetPassword(_ context.Context, account mysqlops.Account, _ mysqlops.Secret) error {
+	return k.change("change " + account.User)
+}
+
+func (k *kept) DiscardOldPassword(_ context.Context, account mysqlops.Account) error {
+	return k.change("discard the former of " + account.User)
+}
+
+// ledgerOf is the view of an open shop-0 whose ledger says this, acted on or not.
+func ledgerOf(state authority.LedgerState, acted bool) authority.View {
+	record := authority.Record{Ledger: authority.Ledger{Version: 7, State: state, First: "shop-0"}}
+	view := authority.View{Serving: authority.Serves, Record: &record}
+	if acted {
+		view.ActedLedger = 7
+	}
+	return view
+}
+
+func TestBinaryLogsThatThePeerLacksGoOnlyWhenThisPrimaryIsAlone(t *testing.T) {
+	receives := &agentapi.State{PairUID: "pair-a", Server: &agentapi.Server{GTIDReceived: ownUUID + ":1-3"}}
+	receives.Server.Receiver.Running = true
+	stopped := &agentapi.State{PairUID: "pair-a", Server: &agentapi.Server{GTIDReceived: ownUUID + ":1-3"}}
+	for name, c := range map[string]struct {
+		view    authority.View
+		peer    heard
+		keepAll bool
+		without bool
+		told    bool
+	}{
+		"in sync":                              {view: ledgerOf(authority.Both, true), peer: heard{state: receives}},
+		"in sync, the peer is away":            {view: ledgerOf(authority.Both, true), peer: heard{}, keepAll: true, told: true},
+		"in sync, the peer was there just now": {view: ledgerOf(authority.Both, true), peer: heard{state: stopped}, told: true},
+		"alone, the peer receives":             {view: ledgerOf(authority.Solo, true), peer: heard{state: receives}},
+		"alone, the peer is away":              {view: ledgerOf(authority.Solo, true), peer: heard{}, without: true, told: true},
+		"alone, the peer is long away": {
+			view:    ledgerOf(authority.Solo, true),
+			peer:    heard{state: receives, silent: time.Hour},
+			without: true,
+			told:    true,
+		},
+		"alone by a ledger that is not acted on": {view: ledgerOf(authority.Solo, false), peer: heard{}, keepAll: true, told: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := &kept{purged: mysqlops.Purged{Lacking: 60 << 20}}
+			p := &purging{
+				pairUID:  "pair-a",
+				self:     "shop-0",
+				peerName: "shop-1",
+				log:      logr.Discard(),
+				ops:      server,
+				state:    newTestBoard(),
+				peer:     c.peer,
+				config:   func() agentapi.Config { return agentapi.Config{BinlogMaxSize: "100Mi"} },
+			}
+			p.state.see(c.view)
+			p.purge(t.Context())
+			if got := server.limits; got.MaxBytes != 100<<20 || got.KeepAll != c.keepAll || got.WithoutPeer != c.without {
+				t.Errorf("limits %+v", got)
+			}
+			if told := slices.Contains(published(p.state), agentapi.ProblemBinlogsLacking); told != c.told {
+				t.Errorf("published: %t", told)
+			}
+		})
+	}
+}
+
+func TestTheLimitOfBinaryLogs(t *testing.T) {
+	root := t.TempDir()
+	for text, want := range map[string]int64{
+		"2Gi": 2 << 30,
+		"":    0,
+		"a%":  0,
+		"xyz": 0,
+	} {
+		if got := binlogLimit(text, root); got != want {
+			t.Errorf("%q is %d bytes, want %d", text, got, want)
+		}
+	}
+	half := binlogLimit("50%", root)
+	if whole := binlogLimit("100%", root); half <= 0 || whole < 2*half-200 || whole > 2*half+200*4096 {
+		t.Errorf("half of the volume is %d bytes, all of it %d", half, whole)
+	}
+}
+
+// newTestRotation is that of a volume whose accounts have the passwords that the files had, of
+// which replication's has changed since.
+func newTestRotation(t *testing.T, server *kept, view authority.View, peer heard) *rotation {
+	t.Helper()
+	passwords := map[string]string{}
+	for _, name := range passwordFiles {
+		passwords[name] = "first"
+	}
+	files := &settings{passwords: passwords, revision: "new"}
+	vol := volume.Open(t.TempDir())
+	if err := vol.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	before, _ := files.fingerprints()
+	if err := vol.WritePasswords(volume.Passwords{Applied: before}); err != nil {
+		t.Fatal(err)
+	}
+	passwords[agentapi.PasswordFileReplication] = "second"
+	state := newTestBoard()
+	state.see(view)
+	return &rotation{
+		log:       logr.Discard(),
+		ops:       server,
+		vol:       vol,
+		settings:  files,
+		state:     state,
+		peer:      peer,
+		worksWith: func() string { return "new" },
+		complete:  true,
+	}
+}
+
+func TestAPasswordIsChangedWhereAndWhenNothingHangs(t *testing.T) {
+	for name, c := range map[string]struct {
+		view     authority.View
+		semiSync mysqlops.SemiSync
+		changes  []string
+		revision string
+	}{
+		"a primary":                      {openAt(3), mysqlops.SemiSync{}, []string{"change " + mysqlops.UserReplication}, "new"},
+		"a primary whose commits wait":   {openAt(3), mysqlops.SemiSync{SourceEnabled: true, Clients: 1, WaitSessions: 1}, nil, ""},
+		"a primary whose peer is away":   {openAt(3), mysqlops.SemiSync{SourceEnabled: true}, nil, ""},
+		"a passive whose channel has it": {authority.View{Serving: authority.Shut}, mysqlops.SemiSync{}, nil, "new"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := &kept{recorder: recorder{status: mysqlops.Status{SemiSync: c.semiSync}}}
+			r := newTestRotation(t, server, c.view, heard{})
+			r.tend(t.Context())
+			if done := server.done(); !slices.Equal(done, c.changes) {
+				t.Errorf("did %q, want %q", done, c.changes)
+			}
+			if got := r.state.passwords(); got != c.revision {
+				t.Errorf("published revision %q, want %q", got, c.revision)
+			}
+		})
+	}
+}
+
+func TestAFormerPasswordStaysUntilThePeerWorksWithTheNewOne(t *testing.T) {
+	peer := &agentapi.State{Server: &agentapi.Server{PasswordsRevision: "old"}}
+	server := &kept{}
+	r := newTestRotation(t, server, openAt(3), heard{state: peer})
+	r.tend(t.Context())
+	const discarded = "discard the former of " + mysqlops.UserReplication
+	r.applied = time.Now().Add(-time.Hour)
+	r.tend(t.Context())
+	if server.has(discarded) {
+		t.Error("it went while the peer works with it")
+	}
+	peer.Server.PasswordsRevision = "new"
+	r.applied = time.Now()
+	r.tend(t.Context())
+	if server.has(discarded) {
+		t.Error("it went at once")
+	}
+	r.applied = time.Now().Add(-time.Hour)
+	r.tend(t.Context())
+	if !server.has(discarded) {
+		t.Errorf("it is left: %q", server.done())
+	}
+	known, err := r.vol.ReadPasswords()
+	if err != nil || len(known.Old) != 0 {
+		t.Errorf("noted as still valid: %q, %v", known.Old, err)
+	}
+}
+
+func TestAnAccountThatWasMissingHasTheNewPassword(t *testing.T) {
+	server := &kept{made: []string{mysqlops.UserReplication}}
+	r := newTestRotation(t, server, openAt(3), heard{})
+	r.complete = false
+	r.tend(t.Context())
+	if done := server.done(); !slices.Equal(done, []string{"ensure accounts"}) {
+		t.Errorf("did %q", done)
+	}
+}
+
+func TestWhatOnlyThePeerHasIsNamedWhileItIsAway(t *testing.T) {
+	has := &agentapi.State{PairUID: "pair-a", DataID: "data-1", Server: &agentapi.Server{
+		GTIDExecuted: peersUUID + ":1-9",
+		PurgedGTIDs:  peersUUID + ":1-4",
+	}}
+	mine := mysqlops.Status{ServerUUID: ownUUID, Received: gtid.MustParse(peersUUID + ":1-3")}
+	l := &lacking{
+		pairUID: "pair-a",
+		log:     logr.Discard(),
+		state:   newTestBoard(),
+		data:    &dataset{},
+	}
+	for _, step := range []struct {
+		what    string
+		peer    *agentapi.State
+		serving authority.Serving
+		lacks   string
+	}{
+		{"nothing was heard", nil, authority.Shut, ""},
+		{"another pair has purged them", &agentapi.State{PairUID: "pair-b", DataID: "d", Server: has.Server}, authority.Shut, ""},
+		{"the peer has purged one", has, authority.Shut, peersUUID + ":4"},
+		{"the peer is away", nil, authority.Shut, peersUUID + ":4"},
+		{"this member opens", nil, authority.Opening, peersUUID + ":4"},
+		{"it is the primary", nil, authority.Serves, ""},
+	} {
+		l.look(step.peer, mine, step.serving)
+		got := ""
+		if found := l.state.snapshot().Lacks; found != nil {
+			got = found.GTIDs
+		}
+		if got != step.lacks {
+			t.Errorf("%s: lacks %q, want %q", step.what, got, step.lacks)
+		}
+	}
+}
