@@ -71,7 +71,7 @@ checksum-bugs: ## Do the tests of comparisons find each bug of internal/checksum
 ##@ Check it
 
 .PHONY: check
-check: check-fmt check-modules vet lint check-dead check-generated check-chart check-scripts check-workflows check-words check-vulnerabilities ## Everything that needs no test run; what CI runs first
+check: check-fmt check-modules vet lint check-dead check-generated check-chart check-alerts check-scripts check-workflows check-words check-vulnerabilities ## Everything that needs no test run; what CI runs first
 
 .PHONY: check-fmt
 check-fmt: ## Is every Go file formatted?
@@ -106,6 +106,10 @@ check-generated: ## Are generated files what their sources make?
 .PHONY: check-chart
 check-chart: ## helm lint, and the chart rendered with all that changes its shape
 	@hack/lint/chart.sh
+
+.PHONY: check-alerts
+check-alerts: ## Are the alerts right, and do they fire when they should, and only then? (promtool)
+	@hack/lint/alerts.sh
 
 .PHONY: check-scripts
 check-scripts: ## Is every shell script's syntax right, and what does shellcheck say?
@@ -147,7 +151,7 @@ manifests: ## CRDs from the API types, the operator's rules from the markers in 
 	@$(controller-gen) rbac:roleName=dbpair-manager paths=./controllers/... output:rbac:dir=config/rbac
 
 .PHONY: chart
-chart: ## The chart's CRDs, rules and policies, from config/
+chart: ## The chart's CRDs, rules, policies and alerts, from config/
 	@go run ./hack/chart-sync .
 
 .PHONY: fmt

@@ -1,5 +1,5 @@
 // Command chart-sync writes the parts of charts/dbpair that come from config/: the CRDs, the operator's
-// rules and the admission policy. It is idempotent; `make check` runs it and refuses a difference, so
+// rules, the admission policy and the alerts. It is idempotent; `make check` runs it and refuses a difference, so
 // that the chart and config/ can never say two things.
 package main
 
@@ -30,6 +30,7 @@ func sync(root string) error {
 		{"_rules.tpl", renderRules},
 		{"userroles.yaml", renderUserRoles},
 		{"admission.yaml", renderAdmission},
+		{"alerts.yaml", renderAlerts},
 	}
 	for _, p := range parts {
 		text, err := p.render(root)

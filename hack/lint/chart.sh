@@ -55,7 +55,15 @@ want_no '^  - jobs$'; want '^  - secrets$'; want '^        - --features=$'
 template --set features.checksum=false --set features.repair=false --set features.backup=false --set 'watchNamespaces={one,two}'
 want_no '^  - jobs$'; want '^  namespace: two'
 
+template
+want_no '^kind: ServiceMonitor'; want_no '^kind: PodMonitor'; want_no '^kind: PrometheusRule'
+template --set metrics.podMonitor.enabled=true --set metrics.prometheusRule.enabled=true --set metrics.prometheusRule.labels.release=prometheus
+want '^kind: PodMonitor'; want '^    any: true'; want '^kind: PrometheusRule'; want '^    release: prometheus'; want '{{ $labels.pair }}'
+template --set metrics.podMonitor.enabled=true --set 'watchNamespaces={one,two}'
+want '^    matchNames:'; want '^    - two'; want_no '^    any: true'
+
 template --set fullnameOverride=pairs --set metrics.serviceMonitor.enabled=true
+want 'honorLabels: true'
 want 'system:serviceaccount:dbpair-system:pairs-manager'; want '^kind: ServiceMonitor'
 # Anyone who reads the metrics verifies the operator's certificate, with the certificate authority that the operator publishes.
 want_no 'insecureSkipVerify'; want 'serverName: pairs-manager-metrics.dbpair-system.svc'
