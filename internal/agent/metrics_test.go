@@ -6,7 +6,18 @@ import (
 	"testing"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/metricstest"
 )
+
+// TestAlertsAndDashboardsNameMetricsThatThereAre: those of the agent. Prometheus adds whose they are when it scrapes a pod.
+func TestAlertsAndDashboardsNameMetricsThatThereAre(t *testing.T) {
+	state := newTestBoard()
+	m := newMetrics(func() int64 { return 0 }, state.snapshot)
+	m.registry.MustRegister(volumeGauges(state)...)
+	metricstest.Check(t, metricstest.Registered(t, m.registry), func(name string) bool {
+		return strings.HasPrefix(name, "dbpair_agent_")
+	}, "namespace", "pair", "member")
+}
 
 // TestEveryFigureIsDocumented keeps docs/metrics.md and the registry together.
 func TestEveryFigureIsDocumented(t *testing.T) {

@@ -1,0 +1,68 @@
+package metricstest
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Rule is an alert of config/prometheus/alerts.yaml.
+type Rule struct {
+	Alert       string            `json:"alert"`
+	Expr        string            `json:"expr"`
+	For         string            `json:"for"`
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// Alerts reads the alerts from config/prometheus.
+func Alerts(tb testing.TB) []Rule {
+	tb.Helper()
+	var file struct {
+		Spec struct {
+			Groups []struct {
+				Rules []Rule `json:"rules"`
+			} `json:"groups"`
+		} `json:"spec"`
+	}
+	if err := yaml.Unmarshal(Read(tb, "config/prometheus/alerts.yaml"), &file); err != nil {
+		tb.Fatal(err)
+	}
+	var rules []Rule
+	for _, group := range file.Spec.Groups {
+		rules = append(rules, group.Rules...)
+	}
+	return rules
+}
+
+// Queries returns every query of the alerts.
+func Queries(tb testing.TB) []Query {
+	tb.Helper()
+	var queries []Query
+	for _, rule := range Alerts(tb) {
+		queries = append(queries, Query{Where: "alert " + rule.Alert, Expr: rule.Expr})
+	}
+	return queries
+}
+
+// Read returns a file of the repository, whichever package's test asks for it.
+func Read(tb testing.TB, path string) []byte {
+	tb.Helper()
+	text, err := os.ReadFile(filepath.Join(root(tb), path))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return text
+}
+
+func root(tb testing.TB) string {
+	tb.Helper()
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		tb.Fatal("this file does not know where it is")
+	}
+	return filepath.Join(filepath.Dir(file), "../..")
+}
