@@ -112,7 +112,7 @@ check-alerts: ## Are the alerts right, and do they fire when they should, and on
 	@hack/lint/alerts.sh
 
 .PHONY: check-scripts
-check-scripts: ## Is every shell script's syntax right, and what does shellcheck say?
+check-scripts: ## Are shell scripts formatted (shfmt), is their syntax right, and what does shellcheck say?
 	@hack/lint/scripts.sh
 
 .PHONY: check-workflows
@@ -155,9 +155,10 @@ chart: ## The chart's CRDs, rules, policies and alerts, from config/
 	@go run ./hack/chart-sync .
 
 .PHONY: fmt
-fmt: ## Format every Go file, and order its imports
+fmt: ## Format every Go file and shell script, and order imports
 	@git ls-files -co --exclude-standard '*.go' | xargs ls 2>/dev/null | xargs gofmt -w
 	@"$$(hack/tools/build.sh golangci-lint)" fmt
+	@hack/lint/scripts.sh format
 
 ##@ Measure it
 

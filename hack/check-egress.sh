@@ -24,7 +24,7 @@ reaches() {
   output=$(timeout 20 kubectl exec --namespace default "$pod" -- \
     mysql --no-defaults --protocol=TCP --connect-timeout=4 -h "$1" -P "$2" -u nobody -e 'select 1' 2>&1) && return 0
   case $output in
-    *"ERROR 2002"*|*"ERROR 2003"*|*"ERROR 2005"*) return 1 ;;
+    *"ERROR 2002"* | *"ERROR 2003"* | *"ERROR 2005"*) return 1 ;;
     *ERROR*) return 0 ;;
     *) die "the check itself failed: $output" ;;
   esac

@@ -27,7 +27,8 @@ unpack() {
 
 # mysql2 FOLDER installs what the lock file of the tests names. The marker says that npm was asked: its test is not left out.
 mysql2() {
-  local work; work=$(mktemp -d "$base/npm.XXXXXX")
+  local work
+  work=$(mktemp -d "$base/npm.XXXXXX")
   if ! have npm; then
     log "npm is missing: the test of Node's mysql2 is left out"
   else
@@ -41,8 +42,13 @@ mysql2() {
 
 # ensure unpacks again when what is unpacked changed, or when npm is there and was not.
 ensure() {
-  local content; content=$({ printf '%s ' "$CLIENTS_SUITE" "${packages[@]}"; declare -f unpack mysql2; have npm && echo npm
-    cat "$ROOT/test/clients/programs/package-lock.json"; } | sha256sum | cut -c1-16)
+  local content
+  content=$({
+    printf '%s ' "$CLIENTS_SUITE" "${packages[@]}"
+    declare -f unpack mysql2
+    have npm && echo npm
+    cat "$ROOT/test/clients/programs/package-lock.json"
+  } | sha256sum | cut -c1-16)
   if fresh "$base/.recipe" "$content"; then return; fi
   log "unpacking client programs of Debian $CLIENTS_SUITE into $rootfs"
   quietly "$CACHE/log/clients.log" unpack

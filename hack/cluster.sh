@@ -19,12 +19,12 @@ export PATH="$CACHE/bin:$CACHE/envtest:$PATH"
 # The ordinary path. Where there is no Docker engine that runs privileged containers, or a registry does not answer, hack/offline
 # makes what is missing under the same name.
 up() {
-  stage "Docker engine"     "$HACK/offline/engine.sh" up
+  stage "Docker engine" "$HACK/offline/engine.sh" up
   use_engine
-  stage "node image"        "$HACK/pull.sh" "$NODE_IMAGE"
-  stage "kind and kubectl"  programs
+  stage "node image" "$HACK/pull.sh" "$NODE_IMAGE"
+  stage "kind and kubectl" programs
   stage "network and guard" "$HACK/network.sh" up
-  stage "cluster $cluster"  create
+  stage "cluster $cluster" create
 }
 
 # programs links the pinned kind into PATH. Any kubectl will do; without one, the tests' is compiled.
@@ -81,10 +81,13 @@ environment() {
 }
 
 case $command in
-  up)         locked "cluster-$cluster" up ;;
-  load)       shift $(($# > 1 ? 2 : 1)); load "$@" ;;
-  down)       locked "cluster-$cluster" down ;;
+  up) locked "cluster-$cluster" up ;;
+  load)
+    shift $(($# > 1 ? 2 : 1))
+    load "$@"
+    ;;
+  down) locked "cluster-$cluster" down ;;
   kubeconfig) printf '%s\n' "$kubeconfig" ;;
-  env)        environment ;;
-  *)          die "usage: hack/cluster.sh up|load|env|kubeconfig|down NAME" ;;
+  env) environment ;;
+  *) die "usage: hack/cluster.sh up|load|env|kubeconfig|down NAME" ;;
 esac

@@ -42,18 +42,21 @@ update() { apt-get -q "${APT[@]}" update >&2 && touch "$1/updated"; }
 # fetch SUITE ARGUMENT… is apt-get with the private options. Lists of the morning may name packages that a mirror has replaced
 # since, so it is tried again with new ones.
 fetch() {
-  local dir="$CACHE/apt/$1"; shift
+  local dir="$CACHE/apt/$1"
+  shift
   apt-get -q "${APT[@]}" "$@" >&2 || { update "$dir" && apt-get -q "${APT[@]}" "$@" >&2; }
 }
 
 extract() {
-  local suite=$1 dest=$2 work deb; shift 2
+  local suite=$1 dest=$2 work deb
+  shift 2
   private_apt "$suite"
   work=$(mktemp -d "$CACHE/apt/extract.XXXXXX")
   # apt takes its own archive folder; a fresh one tells exactly which packages belong to this set.
   mkdir -p "$work/archives/partial" "$dest/usr/bin" "$dest/usr/sbin" "$dest/usr/lib" "$dest/usr/lib64"
   again fetch "$suite" -y -o "Dir::Cache::archives=$work/archives" install --download-only --no-install-recommends "$@"
-  local link; for link in bin sbin lib lib64; do [ -e "$dest/$link" ] || ln -s "usr/$link" "$dest/$link"; done
+  local link
+  for link in bin sbin lib lib64; do [ -e "$dest/$link" ] || ln -s "usr/$link" "$dest/$link"; done
   for deb in "$work"/archives/*.deb; do
     dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink --no-same-owner -C "$dest" \
       --exclude='./usr/share/doc' --exclude='./usr/share/man' --exclude='./usr/share/locale' --exclude='./usr/share/lintian'
@@ -63,16 +66,18 @@ extract() {
 }
 
 download() {
-  local suite=$1 dest=$2; shift 2
+  local suite=$1 dest=$2
+  shift 2
   private_apt "$suite"
   mkdir -p "$dest"
   (cd "$dest" && again fetch "$suite" download "$@")
 }
 
-command=${1:-}; shift || true
+command=${1:-}
+shift || true
 case $command in
-  extract)  locked "apt-$1" extract "$@" ;;
+  extract) locked "apt-$1" extract "$@" ;;
   download) locked "apt-$1" download "$@" ;;
-  source)   source_line "$1" ;;
+  source) source_line "$1" ;;
   *) die "usage: hack/debs.sh extract|download SUITE FOLDER PACKAGE… | source SUITE" ;;
 esac

@@ -12,14 +12,14 @@ sample="$ROOT/config/samples/shop.yaml"
 
 # The ordinary path from a machine with Docker to a running pair.
 up() {
-  stage "what this machine has"   "$HACK/preflight.sh"
+  stage "what this machine has" "$HACK/preflight.sh"
   "$HACK/cluster.sh" up "$cluster"
   eval "$("$HACK/cluster.sh" env "$cluster")"
-  stage "MySQL image"             "$HACK/pull.sh" "$MYSQL_IMAGE"
-  stage "image of the operator"   "$HACK/images.sh"
+  stage "MySQL image" "$HACK/pull.sh" "$MYSQL_IMAGE"
+  stage "image of the operator" "$HACK/images.sh"
   "$HACK/cluster.sh" load "$cluster"
-  stage "operator by its chart"   install_chart
-  stage "newest operator runs"    fresh_operator
+  stage "operator by its chart" install_chart
+  stage "newest operator runs" fresh_operator
   stage "pair shop until FailoverReady" pair_available
   stage "row through Service shop" write_row
   stage "same row on the passive" read_row
@@ -28,7 +28,8 @@ up() {
 }
 
 install_chart() {
-  local helm; helm=$("$HACK/tools/build.sh" helm)
+  local helm
+  helm=$("$HACK/tools/build.sh" helm)
   "$helm" upgrade --install dbpair "$ROOT/charts/dbpair" --namespace dbpair-system --create-namespace \
     --set "image.repository=${image%:*}" --set "image.tag=${image##*:}" --wait --timeout 180s
 }
@@ -60,7 +61,8 @@ secret() { kubectl get secret shop-app -o "jsonpath={.data.$1}" | base64 -d; }
 # client HOST STATEMENT runs the mysql client in the pod of a member, as the application's user, against a Service. The
 # password goes through standard input and so appears in no list of processes.
 client() {
-  local user; user=$(secret username)
+  local user
+  user=$(secret username)
   secret password | kubectl exec -i shop-0 -c mysqld -- sh -c \
     'IFS= read -r MYSQL_PWD || true; export MYSQL_PWD; exec mysql --no-defaults --protocol=TCP --connect-timeout=5 -N -B -h "$1" -u "$2" "$3" -e "$4"' \
     sh "$1" "$user" "$(secret database)" "$2"
@@ -90,7 +92,7 @@ N
 }
 
 case ${1:-} in
-  up)   up ;;
+  up) up ;;
   down) exec "$HACK/cluster.sh" down "$cluster" ;;
-  *)    die "usage: hack/demo.sh up|down" ;;
+  *) die "usage: hack/demo.sh up|down" ;;
 esac

@@ -39,9 +39,9 @@ failpoints() { IMG="$failpoint_image" GOFLAGS="$(go env GOFLAGS) -tags=failpoint
 
 up() {
   "$HACK/cluster.sh" up "$cluster"
-  stage "helm"         "$HACK/tools/build.sh" helm
-  stage "MySQL image"  "$HACK/pull.sh" "$MYSQL_IMAGE"
-  stage "our image"    "$HACK/images.sh"
+  stage "helm" "$HACK/tools/build.sh" helm
+  stage "MySQL image" "$HACK/pull.sh" "$MYSQL_IMAGE"
+  stage "our image" "$HACK/images.sh"
   stage "image with failpoints" failpoints
   stage "client image" client
   "$HACK/cluster.sh" load "$cluster"
@@ -56,9 +56,19 @@ renew() {
 }
 
 case $command in
-  up)    up ;;
-  run)   shift $(($# > 1 ? 2 : 1)); use_cluster; cd "$ROOT"; exec go test -tags e2e -count=1 -v -timeout 60m ./test/e2e "$@" ;;
-  bench) shift 2; use_cluster; cd "$ROOT"; exec go run ./test/bench "$@" ;;
-  down)  exec "$HACK/cluster.sh" down "$cluster" ;;
-  *)     die "usage: hack/e2e.sh up|run|bench|down NAME" ;;
+  up) up ;;
+  run)
+    shift $(($# > 1 ? 2 : 1))
+    use_cluster
+    cd "$ROOT"
+    exec go test -tags e2e -count=1 -v -timeout 60m ./test/e2e "$@"
+    ;;
+  bench)
+    shift 2
+    use_cluster
+    cd "$ROOT"
+    exec go run ./test/bench "$@"
+    ;;
+  down) exec "$HACK/cluster.sh" down "$cluster" ;;
+  *) die "usage: hack/e2e.sh up|run|bench|down NAME" ;;
 esac

@@ -31,7 +31,10 @@ settle() {
   printf 'root:x:0:\nnonroot:x:65532:\n' >"$root/etc/group"
   # Anyone who talks to a bucket needs the public authorities.
   for certificates in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt; do
-    if [ -f "$certificates" ]; then install -m 0644 "$certificates" "$root/etc/ssl/certs/ca-certificates.crt"; break; fi
+    if [ -f "$certificates" ]; then
+      install -m 0644 "$certificates" "$root/etc/ssl/certs/ca-certificates.crt"
+      break
+    fi
   done
 }
 
@@ -41,7 +44,8 @@ contents() { (cd "$work/root" && find . -type f -print0 | LC_ALL=C sort -z | xar
 build() {
   local label
   "$HACK/offline/nodeimage/binaries.sh" mkimg
-  rm -rf "$work"; mkdir -p "$work/root"
+  rm -rf "$work"
+  mkdir -p "$work/root"
   compile
   settle
   label=$(contents)

@@ -11,15 +11,19 @@ PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 mkdir -p "$CACHE/bin" "$CACHE/locks" "$CACHE/log"
 
 # Standard output belongs to what a script answers (a directory, a variable); all talk goes to standard error.
-log()  { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
-die()  { printf 'error: %s\n' "$*" >&2; exit 1; }
+log() { printf '%s  %s\n' "$(date +%H:%M:%S)" "$*" >&2; }
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # quietly LOG COMMAND… keeps the output in the log file, but for what the command logs, which is shown; if the command fails, shows
 # the end of its output and ends the script. With DBPAIR_VERBOSE all of the output is shown.
 # Never call it behind "if", "&&" or "||": bash would ignore "set -e" in all that the command does.
 quietly() {
-  local quiet_log=$1 quiet_start=$SECONDS quiet_status=0 quiet_pid; shift
+  local quiet_log=$1 quiet_start=$SECONDS quiet_status=0 quiet_pid
+  shift
   if [ -n "${DBPAIR_VERBOSE:-}" ]; then
     "$@" >&2 &
   else
@@ -34,7 +38,10 @@ quietly() {
   trap - INT TERM
   [ $quiet_status != 0 ] || return 0
   printf 'FAILED after %ss\n' "$((SECONDS - quiet_start))" >&2
-  if [ -z "${DBPAIR_VERBOSE:-}" ]; then printf 'the end of %s:\n' "$quiet_log" >&2; tail -n 30 "$quiet_log" >&2; fi
+  if [ -z "${DBPAIR_VERBOSE:-}" ]; then
+    printf 'the end of %s:\n' "$quiet_log" >&2
+    tail -n 30 "$quiet_log" >&2
+  fi
   exit 1
 }
 
@@ -63,7 +70,8 @@ follow() {
 # stage NAME COMMAND… runs the command quietly and says how long it took, and for each sub-step how long after the stage's
 # beginning it began.
 stage() {
-  local stage_name=$1 stage_start=$SECONDS stage_shown=0; shift
+  local stage_name=$1 stage_start=$SECONDS stage_shown=0
+  shift
   printf '%-34s' "$stage_name" >&2
   quietly "$CACHE/log/$(printf '%s' "$stage_name" | tr -c 'a-zA-Z0-9' '-').log" "$@"
   [ $stage_shown = 0 ] || printf '%-34s' "$stage_name" >&2
@@ -72,7 +80,10 @@ stage() {
 
 # substep TEXT shows a sub-step of the running stage; outside of a stage it is a line of the log.
 substep() {
-  if [ -z "${stage_name:-}" ]; then log "$1"; return; fi
+  if [ -z "${stage_name:-}" ]; then
+    log "$1"
+    return
+  fi
   [ "$stage_shown" = 1 ] || printf '\n' >&2
   stage_shown=1
   printf '  after %4ss  %s\n' "$((SECONDS - stage_start))" "$1" >&2
@@ -87,7 +98,8 @@ recipe_hash() {
     for part in "$@"; do
       parent=$(dirname "$part")
       find "$part" -type f | LC_ALL=C sort | while IFS= read -r path; do
-        printf '%s ' "${path#"$parent"/}"; sha256sum <"$path"
+        printf '%s ' "${path#"$parent"/}"
+        sha256sum <"$path"
       done
     done
   } | sha256sum | cut -c1-16
@@ -95,21 +107,26 @@ recipe_hash() {
 
 # fresh MARKER HASH: is the product behind the marker file made by this recipe? mark MARKER HASH notes that it is.
 fresh() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
-mark()  { printf '%s\n' "$2" >"$1"; }
+mark() { printf '%s\n' "$2" >"$1"; }
 
 # locked NAME COMMAND… lets one process at a time run a command of that name; others wait for it. The command does not get
 # the descriptor, so a daemon that it leaves behind does not keep the lock.
 locked() {
-  local lock_name=$1 lock_fd; shift
+  local lock_name=$1 lock_fd
+  shift
   exec {lock_fd}>"$CACHE/locks/$lock_name"
-  flock -n "$lock_fd" || { log "waiting for another run ($lock_name)"; flock "$lock_fd"; }
+  flock -n "$lock_fd" || {
+    log "waiting for another run ($lock_name)"
+    flock "$lock_fd"
+  }
   "$@" {lock_fd}>&-
   exec {lock_fd}>&-
 }
 
 # await SECONDS COMMAND… polls until the command succeeds.
 await() {
-  local deadline=$((SECONDS + $1)); shift
+  local deadline=$((SECONDS + $1))
+  shift
   until "$@" >/dev/null 2>&1; do
     [ "$SECONDS" -lt "$deadline" ] || return 1
     sleep 0.3

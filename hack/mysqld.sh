@@ -43,7 +43,8 @@ trim() {
 # wrapper PROGRAM [OPTION…] writes one wrapper. Options of the caller come after ours, and so win, but the options that must
 # come first (--defaults-file and its kin) stay first.
 wrapper() {
-  local program=$1 loader file; shift
+  local program=$1 loader file
+  shift
   loader=$(find "$rootfs/usr/lib64" "$rootfs/usr/lib" -maxdepth 1 -name 'ld-linux*' | head -n 1)
   file=$(find "$rootfs/usr/sbin" "$rootfs/usr/bin" -maxdepth 1 -name "$program" | head -n 1)
   [ -n "$file" ] || return 0
@@ -72,7 +73,7 @@ wrappers() {
   wrapper mysqld "--basedir=\$root/usr" "--plugin-dir=\$root/usr/lib/mysql/plugin" "--lc-messages-dir=$share" "--character-sets-dir=$share/charsets"
   for program in "${programs[@]}"; do
     case $program in
-      mysql_tzinfo_to_sql|my_print_defaults|mysql_config_editor) wrapper "$program" ;;
+      mysql_tzinfo_to_sql | my_print_defaults | mysql_config_editor) wrapper "$program" ;;
       *) wrapper "$program" "--character-sets-dir=$share/charsets" "--plugin-dir=\$root/usr/lib/mysql/plugin" ;;
     esac
   done
@@ -80,7 +81,11 @@ wrappers() {
 
 # ensure unpacks again only when what is unpacked changed: tests may be running servers from it.
 ensure() {
-  local content; content=$({ printf '%s ' "$MYSQL_SUITE" "${packages[@]}" "${programs[@]}"; declare -f unpack trim; } | sha256sum | cut -c1-16)
+  local content
+  content=$({
+    printf '%s ' "$MYSQL_SUITE" "${packages[@]}" "${programs[@]}"
+    declare -f unpack trim
+  } | sha256sum | cut -c1-16)
   if ! fresh "$base/mysql/.recipe" "$content"; then
     log "unpacking mysqld of Debian $MYSQL_SUITE into $rootfs"
     quietly "$CACHE/log/mysqld.log" unpack

@@ -14,7 +14,10 @@ subnet=${DBPAIR_SUBNET:-172.30.0.0/16}
 
 # The rules belong on the machine of the engine. Without root here, a privileged container of the node image sets them there.
 tables() {
-  if [ "$(id -u)" = 0 ] && have iptables; then iptables -w "$@"; return; fi
+  if [ "$(id -u)" = 0 ] && have iptables; then
+    iptables -w "$@"
+    return
+  fi
   docker run --rm --privileged --network host --entrypoint iptables "$NODE_IMAGE" -w "$@"
 }
 
@@ -28,14 +31,19 @@ inside_rule=(-i "$bridge" -o "$bridge" -j ACCEPT)
 
 guard_stands() { tables -C "$(chain)" "${guard_rule[@]}" >/dev/null 2>&1; }
 
-ensure_rule() { local chain=$1; shift; tables -C "$chain" "$@" >/dev/null 2>&1 || tables -I "$chain" "$@"; }
+ensure_rule() {
+  local chain=$1
+  shift
+  tables -C "$chain" "$@" >/dev/null 2>&1 || tables -I "$chain" "$@"
+}
 
 up() {
   if ! docker network inspect "$network" >/dev/null 2>&1; then
     docker network create --driver bridge --subnet "$subnet" -o "com.docker.network.bridge.name=$bridge" \
       -o com.docker.network.bridge.enable_ip_masquerade=true --label dbpair=hack "$network" >/dev/null
   fi
-  local chain; chain=$(chain)
+  local chain
+  chain=$(chain)
   [ "$chain" = DOCKER-USER ] || ensure_rule "$chain" "${inside_rule[@]}"
   ensure_rule "$chain" "${guard_rule[@]}"
   guard_stands || die "the egress guard could not be set: no pod may run"
@@ -43,16 +51,20 @@ up() {
 
 down() {
   docker network inspect "$network" >/dev/null 2>&1 || return 0
-  if [ -n "$(docker ps -aq --filter "network=$network")" ]; then log "network $network is still in use"; return 0; fi
+  if [ -n "$(docker ps -aq --filter "network=$network")" ]; then
+    log "network $network is still in use"
+    return 0
+  fi
   docker network rm "$network" >/dev/null
-  local chain; chain=$(chain)
+  local chain
+  chain=$(chain)
   while tables -D "$chain" "${guard_rule[@]}" 2>/dev/null; do :; done
   while tables -D "$chain" "${inside_rule[@]}" 2>/dev/null; do :; done
 }
 
 case ${1:-} in
-  up)    locked network up ;;
-  down)  locked network down ;;
+  up) locked network up ;;
+  down) locked network down ;;
   guard) guard_stands ;;
-  *)     die "usage: hack/network.sh up|down|guard" ;;
+  *) die "usage: hack/network.sh up|down|guard" ;;
 esac

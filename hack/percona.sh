@@ -32,7 +32,11 @@ wrapper() {
 }
 
 ensure() {
-  local content; content=$({ printf '%s ' "$MYSQL_SUITE"; declare -f unpack wrapper; } | sha256sum | cut -c1-16)
+  local content
+  content=$({
+    printf '%s ' "$MYSQL_SUITE"
+    declare -f unpack wrapper
+  } | sha256sum | cut -c1-16)
   fresh "$CACHE/percona/.recipe" "$content" && return
   log "unpacking percona-toolkit of Debian $MYSQL_SUITE"
   quietly "$CACHE/log/percona.log" unpack

@@ -5,9 +5,12 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 missing=0
-lacking() { printf 'missing: %s\n' "$*" >&2; missing=1; }
+lacking() {
+  printf 'missing: %s\n' "$*" >&2
+  missing=1
+}
 
-have git  || lacking "git: install it (Debian: apt-get install git)"
+have git || lacking "git: install it (Debian: apt-get install git)"
 have make || lacking "make: install it (Debian: apt-get install make)"
 have flock || lacking "flock: install it (Debian: apt-get install util-linux)"
 if have go; then

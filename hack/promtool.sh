@@ -17,7 +17,8 @@ unpack() {
 }
 
 wrapper() {
-  local lib; lib=$(dirname "$(find "$folder/root" -name 'libc.so.6' | head -n 1)")
+  local lib
+  lib=$(dirname "$(find "$folder/root" -name 'libc.so.6' | head -n 1)")
   {
     printf '#!/bin/sh\n'
     printf 'exec "%s" --library-path "%s" "%s" "$@"\n' \
@@ -27,7 +28,11 @@ wrapper() {
 }
 
 ensure() {
-  local content; content=$({ printf '%s ' "$suite"; declare -f unpack wrapper; } | sha256sum | cut -c1-16)
+  local content
+  content=$({
+    printf '%s ' "$suite"
+    declare -f unpack wrapper
+  } | sha256sum | cut -c1-16)
   fresh "$folder/.recipe" "$content" && return
   log "unpacking promtool of Debian $suite"
   quietly "$CACHE/log/promtool.log" unpack
@@ -35,8 +40,14 @@ ensure() {
   mark "$folder/.recipe" "$content"
 }
 
-if [ -n "${PROMTOOL:-}" ]; then printf '%s\n' "$PROMTOOL"; exit; fi
-if have promtool; then command -v promtool; exit; fi
+if [ -n "${PROMTOOL:-}" ]; then
+  printf '%s\n' "$PROMTOOL"
+  exit
+fi
+if have promtool; then
+  command -v promtool
+  exit
+fi
 { have apt-get && have dpkg-deb; } || die "promtool comes from Debian packages: apt and dpkg are missing. Set PROMTOOL to the program instead"
 locked promtool ensure
 printf '%s\n' "$folder/promtool"

@@ -22,9 +22,9 @@ pull() {
 
 make_offline() {
   case $image in
-    "$NODE_IMAGE")  "$HACK/offline/nodeimage/build.sh" ;;
+    "$NODE_IMAGE") "$HACK/offline/nodeimage/build.sh" ;;
     "$MYSQL_IMAGE") "$HACK/offline/mysqlimage/build.sh" ;;
-    *)              die "$image cannot be pulled, and hack/offline does not make it" ;;
+    *) die "$image cannot be pulled, and hack/offline does not make it" ;;
   esac
 }
 

@@ -5,9 +5,9 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$ROOT"
 
-stage "mysqld"                   "$HACK/mysqld.sh"
-stage "kube-apiserver and etcd"  "$HACK/envtest.sh"
-stage "client libraries"         "$HACK/clients.sh"
+stage "mysqld" "$HACK/mysqld.sh"
+stage "kube-apiserver and etcd" "$HACK/envtest.sh"
+stage "client libraries" "$HACK/clients.sh"
 DBPAIR_MYSQL_BIN=$("$HACK/mysqld.sh")
 KUBEBUILDER_ASSETS=$("$HACK/envtest.sh")
 DBPAIR_CLIENTS=$("$HACK/clients.sh")
@@ -26,7 +26,8 @@ compile() {
 
 # tests FOLDER TIMEOUT ARGUMENT… prints a line as each package ends.
 tests() {
-  local folder=$1 timeout=$2; shift 2
+  local folder=$1 timeout=$2
+  shift 2
   go test -C "$folder" -race -shuffle=on -timeout "$timeout" "$@"
 }
 

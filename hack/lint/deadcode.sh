@@ -2,7 +2,8 @@
 # Fails when a function is called by no program: by nothing at all, or by tests alone. What may be so is in hack/lint/deadcode.txt,
 # a name and a reason a line; an entry that is not needed any more is refused, too.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+cd "$ROOT"
 deadcode=$(hack/tools/build.sh deadcode)
 found=$(mktemp)
 allowed=$(mktemp)
@@ -14,5 +15,5 @@ grep -v '^#' hack/lint/deadcode.txt | cut -d' ' -f1 | LC_ALL=C sort >"$allowed"
 
 dead=$(LC_ALL=C comm -23 "$found" "$allowed")
 gone=$(LC_ALL=C comm -13 "$found" "$allowed")
-[ -z "$dead" ] || { echo "called by no program: delete it, or say in hack/lint/deadcode.txt why it stays:" "$dead" >&2; exit 1; }
-[ -z "$gone" ] || { echo "not dead, take it out of hack/lint/deadcode.txt:" "$gone" >&2; exit 1; }
+[ -z "$dead" ] || die "called by no program: delete it, or say in hack/lint/deadcode.txt why it stays:" "$dead"
+[ -z "$gone" ] || die "not dead, take it out of hack/lint/deadcode.txt:" "$gone"

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes every generated file again and fails if one differs from what is there. The files are left as they were.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+cd "$ROOT"
 kept=$(mktemp -d)
 list() { ls docs/api.md docs/settings.md config/admission/settings.yaml api/v1alpha1/zz_generated.*.go config/crd/bases/*.yaml config/rbac/role.yaml charts/dbpair/templates/{crds,admission,userroles,alerts}.yaml charts/dbpair/templates/_rules.tpl; }
 list >"$kept.list"
@@ -12,4 +13,4 @@ make --no-print-directory -s generate
 status=0
 diff <(list) "$kept.list" || status=1
 while read -r file; do diff -u "$kept/$file" "$file" || status=1; done <"$kept.list"
-[ $status = 0 ] || { echo "generated files are not up to date: run make generate and commit the result" >&2; exit 1; }
+[ $status = 0 ] || die "generated files are not up to date: run make generate and commit the result"

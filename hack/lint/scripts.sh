@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Checks the syntax of every shell script, and what shellcheck finds in them: the machine's own, else that of Debian, which is
-# unpacked into the cache. Where neither is to be had it says so and passes; DBPAIR_REQUIRE_SHELLCHECK=1 makes that a failure.
+# Checks the syntax of every shell script, whether shfmt would change one, and what shellcheck finds in them: the machine's own,
+# else that of Debian, which is unpacked into the cache. Where neither is to be had it says so and passes;
+# DBPAIR_REQUIRE_SHELLCHECK=1 makes that a failure. "hack/lint/scripts.sh format" formats the scripts (make fmt).
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 cd "$ROOT"
@@ -16,7 +17,11 @@ unpack() {
 }
 
 ensure() {
-  local recipe; recipe=$({ printf '%s ' "$suite"; declare -f unpack; } | sha256sum | cut -c1-16)
+  local recipe
+  recipe=$({
+    printf '%s ' "$suite"
+    declare -f unpack
+  } | sha256sum | cut -c1-16)
   if fresh "$CACHE/shellcheck-rootfs.recipe" "$recipe"; then return; fi
   log "unpacking shellcheck of Debian $suite"
   unpack >"$CACHE/log/shellcheck.log" 2>&1 && mark "$CACHE/shellcheck-rootfs.recipe" "$recipe"
@@ -24,13 +29,25 @@ ensure() {
 
 # run_shellcheck starts Debian's program through its own loader and libraries.
 run_shellcheck() {
-  if have shellcheck; then shellcheck "$@"; return; fi
-  local lib; lib=$(dirname "$(find "$rootfs/usr/lib" -name 'libc.so.6' | head -n 1)")
+  if have shellcheck; then
+    shellcheck "$@"
+    return
+  fi
+  local lib
+  lib=$(dirname "$(find "$rootfs/usr/lib" -name 'libc.so.6' | head -n 1)")
   "$(find "$lib" -maxdepth 1 -name 'ld-linux*' | head -n 1)" --library-path "$lib" "$rootfs/usr/bin/shellcheck" "$@"
 }
 
 mapfile -t scripts < <(git ls-files -co --exclude-standard '*.sh' .ci/run)
 for script in "${scripts[@]}"; do bash -n "$script"; done
+
+# Two spaces, also before the patterns of a case. What a here-document holds is left as it is.
+format=("$("$HACK/tools/build.sh" shfmt)" -i 2 -ci)
+if [ "${1:-}" = format ]; then
+  "${format[@]}" -w "${scripts[@]}"
+  exit
+fi
+"${format[@]}" -d "${scripts[@]}" >&2 || die "not formatted: run make fmt and commit the result"
 
 if ! have shellcheck; then
   if ! have apt-get || ! have dpkg-deb || ! locked shellcheck ensure; then

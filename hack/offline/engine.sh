@@ -47,8 +47,9 @@ install_with_apt() {
 # A machine may lack CAP_SYS_RESOURCE (bit 24) in its bounding set. An old dockerd asks for it all the same in privileged
 # containers and fails; then a wrapper around runc takes the capability out of each request.
 lacks_sys_resource() {
-  local bounding; bounding=$(sed -n 's/^CapBnd:[[:space:]]*//p' /proc/self/status)
-  (( (16#$bounding >> 24 & 1) == 0 ))
+  local bounding
+  bounding=$(sed -n 's/^CapBnd:[[:space:]]*//p' /proc/self/status)
+  [ $((16#$bounding >> 24 & 1)) = 0 ]
 }
 
 write_runtime() {
@@ -100,7 +101,10 @@ start_own() {
   have apt-get || die "no Docker engine that runs privileged containers, and this is no Debian: start one and try again"
   install_packages
   # On a machine with an init system the package has started a daemon; it is as good as any.
-  if can_run_privileged; then log "using the engine that the docker.io package started"; return; fi
+  if can_run_privileged; then
+    log "using the engine that the docker.io package started"
+    return
+  fi
   mkdir -p "$dir/data" "$dir/exec"
   rm -f "$pidfile"
   write_config
@@ -109,7 +113,10 @@ start_own() {
   log "starting an own dockerd ($socket)"
   # Everything of this shell is closed for the daemon, so that nobody who waits for our end waits for its end.
   setsid nohup dockerd --config-file "$dir/daemon.json" </dev/null >"$CACHE/log/dockerd.log" 2>&1 &
-  await 60 own_alive || { tail -n 20 "$CACHE/log/dockerd.log" >&2; die "dockerd did not start, see $CACHE/log/dockerd.log"; }
+  await 60 own_alive || {
+    tail -n 20 "$CACHE/log/dockerd.log" >&2
+    die "dockerd did not start, see $CACHE/log/dockerd.log"
+  }
   export DOCKER_HOST="unix://$socket"
   can_run_privileged || die "the own engine cannot run privileged containers either, see $CACHE/log/dockerd.log"
 }
@@ -123,13 +130,17 @@ raise_limits() {
 
 up() {
   if own_alive >/dev/null 2>&1; then return; fi
-  if can_run_privileged; then log "using the Docker engine that is there"; return; fi
+  if can_run_privileged; then
+    log "using the Docker engine that is there"
+    return
+  fi
   start_own
 }
 
 stop_own() {
   [ -f "$pidfile" ] || return 0
-  local pid; pid=$(cat "$pidfile")
+  local pid
+  pid=$(cat "$pidfile")
   if [ -d "/proc/$pid" ] && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q -- "$dir/daemon.json"; then
     log "stopping the own dockerd (pid $pid)"
     kill "$pid"
@@ -140,8 +151,8 @@ stop_own() {
 }
 
 case ${1:-} in
-  up)   locked engine up ;;
+  up) locked engine up ;;
   down) locked engine stop_own ;;
-  env)  if [ -S "$socket" ]; then printf 'export DOCKER_HOST=unix://%s\n' "$socket"; fi ;;
-  *)    die "usage: hack/offline/engine.sh up|env|down" ;;
+  env) if [ -S "$socket" ]; then printf 'export DOCKER_HOST=unix://%s\n' "$socket"; fi ;;
+  *) die "usage: hack/offline/engine.sh up|env|down" ;;
 esac

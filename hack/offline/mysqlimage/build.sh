@@ -12,7 +12,8 @@ pack() {
   local source root="$work/root" name
   source=$("$HACK/mysqld.sh" --rootfs)
   "$HACK/offline/nodeimage/binaries.sh" mkimg
-  rm -rf "$root"; mkdir -p "$root"
+  rm -rf "$root"
+  mkdir -p "$root"
   cp -a "$source/." "$root/"
   rm -rf "$root/.packages" "$root"/usr/share/mysql/{romanian,serbian,slovak,spanish,swedish,german,greek,japanese,ukrainian,russian} \
     "$root"/usr/lib/mysql/plugin/{telemetry_client,authentication_oci_client,authentication_kerberos_client,authentication_webauthn_client,group_replication}.so

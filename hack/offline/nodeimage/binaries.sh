@@ -10,7 +10,8 @@ all=(mkimg pause crictl kindnetd kind etcd kube-all coredns local-path-provision
 
 # pinned MODULE VERSION ends the build when versions.env and go.mod disagree.
 pinned() {
-  local found; found=$(cd "${3:-$module}" && go list -m -f '{{.Version}}' "$1")
+  local found
+  found=$(cd "${3:-$module}" && go list -m -f '{{.Version}}' "$1")
   [ "$found" = "$2" ] || die "${3:-$module}/go.mod has $1 $found, hack/versions.env says $2"
 }
 
@@ -20,13 +21,16 @@ compile() {
     kube-all)
       pinned k8s.io/kubernetes "$KUBERNETES_VERSION"
       package=./cmd/kube-all
-      flags="$flags -X k8s.io/component-base/version.gitVersion=$KUBERNETES_VERSION -X k8s.io/component-base/version.gitTreeState=clean" ;;
+      flags="$flags -X k8s.io/component-base/version.gitVersion=$KUBERNETES_VERSION -X k8s.io/component-base/version.gitTreeState=clean"
+      ;;
     etcd)
       pinned go.etcd.io/etcd/server/v3 "$ETCD_VERSION"
-      package=go.etcd.io/etcd/server/v3 ;;
+      package=go.etcd.io/etcd/server/v3
+      ;;
     coredns)
       pinned github.com/coredns/coredns "$COREDNS_VERSION"
-      package=./cmd/coredns ;;
+      package=./cmd/coredns
+      ;;
     local-path-provisioner) package=github.com/rancher/local-path-provisioner ;;
     *) package=./cmd/$program ;;
   esac

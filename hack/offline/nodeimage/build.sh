@@ -17,7 +17,8 @@ runtime_packages=(containerd runc containernetworking-plugins)
 # before it changed.
 chain_hash=''
 step() {
-  local name=$1 part; shift
+  local name=$1 part
+  shift
   chain_hash=$({
     printf '%s\n' "$chain_hash" "$node_packages" "${proxy_packages[*]}" "${runtime_packages[*]}"
     for part in "$name" "$@"; do
@@ -42,13 +43,15 @@ runtime() {
   rm -rf "$work/debs" "$work/runtime"
   "$HACK/debs.sh" download "$RUNTIME_SUITE" "$work/debs" "${runtime_packages[@]}"
   mkdir -p "$work/runtime"
-  local deb; for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$work/runtime"; done
+  local deb
+  for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$work/runtime"; done
 }
 
 # The one layer of all images that the cluster needs before it can pull: tools for packet rules, and our programs.
 image_root() {
   local root="$work/images" name
-  rm -rf "$root"; mkdir -p "$root/usr/local/bin"
+  rm -rf "$root"
+  mkdir -p "$root/usr/local/bin"
   "$HACK/debs.sh" extract "$NODE_SUITE" "$root" "${proxy_packages[@]}"
   rm -rf "$root/.packages" "${root:?}/usr/share" "$root/usr/lib/"*/gconv "${root:?}/etc" "$root/usr/lib/"*/perl* "$root/usr/lib/"*/libperl*
   mkdir -p "$root/etc" "$root/tmp" "$root/run" "$root/var/run"
@@ -59,7 +62,8 @@ image_root() {
   for name in sh cat mkdir rm ls chmod sleep wget nc; do [ -e "$root/usr/bin/$name" ] || ln -s busybox "$root/usr/bin/$name"; done
   cp "$CACHE"/bin/{kube-all,etcd,coredns,local-path-provisioner,kindnetd,pause} "$root/usr/local/bin/"
   for name in kube-apiserver kube-controller-manager kube-scheduler kube-proxy; do ln -s kube-all "$root/usr/local/bin/$name"; done
-  rm -rf "$work/helper"; mkdir -p "$work/helper/bin"
+  rm -rf "$work/helper"
+  mkdir -p "$work/helper/bin"
   cp "$root/usr/bin/busybox" "$work/helper/bin/"
   for name in sh mkdir rm chmod ls; do ln -s busybox "$work/helper/bin/$name"; done
 }
@@ -67,7 +71,8 @@ image_root() {
 # What kind takes for the server release of Kubernetes.
 server_tarball() {
   local bin="$work/tarball/kubernetes/server/bin" images="$work/images" kind_source name image
-  rm -rf "$work/tarball"; mkdir -p "$bin"
+  rm -rf "$work/tarball"
+  mkdir -p "$bin"
   printf '%s\n' "$KUBERNETES_VERSION" >"$work/tarball/kubernetes/version"
   for name in kubeadm kubelet kubectl; do
     printf '#!/bin/bash\nexec -a %s /usr/local/bin/kube-all "$@"\n' "$name" >"$bin/$name"
@@ -84,7 +89,7 @@ server_tarball() {
   for image in $(bash -c 'exec -a kubeadm "$0" config images list --kubernetes-version "$1"' "$CACHE/bin/kube-all" "$KUBERNETES_VERSION"); do
     case $image in
       */coredns:*) extra+=("$image=$images,/usr/local/bin/coredns") ;;
-      */etcd:*)    extra+=("$image=$images") ;;
+      */etcd:*) extra+=("$image=$images") ;;
     esac
   done
   # One archive carries all images, because they share their layer; kind looks for four, so the others carry a stand-in.
@@ -106,7 +111,8 @@ kind_folder() {
 base_image() {
   local root="$work/root" files
   files="$(kind_folder)/images/base/files"
-  rm -rf "$root"; mkdir -p "$root"
+  rm -rf "$root"
+  mkdir -p "$root"
   tar -C "$root" -x --exclude='./dev/*' -f "$work/base.tar"
   install_tree 0755 "$files/usr/local/bin" "$root/usr/local/bin"
   install_tree 0644 "$files/kind" "$root/kind"
@@ -192,7 +198,8 @@ build() {
 recipe() { printf '%s-%s' "$(recipe_hash "$here" "$HACK/debs.sh")" "$(go env GOVERSION)"; }
 
 ensure() {
-  local image; image=$(docker image inspect -f '{{.Id}}' "$NODE_IMAGE" 2>/dev/null || true)
+  local image
+  image=$(docker image inspect -f '{{.Id}}' "$NODE_IMAGE" 2>/dev/null || true)
   mkdir -p "$work"
   if [ -n "$image" ] && fresh "$work/.image.key" "$image $(recipe)"; then return; fi
   build
