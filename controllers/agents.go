@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/internal/agentclient"
@@ -69,11 +70,11 @@ func (a *agents) client(k agentKey, m pair.MemberName, ip string) *agentclient.C
 	return c
 }
 
-// command is the connection for commands to the pod of a visit.
-func (a *agents) command(v *visit, s fencing.Subject) (*agentclient.Client, error) {
-	for _, pod := range v.pods {
+// command is the connection for commands to a pod among those of a pair's members.
+func (a *agents) command(name types.NamespacedName, pods [2]*corev1.Pod, s fencing.Subject) (*agentclient.Client, error) {
+	for _, pod := range pods {
 		if pod != nil && pair.PodUID(pod.UID) == s.PodUID && pod.Status.PodIP != "" {
-			return a.client(agentKey{pair: v.name, pod: s.PodUID}, s.Member, pod.Status.PodIP), nil
+			return a.client(agentKey{pair: name, pod: s.PodUID}, s.Member, pod.Status.PodIP), nil
 		}
 	}
 	return nil, fmt.Errorf("no address of pod %s", s)

@@ -6,51 +6,45 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
 // phase is one part of what surrounds a pair.
 type phase struct {
 	name string
-	run  func(*PairReconciler, context.Context, *visit) error
+	run  func(*childrenReconciler, context.Context, *childrenVisit) error
 }
 
 // phases are done in this order; each is idempotent and writes nothing when all is well.
 var phases = []phase{
-	{"names", (*PairReconciler).refuseCollisions},
-	{"authority", (*PairReconciler).ensureCA},
-	{"passwords", (*PairReconciler).ensurePasswords},
-	{"secrets", (*PairReconciler).ensureSecrets},
-	{"access", (*PairReconciler).ensureAccess},
-	{"settings", (*PairReconciler).judgeSettings},
-	{"configuration", (*PairReconciler).ensureConfiguration},
-	{"services", (*PairReconciler).ensureServices},
-	{"network", (*PairReconciler).ensureNetwork},
-	{"members", (*PairReconciler).ensureMembers},
-	{"volumes", (*PairReconciler).ensureVolumes},
+	{"names", (*childrenReconciler).refuseCollisions},
+	{"authority", (*childrenReconciler).ensureCA},
+	{"passwords", (*childrenReconciler).ensurePasswords},
+	{"secrets", (*childrenReconciler).ensureSecrets},
+	{"access", (*childrenReconciler).ensureAccess},
+	{"settings", (*childrenReconciler).judgeSettings},
+	{"configuration", (*childrenReconciler).ensureConfiguration},
+	{"services", (*childrenReconciler).ensureServices},
+	{"network", (*childrenReconciler).ensureNetwork},
+	{"members", (*childrenReconciler).ensureMembers},
+	{"volumes", (*childrenReconciler).ensureVolumes},
 }
 
-// childrenMemory is what is remembered of the objects around one pair.
+// childrenMemory is what is remembered of the objects around one pair between two reconciles.
 type childrenMemory struct {
-	attempts attempts
-	// tried: the first attempt was made, after which the objects follow the steps.
-	tried bool
-	// generation is the one whose objects were made, at a time; overdue is when a reconcile
-	// first left them out since, zero for never.
-	generation int64
-	at         time.Time
-	overdue    time.Time
-	err        error
 	// judged is about the newest generation whose settings were compared to the members'.
 	judged judged
 	// trial is under way about a newer generation; nil for none.
@@ -61,8 +55,111 @@ type childrenMemory struct {
 	wokenAt time.Time
 }
 
+// childrenReport is what became of the objects around a pair, for the reconcile of its roles.
+// The zero value is about no generation.
+type childrenReport struct {
+	// generation of the spec that was carried out, or tried to be.
+	generation int64
+	// err is why an object is not as it has to be; nil when all are.
+	err error
+	// refused names the fields of the spec that are not carried out, with the reason and the
+	// fix; empty for none.
+	refused string
+	// trying: the settings of the spec wait for a member that tries them.
+	trying bool
+	// notGrown says which volume cannot get the size of the spec, and why; empty when all can.
+	notGrown string
+}
+
+// childrenReconciler keeps the objects around pairs, from Secrets to the StatefulSet. It decides
+// nothing about roles: where the client Service leads and which pod goes is not its business.
+type childrenReconciler struct {
+	Client client.Client
+	// Live reads from the API server.
+	Live    client.Reader
+	Applier *cluster.Applier
+	Events  recorder.EventRecorder
+	Now     clock
+	// Agent is the image of the agent.
+	Agent resources.Image
+	// Namespace of the operator.
+	Namespace string
+	// Key is the operator's; nil for one that lasts as long as this process.
+	Key *pki.Key
+	// Allowed limits what pairs may ask for.
+	Allowed Allowed
+	agents  *agents
+}
+
+// childrenVisit is one reconcile of the objects around one pair.
+type childrenVisit struct {
+	name  types.NamespacedName
+	names resources.Names
+	pair  *v1alpha1.DatabasePair
+	log   logr.Logger
+
+	memory  *childrenMemory
+	keyring *keyring
+	warned  *warnings
+	// settled is since when the pair has been in order.
+	settled *settledSpell
+	// pods of the members, nil for none, and since when those that are missing are.
+	pods     [2]*corev1.Pod
+	absences [2]absence
+
+	copies map[string][]byte
+	// writes: the Secrets are written at this visit, so that a rotation can go on.
+	writes   bool
+	material material
+}
+
+// keep makes the objects around a pair what they have to be, and reports how that ended. It is
+// idempotent, and blocks for as long as the API server takes.
+func (r *childrenReconciler) keep(ctx context.Context, v *childrenVisit) childrenReport {
+	err := r.keepAll(ctx, v)
+	return childrenReport{
+		generation: v.pair.Generation,
+		err:        err,
+		refused:    r.refusal(v),
+		trying:     v.memory.trying(v.pair.Generation),
+		notGrown:   v.memory.notGrown,
+	}
+}
+
+func (r *childrenReconciler) keepAll(ctx context.Context, v *childrenVisit) error {
+	if v.pair.Spec.Paused {
+		return r.trustOnly(ctx, v)
+	}
+	err := r.ensureChildren(ctx, v)
+	if err == nil || apierrors.IsConflict(err) || errors.Is(err, cluster.ErrPairGone) || errors.Is(err, errFormerPods) {
+		return err
+	}
+	v.log.Error(err, "an object of the pair was not made")
+	// tellRefused reports a refusal when it turns out to last.
+	if _, outcome := judgeWrite(err); outcome != writeRefused {
+		r.warnOnce(v, v.pair, reasonOf(err), err.Error())
+	}
+	return err
+}
+
+// trustOnly lets a paused pair's agents be watched without writing anything.
+func (r *childrenReconciler) trustOnly(ctx context.Context, v *childrenVisit) error {
+	if err := r.ensureCA(ctx, v); err != nil || !v.material.kept {
+		return err
+	}
+	_, err := v.keyring.trust(v.material.authority, v.material.bundle, r.Key, r.Now())
+	return err
+}
+
+func reasonOf(err error) string {
+	if errors.Is(err, cluster.ErrForeign) {
+		return RuleNameConflict
+	}
+	return "ObjectNotMade"
+}
+
 // ensureChildren does all phases. An error of one says which.
-func (r *PairReconciler) ensureChildren(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) ensureChildren(ctx context.Context, v *childrenVisit) error {
 	v.writes = true
 	for _, p := range phases {
 		if err := p.run(r, ctx, v); err != nil {
@@ -73,7 +170,7 @@ func (r *PairReconciler) ensureChildren(ctx context.Context, v *visit) error {
 }
 
 // refuseCollisions lets the older of two pairs whose derived names meet go on.
-func (r *PairReconciler) refuseCollisions(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) refuseCollisions(ctx context.Context, v *childrenVisit) error {
 	var all v1alpha1.DatabasePairList
 	if err := r.Client.List(ctx, &all, client.InNamespace(v.pair.Namespace)); err != nil {
 		return fmt.Errorf("list pairs: %w", err)
@@ -98,7 +195,7 @@ func older(a, b *v1alpha1.DatabasePair) bool {
 	return a.UID < b.UID
 }
 
-func (r *PairReconciler) ensureAccess(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) ensureAccess(ctx context.Context, v *childrenVisit) error {
 	// A binding can be made only to a Role that is there. What the Role of the Jobs allows
 	// is written by their controller.
 	found, err := r.Applier.Find(ctx, v.pair, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Job()}, &rbacv1.Role{})
@@ -115,7 +212,7 @@ func (r *PairReconciler) ensureAccess(ctx context.Context, v *visit) error {
 	)
 }
 
-func (r *PairReconciler) ensureServices(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) ensureServices(ctx context.Context, v *childrenVisit) error {
 	if err := r.ensureClientService(ctx, v); err != nil {
 		return err
 	}
@@ -130,7 +227,7 @@ func (r *PairReconciler) ensureServices(ctx context.Context, v *visit) error {
 
 // ensureClientService makes the read-write Service, at first with the door of member 0
 // behind it. Where it leads afterwards is a step of a plan and nothing else.
-func (r *PairReconciler) ensureClientService(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) ensureClientService(ctx context.Context, v *childrenVisit) error {
 	found, err := r.Applier.Find(ctx, v.pair, v.name, &corev1.Service{})
 	if err != nil {
 		return err
@@ -151,12 +248,23 @@ func (r *PairReconciler) ensureClientService(ctx context.Context, v *visit) erro
 	return r.ensure(ctx, v, resources.ClientService(v.pair), &corev1.Service{})
 }
 
-func (r *PairReconciler) ensureNetwork(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) ensureNetwork(ctx context.Context, v *childrenVisit) error {
 	return r.ensure(ctx, v, resources.NetworkPolicy(v.pair, r.Namespace), &networkingv1.NetworkPolicy{})
 }
 
-// ensureBudget lets a member be evicted only while the pair could do without it. It is
-// written before a step that makes the state worse.
-func (r *PairReconciler) ensureBudget(ctx context.Context, v *visit, ready bool) error {
-	return r.ensure(ctx, v, resources.DisruptionBudget(v.pair, ready), &policyv1.PodDisruptionBudget{})
+// ensure applies one child and tells of a repair.
+func (r *childrenReconciler) ensure(ctx context.Context, v *childrenVisit, wish cluster.Configuration, live object) error {
+	return objectWriter{applier: r.Applier, events: r.Events}.ensure(ctx, v.pair, wish, live)
+}
+
+// tell raises an event about an object of the pair, nil for the pair as a whole.
+func (r *childrenReconciler) tell(v *childrenVisit, related runtime.Object, kind, reason, note string) {
+	tellOf(r.Events, v.pair, related, kind, reason, note)
+}
+
+// warnOnce raises a warning once for as long as it lasts and its text is the same.
+func (r *childrenReconciler) warnOnce(v *childrenVisit, related client.Object, reason, note string) {
+	if v.warned.isNews(related.GetName()+"/"+reason, note) {
+		r.tell(v, related, warning, reason, note)
+	}
 }

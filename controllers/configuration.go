@@ -14,7 +14,7 @@ import (
 
 // ensureConfiguration publishes what the agents are configured with. It arrives in running
 // pods within two minutes.
-func (r *PairReconciler) ensureConfiguration(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) ensureConfiguration(ctx context.Context, v *childrenVisit) error {
 	config := resources.AgentConfig(v.pair)
 	if r.refuses(v) {
 		// The members keep what they have, but must know the operator that they are to obey.
@@ -32,7 +32,7 @@ func (r *PairReconciler) ensureConfiguration(ctx context.Context, v *visit) erro
 }
 
 // publishedConfiguration is what the pair's agents have now; empty when they have none.
-func (r *PairReconciler) publishedConfiguration(ctx context.Context, v *visit) (agentapi.Config, error) {
+func (r *childrenReconciler) publishedConfiguration(ctx context.Context, v *childrenVisit) (agentapi.Config, error) {
 	var live corev1.ConfigMap
 	var config agentapi.Config
 	if _, err := r.Applier.Find(ctx, v.pair, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Config()}, &live); err != nil {
@@ -50,7 +50,7 @@ func (r *PairReconciler) publishedConfiguration(ctx context.Context, v *visit) (
 
 // operatorKeys name the keys of which agents take commands: this operator's, if it has one
 // that lasts.
-func (r *PairReconciler) operatorKeys() []string {
+func (r *childrenReconciler) operatorKeys() []string {
 	if r.Key == nil {
 		return nil
 	}

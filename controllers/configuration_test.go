@@ -11,18 +11,12 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/pki"
-	"github.com/dbpair/dbpair/internal/resources"
 )
 
 // configuration makes the agents' ConfigMap as one visit does.
 func (t *rotating) configuration() agentapi.Config {
 	t.Helper()
-	v := &visit{
-		name:    types.NamespacedName{Namespace: "ns", Name: "shop"},
-		names:   resources.NamesOf(t.pair),
-		pair:    t.pair,
-		session: t.s,
-	}
+	v := t.visit()
 	if err := t.r.ensureConfiguration(t.Context(), v); err != nil {
 		t.Fatal(err)
 	}

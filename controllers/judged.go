@@ -20,8 +20,8 @@ type judged struct {
 // judgeSettings finds out, once for each generation, whether the members can take settings
 // that differ from those they have. What the spec alone says is not repeated here: see
 // Allowed.refusal. Until the answer is there the settings are not published.
-func (r *PairReconciler) judgeSettings(ctx context.Context, v *visit) error {
-	s := &v.session.children
+func (r *childrenReconciler) judgeSettings(ctx context.Context, v *childrenVisit) error {
+	s := v.memory
 	if s.judged.generation == v.pair.Generation {
 		return nil
 	}
@@ -58,13 +58,13 @@ func bornOtherwise(p *v1alpha1.DatabasePair, published map[string]string) string
 
 // refusal names every field of this generation that is not carried out, with the reason and
 // the fix; empty for none.
-func (r *PairReconciler) refusal(v *visit) string {
+func (r *childrenReconciler) refusal(v *childrenVisit) string {
 	found := r.Allowed.refusal(v.pair)
-	if v.session.children.judged.generation != v.pair.Generation || v.session.children.judged.why == "" {
+	if v.memory.judged.generation != v.pair.Generation || v.memory.judged.why == "" {
 		return found
 	}
 	if found == "" {
-		return v.session.children.judged.why
+		return v.memory.judged.why
 	}
-	return found + "; " + v.session.children.judged.why
+	return found + "; " + v.memory.judged.why
 }

@@ -14,7 +14,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
+	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/pair"
@@ -107,13 +109,13 @@ func (r *PairReconciler) restoreLabelsOf(ctx context.Context, v *visit, o object
 	if err := r.Client.Patch(ctx, changed, patch, client.FieldOwner(cluster.FieldManager)); err != nil {
 		return fmt.Errorf("put the labels of %s %s back: %w", kindOf(o), o.GetName(), err)
 	}
-	r.tellLabels(v, o, lost)
+	tellLabels(r.Events, v.pair, o, lost)
 	return nil
 }
 
 // tellLabels says which labels of an object were put back.
-func (r *PairReconciler) tellLabels(v *visit, o object, lost []string) {
-	r.event(v.pair, o, warning, "LabelRestored", fmt.Sprintf("put %s of %s %s back: a label of dbpair was removed or changed",
+func tellLabels(events recorder.EventRecorder, p *v1alpha1.DatabasePair, o object, lost []string) {
+	tellOf(events, p, o, warning, "LabelRestored", fmt.Sprintf("put %s of %s %s back: a label of dbpair was removed or changed",
 		strings.Join(lost, ", "), strings.ToLower(kindOf(o)), o.GetName()))
 }
 

@@ -75,6 +75,7 @@ type PairReconciler struct {
 	turns    *turns
 	Agents   *agents
 	sessions *sessions
+	children *childrenReconciler
 }
 
 // visit is one look at one pair.
@@ -86,10 +87,6 @@ type visit struct {
 	log     logr.Logger
 
 	view
-	copies map[string][]byte
-	// writes: the Secrets are written at this visit, so that a rotation can go on.
-	writes   bool
-	material material
 }
 
 // The times until the next look when nothing calls for one.
@@ -121,14 +118,14 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	if wait := v.session.throttle.take(r.Now()); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	if !v.session.children.tried {
+	if !v.session.surroundings.tried {
 		// Without certificates no agent can be asked.
-		v.session.children.tried = true
+		v.session.surroundings.tried = true
 		r.surround(ctx, v)
 	}
 	o, seen, err := r.observe(ctx, v)
-	if errors.Is(err, cluster.ErrPairGone) || errors.Is(v.session.children.err, cluster.ErrPairGone) {
-		v.session.children.err = nil
+	if errors.Is(err, cluster.ErrPairGone) || errors.Is(v.session.report.err, cluster.ErrPairGone) {
+		v.session.report.err = nil
 		return ctrl.Result{RequeueAfter: requeueSoon}, nil // the cache knows it by then
 	}
 	if err != nil {
@@ -139,8 +136,8 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	r.Agents.watch(ctx, v)
 	plan := r.decide(v, o)
 	switch {
-	case errors.Is(v.session.children.err, cluster.ErrForeign) && !begun(o):
-		plan = nameConflict(v.session.children.err)
+	case errors.Is(v.session.report.err, cluster.ErrForeign) && !begun(o):
+		plan = nameConflict(v.session.report.err)
 	case v.foreignLease != nil:
 		plan = nameConflict(v.foreignLease)
 	}
@@ -183,37 +180,6 @@ type splitLeases struct {
 // Get implements lease.API.
 func (s splitLeases) Get(ctx context.Context, name string, o metav1.GetOptions) (*coordinationv1.Lease, error) {
 	return s.reads.Get(ctx, name, o)
-}
-
-func (r *PairReconciler) makeSurroundings(ctx context.Context, v *visit) error {
-	if v.pair.Spec.Paused {
-		return r.trustOnly(ctx, v)
-	}
-	err := r.ensureChildren(ctx, v)
-	if err != nil && !apierrors.IsConflict(err) && !errors.Is(err, cluster.ErrPairGone) && !errors.Is(err, errFormerPods) {
-		v.log.Error(err, "an object of the pair was not made")
-		// tellRefused reports a refusal when it turns out to last.
-		if _, outcome := judgeWrite(err); outcome != writeRefused {
-			r.warnOnce(v, v.pair, reasonOf(err), err.Error())
-		}
-	}
-	return err
-}
-
-// trustOnly lets a paused pair's agents be watched without writing anything.
-func (r *PairReconciler) trustOnly(ctx context.Context, v *visit) error {
-	if err := r.ensureCA(ctx, v); err != nil || !v.material.kept {
-		return err
-	}
-	_, err := v.session.keyring.trust(v.material.authority, v.material.bundle, r.Key, r.Now())
-	return err
-}
-
-func reasonOf(err error) string {
-	if errors.Is(err, cluster.ErrForeign) {
-		return RuleNameConflict
-	}
-	return "ObjectNotMade"
 }
 
 // RuleNameConflict is the reason while an object that is not the pair's has a name that the
@@ -287,25 +253,6 @@ func (r *PairReconciler) act(ctx context.Context, v *visit, o failover.Observati
 	return min(next, requeueSoon), nil
 }
 
-// budget writes the disruption budget that the plan allows. It does so beside
-// the looks, in their order: the budget guards against evictions, and a failover does not
-// wait for it. It is written for a paused pair, too, whose evictions nothing would answer.
-func (r *PairReconciler) budget(ctx context.Context, v *visit, plan failover.Plan) {
-	if plan.Rule == RuleNameConflict {
-		return
-	}
-	ctx = context.WithoutCancel(ctx)
-	v.session.budgets.Do(func() {
-		ctx, cancel := context.WithTimeout(ctx, budgetTimeout)
-		defer cancel()
-		if err := r.ensureBudget(ctx, v, plan.Evictable); err != nil && !apierrors.IsConflict(err) {
-			v.log.Error(err, "the disruption budget was not written")
-		}
-	})
-}
-
-const budgetTimeout = 5 * time.Second
-
 // nudge has the agents read the authority that was just written, rather than at their
 // next turn. It waits for nothing, and nothing depends on it.
 func (r *PairReconciler) nudge(ctx context.Context, v *visit, rec authority.Record) {
@@ -315,7 +262,7 @@ func (r *PairReconciler) nudge(ctx context.Context, v *visit, rec authority.Reco
 			continue
 		}
 		to := fencing.Subject{Member: ordinals[i].Member(v.pair.Name), PodUID: pair.PodUID(pod.UID)}
-		agent, err := r.Agents.command(v, to)
+		agent, err := r.Agents.command(v.name, v.pods, to)
 		if err != nil {
 			continue
 		}

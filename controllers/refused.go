@@ -70,10 +70,10 @@ func matches(patterns []string, text string) bool {
 
 // refuses reports whether a spec is not carried out, or not yet, and raises an event about
 // one that is refused.
-func (r *PairReconciler) refuses(v *visit) bool {
+func (r *childrenReconciler) refuses(v *childrenVisit) bool {
 	why := r.refusal(v)
 	if why == "" {
-		return v.session.children.trying(v.pair.Generation)
+		return v.memory.trying(v.pair.Generation)
 	}
 	r.warnOnce(v, v.pair, ReasonSpecRefused, why)
 	return true

@@ -11,27 +11,29 @@ import (
 )
 
 // reconciled says whether this generation of the spec is carried out, and if not, why.
-func (r *PairReconciler) reconciled(v *visit, childErr error) status.Reconciled {
-	done := status.Reconciled{Done: childErr == nil && !v.pair.Spec.Paused}
+func (r *PairReconciler) reconciled(v *visit) status.Reconciled {
+	report := v.session.report
+	refused := r.refused(v)
+	done := status.Reconciled{Done: report.err == nil && !v.pair.Spec.Paused}
 	switch {
-	case childErr != nil:
-		done.Fact = childErr.Error()
-		if errors.Is(childErr, cluster.ErrForeign) {
+	case report.err != nil:
+		done.Fact = report.err.Error()
+		if errors.Is(report.err, cluster.ErrForeign) {
 			done.Reason = RuleNameConflict
 		}
-	case r.refusal(v) != "":
+	case refused != "":
 		done.Done = false
 		done.Reason = ReasonSpecRefused
-		done.Fact = r.refusal(v) + "; what runs stays as it is until the spec is corrected"
-	case v.session.children.trying(v.pair.Generation):
+		done.Fact = refused + "; what runs stays as it is until the spec is corrected"
+	case report.trying:
 		done.Done = false
 		done.Fact = "spec.mysql.config is being tried by a member's mysqld before it is published"
 	case v.pair.Spec.Paused:
 		done.Fact = "spec.paused is set: nothing is changed"
-	case v.session.children.notGrown != "":
+	case report.notGrown != "":
 		done.Done = false
 		done.Reason = ReasonSpecRefused
-		done.Fact = v.session.children.notGrown
+		done.Fact = report.notGrown
 	case v.unprocessed != "":
 		done.Done = false
 		done.Fact = v.unprocessed
@@ -42,8 +44,16 @@ func (r *PairReconciler) reconciled(v *visit, childErr error) status.Reconciled 
 	return done
 }
 
-func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.Observation, plan failover.Plan, childErr error) error {
-	done := r.reconciled(v, childErr)
+// refused names the fields of the spec that are not carried out; empty for none.
+func (r *PairReconciler) refused(v *visit) string {
+	if v.session.report.generation == v.pair.Generation {
+		return v.session.report.refused
+	}
+	return r.Allowed.refusal(v.pair)
+}
+
+func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.Observation, plan failover.Plan) error {
+	done := r.reconciled(v)
 	done.Checksum = status.Compared(v.pair.Status.Checksum, v.ours())
 	done.StaleAfter, done.ScheduleProblem = staleAfter(v.pair, o.Now)
 	if why := r.Off.refuses(v1alpha1.OperationChecksum); why != "" && v.pair.Spec.Checksum.Schedule != "" {

@@ -65,7 +65,7 @@ func rotationPending(p *v1alpha1.DatabasePair, data map[string][]byte, now time.
 }
 
 // liveSecret is the data of a Secret of the pair, uncached; empty when there is none.
-func (r *PairReconciler) liveSecret(ctx context.Context, v *visit, name string) (map[string][]byte, error) {
+func (r *childrenReconciler) liveSecret(ctx context.Context, v *childrenVisit, name string) (map[string][]byte, error) {
 	var s corev1.Secret
 	err := r.Live.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: name}, &s)
 	if client.IgnoreNotFound(err) != nil {
@@ -76,7 +76,7 @@ func (r *PairReconciler) liveSecret(ctx context.Context, v *visit, name string) 
 
 // rotateCA returns the certificate authority that signs now, and the one that is published
 // to sign later, if there is one.
-func (r *PairReconciler) rotateCA(v *visit, data map[string][]byte, present *pki.Authority) (*pki.Authority, *nextCA, error) {
+func (r *childrenReconciler) rotateCA(v *childrenVisit, data map[string][]byte, present *pki.Authority) (*pki.Authority, *nextCA, error) {
 	now := r.Now()
 	if since, err := time.Parse(time.RFC3339, string(data[keyNextSince])); err == nil {
 		next, err := pki.ParseAuthority(data[keyNextCA], data[keyNextCAKey])
@@ -86,7 +86,7 @@ func (r *PairReconciler) rotateCA(v *visit, data map[string][]byte, present *pki
 		case now.Sub(since) < caPublished:
 			return present, &nextCA{authority: next, since: since}, nil
 		default:
-			r.event(v.pair, nil, normal, "CertificateAuthorityChanged",
+			r.tell(v, nil, normal, "CertificateAuthorityChanged",
 				"the next certificate authority signs the pair's certificates now; "+
 					"the former one stays trusted until none of its certificates is in use")
 			return next, nil, nil
@@ -100,7 +100,7 @@ func (r *PairReconciler) rotateCA(v *visit, data map[string][]byte, present *pki
 	if err != nil {
 		return nil, nil, err
 	}
-	r.event(v.pair, nil, normal, "CertificateAuthorityPublished",
+	r.tell(v, nil, normal, "CertificateAuthorityPublished",
 		fmt.Sprintf("published another certificate authority; it signs in %s", caPublished))
 	return present, &nextCA{authority: made, since: now.UTC().Truncate(time.Second)}, nil
 }
@@ -110,7 +110,7 @@ func (r *PairReconciler) rotateCA(v *visit, data map[string][]byte, present *pki
 // others may write the Secrets of the members, too; and one goes when no certificate that is
 // in use was signed by it and the newest has been in use for caKept. If the Secret was lost,
 // the members' Secrets are all that tells.
-func (r *PairReconciler) trustedBefore(ctx context.Context, v *visit, data map[string][]byte, whole bool) ([]byte, error) {
+func (r *childrenReconciler) trustedBefore(ctx context.Context, v *childrenVisit, data map[string][]byte, whole bool) ([]byte, error) {
 	var leaves []pki.Leaf
 	older := bytes.Clone(data[resources.KeyCA])
 	for _, name := range []string{v.names.TLS(0), v.names.TLS(1)} {
@@ -127,7 +127,7 @@ func (r *PairReconciler) trustedBefore(ctx context.Context, v *visit, data map[s
 		return older, nil
 	}
 	now := r.Now()
-	if !v.session.settled.lasts(settledLimit, now) {
+	if !v.settled.lasts(settledLimit, now) {
 		return older, nil
 	}
 	return pki.Keep(older, func(ca *x509.Certificate) bool {
@@ -143,7 +143,7 @@ func (r *PairReconciler) trustedBefore(ctx context.Context, v *visit, data map[s
 // rotatePasswords forgets the copies of the passwords of the pair's own accounts when a
 // rotation is asked for, so that new ones are made. The agents carry them into mysqld and
 // keep the former ones valid until everybody has the new.
-func (r *PairReconciler) rotatePasswords(v *visit, data map[string][]byte) (rotated bool) {
+func (r *childrenReconciler) rotatePasswords(v *childrenVisit, data map[string][]byte) (rotated bool) {
 	v.material.passwordsRotated = string(data[keyPasswordsRotated])
 	asked, ok := rotationAsked(v.pair, v1alpha1.AnnotationRotatePasswords, r.Now())
 	done, err := time.Parse(time.RFC3339, v.material.passwordsRotated)
@@ -157,7 +157,7 @@ func (r *PairReconciler) rotatePasswords(v *visit, data map[string][]byte) (rota
 	for _, key := range resources.InternalKeys() {
 		delete(v.copies, key)
 	}
-	r.event(v.pair, nil, normal, "PasswordsChanged", "made new passwords for the pair's own accounts; the agents carry them into mysqld")
+	r.tell(v, nil, normal, "PasswordsChanged", "made new passwords for the pair's own accounts; the agents carry them into mysqld")
 	return true
 }
 

@@ -22,7 +22,7 @@ import (
 // rotating is a pair whose Secrets are kept, and a clock that stands still.
 type rotating struct {
 	*testing.T
-	r    *PairReconciler
+	r    *childrenReconciler
 	pair *v1alpha1.DatabasePair
 	s    *session
 	now  time.Time
@@ -44,22 +44,31 @@ func newRotating(t *testing.T) *rotating {
 		Annotations: map[string]string{},
 	}}
 	c := fake.NewClientBuilder().WithScheme(all).WithObjects(out.pair.DeepCopy()).Build()
-	out.r = &PairReconciler{Client: c, Live: c, Events: &events{}, Now: func() time.Time { return out.now }}
-	out.r.prepare(func(types.NamespacedName) {})
+	r := &PairReconciler{Client: c, Live: c, Events: &events{}, Now: func() time.Time { return out.now }}
+	r.prepare(func(types.NamespacedName) {})
+	out.r = r.children
 	out.s = newSession("u", &lease.Store{}, out.now)
 	return out
+}
+
+// visit is a reconcile of the pair's objects.
+func (t *rotating) visit() *childrenVisit {
+	return &childrenVisit{
+		name:    types.NamespacedName{Namespace: "ns", Name: "shop"},
+		names:   resources.NamesOf(t.pair),
+		pair:    t.pair,
+		memory:  &t.s.children,
+		keyring: &t.s.keyring,
+		warned:  &t.s.warned,
+		settled: &t.s.settled,
+	}
 }
 
 // secrets makes the Secrets as one visit does, and returns those that matter.
 func (t *rotating) secrets() (ca, leaf, internal map[string][]byte) {
 	t.Helper()
-	v := &visit{
-		name:    types.NamespacedName{Namespace: "ns", Name: "shop"},
-		names:   resources.NamesOf(t.pair),
-		pair:    t.pair,
-		session: t.s,
-		writes:  true,
-	}
+	v := t.visit()
+	v.writes = true
 	for _, p := range phases {
 		if p.name != "authority" && p.name != "passwords" && p.name != "secrets" {
 			continue

@@ -26,7 +26,7 @@ func (c wallClock) Now() time.Time { return c.now() }
 // runner puts the effects of this visit's pair together.
 func (r *PairReconciler) runner(v *visit) *execute.Runner {
 	asked := cluster.Agents{
-		Client: func(s fencing.Subject) (*agentclient.Client, error) { return r.Agents.command(v, s) },
+		Client: func(s fencing.Subject) (*agentclient.Client, error) { return r.Agents.command(v.name, v.pods, s) },
 		Silent: func(s fencing.Subject) bool {
 			return r.Agents.facts(v.name, s.Member, s.PodUID).Reach == failover.TimedOut
 		},

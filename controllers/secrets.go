@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
@@ -41,14 +40,14 @@ type material struct {
 }
 
 // readSecret is the data of a Secret of the pair; empty when there is none.
-func (r *PairReconciler) readSecret(ctx context.Context, v *visit, name string) (map[string][]byte, error) {
+func (r *childrenReconciler) readSecret(ctx context.Context, v *childrenVisit, name string) (map[string][]byte, error) {
 	var s corev1.Secret
 	_, err := r.Applier.Find(ctx, v.pair, types.NamespacedName{Namespace: v.pair.Namespace, Name: name}, &s)
 	return s.Data, err
 }
 
 // ensureCA makes the pair's certificate authority, and puts back what was deleted.
-func (r *PairReconciler) ensureCA(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) ensureCA(ctx context.Context, v *childrenVisit) error {
 	data, err := r.readSecret(ctx, v, v.names.CA())
 	if err != nil {
 		return err
@@ -66,14 +65,14 @@ func (r *PairReconciler) ensureCA(ctx context.Context, v *visit) error {
 		}
 	}
 	// A pair whose Secret does not say so was made by an operator that did not sign.
-	v.session.keyring.acceptUnsigned(unsignedCounts(data))
+	v.keyring.acceptUnsigned(unsignedCounts(data))
 	now := r.Now()
 	made, err := pki.ParseAuthority(data[resources.KeyCA], data[resources.KeyCAKey])
 	whole := err == nil
 	v.material.kept = whole
 	if err != nil || now.After(pki.RenewAt(made.Cert)) {
 		if len(data[resources.KeyCAKey]) > 0 {
-			r.event(v.pair, nil, warning, "CAReplaced", "replaced the pair's certificate authority: it could not be used any more")
+			r.tell(v, nil, warning, "CAReplaced", "replaced the pair's certificate authority: it could not be used any more")
 		}
 		v.material.kept = false
 		if made, err = pki.NewAuthority(v.pair.Name, now); err != nil {
@@ -103,7 +102,7 @@ func (r *PairReconciler) ensureCA(ctx context.Context, v *visit) error {
 // ensurePasswords takes the passwords that mysqld knows: for the pair's own accounts the
 // copies, which nobody edits by mistake; for the application's, which its owner may
 // change in mysqld and in the Secret, what the Secret says. New ones come last.
-func (r *PairReconciler) ensurePasswords(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) ensurePasswords(ctx context.Context, v *childrenVisit) error {
 	internal, err := r.readSecret(ctx, v, v.names.Internal())
 	if err != nil {
 		return err
@@ -128,7 +127,7 @@ func (r *PairReconciler) ensurePasswords(ctx context.Context, v *visit) error {
 		}
 	}
 	if len(restored) > 0 {
-		r.event(v.pair, nil, warning, "PasswordRestored",
+		r.tell(v, nil, warning, "PasswordRestored",
 			fmt.Sprintf("put back %s of Secret %s: mysqld knows the former password", strings.Join(restored, ", "), v.names.Internal()))
 	}
 	if v.material.passwords[appCopy], err = firstUsable(app[resources.KeyPassword], v.copies[appCopy]); err != nil {
@@ -151,12 +150,12 @@ func firstUsable(candidates ...[]byte) ([]byte, error) {
 const appCopy = "app"
 
 // ensureCASecret keeps authority and copies before anything uses them.
-func (r *PairReconciler) ensureCASecret(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) ensureCASecret(ctx context.Context, v *childrenVisit) error {
 	key, err := v.material.authority.KeyPEM()
 	if err != nil {
 		return err
 	}
-	wish := resources.CASecret(v.pair, v.material.bundle, key, !v.session.keyring.unsignedCounts())
+	wish := resources.CASecret(v.pair, v.material.bundle, key, !v.keyring.unsignedCounts())
 	rotation, err := v.material.rotationData()
 	if err != nil {
 		return err
@@ -169,10 +168,10 @@ func (r *PairReconciler) ensureCASecret(ctx context.Context, v *visit) error {
 }
 
 // ensureSecrets makes the Secrets that are mounted or handed out.
-func (r *PairReconciler) ensureSecrets(ctx context.Context, v *visit) error {
-	renewed, err := v.session.keyring.trust(v.material.authority, v.material.bundle, r.Key, r.Now())
+func (r *childrenReconciler) ensureSecrets(ctx context.Context, v *childrenVisit) error {
+	renewed, err := v.keyring.trust(v.material.authority, v.material.bundle, r.Key, r.Now())
 	if renewed {
-		r.Agents.forgetConnections(v.name)
+		r.agents.forgetConnections(v.name)
 	}
 	if err != nil {
 		return err
@@ -198,7 +197,7 @@ func (r *PairReconciler) ensureSecrets(ctx context.Context, v *visit) error {
 	return nil
 }
 
-func (r *PairReconciler) ensureMemberCertificate(ctx context.Context, v *visit, o pair.Ordinal) error {
+func (r *childrenReconciler) ensureMemberCertificate(ctx context.Context, v *childrenVisit, o pair.Ordinal) error {
 	data, err := r.readSecret(ctx, v, v.names.TLS(o))
 	if err != nil {
 		return err
@@ -210,29 +209,11 @@ func (r *PairReconciler) ensureMemberCertificate(ctx context.Context, v *visit, 
 			return err
 		}
 		if len(data) > 0 {
-			r.event(v.pair, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v.pair.Namespace, Name: v.names.TLS(o)}}, normal,
+			r.tell(v, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: v.pair.Namespace, Name: v.names.TLS(o)}}, normal,
 				"CertificateRenewed", fmt.Sprintf("renewed the certificate of %s: %s", o.Member(v.pair.Name), why))
 		}
 	}
 	return r.ensure(ctx, v, resources.TLSSecret(v.pair, o, v.material.bundle, leaf.CertPEM, leaf.KeyPEM), &corev1.Secret{})
-}
-
-// ensure applies one child and tells of a repair.
-func (r *PairReconciler) ensure(ctx context.Context, v *visit, wish cluster.Configuration, live object) error {
-	did, err := r.Applier.Ensure(ctx, v.pair, wish, live)
-	if err != nil {
-		return err
-	}
-	if lost := lostLabels(live, resources.Labels(v.pair.Name)); did != cluster.Unchanged && live.GetUID() != "" && len(lost) > 0 {
-		r.tellLabels(v, live, lost)
-	} else if did == cluster.Repaired {
-		r.event(v.pair, live, warning, "ChangeUndone",
-			fmt.Sprintf("put %s %s back as it has to be: someone changed or removed it", kindOf(live), *wish.GetName()))
-	}
-	if did != cluster.Unchanged {
-		v.log.Info("applied an object", "kind", kindOf(live), "name", *wish.GetName(), "outcome", did)
-	}
-	return nil
 }
 
 const (

@@ -31,6 +31,10 @@ type session struct {
 	warned     warnings
 	settled    settledSpell
 	children   childrenMemory
+	// report is of the objects around the pair.
+	report childrenReport
+	// surroundings are the attempts at these objects.
+	surroundings surroundings
 
 	// The values below belong to the reconcile of this pair, of which there is one at a time.
 	history   failover.History

@@ -115,6 +115,18 @@ func (r *PairReconciler) prepare(notify func(types.NamespacedName)) {
 	if r.Applier == nil {
 		r.Applier = &cluster.Applier{Client: r.Client, Live: r.Live}
 	}
+	r.children = &childrenReconciler{
+		Client:    r.Client,
+		Live:      r.Live,
+		Applier:   r.Applier,
+		Events:    r.Events,
+		Now:       r.Now,
+		Agent:     r.Agent,
+		Namespace: r.Namespace,
+		Key:       r.Key,
+		Allowed:   r.Allowed,
+		agents:    r.Agents,
+	}
 }
 
 // pairOfLabel finds the pair of an object by its label, and thus also of one whose owner

@@ -21,7 +21,7 @@ import (
 )
 
 // ensureMembers makes the StatefulSet. What cannot be changed on one that is there stays.
-func (r *PairReconciler) ensureMembers(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) ensureMembers(ctx context.Context, v *childrenVisit) error {
 	var live appsv1.StatefulSet
 	found, err := r.Applier.Find(ctx, v.pair, v.name, &live)
 	if err != nil {
@@ -54,7 +54,7 @@ var errFormerPods = errors.New("pods of a former StatefulSet of this name are st
 // StatefulSets does not always notice the end of a pod that the StatefulSet it works for does
 // not own, and never makes the member's pod then. A pod that nothing controls and nobody
 // deletes is no reason to wait: the new StatefulSet adopts it.
-func (r *PairReconciler) awaitFormerPods(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) awaitFormerPods(ctx context.Context, v *childrenVisit) error {
 	var left []string
 	for _, o := range ordinals {
 		name := types.NamespacedName{Namespace: v.pair.Namespace, Name: string(o.Member(v.pair.Name))}
@@ -88,7 +88,7 @@ func (r *PairReconciler) awaitFormerPods(ctx context.Context, v *visit) error {
 
 // ofFormerPairPod reports whether a pod was made for another pair than this one, by what its
 // agent was started with.
-func ofFormerPairPod(v *visit, pod *corev1.Pod) bool {
+func ofFormerPairPod(v *childrenVisit, pod *corev1.Pod) bool {
 	for i := range pod.Spec.Containers {
 		c := &pod.Spec.Containers[i]
 		if c.Name != resources.ContainerMysqld {
@@ -111,18 +111,18 @@ const (
 
 // wakeStatefulSet touches the StatefulSet when a member's pod has been missing for some
 // seconds: its controller works on it when it changes, and sometimes only then.
-func (r *PairReconciler) wakeStatefulSet(ctx context.Context, v *visit, live *appsv1.StatefulSet) error {
+func (r *childrenReconciler) wakeStatefulSet(ctx context.Context, v *childrenVisit, live *appsv1.StatefulSet) error {
 	now := r.Now()
 	var missing []string
 	for _, o := range ordinals {
-		if a := v.session.absences[o]; a.absent() && now.Sub(a.since) >= podMissingLimit {
+		if a := v.absences[o]; a.absent() && now.Sub(a.since) >= podMissingLimit {
 			missing = append(missing, string(o.Member(v.pair.Name)))
 		}
 	}
-	if len(missing) == 0 || live.DeletionTimestamp != nil || now.Sub(v.session.children.wokenAt) < wakeEvery {
+	if len(missing) == 0 || live.DeletionTimestamp != nil || now.Sub(v.memory.wokenAt) < wakeEvery {
 		return nil
 	}
-	v.session.children.wokenAt = now
+	v.memory.wokenAt = now
 	base := live.DeepCopy()
 	metav1.SetMetaDataAnnotation(&live.ObjectMeta, resources.AnnotationTouched, now.UTC().Format(time.RFC3339))
 	if err := r.Client.Patch(ctx, live, client.MergeFrom(base), client.FieldOwner(touchManager)); err != nil {

@@ -37,8 +37,8 @@ type tried struct {
 
 // trySettings has a member try settings before they are published, and takes its answer up
 // when it is there.
-func (r *PairReconciler) trySettings(ctx context.Context, v *visit, published, settings map[string]string) {
-	s := &v.session.children
+func (r *childrenReconciler) trySettings(ctx context.Context, v *childrenVisit, published, settings map[string]string) {
+	s := v.memory
 	if s.trial == nil || s.trial.generation != v.pair.Generation {
 		s.trial = &trial{generation: v.pair.Generation, since: r.Now()}
 		r.beginTrial(ctx, v, published, settings)
@@ -73,16 +73,16 @@ func (s *childrenMemory) trying(generation int64) bool {
 
 // beginTrial asks the members one after the other, the passive first: a second mysqld beside
 // the primary takes memory and CPU from it for a moment.
-func (r *PairReconciler) beginTrial(ctx context.Context, v *visit, published, settings map[string]string) {
+func (r *childrenReconciler) beginTrial(ctx context.Context, v *childrenVisit, published, settings map[string]string) {
 	result := make(chan tried, 1)
-	v.session.children.trial.result = result
+	v.memory.trial.result = result
 	var asked []*agentclient.Client
 	for i, pod := range v.pods {
 		if pod == nil {
 			continue
 		}
 		member := ordinals[i].Member(v.pair.Name)
-		agent, err := r.Agents.command(v, fencing.Subject{Member: member, PodUID: pair.PodUID(pod.UID)})
+		agent, err := r.agents.command(v.name, v.pods, fencing.Subject{Member: member, PodUID: pair.PodUID(pod.UID)})
 		switch {
 		case err != nil:
 		case string(member) == v.pair.Status.Primary:

@@ -47,13 +47,13 @@ func TestSettingsThatNoMemberCanTryArePublishedInTheEnd(t *testing.T) {
 	now := time.Now()
 	p := &v1alpha1.DatabasePair{}
 	p.Generation = 4
-	r := &PairReconciler{Now: func() time.Time { return now }}
-	v := &visit{pair: p, session: &session{}, log: logr.Discard()}
+	r := &childrenReconciler{Now: func() time.Time { return now }}
+	v := &childrenVisit{pair: p, memory: &childrenMemory{}, log: logr.Discard()}
 	settings := map[string]string{"back_log": "90"}
 	await := func() {
 		t.Helper()
 		end := time.Now().Add(10 * time.Second)
-		for len(v.session.children.trial.result) == 0 {
+		for len(v.memory.trial.result) == 0 {
 			if time.Now().After(end) {
 				t.Fatal("no result")
 			}
@@ -63,13 +63,13 @@ func TestSettingsThatNoMemberCanTryArePublishedInTheEnd(t *testing.T) {
 	r.trySettings(t.Context(), v, nil, settings)
 	await()
 	r.trySettings(t.Context(), v, nil, settings)
-	if !v.session.children.trying(4) || !r.refuses(v) {
+	if !v.memory.trying(4) || !r.refuses(v) {
 		t.Error("the settings are published before anyone could be asked twice")
 	}
 	now = now.Add(trialPatience)
 	await()
 	r.trySettings(t.Context(), v, nil, settings)
-	if v.session.children.trying(4) || r.refuses(v) {
+	if v.memory.trying(4) || r.refuses(v) {
 		t.Error("the settings are not published")
 	}
 }
@@ -78,10 +78,10 @@ func TestSettingsThatNoMemberCanTryArePublishedInTheEnd(t *testing.T) {
 func TestARefusalLastsAsLongAsItsGeneration(t *testing.T) {
 	p := &v1alpha1.DatabasePair{}
 	p.Generation = 4
-	r := &PairReconciler{Now: time.Now}
-	v := &visit{pair: p, session: &session{}, log: logr.Discard()}
-	v.session.children.trial = &trial{generation: 4, since: time.Now(), result: make(chan tried, 1)}
-	v.session.children.trial.result <- tried{why: "spec.mysql.config: sql_mode"}
+	r := &childrenReconciler{Now: time.Now}
+	v := &childrenVisit{pair: p, memory: &childrenMemory{}, log: logr.Discard()}
+	v.memory.trial = &trial{generation: 4, since: time.Now(), result: make(chan tried, 1)}
+	v.memory.trial.result <- tried{why: "spec.mysql.config: sql_mode"}
 	r.trySettings(t.Context(), v, nil, nil)
 	if why := r.refusal(v); why != "spec.mysql.config: sql_mode" {
 		t.Errorf("refusal %q", why)
@@ -90,10 +90,10 @@ func TestARefusalLastsAsLongAsItsGeneration(t *testing.T) {
 	if why := r.refusal(v); why != "" {
 		t.Errorf("refusal of another generation: %q", why)
 	}
-	v.session.children.trial = &trial{generation: 5, since: time.Now(), result: make(chan tried, 1)}
-	v.session.children.trial.result <- tried{err: agentclient.ErrNoSuchPath}
+	v.memory.trial = &trial{generation: 5, since: time.Now(), result: make(chan tried, 1)}
+	v.memory.trial.result <- tried{err: agentclient.ErrNoSuchPath}
 	r.trySettings(t.Context(), v, nil, nil)
-	if v.session.children.trying(5) || r.refusal(v) != "" {
+	if v.memory.trying(5) || r.refusal(v) != "" {
 		t.Error("agents of an earlier version keep settings from being published")
 	}
 }

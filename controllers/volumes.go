@@ -56,9 +56,9 @@ func volumeSize(claims []corev1.PersistentVolumeClaim) *resource.Quantity {
 
 // ensureVolumes grows the volumes to the size of the spec, where their class can. A claim that
 // is made again gets the size with which the StatefulSet was made, and grows from there.
-func (r *PairReconciler) ensureVolumes(ctx context.Context, v *visit) error {
+func (r *childrenReconciler) ensureVolumes(ctx context.Context, v *childrenVisit) error {
 	want := v.pair.Spec.Storage.Size
-	v.session.children.notGrown = ""
+	v.memory.notGrown = ""
 	for _, o := range ordinals {
 		var claim corev1.PersistentVolumeClaim
 		err := r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Claim(o)}, &claim)
@@ -78,11 +78,11 @@ func (r *PairReconciler) ensureVolumes(ctx context.Context, v *visit) error {
 		if err != nil {
 			// A class that cannot grow volumes says so; everything else goes on.
 			why := notGrown(base, want, err)
-			v.session.children.notGrown = cmp.Or(v.session.children.notGrown, why)
+			v.memory.notGrown = cmp.Or(v.memory.notGrown, why)
 			r.warnOnce(v, &claim, "VolumeNotGrown", why)
 			continue
 		}
-		r.event(v.pair, &claim, normal, "VolumeGrows", fmt.Sprintf("asked for %s for volume %s", want.String(), claim.Name))
+		r.tell(v, &claim, normal, "VolumeGrows", fmt.Sprintf("asked for %s for volume %s", want.String(), claim.Name))
 	}
 	return nil
 }
