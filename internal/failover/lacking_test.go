@@ -72,6 +72,25 @@ func TestAPassiveThatLacksDataOfThePrimary(t *testing.T) {
 		},
 		"nor between two holders": {from: between, rule: "NoTrustedCopy", kind: failover.Doubts, steps: steps("PointService"),
 			with: then(lacking, lost, func(_ *testing.T, o *obs) { o.Authority.Record.LastHolder.Ended = "ProcessStopped" })},
+		"a closed primary does not wait for it": {
+			from:  steady,
+			rule:  "SoloForClosedHolder",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with: then(lacking, joining, func(_ *testing.T, o *obs) {
+				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseClosed, 0
+				o.History.Closed = failover.Closed{Since: t0.Add(-time.Minute), Incarnation: "inc-shop-0"}
+			}),
+		},
+		"before it was up for as long as a passive is waited for, it does": {
+			from: steady,
+			rule: "PassiveLacksData",
+			kind: failover.Holds,
+			with: then(lacking, joining, func(_ *testing.T, o *obs) {
+				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseClosed, 0
+				o.History.Closed = failover.Closed{Since: t0.Add(-time.Second), Incarnation: "inc-shop-0"}
+			}),
+		},
 		"a finding about former data of the passive says nothing": {from: steady, rule: "InSync", kind: failover.Settled,
 			with: then(lacking, about("former", "data-shop-0"))},
 		"nor one about former data of the primary": {from: steady, rule: "InSync", kind: failover.Settled,

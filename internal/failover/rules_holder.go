@@ -277,7 +277,7 @@ func (l *look) alone() string {
 }
 
 // soloForClosedHolder: the holder is closed with commits that its peer may lack, and the
-// peer stays away. It has every acknowledged write, so it may go on alone.
+// peer stays away or can never receive them. It has every acknowledged write, so it may go on alone.
 func soloForClosedHolder(l *look) (Plan, bool) {
 	why := l.closedAlone()
 	if why == "" || !l.Settings.ContinueAlone {
@@ -289,26 +289,40 @@ func soloForClosedHolder(l *look) (Plan, bool) {
 	return act(why, l.change(authority.EnterSolo{Member: l.holder.Name}))
 }
 
+// closedAlone says why the closed holder should not wait any more; empty when it should.
 func (l *look) closedAlone() string {
 	m := l.holder
-	if !l.Settings.Lossless || l.rec.Ledger.State == authority.Solo || !l.rec.Ledger.InSync(m.Name) {
+	up, closed := l.closedFor()
+	away := min(l.lostFor(), up)
+	lost := max(l.Settings.DeadAfter, l.Settings.PassiveTimeout)
+	switch {
+	case !closed || l.sinceHolder() < lost:
 		return ""
-	}
-	runs := l.hasData(m) && m.State.Mysqld.Running && l.holderGone() == ""
-	if !runs || l.open(m) {
-		return ""
-	}
-	// A passive cannot stream from a mysqld that is down: it counts as away from when this
-	// one was up to stream from.
-	closed := l.History.Closed
-	if m.State.Phase != agentapi.PhaseClosed || closed.Since.IsZero() || closed.Incarnation != m.State.Mysqld.Incarnation {
-		return ""
-	}
-	away := min(l.lostFor(), l.Now.Sub(closed.Since))
-	if lost := max(l.Settings.DeadAfter, l.Settings.PassiveTimeout); away < lost || l.sinceHolder() < lost {
+	case !l.lacks(l.passive).IsEmpty() && up >= lost:
+		return fmt.Sprintf("%s is up and closed, and cannot wait for %s: %s", m.Name, l.passive.Name, l.lackOf(l.passive))
+	case away < lost:
 		return ""
 	}
 	return fmt.Sprintf("%s is up and closed, and %s has not streamed from it for %s", m.Name, l.passive.Name, away.Round(time.Second))
+}
+
+// closedFor is how long the holder has been up and closed; false when it is not, or need not wait.
+// A passive cannot stream from a mysqld that is down: it counts as away from when this one was up
+// to stream from.
+func (l *look) closedFor() (time.Duration, bool) {
+	m := l.holder
+	if !l.Settings.Lossless || l.rec.Ledger.State == authority.Solo || !l.rec.Ledger.InSync(m.Name) {
+		return 0, false
+	}
+	runs := l.hasData(m) && m.State.Mysqld.Running && l.holderGone() == ""
+	if !runs || l.open(m) {
+		return 0, false
+	}
+	closed := l.History.Closed
+	if m.State.Phase != agentapi.PhaseClosed || closed.Since.IsZero() || closed.Incarnation != m.State.Mysqld.Incarnation {
+		return 0, false
+	}
+	return l.Now.Sub(closed.Since), true
 }
 
 // writesBlocked: as asked, writes wait until the passive is back.

@@ -202,7 +202,7 @@ var (
 		{
 			name:  RuleSoloForClosedHolder,
 			apply: soloForClosedHolder,
-			says:  "The primary is closed with commits that its absent peer may lack: the ledger becomes solo.",
+			says:  "The primary is closed with commits that its peer, which is absent or can never receive them, may lack: the ledger becomes solo.",
 			until: "The ledger is solo and the primary opens.",
 		},
 		{

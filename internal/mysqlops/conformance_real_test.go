@@ -48,7 +48,34 @@ func realMember(t *testing.T, m *operated) *conformance.Member {
 		Kill:   m.Kill,
 		Boot:   m.Boot,
 		Pause:  conformance.Sleep,
+		Forget: executes(t, m, "RESET BINARY LOGS AND GTIDS"),
+		Purge:  func() error { return purgeAll(t, m) },
+		Import: executes(t, m, "SET GLOBAL gtid_purged = '+3e11fa47-71ca-11e1-9e33-c80aa9429562:1'"),
 	}
+}
+
+func executes(t *testing.T, m *operated, statement string) func() error {
+	t.Helper()
+	return func() error {
+		_, err := m.instance.Root().ExecContext(t.Context(), statement)
+		return err
+	}
+}
+
+// purgeAll removes all binary logs but a new, empty one.
+func purgeAll(t *testing.T, m *operated) error {
+	t.Helper()
+	root := m.instance.Root()
+	if _, err := root.ExecContext(t.Context(), "FLUSH BINARY LOGS"); err != nil {
+		return err
+	}
+	var newest, hidden string
+	var position int64
+	if err := root.QueryRowContext(t.Context(), "SHOW BINARY LOG STATUS").Scan(&newest, &position, &hidden, &hidden, &hidden); err != nil {
+		return err
+	}
+	_, err := root.ExecContext(t.Context(), "PURGE BINARY LOGS TO '"+newest+"'")
+	return err
 }
 
 // from is how m replicates from its peer, and how it becomes a copy of it.

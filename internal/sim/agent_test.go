@@ -37,6 +37,8 @@ type agentSim struct {
 	timing   *mysqld
 	ledger   *agentapi.SeenLedger
 	compared *agentapi.Comparison
+	purged   judge.Purged
+	lack     *agentapi.Lack     // what the peer cannot send
 	lostAt   pair.LedgerVersion // acted on when commits were found not to have waited
 	leaseAt  pair.Epoch
 	drain    drainSim

@@ -112,7 +112,10 @@ func (a *agentSim) askState(got func(*agentapi.State)) {
 }
 
 func (a *agentSim) ping() {
-	a.toPeer(func(_ *agentSim, answer func(func())) { answer(func() {}) })
+	a.toPeer(func(peer *agentSim, answer func(func())) {
+		sets := peer.setsFor(a)
+		answer(func() { a.judgeLack(sets) })
+	})
 	a.later(a.w.set.heartbeat, a.ping)
 	a.heartbeat()
 }

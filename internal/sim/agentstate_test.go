@@ -42,6 +42,7 @@ func (a *agentSim) state() *agentapi.State {
 	if view.Serving == authority.Stopped || view.Durable.TailCommitted {
 		s.UncleanAt = view.Durable.OpenAt
 	}
+	s.Lacks = a.lack
 	if s.TailKept = a.tailKept; s.TailKept != "" {
 		s.RewindRefused = "it has transactions that the primary lacks"
 	}

@@ -253,7 +253,7 @@ func (e agentEffects) Rewind(_ context.Context, to fencing.Subject, c agentapi.R
 			}
 			cut := d.binlog
 			d.binlog = kept
-			d.inBinlog = nil
+			d.inBinlog = d.purged.clone()
 			for _, t := range kept {
 				d.inBinlog.add(t)
 			}

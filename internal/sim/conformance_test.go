@@ -71,6 +71,9 @@ func (d *modeled) member() *conformance.Member {
 		Replicate: func(*conformance.Member) error { return nil }, // it knows no other source than its peer
 		Copy:      d.copy,
 		Pause:     d.pause,
+		Forget:    func() error { return d.ask(func(s *mysqld) { s.data.forget() }) },
+		Purge:     func() error { return d.ask(func(s *mysqld) { s.purge() }) },
+		Import:    func() error { return d.ask(func(s *mysqld) { s.importDump() }) },
 	}
 }
 

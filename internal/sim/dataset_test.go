@@ -10,7 +10,10 @@ import (
 // txnInfo is a transaction: the server that wrote it and its number there.
 type txnInfo struct {
 	server, number int
-	at             time.Duration
+	// serverID is that of the member that wrote it, whatever data that member had; zero for a
+	// server outside the pair.
+	serverID int
+	at       time.Duration
 	// applies is how long a replica takes for it; zero for an ordinary one.
 	applies time.Duration
 	// wire is how long it takes from its first event to its last on the wire; zero for an
@@ -20,9 +23,12 @@ type txnInfo struct {
 
 // dataset is a data directory.
 type dataset struct {
-	server    int
-	written   int // last number of this server
+	server  int
+	written int // last number of this server
+	// binlog is what the binary logs hold, in order; purged is what they hold no more, or never
+	// held; inBinlog are both.
 	binlog    []int
+	purged    bitset
 	inBinlog  bitset
 	committed bitset
 	relay     []int // received, not applied
@@ -50,16 +56,40 @@ func (d *dataset) crash(w *world) {
 	d.recent = nil
 }
 
+// copy is what a CLONE makes of it: everything that is committed, and no binary log.
 func (d *dataset) copy(server int) *dataset {
-	c := &dataset{server: server}
-	for _, t := range d.binlog {
-		if d.committed.has(t) {
-			c.binlog = append(c.binlog, t)
-			c.inBinlog.add(t)
-			c.committed.add(t)
-		}
+	return &dataset{
+		server:    server,
+		purged:    d.committed.clone(),
+		inBinlog:  d.committed.clone(),
+		committed: d.committed.clone(),
 	}
-	return c
+}
+
+// purge removes the first n transactions from the binary logs.
+func (d *dataset) purge(n int) {
+	for _, t := range d.binlog[:n] {
+		d.purged.add(t)
+	}
+	d.binlog = slices.Clone(d.binlog[n:])
+}
+
+// declarePurged is SET GLOBAL gtid_purged = '+…', as a dump of another server has it: the rows are
+// here, and their transactions are in no binary log.
+func (d *dataset) declarePurged(t int) {
+	d.purged.add(t)
+	d.inBinlog.add(t)
+	d.committed.add(t)
+}
+
+// forget takes all transactions away, as RESET BINARY LOGS AND GTIDS does.
+func (d *dataset) forget() {
+	d.written = 0
+	d.binlog = nil
+	d.purged = nil
+	d.inBinlog = nil
+	d.committed = nil
+	d.recent = nil
 }
 
 func (d *dataset) received() bitset {

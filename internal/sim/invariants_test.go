@@ -142,6 +142,9 @@ func (w *world) checkSolo(old, r authority.Record) {
 		if p == nil || p.recv == nil || p.recv.src != s || p.recv.gone || p.recv.broken >= 0 || w.orphaned(p) || (!s.open && w.unanswered(p)) {
 			continue
 		}
+		if s.withholds(p) {
+			continue // it never gets what the closed primary would wait for
+		}
 		// An operator may have asked just before the passive connected. Where acknowledgements
 		// or writes of the Lease come late, the commit it was decided for may have been
 		// acknowledged just before the write.
@@ -187,13 +190,10 @@ func (w *world) lostData(m *memberSim, d *dataset) {
 	if other != nil {
 		have = other.received()
 	}
-	gone := bitset{}
-	for _, t := range d.binlog {
-		if w.must.has(t) && !w.forgave.has(t) && !have.has(t) {
-			gone.add(t)
+	for t := range w.txns {
+		if !d.inBinlog.has(t) || !w.must.has(t) || w.forgave.has(t) || have.has(t) {
+			continue
 		}
-	}
-	if t := gone.missing(); t >= 0 {
 		w.violate("thrown away", "the data of %s is given up, and only it has transaction %d", m.name, t)
 	}
 }

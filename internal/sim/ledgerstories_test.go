@@ -18,6 +18,9 @@ var ledgerStories = []story{
 	{name: "candidateLost", tell: candidateLost},
 	{name: "lateAcknowledgement", tell: lateAcknowledgement},
 	{name: "diskRolledBack", tell: diskRolledBack},
+	{name: "formerPrimaryRolledBack", tell: formerPrimaryRolledBack},
+	{name: "dumpImported", tell: dumpImported},
+	{name: "binlogsPurged", tell: binlogsPurged},
 	{name: "ledgerForged", tell: ledgerForged},
 	{name: "receivedByHalf", tell: receivedByHalf},
 	{name: "cannotApply", tell: cannotApply},
@@ -49,6 +52,44 @@ func diskRolledBack(t *teller) []fault {
 	t.s.lossless = true
 	t.s.crashAtFailpoint = 0
 	return []fault{{kind: "diskOlder", at: t.at, member: theHolder, lasts: t.in(500*ms, 4*sec)}}
+}
+
+// formerPrimaryRolledBack: the members change roles, both machines lose power, and the former
+// primary's disk comes back older. Replication never brings back what it wrote itself.
+func formerPrimaryRolledBack(t *teller) []fault {
+	t.quiet()
+	t.s.whole = true
+	return []fault{
+		{kind: "personSwitchesOver", at: t.at, what: t.one("Demote", "DeletePod")},
+		{kind: "diskMuchOlder", at: t.at + t.in(8*sec, 12*sec), member: thePassive, lasts: t.in(500*ms, 4*sec)},
+	}
+}
+
+// dumpImported: the primary gets transactions that its passive never can, ends or does not, and a
+// person has the passive copied again.
+func dumpImported(t *teller) []fault {
+	t.quiet()
+	t.s.whole = true
+	faults := []fault{
+		{kind: "dumpImported", at: t.at, member: theHolder},
+		{kind: "personReseeds", at: faultsOver - 6*sec, member: thePassive},
+	}
+	if t.r.IntN(3) > 0 {
+		ended := fault{kind: t.crash, at: t.at + t.in(4*sec, 8*sec), member: theHolder, lasts: t.in(sec, 6*sec)}
+		faults = append(faults, ended)
+	}
+	return faults
+}
+
+// binlogsPurged: the passive comes back when the primary has purged what it lacks.
+func binlogsPurged(t *teller) []fault {
+	t.quiet()
+	t.s.whole = true
+	away := t.s.passiveTimeout + t.in(5*sec, 9*sec)
+	return []fault{
+		{kind: t.one("nodeCrashed", "cutPeer"), at: t.at, member: thePassive, lasts: away},
+		{kind: "binlogsPurged", at: t.at + away - t.in(sec, 3*sec), member: theHolder},
+	}
 }
 
 // passiveReturns: the passive comes back, and just then both links and primary go.

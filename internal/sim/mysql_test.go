@@ -40,6 +40,8 @@ type mysqld struct {
 	dumps []*stream // replicas connected here, as this server sees it
 	recv  *stream   // this server's own receiver
 	wants bool      // the receiver is started
+	// refused: its source has purged what this server lacks, and sends nothing.
+	refused bool
 	// foreignSince is when that replica connected.
 	foreignSince time.Duration
 	foreign      bool // a foreign semi-sync replica is connected and acknowledges
@@ -124,6 +126,7 @@ func (s *mysqld) commitTxn(info txnInfo, session bool, ack func(bool, int)) {
 	d.written++
 	t := len(w.txns)
 	info.server = d.server
+	info.serverID = s.serverID()
 	info.number = d.written
 	info.at = w.now
 	w.txns = append(w.txns, info)
@@ -155,6 +158,29 @@ func (s *mysqld) commitTxn(info txnInfo, session bool, ack func(bool, int)) {
 			}
 		})
 	}
+}
+
+// serverID is server_id: it stays with the member, whatever data that gets.
+func (s *mysqld) serverID() int { return 1 + s.m.index }
+
+// purge removes the binary logs that no replica reads and no commit waits for.
+func (s *mysqld) purge() {
+	n := len(s.data.binlog) - len(s.queue)
+	for _, st := range s.dumps {
+		n = min(n, st.sent)
+	}
+	s.data.purge(n)
+	for _, st := range s.dumps {
+		st.sent -= n
+	}
+}
+
+// importDump is a dump of another server, loaded without the binary log.
+func (s *mysqld) importDump() int {
+	t := len(s.w.txns)
+	s.w.txns = append(s.w.txns, txnInfo{server: s.w.newData().server, number: 1, at: s.w.now})
+	s.data.declarePurged(t)
+	return t
 }
 
 // engineCommit makes a transaction visible to readers of this server.
@@ -256,10 +282,17 @@ func (s *mysqld) status() mysqlops.Status {
 	case s.wants:
 		receiver = mysqlops.ReceiverConnecting
 	}
+	channel := mysqlops.ChannelStatus{Receiver: receiver, ApplierRunning: !s.applierOff && !s.data.errored}
+	if s.refused {
+		channel.Receiver = mysqlops.ReceiverStopped
+		channel.ReceiverError = mysqlops.ChannelError{Number: fatalErrorFromSource, Message: "the source has purged what this server lacks"}
+	}
 	return mysqlops.Status{
-		Channel:  mysqlops.ChannelStatus{Receiver: receiver, ApplierRunning: !s.applierOff && !s.data.errored},
-		Applying: set(s.applying()),
-		ReadOnly: !s.open, SuperReadOnly: !s.open, OfflineMode: !s.open,
+		ServerUUID: gtid.ServerUUID(serverUUID(s.data.server)),
+		Channel:    channel,
+		Applying:   set(s.applying()),
+		Purged:     set(s.data.purged),
+		ReadOnly:   !s.open, SuperReadOnly: !s.open, OfflineMode: !s.open,
 		Executed: set(s.data.committed), Binlog: set(s.data.inBinlog), Received: set(s.data.received()),
 		SemiSync: mysqlops.SemiSync{
 			SourceEnabled: s.waits && s.open,
@@ -271,6 +304,9 @@ func (s *mysqld) status() mysqlops.Status {
 		},
 	}
 }
+
+// fatalErrorFromSource is the number of mysqld's error of a receiver whose source refuses it.
+const fatalErrorFromSource = 13114
 
 // clients are the semi-sync replicas this server sees.
 func (s *mysqld) clients() int {

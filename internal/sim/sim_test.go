@@ -143,7 +143,7 @@ func huntSeeds(t *testing.T) {
 var elsewhere = []failover.RuleName{
 	failover.RuleDeleting, failover.RulePaused, failover.RuleAdoptVolumes, failover.RuleMemberProblem, failover.RuleAgentOutdated,
 	failover.RuleRestartPending, failover.RuleStaleObservation, failover.RuleAuthorityMalformed, failover.RuleReplacePendingPod,
-	failover.RuleNeverCompared, failover.RuleWriteRefused, failover.RuleMembersEqual, failover.RulePassiveLacksData, failover.RuleDrift, failover.RuleComparisonStale,
+	failover.RuleNeverCompared, failover.RuleWriteRefused, failover.RuleMembersEqual, failover.RuleDrift, failover.RuleComparisonStale,
 	failover.RuleDrill,
 }
 

@@ -30,6 +30,7 @@ func (s *mysqld) receive() {
 
 func (s *mysqld) stopReceiving() {
 	s.wants = false
+	s.refused = false
 	if s.recv != nil {
 		s.recv.gone = true
 		s.recv = nil
@@ -48,6 +49,11 @@ func (s *mysqld) connect() {
 		retry()
 		return
 	}
+	have := s.data.received()
+	if s.refused = peer.data.purged.missing(have) >= 0; s.refused {
+		retry()
+		return
+	}
 	st := &stream{src: peer, dst: s, inc: s.inc, broken: -1, since: w.now}
 	// A new connection of the same server ends its former dump thread.
 	peer.dumps = slices.DeleteFunc(peer.dumps, func(o *stream) bool { return o.dst.m == s.m })
@@ -56,7 +62,6 @@ func (s *mysqld) connect() {
 	s.applierOff = false
 	s.data.half = nil // what was received by half is sent again
 	s.startApply()
-	have := s.data.received()
 	for st.sent < len(peer.data.binlog) && have.has(peer.data.binlog[st.sent]) {
 		st.sent++
 	}
@@ -137,7 +142,7 @@ func (st *stream) carryFirst(t int, at time.Duration) {
 			return
 		}
 		st.dst.pass(func() {
-			if !st.gone && !st.dst.data.inBinlog.has(t) {
+			if !st.gone && !st.dst.data.inBinlog.has(t) && !st.dst.wrote(t) {
 				st.dst.data.half = bitset{}
 				st.dst.data.half.add(t)
 				w.tracef("%s: has begun to receive transaction %d", st.dst.m.name, t)
@@ -171,10 +176,14 @@ func (st *stream) carry(t int, at time.Duration) {
 	})
 }
 
+// wrote: the transaction is this member's own. A receiver leaves those out
+// (replicate_same_server_id = OFF), also when this member has lost them.
+func (s *mysqld) wrote(t int) bool { return s.w.txns[t].serverID == s.serverID() }
+
 // take is the receiver: it writes the relay log and acknowledges.
 func (s *mysqld) take(st *stream, t int) {
 	s.data.half.remove(t)
-	if !s.data.inBinlog.has(t) && !slices.Contains(s.data.relay, t) {
+	if !s.wrote(t) && !s.data.inBinlog.has(t) && !slices.Contains(s.data.relay, t) {
 		s.data.relay = append(s.data.relay, t)
 		s.startApply()
 	}

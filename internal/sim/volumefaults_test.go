@@ -10,10 +10,21 @@ import (
 var volumeFaults = map[string]faultKind{
 	"volumeHung":    func(w *world, f fault, m *memberSim) { w.stops(f, &m.vol.gate) },
 	"volumeEmptied": func(_ *world, _ fault, m *memberSim) { m.emptyVolume() },
-	"diskOlder": func(w *world, f fault, m *memberSim) {
-		m.crash(f.lasts)
-		w.members[1-m.index].crash(f.lasts)
-		m.olderDisk()
+	"diskOlder":     func(w *world, f fault, m *memberSim) { w.powerLost(f, m, 20) },
+	// The same with a disk that is older by far.
+	"diskMuchOlder": func(w *world, f fault, m *memberSim) { w.powerLost(f, m, 200) },
+	// A dump of another server is imported with SET GLOBAL gtid_purged, which no other server
+	// ever gets; clients read its rows from then on.
+	"dumpImported": func(w *world, _ fault, m *memberSim) {
+		if s := m.running(); s != nil && s.open && w.promised() {
+			w.must.add(s.importDump())
+		}
+	},
+	// PURGE BINARY LOGS, by hand or because the disk fills.
+	"binlogsPurged": func(_ *world, _ fault, m *memberSim) {
+		if s := m.running(); s != nil && s.up {
+			s.purge()
+		}
 	},
 	// mysqld dies while it copies its peer's data.
 	"copiesDie": func(w *world, f fault, _ *memberSim) {
@@ -65,16 +76,23 @@ func (m *memberSim) loseVolume() {
 	}
 }
 
-// olderDisk gives the member a disk as it was some commits ago: a restored snapshot, or a
+// powerLost: both machines go down, and the member's disk comes back older.
+func (w *world) powerLost(f fault, m *memberSim, most int) {
+	m.crash(f.lasts)
+	w.members[1-m.index].crash(f.lasts)
+	m.olderDisk(most)
+}
+
+// olderDisk gives the member a disk as it was up to so many commits ago: a restored snapshot, or a
 // cache that lied. Its machine is down.
-func (m *memberSim) olderDisk() {
+func (m *memberSim) olderDisk(most int) {
 	d := m.vol.data
 	other := m.w.members[1-m.index].vol.data
 	l := m.w.api.lease
 	if d == nil || other == nil || len(d.binlog) == 0 || l == nil || l.Ledger.State != authority.Both {
 		return // without a second copy it is a lost volume
 	}
-	kept := len(d.binlog) - 1 - m.w.rng.IntN(min(20, len(d.binlog)))
+	kept := len(d.binlog) - 1 - m.w.rng.IntN(min(most, len(d.binlog)))
 	for _, t := range d.binlog[kept:] {
 		if !other.received().has(t) {
 			m.w.forgave.add(t) // the other machine lost it as well, with its relay log

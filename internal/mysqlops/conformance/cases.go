@@ -182,3 +182,54 @@ func copies(t *testing.T, a, b *Member) {
 	written := status(t, a).Executed
 	await(t, b, "applied", func(s mysqlops.Status) bool { return s.Executed.Equal(written) })
 }
+
+func leavesOutItsOwn(t *testing.T, a, b *Member) {
+	follow(t, a, b)
+	must(t, a.Open(t.Context(), false))
+	must(t, answered(t, a, a.Commit()))
+	former := status(t, a).Executed
+	await(t, b, "applied", func(s mysqlops.Status) bool { return s.Executed.Covers(former) })
+	must(t, b.StopReceiver(t.Context()))
+	_, err := a.Fence(t.Context())
+	must(t, err)
+	must(t, a.Forget())
+	must(t, b.Open(t.Context(), false))
+	must(t, answered(t, b, b.Commit()))
+	written := status(t, b).Executed.Subtract(former)
+	follow(t, b, a)
+	s := await(t, a, "what the peer wrote is received", func(s mysqlops.Status) bool { return s.Received.Covers(written) })
+	if written.IsEmpty() || former.IsEmpty() || !s.Received.Intersect(former).IsEmpty() {
+		t.Errorf("received %v, which has some of its own %v", s.Received, former)
+	}
+}
+
+func purged(t *testing.T, a, b *Member) {
+	must(t, a.Open(t.Context(), false))
+	must(t, answered(t, a, a.Commit()))
+	must(t, a.Purge())
+	must(t, answered(t, a, a.Commit()))
+	s := status(t, a)
+	if s.Purged.Count() != 1 || s.Executed.Count() != 2 || !s.Binlog.Equal(s.Executed) {
+		t.Errorf("after the purge %+v", s)
+	}
+	must(t, b.Replicate(a))
+	must(t, b.StartApplier(t.Context()))
+	must(t, b.StartReceiver(t.Context()))
+	got := await(t, b, "the source refuses", func(s mysqlops.Status) bool { return s.Channel.ReceiverError.Number != 0 })
+	if got.Channel.Receiver == mysqlops.ReceiverStreaming || !got.Received.IsEmpty() {
+		t.Errorf("the replica %+v", got)
+	}
+}
+
+func imported(t *testing.T, a, b *Member) {
+	lead(t, a, b)
+	before := status(t, a).Executed
+	must(t, a.Import())
+	foreign := status(t, a).Purged.Subtract(before)
+	must(t, answered(t, a, a.Commit()))
+	written := status(t, a).Executed.Subtract(foreign)
+	s := await(t, b, "the next commit is applied", func(s mysqlops.Status) bool { return s.Executed.Covers(written) })
+	if foreign.IsEmpty() || !s.Received.Intersect(foreign).IsEmpty() {
+		t.Errorf("received %v, which has some of the declared %v", s.Received, foreign)
+	}
+}

@@ -39,6 +39,13 @@ type Member struct {
 	Replicate func(source *Member) error
 	// Copy replaces the data of this member by a copy of an open one, and starts mysqld on it.
 	Copy func(donor *Member) error
+	// Forget takes all transactions away from a closed member, as a volume does that was restored
+	// from an older state. Its server UUID stays.
+	Forget func() error
+	// Purge removes the binary logs that are not needed to go on.
+	Purge func() error
+	// Import declares transactions of another server as purged, as a dump does.
+	Import func() error
 	// Pause lets some milliseconds pass, by the clock that the member lives by.
 	Pause func()
 }
@@ -63,6 +70,9 @@ func Run(t *testing.T, factory Factory) {
 		{"what was acknowledged survives a crash of the receiver", relayLog},
 		{"a stopped receiver receives and acknowledges nothing", ackFence},
 		{"a copy has what was committed, and follows", copies},
+		{"a receiver leaves out what its own server wrote", leavesOutItsOwn},
+		{"a replica is refused that lacks what its source has purged", purged},
+		{"what was declared purged reaches no replica", imported},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a, b := factory(t)
