@@ -151,8 +151,9 @@ manifests: ## CRDs from the API types, the operator's rules from the markers in 
 	@$(controller-gen) rbac:roleName=dbpair-manager paths=./controllers/... output:rbac:dir=config/rbac
 
 .PHONY: chart
-chart: ## The chart's CRDs, rules, policies and alerts, from config/
+chart: ## The chart's CRDs, rules, policies and alerts, from config/; its dashboards
 	@go run ./hack/chart-sync .
+	@go run ./hack/dashboards .
 
 .PHONY: fmt
 fmt: ## Format every Go file and shell script, and order imports

@@ -4,7 +4,7 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 cd "$ROOT"
 kept=$(mktemp -d)
-list() { ls docs/api.md docs/settings.md config/admission/settings.yaml api/v1alpha1/zz_generated.*.go config/crd/bases/*.yaml config/rbac/role.yaml charts/dbpair/templates/{crds,admission,userroles,alerts}.yaml charts/dbpair/templates/_rules.tpl; }
+list() { ls docs/api.md docs/settings.md config/admission/settings.yaml api/v1alpha1/zz_generated.*.go config/crd/bases/*.yaml config/rbac/role.yaml charts/dbpair/templates/{crds,admission,userroles,alerts}.yaml charts/dbpair/templates/_rules.tpl charts/dbpair/dashboards/*.json; }
 list >"$kept.list"
 xargs cp --parents -t "$kept" <"$kept.list"
 trap 'cp -r "$kept"/. .; rm -rf "$kept" "$kept.list"' EXIT

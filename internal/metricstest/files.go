@@ -38,12 +38,15 @@ func Alerts(tb testing.TB) []Rule {
 	return rules
 }
 
-// Queries returns every query of the alerts.
+// Queries returns every query of the alerts and of the dashboards.
 func Queries(tb testing.TB) []Query {
 	tb.Helper()
 	var queries []Query
 	for _, rule := range Alerts(tb) {
 		queries = append(queries, Query{Where: "alert " + rule.Alert, Expr: rule.Expr})
+	}
+	for _, d := range Dashboards(tb) {
+		queries = append(queries, d.Queries()...)
 	}
 	return queries
 }
