@@ -178,6 +178,11 @@ bench-switchover: ## Planned switchovers under load, Demote and DeletePod: BENCH
 	@hack/e2e.sh up $(E2E_CLUSTER)
 	@hack/e2e.sh bench $(E2E_CLUSTER) switchover
 
+.PHONY: bench-durability
+bench-durability: ## Commits per second, Lossless beside Async, and how far the passive falls behind: BENCH_RUNS rounds (10)
+	@hack/e2e.sh up $(E2E_CLUSTER)
+	@hack/e2e.sh bench $(E2E_CLUSTER) durability
+
 .PHONY: bench-checksum
 bench-checksum: ## Comparisons of two real mysqlds: BENCH_NARROW, BENCH_WIDE rows (10,000,000 and 500,000)
 	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 PT_TABLE_CHECKSUM="$${PT_TABLE_CHECKSUM-$$(hack/percona.sh)}" \

@@ -4,6 +4,7 @@
 //	bench bootstrap    from apply to Available; what the operator needs
 //	bench failover     how long writes stop, by fault; what an idle pair asks of the API server
 //	bench switchover   what planned switchovers under load cost clients
+//	bench durability   commits per second and latency, Lossless beside Async, and the passive's backlog
 //
 // BENCH_RUNS is how often each is measured (10), BENCH_ONLY a pattern of the names of
 // the faults that are (all), BENCH_PAIRS with how many pairs the
@@ -38,9 +39,10 @@ func run(ctx context.Context, args []string) error {
 		"bootstrap":  bootstrap,
 		"failover":   failover,
 		"switchover": switchover,
+		"durability": durability,
 	}
 	if len(args) != 1 || what[args[0]] == nil {
-		return errors.New("usage: bench bootstrap|failover|switchover")
+		return errors.New("usage: bench bootstrap|failover|switchover|durability")
 	}
 	runs, errRuns := number("BENCH_RUNS", 10)
 	pairs, errPairs := number("BENCH_PAIRS", 20)

@@ -121,7 +121,15 @@ func loseCandidate(st *stage) (func(context.Context) error, error) {
 	if err := st.pair.Signal(st.ctx, st.primary, unix.SIGKILL, harness.RoleMysqld); err != nil {
 		return nil, err
 	}
-	err := harness.EventuallyEvery(st.ctx, 20*time.Millisecond, harness.Patience, "revocation", func(ctx context.Context) error {
+	if err := st.awaitRevocation(); err != nil {
+		return nil, err
+	}
+	return nil, st.pair.Signal(st.ctx, st.passive, unix.SIGKILL, harness.RoleMysqld)
+}
+
+// awaitRevocation waits until the Lease has no holder.
+func (st *stage) awaitRevocation() error {
+	return harness.EventuallyEvery(st.ctx, 20*time.Millisecond, harness.Patience, "revocation", func(ctx context.Context) error {
 		var lease coordinationv1.Lease
 		if err := cluster.Get(ctx, types.NamespacedName{Namespace: st.namespace, Name: st.pair.Name}, &lease); err != nil {
 			return err
@@ -131,10 +139,6 @@ func loseCandidate(st *stage) (func(context.Context) error, error) {
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return nil, st.pair.Signal(st.ctx, st.passive, unix.SIGKILL, harness.RoleMysqld)
 }
 
 // poison is a table with a row on the passive that is none of the primary's.

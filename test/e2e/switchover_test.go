@@ -82,40 +82,9 @@ func dryRun(st *stage) (func(context.Context) error, error) {
 	return nil, errors.Join(err, listed)
 }
 
-// longTransaction holds a transaction of the application on the primary; it ends with the function.
-func (st *stage) longTransaction() (func(context.Context) error, error) {
-	const hold = "BEGIN; INSERT INTO app.e2e_held VALUES (1); DO SLEEP(600); COMMIT"
-	if _, err := st.pair.SQL(st.ctx, st.primary, "CREATE TABLE IF NOT EXISTS app.e2e_held (id INT)"); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithCancel(st.ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_, _ = st.pair.SQL(ctx, st.primary, hold)
-	}()
-	end := func(ctx context.Context) error {
-		cancel()
-		<-done
-		out, err := st.pair.SQL(ctx, st.primary, "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO = 'DO SLEEP(600)'")
-		for _, id := range strings.Fields(out) {
-			_, killed := st.pair.SQL(ctx, st.primary, "KILL "+id)
-			err = errors.Join(err, killed)
-		}
-		return err
-	}
-	return end, harness.Eventually(st.ctx, harness.Patience, "a long transaction", func(ctx context.Context) error {
-		out, err := st.pair.SQL(ctx, st.primary, "SELECT ID FROM information_schema.PROCESSLIST WHERE INFO = 'DO SLEEP(600)'")
-		if err != nil || strings.TrimSpace(out) == "" {
-			return harness.NotYet("sessions %q, %v", out, err)
-		}
-		return nil
-	})
-}
-
 // giveUpForATransaction: a transaction does not end, and is not cut.
 func giveUpForATransaction(st *stage) (func(context.Context) error, error) {
-	end, err := st.longTransaction()
+	end, err := transactionInFlight(st)
 	if err != nil {
 		return end, err
 	}
@@ -128,7 +97,7 @@ func giveUpForATransaction(st *stage) (func(context.Context) error, error) {
 
 // cancelWhileDraining: a person changes their mind.
 func cancelWhileDraining(st *stage) (func(context.Context) error, error) {
-	end, err := st.longTransaction()
+	end, err := transactionInFlight(st)
 	if err != nil {
 		return end, err
 	}

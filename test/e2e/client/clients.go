@@ -24,6 +24,7 @@ type clients struct {
 	opts    options
 	service driver.Connector
 	members map[string]driver.Connector
+	idle    idle
 
 	stopRun context.CancelFunc
 	running sync.WaitGroup

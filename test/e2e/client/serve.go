@@ -17,6 +17,7 @@ import (
 //
 //	GET  /healthz
 //	POST /start?writers=8&pause=20ms
+//	POST /idle?sessions=200&mute=50   connections that are kept and say nothing
 //	POST /stop             every attempt and every look since the last stop
 //	GET  /stats            counters since the last stop, and the last acknowledged write
 //	GET  /rows             every row, read through the client Service
@@ -34,8 +35,22 @@ func (c *clients) handler(ctx context.Context) http.Handler {
 		}
 		reply(w, struct{}{}, c.start(ctx, writers, pause))
 	})
+	mux.HandleFunc("POST /idle", func(w http.ResponseWriter, r *http.Request) {
+		sessions, errSessions := strconv.Atoi(r.URL.Query().Get("sessions"))
+		mute, errMute := strconv.Atoi(r.URL.Query().Get("mute"))
+		if errSessions != nil || errMute != nil {
+			http.Error(w, "sessions and mute must be given", http.StatusBadRequest)
+			return
+		}
+		err := c.idle.open(r.Context(), c, sessions)
+		if err == nil {
+			err = c.idle.openMute(r.Context(), c, mute)
+		}
+		reply(w, struct{}{}, err)
+	})
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
 		c.stop()
+		c.idle.close()
 		reply(w, c.take(), nil)
 	})
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) { reply(w, c.stats(), nil) })

@@ -98,6 +98,13 @@ func (c *Clients) Write(ctx context.Context, writers int, pause time.Duration) e
 	})
 }
 
+// Idle opens connections that are kept until Stop: sessions that ask for nothing, and mute ones, on
+// which not even the login begins. It blocks until all are open.
+func (c *Clients) Idle(ctx context.Context, sessions, mute int) error {
+	params := map[string]string{"sessions": strconv.Itoa(sessions), "mute": strconv.Itoa(mute)}
+	return c.call(ctx, "POST", "idle", params, nil)
+}
+
 // Stop ends the run and returns the record.
 func (c *Clients) Stop(ctx context.Context) (history.Report, error) {
 	var r history.Report
