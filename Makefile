@@ -178,6 +178,12 @@ bench-switchover: ## Planned switchovers under load, Demote and DeletePod: BENCH
 	@hack/e2e.sh up $(E2E_CLUSTER)
 	@hack/e2e.sh bench $(E2E_CLUSTER) switchover
 
+.PHONY: bench-clients
+bench-clients: ## What programs in several languages meet, by fault, held and not: BENCH_RUNS of each (10), BENCH_WORKERS (4)
+	@hack/e2e.sh up $(E2E_CLUSTER)
+	@hack/e2e.sh programs $(E2E_CLUSTER)
+	@hack/e2e.sh bench $(E2E_CLUSTER) clients
+
 .PHONY: bench-durability
 bench-durability: ## Commits per second, Lossless beside Async, and how far the passive falls behind: BENCH_RUNS rounds (10)
 	@hack/e2e.sh up $(E2E_CLUSTER)

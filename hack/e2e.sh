@@ -3,6 +3,7 @@
 #   hack/e2e.sh up NAME              cluster and images; safe to repeat
 #   hack/e2e.sh run NAME [FLAG…]     the tests; flags go to go test (-run 'TestFailover/node killed')
 #   hack/e2e.sh bench NAME WHAT      the measurements of test/bench
+#   hack/e2e.sh programs NAME        the image with client programs, which the measurement of clients needs
 #   hack/e2e.sh down NAME            removes the cluster
 # The tests install the chart themselves.
 set -euo pipefail
@@ -12,12 +13,14 @@ command=${1:-} cluster=${2:-dbpair-e2e}
 client_image=${E2E_CLIENT_IMAGE:-ghcr.io/dbpair/e2e-client:dev}
 failpoint_image=${E2E_FAILPOINT_IMAGE:-ghcr.io/dbpair/dbpair:failpoints}
 old_image=${E2E_OLD_MYSQL_IMAGE:-ghcr.io/dbpair/e2e-old-mysql:dev}
+programs_image=${E2E_PROGRAMS_IMAGE:-ghcr.io/dbpair/e2e-programs:dev}
 export IMG=${E2E_OPERATOR_IMAGE:-ghcr.io/dbpair/dbpair:dev}
 
 use_cluster() {
   eval "$("$HACK/cluster.sh" env "$cluster")"
   HELM=$("$HACK/tools/build.sh" helm)
   export HELM E2E_CLIENT_IMAGE="$client_image" E2E_OPERATOR_IMAGE="$IMG" E2E_FAILPOINT_IMAGE="$failpoint_image" E2E_OLD_MYSQL_IMAGE="$old_image"
+  export E2E_PROGRAMS_IMAGE="$programs_image"
   export KIND_EXPERIMENTAL_DOCKER_NETWORK="${DBPAIR_NETWORK:-dbpair}"
 }
 
@@ -36,6 +39,24 @@ client() {
 
 # The operator that a test can crash between any two of its effects; what users get has no failpoints.
 failpoints() { IMG="$failpoint_image" GOFLAGS="$(go env GOFLAGS) -tags=failpoints" "$HACK/images.sh"; }
+
+# Client programs in several languages with what Debian has for them, and what runs them in the cluster.
+programs() {
+  use_engine
+  local rootfs root="$CACHE/e2e-programs"
+  rootfs=$("$HACK/clients.sh")
+  "$HACK/offline/nodeimage/binaries.sh" mkimg
+  rm -rf "$root"
+  cp -al "$rootfs" "$root"
+  # Not in place: the files are those of the cache.
+  mkdir -p "$root/etc/dbpair/programs" "$root/etc/dbpair/app"
+  cp "$ROOT"/test/clients/programs/* "$root/etc/dbpair/programs/"
+  (cd "$ROOT" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$root/driver" ./test/e2e/programs)
+  "$CACHE/bin/mkimg" -o "$CACHE/e2e-programs.tar" -user 65532:65532 "$programs_image=$root,/driver"
+  docker load -q -i "$CACHE/e2e-programs.tar"
+  rm -rf "$root" "$CACHE/e2e-programs.tar"
+  "$HACK/cluster.sh" load "$cluster" "$programs_image"
+}
 
 up() {
   "$HACK/cluster.sh" up "$cluster"
@@ -63,6 +84,7 @@ case $command in
     cd "$ROOT"
     exec go test -tags e2e -count=1 -v -timeout 60m ./test/e2e "$@"
     ;;
+  programs) stage "image with client programs" programs ;;
   bench)
     shift 2
     use_cluster
@@ -70,5 +92,5 @@ case $command in
     exec go run ./test/bench "$@"
     ;;
   down) exec "$HACK/cluster.sh" down "$cluster" ;;
-  *) die "usage: hack/e2e.sh up|run|bench|down NAME" ;;
+  *) die "usage: hack/e2e.sh up|run|programs|bench|down NAME" ;;
 esac

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +14,7 @@ import (
 )
 
 // loadFor is how long each round writes without a pause.
-const loadFor = 30 * time.Second
+const loadFor = 20 * time.Second
 
 // durability measures what waiting for the passive costs the primary's clients, and how far the
 // passive falls behind the smallest commits that a number of writers can make. Its backlog is what
@@ -30,7 +32,7 @@ func durability(ctx context.Context, b *bench) error {
 	for _, kind := range kinds {
 		loads[kind] = map[int]*loaded{}
 		pairs[kind] = b.Pair(namespace, strings.ToLower(string(kind)))
-		if err := pairs[kind].Apply(ctx, fmt.Sprintf("durability: {mode: %s}", kind)); err != nil {
+		if err := pairs[kind].Apply(ctx, fmt.Sprintf("durability: {mode: %s}", kind), cmp.Or(os.Getenv("BENCH_SPEC"), "{}")); err != nil {
 			return err
 		}
 	}
@@ -42,7 +44,7 @@ func durability(ctx context.Context, b *bench) error {
 			return err
 		}
 	}
-	writers := []int{1, 16}
+	writers := []int{1, 16, 64}
 	for range b.runs {
 		for _, n := range writers {
 			for _, kind := range kinds {

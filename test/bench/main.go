@@ -4,10 +4,12 @@
 //	bench bootstrap    from apply to Available; what the operator needs
 //	bench failover     how long writes stop, by fault; what an idle pair asks of the API server
 //	bench switchover   what planned switchovers under load cost clients
+//	bench clients      what programs in several languages meet, by fault; with and without a door that holds them
 //	bench durability   commits per second and latency, Lossless beside Async, and the passive's backlog
 //
 // BENCH_RUNS is how often each is measured (10), BENCH_ONLY a pattern of the names of
-// the faults that are (all), BENCH_PAIRS with how many pairs the
+// the faults that are (all), BENCH_WORKERS how many connections each program has (4), BENCH_SPEC
+// what the pairs of durability have beside the defaults (YAML of a spec), BENCH_PAIRS with how many pairs the
 // operator's needs are measured (20; less on a small machine). It installs the chart
 // and removes what it made.
 package main
@@ -39,10 +41,11 @@ func run(ctx context.Context, args []string) error {
 		"bootstrap":  bootstrap,
 		"failover":   failover,
 		"switchover": switchover,
+		"clients":    clients,
 		"durability": durability,
 	}
 	if len(args) != 1 || what[args[0]] == nil {
-		return errors.New("usage: bench bootstrap|failover|switchover|durability")
+		return errors.New("usage: bench bootstrap|failover|switchover|clients|durability")
 	}
 	runs, errRuns := number("BENCH_RUNS", 10)
 	pairs, errPairs := number("BENCH_PAIRS", 20)

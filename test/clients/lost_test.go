@@ -92,12 +92,12 @@ func TestClientsNoticeALostPrimary(t *testing.T) {
 	secret := mountSecret(t, "shop", hostilePassword, s.ca)
 	var sessions []*session
 	for _, p := range programs(t, s.hosts()) {
-		if p.connectOnly {
+		if p.ConnectOnly {
 			continue
 		}
 		client, connected := p.start(t, secret)
-		if !connected.ok {
-			t.Fatalf("%s: not connected: %+v", p.name, connected)
+		if !connected.OK {
+			t.Fatalf("%s: not connected: %+v", p.Name, connected)
 		}
 		sessions = append(sessions, client)
 	}
@@ -105,9 +105,9 @@ func TestClientsNoticeALostPrimary(t *testing.T) {
 	for _, f := range faults() {
 		rows = append(rows, f.inject(t, s, sessions))
 		for _, client := range sessions {
-			if got := client.ask("connect"); !got.ok {
+			if got := client.ask("connect"); !got.OK {
 				t.Errorf("%s: %s does not connect again: %+v", f.name, client.name, got)
-			} else if got := client.ask(insert); !got.ok {
+			} else if got := client.ask(insert); !got.OK {
 				t.Errorf("%s: %s connected again and does not write: %+v", f.name, client.name, got)
 			}
 		}
@@ -127,7 +127,7 @@ func (f fault) inject(t *testing.T, s *service, sessions []*session) string {
 			got := client.ask(f.line)
 			cells[i] = cell(got, time.Since(started))
 			t.Logf("%s: %s: %+v", f.name, client.name, got)
-			if got.ok {
+			if got.OK {
 				t.Errorf("%s: %s noticed nothing: %+v", f.name, client.name, got)
 			}
 		})
@@ -140,9 +140,9 @@ func (f fault) inject(t *testing.T, s *service, sessions []*session) string {
 // cell is the code, with the class where the code alone tells little, and the time if it
 // is one that a person notices.
 func cell(got answer, took time.Duration) string {
-	text := got.code
+	text := got.Code
 	if slices.Contains([]string{"", "none", "0", "-1"}, text) {
-		text = got.class
+		text = got.Class
 	}
 	if seconds := took.Round(time.Second); seconds >= 2*time.Second {
 		text += fmt.Sprintf(" (%v)", seconds)

@@ -24,6 +24,11 @@ func ClientImage() string {
 	return cmp.Or(os.Getenv("E2E_CLIENT_IMAGE"), "ghcr.io/dbpair/e2e-client:dev")
 }
 
+// ProgramsImage holds the client programs of test/clients, and what runs them.
+func ProgramsImage() string {
+	return cmp.Or(os.Getenv("E2E_PROGRAMS_IMAGE"), "ghcr.io/dbpair/e2e-programs:dev")
+}
+
 // OldMySQLImage holds a mysqld that is too old.
 func OldMySQLImage() string {
 	return cmp.Or(os.Getenv("E2E_OLD_MYSQL_IMAGE"), "ghcr.io/dbpair/e2e-old-mysql:dev")
