@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -260,19 +259,7 @@ func (a *Agent) installComponents(ctx context.Context) {
 	}
 }
 
-// cpuLimit and memoryLimit are those of the container; 0 for none.
-func cpuLimit() int {
-	text, err := os.ReadFile("/sys/fs/cgroup/cpu.max")
-	if err != nil {
-		return 0
-	}
-	var quota, period int
-	if n, _ := fmt.Sscanf(string(text), "%d %d", &quota, &period); n != 2 || period == 0 {
-		return 0
-	}
-	return max(quota/period, 1)
-}
-
+// memoryLimit is that of the container, in bytes; 0 for none.
 func memoryLimit() int64 {
 	text, err := os.ReadFile("/sys/fs/cgroup/memory.max")
 	if err != nil {

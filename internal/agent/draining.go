@@ -31,6 +31,7 @@ type draining struct {
 	epoch     pair.Epoch
 	until     authority.Instant
 	running   bool
+	asked     int
 	rounds    int
 	closed    int
 	inFlight  []mysqlops.ClientSession
@@ -83,12 +84,15 @@ func (d *draining) begin(operation string, epoch pair.Epoch, limit time.Duration
 	if d.operation != operation || d.epoch != epoch {
 		d.operation = operation
 		d.epoch = epoch
+		d.asked = 0
 		d.rounds = 0
 		d.closed = 0
 		d.inFlight = nil
 		d.log.Info("draining", "operation", operation, "epoch", epoch)
 	}
+	d.asked++
 	d.until = process.Now().Add(limit)
+	d.state.bump()
 	if !d.running {
 		d.running = true
 		go d.run(d.life())
@@ -163,6 +167,7 @@ func (d *draining) describe() *agentapi.Drain {
 	return &agentapi.Drain{
 		Operation: d.operation,
 		Left:      left,
+		Asked:     d.asked,
 		Rounds:    d.rounds,
 		Closed:    d.closed,
 		InFlight:  len(d.inFlight),
@@ -212,11 +217,11 @@ func (b *board) hasInFlight(list []agentapi.Session) {
 	b.bump()
 }
 
-// keyOfDrain is what observers of the state wait for: a drain's begin, its first round and
-// whether it is done.
+// keyOfDrain is what observers of the state wait for: a drain's begin and renewals, its first
+// round and whether it is done.
 func keyOfDrain(d *agentapi.Drain) string {
 	if d == nil {
 		return ""
 	}
-	return fmt.Sprint(d.Operation, d.Rounds > 0, d.InFlight == 0, d.Left == 0)
+	return fmt.Sprint(d.Operation, d.Asked, d.Rounds > 0, d.InFlight == 0, d.Left == 0)
 }

@@ -47,7 +47,6 @@ func (f *optionFile) member(dataDir string) mycnf.Member {
 		TLSDir:          f.opt.TLSDir,
 		TempDir:         f.vol.TempDir(),
 		BinlogRetention: config.BinlogRetention,
-		CPUs:            cpuLimit(),
 		MemoryBytes:     memoryLimit(),
 		Settings:        config.MySQL,
 	}

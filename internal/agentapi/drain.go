@@ -40,6 +40,8 @@ type Drain struct {
 	Operation string `json:"operation"`
 	// Left is how long it goes on unless it is renewed; 0 when its time is over.
 	Left time.Duration `json:"left"`
+	// Asked is how often it was asked for.
+	Asked int `json:"asked"`
 	// Rounds that were made; before the first nothing else is known.
 	Rounds int `json:"rounds"`
 	// Closed sessions, and those that were in flight in the last round.

@@ -107,7 +107,7 @@ func (l *look) clientsBelong() (target *Member, leads Door) {
 			leads = LeadsOpen
 		}
 	}
-	if l.drains() && l.candidateTakesClients() {
+	if l.ledAway() && l.candidateTakesClients() {
 		target = l.passive
 		leads = LeadsDoor
 	}

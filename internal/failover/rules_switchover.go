@@ -19,8 +19,13 @@ const (
 	// nodes lead them to the candidate's door meanwhile. kube-proxy writes its rules once a
 	// second where it is not told otherwise (minSyncPeriod).
 	settleFor = 1200 * time.Millisecond
-	// freshWithin is how far the passive may be behind for a switchover to begin.
-	freshWithin = time.Second
+	// freshWithin is how far the passive may be behind for a switchover to begin, and freshBacklog
+	// how many transactions it may have left to apply: clients wait while it applies them.
+	freshWithin  = time.Second
+	freshBacklog = 2000
+	// drainedBacklog is how many it may have left when the primary is drained and revoked. Nobody
+	// writes then but what the pair itself and its administrators do.
+	drainedBacklog = 100
 )
 
 // awaitSwitchover: an operation asks for a switchover that cannot begin now.
@@ -57,8 +62,11 @@ func drainForSwitchover(l *look) (Plan, bool) {
 		return no()
 	}
 	steps := l.drainSteps(op)
-	if l.settles(op) {
+	switch {
+	case l.settles(op):
 		steps = l.settleSteps()
+	case l.drainState(op) == nil && l.passiveBehind() != "":
+		steps = nil // nobody could take over from a primary that is drained now
 	}
 	fact := fmt.Sprintf("%s is drained for operation %s: %s", l.holder.Name, op.Name, l.drainFact(op))
 	p := Plan{
@@ -158,7 +166,7 @@ func (l *look) stopped(op *Operation) string {
 	case !l.Now.Before(op.CreatedAt.Add(s.Deadline)):
 		return fmt.Sprintf("its deadline of %s has passed", s.Deadline)
 	case op.Running && s.GiveUp && !l.Now.Before(op.StartedAt.Add(s.DrainTimeout)):
-		return fmt.Sprintf("transactions were in flight after drainTimeout %s, and onTimeout is GiveUp", s.DrainTimeout)
+		return fmt.Sprintf("the primary was not drained within drainTimeout %s, and onTimeout is GiveUp", s.DrainTimeout)
 	}
 	return ""
 }
@@ -214,10 +222,19 @@ func (l *look) passiveBehind() string {
 		return fmt.Sprintf("%s does not apply what it receives", m.Name)
 	case m.State.Server.LagSeconds < 0 || m.lag() >= freshWithin:
 		return fmt.Sprintf("%s lags", m.Name)
+	case m.State.Server.LagTransactions > freshBacklog:
+		return fmt.Sprintf("%s has more than %d transactions left to apply", m.Name, freshBacklog)
 	case m.Pod.IP == "":
 		return fmt.Sprintf("the pod of %s has no address", m.Name)
 	}
 	return ""
+}
+
+// appliedDrained: the passive has next to nothing left to apply of what the primary wrote before it
+// was drained, so that it can be appointed at once.
+func (l *look) appliedDrained() bool {
+	s := l.passive.State
+	return s != nil && s.Server != nil && s.Server.LagTransactions <= drainedBacklog
 }
 
 // longTransactions says which sessions of the primary would not be outside a transaction in
@@ -273,13 +290,14 @@ func (l *look) drainSteps(op *Operation) []Step {
 }
 
 // settles: new clients are passed on by the candidate's door, and the drain has not begun, since a
-// node may still lead them to the primary. Where the door would not hold them they come to
-// nothing there, and the drain begins at once.
+// node may still lead them to the primary, or since the passive has fallen behind meanwhile.
+// Where the door would not hold them they come to nothing there, and nobody is led to it before the
+// drain begins.
 func (l *look) settles(op *Operation) bool {
 	if !l.canForward() || l.drainState(op) != nil {
 		return false
 	}
-	return l.forwardedFor() < l.settleTime(op) || !l.atDoorOf(l.passive)
+	return l.forwardedFor() < l.settleTime(op) || !l.atDoorOf(l.passive) || l.passiveBehind() != ""
 }
 
 // canForward: the passive's door can pass clients on to the primary, and hold them afterwards.
@@ -339,11 +357,16 @@ func (l *look) drainAs(name string) *agentapi.Drain {
 
 func (l *look) drainFact(op *Operation) string {
 	d := l.drainState(op)
+	behind := l.passiveBehind()
 	switch {
+	case d == nil && behind != "":
+		return fmt.Sprintf("it begins when the passive has caught up: %s", behind)
 	case d == nil && l.settles(op):
 		return fmt.Sprintf("new clients are led to %s, which passes them on until every node leads there", l.passive.Name)
 	case d == nil:
 		return "its agent has not begun yet"
+	case d.InFlight == 0 && !l.appliedDrained():
+		return fmt.Sprintf("no transaction is in flight, %s has %d left to apply", l.passive.Name, l.passive.State.Server.LagTransactions)
 	case d.InFlight == 0:
 		return fmt.Sprintf("no transaction is in flight, %d sessions were closed", d.Closed)
 	}
@@ -380,7 +403,7 @@ func (l *look) drainLeft(op *Operation) time.Duration {
 // revokes: the primary is drained, or may be cut now, clients are led away from it, and the
 // passive can take over at this moment.
 func (l *look) revokes(op *Operation) bool {
-	if !l.atDoorOf(l.passive) || !l.candidacyOf(l.passive).ok || l.passiveBehind() != "" {
+	if !l.atDoorOf(l.passive) || !l.candidacyOf(l.passive).ok || l.passiveBehind() != "" || !l.appliedDrained() {
 		return false
 	}
 	d := l.drainState(op)

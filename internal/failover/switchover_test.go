@@ -160,6 +160,25 @@ func TestSwitchover(t *testing.T) {
 				o.Members[0].State.Drain.InFlight = 0
 				o.Members[1].State.Server.LagSeconds = 2
 			}},
+		"not while the candidate has much left to apply": {
+			from: draining,
+			rule: "DrainForSwitchover",
+			kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) {
+				o.Members[0].State.Drain.InFlight = 0
+				o.Members[1].State.Server.LagTransactions = 101
+			},
+		},
+		"a drain does not begin while the candidate is behind": {
+			from: draining,
+			rule: "DrainForSwitchover",
+			kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) {
+				o.Service = steady().Service
+				o.Members[0].State.Drain = nil
+				o.Members[1].State.Server.LagTransactions = 3000
+			},
+		},
 		"what is in flight after drainTimeout is cut": {from: draining, rule: "Switchover", kind: failover.Acts, steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) { o.Operations[0].StartedAt = t0.Add(-11 * time.Second) }},
 		"or the switchover is given up, and the Service goes back": {from: draining, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
@@ -235,7 +254,13 @@ func TestClientsArePassedOnUntilEveryNodeLeadsToTheDoor(t *testing.T) {
 		"also when the Service leads there already": {from: settling(0), rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("Hold")},
 		"a Service that was not moved is moved":     {from: settling(time.Millisecond), rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("PointService"), with: func(_ *testing.T, o *obs) { o.Service = steady().Service }},
 		"the primary is not drained at once":        {from: settling(enough - 1), rule: "DrainForSwitchover", kind: failover.Waits},
-		"and then it is":                            {from: settling(enough), rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("Hold", "Drain")},
+		"nor while the candidate is behind": {
+			from: settling(enough),
+			rule: "DrainForSwitchover",
+			kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) { o.Members[1].State.Server.LagSeconds = 2 },
+		},
+		"and then it is": {from: settling(enough), rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("Hold", "Drain")},
 		"sooner with a short drainTimeout": {from: settling(500 * time.Millisecond), rule: "DrainForSwitchover", kind: failover.Acts,
 			steps: steps("Hold", "Drain"), with: func(_ *testing.T, o *obs) { o.Operations[0].Switchover.DrainTimeout = 2 * time.Second }},
 		"nobody is passed on once the drain has begun": {from: settling(0), rule: "DrainForSwitchover", kind: failover.Waits,
@@ -315,6 +340,7 @@ func TestASwitchoverWaitsForAPairThatIsFit(t *testing.T) {
 		"the passive is out of the ledger": {func(o *obs) { o.Authority.Record.Ledger = solo().Authority.Record.Ledger }, "may lack acknowledged writes"},
 		"it was restarted":                 {func(o *obs) { o.Members[1].State.Mysqld.Incarnation = "next" }, "was restarted since it was last in sync"},
 		"it lags":                          {func(o *obs) { o.Members[1].State.Server.LagSeconds = 3 }, "shop-1 lags"},
+		"it has much to apply":             {func(o *obs) { o.Members[1].State.Server.LagTransactions = 2001 }, "shop-1 has more than 2000 transactions left to apply"},
 		"its applier stands": {func(o *obs) {
 			o.Members[1].State.Server.Applier.Running = false
 			delete(o.Members[1].Pod.Labels, pair.LabelReadable)

@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "write the golden files again")
 func member() mycnf.Member {
 	return mycnf.Member{
 		Ordinal: 1, PodIP: "10.1.2.3", Host: "shop-1.shop-pods", DataDir: "/data/mysql", Socket: "/run/dbpair/mysqld.sock",
-		PIDFile: "/run/dbpair/mysqld.pid", TLSDir: "/etc/dbpair/tls", TempDir: "/data/tmp", CPUs: 2, MemoryBytes: 1 << 30,
+		PIDFile: "/run/dbpair/mysqld.pid", TLSDir: "/etc/dbpair/tls", TempDir: "/data/tmp", MemoryBytes: 1 << 30,
 	}
 }
 

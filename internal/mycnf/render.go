@@ -40,9 +40,8 @@ type Member struct {
 	// BinlogRetention is shown by mysqld and kept by the agent, which knows
 	// what the peer has; 0 means seven days.
 	BinlogRetention time.Duration
-	// CPUs and MemoryBytes size defaults that the user may override; 0 means
-	// that mysqld decides.
-	CPUs        int
+	// MemoryBytes sizes a default that the user may override; 0 means that
+	// mysqld decides.
 	MemoryBytes int64
 
 	// Settings are the user's.
@@ -202,6 +201,12 @@ func (m Member) checkTempDir() error {
 	return nil
 }
 
+// applierWorkers apply what is received, however few CPUs there are: each waits for its own flush, which
+// group commit joins, and with fewer workers than the primary has writers the passive falls behind
+// by as much as a failover would have to wait for (docs/benchmarks.md). While all are busy mysqld's
+// coordinator spins until one is free, which takes a CPU from them.
+const applierWorkers = 64
+
 // defaults are dbpair's choices; the user's win.
 func (m Member) defaults() []line {
 	lines := []line{
@@ -212,11 +217,7 @@ func (m Member) defaults() []line {
 		// A connection that says nothing holds a thread for as long.
 		{"connect_timeout", "3"},
 		{"temptable_max_mmap", "0"},
-	}
-	if m.CPUs > 0 {
-		// The applier gains from more workers than CPUs, since each waits for
-		// its own flush; group commit joins them.
-		lines = append(lines, line{"replica_parallel_workers", strconv.Itoa(min(max(4*m.CPUs, 8), 64))})
+		{"replica_parallel_workers", strconv.Itoa(applierWorkers)},
 	}
 	if m.MemoryBytes > 0 {
 		pool := poolFor(m.MemoryBytes, connectionsIn(m.Settings))

@@ -156,14 +156,19 @@ func observeReceiver(ctx context.Context, conn *sql.Conn, status *Status) error 
 	return nil
 }
 
+// observeApplier reads how far the applier is. Its age is that of the oldest transaction that a worker
+// applies, or of the one that the coordinator hands out when no worker has one at that moment.
 func observeApplier(ctx context.Context, conn *sql.Conn, status *Status) error {
 	if !status.Channel.Configured {
 		return nil
 	}
 	rows, err := conn.QueryContext(ctx, `SELECT a.SERVICE_STATE = 'ON', e.LAST_ERROR_NUMBER, e.LAST_ERROR_MESSAGE,
 		`+timeOrNull("e.LAST_ERROR_TIMESTAMP")+`,
-		(SELECT TIMESTAMPDIFF(MICROSECOND, MIN(NULLIF(APPLYING_TRANSACTION_ORIGINAL_COMMIT_TIMESTAMP, 0)), NOW(6))
-			FROM performance_schema.replication_applier_status_by_worker WHERE CHANNEL_NAME = '')
+		TIMESTAMPDIFF(MICROSECOND, COALESCE(
+			(SELECT MIN(NULLIF(APPLYING_TRANSACTION_ORIGINAL_COMMIT_TIMESTAMP, 0))
+				FROM performance_schema.replication_applier_status_by_worker WHERE CHANNEL_NAME = ''),
+			(SELECT NULLIF(PROCESSING_TRANSACTION_ORIGINAL_COMMIT_TIMESTAMP, 0)
+				FROM performance_schema.replication_applier_status_by_coordinator WHERE CHANNEL_NAME = '')), NOW(6))
 		FROM performance_schema.replication_applier_status a LEFT JOIN (
 			SELECT LAST_ERROR_NUMBER, LAST_ERROR_MESSAGE, LAST_ERROR_TIMESTAMP FROM performance_schema.replication_applier_status_by_worker
 				WHERE CHANNEL_NAME = '' AND LAST_ERROR_NUMBER <> 0
