@@ -1,5 +1,3 @@
-// Package programs starts the client programs of this folder and speaks with them as protocol.md says. They run in a file
-// system that has what hack/clients.sh unpacked, the programs at Dir, and a Secret of an application.
 package programs
 
 import (

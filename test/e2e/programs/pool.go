@@ -76,14 +76,15 @@ func openPool(n int) (*sql.DB, error) {
 	return db, nil
 }
 
-// poolTransaction is one of some milliseconds. Not the run's context: its end breaks nothing off.
+// poolTransaction is one of some milliseconds. Not the run's context: its end breaks nothing off, and
+// the DSN has time limits.
 func poolTransaction(db *sql.DB, w worker, n int) (history.Step, error) {
-	tx, err := db.Begin() //nolint:noctx // see above; the DSN has the time limits
+	tx, err := db.Begin()
 	if err != nil {
 		return beginStep(err), err
 	}
 	for _, statement := range statements(w, n)[1:3] {
-		if _, err := tx.Exec(statement); err != nil { //nolint:noctx // as above
+		if _, err := tx.Exec(statement); err != nil {
 			return history.StepMiddle, errors.Join(err, tx.Rollback())
 		}
 	}
