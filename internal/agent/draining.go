@@ -79,6 +79,8 @@ func (d *draining) order(_ context.Context, c agentapi.DrainCommand) (agentapi.D
 }
 
 func (d *draining) begin(operation string, epoch pair.Epoch, limit time.Duration) {
+	// Observers read what is described under the lock.
+	defer d.state.bump()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.operation != operation || d.epoch != epoch {
@@ -92,7 +94,6 @@ func (d *draining) begin(operation string, epoch pair.Epoch, limit time.Duration
 	}
 	d.asked++
 	d.until = process.Now().Add(limit)
-	d.state.bump()
 	if !d.running {
 		d.running = true
 		go d.run(d.life())

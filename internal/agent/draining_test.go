@@ -26,13 +26,15 @@ func newTestDraining(t *testing.T, view authority.View) (*draining, *recorder) {
 	server := &recorder{drained: mysqlops.Drained{Closed: 2, InFlight: []mysqlops.ClientSession{{ID: 7, InFlight: true}}}}
 	state := newTestBoard()
 	state.see(view)
-	return &draining{
+	d := &draining{
 		gate:  gate{pairUID: "pair-a", state: state},
 		log:   logr.Discard(),
 		ops:   server,
 		state: state,
 		life:  func() context.Context { return t.Context() },
-	}, server
+	}
+	state.from.drain = d.describe
+	return d, server
 }
 
 func drainCommand(operation string, epoch pair.Epoch, limit time.Duration) agentapi.DrainCommand {
@@ -89,4 +91,25 @@ func TestADrainEndsWithTheMembersBeingOpen(t *testing.T) {
 	for d.describe() != nil {
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// Observers wait for news: the operator would ask over and over for a renewal that it does not see.
+func TestARenewalOfADrainIsNews(t *testing.T) {
+	d, _ := newTestDraining(t, openAt(3))
+	for want := 1; want <= 2; want++ {
+		if _, err := d.order(t.Context(), drainCommand("o1", 3, time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if s := d.state.snapshot(); s.Drain == nil || s.Drain.Asked != want {
+			t.Errorf("after %d requests the state says %+v", want, s.Drain)
+		}
+	}
+	was := keyOf(d.state.snapshot(), agentapi.Config{})
+	if _, err := d.order(t.Context(), drainCommand("o1", 3, time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if keyOf(d.state.snapshot(), agentapi.Config{}) == was {
+		t.Error("a renewal is no news")
+	}
+	d.end("o1")
 }
