@@ -93,6 +93,7 @@ func (r *PairReconciler) settings(p *v1alpha1.DatabasePair) failover.Settings {
 		Deleting:           p.DeletionTimestamp != nil,
 		Lossless:           s.Durability.Mode != v1alpha1.Async,
 		ContinueAlone:      s.Durability.OnPassiveLoss != v1alpha1.BlockWrites,
+		ReseedsDiverged:    s.Rejoin.OnDivergence == v1alpha1.ReseedDiverged,
 		PassiveTimeout:     s.Durability.PassiveTimeout.Duration,
 		LeaseDuration:      s.Authority.LeaseDuration.Duration,
 		SafetyMargin:       s.Authority.SafetyMargin.Duration,

@@ -6,12 +6,35 @@ import (
 
 // RejoinSpec says what becomes of the data of members that come back.
 type RejoinSpec struct {
+	// onDivergence says what becomes of a member with transactions that the primary lacks and that
+	// no rewind takes away. Hold: its data stays as it is until an admin decides (kubectl dbpair
+	// reseed). Automatic: where it is shown that no client was ever told that they are stored,
+	// they are saved in the member's quarantine, and it is copied again from the primary, which
+	// goes on alone meanwhile; durability.onPassiveLoss has to be Continue for that. What may have
+	// been acknowledged is held in any case: after a forced promotion, in Async, and when
+	// mysqld of the primary was restarted since the ledger last named it.
+	// +optional
+	// +kubebuilder:default=Hold
+	OnDivergence OnDivergence `json:"onDivergence,omitempty"`
+
 	// quarantineRetention says how long what a member has given up stays in the quarantine on
 	// its volume.
 	// +optional
 	// +kubebuilder:default={time: "720h", size: "20%"}
 	QuarantineRetention QuarantineRetention `json:"quarantineRetention,omitempty"`
 }
+
+// OnDivergence says what becomes of a member with transactions that the primary lacks.
+// +kubebuilder:validation:Enum=Automatic;Hold
+type OnDivergence string
+
+// What becomes of a member that has diverged.
+const (
+	// ReseedDiverged saves what was never acknowledged and copies the member again.
+	ReseedDiverged OnDivergence = "Automatic"
+	// HoldDiverged leaves its data as it is.
+	HoldDiverged OnDivergence = "Hold"
+)
 
 // QuarantineRetention bounds the quarantine of each member. An entry is removed when it is
 // older than time, and only as long as all entries together take more than size; the oldest

@@ -91,6 +91,7 @@ const (
 	RuleLabelsFollow           RuleName = "LabelsFollow"
 	RuleSemiSyncInterrupted    RuleName = "SemiSyncInterrupted"
 	RuleReseedRequested        RuleName = "ReseedRequested"
+	RuleReseedDiverged         RuleName = "ReseedDiverged"
 	RulePassiveLacksData       RuleName = "PassiveLacksData"
 	RuleSoloEntry              RuleName = "SoloEntry"
 	RuleSoloForClosedHolder    RuleName = "SoloForClosedHolder"

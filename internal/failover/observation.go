@@ -96,6 +96,10 @@ type Settings struct {
 	// let through from there.
 	HoldsClients bool
 
+	// ReseedsDiverged: a passive with transactions that the primary lacks is copied again without
+	// being asked for it, when it is shown that they were never acknowledged.
+	ReseedsDiverged bool
+
 	// AutomaticRollout: the operator makes pods again that are not what the spec makes.
 	AutomaticRollout bool
 

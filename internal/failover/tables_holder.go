@@ -194,6 +194,13 @@ var (
 			until: "The passive's data is given up and copied from the primary; or the operation ends with the reason.",
 		},
 		{
+			name:  RuleReseedDiverged,
+			apply: reseedDiverged,
+			says: "The passive has transactions that were never acknowledged and cannot be rewound, and spec.rejoin.onDivergence is Automatic: " +
+				"they are saved in its quarantine, and it is copied again.",
+			until: "The passive is copied from the primary. With spec.rejoin.onDivergence: Hold its data stays as it is.",
+		},
+		{
 			name:  RuleSoloEntry,
 			apply: soloEntry,
 			says:  "The passive does not acknowledge, has lost its data, or the mode is Async: the ledger becomes solo.",

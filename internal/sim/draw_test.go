@@ -33,6 +33,7 @@ func draw(seed uint64) scenario {
 	s.margin = authority.LeastMargin(s.lease)
 	s.stopTime = pick(300*time.Millisecond, 300*time.Millisecond, 3*time.Second)
 	s.holds = seed%2 == 0
+	s.reseeds = seed%3 == 0
 	if s.agentLease = s.lease; seed%4 == 1 {
 		s.agentLease = 8 * s.lease
 	}

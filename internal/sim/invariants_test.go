@@ -142,6 +142,9 @@ func (w *world) checkSolo(old, r authority.Record) {
 		if p == nil || p.recv == nil || p.recv.src != s || p.recv.gone || p.recv.broken >= 0 || w.orphaned(p) || (!s.open && w.unanswered(p)) {
 			continue
 		}
+		if w.set.reseeds && p.data.received().missing(s.data.inBinlog) >= 0 {
+			continue // it is copied again
+		}
 		if s.withholds(p) {
 			continue // it never gets what the closed primary would wait for
 		}

@@ -21,6 +21,8 @@ var ledgerStories = []story{
 	{name: "formerPrimaryRolledBack", tell: formerPrimaryRolledBack},
 	{name: "dumpImported", tell: dumpImported},
 	{name: "binlogsPurged", tell: binlogsPurged},
+	{name: "errantOnReturn", tell: errantOnReturn},
+	{name: "tailCommitted", tell: tailCommitted},
 	{name: "ledgerForged", tell: ledgerForged},
 	{name: "receivedByHalf", tell: receivedByHalf},
 	{name: "cannotApply", tell: cannotApply},
@@ -89,6 +91,31 @@ func binlogsPurged(t *teller) []fault {
 	return []fault{
 		{kind: t.one("nodeCrashed", "cutPeer"), at: t.at, member: thePassive, lasts: away},
 		{kind: "binlogsPurged", at: t.at + away - t.in(sec, 3*sec), member: theHolder},
+	}
+}
+
+// errantOnReturn: an administrator writes on a former primary as soon as it is back.
+func errantOnReturn(t *teller) []fault {
+	t.quiet()
+	t.s.reseeds = true
+	t.s.whole = true
+	return []fault{
+		{kind: t.one("mysqldKilled", "nodeCrashed", "podDeleted"), at: t.at, member: theHolder, lasts: t.in(3*sec, 8*sec)},
+		{kind: "errantWrite", at: t.at, member: thePassive, after: onPassiveUp, delay: t.in(0, 20*ms)},
+	}
+}
+
+// tailCommitted: the primary is cut off with commits that wait, its mysqld is restarted in place,
+// which commits them, and it comes back to another primary.
+func tailCommitted(t *teller) []fault {
+	t.quiet()
+	t.s.reseeds = true
+	t.s.restartInPlace = sec
+	cut := t.in(6*sec, 14*sec)
+	return []fault{
+		{kind: t.one("cutWhole", "cutPeer"), at: t.at, member: theHolder, lasts: cut},
+		{kind: "mysqldKilled", at: t.at + t.in(300*ms, 2*sec), member: theHolder},
+		{kind: "personForces", at: t.at + t.in(4*sec, 8*sec), member: thePassive},
 	}
 }
 

@@ -57,6 +57,8 @@ type scenario struct {
 	holds bool
 	// rollsOut: the operator makes pods again that are of a former spec.
 	rollsOut bool
+	// reseeds: a passive that has diverged is copied again where nothing acknowledged can be lost.
+	reseeds bool
 	// story is the name of the one that runs; empty for none.
 	story string
 }
@@ -66,7 +68,7 @@ func (s scenario) settings() failover.Settings {
 		Namespace: "ns", Name: "shop", UID: pairUID, Generation: 1, Lossless: s.lossless, ContinueAlone: s.continueAlone,
 		PassiveTimeout: s.passiveTimeout, LeaseDuration: s.lease, SafetyMargin: s.margin, AutomaticFailover: s.automatic,
 		WarnAfter: s.deadAfter / 2, DeadAfter: s.deadAfter, InitialDelay: 8 * time.Second, ApplyTimeout: s.applyTimeout,
-		HoldsClients: s.holds, AutomaticRollout: s.rollsOut,
+		HoldsClients: s.holds, AutomaticRollout: s.rollsOut, ReseedsDiverged: s.reseeds,
 		MaxPerHour: s.maxPerHour, PromoteOnAckFenced: s.ackFenced, AsyncAnyProof: s.asyncAny,
 		AsyncMaxLag: 10 * time.Second, PassiveMaxLag: 10 * time.Second, AgentVersion: "v1",
 	}

@@ -20,6 +20,12 @@ var volumeFaults = map[string]faultKind{
 			w.must.add(s.importDump())
 		}
 	},
+	// An administrator's statement on a closed member.
+	"errantWrite": func(_ *world, _ fault, m *memberSim) {
+		if s := m.running(); s != nil && s.up && !s.open {
+			s.commitTxn(txnInfo{}, false, func(bool, int) {})
+		}
+	},
 	// PURGE BINARY LOGS, by hand or because the disk fills.
 	"binlogsPurged": func(_ *world, _ fault, m *memberSim) {
 		if s := m.running(); s != nil && s.up {
