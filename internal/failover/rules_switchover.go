@@ -237,6 +237,15 @@ func (l *look) appliedDrained() bool {
 	return s != nil && s.Server != nil && s.Server.LagTransactions <= drainedBacklog
 }
 
+// leftToApply says how much the passive has left to apply.
+func (l *look) leftToApply() string {
+	s := l.passive.State
+	if s == nil || s.Server == nil {
+		return fmt.Sprintf("what %s has left to apply is not known", l.passive.Name)
+	}
+	return fmt.Sprintf("%s has %d left to apply", l.passive.Name, s.Server.LagTransactions)
+}
+
 // longTransactions says which sessions of the primary would not be outside a transaction in
 // time; empty for none, or when they are to be cut. A definition that changes is never cut.
 func (l *look) longTransactions(op *Operation) string {
@@ -366,7 +375,7 @@ func (l *look) drainFact(op *Operation) string {
 	case d == nil:
 		return "its agent has not begun yet"
 	case d.InFlight == 0 && !l.appliedDrained():
-		return fmt.Sprintf("no transaction is in flight, %s has %d left to apply", l.passive.Name, l.passive.State.Server.LagTransactions)
+		return "no transaction is in flight, " + l.leftToApply()
 	case d.InFlight == 0:
 		return fmt.Sprintf("no transaction is in flight, %d sessions were closed", d.Closed)
 	}

@@ -1,6 +1,7 @@
 package failover_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -446,5 +447,24 @@ func TestADemotedPrimaryStaysInTheLedger(t *testing.T) {
 	}
 	if !got.Ledger.Same(o.Authority.Record.Ledger) || !got.Appointed.Demoted || got.Left != nil || got.Holder.Member != m1 {
 		t.Errorf("the appointment made %+v", got)
+	}
+}
+
+func TestADrainedPrimaryIsNotRevokedForACandidateOfWhichNothingIsKnown(t *testing.T) {
+	for name, unknown := range map[string]func(*failover.Member){
+		"its mysqld does not answer": func(m *failover.Member) { m.State.Server = nil },
+		"its agent was never heard": func(m *failover.Member) {
+			m.Reach = failover.TimedOut
+			m.State = nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := draining()
+			o.Members[0].State.Drain.InFlight = 0
+			unknown(&o.Members[1])
+			if p := failover.Decide(o); slices.Contains(stepNames(p.Steps), "Revoke") {
+				t.Errorf("rule %s (%s): %s: %v", p.Rule, p.Kind, p.Fact, stepNames(p.Steps))
+			}
+		})
 	}
 }
