@@ -21,7 +21,11 @@ func (b *board) phaseOf(v authority.View, c child, void, empty bool, busy *maint
 		return phase
 	}
 	for _, code := range []agentapi.ProblemCode{
-		agentapi.ProblemConfigInvalid, agentapi.ProblemNoMysqld, agentapi.ProblemMysqldTooOld, agentapi.ProblemOwnedVariable,
+		agentapi.ProblemConfigInvalid,
+		agentapi.ProblemNoMysqld,
+		agentapi.ProblemMysqldTooOld,
+		agentapi.ProblemUpgradePath,
+		agentapi.ProblemOwnedVariable,
 	} {
 		if p := b.problems[code]; p != nil && p.active {
 			return agentapi.PhaseFailed

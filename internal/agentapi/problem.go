@@ -14,6 +14,7 @@ const (
 	ProblemSettingChanged   ProblemCode = "SettingChanged"
 	ProblemNoMysqld         ProblemCode = "NoMysqld"
 	ProblemMysqldTooOld     ProblemCode = "MysqldTooOld"
+	ProblemUpgradePath      ProblemCode = "UpgradePath"
 	ProblemMysqldExits      ProblemCode = "MysqldExits"
 	ProblemOwnedVariable    ProblemCode = "OwnedVariableChanged"
 	ProblemBinlogsLacking   ProblemCode = "BinlogsLacking"
