@@ -64,12 +64,8 @@ func (r *PairReconciler) bookkeeping(
 ) time.Duration {
 	s := v.session
 	hurry := again <= lookAtOnce || plan.Rule == failover.RuleAwaitOpening
-	again = r.surroundAfter(ctx, v, again)
 	if s.absences[0].absent() || s.absences[1].absent() {
 		again = min(again, lookForPod)
-	}
-	if s.report.trying {
-		again = min(again, requeueSoon)
 	}
 	if o.Members[0].Pod.NeverRan || o.Members[1].Pod.NeverRan {
 		again = min(again, eventsAfter)
@@ -118,71 +114,6 @@ func (r *PairReconciler) bookkeeping(
 		if quiet(err) != nil {
 			v.log.Error(err, t.failure)
 		}
-	}
-	return again
-}
-
-// surroundings are the attempts to keep the objects around one pair.
-type surroundings struct {
-	attempts attempts
-	// tried: the first attempt was made, after which the objects follow the steps.
-	tried bool
-	// generation is the one whose objects were made, at a time; overdue is when a reconcile
-	// first left them out since, zero for never.
-	generation int64
-	at         time.Time
-	overdue    time.Time
-}
-
-// childrenVisit is what the objects around the pair follow.
-func (r *PairReconciler) childrenVisit(v *visit) *childrenVisit {
-	return &childrenVisit{
-		name:     v.name,
-		names:    v.names,
-		pair:     v.pair,
-		log:      v.log,
-		memory:   &v.session.children,
-		keyring:  &v.session.keyring,
-		warned:   &v.session.warned,
-		settled:  &v.session.settled,
-		pods:     v.pods,
-		absences: v.session.absences,
-	}
-}
-
-// surround makes what is around the members. It never stands in the way of the roles: a
-// failover goes on though a Secret cannot be written.
-func (r *PairReconciler) surround(ctx context.Context, v *visit) {
-	c := &v.session.surroundings
-	if !c.attempts.due(r.Now()) {
-		return
-	}
-	c.generation = v.pair.Generation
-	c.at = r.Now()
-	c.overdue = time.Time{}
-	_ = c.attempts.try(ctx, r.Now, func(ctx context.Context) error {
-		v.session.report = r.children.keep(ctx, r.childrenVisit(v))
-		return v.session.report.err
-	})
-}
-
-// surroundAfter does the same after the step of a visit, at most every requeueSoon. While steps
-// follow each other within milliseconds it is put off, for requeueSoon and no longer.
-func (r *PairReconciler) surroundAfter(ctx context.Context, v *visit, again time.Duration) time.Duration {
-	c := &v.session.surroundings
-	now := r.Now()
-	hurry := again <= lookAtOnce
-	if hurry && c.overdue.IsZero() {
-		c.overdue = now
-	}
-	owed := !c.overdue.IsZero() && now.Sub(c.overdue) >= requeueSoon
-	changed := c.generation != v.pair.Generation
-	if (hurry && !owed) || (!changed && !owed && now.Sub(c.at) < requeueSoon) {
-		return min(again, requeueSoon)
-	}
-	r.surround(ctx, v)
-	if v.session.report.err != nil {
-		again = min(again, requeueSoon)
 	}
 	return again
 }

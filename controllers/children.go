@@ -35,6 +35,7 @@ var phases = []phase{
 	{"passwords", (*childrenReconciler).ensurePasswords},
 	{"secrets", (*childrenReconciler).ensureSecrets},
 	{"access", (*childrenReconciler).ensureAccess},
+	{"pods", (*childrenReconciler).observePods},
 	{"settings", (*childrenReconciler).judgeSettings},
 	{"configuration", (*childrenReconciler).ensureConfiguration},
 	{"services", (*childrenReconciler).ensureServices},
@@ -51,24 +52,15 @@ type childrenMemory struct {
 	trial *trial
 	// notGrown says which volume cannot get the size of the spec, and why; empty when all can.
 	notGrown string
+	// absences are about the members that have no pod.
+	absences [2]absence
 	// wokenAt is when the StatefulSet was last touched for a missing pod.
 	wokenAt time.Time
-}
 
-// childrenReport is what became of the objects around a pair, for the reconcile of its roles.
-// The zero value is about no generation.
-type childrenReport struct {
-	// generation of the spec that was carried out, or tried to be.
+	attempts attempts
+	// generation is the one that was tried last, at a time.
 	generation int64
-	// err is why an object is not as it has to be; nil when all are.
-	err error
-	// refused names the fields of the spec that are not carried out, with the reason and the
-	// fix; empty for none.
-	refused string
-	// trying: the settings of the spec wait for a member that tries them.
-	trying bool
-	// notGrown says which volume cannot get the size of the spec, and why; empty when all can.
-	notGrown string
+	at         time.Time
 }
 
 // childrenReconciler keeps the objects around pairs, from Secrets to the StatefulSet. It decides
@@ -87,8 +79,11 @@ type childrenReconciler struct {
 	// Key is the operator's; nil for one that lasts as long as this process.
 	Key *pki.Key
 	// Allowed limits what pairs may ask for.
-	Allowed Allowed
-	agents  *agents
+	Allowed  Allowed
+	agents   *agents
+	sessions *sessions
+	// notify has the roles' reconcile look at a pair. It may block for a moment.
+	notify func(types.NamespacedName)
 }
 
 // childrenVisit is one reconcile of the objects around one pair.
@@ -99,14 +94,16 @@ type childrenVisit struct {
 	log   logr.Logger
 
 	memory  *childrenMemory
+	reports *reports
 	keyring *keyring
 	warned  *warnings
 	// settled is since when the pair has been in order.
 	settled *settledSpell
-	// pods of the members, nil for none, and since when those that are missing are.
-	pods     [2]*corev1.Pod
-	absences [2]absence
+	// refused notes the writes that the API server refuses.
+	refused *refusals
 
+	// pods of the members, nil for none.
+	pods   [2]*corev1.Pod
 	copies map[string][]byte
 	// writes: the Secrets are written at this visit, so that a rotation can go on.
 	writes   bool

@@ -1,7 +1,8 @@
-// Package controllers turns DatabasePairs into running pairs: it observes, asks
+// Package controllers turns DatabasePairs into running pairs. PairReconciler observes, asks
 // failover.Decide, executes the first step, writes the status, and begins again.
+// childrenReconciler, with a queue of its own, keeps the objects around the pair: Secrets,
+// Services, policies and the StatefulSet. JobReconciler does operations by Jobs.
 //
-// It decides nothing about roles itself, never sleeps and never opens a connection to
-// mysqld. What it owns are the objects around the pair: Services, Secrets, policies and
-// the StatefulSet.
+// The package decides nothing about roles itself, never sleeps and never opens a connection to
+// mysqld.
 package controllers

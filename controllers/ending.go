@@ -68,10 +68,10 @@ const rememberGone = 10 * time.Minute
 
 // namespaceEnding: a namespace that is deleted loses its pods before it loses its pairs,
 // and they would wait for each other.
-func (r *PairReconciler) namespaceEnding(ctx context.Context, name string) (bool, error) {
+func namespaceEnding(ctx context.Context, cached client.Reader, name string) (bool, error) {
 	namespace := &metav1.PartialObjectMetadata{}
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	err := r.Client.Get(ctx, types.NamespacedName{Name: name}, namespace)
+	err := cached.Get(ctx, types.NamespacedName{Name: name}, namespace)
 	if apierrors.IsNotFound(err) {
 		return true, nil
 	}

@@ -116,8 +116,8 @@ func (k *keyring) clientTLS(serverName string) (*tls.Config, error) {
 	}, nil
 }
 
-// Sign signs with the pair's certificate authority, as it was when the surroundings were
-// made last. After it was replaced the former one signs for a while: an agent that does not
+// Sign signs with the pair's certificate authority, as it was when the Secrets were
+// looked at last. After it was replaced the former one signs for a while: an agent that does not
 // trust the new one yet would not believe what that signs.
 func (k *keyring) Sign(message []byte) ([]byte, error) {
 	k.mu.Lock()
@@ -141,6 +141,13 @@ func (k *keyring) Verify(message, signature []byte) (bool, error) {
 		return false, errNoCredential
 	}
 	return signers.Verify(message, signature), nil
+}
+
+// trusts reports whether the pair's agents can be asked.
+func (k *keyring) trusts() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.credential.roots != nil
 }
 
 // acceptUnsigned notes whether the pair's Secret lacks the note that its Lease is signed.

@@ -84,7 +84,9 @@ type visit struct {
 	names   resources.Names
 	pair    *v1alpha1.DatabasePair
 	session *session
-	log     logr.Logger
+	// report is about the objects around the pair; nil before the first one.
+	report *childrenReport
+	log    logr.Logger
 
 	view
 }
@@ -96,7 +98,8 @@ const (
 	lookIdle    = 15 * time.Second
 )
 
-// Reconcile looks at one pair: its surroundings, then its roles, then its status.
+// Reconcile looks at the roles of one pair: it observes, decides, does one step and writes the
+// status. The objects around the pair are the business of childrenReconciler.
 func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	p := &v1alpha1.DatabasePair{}
 	err := r.Client.Get(ctx, req.NamespacedName, p)
@@ -108,24 +111,21 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	}
 	v := r.visit(ctx, p)
 	ctx = noting(ctx, v.session.writes)
-	ending, err := r.namespaceEnding(ctx, p.Namespace)
+	ending, err := namespaceEnding(ctx, r.Client, p.Namespace)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if ending || p.DeletionTimestamp != nil {
 		return r.deleting(ctx, v)
 	}
+	if !v.prepared() {
+		return ctrl.Result{RequeueAfter: requeueSoon}, nil // the report wakes it before
+	}
 	if wait := v.session.throttle.take(r.Now()); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
 	}
-	if !v.session.surroundings.tried {
-		// Without certificates no agent can be asked.
-		v.session.surroundings.tried = true
-		r.surround(ctx, v)
-	}
 	o, seen, err := r.observe(ctx, v)
-	if errors.Is(err, cluster.ErrPairGone) || errors.Is(v.session.report.err, cluster.ErrPairGone) {
-		v.session.report.err = nil
+	if errors.Is(err, cluster.ErrPairGone) || errors.Is(v.reported().err, cluster.ErrPairGone) {
 		return ctrl.Result{RequeueAfter: requeueSoon}, nil // the cache knows it by then
 	}
 	if err != nil {
@@ -136,8 +136,8 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	r.Agents.watch(ctx, v)
 	plan := r.decide(v, o)
 	switch {
-	case errors.Is(v.session.report.err, cluster.ErrForeign) && !begun(o):
-		plan = nameConflict(v.session.report.err)
+	case errors.Is(v.reported().err, cluster.ErrForeign) && !begun(o):
+		plan = nameConflict(v.reported().err)
 	case v.foreignLease != nil:
 		plan = nameConflict(v.foreignLease)
 	}
@@ -154,21 +154,33 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 }
 
 func (r *PairReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair) *visit {
-	name := client.ObjectKeyFromObject(p)
+	s := r.sessions.of(p)
 	return &visit{
-		name:  name,
+		name:  client.ObjectKeyFromObject(p),
 		names: resources.NamesOf(p),
 		pair:  p,
 		log:   logf.FromContext(ctx),
-		session: r.sessions.of(name, p.UID, func() *session {
-			store := leaseStore(r.Leases, p)
-			if r.LeaseWrites != nil {
-				store.API = splitLeases{LeaseInterface: r.LeaseWrites.CoordinationV1().Leases(p.Namespace), reads: store.API}
-			}
-			store.API = notingLeases{API: store.API, now: r.Now}
-			return newSession(p.UID, store, r.Now())
-		}),
+
+		session: s,
+		report:  s.reports.newest(),
 	}
+}
+
+func (r *PairReconciler) newSession(p *v1alpha1.DatabasePair) *session {
+	store := leaseStore(r.Leases, p)
+	if r.LeaseWrites != nil {
+		store.API = splitLeases{LeaseInterface: r.LeaseWrites.CoordinationV1().Leases(p.Namespace), reads: store.API}
+	}
+	store.API = notingLeases{API: store.API, now: r.Now}
+	return newSession(p.UID, store, r.Now())
+}
+
+// prepared reports whether the pair's roles can be looked at. Without certificates no agent can
+// be asked. A pair that has had a primary waits for nothing else; a new one does not begin before
+// its objects were tried once.
+func (v *visit) prepared() bool {
+	hadPrimary := v.pair.Status.Epoch > 0
+	return v.report != nil || (hadPrimary && v.session.keyring.trusts())
 }
 
 // splitLeases reads by one client and writes by another.

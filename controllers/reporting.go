@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/cluster"
@@ -12,8 +13,8 @@ import (
 
 // reconciled says whether this generation of the spec is carried out, and if not, why.
 func (r *PairReconciler) reconciled(v *visit) status.Reconciled {
-	report := v.session.report
-	refused := r.refused(v)
+	report := v.reported()
+	refused := r.refused(v, report)
 	done := status.Reconciled{Done: report.err == nil && !v.pair.Spec.Paused}
 	switch {
 	case report.err != nil:
@@ -25,6 +26,9 @@ func (r *PairReconciler) reconciled(v *visit) status.Reconciled {
 		done.Done = false
 		done.Reason = ReasonSpecRefused
 		done.Fact = refused + "; what runs stays as it is until the spec is corrected"
+	case report.generation != v.pair.Generation:
+		done.Done = false
+		done.Fact = fmt.Sprintf("the objects of the pair do not follow generation %d of the spec yet", v.pair.Generation)
 	case report.trying:
 		done.Done = false
 		done.Fact = "spec.mysql.config is being tried by a member's mysqld before it is published"
@@ -44,10 +48,18 @@ func (r *PairReconciler) reconciled(v *visit) status.Reconciled {
 	return done
 }
 
+// reported is the last report about the objects around the pair, or one about no generation.
+func (v *visit) reported() childrenReport {
+	if v.report == nil {
+		return childrenReport{}
+	}
+	return *v.report
+}
+
 // refused names the fields of the spec that are not carried out; empty for none.
-func (r *PairReconciler) refused(v *visit) string {
-	if v.session.report.generation == v.pair.Generation {
-		return v.session.report.refused
+func (r *PairReconciler) refused(v *visit, report childrenReport) string {
+	if report.generation == v.pair.Generation {
+		return report.refused
 	}
 	return r.Allowed.refusal(v.pair)
 }

@@ -59,6 +59,7 @@ func (t *rotating) visit() *childrenVisit {
 		pair:    t.pair,
 		memory:  &t.s.children,
 		keyring: &t.s.keyring,
+		reports: &t.s.reports,
 		warned:  &t.s.warned,
 		settled: &t.s.settled,
 	}

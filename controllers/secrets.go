@@ -172,6 +172,7 @@ func (r *childrenReconciler) ensureSecrets(ctx context.Context, v *childrenVisit
 	renewed, err := v.keyring.trust(v.material.authority, v.material.bundle, r.Key, r.Now())
 	if renewed {
 		r.agents.forgetConnections(v.name)
+		r.notify(v.name)
 	}
 	if err != nil {
 		return err

@@ -5,7 +5,9 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/failover"
@@ -30,11 +32,10 @@ type session struct {
 	containers containers
 	warned     warnings
 	settled    settledSpell
-	children   childrenMemory
-	// report is of the objects around the pair.
-	report childrenReport
-	// surroundings are the attempts at these objects.
-	surroundings surroundings
+	reports    reports
+
+	// children belongs to the reconcile of the objects around this pair.
+	children childrenMemory
 
 	// The values below belong to the reconcile of this pair, of which there is one at a time.
 	history   failover.History
@@ -84,20 +85,22 @@ func (s *session) knowsPod(uid pair.PodUID) bool {
 type sessions struct {
 	mu  sync.Mutex
 	all map[types.NamespacedName]*session
+	// begin makes a session.
+	begin func(*v1alpha1.DatabasePair) *session
 }
 
-// of is the session of the pair with this UID; a pair made again under its name gets a
-// new one.
-func (s *sessions) of(name types.NamespacedName, uid types.UID, make func() *session) *session {
+// of is the session of this very pair; a pair made again under its name gets a new one.
+func (s *sessions) of(p *v1alpha1.DatabasePair) *session {
+	name := client.ObjectKeyFromObject(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if have := s.all[name]; have != nil && have.uid == uid {
+	if have := s.all[name]; have != nil && have.uid == p.UID {
 		return have
 	}
 	if s.all == nil {
 		s.all = map[types.NamespacedName]*session{}
 	}
-	s.all[name] = make()
+	s.all[name] = s.begin(p)
 	return s.all[name]
 }
 

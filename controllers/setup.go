@@ -7,9 +7,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -28,8 +26,9 @@ import (
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
-// Setup registers the controller. Reconciles of one pair never run beside each other;
-// those of concurrent pairs do.
+// Setup registers two controllers, of the roles and of the objects around pairs, each with a queue
+// of its own. Within a queue the reconciles of one pair never run beside each other; those of
+// concurrent pairs do.
 func (r *PairReconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrent int) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.DatabasePairOperation{}, indexPair, pairOfOperation); err != nil {
 		return fmt.Errorf("index operations: %w", err)
@@ -63,16 +62,18 @@ func (r *PairReconciler) Setup(ctx context.Context, mgr ctrl.Manager, concurrent
 			GenericFunc: enqueueHeard,
 		}))
 	for _, o := range []client.Object{
-		&corev1.Pod{}, &corev1.Service{}, &corev1.Secret{}, &corev1.ConfigMap{}, &corev1.ServiceAccount{},
-		&corev1.PersistentVolumeClaim{}, &appsv1.StatefulSet{}, &policyv1.PodDisruptionBudget{},
-		&networkingv1.NetworkPolicy{}, &rbacv1.Role{}, &rbacv1.RoleBinding{},
+		&corev1.Pod{},
+		&corev1.Service{},
+		&corev1.PersistentVolumeClaim{},
+		&appsv1.StatefulSet{},
+		&policyv1.PodDisruptionBudget{},
 	} {
 		b.Watches(o, byLabel)
 	}
 	if err := b.Complete(r); err != nil {
 		return fmt.Errorf("set up the controller of pairs: %w", err)
 	}
-	return nil
+	return r.children.setup(mgr, concurrent)
 }
 
 // DefaultConcurrent is how many pairs are worked on at once. A node that dies takes the
@@ -109,7 +110,7 @@ const heardBuffer = 1024
 // prepare makes what a reconciler needs beside its exported fields.
 func (r *PairReconciler) prepare(notify func(types.NamespacedName)) {
 	r.Client = notingClient{Client: r.Client, now: r.Now}
-	r.sessions = &sessions{}
+	r.sessions = &sessions{begin: r.newSession}
 	r.turns = newTurns(r.MaxParallelRollouts, r.Now)
 	r.Agents = newAgents(r.sessions, r.Now, notify)
 	if r.Applier == nil {
@@ -126,6 +127,8 @@ func (r *PairReconciler) prepare(notify func(types.NamespacedName)) {
 		Key:       r.Key,
 		Allowed:   r.Allowed,
 		agents:    r.Agents,
+		sessions:  r.sessions,
+		notify:    notify,
 	}
 }
 

@@ -115,7 +115,7 @@ func (r *childrenReconciler) wakeStatefulSet(ctx context.Context, v *childrenVis
 	now := r.Now()
 	var missing []string
 	for _, o := range ordinals {
-		if a := v.absences[o]; a.absent() && now.Sub(a.since) >= podMissingLimit {
+		if a := v.memory.absences[o]; a.absent() && now.Sub(a.since) >= podMissingLimit {
 			missing = append(missing, string(o.Member(v.pair.Name)))
 		}
 	}
