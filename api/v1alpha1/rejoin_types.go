@@ -17,6 +17,14 @@ type RejoinSpec struct {
 	// +kubebuilder:default=Hold
 	OnDivergence OnDivergence `json:"onDivergence,omitempty"`
 
+	// maxBandwidth bounds what a copy of the primary's data may take of the network: a quantity of
+	// bytes a second (50Mi), of which mysqld counts whole MiB (clone_max_network_bandwidth). A
+	// change counts from the next copy on. Without it a copy is as fast as it can be.
+	// +optional
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="isQuantity(self) && quantity(self).compareTo(quantity('1Mi')) >= 0 && quantity(self).compareTo(quantity('1Ti')) <= 0",message="spec.rejoin.maxBandwidth must be a quantity of bytes a second from 1Mi to 1Ti, such as 50Mi"
+	MaxBandwidth string `json:"maxBandwidth,omitempty"`
+
 	// quarantineRetention says how long what a member has given up stays in the quarantine on
 	// its volume.
 	// +optional
@@ -54,6 +62,24 @@ type QuarantineRetention struct {
 	// +kubebuilder:validation:MaxLength=20
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]|[1-8][0-9]|90)%$') || (isQuantity(self) && quantity(self).compareTo(quantity('0')) >= 0)",message="spec.rejoin.quarantineRetention.size must be a share from 0% to 90% or a quantity such as 10Gi"
 	Size string `json:"size,omitempty"`
+}
+
+// MemberCopy is how far the copy is that a member makes of the primary's data.
+type MemberCopy struct {
+	// stage of the copy: quarantine, initialize, and then MySQL's stages of a CLONE, such as FILE COPY.
+	Stage string `json:"stage"`
+	// bytes that this stage has copied.
+	// +optional
+	Bytes int64 `json:"bytes,omitempty"`
+	// estimatedBytes that this stage will copy.
+	// +optional
+	EstimatedBytes int64 `json:"estimatedBytes,omitempty"`
+	// bytesPerSecond is the rate over the last seconds.
+	// +optional
+	BytesPerSecond int64 `json:"bytesPerSecond,omitempty"`
+	// remaining is what this stage still takes at that rate.
+	// +optional
+	Remaining *metav1.Duration `json:"remaining,omitempty"`
 }
 
 // MemberQuarantine is what a member has given up and keeps on its volume.

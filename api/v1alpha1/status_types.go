@@ -140,6 +140,10 @@ type MemberStatus struct {
 	// lagSeconds is how far the member's applier is behind, in seconds.
 	// +optional
 	LagSeconds *int64 `json:"lagSeconds,omitempty"`
+	// copy is how far the member's copy of the primary's data is, while it makes one. It is written at
+	// most every 30 seconds.
+	// +optional
+	Copy *MemberCopy `json:"copy,omitempty"`
 	// quarantine is what the member has given up and keeps on its volume; absent when it is empty
 	// and nothing was removed from it.
 	// +optional

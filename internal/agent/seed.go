@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/resource"
+
 	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -34,6 +36,7 @@ func (a *Agent) seed(ctx context.Context, command agentapi.SeedCommand) {
 	}
 	if err == nil {
 		a.state.resolve(agentapi.ProblemSeedFailed)
+		a.state.refusesRewind(tailRefusal{}) // it was that of the former data
 		a.log.Info("seeded", "donor", command.Donor, "dataID", command.DataID, "took", process.Now().Sub(started))
 	}
 	a.state.bump()
@@ -118,12 +121,16 @@ func (a *Agent) clone(ctx context.Context, command agentapi.SeedCommand) error {
 	}
 	donor, err := a.donor(command)
 	if err == nil {
+		var pace judge.CopyPace
 		err = ops.CloneFrom(ctx, donor, func(p mysqlops.CloneProgress) {
+			rate, remaining := pace.Saw(process.Now(), p)
 			a.state.progress(&agentapi.SeedProgress{
-				Donor:     command.Donor,
-				Stage:     p.Stage,
-				Bytes:     p.Bytes,
-				Estimated: p.Total,
+				Donor:          command.Donor,
+				Stage:          p.Stage,
+				Bytes:          p.Bytes,
+				Estimated:      p.Total,
+				BytesPerSecond: rate,
+				Remaining:      remaining,
 			})
 		})
 	}
@@ -158,10 +165,25 @@ func (a *Agent) donor(command agentapi.SeedCommand) (mysqlops.Donor, error) {
 		TLS:      a.certs.files(),
 	}
 	var err error
+	if d.MaxBandwidth, err = bandwidth(a.settings.get().MaxBandwidth); err != nil {
+		return d, err
+	}
 	if a.opt.PeerAdmin != "" {
 		d.Host, d.Port, err = peerAdmin(a.opt, a.env.Peer, a.settings.get())
 	}
 	return d, err
+}
+
+// bandwidth is a quantity in bytes a second; 0 for none.
+func bandwidth(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	quantity, err := resource.ParseQuantity(text)
+	if err != nil || quantity.Sign() <= 0 {
+		return 0, fmt.Errorf("spec.rejoin.maxBandwidth %q is no quantity of bytes a second such as 50Mi", text)
+	}
+	return quantity.Value(), nil
 }
 
 // settle has the first mysqld on a copy forget the donor's channel, which leads to this

@@ -107,6 +107,10 @@ type Config struct {
 	QuarantineTime time.Duration `json:"quarantineTime,omitempty"`
 	QuarantineSize string        `json:"quarantineSize,omitempty"`
 
+	// MaxBandwidth bounds a copy of the primary's data: a quantity of bytes a second ("50Mi");
+	// empty for no bound.
+	MaxBandwidth string `json:"maxBandwidth,omitempty"`
+
 	// OnRoleChange is how the door answers clients while no member accepts writes, one of the
 	// constants OnRoleChange*. An agent of an earlier version goes by RefuseWithReset.
 	OnRoleChange string `json:"onRoleChange,omitempty"`

@@ -174,6 +174,10 @@ type SeedProgress struct {
 	Stage     string          `json:"stage"`
 	Bytes     int64           `json:"bytes"`
 	Estimated int64           `json:"estimated"`
+	// BytesPerSecond is the rate over the last seconds, and Remaining what this stage still takes at
+	// that rate; zero for unknown.
+	BytesPerSecond int64         `json:"bytesPerSecond,omitempty"`
+	Remaining      time.Duration `json:"remaining,omitempty"`
 }
 
 // Discarded is what a member had received, could not apply, and gave up because an admin

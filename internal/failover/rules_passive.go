@@ -108,9 +108,17 @@ func awaitSeed(l *look) (Plan, bool) {
 		return no()
 	}
 	if s := m.State.Seed; s != nil && s.Estimated > 0 {
-		return wait("%s is being copied from %s: %s, %d of %d MiB", m.Name, l.holder.Name, s.Stage, s.Bytes>>20, s.Estimated>>20)
+		return wait("%s is being copied from %s: %s, %d of %d MiB%s", m.Name, l.holder.Name, s.Stage, s.Bytes>>20, s.Estimated>>20, pace(s))
 	}
 	return wait("%s is being copied from %s", m.Name, l.holder.Name)
+}
+
+// pace says how fast the copy goes, and what it still takes; empty when that is not known.
+func pace(s *agentapi.SeedProgress) string {
+	if s.BytesPerSecond == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %.1f MiB/s, %s left", float64(s.BytesPerSecond)/(1<<20), s.Remaining.Round(time.Second))
 }
 
 func nameSeededData(l *look) (Plan, bool) {

@@ -13,6 +13,9 @@ type Donor struct {
 	User     string
 	Password Secret
 	TLS      TLSFiles
+	// MaxBandwidth bounds the copy, in bytes a second, of which mysqld counts whole MiB, at least
+	// one. With 0 mysqld's own setting counts.
+	MaxBandwidth int64
 }
 
 // CloneProgress is what mysqld says of a running or finished clone.

@@ -28,11 +28,20 @@ func TestCloneSeedsAMember(t *testing.T) {
 		t.Fatalf("with a wrong password: %v, want ErrClone", err)
 	}
 	from.Password = mysqldtest.Passwords.Clone
+	from.MaxBandwidth = 16 << 20 // some seconds, so that there is progress
 	var stages []mysqlops.CloneProgress
-	if err := member.Ops.CloneFrom(ctx, from, func(p mysqlops.CloneProgress) { stages = append(stages, p) }); err != nil {
+	bound := 0 // MiB a second, as mysqld has it while it copies
+	seen := func(p mysqlops.CloneProgress) {
+		stages = append(stages, p)
+		_ = member.Root().QueryRowContext(ctx, "SELECT @@GLOBAL.clone_max_network_bandwidth").Scan(&bound)
+	}
+	if err := member.Ops.CloneFrom(ctx, from, seen); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("progress: %+v", stages)
+	if bound != 16 {
+		t.Errorf("copied with at most %d MiB a second, want 16", bound)
+	}
 	if code := member.ExitCode(); code != 16 {
 		t.Errorf("mysqld ended with %d, want 16", code)
 	}

@@ -85,6 +85,10 @@ func cloneStatements(donor Donor) (clone string, settings []string, err error) {
 		}
 		settings = append(settings, "SET GLOBAL "+setting.name+" = "+value)
 	}
+	if donor.MaxBandwidth > 0 {
+		// The recipient's setting counts; the donor's does nothing to a copy that is made elsewhere.
+		settings = append(settings, fmt.Sprintf("SET GLOBAL clone_max_network_bandwidth = %d", max(1, donor.MaxBandwidth>>20)))
+	}
 	account, err := Account{donor.User, donor.Host}.quoted()
 	if err != nil {
 		return "", nil, err

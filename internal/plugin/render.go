@@ -68,6 +68,9 @@ func renderMembers(b *strings.Builder, r Report, p paint) {
 		if m.Problem != "" {
 			fmt.Fprintf(b, "%s\n", p.in(red, m.Name+": "+m.Problem))
 		}
+		if m.Copy != nil {
+			fmt.Fprintf(b, "%s\n", m.Name+": "+describeCopy(*m.Copy))
+		}
 		if m.VolumeLow > 0 {
 			fmt.Fprintf(b, "%s\n", p.in(yellow, fmt.Sprintf("%s: less than %d %% of its volume is free", m.Name, m.VolumeLow)))
 		}
@@ -186,4 +189,19 @@ func table(b *strings.Builder, rows [][]string) {
 		}
 		b.WriteString("\n")
 	}
+}
+
+// describeCopy says how far a copy is, how fast it goes and what its stage still takes.
+func describeCopy(c v1alpha1.MemberCopy) string {
+	out := "is being copied: " + strings.ToLower(c.Stage)
+	if c.EstimatedBytes > 0 {
+		out += fmt.Sprintf(", %d of %d MiB", c.Bytes>>20, c.EstimatedBytes>>20)
+	}
+	if c.BytesPerSecond > 0 {
+		out += fmt.Sprintf(", %.1f MiB/s", float64(c.BytesPerSecond)/(1<<20))
+	}
+	if c.Remaining != nil {
+		out += fmt.Sprintf(", %s left", c.Remaining.Duration)
+	}
+	return out
 }

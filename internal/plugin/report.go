@@ -14,6 +14,7 @@ import (
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/status"
 )
 
 // agentTimeout bounds how long an agent is waited for: a hung node must not hang status.
@@ -134,6 +135,7 @@ func (c cluster) ask(ctx context.Context, m *MemberReport) {
 	}
 	m.Errant = errantIn(state)
 	m.VolumeLow = state.VolumeLow
+	m.Copy = status.CopyOf(&state)
 	if s := state.Server; s != nil {
 		m.Executed, m.Received = oneLine(s.GTIDExecuted), oneLine(s.GTIDReceived)
 		m.Waits = s.Waiting

@@ -37,6 +37,7 @@ func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 		BinlogMaxSize:       spec.MySQL.BinlogMaxSize,
 		QuarantineTime:      spec.Rejoin.QuarantineRetention.Time.Duration,
 		QuarantineSize:      spec.Rejoin.QuarantineRetention.Size,
+		MaxBandwidth:        spec.Rejoin.MaxBandwidth,
 		MaxLockTime:         spec.Checksum.MaxLockTime.Duration,
 		OnRoleChange:        string(spec.Services.Primary.OnRoleChange),
 		HoldTimeout:         spec.Services.Primary.HoldTimeout.Duration,

@@ -80,6 +80,7 @@ func members(o failover.Observation, old []v1alpha1.MemberStatus) []v1alpha1.Mem
 		if !m.Heard() {
 			row.State = unreachable
 			row.LagSeconds = nil
+			row.Copy = nil
 			out = append(out, row)
 			continue
 		}
@@ -89,6 +90,7 @@ func members(o failover.Observation, old []v1alpha1.MemberStatus) []v1alpha1.Mem
 			row.MySQLVersion = v
 		}
 		row.LagSeconds = lagSeconds(row.Role, m)
+		row.Copy = CopyOf(m.State)
 		row.Quarantine = quarantine(m.State.Quarantine, row.Quarantine)
 		out = append(out, row)
 	}

@@ -52,6 +52,7 @@ func withoutFigures(s v1alpha1.DatabasePairStatus) v1alpha1.DatabasePairStatus {
 	}
 	for i := range out.Members {
 		out.Members[i].LagSeconds = nil
+		out.Members[i].Copy = nil
 	}
 	return out
 }
