@@ -35,38 +35,55 @@ type Agent struct {
 	door     *door.Door
 	metrics  *metrics
 	start    pair.AgentStart
-	moved    bool // another node's agent wrote to the volume last; set by begin
 	ops      *mysqlops.Server
-	image    *image
-	options  *optionFile
-	owned    *ownedSettings
-	follow   *replication
-	watch    *watch
-	upkeep   *upkeep
-	events   *eventGuard
-	room     *roomGuard
-	draining *draining
-	forcing  *forcing
-	discards *discards
-	rights   *repairRights
-	permit   *permit
-	jobs     *jobGuard
 	gate     gate
-	waiting  *waiting
 	state    *board
 	data     *dataset
 	mysqld   *instance
-	trials   trials
 	failures *failpoints
+	image    *image
+	options  *optionFile
+	trials   trials
+
+	// What the machine asks for.
+	confirming *confirming
+	memory     *memoryFile
+	beat       *volumeBeat
+	launcher   *launcher
+	starter    *starter
+	opening    *opening
+	closing    *closing
+	tail       *tailCheck
+	waiting    *waiting
+	follow     *replication
+
+	// What looks at mysqld and the volume all the time.
+	owned  *ownedSettings
+	watch  *watch
+	upkeep *upkeep
+	events *eventGuard
+	room   *roomGuard
+	jobs   *jobGuard
+
+	// What the operator, the peer and Jobs ask for.
+	commands     *commands
+	reports      *reports
+	doorOrders   *doorOrders
+	draining     *draining
+	initializing *initializing
+	seeding      *seeding
+	rewinding    *rewinding
+	discards     *discards
+	discarding   *discarding
+	forcing      *forcing
+	rights       *repairRights
+	permit       *permit
 
 	queue   *queue
 	answers answers
-	memory  chan memory
 
 	machine *authority.Machine // of the loop only
 	ctx     context.Context    // of Run, for work that outlives a request
-
-	failedSeeds failedSeeds // of the seed that is under way
 }
 
 // New makes the agent; it reads every file it depends on and fails naming the one that
@@ -103,7 +120,6 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 		start:    pair.AgentStart(random()),
 		mysqld:   &instance{},
 		queue:    newQueue(),
-		memory:   make(chan memory, 8),
 	}
 	a.state = newBoard(a.log, selfOf(env, a.start, version), settings.get)
 	a.data = &dataset{over: func() { a.state.progress(nil) }}
@@ -111,10 +127,16 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	a.peer = newPeerLink(opt, env, config, certs)
 	a.door = a.newDoor()
 	a.door.Configure(policyOf(config))
-	a.ops = a.handle(settings.root)
+	a.ops = a.server(settings.root)
+	a.gate = gate{pairUID: env.PairUID, state: a.state}
 	a.addProgram()
 	a.addReplication()
-	a.addParts()
+	a.addRepairs()
+	a.addRoles()
+	a.addConfirmations()
+	a.addStarter()
+	a.addData()
+	a.addCommands()
 	a.addGuards()
 	a.metrics = newMetrics(a.door.Refused.Load, a.state.snapshot)
 	a.metrics.registry.MustRegister(volumeGauges(a.state)...)
@@ -137,7 +159,7 @@ func selfOf(env Environment, start pair.AgentStart, version string) agentapi.Sta
 func (a *Agent) sources() sources {
 	return sources{
 		peer:   a.peer.last,
-		door:   a.describeDoor,
+		door:   a.doorOrders.describe,
 		member: a.memberNow,
 		forces: a.forcing.holder,
 		drain:  a.draining.describe,
@@ -166,8 +188,8 @@ func (a *Agent) intake() *intake {
 	}
 }
 
-// handle is a handle on the mysqld of this member, with timeouts that fit into T.
-func (a *Agent) handle(password func() mysqlops.Secret) *mysqlops.Server {
+// server is the mysqld of this member, with timeouts that fit into T.
+func (a *Agent) server(password func() mysqlops.Secret) *mysqlops.Server {
 	return mysqlops.Open(mysqlops.Config{
 		Socket:   a.opt.socket(),
 		Password: password,
@@ -196,7 +218,7 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 	}
 	a.begin(found)
 	for _, part := range []func(context.Context){
-		a.loop, a.writeMemory, a.beat, a.watch.runPeer, a.watch.runServer, a.follow.run, a.upkeep.run, a.events.run,
+		a.loop, a.memory.run, a.beat.run, a.watch.runPeer, a.watch.runServer, a.follow.run, a.upkeep.run, a.events.run,
 		a.jobs.run, a.forcing.run, a.room.run,
 	} {
 		go part(ctx)
@@ -240,7 +262,7 @@ func (a *Agent) begin(found foundVolume) {
 		Linger:              a.opt.Linger,
 		Verify:              a.certs.verify,
 	}, found.memory.Durable, process.Now())
-	a.moved = found.moved
+	a.beat.moved = found.moved
 	a.state.remember(found)
 	if found.identity.DataID != "" && !found.identity.Void {
 		a.queue.post(authority.DataReady{

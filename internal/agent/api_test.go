@@ -25,7 +25,7 @@ func TestARequestThatCannotBeReadIsTheCallersFault(t *testing.T) {
 		mux := http.NewServeMux()
 		a := &Agent{settings: &settings{}}
 		a.state = newTestBoard()
-		handle(mux, a, agentapi.PathFence, func(context.Context, agentapi.Command) (agentapi.Done, error) {
+		handle(mux, a.entrance(), agentapi.PathFence, func(context.Context, agentapi.Command) (agentapi.Done, error) {
 			return agentapi.Done{}, nil
 		})
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, agentapi.PathFence, strings.NewReader(body))
@@ -45,7 +45,7 @@ func TestARequestThatIsTooLongIsRefused(t *testing.T) {
 	a := &Agent{settings: &settings{}}
 	a.state = newTestBoard()
 	mux := http.NewServeMux()
-	handle(mux, a, agentapi.PathFence, func(context.Context, agentapi.Command) (agentapi.Done, error) {
+	handle(mux, a.entrance(), agentapi.PathFence, func(context.Context, agentapi.Command) (agentapi.Done, error) {
 		t.Error("the request was read")
 		return agentapi.Done{}, nil
 	})

@@ -113,6 +113,11 @@ func serveAPI(t *testing.T, ca *pki.Authority, config agentapi.Config) *httptest
 		settings: &settings{config: config},
 	}
 	a.state = newTestBoard()
+	a.reports = &reports{
+		access: a.access(),
+		mysqld: a.mysqld,
+		state:  a.state,
+	}
 	server := httptest.NewUnstartedServer(a.handler())
 	server.TLS = certs.server()
 	server.StartTLS()

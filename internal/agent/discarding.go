@@ -35,23 +35,33 @@ type discards struct {
 // discardMost bounds one discard: what mysqld rolls back beyond that is gone at the next try.
 const discardMost = 45 * time.Second
 
-// orderDiscard saves what was received and not applied, and gives it up. The agent judges by
+// discarding is the command to give up what was received and not applied.
+type discarding struct {
+	gate   dataGate
+	state  *board
+	follow interface {
+		discard(ctx context.Context, c agentapi.DiscardCommand) error
+	}
+	life func() context.Context // of the agent: it outlives the command
+}
+
+// order saves what was received and not applied, and gives it up. The agent judges by
 // its own reading of the Lease. It goes on when the operator does not wait for the answer.
-func (a *Agent) orderDiscard(ctx context.Context, c agentapi.DiscardCommand) (agentapi.Done, error) {
-	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
-	if err := a.gate.head(c.Command); err != nil {
+func (d *discarding) order(ctx context.Context, c agentapi.DiscardCommand) (agentapi.Done, error) {
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: d.state.view().Known}
+	if err := d.gate.head(c.Command); err != nil {
 		return done, err
 	}
-	record, err := a.ownReading(ctx)
+	record, err := d.gate.reading(ctx)
 	if err != nil {
 		return done, err
 	}
-	if err := a.giving(record).MayDiscard(c); err != nil {
+	if err := d.gate.giving(record).MayDiscard(c); err != nil {
 		return done, refuse(agentapi.ErrorRefused, "%v", err)
 	}
-	ctx, cancel := context.WithTimeout(a.ctx, discardMost)
+	ctx, cancel := context.WithTimeout(d.life(), discardMost)
 	defer cancel()
-	if err := a.follow.discard(ctx, c); err != nil {
+	if err := d.follow.discard(ctx, c); err != nil {
 		return done, fmt.Errorf("discard what was not applied: %w", err)
 	}
 	return done, nil

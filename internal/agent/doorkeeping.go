@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/door"
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -51,43 +53,51 @@ func policyOf(c agentapi.Config) door.Policy {
 	return p
 }
 
-// orderReleaseHeld lets clients through the door to the mysqld that is open at the epoch of
-// the command, now or later.
-func (a *Agent) orderReleaseHeld(_ context.Context, c agentapi.Command) (agentapi.Done, error) {
-	if err := a.gate.head(c); err != nil {
-		return agentapi.Done{}, err
-	}
-	a.door.Release(c.Epoch)
-	a.log.Info("clients may be let through the door", "epoch", c.Epoch, "requestID", c.RequestID)
-	a.state.bump()
-	return agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}, nil
+// doorOrders are the operator's commands about the door.
+type doorOrders struct {
+	gate  gate
+	log   logr.Logger
+	door  *door.Door
+	state *board
 }
 
-// orderHold begins the time of holding of a planned change of roles, or ends that of one that
+// release lets clients through the door to the mysqld that is open at the epoch of
+// the command, now or later.
+func (d *doorOrders) release(_ context.Context, c agentapi.Command) (agentapi.Done, error) {
+	if err := d.gate.head(c); err != nil {
+		return agentapi.Done{}, err
+	}
+	d.door.Release(c.Epoch)
+	d.log.Info("clients may be let through the door", "epoch", c.Epoch, "requestID", c.RequestID)
+	d.state.bump()
+	return agentapi.Done{RequestID: c.RequestID, Epoch: d.state.view().Known}, nil
+}
+
+// hold begins the time of holding of a planned change of roles, or ends that of one that
 // was given up before the authority was changed.
-func (a *Agent) orderHold(_ context.Context, c agentapi.HoldCommand) (agentapi.Done, error) {
-	if err := a.gate.head(c.Command); err != nil {
+func (d *doorOrders) hold(_ context.Context, c agentapi.HoldCommand) (agentapi.Done, error) {
+	if err := d.gate.head(c.Command); err != nil {
 		return agentapi.Done{}, err
 	}
 	switch {
 	case c.Cancel:
-		a.door.Cancel()
+		d.door.Cancel()
 	case c.ForwardTo != "":
 		if _, _, err := net.SplitHostPort(c.ForwardTo); err != nil {
 			return agentapi.Done{}, refuse(agentapi.ErrorMalformed, "forwardTo: %v", err)
 		}
-		a.door.Forward(c.ForwardTo, c.Epoch)
+		d.door.Forward(c.ForwardTo, c.Epoch)
 	default:
-		a.door.Begin(c.Epoch)
+		d.door.Begin(c.Epoch)
 	}
-	a.log.Info("clients are held at the door", "epoch", c.Epoch, "canceled", c.Cancel, "forwardTo", c.ForwardTo, "requestID", c.RequestID)
-	a.state.bump()
-	return agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}, nil
+	d.log.Info("clients are held at the door", "epoch", c.Epoch, "canceled", c.Cancel, "forwardTo", c.ForwardTo, "requestID", c.RequestID)
+	d.state.bump()
+	return agentapi.Done{RequestID: c.RequestID, Epoch: d.state.view().Known}, nil
 }
 
-// describeDoor is what the door does now.
-func (a *Agent) describeDoor() *agentapi.Door {
-	s := a.door.State()
+// describe is what the door does now.
+func (d *doorOrders) describe() *agentapi.Door {
+	s := d.door.State()
 	return &agentapi.Door{
 		Released:    s.Released,
 		Held:        s.Held,

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"sync"
 	"time"
 
@@ -190,24 +189,6 @@ func describeSessions(all []mysqlops.ClientSession, most int) []agentapi.Session
 		})
 	}
 	return out
-}
-
-// serveSessions lists the sessions of clients.
-func (a *Agent) serveSessions(w http.ResponseWriter, r *http.Request) {
-	if err := a.authorize(r.TLS, agentapi.PathSessions); err != nil {
-		writeError(w, err)
-		return
-	}
-	if !a.mysqld.isUp() {
-		writeError(w, refuse(agentapi.ErrorInternal, "mysqld does not run"))
-		return
-	}
-	all, err := a.ops.ClientSessions(r.Context())
-	if err != nil {
-		writeError(w, err)
-		return
-	}
-	writeJSON(w, http.StatusOK, agentapi.SessionsReply{Sessions: describeSessions(all, sessionsListed)})
 }
 
 // hasInFlight takes what was in flight for long when mysqld was last asked.

@@ -172,3 +172,131 @@ func (i *instance) hasAccepted(text string, complaints []string) {
 	i.child.checked = text
 	i.child.complaints = complaints
 }
+
+// starting notes what ends a start that is under way.
+func (i *instance) starting(stop context.CancelFunc) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.child.stop = stop
+}
+
+func (i *instance) started(proc *process.Mysqld, incarnation pair.Incarnation) {
+	kills := memoryKills()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.child.proc = proc
+	i.child.incarnation = incarnation
+	i.child.up = false
+	i.child.memoryKills = kills
+	i.child.terminated = false
+	i.child.outside = false
+}
+
+// hasComeUp: mysqld answers and was read back.
+func (i *instance) hasComeUp() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.child.up = true
+}
+
+// lastExit is what is known of a mysqld that has ended.
+type lastExit struct {
+	opened          interval // in which it may have been open until its end
+	killedForMemory bool
+	terminated      bool // the agent asked it to end
+	outside         bool // something else did
+}
+
+// exited forgets a mysqld that has ended, and ends what was under way with it.
+func (i *instance) exited(how string) lastExit {
+	kills := memoryKills()
+	i.mu.Lock()
+	c := &i.child
+	c.proc = nil
+	c.up = false
+	c.deadline = 0
+	c.exits++
+	c.lastExit = how
+	last := lastExit{
+		opened:          c.opened,
+		killedForMemory: kills > c.memoryKills,
+		terminated:      c.terminated,
+		outside:         c.outside,
+	}
+	c.opened = interval{}
+	stop := c.stop
+	cancelOpen := c.openCancel
+	i.mu.Unlock()
+	for _, cancel := range []context.CancelFunc{stop, cancelOpen} {
+		if cancel != nil {
+			cancel()
+		}
+	}
+	return last
+}
+
+// wasAskedToEnd reports whether the agent asked this process to end, and notes that something
+// else did when it was not the agent.
+func (i *instance) wasAskedToEnd(proc *process.Mysqld) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	asked := i.child.proc != proc || i.child.terminated
+	i.child.outside = i.child.outside || !asked
+	return asked
+}
+
+// terminating notes that the agent asks mysqld to end, and returns it; nil when none runs.
+func (i *instance) terminating() *process.Mysqld {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.child.terminated = true
+	return i.child.proc
+}
+
+// forgetProcess: a mysqld of a maintenance has ended.
+func (i *instance) forgetProcess() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.child.proc = nil
+}
+
+// opening notes what ends an opening that is under way, and returns the mysqld that is opened,
+// nil when it has ended, with its deadline.
+func (i *instance) opening(cancel context.CancelFunc, done chan struct{}) (*process.Mysqld, authority.Instant) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.child.openCancel = cancel
+	i.child.openDone = done
+	return i.child.proc, i.child.deadline
+}
+
+// openUnderWay is what ends the opening that is under way, nil for none, and its end.
+func (i *instance) openUnderWay() (cancel context.CancelFunc, done <-chan struct{}) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.child.openCancel, i.child.openDone
+}
+
+// mayBeOpen: from now on clients may write.
+func (i *instance) mayBeOpen(o interval) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.child.opened = o
+}
+
+// hasOpened notes since when the member accepts writes, for the report of a failover.
+func (i *instance) hasOpened(at stamp) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.lastOpen = at
+}
+
+// provenClosed takes the interval in which it may have been open, and notes what the binlog held.
+func (i *instance) provenClosed(binlog string) interval {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	opened := i.child.opened
+	i.child.opened = interval{}
+	i.child.closedWith = binlog
+	return opened
+}

@@ -11,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/dbpair/dbpair/internal/agent/door"
-	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
 // listen begins to answer on every port. They are up before the volume is taken, so
@@ -29,7 +28,7 @@ func (a *Agent) listen(ctx context.Context, failed chan<- error) error {
 	}
 	probes := http.NewServeMux()
 	probes.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	probes.HandleFunc("GET /readyz", a.serveReady)
+	probes.HandleFunc("GET /readyz", a.reports.serveReady)
 	probe, err := ports.Listen(ctx, "tcp", a.opt.listen(a.opt.ProbePort))
 	if err != nil {
 		return fmt.Errorf("listen for probes: %w", err)
@@ -61,15 +60,4 @@ func (a *Agent) listen(ctx context.Context, failed chan<- error) error {
 		}
 	}()
 	return nil
-}
-
-// serveReady: open, or a passive that serves reads. Nothing is ended for want of it.
-func (a *Agent) serveReady(w http.ResponseWriter, _ *http.Request) {
-	s := a.state.snapshot()
-	readable := s.Phase == agentapi.PhaseClosed && s.Server != nil && !s.Server.OfflineMode && s.Server.SuperReadOnly
-	if s.Phase == agentapi.PhaseOpen || readable {
-		_, _ = w.Write([]byte("ok\n"))
-		return
-	}
-	http.Error(w, string(s.Phase), http.StatusServiceUnavailable)
 }

@@ -51,26 +51,34 @@ func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
 	defer api.Close()
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			a := &Agent{
-				log: logr.Discard(), env: Environment{PairUID: "pair-a", PodName: "shop-0"},
-				vol: volume.Open(t.TempDir()), lease: &leaseReader{url: api.URL, local: true, verify: func(_, signature []byte) bool { return string(signature) == "by the operator" }},
+			state := newTestBoard()
+			data := &dataset{busy: c.busy, identity: c.identity}
+			verify := func(_, signature []byte) bool { return string(signature) == "by the operator" }
+			i := &initializing{
+				gate: dataGate{
+					gate:  gate{pairUID: "pair-a", state: state},
+					self:  "shop-0",
+					lease: &leaseReader{url: api.URL, local: true, verify: verify},
+					data:  data,
+				},
+				log:   logr.Discard(),
+				vol:   volume.Open(t.TempDir()),
+				data:  data,
+				state: state,
 			}
-			a.state = newTestBoard()
-			a.gate = gate{pairUID: "pair-a", state: a.state}
-			a.data = &dataset{busy: c.busy, identity: c.identity}
-			file := filepath.Join(a.vol.DataDir(), "ibdata1")
-			if err := errors.Join(os.MkdirAll(a.vol.DataDir(), 0o750), os.WriteFile(file, nil, 0o640)); err != nil {
+			file := filepath.Join(i.vol.DataDir(), "ibdata1")
+			if err := errors.Join(os.MkdirAll(i.vol.DataDir(), 0o750), os.WriteFile(file, nil, 0o640)); err != nil {
 				t.Fatal(err)
 			}
 			command := agentapi.InitializeCommand{
 				Command: agentapi.Command{PairUID: "pair-a", Epoch: record.Epoch, LedgerVersion: record.Ledger.Version},
 				DataID:  "data-0",
 			}
-			if _, err := a.orderInitialize(t.Context(), command); (err == nil) != c.fine {
+			if _, err := i.order(t.Context(), command); (err == nil) != c.fine {
 				t.Errorf("initialize: %v", err)
 			}
-			if a.data.busy != c.busy {
-				t.Errorf("what is under way became %+v", a.data.busy)
+			if data.busy != c.busy {
+				t.Errorf("what is under way became %+v", data.busy)
 			}
 			if _, err := os.Stat(file); err != nil {
 				t.Error(err)

@@ -20,28 +20,34 @@ func TestGivingUpIsNotTheImagesFault(t *testing.T) {
 	cancel()
 	for name, program := range map[string]string{"before the image was asked": "", "before the settings were": "9.7.0"} {
 		t.Run(name, func(t *testing.T) {
-			a := &Agent{
-				log: logr.Discard(), env: Environment{PodIP: "127.0.0.1"}, vol: volume.Open(t.TempDir()),
-				opt:      Options{Mysqld: asks, RunDir: t.TempDir(), MySQLPort: 3306, AdminPort: 33062},
-				settings: &settings{}, mysqld: &instance{},
+			state := newTestBoard()
+			mysqld := &instance{}
+			mysqld.hasProgram(program)
+			opt := Options{Mysqld: asks, RunDir: t.TempDir(), MySQLPort: 3306, AdminPort: 33062}
+			vol := volume.Open(t.TempDir())
+			image := &image{mysqld: asks, running: mysqld, state: state}
+			l := &launcher{
+				opt:    opt,
+				log:    logr.Discard(),
+				image:  image,
+				vol:    vol,
+				mysqld: mysqld,
+				state:  state,
+				options: &optionFile{
+					opt:    opt,
+					env:    Environment{PodIP: "127.0.0.1"},
+					config: (&settings{}).get,
+					vol:    vol,
+					mysqld: mysqld,
+					state:  state,
+					ask:    image.ask,
+				},
 			}
-			a.state = newTestBoard()
-			a.mysqld.child.version = program
-			a.image = &image{mysqld: asks, running: a.mysqld, state: a.state}
-			a.options = &optionFile{
-				opt:    a.opt,
-				env:    a.env,
-				config: a.settings.get,
-				vol:    a.vol,
-				mysqld: a.mysqld,
-				state:  a.state,
-				ask:    a.image.ask,
-			}
-			if _, _, err := a.launch(ctx, a.vol.DataDir(), false); !errors.Is(err, context.Canceled) {
+			if _, _, err := l.launch(ctx, vol.DataDir(), false); !errors.Is(err, context.Canceled) {
 				t.Errorf("launch = %v, want %v", err, context.Canceled)
 			}
 			for _, code := range []agentapi.ProblemCode{agentapi.ProblemNoMysqld, agentapi.ProblemConfigInvalid} {
-				if p := a.state.problems[code]; p != nil {
+				if p := state.problems[code]; p != nil {
 					t.Errorf("told %s: %s", code, p.Message)
 				}
 			}

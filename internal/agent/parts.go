@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"path/filepath"
+
+	"github.com/dbpair/dbpair/internal/authority"
 )
 
 // addProgram makes what is known of the image's mysqld and of its settings.
@@ -83,106 +85,8 @@ func (a *Agent) addReplication() {
 	}).begin()
 }
 
-// addGuards makes the parts that look at mysqld and the volume all the time.
-func (a *Agent) addGuards() {
-	a.watch = &watch{
-		log:     a.log,
-		ops:     a.ops,
-		mysqld:  a.mysqld,
-		state:   a.state,
-		peer:    a.peer,
-		config:  a.settings.get,
-		denied:  a.settings.otherRoot,
-		waiting: a.waiting,
-		owned:   a.owned,
-		lacking: lacking{
-			pairUID: a.env.PairUID,
-			log:     a.log,
-			state:   a.state,
-			data:    a.data,
-		},
-		readOnly: readOnlyGuard{
-			log:       a.log,
-			ops:       a.ops,
-			state:     a.state,
-			follow:    a.follow,
-			corrected: func() { a.metrics.corrections.Inc() },
-		},
-		acks: ackGuard{
-			pairUID: a.env.PairUID,
-			ordinal: a.env.Ordinal,
-			log:     a.log,
-			ops:     a.ops,
-			state:   a.state,
-			peer:    a.peer,
-			foreign: a.waiting.foreign,
-		},
-	}
-	a.events = &eventGuard{
-		log:    a.log,
-		ops:    a.ops,
-		mysqld: a.mysqld,
-		state:  a.state,
-	}
-	a.room = &roomGuard{
-		log:    a.log,
-		mysqld: a.mysqld,
-		state:  a.state,
-		room: &adminRoom{
-			limit:     a.ops.ConnectionLimit,
-			setLimit:  a.ops.SetConnectionLimit,
-			connected: func() (int, error) { return establishedAt(a.opt.AdminPort) },
-		},
-	}
-	a.upkeep = a.newUpkeep()
-}
-
-func (a *Agent) newUpkeep() *upkeep {
-	return &upkeep{
-		log:    a.log,
-		ops:    a.ops,
-		mysqld: a.mysqld,
-		state:  a.state,
-		rights: a.rights,
-		space: &volumeSpace{
-			log:   a.log,
-			vol:   a.vol,
-			state: a.state,
-		},
-		passwords: &rotation{
-			log:       a.log,
-			ops:       a.ops,
-			vol:       a.vol,
-			settings:  a.settings,
-			state:     a.state,
-			peer:      a.peer,
-			worksWith: a.follow.channel.worksWith,
-		},
-		purging: &purging{
-			pairUID:  a.env.PairUID,
-			self:     a.env.PodName,
-			peerName: a.env.Peer,
-			root:     a.vol.Root(),
-			log:      a.log,
-			ops:      a.ops,
-			state:    a.state,
-			peer:     a.peer,
-			config:   a.settings.get,
-		},
-		saved: &quarantineGuard{
-			peerName: a.env.Peer,
-			log:      a.log,
-			vol:      a.vol,
-			state:    a.state,
-			peer:     a.peer,
-			config:   a.settings.get,
-		},
-	}
-}
-
-// addParts makes what carries out the operator's commands beside the machine.
-func (a *Agent) addParts() {
-	a.gate = gate{pairUID: a.env.PairUID, state: a.state}
+// addRepairs makes what a repair of table rows is permitted by.
+func (a *Agent) addRepairs() {
 	a.permit = &permit{
 		gate:  a.gate,
 		log:   a.log,
@@ -205,19 +109,16 @@ func (a *Agent) addParts() {
 		permit: a.permit,
 		vol:    a.vol,
 	}
+}
+
+// addRoles makes what opens and closes mysqld.
+func (a *Agent) addRoles() {
 	a.waiting = &waiting{
 		log:   a.log,
 		ops:   a.ops,
 		state: a.state,
 		post:  a.queue.post,
 		lost:  func() { a.metrics.interrupted.Inc() },
-	}
-	a.draining = &draining{
-		gate:  a.gate,
-		log:   a.log,
-		ops:   a.ops,
-		state: a.state,
-		life:  func() context.Context { return a.ctx },
 	}
 	a.jobs = &jobGuard{
 		log:    a.log,
@@ -227,5 +128,74 @@ func (a *Agent) addParts() {
 		roles:  a.follow,
 		config: a.settings.get,
 		ended:  func() { a.metrics.locksEnded.Inc() },
+	}
+	record := openRecord{
+		log:    a.log,
+		mysqld: a.mysqld,
+		state:  a.state,
+	}
+	a.opening = &opening{
+		log:      a.log,
+		ops:      a.ops,
+		mysqld:   a.mysqld,
+		state:    a.state,
+		follow:   a.follow,
+		jobs:     a.jobs,
+		forcing:  a.forcing,
+		waiting:  a.waiting,
+		member:   a.options.own,
+		config:   a.settings.get,
+		post:     a.queue.post,
+		failed:   func() { a.metrics.openFailures.Inc() },
+		failures: a.failures,
+	}
+	a.closing = &closing{
+		log:      a.log,
+		ops:      a.ops,
+		mysqld:   a.mysqld,
+		state:    a.state,
+		follow:   a.follow,
+		jobs:     a.jobs,
+		record:   record,
+		config:   a.settings.get,
+		post:     a.queue.post,
+		failures: a.failures,
+	}
+}
+
+// addConfirmations makes what finds out for the machine whether this member may be open, and what
+// it remembers.
+func (a *Agent) addConfirmations() {
+	a.tail = &tailCheck{
+		pairUID: a.env.PairUID,
+		ops:     a.ops,
+		mysqld:  a.mysqld,
+		state:   a.state,
+		peer:    a.peer,
+		post:    a.queue.post,
+	}
+	a.confirming = &confirming{
+		pairUID:     a.env.PairUID,
+		self:        a.env.PodName,
+		lease:       a.lease,
+		peer:        a.peer,
+		state:       a.state,
+		post:        a.queue.post,
+		countRead:   func(o authority.ReadOutcome) { a.metrics.leaseReads.WithLabelValues(string(o)).Inc() },
+		countAnswer: func(result string) { a.metrics.vouches.WithLabelValues(result).Inc() },
+	}
+	a.memory = &memoryFile{
+		log:      a.log,
+		vol:      a.vol,
+		state:    a.state,
+		post:     a.queue.post,
+		due:      make(chan memory, 8),
+		failures: a.failures,
+	}
+	a.beat = &volumeBeat{
+		log:  a.log,
+		vol:  a.vol,
+		node: a.env.Node,
+		post: a.queue.post,
 	}
 }

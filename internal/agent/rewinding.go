@@ -9,36 +9,52 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/rewind"
 )
 
-// orderRewind cuts the tail that a former primary holds since its unclean end, before
+// rewinding cuts from a former primary's binlog what the new one does not have.
+type rewinding struct {
+	gate     dataGate
+	log      logr.Logger
+	vol      *volume.Volume
+	data     *dataset
+	mysqld   *instance
+	state    *board
+	post     func(authority.Event)
+	beside   beside // the command: it does not wait for the end
+	failures *failpoints
+}
+
+// order cuts the tail that a former primary holds since its unclean end, before
 // any mysqld touches it. The agent judges by its own reading of the Lease.
-func (a *Agent) orderRewind(ctx context.Context, c agentapi.RewindCommand) (agentapi.Done, error) {
-	done := agentapi.Done{RequestID: c.RequestID, Epoch: a.state.view().Known}
-	if err := a.gate.head(c.Command); err != nil {
+func (r *rewinding) order(ctx context.Context, c agentapi.RewindCommand) (agentapi.Done, error) {
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: r.state.view().Known}
+	if err := r.gate.head(c.Command); err != nil {
 		return done, err
 	}
 	keep, err := gtid.Parse(c.HolderGTIDs)
 	if err != nil || keep.IsEmpty() {
 		return done, refuse(agentapi.ErrorRefused, "holderGTIDs %.100q is not what a primary's binlog holds (%v)", c.HolderGTIDs, err)
 	}
-	record, err := a.ownReading(ctx)
+	record, err := r.gate.reading(ctx)
 	if err != nil {
 		return done, err
 	}
-	switch err := a.data.occupy(agentapi.PhaseHeld, "", func() error { return a.giving(record).MayRewind(c) }); {
+	switch err := r.data.occupy(agentapi.PhaseHeld, "", func() error { return r.gate.giving(record).MayRewind(c) }); {
 	case errors.Is(err, errSame):
 		return done, nil
 	case err != nil:
 		return done, refuse(agentapi.ErrorRefused, "%v", err)
 	}
-	a.state.bump()
-	go a.rewind(a.ctx, tailOrder{keep: keep, keepTail: c.KeepTail})
+	r.state.bump()
+	r.beside(func(ctx context.Context) { r.run(ctx, tailOrder{keep: keep, keepTail: c.KeepTail}) })
 	return done, nil
 }
 
@@ -66,7 +82,7 @@ func (e keptTailError) Error() string {
 }
 
 // refusalOf is the zero value for an error that says nothing about the tail.
-func (a *Agent) refusalOf(err error, order tailOrder) tailRefusal {
+func (r *rewinding) refusalOf(err error, order tailOrder) tailRefusal {
 	var kept keptTailError
 	if errors.As(err, &kept) {
 		return tailRefusal{why: err.Error(), kept: kept.tail}
@@ -74,37 +90,37 @@ func (a *Agent) refusalOf(err error, order tailOrder) tailRefusal {
 	if !rewind.IsRefusal(err) {
 		return tailRefusal{}
 	}
-	contents, unread := rewind.Contents(a.vol.DataDir())
+	contents, unread := rewind.Contents(r.vol.DataDir())
 	if unread != nil {
 		return tailRefusal{why: err.Error()} // the same reason
 	}
 	return tailRefusal{why: err.Error(), kept: contents.Subtract(order.keep)}
 }
 
-func (a *Agent) rewind(ctx context.Context, order tailOrder) {
-	err := a.tryRewind(ctx, order)
-	a.state.refusesRewind(a.refusalOf(err, order))
-	a.data.vacate()
-	a.queue.post(authority.DataReady{
+func (r *rewinding) run(ctx context.Context, order tailOrder) {
+	err := r.try(ctx, order)
+	r.state.refusesRewind(r.refusalOf(err, order))
+	r.data.vacate()
+	r.post(authority.DataReady{
 		At:        process.Now(),
-		DataID:    a.data.id(),
+		DataID:    r.data.id(),
 		EpochFile: err == nil,
 		Renewed:   err == nil,
 	})
 	if err != nil {
-		a.log.Error(err, "cannot rewind")
-		a.state.problem(agentapi.ProblemErrant, "the tail cannot be cut, the data is kept as it is: "+err.Error())
+		r.log.Error(err, "cannot rewind")
+		r.state.problem(agentapi.ProblemErrant, "the tail cannot be cut, the data is kept as it is: "+err.Error())
 	} else {
-		a.state.resolve(agentapi.ProblemErrant)
+		r.state.resolve(agentapi.ProblemErrant)
 	}
-	a.state.bump()
+	r.state.bump()
 }
 
-func (a *Agent) tryRewind(ctx context.Context, order tailOrder) error {
-	a.queue.post(authority.DataGone{At: process.Now()})
+func (r *rewinding) try(ctx context.Context, order tailOrder) error {
+	r.post(authority.DataGone{At: process.Now()})
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for view := a.state.view(); view.Data; view = a.state.view() {
+	for view := r.state.view(); view.Data; view = r.state.view() {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -112,44 +128,44 @@ func (a *Agent) tryRewind(ctx context.Context, order tailOrder) error {
 		}
 	}
 	// From here on the machine starts nothing; it may have done so before.
-	proc := a.mysqld.process()
-	view := a.state.view()
+	proc := r.mysqld.process()
+	view := r.state.view()
 	if view.Serving != authority.Stopped || proc != nil || (view.Durable.TailCommitted && !order.keepTail) {
 		return errors.New("mysqld was started meanwhile")
 	}
 	if order.keepTail {
-		return a.findNoTail(order.keep)
+		return r.findNoTail(order.keep)
 	}
-	uuid, err := serverUUID(a.vol.DataDir())
+	uuid, err := serverUUID(r.vol.DataDir())
 	if err != nil {
 		return err
 	}
-	a.failures.at(failBeforeRewind)
+	r.failures.at(failBeforeRewind)
 	result, err := rewind.Cut(rewind.Member{
-		DataDir:    a.vol.DataDir(),
+		DataDir:    r.vol.DataDir(),
 		Server:     uuid,
 		Keep:       order.keep,
-		Quarantine: a.vol.QuarantineDir(),
+		Quarantine: r.vol.QuarantineDir(),
 	}, time.Now())
 	if err != nil {
 		return err
 	}
-	a.failures.at(failAfterRewind)
-	a.log.Info("rewound", "transactions", result.Tail.Transactions, "errant", result.Tail.Errant.String(), "saved", result.Saved)
+	r.failures.at(failAfterRewind)
+	r.log.Info("rewound", "transactions", result.Tail.Transactions, "errant", result.Tail.Errant.String(), "saved", result.Saved)
 	return nil
 }
 
 // findNoTail compares this member's binlogs with the holder's. Without a tail there is nothing
 // that a start of mysqld could commit, so the member may go on whatever the Lease says about it.
-func (a *Agent) findNoTail(keep gtid.Set) error {
-	contents, err := rewind.Contents(a.vol.DataDir())
+func (r *rewinding) findNoTail(keep gtid.Set) error {
+	contents, err := rewind.Contents(r.vol.DataDir())
 	if err != nil {
 		return err
 	}
 	if tail := contents.Subtract(keep); !tail.IsEmpty() {
 		return keptTailError{tail: tail}
 	}
-	a.log.Info("the former primary has no transaction that the primary lacks")
+	r.log.Info("the former primary has no transaction that the primary lacks")
 	return nil
 }
 

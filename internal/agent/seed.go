@@ -4,93 +4,144 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/resource"
+	"github.com/go-logr/logr"
 
-	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/mycnf"
-	"github.com/dbpair/dbpair/internal/mysqlops"
-	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// seed replaces this member's data by a copy of the donor's. The volume says that the data
-// is void before anything of it is given up, so that a crash in between leaves no data that
-// looks complete.
-func (a *Agent) seed(ctx context.Context, command agentapi.SeedCommand) {
-	started := process.Now()
-	err := a.trySeed(ctx, command)
-	if err == nil {
-		a.failedSeeds = failedSeeds{}
-	}
-	if err != nil && ctx.Err() == nil {
-		a.seedFailed(ctx, command, err)
-	}
-	a.data.vacate()
-	if id := a.data.get(); err != nil && !id.Void && id.DataID != "" {
-		// Nothing was given up: the machine may go on with what is there.
-		a.queue.post(authority.DataReady{At: process.Now(), DataID: id.DataID})
-	}
-	if err == nil {
-		a.state.resolve(agentapi.ProblemSeedFailed)
-		a.state.refusesRewind(tailRefusal{}) // it was that of the former data
-		a.log.Info("seeded", "donor", command.Donor, "dataID", command.DataID, "took", process.Now().Sub(started))
-	}
-	a.state.bump()
+// seeding replaces this member's data by a copy of the primary's.
+type seeding struct {
+	gate     dataGate
+	log      logr.Logger
+	vol      *volume.Volume
+	data     *dataset
+	mysqld   *instance
+	state    *board
+	follow   orders
+	make     dataMaker
+	copier   copier
+	adoption *adoption
+	post     func(authority.Event)
+	beside   beside // the command: it does not wait for the end
+	failures *failpoints
+
+	failed failedSeeds // of the seed that is under way
 }
 
-func (a *Agent) trySeed(ctx context.Context, command agentapi.SeedCommand) error {
-	if err := a.emptyHands(ctx); err != nil {
+// copier copies the donor's data into the new data directory.
+type copier interface {
+	clone(ctx context.Context, command agentapi.SeedCommand) error
+}
+
+// order replaces this member's data by a copy of the donor's, when the Lease allows it.
+func (s *seeding) order(ctx context.Context, c agentapi.SeedCommand) (agentapi.Done, error) {
+	done := agentapi.Done{RequestID: c.RequestID, Epoch: s.state.view().Known}
+	if err := s.gate.head(c.Command); err != nil {
+		return done, err
+	}
+	if c.DataID == "" || strings.ContainsAny(string(c.DataID), "/.") {
+		return done, refuse(agentapi.ErrorRefused, "data id %q", c.DataID)
+	}
+	if id := s.data.get(); id.DataID == c.DataID && !id.Void {
+		return done, nil
+	}
+	record, err := s.gate.reading(ctx)
+	if err != nil {
+		return done, err
+	}
+	switch err := s.data.occupy(agentapi.PhaseSeeding, c.DataID, func() error { return s.gate.giving(record).MaySeed(c) }); {
+	case errors.Is(err, errSame):
+		return done, nil
+	case err != nil:
+		return done, refuse(agentapi.ErrorRefused, "%v", err)
+	}
+	s.log.Info("seeding", "donor", c.Donor, "dataID", c.DataID, "target", c.Target)
+	s.state.bump()
+	s.beside(func(ctx context.Context) { s.run(ctx, c) })
+	return done, nil
+}
+
+// run replaces this member's data by a copy of the donor's. The volume says that the data
+// is void before anything of it is given up, so that a crash in between leaves no data that
+// looks complete.
+func (s *seeding) run(ctx context.Context, command agentapi.SeedCommand) {
+	started := process.Now()
+	err := s.try(ctx, command)
+	if err == nil {
+		s.failed = failedSeeds{}
+	}
+	if err != nil && ctx.Err() == nil {
+		s.fail(ctx, command, err)
+	}
+	s.data.vacate()
+	if id := s.data.get(); err != nil && !id.Void && id.DataID != "" {
+		// Nothing was given up: the machine may go on with what is there.
+		s.post(authority.DataReady{At: process.Now(), DataID: id.DataID})
+	}
+	if err == nil {
+		s.state.resolve(agentapi.ProblemSeedFailed)
+		s.state.refusesRewind(tailRefusal{}) // it was that of the former data
+		s.log.Info("seeded", "donor", command.Donor, "dataID", command.DataID, "took", process.Now().Sub(started))
+	}
+	s.state.bump()
+}
+
+func (s *seeding) try(ctx context.Context, command agentapi.SeedCommand) error {
+	if err := s.emptyHands(ctx); err != nil {
 		return err
 	}
-	old := a.data.get()
+	old := s.data.get()
 	id := old
 	id.Void = true
 	id.Initializing = command.DataID
 	id.Donor = command.Donor
-	if err := a.vol.WriteIdentity(id); err != nil {
+	if err := s.vol.WriteIdentity(id); err != nil {
 		return err
 	}
-	a.data.set(id)
-	a.failures.at(failAfterMark)
+	s.data.set(id)
+	s.failures.at(failAfterMark)
 	stage := func(name string) {
-		a.state.progress(&agentapi.SeedProgress{Donor: command.Donor, Stage: name})
+		s.state.progress(&agentapi.SeedProgress{Donor: command.Donor, Stage: name})
 	}
 	stage("quarantine")
-	if files, err := a.vol.Quarantine(old.DataID); err != nil {
+	if files, err := s.vol.Quarantine(old.DataID); err != nil {
 		return err
 	} else if files > 0 {
-		a.log.Info("binary logs kept in quarantine", "dataID", old.DataID, "files", files)
+		s.log.Info("binary logs kept in quarantine", "dataID", old.DataID, "files", files)
 	}
-	a.failures.at(failAfterQuarantine)
-	if err := a.vol.GiveUpData(); err != nil {
+	s.failures.at(failAfterQuarantine)
+	if err := s.vol.GiveUpData(); err != nil {
 		return err
 	}
 	stage("initialize")
-	if err := a.makeNew(ctx, mycnf.NewDataFlags()...); err != nil {
+	if err := s.make.directory(ctx, mycnf.NewDataFlags()...); err != nil {
 		return err
 	}
-	if err := a.vol.InstallNew(); err != nil {
+	if err := s.vol.InstallNew(); err != nil {
 		return err
 	}
-	a.failures.at(failAfterInstall)
-	if err := a.clone(ctx, command); err != nil {
+	s.failures.at(failAfterInstall)
+	if err := s.copier.clone(ctx, command); err != nil {
 		return err
 	}
-	a.failures.at(failAfterClone)
-	return a.adopt(command.DataID)
+	s.failures.at(failAfterClone)
+	return s.adoption.adopt(command.DataID)
 }
 
 // emptyHands has the machine give up its mysqld and waits for the end.
-func (a *Agent) emptyHands(ctx context.Context) error {
-	a.queue.post(authority.DataGone{At: process.Now()})
-	a.follow.order(orderNone, 0)
+func (s *seeding) emptyHands(ctx context.Context) error {
+	s.post(authority.DataGone{At: process.Now()})
+	s.follow.order(orderNone, 0)
 	for {
-		proc := a.mysqld.process()
-		view := a.state.view()
+		proc := s.mysqld.process()
+		view := s.state.view()
 		switch view.Serving {
 		case authority.Stopped:
 			if proc == nil && !view.Data {
@@ -109,98 +160,4 @@ func (a *Agent) emptyHands(ctx context.Context) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// clone copies the donor into the running, empty mysqld, which ends for it.
-func (a *Agent) clone(ctx context.Context, command agentapi.SeedCommand) error {
-	ops := a.handle(func() mysqlops.Secret { return mysqlops.Secret{} })
-	defer ops.Disconnect()
-	stop, err := a.runPrivately(ctx, a.vol.DataDir(), ops)
-	if err != nil {
-		return err
-	}
-	donor, err := a.donor(command)
-	if err == nil {
-		var pace judge.CopyPace
-		err = ops.CloneFrom(ctx, donor, func(p mysqlops.CloneProgress) {
-			rate, remaining := pace.Saw(process.Now(), p)
-			a.state.progress(&agentapi.SeedProgress{
-				Donor:          command.Donor,
-				Stage:          p.Stage,
-				Bytes:          p.Bytes,
-				Estimated:      p.Total,
-				BytesPerSecond: rate,
-				Remaining:      remaining,
-			})
-		})
-	}
-	if err != nil {
-		_ = stop(false)
-		return err
-	}
-	proc := a.mysqld.process()
-	select {
-	case <-proc.Exited():
-	case <-time.After(time.Minute):
-		_ = stop(false)
-		return errors.New("mysqld did not end after the copy")
-	}
-	return errors.Join(copied(proc), stop(false))
-}
-
-// copied says why the end of mysqld is not that of a finished copy; nil when it is.
-func copied(proc *process.Mysqld) error {
-	if !judge.CopyFinished(proc.ExitCode()) {
-		return fmt.Errorf("mysqld ended with %s while it copied, a finished copy ends with exit 16; it is seeded again", proc.How())
-	}
-	return nil
-}
-
-func (a *Agent) donor(command agentapi.SeedCommand) (mysqlops.Donor, error) {
-	d := mysqlops.Donor{
-		Host:     command.DonorHost,
-		Port:     pair.PortAdmin,
-		User:     mysqlops.UserClone,
-		Password: a.settings.password(agentapi.PasswordFileClone),
-		TLS:      a.certs.files(),
-	}
-	var err error
-	if d.MaxBandwidth, err = bandwidth(a.settings.get().MaxBandwidth); err != nil {
-		return d, err
-	}
-	if a.opt.PeerAdmin != "" {
-		d.Host, d.Port, err = peerAdmin(a.opt, a.env.Peer, a.settings.get())
-	}
-	return d, err
-}
-
-// bandwidth is a quantity in bytes a second; 0 for none.
-func bandwidth(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	quantity, err := resource.ParseQuantity(text)
-	if err != nil || quantity.Sign() <= 0 {
-		return 0, fmt.Errorf("spec.rejoin.maxBandwidth %q is no quantity of bytes a second such as 50Mi", text)
-	}
-	return quantity.Value(), nil
-}
-
-// settle has the first mysqld on a copy forget the donor's channel, which leads to this
-// member itself, before anything else is done with it.
-func (a *Agent) settle(ctx context.Context) error {
-	id := a.data.get()
-	if !id.Copied {
-		return nil
-	}
-	if err := a.ops.ResetReplicaAll(ctx, true); err != nil {
-		return err
-	}
-	a.failures.at(failAfterReset)
-	id.Copied = false
-	if err := a.vol.WriteIdentity(id); err != nil {
-		return err
-	}
-	a.data.set(id)
-	return nil
 }

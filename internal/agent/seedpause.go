@@ -18,22 +18,22 @@ type failedSeeds struct {
 	count int
 }
 
-// seedFailed publishes why a copy failed and waits before the next order is taken.
-func (a *Agent) seedFailed(ctx context.Context, command agentapi.SeedCommand, err error) {
-	if a.failedSeeds.data != command.DataID {
-		a.failedSeeds = failedSeeds{data: command.DataID}
+// fail publishes why a copy failed and waits before the next order is taken.
+func (s *seeding) fail(ctx context.Context, command agentapi.SeedCommand, err error) {
+	if s.failed.data != command.DataID {
+		s.failed = failedSeeds{data: command.DataID}
 	}
 	pause := judge.SeedPause(0)
-	if a.state.hasCopied() {
-		a.failedSeeds.count++
-		pause = judge.SeedPause(a.failedSeeds.count)
+	if s.state.hasCopied() {
+		s.failed.count++
+		pause = judge.SeedPause(s.failed.count)
 	}
 	message := fmt.Sprintf("seed from %s: %v", command.Donor, err)
 	if pause > judge.SeedPause(0) {
-		message += fmt.Sprintf("; %d copies have failed in a row, the next one begins in %s", a.failedSeeds.count, pause)
+		message += fmt.Sprintf("; %d copies have failed in a row, the next one begins in %s", s.failed.count, pause)
 	}
-	a.log.Error(err, "cannot seed", "donor", command.Donor, "dataID", command.DataID, "failures", a.failedSeeds.count, "pause", pause)
-	a.state.problem(maintenanceProblem(err), message)
+	s.log.Error(err, "cannot seed", "donor", command.Donor, "dataID", command.DataID, "failures", s.failed.count, "pause", pause)
+	s.state.problem(maintenanceProblem(err), message)
 	sleep(ctx, pause)
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 func TestAMemberSaysWhyItsNextCopyWaits(t *testing.T) {
-	a := &Agent{
+	a := &seeding{
 		log:   logr.Discard(),
 		state: newTestBoard(),
 	}
@@ -31,7 +31,7 @@ func TestAMemberSaysWhyItsNextCopyWaits(t *testing.T) {
 		{"data-3", 1, ""}, // another order
 	} {
 		a.state.progress(&agentapi.SeedProgress{Bytes: step.copied})
-		a.seedFailed(ended, agentapi.SeedCommand{Donor: "shop-0", DataID: step.data}, errors.New("no route"))
+		a.fail(ended, agentapi.SeedCommand{Donor: "shop-0", DataID: step.data}, errors.New("no route"))
 		problems := a.state.snapshot().Problems
 		if len(problems) != 1 || problems[0].Code != agentapi.ProblemSeedFailed {
 			t.Fatalf("failure %d: %+v", i+1, problems)

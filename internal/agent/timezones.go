@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent/process"
-	"github.com/dbpair/dbpair/internal/mycnf"
-	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
 // zoneinfo is the directory of the system's time zones, in any image that has them.
@@ -22,25 +22,36 @@ const timeZoneTool = "mysql_tzinfo_to_sql"
 // timeZoneToolTimeout bounds a program that reads some thousand small files.
 const timeZoneToolTimeout = time.Minute
 
-// loadTimeZones fills the tables of time zones of data that is being made, from what the
+// timeZones are those of the image.
+type timeZones struct {
+	log    logr.Logger
+	mysqld string // the program
+}
+
+// zoneLoader is what the time zones need of a mysqld on new data.
+type zoneLoader interface {
+	zoneServer
+	LoadTimeZones(ctx context.Context, script string) error
+}
+
+// load fills the tables of time zones of data that is being made, from what the
 // image has. Without them a default_time_zone with a name keeps mysqld from starting, so the
-// setting is tried here, where it can still be refused. An image that lacks the zones or the
+// setting is tried here, where it can still be refused; zone is empty without one. An image that lacks the zones or the
 // tool makes data without them.
-func (a *Agent) loadTimeZones(ctx context.Context, ops *mysqlops.Server) error {
-	script, err := a.timeZoneScript(ctx)
+func (z *timeZones) load(ctx context.Context, ops zoneLoader, zone string) error {
+	script, err := z.script(ctx)
 	if err == nil {
 		started := time.Now()
 		if err := ops.LoadTimeZones(ctx, script); err != nil {
 			return err
 		}
-		a.log.Info("time zones loaded", "took", time.Since(started))
+		z.log.Info("time zones loaded", "took", time.Since(started))
 	} else {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		a.log.Info("the tables of time zones stay empty: the image does not have them", "reason", err.Error())
+		z.log.Info("the tables of time zones stay empty: the image does not have them", "reason", err.Error())
 	}
-	zone := mycnf.TimeZone(a.settings.get().MySQL)
 	if zone == "" {
 		return nil
 	}
@@ -50,13 +61,13 @@ func (a *Agent) loadTimeZones(ctx context.Context, ops *mysqlops.Server) error {
 	return nil
 }
 
-// timeZoneScript is what the tool prints. It is looked for where mysqld was found, too.
-func (a *Agent) timeZoneScript(ctx context.Context) (string, error) {
+// script is what the tool prints. It is looked for where mysqld was found, too.
+func (z *timeZones) script(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeZoneToolTimeout)
 	defer cancel()
 	tool, err := exec.LookPath(timeZoneTool)
 	if err != nil {
-		mysqld, lookErr := exec.LookPath(a.opt.Mysqld)
+		mysqld, lookErr := exec.LookPath(z.mysqld)
 		if lookErr != nil {
 			return "", err
 		}

@@ -84,6 +84,27 @@ func (w *waiting) change(ctx context.Context, on bool, version pair.LedgerVersio
 	return nil
 }
 
+// follow has commits wait, or not, as the ledger says.
+func (w *waiting) follow(ctx context.Context, act authority.SetSemiSync) {
+	err := w.change(ctx, act.Waiting, act.Version, func() error {
+		if act.Waiting {
+			return w.ops.StartWaiting(ctx)
+		}
+		return w.ops.StopWaiting(ctx, uint64(max(act.Version, 1)))
+	})
+	if err != nil {
+		w.log.Error(err, "cannot switch waiting", "waiting", act.Waiting, "ledgerVersion", act.Version)
+	} else {
+		w.log.Info("waiting switched", "waiting", act.Waiting, "ledgerVersion", act.Version)
+	}
+	w.post(authority.WaitingSet{
+		At:      process.Now(),
+		Version: act.Version,
+		OK:      err == nil,
+	})
+	w.state.poke()
+}
+
 // forget is called while the member is closed: what mysqld counted until it opens is of no
 // account.
 func (w *waiting) forget() {

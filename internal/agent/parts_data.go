@@ -1,0 +1,198 @@
+package agent
+
+import (
+	"context"
+
+	"github.com/dbpair/dbpair/internal/mysqlops"
+)
+
+// addStarter makes what starts mysqld and sees that it has ended.
+func (a *Agent) addStarter() {
+	a.launcher = &launcher{
+		opt:      a.opt,
+		self:     a.self,
+		log:      a.log,
+		image:    a.image,
+		options:  a.options,
+		vol:      a.vol,
+		mysqld:   a.mysqld,
+		state:    a.state,
+		failures: a.failures,
+	}
+	a.starter = &starter{
+		log:      a.log,
+		ops:      a.ops,
+		launcher: a.launcher,
+		options:  a.options,
+		vol:      a.vol,
+		data:     a.data,
+		mysqld:   a.mysqld,
+		state:    a.state,
+		post:     a.queue.post,
+		denied:   a.settings.otherRoot,
+		beside:   a.beside,
+		failures: a.failures,
+		exits: &exits{
+			log:    a.log,
+			socket: a.opt.socket(),
+			mysqld: a.mysqld,
+			state:  a.state,
+			follow: a.follow,
+			record: a.closing.record,
+			post:   a.queue.post,
+			count:  func() { a.metrics.exits.Inc() },
+		},
+	}
+}
+
+// life is the context of Run, for work that outlives a request.
+func (a *Agent) life() context.Context { return a.ctx }
+
+// beside runs work in a goroutine of its own, which ends with the agent and not with who began it.
+type beside func(work func(context.Context))
+
+func (a *Agent) beside(work func(context.Context)) { go work(a.ctx) }
+
+// addData makes what replaces the data.
+func (a *Agent) addData() {
+	judged := dataGate{
+		gate:     a.gate,
+		self:     a.env.PodName,
+		peerName: a.env.Peer,
+		lease:    a.lease,
+		data:     a.data,
+	}
+	create := a.newData()
+	adopt := &adoption{
+		vol:      a.vol,
+		data:     a.data,
+		settings: a.settings,
+		state:    a.state,
+		post:     a.queue.post,
+	}
+	a.initializing = &initializing{
+		gate:     judged,
+		log:      a.log,
+		vol:      a.vol,
+		data:     a.data,
+		state:    a.state,
+		make:     create,
+		adoption: adopt,
+		beside:   a.beside,
+		failures: a.failures,
+	}
+	a.seeding = &seeding{
+		gate:     judged,
+		log:      a.log,
+		vol:      a.vol,
+		data:     a.data,
+		mysqld:   a.mysqld,
+		state:    a.state,
+		follow:   a.follow,
+		make:     create,
+		adoption: adopt,
+		post:     a.queue.post,
+		beside:   a.beside,
+		failures: a.failures,
+		copier: &cloning{
+			opt:      a.opt,
+			peerName: a.env.Peer,
+			make:     create,
+			settings: a.settings,
+			tls:      a.certs.files,
+			vol:      a.vol,
+			mysqld:   a.mysqld,
+			state:    a.state,
+		},
+	}
+	a.addCuts(judged)
+}
+
+// addCuts makes what gives up a part of the data.
+func (a *Agent) addCuts(judged dataGate) {
+	a.rewinding = &rewinding{
+		gate:     judged,
+		log:      a.log,
+		vol:      a.vol,
+		data:     a.data,
+		mysqld:   a.mysqld,
+		state:    a.state,
+		post:     a.queue.post,
+		beside:   a.beside,
+		failures: a.failures,
+	}
+	a.discarding = &discarding{
+		gate:   judged,
+		state:  a.state,
+		follow: a.follow,
+		life:   a.life,
+	}
+}
+
+// newData makes data directories, whose root has no password at first.
+func (a *Agent) newData() *newData {
+	return &newData{
+		opt:      a.opt,
+		image:    a.image,
+		options:  a.options,
+		launcher: a.launcher,
+		zones:    &timeZones{log: a.log, mysqld: a.opt.Mysqld},
+		settings: a.settings,
+		vol:      a.vol,
+		mysqld:   a.mysqld,
+		connect:  func() *mysqlops.Server { return a.server(func() mysqlops.Secret { return mysqlops.Secret{} }) },
+	}
+}
+
+// addCommands makes what answers the operator and the peer.
+func (a *Agent) addCommands() {
+	a.draining = &draining{
+		gate:  a.gate,
+		log:   a.log,
+		ops:   a.ops,
+		state: a.state,
+		life:  a.life,
+	}
+	a.doorOrders = &doorOrders{
+		gate:  a.gate,
+		log:   a.log,
+		door:  a.door,
+		state: a.state,
+	}
+	a.commands = &commands{
+		self:    a.state.self,
+		gate:    a.gate,
+		log:     a.log,
+		ops:     a.ops,
+		mysqld:  a.mysqld,
+		state:   a.state,
+		answers: &a.answers,
+		post:    a.queue.post,
+	}
+	a.reports = &reports{
+		access: a.access(),
+		gate:   a.gate,
+		ops:    a.ops,
+		mysqld: a.mysqld,
+		state:  a.state,
+	}
+}
+
+// access says who may ask this agent.
+func (a *Agent) access() access {
+	return access{
+		pairName: a.env.PairName,
+		self:     a.env.PodName,
+		peerName: a.env.Peer,
+		config:   a.settings.get,
+	}
+}
+
+// entrance is what every command passes.
+func (a *Agent) entrance() entrance {
+	return entrance{
+		access: a.access(),
+		log:    a.log,
+		begun:  a.state.hasBegun,
+	}
+}
