@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"testing"
@@ -17,11 +18,12 @@ import (
 type leaseSays struct {
 	record  authority.Record
 	outcome authority.ReadOutcome
+	err     error // of what was not found
 }
 
 func (l leaseSays) read(context.Context, bool) (authority.Record, authority.ReadOutcome, error) {
 	if l.outcome != authority.ReadFound {
-		return authority.Record{}, l.outcome, errors.New("no Lease")
+		return authority.Record{}, l.outcome, cmp.Or(l.err, errors.New("no Lease"))
 	}
 	return l.record, l.outcome, nil
 }
