@@ -101,6 +101,8 @@ type childrenVisit struct {
 	settled *settledSpell
 	// refused notes the writes that the API server refuses.
 	refused *refusals
+	// held: the Lease that was read last names a primary.
+	held bool
 
 	// pods of the members, nil for none.
 	pods   [2]*corev1.Pod

@@ -66,6 +66,7 @@ func (r *childrenReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair
 		warned:  &s.warned,
 		settled: &s.settled,
 		refused: s.writes,
+		held:    s.held.Load(),
 	}
 }
 

@@ -71,10 +71,16 @@ func deadlineOf(op *v1alpha1.DatabasePairOperation) time.Duration {
 	return jobDeadline
 }
 
+// idles: nothing is begun for this pair by a schedule.
+func idles(p *v1alpha1.DatabasePair) bool { return p.Spec.Paused || p.Spec.Hibernate }
+
 // notNow says why an operation has to wait; empty when it may begin.
 func notNow(v *jobVisit, op *v1alpha1.DatabasePairOperation) string {
 	if v.pair.Spec.Paused {
 		return "waits: the pair is paused"
+	}
+	if v.pair.Spec.Hibernate {
+		return "waits: the pair hibernates, or is about to (spec.hibernate)"
 	}
 	for i := range v.all {
 		if other := &v.all[i]; !other.Spec.Type.ByJob() && !other.Status.Phase.Terminal() {

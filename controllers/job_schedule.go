@@ -20,7 +20,7 @@ import (
 func (r *JobReconciler) schedule(ctx context.Context, v *jobVisit) (time.Duration, error) {
 	spec := &v.pair.Spec.Checksum
 	off := r.Off.refuses(v1alpha1.OperationChecksum) != "" // the condition Consistent says so
-	if off || spec.Schedule == "" || spec.Suspend || v.pair.Spec.Paused {
+	if off || spec.Schedule == "" || spec.Suspend || idles(v.pair) {
 		return jobIdleLook, nil
 	}
 	times, err := schedule.Parse(spec.Schedule, spec.TimeZone)

@@ -18,6 +18,9 @@ var (
 	pairCondition = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "dbpair_pair_condition", Help: "1 for the present status of each condition of a pair, 0 for the others.",
 	}, []string{"namespace", "pair", "condition", "status"})
+	pairHibernated = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_pair_hibernated", Help: "1 while the pair hibernates, as spec.hibernate asks.",
+	}, []string{"namespace", "pair"})
 	memberOpen = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "dbpair_member_open", Help: "1 while the member's agent says that it accepts clients' writes.",
 	}, []string{"namespace", "pair", "member"})
@@ -92,7 +95,7 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(pairEpoch, pairCondition, memberOpen, memberReachable, memberLag,
+	metrics.Registry.MustRegister(pairEpoch, pairHibernated, pairCondition, memberOpen, memberReachable, memberLag,
 		readonlyCorrections, operationTotal, failoverSeconds, roleChanges, writeGapSeconds, stepTotal,
 		drainSeconds, drainedSessions, drillTotal, drillTime, drillSucceeded, drillGap,
 		checksumTime, checksumSeconds, checksumRows, checksumLock, driftRows, driftDefinitions)
@@ -111,6 +114,7 @@ func outcomeOf(err error) string {
 func setMetrics(name types.NamespacedName, o failover.Observation, s v1alpha1.DatabasePairStatus) {
 	labels := []string{name.Namespace, name.Name}
 	pairEpoch.WithLabelValues(labels...).Set(float64(s.Epoch))
+	pairHibernated.WithLabelValues(labels...).Set(oneIf(o.Hibernates()))
 	for _, c := range s.Conditions {
 		for _, value := range []string{"True", "False", "Unknown"} {
 			pairCondition.WithLabelValues(name.Namespace, name.Name, c.Type, value).Set(oneIf(string(c.Status) == value))
@@ -151,7 +155,7 @@ func forgetMetrics(name types.NamespacedName) {
 	of := prometheus.Labels{"namespace": name.Namespace, "pair": name.Name}
 	for _, v := range []interface {
 		DeletePartialMatch(prometheus.Labels) int
-	}{pairEpoch, pairCondition, memberOpen, memberReachable, memberLag, readonlyCorrections, operationTotal, roleChanges,
+	}{pairEpoch, pairHibernated, pairCondition, memberOpen, memberReachable, memberLag, readonlyCorrections, operationTotal, roleChanges,
 		drainedSessions, drillTotal, drillTime, drillSucceeded, drillGap,
 		checksumTime, checksumSeconds, checksumRows, checksumLock, driftRows, driftDefinitions} {
 		v.DeletePartialMatch(of)

@@ -39,6 +39,8 @@ type view struct {
 	foreignLease error
 	// statefulSet is its UID; empty while there is none.
 	statefulSet types.UID
+	// scale is how many pods the StatefulSet asks for.
+	scale failover.StatefulSet
 	// unprocessed says why it is not known yet whether the members run this generation.
 	unprocessed string
 	// unsettled names the volumes whose end does not follow the spec yet.
@@ -67,6 +69,7 @@ func (r *PairReconciler) observe(ctx context.Context, v *visit) (failover.Observ
 		return o, seen, err
 	}
 	o.Jobs = seen.jobs
+	o.StatefulSet = seen.scale
 	o.Authority, seen.foreignLease = r.observeAuthority(ctx, v)
 	if o.Authority.Reading == failover.Missing {
 		if err := cluster.StillThere(ctx, r.Live, v.pair); err != nil {
@@ -109,6 +112,8 @@ func (r *PairReconciler) settings(p *v1alpha1.DatabasePair) failover.Settings {
 		PassiveMaxLag:      s.Services.Passive.MaxLag.Duration,
 		FallbackToPrimary:  s.Services.Passive.FallbackToPrimary,
 		HoldsClients:       s.Services.Primary.OnRoleChange == v1alpha1.OnRoleChangeHold,
+		Hibernate:          s.Hibernate,
+		DrainTimeout:       s.Switchover.DrainTimeout.Duration,
 		AutomaticRollout:   s.Rollout.Mode != v1alpha1.RolloutOnDelete,
 		AgentVersion:       r.Version,
 	}
@@ -136,9 +141,22 @@ func (r *PairReconciler) observeMembers(ctx context.Context, v *visit, seen *vie
 		}
 	}
 	seen.statefulSet = set.UID
+	seen.scale = scaleOf(&set)
 	seen.unprocessed = unprocessed(v.pair, &set)
 	seen.unsettled = unsettledVolumes(v.pair, &set, seen.claims)
 	return out, nil
+}
+
+// scaleOf is how many pods a StatefulSet asks for; nothing is known about one that is not there.
+func scaleOf(set *appsv1.StatefulSet) failover.StatefulSet {
+	if set.UID == "" || set.Spec.Replicas == nil {
+		return failover.StatefulSet{}
+	}
+	return failover.StatefulSet{
+		Reading:  failover.Read,
+		Version:  set.ResourceVersion,
+		Replicas: int(*set.Spec.Replicas),
+	}
 }
 
 // owners are the objects that a member's pod is made from. What is not there has no name.

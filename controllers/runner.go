@@ -32,10 +32,11 @@ func (r *PairReconciler) runner(v *visit) *execute.Runner {
 		},
 	}
 	pods := cluster.Pods{
-		Client:    r.Client,
-		Live:      r.Live,
-		Namespace: v.pair.Namespace,
-		Seen:      v.session.containers.of,
+		Client:      r.Client,
+		Live:        r.Live,
+		Namespace:   v.pair.Namespace,
+		StatefulSet: v.name.Name,
+		Seen:        v.session.containers.of,
 	}
 	recorder := cluster.LaterRecorder{
 		Recorder: cluster.Recorder{

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -33,6 +34,8 @@ type session struct {
 	warned     warnings
 	settled    settledSpell
 	reports    reports
+	// held: the Lease that was read last names a primary.
+	held atomic.Bool
 
 	// children belongs to the reconcile of the objects around this pair.
 	children childrenMemory
@@ -69,6 +72,7 @@ func (s *session) remember(o failover.Observation, seen view) {
 	s.history = o.History
 	if o.Authority.Reading == failover.Read {
 		s.book.SawEpoch(o.Authority.Record.Epoch, o.Now)
+		s.held.Store(!o.Authority.Record.Holder.Nobody())
 		s.keyring.sawRecord(o.Authority.Record)
 	}
 	s.containers.keep(seen)

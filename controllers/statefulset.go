@@ -17,6 +17,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
@@ -37,14 +38,24 @@ func (r *childrenReconciler) ensureMembers(ctx context.Context, v *childrenVisit
 	}
 	// A spec that is refused changes nothing that runs, and begins nothing.
 	if !r.refuses(v) {
-		if err := r.ensure(ctx, v, resources.StatefulSet(v.pair, r.Agent, claim), &appsv1.StatefulSet{}); err != nil {
+		set := resources.StatefulSet(v.pair, r.Agent, claim)
+		if found && v.staysDown(&live) {
+			set.Spec.WithReplicas(0)
+		}
+		if err := r.ensure(ctx, v, set, &appsv1.StatefulSet{}); err != nil {
 			return err
 		}
 	}
-	if !found {
+	if !found || v.staysDown(&live) {
 		return nil
 	}
 	return r.wakeStatefulSet(ctx, v, &live)
+}
+
+// staysDown: the pair hibernates, and its StatefulSet asks for no pods already. That it asks for
+// none for the first time is a step of a plan, and that a primary was appointed since ends it.
+func (v *childrenVisit) staysDown(live *appsv1.StatefulSet) bool {
+	return v.pair.Spec.Hibernate && !v.held && scaleOf(live).Reading == failover.Read && scaleOf(live).Replicas == 0
 }
 
 // errFormerPods is wrapped while pods of a former StatefulSet have the members' names.

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/resources"
 )
@@ -79,4 +80,45 @@ func TestTheStatefulSetIsTouchedWhileAPodIsMissing(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// The operator keeps a StatefulSet without pods while the pair hibernates, and no longer. It makes
+// none of its own: that is a step that follows the end of the primary.
+func TestAStatefulSetWithoutPodsStaysWhileThePairHibernates(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain)
+	s.must(err)
+	s.surrounded("shop")
+	replicas := func(want int32) error {
+		var set appsv1.StatefulSet
+		if err := s.Get(s.ctx, s.key("shop"), &set); err != nil {
+			return err
+		}
+		if set.Annotations[resources.AnnotationGeneration] != fmt.Sprint(p.Generation) || *set.Spec.Replicas != want {
+			return fmt.Errorf("%d replicas for generation %s, want %d for %d",
+				*set.Spec.Replicas, set.Annotations[resources.AnnotationGeneration], want, p.Generation)
+		}
+		return nil
+	}
+	change := func(change func()) {
+		base := p.DeepCopy()
+		change()
+		s.must(s.Patch(s.ctx, p, client.MergeFrom(base)))
+	}
+	scaleDown := func() {
+		var set appsv1.StatefulSet
+		s.must(s.Get(s.ctx, s.key("shop"), &set))
+		pods := cluster.Pods{Client: s.Client, Live: s.Client, Namespace: s.namespace, StatefulSet: "shop"}
+		s.must(pods.ScaleDown(s.ctx, set.ResourceVersion))
+	}
+	change(func() { p.Spec.Hibernate = true })
+	s.eventually("a pair that was never a primary's keeps its pods", func() error { return replicas(2) })
+	scaleDown()
+	change(func() { p.Spec.OperationHistoryLimit = 7 })
+	s.eventually("no pods under the next generation", func() error { return replicas(0) })
+	change(func() { p.Spec.Hibernate = false })
+	s.eventually("pods again", func() error { return replicas(2) })
+	scaleDown()
+	change(func() { p.Spec.OperationHistoryLimit = 8 })
+	s.eventually("who scales it down by hand has it put back", func() error { return replicas(2) })
 }

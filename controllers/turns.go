@@ -92,7 +92,7 @@ func (r *PairReconciler) decide(v *visit, o failover.Observation) failover.Plan 
 		plan = failover.Decide(o)
 	}
 	done := !o.NeedsRollout() && (plan.FailoverReady.Ready || o.Settings.Deleting)
-	if done || o.Settings.Paused {
+	if done || o.Settings.Paused || o.Hibernates() {
 		r.turns.release(v.name)
 	}
 	return plan

@@ -128,6 +128,12 @@ type DatabasePairSpec struct {
 	// roles. Fencing goes on: agents still close a primary that lost its authority.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
+
+	// hibernate ends both members in order, once each has the same data, and keeps their volumes,
+	// Secrets and Services. The pair costs no CPU or memory then and serves nobody. When it is
+	// taken away, the last primary goes on. A pair that is not in sync goes on until it is.
+	// +optional
+	Hibernate bool `json:"hibernate,omitempty"`
 }
 
 // ImagePullPolicy is a container's image pull policy.

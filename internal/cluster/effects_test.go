@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -47,7 +48,7 @@ func member(finalizers ...string) *corev1.Pod {
 }
 
 func podsOf(c client.Client) Pods {
-	return Pods{Client: c, Live: c, Namespace: "db", Seen: func(pair.PodUID) Seen { return Seen{} }}
+	return Pods{Client: c, Live: c, Namespace: "db", StatefulSet: "shop", Seen: func(pair.PodUID) Seen { return Seen{} }}
 }
 
 func readPod(t *testing.T, c client.Client) *corev1.Pod {
@@ -57,6 +58,24 @@ func readPod(t *testing.T, c client.Client) *corev1.Pod {
 		t.Fatal(err)
 	}
 	return pod
+}
+
+func TestTheStatefulSetIsScaledDownByItsVersion(t *testing.T) {
+	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "db"}, Spec: appsv1.StatefulSetSpec{Replicas: ptr.To(int32(2))}}
+	c := newClient(t, set)
+	pods := podsOf(c)
+	if err := pods.ScaleDown(t.Context(), "another"); !errors.Is(err, execute.ErrConflict) {
+		t.Errorf("at another version: %v", err)
+	}
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(set), set); err != nil || *set.Spec.Replicas != 2 {
+		t.Fatalf("%d replicas, %v", *set.Spec.Replicas, err)
+	}
+	if err := pods.ScaleDown(t.Context(), set.ResourceVersion); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(set), set); err != nil || *set.Spec.Replicas != 0 {
+		t.Errorf("%d replicas, %v", *set.Spec.Replicas, err)
+	}
 }
 
 func TestPodsAreChangedByTheirUID(t *testing.T) {

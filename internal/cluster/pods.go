@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -25,6 +26,8 @@ type Pods struct {
 	Client    client.Client
 	Live      client.Reader
 	Namespace string
+	// StatefulSet is the name of the members' StatefulSet.
+	StatefulSet string
 	// Seen is what this operator saw of a pod before.
 	Seen func(pair.PodUID) Seen
 }
@@ -107,6 +110,33 @@ func (p Pods) RemoveFinalizer(ctx context.Context, s fencing.Subject) error {
 		return nil
 	}
 	return err
+}
+
+// ScaleDown implements execute.Pods.
+func (p Pods) ScaleDown(ctx context.Context, version string) error {
+	name := types.NamespacedName{Namespace: p.Namespace, Name: p.StatefulSet}
+	set := &appsv1.StatefulSet{}
+	if err := p.Client.Get(ctx, name, set); err != nil {
+		return fmt.Errorf("read StatefulSet %s: %w", name, err)
+	}
+	if set.ResourceVersion != version {
+		return fmt.Errorf("StatefulSet %s is at version %s, observed was %s: %w", name, set.ResourceVersion, version, execute.ErrConflict)
+	}
+	base := set.DeepCopy()
+	set.Spec.Replicas = new(int32)
+	err := p.Client.Patch(ctx, set, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}), client.FieldOwner(FieldManager))
+	if apierrors.IsConflict(err) {
+		return fmt.Errorf("StatefulSet %s has changed: %w", name, execute.ErrConflict)
+	}
+	if err != nil {
+		return fmt.Errorf("scale StatefulSet %s down: %w", name, err)
+	}
+	awaitSeen(ctx, func(ctx context.Context) (bool, error) {
+		seen := &appsv1.StatefulSet{}
+		err := p.Client.Get(ctx, name, seen)
+		return err == nil && seen.Spec.Replicas != nil && *seen.Spec.Replicas == 0, err
+	})
+	return nil
 }
 
 // Label implements execute.Pods. It returns once this operator's watch has shown the

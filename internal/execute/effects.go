@@ -77,6 +77,9 @@ type Pods interface {
 	// Label sets and removes labels, and returns once anyone who watches pods can have seen
 	// them: a Service that selects by them may be written next.
 	Label(ctx context.Context, s fencing.Subject, set map[string]string, remove []string) error
+	// ScaleDown has the StatefulSet ask for no pods, if its resourceVersion still is version (an
+	// error wraps ErrConflict when it is not). It returns when the API server has accepted.
+	ScaleDown(ctx context.Context, version string) error
 }
 
 // Witnesses read what proofs are made from, uncached.

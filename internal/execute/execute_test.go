@@ -162,6 +162,11 @@ func (c *cluster) Label(_ context.Context, s fencing.Subject, _ map[string]strin
 	return nil
 }
 
+func (c *cluster) ScaleDown(_ context.Context, version string) error {
+	c.do("scale down at " + version)
+	return nil
+}
+
 func (c *cluster) Pod(context.Context, fencing.Subject) (fencing.PodFacts, error) {
 	c.do("read pod")
 	return c.pod, nil
@@ -488,7 +493,7 @@ func TestEveryStepHasItsFailpoints(t *testing.T) {
 		failover.ConcludeJoining{From: o.Authority.Record, Primary: primary, Passive: passive},
 		failover.GiveUpData{From: alone(o.Authority.Record), Primary: primary, Passive: passive, NewData: "copy"},
 		failover.DeletePod{Subject: primary}, failover.AddFinalizer{Subject: primary}, failover.RemoveFinalizer{Subject: primary},
-		failover.LabelPod{Subject: primary}, failover.PointService{Member: "shop-0"},
+		failover.LabelPod{Subject: primary}, failover.ScaleDown{Version: "1"}, failover.PointService{Member: "shop-0"},
 		failover.NoteOperation{Note: failover.OperationNote{Name: "op"}},
 		failover.Together{Steps: []failover.Step{failover.DeletePod{Subject: primary}}},
 		failover.DetachService{From: primary}, failover.Hold{Subject: passive}, failover.ReleaseHeld{Subject: passive},

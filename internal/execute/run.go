@@ -161,7 +161,7 @@ func (r *Runner) dispatch(ctx context.Context, o failover.Observation, step fail
 		return r.ask(ctx, o, step)
 	case failover.ProvePod, failover.ProveNode, failover.AdminConfirmation:
 		return r.prove(ctx, o, step)
-	case failover.DeletePod, failover.AddFinalizer, failover.RemoveFinalizer, failover.LabelPod:
+	case failover.DeletePod, failover.AddFinalizer, failover.RemoveFinalizer, failover.LabelPod, failover.ScaleDown:
 		return r.pods(ctx, step)
 	case failover.PointService, failover.DetachService:
 		return r.services(ctx, step)
@@ -351,6 +351,8 @@ func (r *Runner) pods(ctx context.Context, step failover.Step) (Result, error) {
 		err = r.Effects.Pods.RemoveFinalizer(ctx, s.Subject)
 	case failover.LabelPod:
 		err = r.Effects.Pods.Label(ctx, s.Subject, s.Set, s.Remove)
+	case failover.ScaleDown:
+		err = r.Effects.Pods.ScaleDown(ctx, s.Version)
 	}
 	return Result{Changed: err == nil}, err
 }

@@ -143,7 +143,7 @@ func (l *look) waitsFor(c course, g gathered) string {
 
 // overdue: what comes by itself should have come by now.
 func (l *look) overdue() bool {
-	return l.sinceEpoch() > l.rec.LeaseDuration+l.margin()+l.Settings.DeadAfter
+	return l.sinceAwake() > l.rec.LeaseDuration+l.margin()+l.Settings.DeadAfter
 }
 
 func (l *look) courseNote(c course) *OperationNote {
@@ -167,6 +167,7 @@ func (l *look) courseNote(c course) *OperationNote {
 	if l.last != nil {
 		n.From = l.last.Name
 	}
+	n.OnlyUpdate = l.revokedToHibernate() // no member takes over
 	if n.Rule == RuleSwitchover {
 		n.Verb = VerbSwitchover
 	}

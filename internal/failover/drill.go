@@ -13,6 +13,8 @@ func UnfitForDrill(o Observation, p Plan, s Switchover) string {
 	switch {
 	case o.Settings.Paused:
 		return "spec.paused is set"
+	case o.Settings.Hibernate:
+		return "spec.hibernate is set"
 	case o.Settings.Deleting:
 		return "the pair is being deleted"
 	case o.Authority.Reading != Read:

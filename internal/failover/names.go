@@ -64,6 +64,8 @@ const (
 	RuleDrainForSwitchover      RuleName = "DrainForSwitchover"
 	RuleSwitchover              RuleName = "Switchover"
 	RuleHolderUnhealthy         RuleName = "HolderUnhealthy"
+	RuleAwaitHibernation        RuleName = "AwaitHibernation"
+	RuleHibernate               RuleName = "Hibernate"
 )
 
 // Rules while nobody is the holder.
@@ -78,6 +80,8 @@ const (
 	RuleAwaitingProof      RuleName = "AwaitingProof"
 	RuleCandidateStuck     RuleName = "CandidateStuck"
 	RuleNoTrustedCopy      RuleName = "NoTrustedCopy"
+	RuleHibernated         RuleName = "Hibernated"
+	RuleWake               RuleName = "Wake"
 )
 
 // Rules while a holder is there.

@@ -53,6 +53,8 @@ type Observation struct {
 	Refused []RefusedWrite
 	// Jobs are the operations that a Job is doing now: comparisons and repairs.
 	Jobs []string
+	// StatefulSet of the members.
+	StatefulSet StatefulSet
 	// RolloutHeld says why this pair has to wait with a rollout for other pairs; empty when it
 	// has not.
 	RolloutHeld string
@@ -99,6 +101,11 @@ type Settings struct {
 	// ReseedsDiverged: a passive with transactions that the primary lacks is copied again without
 	// being asked for it, when it is shown that they were never acknowledged.
 	ReseedsDiverged bool
+
+	// Hibernate: both members are to be ended in order, and stay so while it is set.
+	Hibernate bool
+	// DrainTimeout is how long transactions in flight may take to end before the pair hibernates.
+	DrainTimeout time.Duration
 
 	// AutomaticRollout: the operator makes pods again that are not what the spec makes.
 	AutomaticRollout bool

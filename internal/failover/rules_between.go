@@ -179,7 +179,7 @@ func reappointHolder(l *look) (Plan, bool) {
 	if l.oldPodEnds() || l.oldPodLost() {
 		return l.endOldPod(fencing.SubjectOf(l.rec.LastHolder.Holder))
 	}
-	if !l.rec.Ledger.InSync(l.last.Name) || l.sinceEpoch() > max(l.Settings.InitialDelay, l.Settings.DeadAfter) {
+	if !l.rec.Ledger.InSync(l.last.Name) || l.sinceAwake() > max(l.Settings.InitialDelay, l.Settings.DeadAfter) {
 		return no()
 	}
 	if l.last.heard() && (l.lostData(l.last) || l.last.State.Phase == agentapi.PhaseFailed) {

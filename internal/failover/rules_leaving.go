@@ -113,15 +113,18 @@ func (l *look) drainLeaving(fact string) (Plan, bool) {
 	})...)
 }
 
-// drains: the holder is drained, for a switchover or because its pod is being deleted.
-func (l *look) drains() bool { return l.draining() != nil || l.drainsLeaving() }
+// drains: the holder is drained, for a switchover, because its pod is being deleted, or because the
+// pair is to hibernate.
+func (l *look) drains() bool {
+	return l.draining() != nil || l.drainsLeaving() || l.drainsToHibernate()
+}
 
 // ledAway: clients are led to the passive's door for a drain. While the passive is behind the drain
 // does not begin, and a door that would not pass clients on is nothing to lead them to.
 func (l *look) ledAway() bool {
 	op := l.draining()
 	if op == nil {
-		return l.drainsLeaving()
+		return l.drainsLeaving() || l.drainsToHibernate()
 	}
 	begins := l.drainState(op) != nil || l.passiveBehind() == ""
 	return begins || l.canForward()

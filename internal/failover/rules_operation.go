@@ -23,6 +23,8 @@ func operationRefused(l *look) (Plan, bool) {
 			why = fmt.Sprintf("its confirmation is not %s/%d", l.Settings.Name, l.e)
 		case op.Target != "" && l.member(op.Target) == nil:
 			why = fmt.Sprintf("%s is no member", op.Target)
+		case l.refusedByHibernation(op) != "":
+			why = l.refusedByHibernation(op)
 		case l.refusedSwitchover(op) != "":
 			why = l.refusedSwitchover(op)
 		case op.Verb == VerbAdopt && !l.adoptable():

@@ -126,6 +126,8 @@ func (l *look) holdsRollout() string {
 		return why
 	}
 	switch {
+	case l.Settings.Hibernate:
+		return "spec.hibernate is set: the next pods are made by the present spec"
 	case l.passive.Pod.Deleting || l.passive.ClaimDeleting:
 		return fmt.Sprintf("the pod or the volume claim of %s is being deleted", l.passive.Name)
 	case len(l.RefusedForRoles()) > 0:

@@ -99,7 +99,7 @@ func switchover(l *look) (Plan, bool) {
 // passes clients on to it.
 func endDrain(l *look) (Plan, bool) {
 	m := l.holder
-	if !l.open(m) || l.drainsLeaving() {
+	if !l.open(m) || l.drainsLeaving() || l.drainsToHibernate() {
 		return no()
 	}
 	op := l.draining()

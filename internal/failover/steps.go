@@ -114,6 +114,8 @@ type (
 	}
 	// DeletePod deletes one pod, by its UID.
 	DeletePod struct{ Subject fencing.Subject }
+	// ScaleDown has the StatefulSet ask for no pods, so that both end.
+	ScaleDown struct{ Version string }
 	// AddFinalizer puts dbpair.io/fence on a pod.
 	AddFinalizer struct{ Subject fencing.Subject }
 	// RemoveFinalizer takes it off.
@@ -219,6 +221,9 @@ func (s RemoveFinalizer) Name() StepName { return nameOf(s) }
 
 // Name implements Step.
 func (s LabelPod) Name() StepName { return nameOf(s) }
+
+// Name implements Step.
+func (s ScaleDown) Name() StepName { return nameOf(s) }
 
 // Name implements Step.
 func (s PointService) Name() StepName { return nameOf(s) }

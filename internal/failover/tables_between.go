@@ -18,6 +18,27 @@ var betweenRules = []rule{
 		until:  "An operation of type Release: the last primary is appointed again.",
 	},
 	{
+		name:  RuleHibernated,
+		apply: hibernated,
+		ends:  true,
+		says:  "spec.hibernate is set, and the StatefulSet asks for no pods: what ends is let go, and nothing else is done.",
+		until: "spec.hibernate is set to false: kubectl dbpair wake.",
+	},
+	{
+		name:  RuleHibernate,
+		apply: endMembers,
+		ends:  true,
+		says:  "The primary was revoked because the pair is to hibernate: once it is closed and the other member has everything, both are ended.",
+		until: "Both members are ended; or spec.hibernate is set to false, or one of them fails, and the last primary goes on.",
+	},
+	{
+		name:  RuleWake,
+		apply: wake,
+		ends:  true,
+		says:  "The pair hibernates no longer, or could not: its last primary goes on.",
+		until: "The last primary is appointed again and opens.",
+	},
+	{
 		name:   RuleAwaitingProof,
 		apply:  awaitingProof,
 		ends:   true,

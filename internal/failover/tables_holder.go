@@ -91,6 +91,18 @@ var (
 			until: "The authority is revoked; then the other member is appointed once it has every transaction.",
 		},
 		{
+			name:  RuleAwaitHibernation,
+			apply: awaitHibernation,
+			says:  "spec.hibernate is set and the members cannot be ended in order now: the primary goes on until they can.",
+			until: "The passive is in sync and nothing else is under way; then the members are ended. spec.hibernate: false ends the waiting.",
+		},
+		{
+			name:  RuleHibernate,
+			apply: hibernate,
+			says:  "spec.hibernate is set: clients are led to the passive's door, the primary is drained, and the authority is revoked.",
+			until: "Both members are ended; or spec.hibernate is set to false, and the primary goes on.",
+		},
+		{
 			name:  RuleHolderNodeLost,
 			apply: holderNodeLost,
 			says: "The primary is silent, nobody can take over, and an operation or its node's taint says that it cannot run any more: " +

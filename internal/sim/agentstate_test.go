@@ -83,7 +83,7 @@ func (a *agentSim) describeMysqld(st *agentapi.State) {
 			Receiver: agentapi.ChannelThread{Running: s.recv != nil && !s.recv.gone && s.recv.broken < 0}, Applier: agentapi.ChannelThread{Running: !s.data.errored},
 			Waiting: s.waits, WaitSessions: len(s.queue), OldestWait: a.timed(s), SemiSyncClients: s.clients(), ReplicaSemiSync: s.wants,
 		}
-		if !s.open && s.recv == nil {
+		if !s.open && (s.recv == nil || a.w.hibernate) {
 			a.server.BinlogGTIDs, a.server.GTIDReceived = a.w.gtids(s.data.inBinlog), a.w.gtids(s.data.received())
 		}
 		a.server.ApplyingGTIDs = a.w.gtids(s.applying())

@@ -23,6 +23,7 @@ type apiServer struct {
 	leaseRV string
 	pods    [2]*pod
 	service failover.Service
+	set     failover.StatefulSet
 	status  pair.Epoch
 	// accepted is the record that the pair's status keeps.
 	accepted *authority.Record
@@ -50,7 +51,11 @@ type backup struct {
 }
 
 func newAPI(w *world) *apiServer {
-	return &apiServer{w: w, service: failover.Service{Reading: failover.Read, Version: "0", Epoch: -1}}
+	return &apiServer{
+		w:       w,
+		service: failover.Service{Reading: failover.Read, Version: "0", Epoch: -1},
+		set:     failover.StatefulSet{Reading: failover.Read, Version: "0", Replicas: 2},
+	}
 }
 
 func (a *apiServer) bump() string {

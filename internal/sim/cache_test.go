@@ -20,6 +20,8 @@ type objects struct {
 	pods       [2]failover.Pod
 	claims     [2]bool // in deletion
 	service    failover.Service
+	set        failover.StatefulSet
+	hibernate  bool
 	operations []failover.Operation
 	kept       failover.Kept
 }
@@ -44,6 +46,8 @@ func (o *operator) readObjects() (objects, bool) {
 		o.api(func() any {
 			fresh := &objects{
 				service:    w.api.service,
+				set:        w.api.set,
+				hibernate:  w.hibernate,
 				operations: w.api.unfinished(),
 				kept: failover.Kept{
 					Epoch:     w.api.status,

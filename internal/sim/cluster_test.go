@@ -68,7 +68,7 @@ func (m *memberSim) running() *mysqld {
 // makePod is the StatefulSet controller.
 func (m *memberSim) makePod() {
 	a := m.w.api
-	if a.pods[m.index] != nil {
+	if a.pods[m.index] != nil || a.set.Replicas == 0 {
 		return
 	}
 	m.made++

@@ -71,6 +71,10 @@ func (e podEffects) Label(_ context.Context, s fencing.Subject, set map[string]s
 	return e.do("label", func() error { return e.o.w.api.label(s, set, remove) })
 }
 
+func (e podEffects) ScaleDown(_ context.Context, version string) error {
+	return e.do("scale", func() error { return e.o.w.api.scaleDown(version) })
+}
+
 func (e podEffects) Point(_ context.Context, p failover.PointService) error {
 	return e.do("service", func() error { return e.o.w.api.point(p) })
 }

@@ -13,7 +13,7 @@ import (
 
 // alive: after the faults the pair accepts writes, or says what it doubts.
 func (w *world) alive() {
-	if w.violation != "" || w.now-w.ackedAt < 12*time.Second {
+	if w.violation != "" || w.now-w.ackedAt < 12*time.Second || w.set.stays {
 		return
 	}
 	for _, o := range w.ops {

@@ -18,6 +18,7 @@ func init() {
 		volumeFaults,
 		personFaults,
 		specFaults,
+		hibernationFaults,
 		hostileFaults,
 	}
 	for _, set := range sets {

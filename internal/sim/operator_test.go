@@ -155,8 +155,10 @@ func (o *operator) visit(life int) time.Duration {
 	}
 	o.plan = plan
 	o.seen = obs
+	o.keepPods(obs)
 	o.w.checkDoor(obs, plan)
 	o.w.checkRollout(obs, plan)
+	o.w.checkHibernation(obs, plan)
 	o.w.checkForged(o, obs, plan)
 	o.keep(obs.History.Accepted)
 	o.w.fired["rule "+string(plan.Rule)]++
@@ -239,6 +241,8 @@ func (o *operator) observe() failover.Observation {
 	obs := failover.Observation{Settings: w.wanted(), Evidence: o.book, FreshID: w.id("data")}
 	read, ok := o.readObjects()
 	obs.Service = read.service
+	obs.StatefulSet = read.set
+	obs.Settings.Hibernate = read.hibernate
 	obs.Operations = read.operations
 	obs.Kept = read.kept
 	for i, m := range w.members {

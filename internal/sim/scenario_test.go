@@ -59,6 +59,12 @@ type scenario struct {
 	rollsOut bool
 	// reseeds: a passive that has diverged is copied again where nothing acknowledged can be lost.
 	reseeds bool
+	// ends: the members of a pair that is to hibernate are ended.
+	ends bool
+	// stays: the pair is to hibernate at the end, and does.
+	stays bool
+	// samePrimary: the last primary of a pair that hibernated is the next one.
+	samePrimary bool
 	// story is the name of the one that runs; empty for none.
 	story string
 }
@@ -68,7 +74,7 @@ func (s scenario) settings() failover.Settings {
 		Namespace: "ns", Name: "shop", UID: pairUID, Generation: 1, Lossless: s.lossless, ContinueAlone: s.continueAlone,
 		PassiveTimeout: s.passiveTimeout, LeaseDuration: s.lease, SafetyMargin: s.margin, AutomaticFailover: s.automatic,
 		WarnAfter: s.deadAfter / 2, DeadAfter: s.deadAfter, InitialDelay: 8 * time.Second, ApplyTimeout: s.applyTimeout,
-		HoldsClients: s.holds, AutomaticRollout: s.rollsOut, ReseedsDiverged: s.reseeds,
+		HoldsClients: s.holds, AutomaticRollout: s.rollsOut, ReseedsDiverged: s.reseeds, DrainTimeout: 2 * time.Second,
 		MaxPerHour: s.maxPerHour, PromoteOnAckFenced: s.ackFenced, AsyncAnyProof: s.asyncAny,
 		AsyncMaxLag: 10 * time.Second, PassiveMaxLag: 10 * time.Second, AgentVersion: "v1",
 	}
@@ -106,15 +112,16 @@ const (
 type trigger string
 
 const (
-	onJoining   trigger = "joining"
-	onBoth      trigger = "both"
-	onSolo      trigger = "solo"
-	onRevoked   trigger = "revoked"
-	onAppointed trigger = "appointed"
-	onCommand   trigger = "command"  // a member was asked to copy or rewind its data
-	onDraining  trigger = "draining" // the primary began to be drained
-	onPassiveUp trigger = "passiveUp"
-	onDiscard   trigger = "discard" // a member has begun to discard what it cannot apply
+	onJoining    trigger = "joining"
+	onBoth       trigger = "both"
+	onSolo       trigger = "solo"
+	onRevoked    trigger = "revoked"
+	onAppointed  trigger = "appointed"
+	onCommand    trigger = "command"  // a member was asked to copy or rewind its data
+	onDraining   trigger = "draining" // the primary began to be drained
+	onPassiveUp  trigger = "passiveUp"
+	onScaledDown trigger = "scaledDown" // both members are to end
+	onDiscard    trigger = "discard"    // a member has begun to discard what it cannot apply
 )
 
 var triggers = []trigger{onDraining, onJoining, onBoth, onSolo, onRevoked, onRevoked, onAppointed, onPassiveUp}

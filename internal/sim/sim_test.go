@@ -53,7 +53,7 @@ func play(seed uint64, trace bool) *world {
 	w.watch()
 	for w.now < runEnds && w.violation == "" {
 		w.run(max(w.now+2*time.Second, w.faultsEnd+6*time.Second))
-		if w.settled() && w.untold() == "" {
+		if w.settled() && w.untold() == "" || w.hibernates() {
 			break
 		}
 	}
@@ -63,6 +63,7 @@ func play(seed uint64, trace bool) *world {
 	w.checkFollows()
 	w.told()
 	w.checkRolledOut()
+	w.checkHibernated()
 	for _, o := range w.ops {
 		o.end()
 	}
@@ -163,6 +164,9 @@ func checkCoverage(t *testing.T, fired map[string]int) {
 
 // settled: there is nothing more to see.
 func (w *world) settled() bool {
+	if w.hibernate {
+		return false
+	}
 	for _, o := range w.ops {
 		if o.leads && (o.plan.Kind != failover.Settled || o.plan.Rule == failover.RuleDeleting) {
 			return false

@@ -18,7 +18,7 @@ type story struct {
 }
 
 // stories are drawn with equal weight.
-var stories = joinStories(ledgerStories, timeStories, podStories, loadStories, switchoverStories, rolloutStories, storeStories, hostileStories)
+var stories = joinStories(ledgerStories, timeStories, podStories, loadStories, switchoverStories, rolloutStories, hibernationStories, storeStories, hostileStories)
 
 func joinStories(sets ...[]story) []story {
 	var out []story

@@ -83,7 +83,10 @@ type world struct {
 	mute time.Duration // when the Service was last not detached from a pod that is gone, or nobody could help it
 	acks int
 
-	specs        specs
+	specs specs
+	// hibernate is spec.hibernate, and heldBefore who was the primary when it was set last.
+	hibernate    bool
+	heldBefore   pair.MemberName
 	stray        *stray
 	armed        []fault
 	lateCommands int

@@ -270,7 +270,12 @@ func progressing(o failover.Observation, p failover.Plan, done Reconciled) metav
 	if n, found := noteOf(p, failover.RuleRolloutStopped); found {
 		return condition(kind, metav1.ConditionFalse, n.Rule, n.Fact)
 	}
-	for _, rule := range []failover.RuleName{failover.RuleRollout, failover.RuleRestartPending} {
+	for _, rule := range []failover.RuleName{
+		failover.RuleHibernate,
+		failover.RuleAwaitHibernation,
+		failover.RuleRollout,
+		failover.RuleRestartPending,
+	} {
 		if n, found := noteOf(p, rule); found {
 			return condition(kind, metav1.ConditionTrue, n.Rule, n.Fact)
 		}

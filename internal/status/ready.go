@@ -30,6 +30,7 @@ var obstacles = []func(judged) obstacle{
 	judged.doubtful,
 	judged.writeRefused,
 	judged.pending,
+	judged.hibernating,
 	judged.claimDeleting,
 	judged.formerSpec,
 	judged.memberProblem,
@@ -98,6 +99,19 @@ func (c judged) pending() obstacle {
 		return obstacle{string(failover.RulePaused), "spec.paused is set: nothing is changed"}
 	}
 	return obstacle{ReasonObjectsPending, cmp.Or(c.done.Fact, "the objects of the pair are being made")}
+}
+
+// hibernating: the pair is to be ended, and serves clients until it can be.
+func (c judged) hibernating() obstacle {
+	if !c.o.Settings.Hibernate {
+		return obstacle{}
+	}
+	for _, rule := range []failover.RuleName{failover.RuleHibernate, failover.RuleAwaitHibernation} {
+		if n, found := noteOf(c.p, rule); found {
+			return obstacle{string(n.Rule), n.Fact}
+		}
+	}
+	return obstacle{string(failover.RuleAwaitHibernation), "spec.hibernate is set, and the pair goes on; " + c.p.Fact}
 }
 
 func (c judged) claimDeleting() obstacle {

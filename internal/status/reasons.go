@@ -70,6 +70,8 @@ var readyMeanings = []Meaning{
 			{ReasonNameConflict, "an object that is not the pair's has a name that the pair needs"},
 			{ReasonObjectsPending, "an object of the pair is not as this generation of the spec demands, or the cluster has not processed it yet"},
 			{string(failover.RuleVolumeClaimDeleting), "a volume claim is being deleted"},
+			{string(failover.RuleHibernated), "`spec.hibernate` is set, and both members are ended"},
+			{string(failover.RuleAwaitHibernation), "`spec.hibernate` is set, and the pair goes on until both members can be ended in order"},
 			{string(failover.RuleRolloutStopped), "the passive does not come back with this generation of the spec; the primary stays as it is"},
 			{string(failover.RuleRollout), "the members are being made again by this generation of the spec, one after the other"},
 			{string(failover.RuleRestartPending), "a member still runs a former spec, and `spec.rollout.mode` is OnDelete"},
@@ -93,6 +95,7 @@ var roleMeanings = []Meaning{
 		Means:  "clients cannot write",
 		Reasons: []Reason{
 			{string(failover.RuleServiceFollows), "the primary accepts writes and the Service does not lead to it yet"},
+			{string(failover.RuleHibernated), "`spec.hibernate` is set, and both members are ended"},
 			{string(failover.RuleWritesBlocked), "commits wait for the passive, as `durability.onPassiveLoss: Block` demands"},
 			{ReasonNameConflict, "the pair is not begun while an object that is not its own has a name that it needs"},
 		},
@@ -144,6 +147,7 @@ var roleMeanings = []Meaning{
 		Reasons: []Reason{
 			{string(failover.RuleNoCandidate), "the passive may not be promoted"},
 			{string(failover.RuleFlapBudgetSpent), "`failover.maxPerHour` is used up"},
+			{string(failover.RuleHibernated), "the pair hibernates"},
 			{ReasonNameConflict, "the pair has not begun"},
 		},
 		Rules: failover.RuleNames,
