@@ -96,6 +96,9 @@ func (r *PairReconciler) tellDiscard(v *visit, o failover.Observation, m *failov
 func eventKind(plan failover.Plan) string {
 	switch plan.Kind {
 	case failover.Doubts, failover.Holds:
+		if plan.Rule == failover.RuleHibernated {
+			return normal // as was asked for
+		}
 		return warning
 	case failover.Acts:
 		return normal
