@@ -167,6 +167,13 @@ func TestHibernation(t *testing.T) {
 				o.Members[1].State.Server.BinlogGTIDs = ""
 				o.Now = t0.Add(time.Minute)
 			})},
+		"a primary whose mysqld ends before it was closed goes on": {from: revokedToHibernate, rule: "Wake", kind: failover.Acts,
+			steps: steps("Cease", "PointService"),
+			with: func(t *testing.T, o *obs) {
+				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
+				o.Members[0].State.Mysqld.Running = false
+				o.Members[0].State.Phase = agentapi.PhaseHeld
+			}},
 		"taken back after the revocation, the last primary goes on": {from: revokedToHibernate, rule: "Wake", kind: failover.Acts,
 			steps: steps("Cease", "PointService"),
 			with:  then(isClosed, func(_ *testing.T, o *obs) { o.Settings.Hibernate = false })},

@@ -194,9 +194,12 @@ func (l *look) hasApplied(m *Member, gtids string) bool {
 func (l *look) cannotEndMembers() string {
 	c := l.candidacyOf(l.peer)
 	patience := max(l.Settings.DeadAfter, l.Settings.ApplyTimeout)
+	_, closed := l.closedWith()
 	switch {
 	case !l.canGoOn():
 		return fmt.Sprintf("the pod in which %s was the primary is not there as it was", l.last.Name)
+	case !closed && !l.last.State.Mysqld.Running:
+		return fmt.Sprintf("mysqld of %s has ended before it said what its binary log holds", l.last.Name)
 	case l.StatefulSet.Reading != Read:
 		return "the StatefulSet was not read"
 	case !c.ok && c.lasting:
