@@ -106,10 +106,14 @@ func TestAStatefulSetWithoutPodsStaysWhileThePairHibernates(t *testing.T) {
 		s.must(s.Patch(s.ctx, p, client.MergeFrom(base)))
 	}
 	scaleDown := func() {
-		var set appsv1.StatefulSet
-		s.must(s.Get(s.ctx, s.key("shop"), &set))
 		pods := cluster.Pods{Client: s.Client, Live: s.Client, Namespace: s.namespace, StatefulSet: "shop"}
-		s.must(pods.ScaleDown(s.ctx, set.ResourceVersion))
+		s.eventually("the step that scales down", func() error {
+			var set appsv1.StatefulSet
+			if err := s.Get(s.ctx, s.key("shop"), &set); err != nil {
+				return err
+			}
+			return pods.ScaleDown(s.ctx, set.ResourceVersion)
+		})
 	}
 	change(func() { p.Spec.Hibernate = true })
 	s.eventually("a pair that was never a primary's keeps its pods", func() error { return replicas(2) })
