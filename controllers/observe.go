@@ -116,6 +116,8 @@ func (r *PairReconciler) settings(p *v1alpha1.DatabasePair) failover.Settings {
 		DrainTimeout:       s.Switchover.DrainTimeout.Duration,
 		AutomaticRollout:   s.Rollout.Mode != v1alpha1.RolloutOnDelete,
 		AgentVersion:       r.Version,
+
+		AutomaticAgentUpdate: s.Agent.Update == v1alpha1.AgentUpdateAutomatic,
 	}
 }
 

@@ -80,6 +80,12 @@ type DatabasePairSpec struct {
 	// +kubebuilder:default={mode: "Automatic"}
 	Rollout RolloutSpec `json:"rollout,omitempty"`
 
+	// agent is about the agents in the members' pods, which come with the operator:
+	// when members get that of a newer one.
+	// +optional
+	// +kubebuilder:default={}
+	Agent AgentSpec `json:"agent,omitempty"`
+
 	// rejoin says what becomes of the data of members that come back.
 	// +optional
 	// +kubebuilder:default={}

@@ -26,3 +26,26 @@ type RolloutSpec struct {
 // again. The value is the UID of the pod that is to go: once another one stands in its place, it has
 // no effect.
 const AnnotationRestartPrefix = "restart.dbpair.io/"
+
+// AgentUpdate says when members get the agent of a newer operator.
+// +kubebuilder:validation:Enum=Automatic;WithNextRestart
+type AgentUpdate string
+
+// The ways in which an agent is updated.
+const (
+	// AgentUpdateAutomatic: by a rollout, as soon as the operator has another one.
+	AgentUpdateAutomatic AgentUpdate = "Automatic"
+	// AgentUpdateWithNextRestart: when the member's pod is made again for another reason, or by kubectl
+	// dbpair upgrade-agent.
+	AgentUpdateWithNextRestart AgentUpdate = "WithNextRestart"
+)
+
+// AgentSpec is about the agents in the members' pods.
+type AgentSpec struct {
+	// update: WithNextRestart (a member gets the agent of a newer operator when its pod is made again, for
+	// another reason or by kubectl dbpair upgrade-agent) or Automatic (a newer operator makes the pods again
+	// by a rollout, with spec.rollout.mode Automatic). Both show it as condition AgentOutdated.
+	// +optional
+	// +kubebuilder:default=WithNextRestart
+	Update AgentUpdate `json:"update,omitempty"`
+}

@@ -110,6 +110,9 @@ type Settings struct {
 	// AutomaticRollout: the operator makes pods again that are not what the spec makes.
 	AutomaticRollout bool
 
+	// AutomaticAgentUpdate: so are pods that differ by their agent alone.
+	AutomaticAgentUpdate bool
+
 	// AgentVersion is the version of the agent that this operator would install.
 	AgentVersion string
 }

@@ -159,6 +159,29 @@ func TestRolloutTakesThePassiveFirst(t *testing.T) {
 				o.Members[1].Pod.Outdated = failover.OutdatedAgent
 			},
 		},
+		"or is rolled out at once, the passive first": {
+			from:  changed,
+			rule:  "Rollout",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo", "ReadLease", "DeletePod"),
+			with:  agentsAreFormer(true, true),
+		},
+		"then the primary is switched over for its agent": {
+			from:  halfway,
+			rule:  "Rollout",
+			kind:  failover.Acts,
+			steps: steps("NoteOperation"),
+			with:  agentsAreFormer(true, false),
+		},
+		"with OnDelete an agent of a former version waits as well": {
+			from: changed,
+			rule: "RestartPending",
+			kind: failover.Holds,
+			with: func(t *testing.T, o *failover.Observation) {
+				agentsAreFormer(true, true)(t, o)
+				o.Settings.AutomaticRollout = false
+			},
+		},
 		"with OnDelete a person deletes the pods": {
 			from: changed,
 			rule: "RestartPending",
@@ -369,5 +392,36 @@ func TestHistoryKnowsSinceWhenThePassiveStreams(t *testing.T) {
 	o.Members[1].State.Server.Receiver.Running = false
 	if h = h.Next(o); !h.Streamed.Since.IsZero() {
 		t.Errorf("it does not stream: %+v", h.Streamed)
+	}
+}
+
+// agentsAreFormer: pods that differ from the template by their agent alone, with
+// spec.agent.update: Automatic.
+func agentsAreFormer(members ...bool) func(*testing.T, *failover.Observation) {
+	return func(_ *testing.T, o *failover.Observation) {
+		o.Settings.AutomaticAgentUpdate = true
+		for i, former := range members {
+			o.Members[i].Pod.Outdated = ""
+			if former {
+				o.Members[i].Pod.Outdated = failover.OutdatedAgent
+			}
+		}
+	}
+}
+
+func TestWhatIsSaidOfAFormerAgent(t *testing.T) {
+	s := settings()
+	if got := s.AgentRenewal(); !strings.Contains(got, "kubectl dbpair upgrade-agent shop -n ns") {
+		t.Errorf("no command: %s", got)
+	}
+	s.AutomaticRollout = true
+	s.AutomaticAgentUpdate = true
+	if got := s.AgentRenewal(); !strings.Contains(got, "rollout") || strings.Contains(got, "kubectl") {
+		t.Errorf("of one that is renewed by itself: %s", got)
+	}
+	o := changed()
+	agentsAreFormer(true, false)(t, &o)
+	if got := o.RolloutProgress(); !strings.Contains(got, "agent of shop-0") || !o.NeedsRollout() || !o.RolloutUnderWay() {
+		t.Errorf("progress: %s", got)
 	}
 }

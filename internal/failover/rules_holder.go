@@ -389,7 +389,8 @@ func restartPending(l *look) (Plan, bool) {
 	var facts []string
 	first := ""
 	for _, m := range members {
-		if m.Pod.Outdated == "" || (l.Settings.AutomaticRollout && m.FormerSpec()) {
+		replaced := l.Settings.AutomaticRollout && (m.FormerSpec() || l.toUpgrade(m))
+		if m.Pod.Outdated == "" || replaced {
 			continue
 		}
 		facts = append(facts, fmt.Sprintf("%s runs with a former %s", m.Name, m.Pod.Outdated))
@@ -407,8 +408,8 @@ func agentOutdated(l *look) (Plan, bool) {
 	for i := range l.Members {
 		m := &l.Members[i]
 		if m.heard() && l.Settings.AgentVersion != "" && m.State.AgentVersion != l.Settings.AgentVersion {
-			return hold(VerbNone, "the agent of %s is %s, the operator's is %s; it is renewed with the next restart of its pod",
-				m.Name, m.State.AgentVersion, l.Settings.AgentVersion)
+			return hold(VerbNone, "the agent of %s is %s, the operator's is %s; %s",
+				m.Name, m.State.AgentVersion, l.Settings.AgentVersion, l.Settings.AgentRenewal())
 		}
 	}
 	return no()

@@ -44,15 +44,43 @@ func (o Observation) RolloutProgress() string {
 		}
 	}
 	text := fmt.Sprintf("%d of %d members run generation %d", n, len(o.Members), o.Settings.Generation)
+	if former := o.formerAgents(); former != "" {
+		text += ", and the agent of " + former + " is made again"
+	}
 	if len(asked) > 0 {
 		text += fmt.Sprintf(", a restart of %s is asked for", strings.Join(asked, " and "))
 	}
 	return text
 }
 
+// AgentRenewal says when a member gets the operator's agent.
+func (s Settings) AgentRenewal() string {
+	if s.AutomaticAgentUpdate && s.AutomaticRollout {
+		return "its pod is made again by a rollout (spec.agent.update: Automatic)"
+	}
+	return fmt.Sprintf("it is renewed with the next restart of its pod, or by kubectl dbpair upgrade-agent %s -n %s", s.Name, s.Namespace)
+}
+
+// formerAgents are the members whose pod is made again for its agent alone; empty for none.
+func (o Observation) formerAgents() string {
+	var names []string
+	for i := range o.Members {
+		if m := &o.Members[i]; o.Settings.AutomaticRollout && o.toUpgrade(m) {
+			names = append(names, string(m.Name))
+		}
+	}
+	return strings.Join(names, " and ")
+}
+
 // toReplace: the operator is to make the member's pod again.
 func (o Observation) toReplace(m *Member) bool {
-	return m.Pod.RestartAsked || (o.Settings.AutomaticRollout && m.FormerSpec())
+	return m.Pod.RestartAsked || (o.Settings.AutomaticRollout && (m.FormerSpec() || o.toUpgrade(m)))
+}
+
+// toUpgrade: the member's pod runs the present spec with a former agent, and does not keep that until
+// it is made again for another reason.
+func (o Observation) toUpgrade(m *Member) bool {
+	return o.Settings.AutomaticAgentUpdate && m.Pod.Outdated == OutdatedAgent
 }
 
 // NeedsRollout: a pod of the pair is to be made again by the operator.
@@ -67,10 +95,11 @@ func (o Observation) RolloutUnderWay() bool {
 
 // replacedFor says why a member's pod is made again.
 func (m *Member) replacedFor() string {
-	if !m.FormerSpec() {
-		return "as was asked for"
+	switch {
+	case m.FormerSpec(), m.Pod.Outdated == OutdatedAgent && !m.Pod.RestartAsked:
+		return "former " + m.Pod.Outdated
 	}
-	return "former " + m.Pod.Outdated
+	return "as was asked for"
 }
 
 // rollout makes the pods again by the present spec: the passive's pod is deleted, and the primary

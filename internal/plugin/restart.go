@@ -63,6 +63,11 @@ func (s *session) restart(ctx context.Context, c cluster, name string, f restart
 	if err != nil {
 		return err
 	}
+	return s.restartMembers(ctx, c, p, members, f.wait)
+}
+
+// restartMembers asks for the present pods of these members to be made again.
+func (s *session) restartMembers(ctx context.Context, c cluster, p *v1alpha1.DatabasePair, members []string, wait bool) error {
 	base := p.DeepCopy()
 	asked := map[string]types.UID{}
 	for _, member := range members {
@@ -83,7 +88,7 @@ func (s *session) restart(ctx context.Context, c cluster, name string, f restart
 	if err := c.client.Patch(ctx, p, client.MergeFrom(base)); err != nil {
 		return fmt.Errorf("ask for a restart of pair %s: %w", p.Name, err)
 	}
-	if _, err := fmt.Fprintf(s.streams.Out, "A restart of %s is asked for.\n", strings.Join(members, " and ")); err != nil || !f.wait {
+	if _, err := fmt.Fprintf(s.streams.Out, "A restart of %s is asked for.\n", strings.Join(members, " and ")); err != nil || !wait {
 		return err
 	}
 	return s.followRestart(ctx, c, p, asked)

@@ -63,7 +63,7 @@ func (s *session) command(version string) *cobra.Command {
 		&cobra.Group{ID: "act", Title: "Resolve a doubt (each says what may be lost and asks for a confirmation):"})
 	root.AddCommand(s.statusCommand(), s.mysqlCommand(), s.checksumCommand(), s.repairCommand(), s.rotateCommand(), s.reseedCommand(),
 		s.importCommand())
-	root.AddCommand(s.switchoverCommand(), s.restartCommand(), s.hibernateCommand(), s.wakeCommand())
+	root.AddCommand(s.switchoverCommand(), s.restartCommand(), s.hibernateCommand(), s.wakeCommand(), s.upgradeAgentCommand())
 	root.AddCommand(s.cancelCommand(), s.historyCommand(), s.whyCommand(), s.reportCommand(version))
 	root.AddCommand(s.quarantineCommand(), s.divergenceCommand(), s.backupCommand(), s.backupsCommand())
 	for _, v := range verbs {

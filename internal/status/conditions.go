@@ -338,8 +338,8 @@ func agentOutdated(o failover.Observation) metav1.Condition {
 		heard++
 		if o.Settings.AgentVersion != "" && m.State.AgentVersion != o.Settings.AgentVersion {
 			return condition(kind, metav1.ConditionTrue, failover.RuleAgentOutdated,
-				fmt.Sprintf("the agent of %s is %s, the operator's is %s; it is renewed with the next restart of its pod",
-					m.Name, m.State.AgentVersion, o.Settings.AgentVersion))
+				fmt.Sprintf("the agent of %s is %s, the operator's is %s; %s",
+					m.Name, m.State.AgentVersion, o.Settings.AgentVersion, o.Settings.AgentRenewal()))
 		}
 	}
 	if heard == 0 {
