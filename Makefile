@@ -74,9 +74,10 @@ checksum-bugs: ## Do the tests of comparisons find each bug of internal/checksum
 check: check-fmt check-modules vet lint check-dead check-generated check-chart check-alerts check-scripts check-workflows check-words check-vulnerabilities ## Everything that needs no test run; what CI runs first
 
 .PHONY: check-fmt
-check-fmt: ## Is every Go file formatted?
+check-fmt: ## Is every Go file formatted, and every shell script?
 	@files=$$(git ls-files -co --exclude-standard '*.go' | xargs ls 2>/dev/null | xargs gofmt -l); \
 	[ -z "$$files" ] || { echo "not formatted (make fmt): $$files"; exit 1; }
+	@hack/lint/scripts.sh formatted
 
 .PHONY: check-modules
 check-modules: ## Are go.mod and go.sum what go mod tidy makes?
@@ -112,7 +113,7 @@ check-alerts: ## Are the alerts right, and do they fire when they should, and on
 	@hack/lint/alerts.sh
 
 .PHONY: check-scripts
-check-scripts: ## Are shell scripts formatted (shfmt), is their syntax right, and what does shellcheck say?
+check-scripts: ## Is every shell script's syntax right, and what does shellcheck say?
 	@hack/lint/scripts.sh
 
 .PHONY: check-workflows

@@ -26,7 +26,10 @@ import (
 func (r *JobReconciler) scheduleBackup(ctx context.Context, v *jobVisit) (time.Duration, error) {
 	spec := v.pair.Spec.Backup
 	off := r.Off.refuses(v1alpha1.OperationBackup) != "" // the condition BackedUp says so
-	if off || spec == nil || spec.Schedule == "" || spec.Suspend || idles(v.pair) {
+	if off || spec == nil || idles(v.pair) {
+		return jobIdleLook, nil
+	}
+	if spec.Schedule == "" || spec.Suspend {
 		return jobIdleLook, nil
 	}
 	times, err := schedule.Parse(spec.Schedule, spec.TimeZone)

@@ -64,7 +64,8 @@ func (r *PairReconciler) drill(ctx context.Context, v *visit, o failover.Observa
 		r.warnOnce(v, v.pair, ReasonDrillNotScheduled, problem)
 	}
 	known := v.pair.Status.Drill
-	if text == "" || known == nil || known.Schedule != text || known.Since == nil {
+	inForce := known != nil && known.Schedule == text && known.Since != nil
+	if text == "" || !inForce {
 		return lookIdle, nil // the status says since when a schedule is in force
 	}
 	now := r.Now()

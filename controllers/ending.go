@@ -133,7 +133,10 @@ func (r *PairReconciler) addUnlabeled(ctx context.Context, name types.Namespaced
 func (r *PairReconciler) closeForGood(ctx context.Context, name types.NamespacedName, pod *corev1.Pod) {
 	s := r.sessions.find(name)
 	uid := pair.PodUID(pod.UID)
-	if s == nil || s.history.Accepted == nil || s.farewell.asked[uid] || pod.Status.PodIP == "" {
+	if s == nil || s.history.Accepted == nil {
+		return
+	}
+	if s.farewell.asked[uid] || pod.Status.PodIP == "" {
 		return
 	}
 	if s.farewell.asked == nil {

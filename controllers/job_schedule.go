@@ -20,7 +20,8 @@ import (
 func (r *JobReconciler) schedule(ctx context.Context, v *jobVisit) (time.Duration, error) {
 	spec := &v.pair.Spec.Checksum
 	off := r.Off.refuses(v1alpha1.OperationChecksum) != "" // the condition Consistent says so
-	if off || spec.Schedule == "" || spec.Suspend || idles(v.pair) {
+	halted := spec.Suspend || idles(v.pair)
+	if off || halted || spec.Schedule == "" {
 		return jobIdleLook, nil
 	}
 	times, err := schedule.Parse(spec.Schedule, spec.TimeZone)

@@ -47,8 +47,12 @@ func (r *JobReconciler) begin(ctx context.Context, v *jobVisit, op *v1alpha1.Dat
 	}
 	err = r.change(ctx, op, func(s *v1alpha1.OperationStatus) {
 		now := metav1.NewMicroTime(r.Now())
-		s.Phase, s.Message, s.StartTime, s.Rule = v1alpha1.OperationRunning, "", &now, ruleOf(op)
-		s.Epoch, s.From = int64(rec.Epoch), string(rec.Holder.Member)
+		s.Phase = v1alpha1.OperationRunning
+		s.Message = ""
+		s.StartTime = &now
+		s.Rule = ruleOf(op)
+		s.Epoch = int64(rec.Epoch)
+		s.From = string(rec.Holder.Member)
 	})
 	if err != nil {
 		return 0, err

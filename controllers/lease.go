@@ -31,7 +31,8 @@ func leaseStore(leases kubernetes.Interface, p *v1alpha1.DatabasePair) *lease.St
 func (r *PairReconciler) keepLease(ctx context.Context, v *visit, o failover.Observation, plan failover.Plan) error {
 	rec := o.Authority.Record
 	quiet := plan.Kind == failover.Settled || plan.Kind == failover.Waits || plan.Kind == failover.Holds
-	if o.Authority.Reading != failover.Read || !quiet || len(plan.Steps) > 0 || v.pair.Spec.Paused {
+	idle := quiet && len(plan.Steps) == 0
+	if o.Authority.Reading != failover.Read || !idle || v.pair.Spec.Paused {
 		return nil
 	}
 	why := ""

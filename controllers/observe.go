@@ -262,12 +262,16 @@ func (r *PairReconciler) observeAuthority(ctx context.Context, v *visit) (out fa
 	case errors.Is(err, lease.ErrMissing):
 		out.Reading = failover.Missing
 	case errors.Is(err, authority.ErrNotAuthentic):
-		out.Reading, out.Version, out.Problem = failover.NotAuthentic, version, err.Error()
+		out.Reading = failover.NotAuthentic
+		out.Version = version
+		out.Problem = err.Error()
 	case errors.Is(err, lease.ErrForeign):
 		foreign = err
 		out.Problem = err.Error()
 	case errors.Is(err, lease.ErrMalformed):
-		out.Reading, out.Version, out.Problem = failover.Malformed, version, err.Error()
+		out.Reading = failover.Malformed
+		out.Version = version
+		out.Problem = err.Error()
 	default:
 		out.Problem = err.Error()
 	}
@@ -291,7 +295,10 @@ func (r *PairReconciler) kept(v *visit, operations []v1alpha1.DatabasePairOperat
 			k.Begun = append(k.Begun, op.Name)
 		}
 		at := op.Status.CompletionTime
-		if at != nil && byOperator(op) && op.Spec.Type == v1alpha1.OperationSwitchover && ofFormerPair(op, v.pair) == "" {
+		if at == nil || ofFormerPair(op, v.pair) != "" {
+			continue
+		}
+		if byOperator(op) && op.Spec.Type == v1alpha1.OperationSwitchover {
 			k.Rollouts = append(k.Rollouts, failover.EndedRollout{
 				Name:      op.Name,
 				At:        at.Time,
@@ -299,7 +306,7 @@ func (r *PairReconciler) kept(v *visit, operations []v1alpha1.DatabasePairOperat
 				Message:   op.Status.Message,
 			})
 		}
-		if at != nil && automaticFailover(op) && ofFormerPair(op, v.pair) == "" && r.Now().Sub(at.Time) < time.Hour {
+		if automaticFailover(op) && r.Now().Sub(at.Time) < time.Hour {
 			k.Failovers = append(k.Failovers, at.Time)
 		}
 	}

@@ -94,7 +94,8 @@ func operationOf(op *v1alpha1.DatabasePairOperation) failover.Operation {
 	}
 	if name, epoch, ok := strings.Cut(op.Spec.Confirm, "/"); ok {
 		if n, err := strconv.ParseInt(epoch, 10, 64); err == nil {
-			out.ConfirmedPair, out.Confirmed = name, pair.Epoch(n)
+			out.ConfirmedPair = name
+			out.Confirmed = pair.Epoch(n)
 		}
 	}
 	return out

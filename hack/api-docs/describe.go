@@ -56,7 +56,7 @@ func objects(kind, path string, of reflect.Type, s schema) []section {
 	var inside []section
 	for i := range of.NumField() {
 		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
-		if name == "" || name == "metadata" && path == "" {
+		if name == "" || (name == "metadata" && path == "") {
 			continue
 		}
 		at := strings.TrimPrefix(path+"."+name, ".")

@@ -81,10 +81,13 @@ func anchor(heading string) string {
 // defaultCell is the default of a plain value; those of an object are shown with its fields. Of a boolean
 // that is asked for and has none, absent is false.
 func defaultCell(path string, f field) string {
-	if f.object == "" && f.kind == "boolean" && len(f.schema.Default) == 0 && strings.HasPrefix(path, "spec") {
-		return "`false`"
+	if f.object != "" {
+		return ""
 	}
-	if f.object != "" || len(f.schema.Default) == 0 {
+	if len(f.schema.Default) == 0 {
+		if f.kind == "boolean" && strings.HasPrefix(path, "spec") {
+			return "`false`"
+		}
 		return ""
 	}
 	var text string

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks the syntax of every shell script, whether shfmt would change one, and what shellcheck finds in them: the machine's own,
-# else that of Debian, which is unpacked into the cache. Where neither is to be had it says so and passes;
-# DBPAIR_REQUIRE_SHELLCHECK=1 makes that a failure. "hack/lint/scripts.sh format" formats the scripts (make fmt).
+# Checks the syntax of every shell script, and what shellcheck finds in them: the machine's own, else that of Debian, which is
+# unpacked into the cache. Where neither is to be had it says so and passes; DBPAIR_REQUIRE_SHELLCHECK=1 makes that a failure.
+# "hack/lint/scripts.sh format" formats the scripts with shfmt (make fmt), "formatted" fails when that would change one (make check-fmt).
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 cd "$ROOT"
@@ -43,11 +43,16 @@ for script in "${scripts[@]}"; do bash -n "$script"; done
 
 # Two spaces, also before the patterns of a case. What a here-document holds is left as it is.
 format=("$("$HACK/tools/build.sh" shfmt)" -i 2 -ci)
-if [ "${1:-}" = format ]; then
-  "${format[@]}" -w "${scripts[@]}"
-  exit
-fi
-"${format[@]}" -d "${scripts[@]}" >&2 || die "not formatted: run make fmt and commit the result"
+case ${1:-} in
+  format)
+    "${format[@]}" -w "${scripts[@]}"
+    exit
+    ;;
+  formatted)
+    "${format[@]}" -d "${scripts[@]}" >&2 || die "not formatted: run make fmt and commit the result"
+    exit
+    ;;
+esac
 
 if ! have shellcheck; then
   if ! have apt-get || ! have dpkg-deb || ! locked shellcheck ensure; then

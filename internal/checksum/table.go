@@ -212,8 +212,11 @@ func (t *tableRun) load(ctx context.Context) error {
 	case found.primary.Signature() != found.passive.Signature():
 		return fmt.Errorf("%w: an ALTER has reached one member only", tablesql.ErrTableChanged)
 	}
-	if (t.table != nil && t.table.Signature() != found.primary.Signature()) ||
-		(t.table == nil && t.definition != "" && t.definition != found.primary.Signature()) {
+	former := t.definition
+	if t.table != nil {
+		former = t.table.Signature()
+	}
+	if former != "" && former != found.primary.Signature() {
 		t.table = nil
 		t.definition = ""
 		return fmt.Errorf("%w: altered between two snapshots", tablesql.ErrTableChanged)
@@ -276,11 +279,13 @@ func (t *tableRun) finish(reason error) error {
 	r.Seconds = t.Now().Sub(t.began).Seconds()
 	switch {
 	case reason != nil:
-		r.State, r.Reason = Skipped, reason.Error()
+		r.State = Skipped
+		r.Reason = reason.Error()
 	case r.DifferingRows() > 0:
 		r.State = Different
 	case t.unverified > 0:
-		r.State, r.Reason = Skipped, fmt.Sprintf("%d rows were written to all the time and could not be compared", t.unverified)
+		r.State = Skipped
+		r.Reason = fmt.Sprintf("%d rows were written to all the time and could not be compared", t.unverified)
 	default:
 		r.State = Consistent
 	}

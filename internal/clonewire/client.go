@@ -60,7 +60,7 @@ func (c Client) wait() time.Duration {
 // begin a new recording. A donor serves one clone at a time: error 3634.
 func (c Client) Clone(ctx context.Context, recorder Recorder) error {
 	switch {
-	case c.TLS == nil || c.TLS.InsecureSkipVerify && c.TLS.VerifyConnection == nil:
+	case c.TLS == nil || (c.TLS.InsecureSkipVerify && c.TLS.VerifyConnection == nil):
 		return errors.New("clone: TLS has to verify the donor: set RootCAs and ServerName")
 	case c.Address == "" || c.User == "":
 		return errors.New("clone: Address and User are needed")

@@ -84,7 +84,10 @@ func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error
 	s.Message = n.Message
 	if s.StartTime == nil && n.Phase != pair.OperationPending {
 		now := metav1.NewMicroTime(r.Now())
-		s.StartTime, s.Rule, s.Epoch, s.From = &now, string(n.Rule), int64(n.Epoch), string(n.From)
+		s.StartTime = &now
+		s.Rule = string(n.Rule)
+		s.Epoch = int64(n.Epoch)
+		s.From = string(n.From)
 	}
 	if n.To != "" {
 		s.To = string(n.To)

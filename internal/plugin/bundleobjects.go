@@ -82,7 +82,11 @@ func aboutMembers(n resources.Names) []wanted {
 			one:   &corev1.PersistentVolumeClaim{},
 			names: claims,
 		},
-		{file: "jobs", list: &batchv1.JobList{}, each: []client.ListOption{byJob(n)}},
+		{
+			file: "jobs",
+			list: &batchv1.JobList{},
+			each: []client.ListOption{byJob(n)},
+		},
 		{
 			file:  "configmaps",
 			list:  &corev1.ConfigMapList{},
@@ -108,7 +112,11 @@ func aboutServices(n resources.Names) []wanted {
 			one:   &corev1.Service{},
 			names: services,
 		},
-		{file: "endpointslices", list: &discoveryv1.EndpointSliceList{}, each: byService},
+		{
+			file: "endpointslices",
+			list: &discoveryv1.EndpointSliceList{},
+			each: byService,
+		},
 		{
 			file:  "lease",
 			list:  &coordinationv1.LeaseList{},

@@ -39,7 +39,8 @@ func (s *session) mysqlCommand() *cobra.Command {
 		Example: "  kubectl dbpair mysql shop\n  kubectl dbpair mysql shop --passive -- -e 'SELECT @@hostname'\n" +
 			"  kubectl dbpair mysql shop < schema.sql",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 || cmd.ArgsLenAtDash() == 0 || (len(args) > 1 && cmd.ArgsLenAtDash() != 1) {
+			extra := len(args) > 1 && cmd.ArgsLenAtDash() != 1
+			if len(args) == 0 || cmd.ArgsLenAtDash() == 0 || extra {
 				return errors.New("name one pair; arguments for the client follow --, as in: kubectl dbpair mysql shop -- -e 'SELECT 1'")
 			}
 			return nil

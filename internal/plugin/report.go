@@ -129,7 +129,8 @@ func (c cluster) ask(ctx context.Context, m *MemberReport) {
 		m.Asked = fmt.Sprintf("the agent's answer is no state: %v", err)
 		return
 	}
-	m.State, m.KnownEpoch = string(state.Phase), int64(state.KnownEpoch)
+	m.State = string(state.Phase)
+	m.KnownEpoch = int64(state.KnownEpoch)
 	for _, problem := range state.Problems {
 		m.Problems = append(m.Problems, string(problem.Code)+": "+problem.Message)
 	}
@@ -137,7 +138,8 @@ func (c cluster) ask(ctx context.Context, m *MemberReport) {
 	m.VolumeLow = state.VolumeLow
 	m.Copy = status.CopyOf(&state)
 	if s := state.Server; s != nil {
-		m.Executed, m.Received = oneLine(s.GTIDExecuted), oneLine(s.GTIDReceived)
+		m.Executed = oneLine(s.GTIDExecuted)
+		m.Received = oneLine(s.GTIDReceived)
 		m.Waits = s.Waiting
 		m.WaitingCommits = s.WaitSessions
 	}

@@ -262,7 +262,8 @@ func (s *session) cancel(ctx context.Context, c cluster, args []string, reason s
 	canceled := 0
 	for i := range all {
 		op := &all[i]
-		if op.Spec.Type != v1alpha1.OperationSwitchover || op.Status.Phase.Terminal() || (len(args) == 2 && op.Name != args[1]) {
+		asked := len(args) < 2 || op.Name == args[1]
+		if op.Spec.Type != v1alpha1.OperationSwitchover || op.Status.Phase.Terminal() || !asked {
 			continue
 		}
 		base := op.DeepCopy()

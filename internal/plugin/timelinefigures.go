@@ -205,7 +205,7 @@ func short(d time.Duration) string {
 func aligned(d time.Duration) string {
 	ms := float64(d) / float64(time.Millisecond)
 	switch {
-	case d == 0 || d >= 10*time.Millisecond && d < time.Second:
+	case d == 0 || (d >= 10*time.Millisecond && d < time.Second):
 		return strconv.FormatFloat(ms, 'f', 0, 64) + " ms"
 	case d < time.Second:
 		return strconv.FormatFloat(ms, 'f', 1, 64) + " ms"

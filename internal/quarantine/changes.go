@@ -133,8 +133,8 @@ func logsWith(dataDir string, wanted gtid.Set) (paths, unread []string, err erro
 		}
 	}
 	for i, path := range all {
-		isLast := i == len(all)-1
-		if !isLast && known[i] && known[i+1] && before[i+1].Subtract(before[i]).Intersect(wanted).IsEmpty() {
+		bounded := i < len(all)-1 && known[i] && known[i+1]
+		if bounded && before[i+1].Subtract(before[i]).Intersect(wanted).IsEmpty() {
 			continue
 		}
 		paths = append(paths, path)

@@ -55,7 +55,8 @@ func countBackup(s *v1alpha1.BackupStatus, op *v1alpha1.DatabasePairOperation) {
 		s.LastScheduleTime = &metav1.Time{Time: at}
 	}
 	ended := completion(op)
-	if !op.Status.Phase.Terminal() || ended.IsZero() || (s.LastCompletionTime != nil && !s.LastCompletionTime.Time.Before(ended)) {
+	counted := s.LastCompletionTime != nil && !s.LastCompletionTime.Time.Before(ended)
+	if !op.Status.Phase.Terminal() || ended.IsZero() || counted {
 		return
 	}
 	s.LastOperation = op.Name

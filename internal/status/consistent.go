@@ -70,7 +70,9 @@ func ended(operations []v1alpha1.DatabasePairOperation) []*v1alpha1.DatabasePair
 }
 
 func count(s *v1alpha1.ChecksumStatus, op *v1alpha1.DatabasePairOperation) {
-	s.LastOperation, s.LastCompletionTime, s.LastFailure = op.Name, op.Status.CompletionTime.DeepCopy(), ""
+	s.LastOperation = op.Name
+	s.LastCompletionTime = op.Status.CompletionTime.DeepCopy()
+	s.LastFailure = ""
 	result := op.Status.Result
 	if op.Status.Phase != v1alpha1.OperationSucceeded {
 		s.LastFailure = op.Status.Message

@@ -72,7 +72,8 @@ func members(o failover.Observation, old []v1alpha1.MemberStatus) []v1alpha1.Mem
 		if at := slices.IndexFunc(old, func(s v1alpha1.MemberStatus) bool { return s.Name == string(m.Name) }); at >= 0 {
 			row = old[at]
 		}
-		row.Role, row.Problem = role(o, m), problem(m)
+		row.Role = role(o, m)
+		row.Problem = problem(m)
 		if m.Pod.Reading == failover.Read {
 			row.PodUID = string(m.Pod.UID)
 			row.Node = m.Pod.Node
@@ -84,7 +85,8 @@ func members(o failover.Observation, old []v1alpha1.MemberStatus) []v1alpha1.Mem
 			out = append(out, row)
 			continue
 		}
-		row.State, row.DataID = string(m.State.Phase), string(m.State.DataID)
+		row.State = string(m.State.Phase)
+		row.DataID = string(m.State.DataID)
 		row.AgentVersion = m.State.AgentVersion
 		if v := m.State.Mysqld.Version; v != "" {
 			row.MySQLVersion = v

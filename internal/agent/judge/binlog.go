@@ -79,7 +79,8 @@ func Compare(former *agentapi.Comparison, errant gtid.Set, self Self, holder *ag
 		HolderDataID:      holder.DataID,
 		HolderIncarnation: holder.Mysqld.Incarnation,
 	}
-	if former != nil && former.DataID == c.DataID && former.HolderDataID == c.HolderDataID && holder.Server != nil {
+	sameData := former != nil && former.DataID == c.DataID && former.HolderDataID == c.HolderDataID
+	if sameData && holder.Server != nil {
 		if lost, err := gtid.Parse(former.Errant); err == nil {
 			errant = errant.Union(lost.OfServer(gtid.ServerUUID(strings.ToLower(holder.Server.ServerUUID))))
 		}

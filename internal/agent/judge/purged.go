@@ -26,7 +26,8 @@ type Purged struct {
 // that this is about. mine must be read after the peer answered. The finding outlives the peer:
 // an answer without mysqld's sets changes nothing.
 func (p *Purged) Lacks(peer *agentapi.State, mine mysqlops.Status) (gtid.Set, pair.DataID, error) {
-	if peer != nil && peer != p.said && peer.Server != nil && peer.DataID != "" {
+	news := peer != nil && peer != p.said
+	if news && peer.Server != nil && peer.DataID != "" {
 		set, err := gtid.Parse(peer.Server.PurgedGTIDs)
 		if err != nil {
 			return gtid.Set{}, "", fmt.Errorf("gtid_purged of the peer: %w", err)

@@ -93,7 +93,11 @@ func parseFile(u *url.URL) (target, error) {
 	}
 	clean := filepath.Clean(u.Path)
 	// Temporary files stay on the volume, or a rename would cross file systems.
-	file := url.URL{Scheme: "file", Path: clean, RawQuery: "no_tmp_dir=true&metadata=skip"}
+	file := url.URL{
+		Scheme:   "file",
+		Path:     clean,
+		RawQuery: "no_tmp_dir=true&metadata=skip",
+	}
 	return target{url: file.String(), dir: clean}, nil
 }
 
@@ -113,7 +117,11 @@ func parseBucket(u *url.URL) (target, error) {
 		query.Set("request_checksum_calculation", "when_required")
 		query.Set("response_checksum_validation", "when_required")
 	}
-	bucket := url.URL{Scheme: u.Scheme, Host: u.Host, RawQuery: query.Encode()}
+	bucket := url.URL{
+		Scheme:   u.Scheme,
+		Host:     u.Host,
+		RawQuery: query.Encode(),
+	}
 	return target{url: bucket.String(), prefix: prefix}, nil
 }
 
