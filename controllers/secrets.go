@@ -58,12 +58,7 @@ func (r *childrenReconciler) ensureCA(ctx context.Context, v *childrenVisit) err
 			return err
 		}
 	}
-	v.copies = map[string][]byte{}
-	for k, value := range data {
-		if key, ok := bytes.CutPrefix([]byte(k), []byte(copyPrefix)); ok {
-			v.copies[string(key)] = value
-		}
-	}
+	v.copies = copiesIn(data)
 	// A pair whose Secret does not say so was made by an operator that did not sign.
 	v.keyring.acceptUnsigned(unsignedCounts(data))
 	now := r.Now()
@@ -92,11 +87,23 @@ func (r *childrenReconciler) ensureCA(ctx context.Context, v *childrenVisit) err
 	if v.material.next != nil {
 		older = append(older, v.material.next.authority.CertPEM...)
 	}
-	v.material.authority, v.material.bundle = made, made.Bundle(older, now)
+	v.material.authority = made
+	v.material.bundle = made.Bundle(older, now)
 	if v.writes {
 		v.material.rotated = r.rotatePasswords(v, data)
 	}
 	return nil
+}
+
+// copiesIn are the copies of passwords that the Secret of the certificate authority keeps.
+func copiesIn(data map[string][]byte) map[string][]byte {
+	copies := map[string][]byte{}
+	for k, value := range data {
+		if key, ok := strings.CutPrefix(k, copyPrefix); ok {
+			copies[key] = value
+		}
+	}
+	return copies
 }
 
 // ensurePasswords takes the passwords that mysqld knows: for the pair's own accounts the

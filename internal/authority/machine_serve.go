@@ -51,14 +51,7 @@ func (m *Machine) enforce() {
 	}
 	switch m.serving {
 	case Opening, Serves:
-		switch {
-		case m.now >= m.killAt():
-			m.kill("no confirmation came in time")
-		case !m.claimsHolder():
-			m.close("this member is not the holder")
-		case !holds || m.now >= m.softAt():
-			m.close("no confirmation came in time")
-		}
+		m.enforceOpen(holds)
 	case Closing:
 		if m.now >= m.run.closeBy && !m.tolerateUnproven() {
 			m.kill("the soft fence took too long")
@@ -68,6 +61,18 @@ func (m *Machine) enforce() {
 			m.kill("the end of mysqld has not been seen")
 		}
 	case Stopped, Booting, Shut, Ending:
+	}
+}
+
+// enforceOpen closes an open member that is not the holder, or whose confirmation runs out.
+func (m *Machine) enforceOpen(holds bool) {
+	switch {
+	case m.now >= m.killAt():
+		m.kill("no confirmation came in time")
+	case !m.claimsHolder():
+		m.close("this member is not the holder")
+	case !holds || m.now >= m.softAt():
+		m.close("no confirmation came in time")
 	}
 }
 

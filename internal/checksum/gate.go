@@ -99,21 +99,26 @@ func (g *gate) look(ctx context.Context, sessions pairOf[*tablesql.Session]) err
 	return err
 }
 
-// set takes a look in. Only the primary's channel-less lag is meaningless; its
-// sessions and both histories count.
-func (g *gate) set(found pairOf[tablesql.Pressure]) {
+// judge is the level that one observation asks for, and why when that is shut. The primary has
+// no lag; its sessions and both histories count.
+func (g *gate) judge(found pairOf[tablesql.Pressure]) (next level, why string) {
 	active := max(found.primary.Active, found.passive.Active)
 	history := max(found.primary.History, found.passive.History)
-	next := free
-	why := ""
 	switch {
 	case g.MaxLag > 0 && found.passive.Lag > g.MaxLag:
-		next, why = shut, fmt.Sprintf("passive lags %s behind", found.passive.Lag.Round(time.Millisecond))
+		return shut, fmt.Sprintf("passive lags %s behind", found.passive.Lag.Round(time.Millisecond))
 	case g.MaxHistory > 0 && history > g.MaxHistory:
-		next, why = shut, fmt.Sprintf("InnoDB's history list has %d entries", history)
+		return shut, fmt.Sprintf("InnoDB's history list has %d entries", history)
 	case g.ActiveClients > 0 && active >= g.ActiveClients:
-		next = busy
+		return busy, ""
 	}
+	return free, ""
+}
+
+// set takes an observation in.
+func (g *gate) set(found pairOf[tablesql.Pressure]) {
+	history := max(found.primary.History, found.passive.History)
+	next, why := g.judge(found)
 	g.mu.Lock()
 	if next != shut {
 		g.looks[g.looked%calmLooks] = next

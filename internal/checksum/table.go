@@ -110,36 +110,41 @@ func (t *tableRun) compareTable(ctx context.Context) (err error) {
 	t.takeUp()
 	for {
 		err := t.pass(ctx)
-		var skipped skipError
-		switch {
-		case err == nil && !t.renew:
+		if err == nil && !t.renew {
 			return t.finish(nil)
-		case err == nil:
-			// Snapshots are renewed and the scan goes on where it was.
-		case errors.As(err, &skipped):
-			return t.finish(err)
-		case errors.Is(err, tablesql.ErrTableChanged):
-			if t.report.Restarts >= maxRestarts {
-				return t.finish(skip("its definition changed %d times: %v", maxRestarts, err))
-			}
-			t.Log.Info("table begins again", "table", t.size.String(), "reason", err.Error())
-			t.restart()
-			if err := sleep(ctx, restartPause); err != nil {
-				return err
-			}
-		case errors.Is(err, tablesql.ErrLockWait):
-			if t.blocked++; t.blocked >= maxBlocked {
-				return t.finish(skip("someone's lock kept it from being read %d times: %v", maxBlocked, err))
-			}
-			t.Log.Info("table is locked", "table", t.size.String(), "reason", err.Error())
-			t.rewind()
-			if err := sleep(ctx, lockPause<<t.blocked); err != nil {
-				return err
-			}
-		default:
-			return fmt.Errorf("table %s: %w", t.size.TableName, err)
+		}
+		if err == nil {
+			continue // snapshots are renewed and the scan goes on where it was
+		}
+		if done, err := t.afterFailure(ctx, err); done || err != nil {
+			return err
 		}
 	}
+}
+
+// afterFailure prepares the next pass after one that failed, and waits until it may begin. done
+// is true when the table ends with the failure; an error ends the whole run.
+func (t *tableRun) afterFailure(ctx context.Context, failed error) (done bool, err error) {
+	var skipped skipError
+	switch {
+	case errors.As(failed, &skipped):
+		return true, t.finish(failed)
+	case errors.Is(failed, tablesql.ErrTableChanged):
+		if t.report.Restarts >= maxRestarts {
+			return true, t.finish(skip("its definition changed %d times: %v", maxRestarts, failed))
+		}
+		t.Log.Info("table begins again", "table", t.size.String(), "reason", failed.Error())
+		t.restart()
+		return false, sleep(ctx, restartPause)
+	case errors.Is(failed, tablesql.ErrLockWait):
+		if t.blocked++; t.blocked >= maxBlocked {
+			return true, t.finish(skip("someone's lock kept it from being read %d times: %v", maxBlocked, failed))
+		}
+		t.Log.Info("table is locked", "table", t.size.String(), "reason", failed.Error())
+		t.rewind()
+		return false, sleep(ctx, lockPause<<t.blocked)
+	}
+	return true, fmt.Errorf("table %s: %w", t.size.TableName, failed)
 }
 
 // pass scans with one set of snapshots.

@@ -91,25 +91,32 @@ func (c *recipient) replay(ctx context.Context, stage Stage) error {
 		case answer.Code != AnswerDescriptor:
 			return fmt.Errorf("%w: answer %d", ErrIncomplete, answer.Code)
 		}
-		described, err := ParseDescriptor(answer.Body)
+		end, err := c.replayDescriptor(ctx, answer)
 		if err != nil {
 			return err
 		}
-		if err := c.answer(answer); err != nil {
-			return err
-		}
-		if described.Kind != DescriptorState || described.State.Flags != 0 {
-			continue
-		}
-		if err := c.awaitAck(ctx, described.State); err != nil {
-			return err
-		}
-		ended = ended || described.State.Stage == stage
+		ended = ended || (end != nil && end.Stage == stage)
 	}
 	if !ended {
 		return fmt.Errorf("%w: it has no end", ErrIncomplete)
 	}
 	return nil
+}
+
+// replayDescriptor sends a descriptor. One that ends a stage it returns, once the recipient has
+// acknowledged it; nil for any other.
+func (c *recipient) replayDescriptor(ctx context.Context, answer Answer) (*State, error) {
+	described, err := ParseDescriptor(answer.Body)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.answer(answer); err != nil {
+		return nil, err
+	}
+	if described.Kind != DescriptorState || described.State.Flags != 0 {
+		return nil, nil
+	}
+	return &described.State, c.awaitAck(ctx, described.State)
 }
 
 // awaitAck blocks until the recipient has taken everything before the end of a

@@ -93,6 +93,12 @@ type known struct {
 	uid types.UID
 }
 
+// covers: this version of the object was found to be as wished, or is the one before the apply of
+// the same wish. The zero value covers nothing.
+func (k known) covers(version string, wish [sha256.Size]byte) bool {
+	return k.wish == wish && (k.version == version || k.replaced == version)
+}
+
 // Ensure makes the object's fields what the configuration says, by server-side apply,
 // and does nothing when they are so already. live is an empty object of the type; it
 // holds the object as found. An object that another owner controls is ErrForeign. One that
@@ -115,8 +121,7 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 	before, had := a.recall(k)
 	if found {
 		version := live.GetResourceVersion()
-		untouched := before.version == version || before.replaced == version
-		if had && untouched && before.wish == sum {
+		if before.covers(version, sum) {
 			return Unchanged, nil
 		}
 		same, err := ownsAlready(live, text)
@@ -131,7 +136,8 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 			})
 			return Unchanged, nil
 		}
-	} else if had {
+	}
+	if !found && had {
 		if err := StillThere(ctx, a.Live, p); err != nil {
 			return "", err
 		}
@@ -144,13 +150,18 @@ func (a *Applier) Ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish Con
 		replaced: live.GetResourceVersion(),
 		uid:      live.GetUID(),
 	})
+	return outcomeOf(found, had && before.wish == sum), nil
+}
+
+// outcomeOf names an apply. made: this process had applied the same before.
+func outcomeOf(found, made bool) Outcome {
 	switch {
-	case had && before.wish == sum:
-		return Repaired, nil
+	case made:
+		return Repaired
 	case !found:
-		return Created, nil
+		return Created
 	}
-	return Updated, nil
+	return Updated
 }
 
 // Find reads an object of the pair, from the cache or, when that has none, from the API

@@ -144,11 +144,19 @@ func opened(o failover.Observation, m *failover.Member) bool {
 		m.State.OpenEpoch == o.Authority.Record.Epoch && o.Authority.Record.Epoch > 0
 }
 
+// serviceLeadsTo: the client Service leads to the member's mysqld at the authority's epoch.
+func serviceLeadsTo(o failover.Observation, m *failover.Member) bool {
+	s := o.Service
+	if m == nil || s.Reading != failover.Read {
+		return false
+	}
+	current := s.Member == m.Name && s.Epoch == o.Authority.Record.Epoch
+	return current && s.Leads == failover.LeadsOpen && s.PortLeads == failover.LeadsOpen
+}
+
 func availability(o failover.Observation, p failover.Plan) metav1.Condition {
 	m := holder(o)
-	s := o.Service
-	leads := m != nil && s.Reading == failover.Read && s.Member == m.Name && s.Epoch == o.Authority.Record.Epoch &&
-		s.Leads == failover.LeadsOpen && s.PortLeads == failover.LeadsOpen
+	leads := serviceLeadsTo(o, m)
 	switch {
 	case o.Authority.Reading == failover.Unread:
 		return condition(v1alpha1.ConditionAvailable, metav1.ConditionUnknown, failover.RuleAuthorityUnreadable, unread(o))

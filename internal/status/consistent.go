@@ -69,6 +69,43 @@ func ended(operations []v1alpha1.DatabasePairOperation) []*v1alpha1.DatabasePair
 	return out
 }
 
+// tableOf is the one table that an operation compares; empty for all.
+func tableOf(op *v1alpha1.DatabasePairOperation) string {
+	switch {
+	case op.Spec.Repair != nil:
+		return op.Spec.Repair.Table
+	case op.Spec.Checksum != nil:
+		return op.Spec.Checksum.Table
+	}
+	return ""
+}
+
+// differing are the tables that differ after an operation about one table, or all, the worst
+// first: those that it found, and those known before that it did not compare.
+func differing(before []v1alpha1.TableDrift, op *v1alpha1.DatabasePairOperation, about string) []v1alpha1.TableDrift {
+	result := op.Status.Result
+	found := make([]v1alpha1.TableDrift, 0, len(result.Differing))
+	for _, one := range result.Differing {
+		one.Operation = op.Name
+		found = append(found, one)
+	}
+	for _, one := range before {
+		again := slices.ContainsFunc(found, func(f v1alpha1.TableDrift) bool { return f.Table == one.Table })
+		another := about != "" && about != one.Table
+		if !again && (another || leftOut(result, one.Table)) {
+			found = append(found, one)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b v1alpha1.TableDrift) int { return cmp.Compare(b.Rows, a.Rows) })
+	return found
+}
+
+// leftOut: the table was not compared, or may not have been, since not every skipped table is named.
+func leftOut(result *v1alpha1.OperationResult, table string) bool {
+	return result.TablesSkipped > int64(len(result.Skipped)) ||
+		slices.ContainsFunc(result.Skipped, func(why string) bool { return strings.HasPrefix(why, table+": ") })
+}
+
 func count(s *v1alpha1.ChecksumStatus, op *v1alpha1.DatabasePairOperation) {
 	s.LastOperation = op.Name
 	s.LastCompletionTime = op.Status.CompletionTime.DeepCopy()
@@ -80,33 +117,8 @@ func count(s *v1alpha1.ChecksumStatus, op *v1alpha1.DatabasePairOperation) {
 	if result == nil {
 		return
 	}
-	found := make([]v1alpha1.TableDrift, 0, len(result.Differing))
-	for _, one := range result.Differing {
-		one.Operation = op.Name
-		found = append(found, one)
-	}
-	about := ""
-	switch {
-	case op.Spec.Repair != nil:
-		about = op.Spec.Repair.Table
-	case op.Spec.Checksum != nil:
-		about = op.Spec.Checksum.Table
-	}
-	stays := func(one v1alpha1.TableDrift) bool {
-		if slices.ContainsFunc(found, func(f v1alpha1.TableDrift) bool { return f.Table == one.Table }) {
-			return false
-		}
-		// What was left out this time is as it was; not all that was is named.
-		left := result.TablesSkipped > int64(len(result.Skipped)) ||
-			slices.ContainsFunc(result.Skipped, func(why string) bool { return strings.HasPrefix(why, one.Table+": ") })
-		return left || (about != "" && about != one.Table)
-	}
-	for _, one := range s.Differing {
-		if stays(one) {
-			found = append(found, one)
-		}
-	}
-	slices.SortStableFunc(found, func(a, b v1alpha1.TableDrift) int { return cmp.Compare(b.Rows, a.Rows) })
+	about := tableOf(op)
+	found := differing(s.Differing, op, about)
 	s.Differing = nil
 	s.DifferingRows = 0
 	for _, one := range found {

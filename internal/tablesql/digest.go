@@ -43,12 +43,7 @@ func (t *Table) rowText() (string, error) {
 		return "", err
 	}
 	var first, lengths, last []string
-	open := 0 // columns whose end is known by a length or by the end of the text
-	for _, c := range t.Columns {
-		if c.isBytes() && !c.isHashed() {
-			open++
-		}
-	}
+	open := t.openColumns()
 	mixed := t.mixesCollations()
 	for _, c := range t.Columns {
 		name := Name(c.Name)
@@ -81,6 +76,17 @@ func (t *Table) rowText() (string, error) {
 	}
 	all := append(append(first, lengths...), last...)
 	return "CONCAT_WS('#'," + strings.Join(all, ",") + ")", nil
+}
+
+// openColumns counts the columns whose end is known by a length or by the end of the text.
+func (t *Table) openColumns() int {
+	open := 0
+	for _, c := range t.Columns {
+		if c.isBytes() && !c.isHashed() {
+			open++
+		}
+	}
+	return open
 }
 
 // mixesCollations reports whether MySQL would refuse to join the columns'
