@@ -49,7 +49,7 @@ func (s *session) backupsCommand() *cobra.Command {
 		Use:     "backups PAIR",
 		GroupID: "backups",
 		Short:   "List the pair's backups, as its last backup found them in the store",
-		Long: "List the pair's backups, as its last backup found them in the store, the newest first. Nobody looks into the store\n" +
+		Long: "List the pair's backups, as its last backup found them in the store, the newest first. The store is not read\n" +
 			"between two backups; the program backup lists what is there now.",
 		Example: "  kubectl dbpair backups shop",
 		Args:    onePair,

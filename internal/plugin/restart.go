@@ -36,7 +36,7 @@ func (s *session) restartCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "restart PAIR",
 		GroupID: "roles",
-		Short:   "Make the members' pods again, the passive's first",
+		Short:   "Recreate the members' pods, the passive's first",
 		Long:    restartLong,
 		Example: "  kubectl dbpair restart shop --wait\n  kubectl dbpair restart shop --member shop-1",
 		Args:    onePair,
