@@ -58,7 +58,7 @@ func (s *session) mysqlCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&passive, "passive", false, "the passive, which is read-only, instead of the primary")
-	cmd.Flags().BoolVar(&root, "root", false, "root instead of the application's account: its rights pass read-only")
+	cmd.Flags().BoolVar(&root, "root", false, "root instead of the application's account: its rights bypass read-only")
 	return cmd
 }
 

@@ -161,7 +161,7 @@ func renderAdvice(b *strings.Builder, r Report, p paint) {
 		}
 	}
 	if len(r.PrivilegedAccounts) > 0 {
-		fmt.Fprintf(b, "\n%s %s\n", p.in(yellow, "Accounts whose rights pass read-only:"), strings.Join(r.PrivilegedAccounts, ", "))
+		fmt.Fprintf(b, "\n%s %s\n", p.in(yellow, "Accounts whose rights bypass read-only:"), strings.Join(r.PrivilegedAccounts, ", "))
 	}
 }
 

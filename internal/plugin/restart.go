@@ -19,11 +19,11 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-const restartLong = `Make the pods of a pair again, one after the other, as a rollout does.
+const restartLong = `Recreate the pods of a pair, one after the other, as a rollout does.
 
 The passive's pod is deleted first. Once it is back and in sync, the primary is switched over to it, and the former
-primary's pod is made again. With --member only that member's pod is: the primary's after a switchover. What keeps a
-rollout waiting keeps this waiting; see the condition Ready.`
+primary's pod is recreated. With --member only that member's pod is: the primary's after a switchover. Whatever delays
+a rollout delays this too; see the condition Ready.`
 
 // restartFlags are what the caller of restart gave.
 type restartFlags struct {
@@ -48,8 +48,8 @@ func (s *session) restartCommand() *cobra.Command {
 			return s.restart(cmd.Context(), c, args[0], f)
 		},
 	}
-	cmd.Flags().StringVar(&f.member, "member", "", "the only member whose pod is made again; both when absent")
-	cmd.Flags().BoolVarP(&f.wait, "wait", "w", false, "wait until the pods were made again and the pair is ready")
+	cmd.Flags().StringVar(&f.member, "member", "", "the only member whose pod is recreated; both when absent")
+	cmd.Flags().BoolVarP(&f.wait, "wait", "w", false, "wait until the pods are recreated and the pair is ready")
 	return cmd
 }
 

@@ -57,7 +57,7 @@ func (s *session) command(version string) *cobra.Command {
 	root.SetErr(s.streams.ErrOut)
 	root.AddGroup(
 		&cobra.Group{ID: "look", Title: "Look at a pair:"},
-		&cobra.Group{ID: "roles", Title: "Change roles in order:"},
+		&cobra.Group{ID: "roles", Title: "Change roles without loss:"},
 		&cobra.Group{ID: "tables", Title: "Compare the members' tables and repair them:"},
 		&cobra.Group{ID: "backups", Title: "Back a pair up:"},
 		&cobra.Group{ID: "act", Title: "Resolve a doubt (each says what may be lost and asks for a confirmation):"})

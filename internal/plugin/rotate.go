@@ -17,7 +17,7 @@ import (
 const rotateLong = `Ask the operator for new certificates or passwords. It works in phases, so that no client fails:
 
   --ca            Another certificate authority is published, and signs new certificates five minutes later. The former
-                  one is no longer trusted once the pair has been in order for a while and none of its certificates is
+                  one is no longer trusted once the pair has been healthy for a while and none of its certificates is
                   in use, about an hour later. Applications that verify the server have to read ca.crt again by then.
   --certificates  New certificates of members and Jobs, of the same authority.
   --passwords     New passwords of the pair's own accounts. The former ones stay valid until every member has the new.

@@ -18,7 +18,7 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-const switchoverLong = `Make the other member the primary, in order and without loss.
+const switchoverLong = `Make the other member the primary, without loss of a write.
 
 New clients are led away from the primary, sessions outside a transaction are closed, and transactions in flight may end
 until the drain timeout. Then the primary is closed, the other member receives everything it has, and becomes the primary.
@@ -39,7 +39,7 @@ func (s *session) switchoverCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "switchover PAIR",
 		GroupID: "roles",
-		Short:   "Make the other member the primary, in order and without loss",
+		Short:   "Make the other member the primary, without loss of a write",
 		Long:    switchoverLong,
 		Example: "  kubectl dbpair switchover shop --dry-run\n  kubectl dbpair switchover shop --to shop-1 --old-primary Demote --wait",
 		Args:    onePair,
