@@ -58,7 +58,8 @@ func (d Donor) Serve(ctx context.Context, listener net.Listener) error {
 	slots := make(chan struct{}, maxConnections)
 	var connections sync.WaitGroup
 	defer connections.Wait()
-	ctx, cancel := context.WithCancel(ctx)
+	// The end of ctx can close the listener before it ends this one.
+	connected, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for {
 		select {
@@ -75,7 +76,7 @@ func (d Donor) Serve(ctx context.Context, listener net.Listener) error {
 		}
 		connections.Go(func() {
 			defer func() { <-slots }()
-			serving.serve(ctx, conn)
+			serving.serve(connected, conn)
 		})
 	}
 }
