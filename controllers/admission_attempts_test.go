@@ -83,7 +83,12 @@ func (w *shielded) serviceAttempts() []attempt {
 		{"label it", func(as client.Client) error { return w.patched(as, s, label(s, "team", "web")) }, ""},
 		{"write the status of a load balancer", func(as client.Client) error {
 			return w.patchedStatus(as, s, func() {
-				s.Status.Conditions = []metav1.Condition{{Type: "A", Status: "True", Reason: "B", LastTransitionTime: metav1.Now()}}
+				s.Status.Conditions = []metav1.Condition{{
+					Type:               "A",
+					Status:             "True",
+					Reason:             "B",
+					LastTransitionTime: metav1.Now(),
+				}}
 			})
 		}, ""},
 	}
@@ -113,7 +118,12 @@ func (w *shielded) podAttempts() []attempt {
 		}, "kubectl dbpair failover"},
 		{"give a member another owner", func(as client.Client) error {
 			return w.patched(as, p, func() {
-				p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "x", UID: "x"}}
+				p.OwnerReferences = []metav1.OwnerReference{{
+					APIVersion: "v1",
+					Kind:       "ConfigMap",
+					Name:       "x",
+					UID:        "x",
+				}}
 			})
 		}, "owner references"},
 		{"change the image of a member", func(as client.Client) error {

@@ -219,7 +219,10 @@ func TestAdministratorsPassTheAdmissionPolicies(t *testing.T) {
 	w := newShielded(t)
 	admin := w.editor()
 	w.must(w.Create(w.ctx, &rbacv1.Role{ObjectMeta: w.meta("override", nil), Rules: []rbacv1.PolicyRule{{
-		APIGroups: []string{"dbpair.io"}, Resources: []string{"databasepairs/authority"}, ResourceNames: []string{"shop", "evil"}, Verbs: []string{"override"},
+		APIGroups:     []string{"dbpair.io"},
+		Resources:     []string{"databasepairs/authority"},
+		ResourceNames: []string{"shop", "evil"},
+		Verbs:         []string{"override"},
 	}}}))
 	w.must(w.Create(w.ctx, &rbacv1.RoleBinding{
 		ObjectMeta: w.meta("override", nil),
@@ -355,7 +358,10 @@ func (s *scene) meta(name string, labels map[string]string) metav1.ObjectMeta {
 func member(namespace, name string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: name, Namespace: namespace, Labels: resources.Labels("shop"), Finalizers: []string{pair.FinalizerFence},
+			Name:       name,
+			Namespace:  namespace,
+			Labels:     resources.Labels("shop"),
+			Finalizers: []string{pair.FinalizerFence},
 		},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "mysqld", Image: "none"}}},
 	}

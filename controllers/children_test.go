@@ -320,7 +320,9 @@ func TestPodsAreLetGoWithTheirPair(t *testing.T) {
 	s.surrounded("shop")
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: "shop-0", Namespace: s.namespace, Labels: resources.Labels("shop"),
+			Name:       "shop-0",
+			Namespace:  s.namespace,
+			Labels:     resources.Labels("shop"),
 			Finalizers: []string{pair.FinalizerFence},
 		},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "mysqld", Image: "none"}}},

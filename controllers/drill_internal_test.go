@@ -62,7 +62,12 @@ func newDrillStage(t *testing.T, change func(*v1alpha1.DatabasePair)) *drillStag
 	s.c = fake.NewClientBuilder().WithScheme(all).WithObjects(s.p).
 		WithStatusSubresource(&v1alpha1.DatabasePair{}, &v1alpha1.DatabasePairOperation{}).
 		WithIndex(&v1alpha1.DatabasePairOperation{}, indexPair, pairOfOperation).Build()
-	s.r = &PairReconciler{Client: s.c, Live: s.c, Events: &s.events, Now: func() time.Time { return s.now }}
+	s.r = &PairReconciler{
+		Client: s.c,
+		Live:   s.c,
+		Events: &s.events,
+		Now:    func() time.Time { return s.now },
+	}
 	s.restart()
 	return s
 }
@@ -130,17 +135,22 @@ func (s *drillStage) fit() failover.Observation {
 			PassiveTimeout:    5 * time.Second,
 			MaxPerHour:        3,
 		},
-		Authority: failover.Authority{Reading: failover.Read, Version: "10", AskedAt: s.now, Record: authority.Record{
-			PairUID:       "pair-uid",
-			Epoch:         3,
-			Holder:        pair.Holder{Member: "shop-0", PodUID: "pod-0"},
-			LeaseDuration: 6 * time.Second,
-			Appointed:     &authority.Appointed{Holder: pair.Holder{Member: "shop-0", PodUID: "pod-0"}, Epoch: 3},
-			Data:          map[pair.MemberName]pair.DataID{"shop-0": "data-shop-0", "shop-1": "data-shop-1"},
-			Ledger: authority.Ledger{Version: 7, State: authority.Both, Incarnations: map[pair.MemberName]pair.Incarnation{
-				"shop-0": "inc-shop-0", "shop-1": "inc-shop-1",
-			}},
-		}},
+		Authority: failover.Authority{
+			Reading: failover.Read,
+			Version: "10",
+			AskedAt: s.now,
+			Record: authority.Record{
+				PairUID:       "pair-uid",
+				Epoch:         3,
+				Holder:        pair.Holder{Member: "shop-0", PodUID: "pod-0"},
+				LeaseDuration: 6 * time.Second,
+				Appointed:     &authority.Appointed{Holder: pair.Holder{Member: "shop-0", PodUID: "pod-0"}, Epoch: 3},
+				Data:          map[pair.MemberName]pair.DataID{"shop-0": "data-shop-0", "shop-1": "data-shop-1"},
+				Ledger: authority.Ledger{Version: 7, State: authority.Both, Incarnations: map[pair.MemberName]pair.Incarnation{
+					"shop-0": "inc-shop-0", "shop-1": "inc-shop-1",
+				}},
+			},
+		},
 		Service: failover.Service{
 			Reading:   failover.Read,
 			Version:   "5",

@@ -64,7 +64,12 @@ func TestWhatTheClusterSaysAboutARefusedPodIsKept(t *testing.T) {
 				v.absences[0].since = now.Add(-c.missingFor)
 			}
 			if c.pendingFor > 0 {
-				o.Members[0].Pod = failover.Pod{Reading: failover.Read, UID: "pod-1", NeverRan: true, CreatedAt: now.Add(-c.pendingFor)}
+				o.Members[0].Pod = failover.Pod{
+					Reading:   failover.Read,
+					UID:       "pod-1",
+					NeverRan:  true,
+					CreatedAt: now.Add(-c.pendingFor),
+				}
 			}
 			if err := r.readEvents(t.Context(), v, o); err != nil {
 				t.Fatal(err)

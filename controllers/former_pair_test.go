@@ -26,8 +26,10 @@ func TestOperationsOfAFormerPairDoNothing(t *testing.T) {
 	p, err := s.pair("shop", plain)
 	s.must(err)
 	kept, err := s.newOperation(v1alpha1.OperationSpec{
-		PairRef: v1alpha1.PairReference{UID: "00000000-0000-0000-0000-00000000000a"}, Type: v1alpha1.OperationForcePromote,
-		Target: "shop-1", Confirm: "shop/0",
+		PairRef: v1alpha1.PairReference{UID: "00000000-0000-0000-0000-00000000000a"},
+		Type:    v1alpha1.OperationForcePromote,
+		Target:  "shop-1",
+		Confirm: "shop/0",
 	})
 	s.must(err)
 	repeated, err := s.newOperation(v1alpha1.OperationSpec{
@@ -48,7 +50,10 @@ func TestOperationsOfAFormerPairDoNothing(t *testing.T) {
 		})
 	}
 	mine, err := s.newOperation(v1alpha1.OperationSpec{
-		PairRef: v1alpha1.PairReference{UID: string(p.UID)}, Type: v1alpha1.OperationForcePromote, Target: "shop-1", Confirm: "shop/7",
+		PairRef: v1alpha1.PairReference{UID: string(p.UID)},
+		Type:    v1alpha1.OperationForcePromote,
+		Target:  "shop-1",
+		Confirm: "shop/7",
 	})
 	s.must(err)
 	s.eventually("one about this pair is judged by its epoch", func() error {

@@ -70,12 +70,19 @@ func newJobStage(t *testing.T, change func(*v1alpha1.DatabasePair)) *jobStage {
 	}
 	s := &jobStage{T: t, now: time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC), uid: "pair-uid"}
 	p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{
-		Name: "shop", Namespace: "ns", UID: "pair-uid", CreationTimestamp: metav1.NewTime(s.now.Add(-time.Minute)),
+		Name:              "shop",
+		Namespace:         "ns",
+		UID:               "pair-uid",
+		CreationTimestamp: metav1.NewTime(s.now.Add(-time.Minute)),
 	}}
 	p.Spec.Checksum = v1alpha1.ChecksumSpec{
-		TimeZone: "Etc/UTC", StartingDeadline: metav1.Duration{Duration: time.Hour}, Parallelism: 2,
-		MaxLockTime: metav1.Duration{Duration: 250 * time.Millisecond}, MaxLag: metav1.Duration{Duration: time.Second},
-		Include: []v1alpha1.TablePattern{"app.*"}, BusyShare: 25,
+		TimeZone:         "Etc/UTC",
+		StartingDeadline: metav1.Duration{Duration: time.Hour},
+		Parallelism:      2,
+		MaxLockTime:      metav1.Duration{Duration: 250 * time.Millisecond},
+		MaxLag:           metav1.Duration{Duration: time.Second},
+		Include:          []v1alpha1.TablePattern{"app.*"},
+		BusyShare:        25,
 	}
 	p.Status = v1alpha1.DatabasePairStatus{Primary: "shop-0", Epoch: 4}
 	for _, kind := range []string{v1alpha1.ConditionAvailable, v1alpha1.ConditionReplicating, v1alpha1.ConditionFailoverReady} {
@@ -88,8 +95,13 @@ func newJobStage(t *testing.T, change func(*v1alpha1.DatabasePair)) *jobStage {
 		WithStatusSubresource(&v1alpha1.DatabasePair{}, &v1alpha1.DatabasePairOperation{}).
 		WithIndex(&v1alpha1.DatabasePairOperation{}, indexPair, pairOfOperation).Build()
 	s.r = &JobReconciler{
-		Client: s.c, Live: s.c, Leases: clientset.NewClientset(s.lease(4, "shop-0")), Events: &s.events, Now: func() time.Time { return s.now },
-		Applier: &cluster.Applier{Client: s.c, Live: s.c}, Image: resources.Image{Name: "image:1"},
+		Client:  s.c,
+		Live:    s.c,
+		Leases:  clientset.NewClientset(s.lease(4, "shop-0")),
+		Events:  &s.events,
+		Now:     func() time.Time { return s.now },
+		Applier: &cluster.Applier{Client: s.c, Live: s.c},
+		Image:   resources.Image{Name: "image:1"},
 		Permit: func(_ context.Context, _ types.NamespacedName, member pair.MemberName, c agentapi.PermitRepairCommand) error {
 			s.permitted = append(s.permitted, string(member)+" "+c.Operation+" "+c.Schema+"."+c.Table)
 			return s.refuses
@@ -128,7 +140,10 @@ func (s *jobStage) lease(epoch pair.Epoch, holder pair.MemberName) *coordination
 	rec.Data = map[pair.MemberName]pair.DataID{"shop-0": "d0", "shop-1": "d1"}
 	rec.Ledger = authority.Ledger{Version: 9, State: authority.Solo, First: holder}
 	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
-		Name: "shop", Namespace: "ns", Labels: resources.Labels("shop"), OwnerReferences: []metav1.OwnerReference{{UID: "pair-uid"}},
+		Name:            "shop",
+		Namespace:       "ns",
+		Labels:          resources.Labels("shop"),
+		OwnerReferences: []metav1.OwnerReference{{UID: "pair-uid"}},
 	}}
 	if err := lease.Render(rec, l); err != nil {
 		s.Fatal(err)
@@ -611,7 +626,12 @@ func TestStaleAfter(t *testing.T) {
 // TestAResultIsBelievedForWhatWasAskedOnly: who may write ConfigMaps cannot turn a
 // comparison of one table into a verdict about another.
 func TestAResultIsBelievedForWhatWasAskedOnly(t *testing.T) {
-	asked := jobapi.Asked{Operation: "r1", Kind: jobapi.Repair, Table: "app.people", DryRun: true}
+	asked := jobapi.Asked{
+		Operation: "r1",
+		Kind:      jobapi.Repair,
+		Table:     "app.people",
+		DryRun:    true,
+	}
 	for name, c := range map[string]struct {
 		asked jobapi.Asked
 		phase v1alpha1.OperationPhase
@@ -619,7 +639,12 @@ func TestAResultIsBelievedForWhatWasAskedOnly(t *testing.T) {
 	}{
 		"what was asked": {asked, v1alpha1.OperationSucceeded, "all is well"},
 		"another table": {
-			jobapi.Asked{Operation: "r1", Kind: jobapi.Repair, Table: "app.other", DryRun: true}, v1alpha1.OperationFailed,
+			jobapi.Asked{
+				Operation: "r1",
+				Kind:      jobapi.Repair,
+				Table:     "app.other",
+				DryRun:    true,
+			}, v1alpha1.OperationFailed,
 			"it is about a Repair without writing of app.other for operation r1, asked for was a Repair without writing of app.people",
 		},
 		"one that wrote": {jobapi.Asked{Operation: "r1", Kind: jobapi.Repair, Table: "app.people"}, v1alpha1.OperationFailed, "is not believed"},
@@ -663,7 +688,10 @@ func TestAJobOfAnotherUserIsNotFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	forged := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{
-		Name: job.Name, Namespace: job.Namespace, Labels: job.Labels, OwnerReferences: job.OwnerReferences,
+		Name:            job.Name,
+		Namespace:       job.Namespace,
+		Labels:          job.Labels,
+		OwnerReferences: job.OwnerReferences,
 	}, Spec: *job.Spec.DeepCopy()}
 	env := forged.Spec.Template.Spec.Containers[0].Env
 	for i := range env {

@@ -21,9 +21,16 @@ import (
 
 // fullChecksum has no field at its default.
 var fullChecksum = v1alpha1.ChecksumSpec{
-	Schedule: "@weekly", TimeZone: "Europe/Berlin", StartingDeadline: metav1.Duration{Duration: time.Minute}, Suspend: true,
-	Include: []v1alpha1.TablePattern{"app.*", "web"}, Exclude: []v1alpha1.TablePattern{"*.*_log"}, Parallelism: 3,
-	MaxLockTime: metav1.Duration{Duration: 120 * time.Millisecond}, MaxLag: metav1.Duration{Duration: 7 * time.Second}, BusyShare: 25,
+	Schedule:         "@weekly",
+	TimeZone:         "Europe/Berlin",
+	StartingDeadline: metav1.Duration{Duration: time.Minute},
+	Suspend:          true,
+	Include:          []v1alpha1.TablePattern{"app.*", "web"},
+	Exclude:          []v1alpha1.TablePattern{"*.*_log"},
+	Parallelism:      3,
+	MaxLockTime:      metav1.Duration{Duration: 120 * time.Millisecond},
+	MaxLag:           metav1.Duration{Duration: 7 * time.Second},
+	BusyShare:        25,
 }
 
 // The Job reads this very text (TestARequestIsRunAsItIsWritten in internal/job).

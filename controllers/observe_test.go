@@ -26,7 +26,10 @@ func TestPodProblemsSayWhatToDo(t *testing.T) {
 		}}}
 	}
 	unschedulable := corev1.PodStatus{Conditions: []corev1.PodCondition{{
-		Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available",
+		Type:    corev1.PodScheduled,
+		Status:  corev1.ConditionFalse,
+		Reason:  corev1.PodReasonUnschedulable,
+		Message: "0/3 nodes are available",
 	}}}
 	unbound := corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data-shop-0"}}
 	unbound.Status.Phase = corev1.ClaimPending

@@ -32,7 +32,12 @@ func newOutage(t *testing.T, target string) *outage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &outage{listener: l, target: target, closed: true, conns: map[net.Conn]bool{}}
+	o := &outage{
+		listener: l,
+		target:   target,
+		closed:   true,
+		conns:    map[net.Conn]bool{},
+	}
 	t.Cleanup(func() { _ = l.Close(); o.set(true) })
 	go func() {
 		for {

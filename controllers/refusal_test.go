@@ -115,7 +115,12 @@ func newRefusing(t *testing.T, objects ...client.Object) *refusing {
 				return s.or(func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
 			},
 		}).Build()
-	s.r = &PairReconciler{Client: c, Live: c, Events: &s.events, Now: func() time.Time { return s.now }}
+	s.r = &PairReconciler{
+		Client: c,
+		Live:   c,
+		Events: &s.events,
+		Now:    func() time.Time { return s.now },
+	}
 	s.r.prepare(func(types.NamespacedName) {})
 	s.v = &visit{
 		name:    types.NamespacedName{Namespace: "ns", Name: "shop"},

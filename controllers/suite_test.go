@@ -95,8 +95,10 @@ func startServer() (server *envtest.Environment, conf *rest.Config, err error) {
 	const attempts = 3
 	for range attempts {
 		server = &envtest.Environment{
-			CRDDirectoryPaths: []string{"../config/crd/bases"}, ErrorIfCRDPathMissing: true,
-			ControlPlaneStartTimeout: 2 * time.Minute, ControlPlaneStopTimeout: time.Minute,
+			CRDDirectoryPaths:        []string{"../config/crd/bases"},
+			ErrorIfCRDPathMissing:    true,
+			ControlPlaneStartTimeout: 2 * time.Minute,
+			ControlPlaneStopTimeout:  time.Minute,
 		}
 		if conf, err = server.Start(); err == nil {
 			break
@@ -267,7 +269,12 @@ func newScene(t *testing.T) *scene {
 	if err := env.admin.Create(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	return &scene{T: t, ctx: t.Context(), namespace: namespace.Name, Client: env.admin}
+	return &scene{
+		T:         t,
+		ctx:       t.Context(),
+		namespace: namespace.Name,
+		Client:    env.admin,
+	}
 }
 
 func (s *scene) key(name string) client.ObjectKey {

@@ -85,7 +85,12 @@ func newPodJob(m *oneMap, location string) *podJob {
 			Operation: "b1",
 			Kind:      jobapi.Backup,
 			Passive:   "shop-1",
-			Backup:    &jobapi.BackupRequest{Store: location, Verify: true, KeepFor: time.Hour, KeepLast: 1},
+			Backup: &jobapi.BackupRequest{
+				Store:    location,
+				Verify:   true,
+				KeepFor:  time.Hour,
+				KeepLast: 1,
+			},
 		},
 		now: time.Now,
 		log: io.Discard,

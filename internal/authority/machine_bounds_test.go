@@ -15,7 +15,13 @@ var impossible = []pair.Epoch{-1, math.MinInt64, pair.MaxVersion + 1, math.MaxIn
 func TestAnImpossibleEpochIsTakenFromNobody(t *testing.T) {
 	for _, e := range impossible {
 		r := opened(t, both(5))
-		r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: e, Nonce: "n"})
+		r.step(VouchAsked{
+			At:      r.now,
+			PairUID: "pair",
+			Asker:   "shop-1",
+			Epoch:   e,
+			Nonce:   "n",
+		})
 		if got := must[AnswerVouch](t, "the peer asks", r.log); got.Given {
 			t.Errorf("epoch %d: confirmed", e)
 		}
@@ -47,9 +53,21 @@ func TestADamagedMemoryIsReplacedByTheLease(t *testing.T) {
 	for _, e := range impossible {
 		r := newRig(t, Durable{DataID: "data-0", Known: e, OpenAt: 4})
 		mustNot[StartMysqld](t, "before anything was read", r.step(DataReady{At: r.now, DataID: "data-0", EpochFile: true}))
-		r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: 7, Nonce: "n"})
+		r.step(VouchAsked{
+			At:      r.now,
+			PairUID: "pair",
+			Asker:   "shop-1",
+			Epoch:   7,
+			Nonce:   "n",
+		})
 		r.read(record(7, them, both(5)))
-		r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: 7, Nonce: "m"})
+		r.step(VouchAsked{
+			At:      r.now,
+			PairUID: "pair",
+			Asker:   "shop-1",
+			Epoch:   7,
+			Nonce:   "m",
+		})
 		for _, a := range r.log {
 			if v, ok := a.(AnswerVouch); ok && v.Given {
 				t.Errorf("epoch %d: confirmed for the peer, with nothing known of the past", e)

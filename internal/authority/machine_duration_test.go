@@ -112,11 +112,22 @@ func ranOut(t *testing.T, m pair.MemberName, e pair.Epoch) fencing.Proof {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply := agentapi.FenceReply{RequestID: "cease", Member: voucher, PodUID: "uid-0", Epoch: e, Ceased: true}
+	reply := agentapi.FenceReply{
+		RequestID: "cease",
+		Member:    voucher,
+		PodUID:    "uid-0",
+		Epoch:     e,
+		Ceased:    true,
+	}
 	if err := book.Ceased(req, reply, begin); err != nil {
 		t.Fatal(err)
 	}
-	x := fencing.Expiry{Subject: fencing.Subject{Member: m}, Voucher: voucher, Epoch: e, Lease: time.Second}
+	x := fencing.Expiry{
+		Subject: fencing.Subject{Member: m},
+		Voucher: voucher,
+		Epoch:   e,
+		Lease:   time.Second,
+	}
 	proof, _ := book.Expired(x, begin.Add(2*time.Second))
 	return proof
 }
@@ -126,9 +137,12 @@ func ranOut(t *testing.T, m pair.MemberName, e pair.Epoch) fencing.Proof {
 func TestTheSamePodDoesNotGetAShorterT(t *testing.T) {
 	last := pair.Holder{Member: "shop-0", PodUID: "uid-0"}
 	r := Record{
-		PairUID: "pair", Epoch: 4, LeaseDuration: 60 * time.Second, Ledger: soloOf("shop-0", 1),
-		Data:       map[pair.MemberName]pair.DataID{"shop-0": "data-0"},
-		LastHolder: &LastHolder{Holder: last, DataID: "data-0", Epoch: 3},
+		PairUID:       "pair",
+		Epoch:         4,
+		LeaseDuration: 60 * time.Second,
+		Ledger:        soloOf("shop-0", 1),
+		Data:          map[pair.MemberName]pair.DataID{"shop-0": "data-0"},
+		LastHolder:    &LastHolder{Holder: last, DataID: "data-0", Epoch: 3},
 	}
 	for name, c := range map[string]struct {
 		to   pair.Holder
@@ -139,8 +153,11 @@ func TestTheSamePodDoesNotGetAShorterT(t *testing.T) {
 		"the same pod, a longer T":  {last, 90 * time.Second, 90 * time.Second},
 	} {
 		next, err := Appoint{
-			To: c.to, Grounds: GroundsReturn, Lease: c.wish,
-			Others: []fencing.Subject{{Member: "shop-1"}}, Proofs: []fencing.Proof{ranOut(t, "shop-1", r.Epoch)},
+			To:      c.to,
+			Grounds: GroundsReturn,
+			Lease:   c.wish,
+			Others:  []fencing.Subject{{Member: "shop-1"}},
+			Proofs:  []fencing.Proof{ranOut(t, "shop-1", r.Epoch)},
 		}.Apply(r)
 		if err != nil {
 			t.Fatal(err)

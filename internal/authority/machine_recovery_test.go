@@ -8,7 +8,14 @@ import (
 )
 
 func unclean() Durable {
-	return Durable{DataID: "data-0", Known: 2, Holder: me, HolderRead: true, OpenAt: 2, Ledger: 1}
+	return Durable{
+		DataID:     "data-0",
+		Known:      2,
+		Holder:     me,
+		HolderRead: true,
+		OpenAt:     2,
+		Ledger:     1,
+	}
 }
 
 func TestAnUncleanEndIsNotStartedBeforeTheHolderIsKnown(t *testing.T) {

@@ -41,7 +41,14 @@ func TestAnEpochOfThePeerCountsOnlyWithASignature(t *testing.T) {
 			a.ClaimsHolder = true
 			a.Signed = claim
 			r.step(a)
-			r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: 3, Nonce: "n", Signed: claim})
+			r.step(VouchAsked{
+				At:      r.now,
+				PairUID: "pair",
+				Asker:   "shop-1",
+				Epoch:   3,
+				Nonce:   "n",
+				Signed:  claim,
+			})
 			if v := r.m.View(); v.Known != 2 || r.disk.Known != 2 || v.Serving != Serves {
 				t.Errorf("known is %d (%d on the volume), %s", v.Known, r.disk.Known, v.Serving)
 			}

@@ -48,7 +48,12 @@ func verifyTest(message, signature []byte) bool {
 }
 
 func signedAt(e pair.Epoch, holder pair.Holder, v pair.LedgerVersion) pair.SignedEpoch {
-	s := pair.SignedEpoch{Epoch: e, Holder: holder, Ledger: v, Digest: "d"}
+	s := pair.SignedEpoch{
+		Epoch:  e,
+		Holder: holder,
+		Ledger: v,
+		Digest: "d",
+	}
 	sum := sha256.Sum256(s.Message("pair"))
 	s.Signature = base64.StdEncoding.EncodeToString(sum[:])
 	return s
@@ -83,7 +88,12 @@ func (r *rig) after(d time.Duration) []Action {
 func (r *rig) beat() []Action { return r.step(VolumeBeat{At: r.now, Begun: r.now}) }
 
 func (r *rig) read(rec Record) []Action {
-	return r.step(LeaseRead{AskedAt: r.now, At: r.now, Outcome: ReadFound, Record: rec})
+	return r.step(LeaseRead{
+		AskedAt: r.now,
+		At:      r.now,
+		Outcome: ReadFound,
+		Record:  rec,
+	})
 }
 
 // word answers the newest question to the peer, or the next one.
@@ -112,7 +122,14 @@ func (r *rig) answer(e pair.Epoch, data pair.DataID) VouchAnswered {
 
 func (r *rig) order(kind CommandKind, e pair.Epoch, v pair.LedgerVersion) []Action {
 	r.seq++
-	return r.step(Commanded{At: r.now, ID: fmt.Sprint(r.seq), Kind: kind, PairUID: "pair", Epoch: e, Ledger: v})
+	return r.step(Commanded{
+		At:      r.now,
+		ID:      fmt.Sprint(r.seq),
+		Kind:    kind,
+		PairUID: "pair",
+		Epoch:   e,
+		Ledger:  v,
+	})
 }
 
 // boot has the data ready and mysqld up.
@@ -159,9 +176,14 @@ func mustNot[A Action](t *testing.T, why string, actions []Action) {
 
 func record(e pair.Epoch, h pair.Holder, l Ledger) Record {
 	return Record{
-		PairUID: "pair", Epoch: e, Holder: h, LeaseDuration: testT, Ledger: l, Appointed: &Appointed{Holder: h, Epoch: e},
-		Data:   map[pair.MemberName]pair.DataID{"shop-0": "data-0", "shop-1": "data-1"},
-		Signed: signedAt(e, h, l.Version),
+		PairUID:       "pair",
+		Epoch:         e,
+		Holder:        h,
+		LeaseDuration: testT,
+		Ledger:        l,
+		Appointed:     &Appointed{Holder: h, Epoch: e},
+		Data:          map[pair.MemberName]pair.DataID{"shop-0": "data-0", "shop-1": "data-1"},
+		Signed:        signedAt(e, h, l.Version),
 	}
 }
 
@@ -206,7 +228,14 @@ func TestOpensOnlyOnItsOwnFreshReading(t *testing.T) {
 		// As an operator does that goes by a restored Lease: the epoch was another's already.
 		"one that the peer holds needs it too": {Durable{Known: 1}, func(r *rig) []Action {
 			r.read(record(1, pair.Holder{}, both(1)))
-			r.step(VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: 2, Nonce: "n", Signed: signedAt(2, them, 1)})
+			r.step(VouchAsked{
+				At:      r.now,
+				PairUID: "pair",
+				Asker:   "shop-1",
+				Epoch:   2,
+				Nonce:   "n",
+				Signed:  signedAt(2, them, 1),
+			})
 			return r.read(record(2, me, both(1)))
 		}, false},
 		"also when it says so itself": {Durable{Known: 1, Holder: me, HolderRead: true}, func(r *rig) []Action {
@@ -229,7 +258,12 @@ func TestOpensOnlyOnItsOwnFreshReading(t *testing.T) {
 		"a reading asked for longer than T ago confirms nothing": {Durable{Known: 1}, func(r *rig) []Action {
 			asked := r.now
 			r.after(testT + time.Millisecond)
-			return r.step(LeaseRead{AskedAt: asked, At: r.now, Outcome: ReadFound, Record: record(2, me, both(1))})
+			return r.step(LeaseRead{
+				AskedAt: asked,
+				At:      r.now,
+				Outcome: ReadFound,
+				Record:  record(2, me, both(1)),
+			})
 		}, false},
 		"another pod of the same member is not it": {Durable{Known: 1}, func(r *rig) []Action {
 			return r.read(record(2, pair.Holder{Member: me.Member, PodUID: "other"}, both(1)))
@@ -456,7 +490,13 @@ func TestCeaseIsOnTheVolumeBeforeItIsAcknowledged(t *testing.T) {
 	if p.Durable.Known != 2 {
 		t.Fatalf("persists %+v", p.Durable)
 	}
-	asked := VouchAsked{At: r.now, PairUID: "pair", Asker: "shop-1", Epoch: 1, Nonce: "n"}
+	asked := VouchAsked{
+		At:      r.now,
+		PairUID: "pair",
+		Asker:   "shop-1",
+		Epoch:   1,
+		Nonce:   "n",
+	}
 	if v := must[AnswerVouch](t, "asked", r.step(asked)); v.Given {
 		t.Error("vouched for an epoch below the one it ceases at")
 	}

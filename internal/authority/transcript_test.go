@@ -137,7 +137,14 @@ func (p *player) pass(d *datadriven.TestData) []Action {
 
 func (p *player) confirmation(nonce string, known pair.Epoch, run pair.Incarnation) VouchAnswered {
 	return VouchAnswered{
-		At: p.now, Nonce: nonce, Epoch: p.m.want.Known, Answered: true, Given: true, Data: "data-1", Known: known, Holder: p.m.want.Holder,
+		At:         p.now,
+		Nonce:      nonce,
+		Epoch:      p.m.want.Known,
+		Answered:   true,
+		Given:      true,
+		Data:       "data-1",
+		Known:      known,
+		Holder:     p.m.want.Holder,
 		PeerMysqld: PeerMysqld{ReportsMysqld: true, Incarnation: run},
 	}
 }
@@ -145,13 +152,23 @@ func (p *player) confirmation(nonce string, known pair.Epoch, run pair.Incarnati
 func (p *player) event(d *datadriven.TestData) Event {
 	switch d.Cmd {
 	case "data":
-		return DataReady{At: p.now, DataID: "data-0", EpochFile: true, Renewed: d.HasArg("renewed")}
+		return DataReady{
+			At:        p.now,
+			DataID:    "data-0",
+			EpochFile: true,
+			Renewed:   d.HasArg("renewed"),
+		}
 	case "lease":
 		if d.HasArg("away") {
 			return LeaseRead{AskedAt: p.now, At: p.now, Outcome: ReadFailed}
 		}
 		rec := record(epochArg(p.t, d, "epoch"), holderArg(p.t, d), ledgerArg(p.t, d))
-		return LeaseRead{AskedAt: p.now, At: p.now, Outcome: ReadFound, Record: rec}
+		return LeaseRead{
+			AskedAt: p.now,
+			At:      p.now,
+			Outcome: ReadFound,
+			Record:  rec,
+		}
 	case "peer-confirms":
 		nonce := ""
 		if n := len(p.m.ask.vouches); n > 0 {
@@ -159,7 +176,13 @@ func (p *player) event(d *datadriven.TestData) Event {
 		}
 		return p.confirmation(nonce, epochArg(p.t, d, "known"), pair.Incarnation(textArg(p.t, d, "mysqld")))
 	case "peer-asks":
-		return VouchAsked{At: p.now, PairUID: "pair", Asker: them.Member, Epoch: epochArg(p.t, d, "epoch"), Nonce: "q"}
+		return VouchAsked{
+			At:      p.now,
+			PairUID: "pair",
+			Asker:   them.Member,
+			Epoch:   epochArg(p.t, d, "epoch"),
+			Nonce:   "q",
+		}
 	case "mysqld-up":
 		p.run++
 		return MysqldUp{At: p.now, Incarnation: pair.Incarnation(fmt.Sprint("run-", p.run))}

@@ -17,9 +17,12 @@ const a, b = pair.MemberName("shop-0"), pair.MemberName("shop-1")
 
 func both() authority.Record {
 	return authority.Record{
-		PairUID: "u", Epoch: 3, Holder: pair.Holder{Member: a, PodUID: "pa"}, LeaseDuration: 6 * time.Second,
-		Ledger: authority.Ledger{Version: 5, State: authority.Both, Incarnations: map[pair.MemberName]pair.Incarnation{a: "ia", b: "ib"}},
-		Data:   map[pair.MemberName]pair.DataID{a: "da", b: "db"},
+		PairUID:       "u",
+		Epoch:         3,
+		Holder:        pair.Holder{Member: a, PodUID: "pa"},
+		LeaseDuration: 6 * time.Second,
+		Ledger:        authority.Ledger{Version: 5, State: authority.Both, Incarnations: map[pair.MemberName]pair.Incarnation{a: "ia", b: "ib"}},
+		Data:          map[pair.MemberName]pair.DataID{a: "da", b: "db"},
 	}
 }
 
@@ -68,8 +71,12 @@ func closed(t *testing.T, r authority.Record, m pair.MemberName, uid pair.PodUID
 func promote(t *testing.T, r authority.Record) authority.Appoint {
 	t.Helper()
 	return authority.Appoint{
-		To: pair.Holder{Member: b, PodUID: "pb"}, Grounds: authority.GroundsPromote, Incarnation: "ib", Lease: 6 * time.Second,
-		Others: []fencing.Subject{{Member: a, PodUID: "pa"}}, Proofs: []fencing.Proof{closed(t, r, a, "pa")},
+		To:          pair.Holder{Member: b, PodUID: "pb"},
+		Grounds:     authority.GroundsPromote,
+		Incarnation: "ib",
+		Lease:       6 * time.Second,
+		Others:      []fencing.Subject{{Member: a, PodUID: "pa"}},
+		Proofs:      []fencing.Proof{closed(t, r, a, "pa")},
 	}
 }
 
@@ -255,8 +262,10 @@ func TestTheEndOfAPodOutlivesTheOperator(t *testing.T) {
 	}
 	r := apply(t, revoked, authority.RecordEnd{Proof: end})
 	got := apply(t, r, authority.Appoint{
-		To: pair.Holder{Member: a, PodUID: "pa2"}, Grounds: authority.GroundsReturn,
-		Others: []fencing.Subject{{Member: b, PodUID: "pb"}}, Proofs: []fencing.Proof{closed(t, r, b, "pb")},
+		To:      pair.Holder{Member: a, PodUID: "pa2"},
+		Grounds: authority.GroundsReturn,
+		Others:  []fencing.Subject{{Member: b, PodUID: "pb"}},
+		Proofs:  []fencing.Proof{closed(t, r, b, "pb")},
 	})
 	if got.Holder.PodUID != "pa2" || got.Ledger.State != authority.Solo || got.Ledger.Version != r.Ledger.Version || got.Left != nil {
 		t.Errorf("returned: %+v", got)
@@ -265,8 +274,12 @@ func TestTheEndOfAPodOutlivesTheOperator(t *testing.T) {
 
 func TestAdoptionStartsAboveEverythingSeen(t *testing.T) {
 	c := authority.Adopt{
-		PairUID: "u2", Target: pair.Holder{Member: b, PodUID: "pb"}, Data: map[pair.MemberName]pair.DataID{a: "da", b: "db"},
-		AboveEpoch: 9, AboveLedger: 20, Fallback: authority.Fresh("u2", 6*time.Second),
+		PairUID:     "u2",
+		Target:      pair.Holder{Member: b, PodUID: "pb"},
+		Data:        map[pair.MemberName]pair.DataID{a: "da", b: "db"},
+		AboveEpoch:  9,
+		AboveLedger: 20,
+		Fallback:    authority.Fresh("u2", 6*time.Second),
 	}
 	got, err := c.Apply(authority.Record{})
 	if err != nil {

@@ -73,7 +73,12 @@ func TestTheGateFollowsTheLoad(t *testing.T) {
 	if got, _ := fewer.see(); got != free {
 		t.Errorf("two sessions where three are busy: level %d", got)
 	}
-	off := newGate(Throttle{MaxLag: -1, ActiveClients: -1, MaxHistory: -1, BusyShare: 5}, time.Now)
+	off := newGate(Throttle{
+		MaxLag:        -1,
+		ActiveClients: -1,
+		MaxHistory:    -1,
+		BusyShare:     5,
+	}, time.Now)
 	off.set(pressure(time.Hour, 99, 1<<40))
 	if got, _ := off.see(); got != free {
 		t.Errorf("with all limits off: level %d", got)
@@ -194,7 +199,12 @@ func TestReportAndStateAreBounded(t *testing.T) {
 				PrimaryValues: map[string]string{"c": strings.Repeat("v", 250)},
 			}
 		}
-		table := TableReport{Table: name, State: []TableState{Consistent, Different, Skipped}[i%3], Reason: long, Rows: 1000}
+		table := TableReport{
+			Table:  name,
+			State:  []TableState{Consistent, Different, Skipped}[i%3],
+			Reason: long,
+			Rows:   1000,
+		}
 		if table.State == Different {
 			table.Changed, table.Differing = 50, b.keep(rows)
 		}

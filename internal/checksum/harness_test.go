@@ -73,7 +73,13 @@ func TestOnAPair(t *testing.T) {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	members := mysqldtest.StartPair(t)
-	w := &world{T: t, a: members.A, b: members.B, onA: members.A.Root(), onB: members.B.Root()}
+	w := &world{
+		T:   t,
+		a:   members.A,
+		b:   members.B,
+		onA: members.A.Root(),
+		onB: members.B.Root(),
+	}
 	w.a.Open(true)
 	if err := w.b.Ops.OpenReadOnly(t.Context()); err != nil {
 		t.Fatal(err)
@@ -148,8 +154,10 @@ func endpoint(t testing.TB, i *mysqldtest.Instance, name, user string, password 
 		t.Fatal(err)
 	}
 	return Endpoint{
-		Member: pair.MemberName(name), Addr: net.JoinHostPort("127.0.0.1", fmt.Sprint(i.Member.AdminPort)),
-		User: user, Password: func() mysqlops.Secret { return password },
+		Member:   pair.MemberName(name),
+		Addr:     net.JoinHostPort("127.0.0.1", fmt.Sprint(i.Member.AdminPort)),
+		User:     user,
+		Password: func() mysqlops.Secret { return password },
 		TLS: &tls.Config{
 			RootCAs:      pool,
 			Certificates: []tls.Certificate{cert},
@@ -163,11 +171,12 @@ func endpoint(t testing.TB, i *mysqldtest.Instance, name, user string, password 
 // come to the end of what is done under a lock.
 func (w *world) options() Options {
 	return Options{
-		Primary:  endpoint(w, w.a, "shop-0", checksumUser, mysqldtest.Passwords.Checksum),
-		Passive:  endpoint(w, w.b, "shop-1", checksumUser, mysqldtest.Passwords.Checksum),
-		Throttle: Throttle{ActiveClients: -1}, MaxLockTime: 5 * time.Second,
-		Log:    testr.NewWithOptions(w.T, testr.Options{Verbosity: 0}),
-		Values: true,
+		Primary:     endpoint(w, w.a, "shop-0", checksumUser, mysqldtest.Passwords.Checksum),
+		Passive:     endpoint(w, w.b, "shop-1", checksumUser, mysqldtest.Passwords.Checksum),
+		Throttle:    Throttle{ActiveClients: -1},
+		MaxLockTime: 5 * time.Second,
+		Log:         testr.NewWithOptions(w.T, testr.Options{Verbosity: 0}),
+		Values:      true,
 	}
 }
 

@@ -20,7 +20,12 @@ import (
 func labeled(name string, labels map[string]string, kind, owner string) metav1.ObjectMeta {
 	out := metav1.ObjectMeta{Name: name, Namespace: "ns", Labels: labels}
 	if kind != "" {
-		out.OwnerReferences = []metav1.OwnerReference{{Kind: kind, Name: owner, UID: "u", Controller: ptr.To(true)}}
+		out.OwnerReferences = []metav1.OwnerReference{{
+			Kind:       kind,
+			Name:       owner,
+			UID:        "u",
+			Controller: ptr.To(true),
+		}}
 	}
 	return out
 }

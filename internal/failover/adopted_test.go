@@ -65,20 +65,30 @@ func TestTheOtherMemberIsAdopted(t *testing.T) {
 			steps: appointment,
 			with:  func(t *testing.T, o *obs) { closed(t, o); door(o); o.Members[0].Pod.Deleting = true },
 		},
-		"a pod that the Service never led to stays": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: appointment,
+		"a pod that the Service never led to stays": {
+			from:  adopted,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				closed(t, o)
 				door(o)
 				delete(o.Members[0].Pod.Labels, pair.EpochLabel(3))
-			}},
-		"and so does its next pod": {from: adopted, rule: "Abandon", kind: failover.Acts, steps: appointment,
+			},
+		},
+		"and so does its next pod": {
+			from:  adopted,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				door(o)
 				o.Members[0].Pod.UID, o.Members[0].State.PodUID = "pod-0b", "pod-0b"
 				o.Members[0].Pod.Labels = map[string]string{}
 				ceased(t, *o, m1, p1, t0)
 				prove(t, *o, fencing.Subject{Member: m0, PodUID: "pod-0b"})
-			}},
+			},
+		},
 		"its finalizer stays until another pod is the primary's": {
 			from:  adopted,
 			rule:  "Abandon",

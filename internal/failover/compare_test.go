@@ -65,7 +65,12 @@ func TestAPrimaryWhoseDataWasRolledBack(t *testing.T) {
 	}
 	unknown := func(_ *testing.T, o *obs) { o.Members[1].State.Compared = nil }
 	remembered := func(_ *testing.T, o *obs) {
-		o.History.RolledBack = failover.RolledBack{Primary: m0, DataID: "data-shop-0", PeerDataID: "data-shop-1", GTIDs: own}
+		o.History.RolledBack = failover.RolledBack{
+			Primary:    m0,
+			DataID:     "data-shop-0",
+			PeerDataID: "data-shop-1",
+			GTIDs:      own,
+		}
 	}
 	sets := func(mine, theirs string) func(*testing.T, *obs) {
 		return func(_ *testing.T, o *obs) {
@@ -98,8 +103,12 @@ func TestAPrimaryWhoseDataWasRolledBack(t *testing.T) {
 			kind: failover.Waits,
 			with: then(bothRestarted(own), unknown),
 		},
-		"a comparison with a former run says nothing": {from: steady, rule: "SoloForClosedHolder", kind: failover.Waits,
-			with: then(bothRestarted(""), func(_ *testing.T, o *obs) { o.Members[1].State.Compared.HolderIncarnation = "former" })},
+		"a comparison with a former run says nothing": {
+			from: steady,
+			rule: "SoloForClosedHolder",
+			kind: failover.Waits,
+			with: then(bothRestarted(""), func(_ *testing.T, o *obs) { o.Members[1].State.Compared.HolderIncarnation = "former" }),
+		},
 		"members that cannot reach each other are compared by what both say": {
 			from: steady,
 			rule: "PrimaryDataRolledBack",
@@ -138,8 +147,12 @@ func TestAPrimaryWhoseDataWasRolledBack(t *testing.T) {
 			kind: failover.Waits,
 			with: then(bothRestarted(""), unknown, silent(time.Minute), askedInVain(time.Second)),
 		},
-		"unless it is remembered what it had": {from: steady, rule: "PrimaryDataRolledBack", kind: failover.Doubts,
-			with: then(bothRestarted(""), unknown, remembered, silent(time.Minute))},
+		"unless it is remembered what it had": {
+			from: steady,
+			rule: "PrimaryDataRolledBack",
+			kind: failover.Doubts,
+			with: then(bothRestarted(""), unknown, remembered, silent(time.Minute)),
+		},
 		"a passive whose data was deleted has nothing to lose": {
 			from:  steady,
 			rule:  "SoloForClosedHolder",
@@ -156,8 +169,12 @@ func TestAPrimaryWhoseDataWasRolledBack(t *testing.T) {
 			steps: steps("Revoke"),
 			with:  then(bothRestarted(own), entered),
 		},
-		"when a person says so, in mode Manual": {from: steady, rule: "PrimaryDataRolledBack", kind: failover.Doubts,
-			with: then(bothRestarted(own), entered, func(_ *testing.T, o *obs) { o.Settings.AutomaticFailover = false })},
+		"when a person says so, in mode Manual": {
+			from: steady,
+			rule: "PrimaryDataRolledBack",
+			kind: failover.Doubts,
+			with: then(bothRestarted(own), entered, func(_ *testing.T, o *obs) { o.Settings.AutomaticFailover = false }),
+		},
 		"a primary that is alone has lost what its passive still has": {
 			from: solo,
 			rule: "PrimaryDataRolledBack",
@@ -265,12 +282,25 @@ func TestAClosedPrimaryIsLeftAloneForItsPassivesAbsenceOnly(t *testing.T) {
 			kind: failover.Waits,
 			with: then(bothRestarted(""), up(time.Second)),
 		},
-		"nor that of a former run": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
-			with: then(bothRestarted(""), func(_ *testing.T, o *obs) { o.History.Closed.Incarnation = "former" })},
-		"since it is up it does": {from: steady, rule: "SoloForClosedHolder", kind: failover.Acts, steps: steps("EnterSolo"),
-			with: then(bothRestarted(""), up(6*time.Second))},
-		"a primary that opens is not left alone": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
-			with: then(bothRestarted(""), func(_ *testing.T, o *obs) { o.Members[0].State.Phase = agentapi.PhaseOpening })},
+		"nor that of a former run": {
+			from: steady,
+			rule: "AwaitOpening",
+			kind: failover.Waits,
+			with: then(bothRestarted(""), func(_ *testing.T, o *obs) { o.History.Closed.Incarnation = "former" }),
+		},
+		"since it is up it does": {
+			from:  steady,
+			rule:  "SoloForClosedHolder",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  then(bothRestarted(""), up(6*time.Second)),
+		},
+		"a primary that opens is not left alone": {
+			from: steady,
+			rule: "AwaitOpening",
+			kind: failover.Waits,
+			with: then(bothRestarted(""), func(_ *testing.T, o *obs) { o.Members[0].State.Phase = agentapi.PhaseOpening }),
+		},
 	})
 }
 

@@ -32,10 +32,18 @@ func TestImpossibleEpochsAreNoFacts(t *testing.T) {
 			steps: steps("LabelPod"),
 			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labeledFor(pair.MaxVersion) },
 		},
-		"a label above the Lease is doubt": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labeledFor(40) }},
-		"a status out of range": {from: steady, rule: "InSync", kind: failover.Settled,
-			with: func(_ *testing.T, o *failover.Observation) { o.History.Epoch = math.MaxInt64 }},
+		"a label above the Lease is doubt": {
+			from: steady,
+			rule: "AuthorityRolledBack",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels = labeledFor(40) },
+		},
+		"a status out of range": {
+			from: steady,
+			rule: "InSync",
+			kind: failover.Settled,
+			with: func(_ *testing.T, o *failover.Observation) { o.History.Epoch = math.MaxInt64 },
+		},
 		"a Service far above the Lease leads elsewhere": {
 			from:  steady,
 			rule:  "ServiceFollows",
@@ -72,7 +80,12 @@ func TestAdoptionLeavesRoomForEpochs(t *testing.T) {
 		o.Members[1].Pod.Labels = labeledFor(claim)
 		o.Authority.Record.Appointed = nil // a doubt of another kind
 		o.Operations = []failover.Operation{{
-			Name: "op", Verb: failover.VerbAdopt, Target: m0, Confirmed: o.Authority.Record.Epoch, ConfirmedPair: "shop", Running: true,
+			Name:          "op",
+			Verb:          failover.VerbAdopt,
+			Target:        m0,
+			Confirmed:     o.Authority.Record.Epoch,
+			ConfirmedPair: "shop",
+			Running:       true,
 		}}
 		p := failover.Decide(o)
 		if p.Rule != failover.RuleAdoptRequested || len(p.Steps) == 0 {

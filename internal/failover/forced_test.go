@@ -39,21 +39,29 @@ func TestUnappliedTransactionsAreDiscardedOnRequestOnly(t *testing.T) {
 	}
 	check(t, map[string]decision{
 		"an operation that allows it has the candidate discard": {
-			from: between, rule: "ForcedPromotion", kind: failover.Acts, steps: steps("Discard", "DeletePod", "Fence"),
+			from:  between,
+			rule:  "ForcedPromotion",
+			kind:  failover.Acts,
+			steps: steps("Discard", "DeletePod", "Fence"),
 			with: func(t *testing.T, o *obs) {
 				stuckByError(t, o)
 				o.Operations = []failover.Operation{forces(true)}
 			},
 		},
 		"one that does not allow it discards nothing": {
-			from: between, rule: "CandidateStuck", kind: failover.Doubts,
+			from: between,
+			rule: "CandidateStuck",
+			kind: failover.Doubts,
 			with: func(t *testing.T, o *obs) {
 				stuckByError(t, o)
 				o.Operations = []failover.Operation{forces(false)}
 			},
 		},
 		"a second one that allows it counts": {
-			from: between, rule: "ForcedPromotion", kind: failover.Acts, steps: steps("Discard", "DeletePod", "Fence"),
+			from:  between,
+			rule:  "ForcedPromotion",
+			kind:  failover.Acts,
+			steps: steps("Discard", "DeletePod", "Fence"),
 			with: func(t *testing.T, o *obs) {
 				stuckByError(t, o)
 				second := forces(true)
@@ -62,7 +70,9 @@ func TestUnappliedTransactionsAreDiscardedOnRequestOnly(t *testing.T) {
 			},
 		},
 		"one of another epoch does not": {
-			from: between, rule: "CandidateStuck", kind: failover.Doubts,
+			from: between,
+			rule: "CandidateStuck",
+			kind: failover.Doubts,
 			with: func(t *testing.T, o *obs) {
 				stuckByError(t, o)
 				o.Operations = []failover.Operation{forces(true)}
@@ -70,7 +80,10 @@ func TestUnappliedTransactionsAreDiscardedOnRequestOnly(t *testing.T) {
 			},
 		},
 		"nothing is discarded while the member still receives": {
-			from: between, rule: "ForcedPromotion", kind: failover.Acts, steps: steps("AckFence", "DeletePod", "Fence"),
+			from:  between,
+			rule:  "ForcedPromotion",
+			kind:  failover.Acts,
+			steps: steps("AckFence", "DeletePod", "Fence"),
 			with: func(t *testing.T, o *obs) {
 				stuckByError(t, o)
 				o.Members[1].State.ReceiverStoppedAt = 0
@@ -78,14 +91,20 @@ func TestUnappliedTransactionsAreDiscardedOnRequestOnly(t *testing.T) {
 			},
 		},
 		"nor while it goes on applying in time": {
-			from: between, rule: "ForcedPromotion", kind: failover.Acts, steps: steps("DeletePod", "Fence"),
+			from:  between,
+			rule:  "ForcedPromotion",
+			kind:  failover.Acts,
+			steps: steps("DeletePod", "Fence"),
 			with: func(t *testing.T, o *obs) {
 				slow(t, o)
 				o.Operations = []failover.Operation{forces(true)}
 			},
 		},
 		"what it has not applied within applyTimeout is": {
-			from: between, rule: "ForcedPromotion", kind: failover.Acts, steps: steps("Discard"),
+			from:  between,
+			rule:  "ForcedPromotion",
+			kind:  failover.Acts,
+			steps: steps("Discard"),
 			with: func(t *testing.T, o *obs) {
 				slow(t, o)
 				late(o)
@@ -93,7 +112,9 @@ func TestUnappliedTransactionsAreDiscardedOnRequestOnly(t *testing.T) {
 			},
 		},
 		"but not without the permission": {
-			from: between, rule: "CandidateStuck", kind: failover.Doubts,
+			from: between,
+			rule: "CandidateStuck",
+			kind: failover.Doubts,
 			with: func(t *testing.T, o *obs) {
 				slow(t, o)
 				late(o)
@@ -101,7 +122,10 @@ func TestUnappliedTransactionsAreDiscardedOnRequestOnly(t *testing.T) {
 			},
 		},
 		"a member that discards is not appointed before that": {
-			from: between, rule: "ForcedPromotion", kind: failover.Acts, steps: steps("Discard"),
+			from:  between,
+			rule:  "ForcedPromotion",
+			kind:  failover.Acts,
+			steps: steps("Discard"),
 			with: func(t *testing.T, o *obs) {
 				stuckByError(t, o)
 				endOf(t, o)
@@ -109,7 +133,10 @@ func TestUnappliedTransactionsAreDiscardedOnRequestOnly(t *testing.T) {
 			},
 		},
 		"and is after it": {
-			from: between, rule: "ForcedPromotion", kind: failover.Acts, steps: appointment,
+			from:  between,
+			rule:  "ForcedPromotion",
+			kind:  failover.Acts,
+			steps: appointment,
 			with: func(t *testing.T, o *obs) {
 				stuckByError(t, o)
 				endOf(t, o)
@@ -120,14 +147,19 @@ func TestUnappliedTransactionsAreDiscardedOnRequestOnly(t *testing.T) {
 			},
 		},
 		"an open primary is not revoked for a member that cannot be opened": {
-			from: steady, rule: "ForcePromotionRequested", kind: failover.Holds,
+			from: steady,
+			rule: "ForcePromotionRequested",
+			kind: failover.Holds,
 			with: func(_ *testing.T, o *obs) {
 				o.Members[1].State.Server.Applier.LastErrno = 1062
 				o.Operations = []failover.Operation{forces(false)}
 			},
 		},
 		"it is when that may discard": {
-			from: steady, rule: "ForcePromotionRequested", kind: failover.Acts, steps: steps("Revoke"),
+			from:  steady,
+			rule:  "ForcePromotionRequested",
+			kind:  failover.Acts,
+			steps: steps("Revoke"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[1].State.Server.Applier.LastErrno = 1062
 				o.Operations = []failover.Operation{forces(true)}
@@ -146,8 +178,13 @@ func TestWhatWasDiscardedIsReported(t *testing.T) {
 	s.AppliedAll = true
 	s.Server.Applier = agentapi.ChannelThread{}
 	s.Discarded = &agentapi.Discarded{
-		Operation: "op-1", Epoch: 4, DataID: s.DataID, GTIDs: serverOf(m0) + ":5-7", Transactions: 3,
-		Directory: "/var/lib/dbpair/quarantine/x", Files: []string{"relay.000002"},
+		Operation:    "op-1",
+		Epoch:        4,
+		DataID:       s.DataID,
+		GTIDs:        serverOf(m0) + ":5-7",
+		Transactions: 3,
+		Directory:    "/var/lib/dbpair/quarantine/x",
+		Files:        []string{"relay.000002"},
 	}
 	p := failover.Decide(o)
 	noted := p.Operation != nil && p.Operation.Discarded == s.Discarded
@@ -189,8 +226,11 @@ func TestADiscardedTransactionIsErrantOnTheFormerPrimary(t *testing.T) {
 	s.Server.BinlogGTIDs = serverOf(m1) + ":1-7"
 	s.Server.Receiver.Running = false
 	s.Compared = &agentapi.Comparison{
-		DataID: s.DataID, Incarnation: s.Mysqld.Incarnation,
-		HolderDataID: o.Members[0].State.DataID, HolderIncarnation: o.Members[0].State.Mysqld.Incarnation, Errant: discarded,
+		DataID:            s.DataID,
+		Incarnation:       s.Mysqld.Incarnation,
+		HolderDataID:      o.Members[0].State.DataID,
+		HolderIncarnation: o.Members[0].State.Mysqld.Incarnation,
+		Errant:            discarded,
 	}
 	delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 	p := failover.Decide(o)

@@ -110,7 +110,12 @@ var histories = map[string]func(t *testing.T) *play{
 	"rewind": func(t *testing.T) *play {
 		p := begin(t, solo())
 		p.event("the former primary comes back after an unclean end", func(o *failover.Observation) {
-			o.Authority.Record.Left = &authority.Left{Member: m1, DataID: "data-shop-1", Epoch: 2, Clean: true}
+			o.Authority.Record.Left = &authority.Left{
+				Member: m1,
+				DataID: "data-shop-1",
+				Epoch:  2,
+				Clean:  true,
+			}
 			o.Members[1].State.Phase, o.Members[1].State.UncleanAt = agentapi.PhaseHeld, 2
 			o.Members[1].State.Mysqld, o.Members[1].State.Server = agentapi.Mysqld{}, nil
 		})

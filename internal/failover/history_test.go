@@ -32,8 +32,13 @@ func TestBookkeepingStandsBeforeNothing(t *testing.T) {
 		o.Operations = []failover.Operation{f}
 	}
 	check(t, map[string]decision{
-		"a label": {from: steady, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),
-			with: func(_ *testing.T, o *obs) { unlabeled(o) }},
+		"a label": {
+			from:  steady,
+			rule:  "LabelsFollow",
+			kind:  failover.Acts,
+			steps: steps("LabelPod"),
+			with:  func(_ *testing.T, o *obs) { unlabeled(o) },
+		},
 		"a label does not keep the primary from going on alone": {
 			from:  steady,
 			rule:  "SoloEntry",
@@ -95,8 +100,13 @@ func TestBookkeepingStandsBeforeNothing(t *testing.T) {
 			steps: steps("LabelPod"),
 			with:  func(_ *testing.T, o *obs) { unlabeled(o); done(o) },
 		},
-		"and the step after it": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Fence"),
-			with: func(_ *testing.T, o *obs) { unlabeled(o); done(o); done(o) }},
+		"and the step after it": {
+			from:  solo,
+			rule:  "BeginJoining",
+			kind:  failover.Acts,
+			steps: steps("Fence"),
+			with:  func(_ *testing.T, o *obs) { unlabeled(o); done(o); done(o) },
+		},
 		"a way to a new holder is not passed over for another one": {
 			from:  between,
 			rule:  "PromoteCandidate",
@@ -104,8 +114,12 @@ func TestBookkeepingStandsBeforeNothing(t *testing.T) {
 			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease", "PointService"),
 			with:  func(_ *testing.T, o *obs) { failing(o) },
 		},
-		"a doubt about the Lease leaves labels alone": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
-			with: func(_ *testing.T, o *obs) { unlabeled(o); o.Members[1].State.KnownEpoch = 9 }},
+		"a doubt about the Lease leaves labels alone": {
+			from: steady,
+			rule: "AuthorityRolledBack",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *obs) { unlabeled(o); o.Members[1].State.KnownEpoch = 9 },
+		},
 		"but an operation that does not fit is answered": {
 			from:  steady,
 			rule:  "OperationRefused",
@@ -113,8 +127,12 @@ func TestBookkeepingStandsBeforeNothing(t *testing.T) {
 			steps: steps("NoteOperation"),
 			with:  func(_ *testing.T, o *obs) { refusable(o); o.Members[1].State.KnownEpoch = 9 },
 		},
-		"not while the pair is paused": {from: steady, rule: "Paused", kind: failover.Holds,
-			with: func(_ *testing.T, o *obs) { refusable(o); o.Settings.Paused = true }},
+		"not while the pair is paused": {
+			from: steady,
+			rule: "Paused",
+			kind: failover.Holds,
+			with: func(_ *testing.T, o *obs) { refusable(o); o.Settings.Paused = true },
+		},
 	})
 }
 

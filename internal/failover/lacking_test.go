@@ -49,9 +49,18 @@ func TestAPassiveThatLacksDataOfThePrimary(t *testing.T) {
 			steps: steps("BeginJoining"),
 			with:  lacking,
 		},
-		"and not verified in vain again and again": {from: steady, rule: "PassiveLacksData", kind: failover.Holds,
-			with: then(lacking, joining)},
-		"nor joined while the primary is alone": {from: solo, rule: "PassiveLacksData", kind: failover.Holds, with: lacking},
+		"and not verified in vain again and again": {
+			from: steady,
+			rule: "PassiveLacksData",
+			kind: failover.Holds,
+			with: then(lacking, joining),
+		},
+		"nor joined while the primary is alone": {
+			from: solo,
+			rule: "PassiveLacksData",
+			kind: failover.Holds,
+			with: lacking,
+		},
 		"but copied while the primary is alone, when it has nothing of its own": {
 			from:  solo,
 			rule:  "SeedPassive",
@@ -59,19 +68,38 @@ func TestAPassiveThatLacksDataOfThePrimary(t *testing.T) {
 			steps: steps("ForgetData"),
 			with:  then(lacking, compared),
 		},
-		"is no candidate at the very observation that shows it": {from: steady, rule: "PassiveLacksData", kind: failover.Acts,
-			steps: steps("BeginJoining"), with: then(lacking, ended)},
-		"is no candidate when the primary's mysqld has ended": {from: steady, rule: "NoCandidate", kind: failover.Holds,
-			with: then(lacking, joining, ended)},
-		"nor in Async": {from: solo, rule: "NoCandidate", kind: failover.Holds, with: then(async, lacking, ended)},
+		"is no candidate at the very observation that shows it": {
+			from:  steady,
+			rule:  "PassiveLacksData",
+			kind:  failover.Acts,
+			steps: steps("BeginJoining"),
+			with:  then(lacking, ended),
+		},
+		"is no candidate when the primary's mysqld has ended": {
+			from: steady,
+			rule: "NoCandidate",
+			kind: failover.Holds,
+			with: then(lacking, joining, ended),
+		},
+		"nor in Async": {
+			from: solo,
+			rule: "NoCandidate",
+			kind: failover.Holds,
+			with: then(async, lacking, ended),
+		},
 		"nor when the primary's volume is lost, which is for a person to decide": {
 			from: steady,
 			rule: "NoTrustedCopy",
 			kind: failover.Doubts,
 			with: then(lacking, joining, lost),
 		},
-		"nor between two holders": {from: between, rule: "NoTrustedCopy", kind: failover.Doubts, steps: steps("PointService"),
-			with: then(lacking, lost, func(_ *testing.T, o *obs) { o.Authority.Record.LastHolder.Ended = "ProcessStopped" })},
+		"nor between two holders": {
+			from:  between,
+			rule:  "NoTrustedCopy",
+			kind:  failover.Doubts,
+			steps: steps("PointService"),
+			with:  then(lacking, lost, func(_ *testing.T, o *obs) { o.Authority.Record.LastHolder.Ended = "ProcessStopped" }),
+		},
 		"a closed primary does not wait for it": {
 			from:  steady,
 			rule:  "SoloForClosedHolder",
@@ -91,10 +119,18 @@ func TestAPassiveThatLacksDataOfThePrimary(t *testing.T) {
 				o.History.Closed = failover.Closed{Since: t0.Add(-time.Second), Incarnation: "inc-shop-0"}
 			}),
 		},
-		"a finding about former data of the passive says nothing": {from: steady, rule: "InSync", kind: failover.Settled,
-			with: then(lacking, about("former", "data-shop-0"))},
-		"nor one about former data of the primary": {from: steady, rule: "InSync", kind: failover.Settled,
-			with: then(lacking, about("data-shop-1", "former"))},
+		"a finding about former data of the passive says nothing": {
+			from: steady,
+			rule: "InSync",
+			kind: failover.Settled,
+			with: then(lacking, about("former", "data-shop-0")),
+		},
+		"nor one about former data of the primary": {
+			from: steady,
+			rule: "InSync",
+			kind: failover.Settled,
+			with: then(lacking, about("data-shop-1", "former")),
+		},
 	})
 }
 

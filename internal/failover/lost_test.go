@@ -75,7 +75,12 @@ func TestASoloPrimaryOnALostNodeGoesOnInItsNextPod(t *testing.T) {
 			steps: steps("Fence"),
 			with:  tainted,
 		},
-		"without either it is a doubt": {from: solo, rule: "NoTrustedCopy", kind: failover.Doubts, with: nodeLost},
+		"without either it is a doubt": {
+			from: solo,
+			rule: "NoTrustedCopy",
+			kind: failover.Doubts,
+			with: nodeLost,
+		},
 		"the assertion is asked for": {
 			from:  between,
 			rule:  "AwaitingProof",
@@ -83,12 +88,27 @@ func TestASoloPrimaryOnALostNodeGoesOnInItsNextPod(t *testing.T) {
 			steps: steps("Fence", "ProveNode"),
 			with:  then(nodeLost, tainted, alone, later, asyncMode),
 		},
-		"written down": {from: between, rule: "ReappointHolder", kind: failover.Acts, steps: steps("RecordEnd"),
-			with: then(nodeLost, tainted, alone, later, outOfService)},
-		"the pod deleted": {from: between, rule: "ReappointHolder", kind: failover.Acts, steps: steps("DeletePod"),
-			with: then(nodeLost, tainted, alone, later, outOfService, ended)},
-		"and let go": {from: between, rule: "ReappointHolder", kind: failover.Acts, steps: steps("RemoveFinalizer"),
-			with: then(nodeLost, tainted, alone, later, outOfService, ended, deleting)},
+		"written down": {
+			from:  between,
+			rule:  "ReappointHolder",
+			kind:  failover.Acts,
+			steps: steps("RecordEnd"),
+			with:  then(nodeLost, tainted, alone, later, outOfService),
+		},
+		"the pod deleted": {
+			from:  between,
+			rule:  "ReappointHolder",
+			kind:  failover.Acts,
+			steps: steps("DeletePod"),
+			with:  then(nodeLost, tainted, alone, later, outOfService, ended),
+		},
+		"and let go": {
+			from:  between,
+			rule:  "ReappointHolder",
+			kind:  failover.Acts,
+			steps: steps("RemoveFinalizer"),
+			with:  then(nodeLost, tainted, alone, later, outOfService, ended, deleting),
+		},
 		"a pod that Kubernetes does not remove is a doubt in the end": {
 			from: between,
 			rule: "NoTrustedCopy",
@@ -105,8 +125,13 @@ func TestASoloPrimaryOnALostNodeGoesOnInItsNextPod(t *testing.T) {
 			steps: steps("RemoveFinalizer"),
 			with:  then(nodeLost, alone, later, deleting),
 		},
-		"in Async that is a doubt": {from: between, rule: "AwaitingProof", kind: failover.Doubts, steps: steps("Fence"),
-			with: then(nodeLost, alone, later, deleting, asyncMode)},
+		"in Async that is a doubt": {
+			from:  between,
+			rule:  "AwaitingProof",
+			kind:  failover.Doubts,
+			steps: steps("Fence"),
+			with:  then(nodeLost, alone, later, deleting, asyncMode),
+		},
 		"also when its container has ended without being a proof": {
 			from:  between,
 			rule:  "AwaitingProof",
@@ -141,8 +166,13 @@ func TestAPrimaryGoesOnInAsyncWhileItsPassiveIsDown(t *testing.T) {
 			steps: appointment,
 			with:  then(down, func(_ *testing.T, o *failover.Observation) { o.Now = t0.Add(8 * time.Second) }),
 		},
-		"not before": {from: between, rule: "Abandon", kind: failover.Acts, steps: steps("Fence"),
-			with: then(down, func(_ *testing.T, o *failover.Observation) { o.Now = t0.Add(6 * time.Second) })},
+		"not before": {
+			from:  between,
+			rule:  "Abandon",
+			kind:  failover.Acts,
+			steps: steps("Fence"),
+			with:  then(down, func(_ *testing.T, o *failover.Observation) { o.Now = t0.Add(6 * time.Second) }),
+		},
 	})
 }
 

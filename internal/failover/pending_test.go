@@ -29,13 +29,29 @@ func TestAPendingPodFollowsTheTemplate(t *testing.T) {
 			steps: steps("DeletePod"),
 			with:  pending(func(*failover.Observation) {}),
 		},
-		"one by the present template is waited for": {from: solo, rule: "PassiveAway", kind: failover.Holds,
-			with: pending(func(o *failover.Observation) { o.Members[1].Pod.Outdated = "" })},
-		"one that ran is left alone": {from: solo, rule: "PassiveAway", kind: failover.Holds,
-			with: pending(func(o *failover.Observation) { o.Members[1].Pod.NeverRan = false })},
-		"one that is being deleted is waited for": {from: solo, rule: "PassiveAway", kind: failover.Holds,
-			with: pending(func(o *failover.Observation) { o.Members[1].Pod.Deleting = true })},
-		"not while paused": {from: solo, rule: "Paused", kind: failover.Holds,
-			with: pending(func(o *failover.Observation) { o.Settings.Paused = true })},
+		"one by the present template is waited for": {
+			from: solo,
+			rule: "PassiveAway",
+			kind: failover.Holds,
+			with: pending(func(o *failover.Observation) { o.Members[1].Pod.Outdated = "" }),
+		},
+		"one that ran is left alone": {
+			from: solo,
+			rule: "PassiveAway",
+			kind: failover.Holds,
+			with: pending(func(o *failover.Observation) { o.Members[1].Pod.NeverRan = false }),
+		},
+		"one that is being deleted is waited for": {
+			from: solo,
+			rule: "PassiveAway",
+			kind: failover.Holds,
+			with: pending(func(o *failover.Observation) { o.Members[1].Pod.Deleting = true }),
+		},
+		"not while paused": {
+			from: solo,
+			rule: "Paused",
+			kind: failover.Holds,
+			with: pending(func(o *failover.Observation) { o.Settings.Paused = true }),
+		},
 	})
 }

@@ -77,10 +77,24 @@ func TestAClaimInDeletion(t *testing.T) {
 		}
 	}
 	check(t, map[string]decision{
-		"of the passive is shown": {from: steady, rule: "VolumeClaimDeleting", kind: failover.Holds, with: claim(1)},
-		"of the primary too":      {from: steady, rule: "VolumeClaimDeleting", kind: failover.Holds, with: claim(0)},
-		"a passive whose data goes with its pod does not take over": {from: steady, rule: "NoCandidate", kind: failover.Holds,
-			with: then(claim(1), func(_ *testing.T, o *obs) { exited(o) })},
+		"of the passive is shown": {
+			from: steady,
+			rule: "VolumeClaimDeleting",
+			kind: failover.Holds,
+			with: claim(1),
+		},
+		"of the primary too": {
+			from: steady,
+			rule: "VolumeClaimDeleting",
+			kind: failover.Holds,
+			with: claim(0),
+		},
+		"a passive whose data goes with its pod does not take over": {
+			from: steady,
+			rule: "NoCandidate",
+			kind: failover.Holds,
+			with: then(claim(1), func(_ *testing.T, o *obs) { exited(o) }),
+		},
 		"a failed primary is failed over to one that has everything": {
 			from:  steady,
 			rule:  "HolderExited",
@@ -88,8 +102,12 @@ func TestAClaimInDeletion(t *testing.T) {
 			steps: steps("Revoke"),
 			with:  then(claim(0), func(_ *testing.T, o *obs) { exited(o) }),
 		},
-		"not in Async, where the other may lack writes": {from: solo, rule: "AwaitOpening", kind: failover.Waits,
-			with: then(async, claim(0), func(_ *testing.T, o *obs) { exited(o) })},
+		"not in Async, where the other may lack writes": {
+			from: solo,
+			rule: "AwaitOpening",
+			kind: failover.Waits,
+			with: then(async, claim(0), func(_ *testing.T, o *obs) { exited(o) }),
+		},
 		"the pod of a former primary whose tail may be wanted is kept": {
 			from: solo,
 			rule: "VolumeClaimDeleting",
@@ -136,7 +154,12 @@ func TestTheCommandAboutAClaimInDeletion(t *testing.T) {
 				o = solo()
 				o.Members[1].Pod.Fenced, o.Members[1].Pod.Deleting = true, true
 				delete(o.Members[1].Pod.Labels, pair.LabelReadable)
-				o.Authority.Record.Left = &authority.Left{Member: m1, DataID: "data-shop-1", Epoch: 1, Proof: fencing.Demoted}
+				o.Authority.Record.Left = &authority.Left{
+					Member: m1,
+					DataID: "data-shop-1",
+					Epoch:  1,
+					Proof:  fencing.Demoted,
+				}
 			}
 			o.Members[1].ClaimDeleting = true
 			p := failover.Decide(o)

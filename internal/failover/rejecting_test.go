@@ -32,7 +32,12 @@ func detached() failover.Observation {
 }
 
 func detach(o *failover.Observation) {
-	o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1, Detached: p0}
+	o.Service = failover.Service{
+		Reading:  failover.Read,
+		Version:  "6",
+		Epoch:    -1,
+		Detached: p0,
+	}
 	o.Members[0].Pod.Deleting = true
 	o.Members[1].Pod.Fenced = true
 }
@@ -46,7 +51,12 @@ func appointed() failover.Observation {
 	rec.Holder = pair.Holder{Member: m1, PodUID: p1}
 	rec.Appointed = &authority.Appointed{Holder: rec.Holder, Epoch: 5}
 	rec.Ledger = authority.Ledger{Version: 8, State: authority.Solo, First: m1}
-	rec.Left = &authority.Left{Member: m0, DataID: "data-shop-0", Epoch: 3, Clean: true}
+	rec.Left = &authority.Left{
+		Member: m0,
+		DataID: "data-shop-0",
+		Epoch:  3,
+		Clean:  true,
+	}
 	o.Evidence.SawEpoch(5, t0.Add(-100*time.Millisecond))
 	o.History = failover.History{Epoch: 5, StartedAt: t0.Add(-time.Hour), HolderSince: t0.Add(-100 * time.Millisecond)}
 	o.Members[1].Pod.Labels[pair.EpochLabel(5)] = "open"
@@ -84,14 +94,33 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 	type obs = failover.Observation
 	toTheDoor := steps("AckFence", "AddFinalizer", "Fence", "Cease", "PointService")
 	check(t, map[string]decision{
-		"the Service is detached": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
-			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease", "DetachService")},
-		"detached already, the pod is deleted": {from: detached, rule: "PromoteCandidate", kind: failover.Acts,
-			steps: steps("AckFence", "DeletePod", "Fence", "Cease"), with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = false }},
-		"deleted by someone else, nothing is written": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
-			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease"), with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = true }},
-		"not while its mysqld runs": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
-			with: func(_ *testing.T, o *obs) { o.Members[0].State.Mysqld.Running = true }},
+		"the Service is detached": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease", "DetachService"),
+		},
+		"detached already, the pod is deleted": {
+			from:  detached,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: steps("AckFence", "DeletePod", "Fence", "Cease"),
+			with:  func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = false },
+		},
+		"deleted by someone else, nothing is written": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease"),
+			with:  func(_ *testing.T, o *obs) { o.Members[0].Pod.Deleting = true },
+		},
+		"not while its mysqld runs": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: toTheDoor,
+			with:  func(_ *testing.T, o *obs) { o.Members[0].State.Mysqld.Running = true },
+		},
 		"a pod that is being deleted may take a moment until its mysqld has ended": {
 			from:  killed,
 			rule:  "PromoteCandidate",
@@ -99,14 +128,34 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 			steps: steps("AckFence", "AddFinalizer", "Fence", "Cease"),
 			with:  func(_ *testing.T, o *obs) { closing(o, 200*time.Millisecond) },
 		},
-		"and no longer": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
-			with: func(_ *testing.T, o *obs) { closing(o, 300*time.Millisecond) }},
-		"not when its agent does not answer": {from: killed, rule: "PromoteCandidate", kind: failover.Acts, steps: toTheDoor,
-			with: func(_ *testing.T, o *obs) { o.Members[0].Reach = failover.Refused }},
-		"not without an address": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
-			steps: steps("AckFence", "AddFinalizer", "DeletePod", "Cease", "PointService"), with: func(_ *testing.T, o *obs) { o.Members[0].Pod.IP = "" }},
-		"not when its container has ended": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
-			steps: steps("AckFence", "AddFinalizer", "Cease", "PointService"), with: func(_ *testing.T, o *obs) { o.Members[0].Pod.Ended.Terminated = true }},
+		"and no longer": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: toTheDoor,
+			with:  func(_ *testing.T, o *obs) { closing(o, 300*time.Millisecond) },
+		},
+		"not when its agent does not answer": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: toTheDoor,
+			with:  func(_ *testing.T, o *obs) { o.Members[0].Reach = failover.Refused },
+		},
+		"not without an address": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: steps("AckFence", "AddFinalizer", "DeletePod", "Cease", "PointService"),
+			with:  func(_ *testing.T, o *obs) { o.Members[0].Pod.IP = "" },
+		},
+		"not when its container has ended": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: steps("AckFence", "AddFinalizer", "Cease", "PointService"),
+			with:  func(_ *testing.T, o *obs) { o.Members[0].Pod.Ended.Terminated = true },
+		},
 		"not to another pod": {
 			from:  killed,
 			rule:  "PromoteCandidate",
@@ -125,11 +174,15 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 				o.Service.Epoch = -1
 			},
 		},
-		"not when the Service is someone else's": {from: killed, rule: "PromoteCandidate", kind: failover.Acts,
+		"not when the Service is someone else's": {
+			from:  killed,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
 			steps: steps("AckFence", "AddFinalizer", "DeletePod", "Fence", "Cease", "PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Service = failover.Service{Reading: failover.Read, Version: "6", Epoch: -1}
-			}},
+			},
+		},
 		"not when it was detached from another pod": {
 			from:  detached,
 			rule:  "ServiceFollows",
@@ -144,8 +197,13 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 			steps: toTheDoor,
 			with:  func(_ *testing.T, o *obs) { late(o) },
 		},
-		"nor once detached": {from: detached, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
-			with: func(_ *testing.T, o *obs) { late(o) }},
+		"nor once detached": {
+			from:  detached,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  func(_ *testing.T, o *obs) { late(o) },
+		},
 		"nor when the agent has gone": {
 			from:  detached,
 			rule:  "ServiceFollows",
@@ -196,8 +254,12 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 				o.Members[1].Pod = failover.Pod{Reading: failover.Missing}
 			},
 		},
-		"but not while the pair is paused": {from: detached, rule: "Paused", kind: failover.Holds,
-			with: func(_ *testing.T, o *obs) { late(o); o.Settings.Paused = true }},
+		"but not while the pair is paused": {
+			from: detached,
+			rule: "Paused",
+			kind: failover.Holds,
+			with: func(_ *testing.T, o *obs) { late(o); o.Settings.Paused = true },
+		},
 		"no appointment while the Service leads to a pod that stands": {
 			from:  killed,
 			rule:  "PromoteCandidate",
@@ -212,13 +274,22 @@ func TestClientsAreLeftToThePodThatRefusesThem(t *testing.T) {
 			steps: append(appointment, "DeletePod"),
 			with:  func(t *testing.T, o *obs) { ready(t, o); o.Members[0].Pod.Deleting = false },
 		},
-		"nor is it deleted while the candidate applies": {from: detached, rule: "PromoteCandidate", kind: failover.Waits,
+		"nor is it deleted while the candidate applies": {
+			from: detached,
+			rule: "PromoteCandidate",
+			kind: failover.Waits,
 			with: func(t *testing.T, o *obs) {
 				ready(t, o)
 				o.Members[0].Pod.Deleting, o.Members[1].State.AppliedAll = false, false
-			}},
-		"and after it": {from: detached, rule: "PromoteCandidate", kind: failover.Acts, steps: appointment,
-			with: func(t *testing.T, o *obs) { ready(t, o) }},
+			},
+		},
+		"and after it": {
+			from:  detached,
+			rule:  "PromoteCandidate",
+			kind:  failover.Acts,
+			steps: appointment,
+			with:  func(t *testing.T, o *obs) { ready(t, o) },
+		},
 	})
 }
 
@@ -263,10 +334,19 @@ func TestTheServiceMovesOnceTheNewPrimaryIsOpen(t *testing.T) {
 	type obs = failover.Observation
 	check(t, map[string]decision{
 		"until then nothing else is written": {from: appointed, rule: "AwaitOpening", kind: failover.Waits},
-		"nor is it asked again at once": {from: appointed, rule: "AwaitOpening", kind: failover.Waits,
-			with: func(_ *testing.T, o *obs) { o.Members[1].State.KnownEpoch = 4 }},
-		"but a moment later": {from: opening, rule: "AwaitOpening", kind: failover.Acts, steps: steps("ReadLease"),
-			with: func(_ *testing.T, o *obs) { o.Members[1].State.KnownEpoch = 4 }},
+		"nor is it asked again at once": {
+			from: appointed,
+			rule: "AwaitOpening",
+			kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) { o.Members[1].State.KnownEpoch = 4 },
+		},
+		"but a moment later": {
+			from:  opening,
+			rule:  "AwaitOpening",
+			kind:  failover.Acts,
+			steps: steps("ReadLease"),
+			with:  func(_ *testing.T, o *obs) { o.Members[1].State.KnownEpoch = 4 },
+		},
 		"but the label, if it is not there": {
 			from:  appointed,
 			rule:  "ServiceFollows",
@@ -274,10 +354,15 @@ func TestTheServiceMovesOnceTheNewPrimaryIsOpen(t *testing.T) {
 			steps: steps("LabelPod"),
 			with:  func(_ *testing.T, o *obs) { delete(o.Members[1].Pod.Labels, pair.EpochLabel(5)) },
 		},
-		"then the Service is": {from: appointed, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
+		"then the Service is": {
+			from:  appointed,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
 			with: func(_ *testing.T, o *obs) {
 				o.Members[1].State.Phase, o.Members[1].State.OpenEpoch = agentapi.PhaseOpen, 5
-			}},
+			},
+		},
 		"not before the deletion of the old pod is accepted": {
 			from:  appointed,
 			rule:  "DeleteFormerPrimaryPod",
@@ -313,8 +398,13 @@ func TestTheServiceMovesOnceTheNewPrimaryIsOpen(t *testing.T) {
 			steps: steps("PointService"),
 			with:  func(_ *testing.T, o *obs) { late(o) },
 		},
-		"or the agent has gone": {from: appointed, rule: "ServiceFollows", kind: failover.Acts, steps: steps("PointService"),
-			with: func(_ *testing.T, o *obs) { o.Members[0].Reach = failover.Refused }},
+		"or the agent has gone": {
+			from:  appointed,
+			rule:  "ServiceFollows",
+			kind:  failover.Acts,
+			steps: steps("PointService"),
+			with:  func(_ *testing.T, o *obs) { o.Members[0].Reach = failover.Refused },
+		},
 	})
 }
 

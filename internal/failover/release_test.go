@@ -26,8 +26,18 @@ func TestAReleaseNeedsNoNoteToTakeEffect(t *testing.T) {
 func TestAReleaseDoesNotEndALaterFence(t *testing.T) {
 	o := between()
 	o.Operations = []failover.Operation{
-		{Name: "op-2", Verb: failover.VerbRelease, Confirmed: -1, CreatedAt: t0.Add(-time.Minute)},
-		{Name: "op-3", Verb: failover.VerbFence, Confirmed: -1, CreatedAt: t0.Add(-time.Second)},
+		{
+			Name:      "op-2",
+			Verb:      failover.VerbRelease,
+			Confirmed: -1,
+			CreatedAt: t0.Add(-time.Minute),
+		},
+		{
+			Name:      "op-3",
+			Verb:      failover.VerbFence,
+			Confirmed: -1,
+			CreatedAt: t0.Add(-time.Second),
+		},
 	}
 	if p := failover.Decide(o); p.Rule != failover.RuleManuallyFenced {
 		t.Errorf("rule %s (%s), want the fence", p.Rule, p.Fact)

@@ -15,7 +15,13 @@ func promoted() failover.Observation {
 	o := steady()
 	o.History.LastOpen, o.History.OpenedAt = t0.Add(-3*time.Second), t0.Add(-500*time.Millisecond)
 	o.Operations = []failover.Operation{{
-		Name: "shop-failover-2", Verb: failover.VerbFailover, Running: true, ByOperator: true, Confirmed: -1, Epoch: 2, From: m1,
+		Name:       "shop-failover-2",
+		Verb:       failover.VerbFailover,
+		Running:    true,
+		ByOperator: true,
+		Confirmed:  -1,
+		Epoch:      2,
+		From:       m1,
 	}}
 	return o
 }
@@ -81,8 +87,20 @@ func TestTheReportSaysWhatTheMembersHad(t *testing.T) {
 func TestAReleasedFenceSaysSo(t *testing.T) {
 	o := steady()
 	o.Operations = []failover.Operation{
-		{Name: "fence", Verb: failover.VerbFence, Running: true, Confirmed: -1, Epoch: 2, From: m0},
-		{Name: "release", Verb: failover.VerbRelease, Running: true, Confirmed: -1},
+		{
+			Name:      "fence",
+			Verb:      failover.VerbFence,
+			Running:   true,
+			Confirmed: -1,
+			Epoch:     2,
+			From:      m0,
+		},
+		{
+			Name:      "release",
+			Verb:      failover.VerbRelease,
+			Running:   true,
+			Confirmed: -1,
+		},
 	}
 	got := note(t, failover.Decide(o))
 	if got.Name != "fence" || got.Phase != pair.OperationSucceeded || got.To != "" || got.Message != "released: shop-0 is the primary again" {

@@ -47,46 +47,82 @@ func TestBeginningThatIsStuck(t *testing.T) {
 			kind: failover.Doubts,
 			with: func(_ *testing.T, o *obs) { gone(o, 0, time.Minute) },
 		},
-		"a first member that is silent for a moment is waited for": {from: began, rule: "AppointFirst", kind: failover.Waits,
-			with: func(_ *testing.T, o *obs) { gone(o, 0, 50*time.Second) }},
-		"its next pod finds no node that has the volume": {from: began, rule: "BootstrapStalled", kind: failover.Doubts,
+		"a first member that is silent for a moment is waited for": {
+			from: began,
+			rule: "AppointFirst",
+			kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) { gone(o, 0, 50*time.Second) },
+		},
+		"its next pod finds no node that has the volume": {
+			from: began,
+			rule: "BootstrapStalled",
+			kind: failover.Doubts,
 			with: func(_ *testing.T, o *obs) {
 				gone(o, 0, 0)
 				o.Members[0].Reach, o.Members[0].SilentSince, o.History.StartedAt = failover.NoPodIP, time.Time{}, t0.Add(-time.Hour)
 				o.Members[0].Pod.IP, o.Members[0].Pod.Problem = "", "Unschedulable: 1 node had volume node affinity conflict"
 				o.Service.Member = m1
-			}},
-		"a pod that was made just now is waited for": {from: began, rule: "AppointFirst", kind: failover.Waits,
+			},
+		},
+		"a pod that was made just now is waited for": {
+			from: began,
+			rule: "AppointFirst",
+			kind: failover.Waits,
 			with: func(_ *testing.T, o *obs) {
 				gone(o, 0, 0)
 				o.Members[0].Reach, o.Members[0].SilentSince, o.History.StartedAt = failover.NoPodIP, time.Time{}, t0.Add(-time.Hour)
 				o.Members[0].Pod.CreatedAt = t0.Add(-time.Second)
-			}},
-		"the first member goes while it initializes": {from: began, rule: "BootstrapStalled", kind: failover.Doubts,
+			},
+		},
+		"the first member goes while it initializes": {
+			from: began,
+			rule: "BootstrapStalled",
+			kind: failover.Doubts,
 			with: func(_ *testing.T, o *obs) {
 				initializing(o)
 				gone(o, 0, time.Minute)
-			}},
-		"first data that is lost before the appointment": {from: began, rule: "BootstrapStalled", kind: failover.Doubts,
-			with: func(_ *testing.T, o *obs) { empty(o, 0) }},
-		"data that nobody asked for": {from: began, rule: "BootstrapStalled", kind: failover.Doubts,
+			},
+		},
+		"first data that is lost before the appointment": {
+			from: began,
+			rule: "BootstrapStalled",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *obs) { empty(o, 0) },
+		},
+		"data that nobody asked for": {
+			from: began,
+			rule: "BootstrapStalled",
+			kind: failover.Doubts,
 			with: func(_ *testing.T, o *obs) {
 				initializing(o)
 				o.Members[0].State.DataID = "other"
-			}},
-		"a Lease that has a stranger begin": {from: began, rule: "BootstrapStalled", kind: failover.Doubts,
-			with: func(_ *testing.T, o *obs) { o.Authority.Record.Data = map[pair.MemberName]pair.DataID{"till-0": "d"} }},
-		"a member goes before anything was begun": {from: began, rule: "BootstrapStalled", kind: failover.Doubts,
+			},
+		},
+		"a Lease that has a stranger begin": {
+			from: began,
+			rule: "BootstrapStalled",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *obs) { o.Authority.Record.Data = map[pair.MemberName]pair.DataID{"till-0": "d"} },
+		},
+		"a member goes before anything was begun": {
+			from: began,
+			rule: "BootstrapStalled",
+			kind: failover.Doubts,
 			with: func(_ *testing.T, o *obs) {
 				delete(o.Authority.Record.Data, m0)
 				gone(o, 0, time.Minute)
-			}},
-		"the image of a new pair's pod is pulled slowly": {from: began, rule: "AwaitMembers", kind: failover.Waits,
+			},
+		},
+		"the image of a new pair's pod is pulled slowly": {
+			from: began,
+			rule: "AwaitMembers",
+			kind: failover.Waits,
 			with: func(_ *testing.T, o *obs) {
 				delete(o.Authority.Record.Data, m0)
 				gone(o, 0, time.Hour)
 				o.Members[0].Pod.Ended.LastRunning = ""
-			}},
+			},
+		},
 		"a person begins again on the other member": {
 			from:  began,
 			rule:  "RestartBootstrap",
@@ -107,19 +143,28 @@ func TestBeginningThatIsStuck(t *testing.T) {
 				forceFirst(o, m0)
 			},
 		},
-		"or before anything was begun": {from: began, rule: "RestartBootstrap", kind: failover.Acts, steps: steps("RestartBootstrap"),
+		"or before anything was begun": {
+			from:  began,
+			rule:  "RestartBootstrap",
+			kind:  failover.Acts,
+			steps: steps("RestartBootstrap"),
 			with: func(_ *testing.T, o *obs) {
 				delete(o.Authority.Record.Data, m0)
 				gone(o, 0, time.Minute)
 				forceFirst(o, m1)
-			}},
-		"not on a volume with data": {from: began, rule: "BootstrapStalled", kind: failover.Doubts,
+			},
+		},
+		"not on a volume with data": {
+			from: began,
+			rule: "BootstrapStalled",
+			kind: failover.Doubts,
 			with: func(_ *testing.T, o *obs) {
 				gone(o, 0, time.Minute)
 				running(&o.Members[1], 0, 0)
 				o.Members[1].State.Phase = agentapi.PhaseClosed
 				forceFirst(o, m1)
-			}},
+			},
+		},
 		"not while the beginning goes on": {
 			from:  began,
 			rule:  "AppointFirst",

@@ -75,23 +75,35 @@ func TestBootstrap(t *testing.T) {
 			kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.KnownEpoch = 2 },
 		},
-		"but not while a member's pod does not exist": {from: newPair, rule: "AuthorityMissing", kind: failover.Waits,
+		"but not while a member's pod does not exist": {
+			from: newPair,
+			rule: "AuthorityMissing",
+			kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].State.KnownEpoch = 2
 				o.Members[0] = failover.Member{Name: m0, Pod: failover.Pod{Reading: failover.Missing}}
-			}},
-		"a blank authority over a volume with data is doubt": {from: fresh, rule: "AuthorityMissing", kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { running(&o.Members[1], 0, 0) }},
+			},
+		},
+		"a blank authority over a volume with data is doubt": {
+			from: fresh,
+			rule: "AuthorityMissing",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { running(&o.Members[1], 0, 0) },
+		},
 		"two empty volumes let member 0 begin": {
 			from:  fresh,
 			rule:  "BootstrapMember",
 			kind:  failover.Acts,
 			steps: steps("Bootstrap"),
 		},
-		"nobody begins while the other volume may hold data": {from: fresh, rule: "AwaitMembers", kind: failover.Waits,
+		"nobody begins while the other volume may hold data": {
+			from: fresh,
+			rule: "AwaitMembers",
+			kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].Reach, o.Members[1].State, o.Members[1].MadeForPair = failover.Refused, nil, failover.Unknown
-			}},
+			},
+		},
 		"the other pod may be late when its volume is new": {
 			from:  fresh,
 			rule:  "BootstrapMember",
@@ -110,17 +122,26 @@ func TestBootstrap(t *testing.T) {
 				o.Authority.Record.Bootstrap = &authority.Bootstrap{Member: m0, DataID: "d"}
 			},
 		},
-		"its work is waited for": {from: fresh, rule: "InitializeMember", kind: failover.Waits,
+		"its work is waited for": {
+			from: fresh,
+			rule: "InitializeMember",
+			kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Authority.Record.Bootstrap = &authority.Bootstrap{Member: m0, DataID: "d"}
 				o.Members[0].State.Phase = agentapi.PhaseInitializing
-			}},
-		"its data gets known": {from: fresh, rule: "NameInitialData", kind: failover.Acts, steps: steps("NameData"),
+			},
+		},
+		"its data gets known": {
+			from:  fresh,
+			rule:  "NameInitialData",
+			kind:  failover.Acts,
+			steps: steps("NameData"),
 			with: func(_ *testing.T, o *failover.Observation) {
 				named(o)
 				delete(o.Authority.Record.Data, m0)
 				o.Authority.Record.Bootstrap = &authority.Bootstrap{Member: m0, DataID: "data-shop-0"}
-			}},
+			},
+		},
 		"the finalizer comes before the appointment": {
 			from:  fresh,
 			rule:  "AppointFirst",
@@ -197,28 +218,56 @@ func TestSteady(t *testing.T) {
 			kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) { o.Settings.Deleting = true },
 		},
-		"an unreadable authority is waited for": {from: steady, rule: "AuthorityUnreadable", kind: failover.Waits,
-			with: func(_ *testing.T, o *failover.Observation) { o.Authority = failover.Authority{Problem: "timeout"} }},
-		"an agent that knows a higher epoch is doubt": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.KnownEpoch = 9 }},
-		"an agent that knows a newer ledger is doubt": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 8 }},
-		"one that answered after the read is no doubt": {from: steady, rule: "StaleObservation", kind: failover.Waits,
+		"an unreadable authority is waited for": {
+			from: steady,
+			rule: "AuthorityUnreadable",
+			kind: failover.Waits,
+			with: func(_ *testing.T, o *failover.Observation) { o.Authority = failover.Authority{Problem: "timeout"} },
+		},
+		"an agent that knows a higher epoch is doubt": {
+			from: steady,
+			rule: "AuthorityRolledBack",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].State.KnownEpoch = 9 },
+		},
+		"an agent that knows a newer ledger is doubt": {
+			from: steady,
+			rule: "AuthorityRolledBack",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.ActedLedger = 8 },
+		},
+		"one that answered after the read is no doubt": {
+			from: steady,
+			rule: "StaleObservation",
+			kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.ActedLedger, o.Members[0].HeardAt = 8, t0.Add(time.Millisecond)
-			}},
-		"an agent that answered after the read is no doubt": {from: steady, rule: "StaleObservation", kind: failover.Waits,
+			},
+		},
+		"an agent that answered after the read is no doubt": {
+			from: steady,
+			rule: "StaleObservation",
+			kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].State.KnownEpoch, o.Members[1].HeardAt = 9, t0.Add(time.Millisecond)
-			}},
-		"a foreign write is doubt": {from: steady, rule: "AuthorityChangedByOthers", kind: failover.Doubts,
+			},
+		},
+		"a foreign write is doubt": {
+			from: steady,
+			rule: "AuthorityChangedByOthers",
+			kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) {
 				old := o.Authority.Record.Clone()
 				o.History.Accepted = &old
 				o.Authority.Record.Holder = pair.Holder{Member: m1, PodUID: p1}
-			}},
-		"an authority of another pair is doubt": {from: steady, rule: "AuthorityMalformed", kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { o.Authority.Record.PairUID = "other" }},
+			},
+		},
+		"an authority of another pair is doubt": {
+			from: steady,
+			rule: "AuthorityMalformed",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Authority.Record.PairUID = "other" },
+		},
 		"the holder's pod gets the finalizer": {
 			from:  steady,
 			rule:  "FinalizerOnHolder",
@@ -240,13 +289,17 @@ func TestSteady(t *testing.T) {
 			steps: steps("PointService"),
 			with:  func(_ *testing.T, o *failover.Observation) { o.Service.PortLeads = failover.LeadsDoor },
 		},
-		"a door is left alone until the holder is open": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
+		"a door is left alone until the holder is open": {
+			from: steady,
+			rule: "AwaitOpening",
+			kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
 				o.Service.Leads = failover.LeadsDoor
 				o.Service.PortLeads = failover.LeadsDoor
 				o.Service.Epoch = -1
-			}},
+			},
+		},
 		"a holder about to open is labeled ahead": {
 			from:  steady,
 			rule:  "ServiceFollows",
@@ -296,12 +349,21 @@ func TestSteady(t *testing.T) {
 				o.Service.Member = m1
 			},
 		},
-		"stale labels go": {from: steady, rule: "LabelsFollow", kind: failover.Acts, steps: steps("LabelPod"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[pair.EpochLabel(2)] = "open" }},
-		"a holder that is not open is waited for": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
+		"stale labels go": {
+			from:  steady,
+			rule:  "LabelsFollow",
+			kind:  failover.Acts,
+			steps: steps("LabelPod"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[pair.EpochLabel(2)] = "open" },
+		},
+		"a holder that is not open is waited for": {
+			from: steady,
+			rule: "AwaitOpening",
+			kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
-			}},
+			},
+		},
 		"a passive found writable is fenced": {
 			from:  steady,
 			rule:  "PassiveFoundWritable",
@@ -309,11 +371,15 @@ func TestSteady(t *testing.T) {
 			steps: steps("Fence"),
 			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1].State.Server.SuperReadOnly = false },
 		},
-		"one finding is one fence: it has answered since": {from: steady, rule: "InSync", kind: failover.Settled,
+		"one finding is one fence: it has answered since": {
+			from: steady,
+			rule: "InSync",
+			kind: failover.Settled,
 			with: func(t *testing.T, o *failover.Observation) {
 				o.Members[1].State.Server.SuperReadOnly = false
 				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
-			}},
+			},
+		},
 		"nor when the answer is heard again and mysqld was not looked at since": {
 			from: steady,
 			rule: "InSync",
@@ -337,19 +403,27 @@ func TestSteady(t *testing.T) {
 				o.Members[1].HeardAt, o.Members[1].State.ServerAge = o.Now, 100*time.Millisecond
 			},
 		},
-		"and no more often after the second answer": {from: steady, rule: "InSync", kind: failover.Settled,
+		"and no more often after the second answer": {
+			from: steady,
+			rule: "InSync",
+			kind: failover.Settled,
 			with: func(t *testing.T, o *failover.Observation) {
 				o.Members[1].State.Server.SuperReadOnly = false
 				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
 				o.Now = o.Now.Add(time.Second)
 				o.Members[1].HeardAt = o.Now
 				prove(t, *o, fencing.Subject{Member: m1, PodUID: p1})
-			}},
-		"not before the primary is open": {from: steady, rule: "AwaitOpening", kind: failover.Waits,
+			},
+		},
+		"not before the primary is open": {
+			from: steady,
+			rule: "AwaitOpening",
+			kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[0].State.Phase, o.Members[0].State.OpenEpoch = agentapi.PhaseOpening, 0
 				o.Members[1].State.Server.SuperReadOnly = false
-			}},
+			},
+		},
 		"commits that did not wait end the ledger's both": {
 			from:  steady,
 			rule:  "SemiSyncInterrupted",
@@ -367,12 +441,16 @@ func TestSteady(t *testing.T) {
 				o.Members[0].State.Server.Waiting = false
 			},
 		},
-		"what mysqld said before it was opened is no interruption": {from: steady, rule: "InSync", kind: failover.Settled,
+		"what mysqld said before it was opened is no interruption": {
+			from: steady,
+			rule: "InSync",
+			kind: failover.Settled,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.History.OpenedAt = t0.Add(-2 * time.Second)
 				o.Members[0].State.Server.Waiting = false
 				o.Members[0].State.ServerAge = 3 * time.Second
-			}},
+			},
+		},
 		"also those under the joining before it: they may have come after the comparison": {
 			from:  steady,
 			rule:  "SemiSyncInterrupted",
@@ -380,8 +458,12 @@ func TestSteady(t *testing.T) {
 			steps: steps("BeginJoining"),
 			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.SemiSyncLostAt = 6 },
 		},
-		"not those that the passive was verified to have": {from: steady, rule: "InSync", kind: failover.Settled,
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.SemiSyncLostAt = 5 }},
+		"not those that the passive was verified to have": {
+			from: steady,
+			rule: "InSync",
+			kind: failover.Settled,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.SemiSyncLostAt = 5 },
+		},
 		"commits that did not wait while the passive joins begin the joining again": {
 			from:  steady,
 			rule:  "SemiSyncInterrupted",
@@ -392,8 +474,13 @@ func TestSteady(t *testing.T) {
 				o.Members[0].State.SemiSyncLostAt = 7
 			},
 		},
-		"a primary alone need not wait": {from: solo, rule: "BeginJoining", kind: failover.Acts, steps: steps("Fence"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[0].State.SemiSyncLostAt = 7 }},
+		"a primary alone need not wait": {
+			from:  solo,
+			rule:  "BeginJoining",
+			kind:  failover.Acts,
+			steps: steps("Fence"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.SemiSyncLostAt = 7 },
+		},
 		"a primary that ended after it said so is not failed over": {
 			from:  steady,
 			rule:  "SemiSyncInterrupted",
@@ -413,8 +500,12 @@ func TestSteady(t *testing.T) {
 			kind: failover.Doubts,
 			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[pair.EpochLabel(5)] = "open" },
 		},
-		"nor is a Service that leads by one moved": {from: steady, rule: "AuthorityRolledBack", kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { o.Service.Epoch = 5 }},
+		"nor is a Service that leads by one moved": {
+			from: steady,
+			rule: "AuthorityRolledBack",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Service.Epoch = 5 },
+		},
 		"a pod that is older than the pair says nothing about it": {
 			from:  steady,
 			rule:  "LabelsFollow",
@@ -426,8 +517,12 @@ func TestSteady(t *testing.T) {
 				o.Service.CreatedAt = t0
 			},
 		},
-		"a blank Lease beside a labeled pod is a lost one": {from: fresh, rule: "AuthorityMissing", kind: failover.Doubts,
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[pair.EpochLabel(5)] = "open" }},
+		"a blank Lease beside a labeled pod is a lost one": {
+			from: fresh,
+			rule: "AuthorityMissing",
+			kind: failover.Doubts,
+			with: func(_ *testing.T, o *failover.Observation) { o.Members[1].Pod.Labels[pair.EpochLabel(5)] = "open" },
+		},
 		"a commit that waits too long makes the primary solo": {
 			from:  steady,
 			rule:  "SoloEntry",
@@ -435,23 +530,40 @@ func TestSteady(t *testing.T) {
 			steps: steps("EnterSolo"),
 			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.Server.OldestWait = 6 * time.Second },
 		},
-		"with Block it waits on": {from: steady, rule: "WritesBlocked", kind: failover.Holds,
+		"with Block it waits on": {
+			from: steady,
+			rule: "WritesBlocked",
+			kind: failover.Holds,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Settings.ContinueAlone = false
 				o.Members[0].State.Server.OldestWait = 6 * time.Second
-			}},
-		"with Block a lost passive waits for Continue": {from: steady, rule: "WritesBlocked", kind: failover.Holds,
+			},
+		},
+		"with Block a lost passive waits for Continue": {
+			from: steady,
+			rule: "WritesBlocked",
+			kind: failover.Holds,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Settings.ContinueAlone = false
 				o.Members[1] = member(m1, p1, agentapi.PhaseEmpty)
-			}},
-		"and is copied once that is set": {from: steady, rule: "SoloEntry", kind: failover.Acts, steps: steps("EnterSolo"),
-			with: func(_ *testing.T, o *failover.Observation) { o.Members[1] = member(m1, p1, agentapi.PhaseEmpty) }},
-		"right after an appointment the passive gets time": {from: steady, rule: "InSync", kind: failover.Settled,
+			},
+		},
+		"and is copied once that is set": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  func(_ *testing.T, o *failover.Observation) { o.Members[1] = member(m1, p1, agentapi.PhaseEmpty) },
+		},
+		"right after an appointment the passive gets time": {
+			from: steady,
+			rule: "InSync",
+			kind: failover.Settled,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.History.HolderSince = t0.Add(-time.Second)
 				o.Members[0].State.Server.OldestWait = 6 * time.Second
-			}},
+			},
+		},
 		"a passive without its data makes the primary solo": {
 			from:  steady,
 			rule:  "SoloEntry",
@@ -633,16 +745,24 @@ func TestSteady(t *testing.T) {
 				o.Members[1].State.Mysqld.Incarnation = "next"
 			},
 		},
-		"a passive that does not stream is waited for": {from: solo, rule: "AwaitStreaming", kind: failover.Waits,
+		"a passive that does not stream is waited for": {
+			from: solo,
+			rule: "AwaitStreaming",
+			kind: failover.Waits,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].State.Server.Receiver.Running = false
 				delete(o.Members[1].Pod.Labels, pair.LabelReadable)
-			}},
-		"a passive that does not answer is away": {from: steady, rule: "PassiveAway", kind: failover.Holds,
+			},
+		},
+		"a passive that does not answer is away": {
+			from: steady,
+			rule: "PassiveAway",
+			kind: failover.Holds,
 			with: func(_ *testing.T, o *failover.Observation) {
 				o.Members[1].Reach = failover.TimedOut
 				delete(o.Members[1].Pod.Labels, pair.LabelReadable)
-			}},
+			},
+		},
 		"a clean tail is rewound": {
 			from:  solo,
 			rule:  "RewindTail",
@@ -759,7 +879,10 @@ func behindPurged(_ *testing.T, o *failover.Observation) {
 	}
 	passive.Server.Receiver.Running = false
 	passive.Compared = &agentapi.Comparison{
-		DataID: passive.DataID, Incarnation: passive.Mysqld.Incarnation, HolderDataID: holder.DataID, HolderIncarnation: holder.Mysqld.Incarnation,
+		DataID:            passive.DataID,
+		Incarnation:       passive.Mysqld.Incarnation,
+		HolderDataID:      holder.DataID,
+		HolderIncarnation: holder.Mysqld.Incarnation,
 	}
 	delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 }

@@ -124,7 +124,9 @@ func (p *play) effect(step failover.Step, out *failover.Outcome) {
 		p.effect(failover.ChangeAuthority{From: s.From, Change: authority.BeginJoining{First: s.Primary.Member, Joining: s.Passive.Member}}, out)
 	case failover.ConcludeJoining:
 		p.effect(failover.ChangeAuthority{From: s.From, Change: authority.ConcludeBoth{
-			First: s.Primary.Member, Joined: s.Passive.Member, Version: s.From.Ledger.Version,
+			First:   s.Primary.Member,
+			Joined:  s.Passive.Member,
+			Version: s.From.Ledger.Version,
 			Incarnations: map[pair.MemberName]pair.Incarnation{
 				m0: p.o.Members[0].State.Mysqld.Incarnation, m1: p.o.Members[1].State.Mysqld.Incarnation,
 			},
@@ -153,7 +155,12 @@ func (p *play) effectAtMember(step failover.Step) {
 		st.AppliedAll = true
 		p.closes(s.Subject)
 	case failover.Drain:
-		p.member(s.Subject.Member).State.Drain = &agentapi.Drain{Operation: s.Operation, Left: s.For, Rounds: 1, InFlight: 1}
+		p.member(s.Subject.Member).State.Drain = &agentapi.Drain{
+			Operation: s.Operation,
+			Left:      s.For,
+			Rounds:    1,
+			InFlight:  1,
+		}
 		if s.For == 0 {
 			p.member(s.Subject.Member).State.Drain = nil
 		}
@@ -193,7 +200,12 @@ func (p *play) effectAtMember(step failover.Step) {
 			p.o.Service.Epoch = s.Epoch
 		}
 	case failover.DetachService:
-		p.o.Service = failover.Service{Reading: failover.Read, Version: "9", Epoch: -1, Detached: s.From.PodUID}
+		p.o.Service = failover.Service{
+			Reading:  failover.Read,
+			Version:  "9",
+			Epoch:    -1,
+			Detached: s.From.PodUID,
+		}
 	case failover.NoteOperation:
 		p.noted(s.Note)
 	}

@@ -20,22 +20,49 @@ var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func settings() failover.Settings {
 	return failover.Settings{
-		Namespace: "ns", Name: "shop", UID: "pair-1", Lossless: true, ContinueAlone: true,
-		PassiveTimeout: 5 * time.Second, LeaseDuration: 6 * time.Second, SafetyMargin: time.Second,
-		AutomaticFailover: true, WarnAfter: 3 * time.Second, DeadAfter: 5 * time.Second, InitialDelay: time.Minute,
-		ApplyTimeout: 30 * time.Second, MaxPerHour: 3,
-		AsyncMaxLag: 10 * time.Second, PassiveMaxLag: 10 * time.Second, AgentVersion: "v1",
+		Namespace:         "ns",
+		Name:              "shop",
+		UID:               "pair-1",
+		Lossless:          true,
+		ContinueAlone:     true,
+		PassiveTimeout:    5 * time.Second,
+		LeaseDuration:     6 * time.Second,
+		SafetyMargin:      time.Second,
+		AutomaticFailover: true,
+		WarnAfter:         3 * time.Second,
+		DeadAfter:         5 * time.Second,
+		InitialDelay:      time.Minute,
+		ApplyTimeout:      30 * time.Second,
+		MaxPerHour:        3,
+		AsyncMaxLag:       10 * time.Second,
+		PassiveMaxLag:     10 * time.Second,
+		AgentVersion:      "v1",
 	}
 }
 
 func member(name pair.MemberName, uid pair.PodUID, phase agentapi.Phase) failover.Member {
 	return failover.Member{
-		Name: name, Reach: failover.Answered, HeardAt: t0.Add(-time.Second), SilentSince: t0.Add(-time.Second), MadeForPair: failover.Yes,
+		Name:        name,
+		Reach:       failover.Answered,
+		HeardAt:     t0.Add(-time.Second),
+		SilentSince: t0.Add(-time.Second),
+		MadeForPair: failover.Yes,
 		Pod: failover.Pod{
-			Reading: failover.Read, UID: uid, IP: "10.0.0.1", Node: "node-" + string(uid), CreatedAt: t0.Add(-time.Hour),
-			Labels: map[string]string{pair.LabelRole: pair.RolePassive}, Ended: fencing.PodFacts{UID: uid},
+			Reading:   failover.Read,
+			UID:       uid,
+			IP:        "10.0.0.1",
+			Node:      "node-" + string(uid),
+			CreatedAt: t0.Add(-time.Hour),
+			Labels:    map[string]string{pair.LabelRole: pair.RolePassive},
+			Ended:     fencing.PodFacts{UID: uid},
 		},
-		State: &agentapi.State{PairUID: "pair-1", Member: name, PodUID: uid, Phase: phase, AgentVersion: "v1"},
+		State: &agentapi.State{
+			PairUID:      "pair-1",
+			Member:       name,
+			PodUID:       uid,
+			Phase:        phase,
+			AgentVersion: "v1",
+		},
 	}
 }
 
@@ -51,8 +78,11 @@ func running(m *failover.Member, epoch pair.Epoch, ledger pair.LedgerVersion) {
 	m.State.ActedLedger = ledger
 	m.State.Mysqld = agentapi.Mysqld{Running: true, Incarnation: pair.Incarnation("inc-" + string(m.Name))}
 	m.State.Server = &agentapi.Server{
-		ServerUUID: serverOf(m.Name), SuperReadOnly: true, ReadOnly: true, OfflineMode: true,
-		Applier: agentapi.ChannelThread{Running: true},
+		ServerUUID:    serverOf(m.Name),
+		SuperReadOnly: true,
+		ReadOnly:      true,
+		OfflineMode:   true,
+		Applier:       agentapi.ChannelThread{Running: true},
 	}
 }
 
@@ -72,13 +102,25 @@ func steady() failover.Observation {
 	book := fencing.NewBook()
 	book.SawEpoch(3, t0.Add(-time.Hour))
 	return failover.Observation{
-		Now: t0, Settings: settings(), Members: [2]failover.Member{a, b}, Evidence: book, FreshID: "fresh",
-		Authority: failover.Authority{Reading: failover.Read, Version: "10", AskedAt: t0, Record: authority.Record{
-			PairUID: "pair-1", Epoch: 3, Holder: pair.Holder{Member: m0, PodUID: p0}, LeaseDuration: 6 * time.Second,
-			Appointed: &authority.Appointed{Holder: pair.Holder{Member: m0, PodUID: p0}, Epoch: 3},
-			Ledger:    authority.Ledger{Version: 7, State: authority.Both, Incarnations: map[pair.MemberName]pair.Incarnation{m0: "inc-shop-0", m1: "inc-shop-1"}},
-			Data:      map[pair.MemberName]pair.DataID{m0: "data-shop-0", m1: "data-shop-1"},
-		}},
+		Now:      t0,
+		Settings: settings(),
+		Members:  [2]failover.Member{a, b},
+		Evidence: book,
+		FreshID:  "fresh",
+		Authority: failover.Authority{
+			Reading: failover.Read,
+			Version: "10",
+			AskedAt: t0,
+			Record: authority.Record{
+				PairUID:       "pair-1",
+				Epoch:         3,
+				Holder:        pair.Holder{Member: m0, PodUID: p0},
+				LeaseDuration: 6 * time.Second,
+				Appointed:     &authority.Appointed{Holder: pair.Holder{Member: m0, PodUID: p0}, Epoch: 3},
+				Ledger:        authority.Ledger{Version: 7, State: authority.Both, Incarnations: map[pair.MemberName]pair.Incarnation{m0: "inc-shop-0", m1: "inc-shop-1"}},
+				Data:          map[pair.MemberName]pair.DataID{m0: "data-shop-0", m1: "data-shop-1"},
+			},
+		},
 		Service: failover.Service{
 			Reading:   failover.Read,
 			Version:   "5",

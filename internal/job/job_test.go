@@ -113,7 +113,13 @@ func TestAJobThatCannotBeDoneSaysSoAndIsNotTriedAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, read := stage(t)
-			o := Options{ConfigMaps: b.api, Name: "j", Request: request, Log: logr.Discard(), Every: time.Millisecond}
+			o := Options{
+				ConfigMaps: b.api,
+				Name:       "j",
+				Request:    request,
+				Log:        logr.Discard(),
+				Every:      time.Millisecond,
+			}
 			if err := Run(t.Context(), o); !errors.Is(err, ErrPermanent) {
 				t.Errorf("ended with %v, want ErrPermanent", err)
 			}
@@ -129,8 +135,11 @@ func TestAJobThatCannotBeDoneSaysSoAndIsNotTriedAgain(t *testing.T) {
 	}
 	b, read := stage(t)
 	err := Run(t.Context(), Options{
-		ConfigMaps: b.api, Name: "j", Request: jobapi.Request{Kind: jobapi.Checksum, Primary: "shop-0", Passive: "shop-1"},
-		Log: logr.Discard(), Dirs: Dirs{TLS: t.TempDir(), Passwords: t.TempDir()},
+		ConfigMaps: b.api,
+		Name:       "j",
+		Request:    jobapi.Request{Kind: jobapi.Checksum, Primary: "shop-0", Passive: "shop-1"},
+		Log:        logr.Discard(),
+		Dirs:       Dirs{TLS: t.TempDir(), Passwords: t.TempDir()},
 	})
 	if err == nil || errors.Is(err, ErrPermanent) || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without its certificate: %v, want an error that another pod may not have", err)

@@ -59,8 +59,13 @@ func beJob() int {
 		return 2
 	}
 	err = Run(context.Background(), Options{
-		ConfigMaps: core.ConfigMaps("ns"), Name: "j", Request: request, Dirs: Dirs{TLS: os.Getenv(envTLS), Passwords: os.Getenv(envTLS)},
-		AdminPort: port, Every: 50 * time.Millisecond, Log: logr.Discard(),
+		ConfigMaps: core.ConfigMaps("ns"),
+		Name:       "j",
+		Request:    request,
+		Dirs:       Dirs{TLS: os.Getenv(envTLS), Passwords: os.Getenv(envTLS)},
+		AdminPort:  port,
+		Every:      50 * time.Millisecond,
+		Log:        logr.Discard(),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -188,7 +193,12 @@ type killScene struct {
 }
 
 func newKillScene(t *testing.T) *killScene {
-	s := &killScene{T: t, pair: mysqldtest.StartPair(t), store: &store{}, way: &way{}}
+	s := &killScene{
+		T:     t,
+		pair:  mysqldtest.StartPair(t),
+		store: &store{},
+		way:   &way{},
+	}
 	s.onA, s.onB = s.pair.A.Root(), s.pair.B.Root()
 	s.pair.A.Open(true)
 	if err := s.pair.B.Ops.OpenReadOnly(t.Context()); err != nil {
@@ -236,10 +246,19 @@ func (s *killScene) exec(db *sql.DB, statements ...string) {
 
 func (s *killScene) request() jobapi.Request {
 	return jobapi.Request{
-		Operation: "shop-checksum-1", Kind: jobapi.Checksum, Pair: "shop", Namespace: "ns", Epoch: 1,
+		Operation: "shop-checksum-1",
+		Kind:      jobapi.Checksum,
+		Pair:      "shop",
+		Namespace: "ns",
+		Epoch:     1,
 		// With the domain these are the addresses of the ways.
-		Primary: pair.MemberName("127.1"), Passive: pair.MemberName("127.2"), Domain: "0.1",
-		Include: []string{"k"}, Parallelism: 1, MaxLockTime: 5 * time.Second, MaxLag: time.Minute,
+		Primary:     pair.MemberName("127.1"),
+		Passive:     pair.MemberName("127.2"),
+		Domain:      "0.1",
+		Include:     []string{"k"},
+		Parallelism: 1,
+		MaxLockTime: 5 * time.Second,
+		MaxLag:      time.Minute,
 	}
 }
 

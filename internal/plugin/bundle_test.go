@@ -142,9 +142,14 @@ func leaky(t *testing.T) *world {
 		}
 	}
 	w.logs = fakeLogs{
-		{namespace: "default", pod: "shop-0", container: "mysqld"}:                 "of shop-0\n" + all,
-		{namespace: "default", pod: "shop-0", container: "mysqld", previous: true}: "before that\n" + all,
-		{namespace: "dbpair-system", pod: "dbpair-0", container: "manager"}:        "of the operator at shop.default.svc\n" + all,
+		{namespace: "default", pod: "shop-0", container: "mysqld"}: "of shop-0\n" + all,
+		{
+			namespace: "default",
+			pod:       "shop-0",
+			container: "mysqld",
+			previous:  true,
+		}: "before that\n" + all,
+		{namespace: "dbpair-system", pod: "dbpair-0", container: "manager"}: "of the operator at shop.default.svc\n" + all,
 	}
 	return w
 }

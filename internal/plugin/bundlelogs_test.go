@@ -20,7 +20,12 @@ func TestLogsAreAskedFor(t *testing.T) {
 	r := remote{config: &rest.Config{Host: server.URL}}
 	for _, l := range []containerLog{
 		{namespace: "db", pod: "shop-0", container: "mysqld"},
-		{namespace: "db", pod: "shop-0", container: "mysqld", previous: true},
+		{
+			namespace: "db",
+			pod:       "shop-0",
+			container: "mysqld",
+			previous:  true,
+		},
 	} {
 		in, err := r.open(t.Context(), l, 7)
 		if err != nil {

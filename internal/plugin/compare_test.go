@@ -31,7 +31,11 @@ func TestChecksumAndRepairMakeOperations(t *testing.T) {
 	}{
 		"all tables": {args: "checksum shop", want: &v1alpha1.OperationSpec{PairRef: shop, Type: v1alpha1.OperationChecksum}, says: "kubectl get dbpo"},
 		"one table with values": {args: "checksum shop --table app.t --values --reason why", want: &v1alpha1.OperationSpec{
-			PairRef: shop, Type: v1alpha1.OperationChecksum, Reason: "why", Checksum: &v1alpha1.ChecksumParameters{Table: "app.t", WithValues: true}}},
+			PairRef:  shop,
+			Type:     v1alpha1.OperationChecksum,
+			Reason:   "why",
+			Checksum: &v1alpha1.ChecksumParameters{Table: "app.t", WithValues: true},
+		}},
 		"a dry run asks nothing": {args: "repair shop --table app.t --dry-run", want: &v1alpha1.OperationSpec{
 			PairRef: shop, Type: v1alpha1.OperationRepair, Repair: &v1alpha1.RepairParameters{Table: "app.t", DryRun: true}}},
 		"a repair, typed": {
@@ -46,7 +50,11 @@ func TestChecksumAndRepairMakeOperations(t *testing.T) {
 			},
 		},
 		"a repair, by a script": {args: "repair shop --table app.t --confirm shop/12", want: &v1alpha1.OperationSpec{
-			PairRef: shop, Type: v1alpha1.OperationRepair, Confirm: "shop/12", Repair: &v1alpha1.RepairParameters{Table: "app.t"}}},
+			PairRef: shop,
+			Type:    v1alpha1.OperationRepair,
+			Confirm: "shop/12",
+			Repair:  &v1alpha1.RepairParameters{Table: "app.t"},
+		}},
 		"a repair, not confirmed":   {args: "repair shop --table app.t", typed: "yes\n", says: "not confirmed"},
 		"a repair at another epoch": {args: "repair shop --table app.t --confirm shop/11", says: "the pair is at shop/12"},
 		"a repair of nothing":       {args: "repair shop", says: "name the table"},
@@ -155,8 +163,12 @@ func (w *world) finish(t *testing.T, change func(*v1alpha1.OperationStatus)) {
 
 func TestWaitingForAComparison(t *testing.T) {
 	result := &v1alpha1.OperationResult{
-		Tables: 3, Rows: 1000, Duration: &metav1.Duration{Duration: 2 * time.Second}, RowsPerSecond: 500,
-		LongestLock: &metav1.Duration{Duration: 3 * time.Millisecond}, Report: "shop-job-1",
+		Tables:        3,
+		Rows:          1000,
+		Duration:      &metav1.Duration{Duration: 2 * time.Second},
+		RowsPerSecond: 500,
+		LongestLock:   &metav1.Duration{Duration: 3 * time.Millisecond},
+		Report:        "shop-job-1",
 	}
 	drifted := result.DeepCopy()
 	drifted.DifferingRows = 2
@@ -205,12 +217,22 @@ func TestProgressInWords(t *testing.T) {
 	var out strings.Builder
 	l := &lines{out: &out}
 	p := &v1alpha1.OperationProgress{
-		Table: "app.t", TablesDone: 1, TablesTotal: 4, Rows: 10, RowsPerSecond: 5, DifferingRows: 2,
-		Remaining: &metav1.Duration{Duration: time.Minute},
+		Table:         "app.t",
+		TablesDone:    1,
+		TablesTotal:   4,
+		Rows:          10,
+		RowsPerSecond: 5,
+		DifferingRows: 2,
+		Remaining:     &metav1.Duration{Duration: time.Minute},
 	}
 	for _, s := range []*v1alpha1.OperationStatus{
 		{Phase: v1alpha1.OperationPending, Message: "waits until the pair is Available"}, running(nil), running(p), running(p),
-		running(&v1alpha1.OperationProgress{Table: "app.t", Note: "the passive lags", TablesDone: 1, TablesTotal: 4}),
+		running(&v1alpha1.OperationProgress{
+			Table:       "app.t",
+			Note:        "the passive lags",
+			TablesDone:  1,
+			TablesTotal: 4,
+		}),
 	} {
 		l.look(s)
 	}

@@ -103,7 +103,12 @@ func (w *world) call(t *testing.T, typed string, args ...string) (out, errOut st
 	s := &session{
 		streams: genericiooptions.IOStreams{In: strings.NewReader(typed), Out: &o, ErrOut: &e},
 		connect: func() (cluster, error) {
-			return cluster{client: w.client, execer: w.execer, logs: w.logs, namespace: "default"}, nil
+			return cluster{
+				client:    w.client,
+				execer:    w.execer,
+				logs:      w.logs,
+				namespace: "default",
+			}, nil
 		},
 	}
 	root := s.command("test")
@@ -113,8 +118,13 @@ func (w *world) call(t *testing.T, typed string, args ...string) (out, errOut st
 }
 
 func condition(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
-	return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message,
-		LastTransitionTime: metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))}
+	return metav1.Condition{
+		Type:               kind,
+		Status:             status,
+		Reason:             reason,
+		Message:            message,
+		LastTransitionTime: metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)),
+	}
 }
 
 func healthy() *v1alpha1.DatabasePair {
@@ -122,9 +132,18 @@ func healthy() *v1alpha1.DatabasePair {
 	return &v1alpha1.DatabasePair{
 		ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "default"},
 		Status: v1alpha1.DatabasePairStatus{
-			Primary: "shop-0", Epoch: 12, InSync: []string{"shop-0", "shop-1"}, Lag: "0s",
+			Primary: "shop-0",
+			Epoch:   12,
+			InSync:  []string{"shop-0", "shop-1"},
+			Lag:     "0s",
 			Members: []v1alpha1.MemberStatus{
-				{Name: "shop-0", Role: v1alpha1.RolePrimary, State: "Open", Node: "worker-1", MySQLVersion: "9.7.4"},
+				{
+					Name:         "shop-0",
+					Role:         v1alpha1.RolePrimary,
+					State:        "Open",
+					Node:         "worker-1",
+					MySQLVersion: "9.7.4",
+				},
 				{
 					Name:         "shop-1",
 					Role:         v1alpha1.RolePassive,
@@ -171,10 +190,24 @@ func TestStatus(t *testing.T) {
 			problems = []agentapi.Problem{{Code: agentapi.ProblemVolumeFull, Message: "the volume is full: enlarge it"}}
 		}
 		return map[string]agentapi.State{
-			"shop-0": {Member: "shop-0", KnownEpoch: 12, Phase: agentapi.PhaseOpen,
-				Server: &agentapi.Server{GTIDExecuted: executed, GTIDReceived: executed, Waiting: true, WaitSessions: 2}},
-			"shop-1": {Member: "shop-1", KnownEpoch: known, Phase: agentapi.PhaseClosed, Problems: problems,
-				Server: &agentapi.Server{GTIDExecuted: passive, GTIDReceived: passive}},
+			"shop-0": {
+				Member:     "shop-0",
+				KnownEpoch: 12,
+				Phase:      agentapi.PhaseOpen,
+				Server: &agentapi.Server{
+					GTIDExecuted: executed,
+					GTIDReceived: executed,
+					Waiting:      true,
+					WaitSessions: 2,
+				},
+			},
+			"shop-1": {
+				Member:     "shop-1",
+				KnownEpoch: known,
+				Phase:      agentapi.PhaseClosed,
+				Problems:   problems,
+				Server:     &agentapi.Server{GTIDExecuted: passive, GTIDReceived: passive},
+			},
 		}
 	}
 	tests := map[string]struct {
@@ -228,8 +261,13 @@ func TestVerbs(t *testing.T) {
 		wantErr string
 	}{
 		"typed confirmation makes the operation": {"shop/12\n", []string{"force-promote", "shop", "shop-1", "--reason", "n1 burnt"},
-			&v1alpha1.OperationSpec{PairRef: v1alpha1.PairReference{Name: "shop"}, Type: v1alpha1.OperationForcePromote,
-				Target: "shop-1", Reason: "n1 burnt", Confirm: "shop/12"}, ""},
+			&v1alpha1.OperationSpec{
+				PairRef: v1alpha1.PairReference{Name: "shop"},
+				Type:    v1alpha1.OperationForcePromote,
+				Target:  "shop-1",
+				Reason:  "n1 burnt",
+				Confirm: "shop/12",
+			}, ""},
 		"--confirm needs no typing": {"", []string{"fence", "shop", "--confirm", "shop/12"},
 			&v1alpha1.OperationSpec{PairRef: v1alpha1.PairReference{Name: "shop"}, Type: v1alpha1.OperationFence, Confirm: "shop/12"}, ""},
 		"yes is not a confirmation":            {"yes\n", []string{"adopt", "shop", "shop-0"}, nil, "not confirmed"},
@@ -347,8 +385,12 @@ func TestMySQL(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := podCommand{namespace: "default", pod: tt.pod, interactive: true,
-				argv: append([]string{"sh", "-c", shell, "sh", socketPath}, tt.tail...)}
+			want := podCommand{
+				namespace:   "default",
+				pod:         tt.pod,
+				interactive: true,
+				argv:        append([]string{"sh", "-c", shell, "sh", socketPath}, tt.tail...),
+			}
 			if diff := cmp.Diff(&want, w.execer.ran, cmp.AllowUnexported(podCommand{})); diff != "" {
 				t.Errorf("command (-want +got):\n%s", diff)
 			}

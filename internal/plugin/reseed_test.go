@@ -41,11 +41,17 @@ func TestReseed(t *testing.T) {
 			state: new(comparedWith("")), args: []string{"shop", "shop-1"}, want: spec(false),
 		},
 		"what the passive alone has is shown, and asked about": {
-			state: new(comparedWith(uuid1 + ":1-3")), typed: "shop/12\n", args: []string{"shop", "shop-1"}, want: spec(true),
-			asks: "3 transactions, " + uuid1 + ":1-3",
+			state: new(comparedWith(uuid1 + ":1-3")),
+			typed: "shop/12\n",
+			args:  []string{"shop", "shop-1"},
+			want:  spec(true),
+			asks:  "3 transactions, " + uuid1 + ":1-3",
 		},
 		"and not given up without that": {
-			state: new(comparedWith(uuid1 + ":1-3")), typed: "yes\n", args: []string{"shop", "shop-1"}, wantErr: "not confirmed",
+			state:   new(comparedWith(uuid1 + ":1-3")),
+			typed:   "yes\n",
+			args:    []string{"shop", "shop-1"},
+			wantErr: "not confirmed",
 		},
 		"nor by the confirmation of another epoch": {
 			state: new(comparedWith(uuid1 + ":1-3")), args: []string{"shop", "shop-1", "--confirm", "shop/11"}, wantErr: "the pair is at shop/12 now",
@@ -54,12 +60,18 @@ func TestReseed(t *testing.T) {
 			state: new(comparedWith(uuid1 + ":1-3")), args: []string{"shop", "shop-1", "--confirm", "shop/12"}, want: spec(true),
 		},
 		"a passive whose mysqld does not run may have anything": {
-			state: &agentapi.State{Phase: agentapi.PhaseFailed}, typed: "shop/12\n", args: []string{"shop", "shop-1"}, want: spec(true),
-			asks: "not known while it is Failed",
+			state: &agentapi.State{Phase: agentapi.PhaseFailed},
+			typed: "shop/12\n",
+			args:  []string{"shop", "shop-1"},
+			want:  spec(true),
+			asks:  "not known while it is Failed",
 		},
 		"a comparison of a former run says nothing": {
 			state: &agentapi.State{Phase: agentapi.PhaseClosed, Mysqld: agentapi.Mysqld{Incarnation: "next"}, Compared: &agentapi.Comparison{Incarnation: "run"}},
-			typed: "shop/12\n", args: []string{"shop", "shop-1"}, want: spec(true), asks: "not known",
+			typed: "shop/12\n",
+			args:  []string{"shop", "shop-1"},
+			want:  spec(true),
+			asks:  "not known",
 		},
 		"the primary is refused": {
 			state: new(comparedWith("")), args: []string{"shop", "shop-0"}, wantErr: `"shop-0" is not the passive of pair "shop", shop-1 is`,

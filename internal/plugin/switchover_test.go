@@ -88,9 +88,23 @@ func TestAPausedPairIsNotSwitchedOver(t *testing.T) {
 func TestADryRunSaysWhatEachSessionWouldLose(t *testing.T) {
 	var out strings.Builder
 	renderSessions(&out, []agentapi.Session{
-		{ID: 7, User: "app", Host: "10.0.0.7", InFlight: true, Age: 90 * time.Second, Statement: "UPDATE t SET v = 1"},
+		{
+			ID:        7,
+			User:      "app",
+			Host:      "10.0.0.7",
+			InFlight:  true,
+			Age:       90 * time.Second,
+			Statement: "UPDATE t SET v = 1",
+		},
 		{ID: 8, User: "app", Host: "10.0.0.8"},
-		{ID: 9, User: "root", InFlight: true, DDL: true, Age: time.Second, Statement: "ALTER TABLE t ADD c INT"},
+		{
+			ID:        9,
+			User:      "root",
+			InFlight:  true,
+			DDL:       true,
+			Age:       time.Second,
+			Statement: "ALTER TABLE t ADD c INT",
+		},
 	}, 10*time.Second)
 	for _, want := range []string{
 		"1 idle sessions would be closed", "7        app", "its transaction, unless it ends within 10s", "nothing: a change of a definition is waited for",

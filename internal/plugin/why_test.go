@@ -20,7 +20,12 @@ var whyTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func decidedBy(rule, kind, message string) *v1alpha1.DatabasePair {
 	p := healthy()
 	p.UID = "pair-uid"
-	p.Status.Authority = &v1alpha1.AuthorityStatus{Epoch: 12, Holder: "shop-0/pod-uid", Ledger: "both", LedgerVersion: 7}
+	p.Status.Authority = &v1alpha1.AuthorityStatus{
+		Epoch:         12,
+		Holder:        "shop-0/pod-uid",
+		Ledger:        "both",
+		LedgerVersion: 7,
+	}
 	p.Status.LastDecision = &v1alpha1.LastDecision{
 		Rule:    rule,
 		Kind:    v1alpha1.DecisionKind(kind),

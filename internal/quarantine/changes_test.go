@@ -65,7 +65,12 @@ func TestChangesAreCountedByTable(t *testing.T) {
 			Last:           when,
 			WithStatements: 1,
 			Tables: []agentapi.QuarantineTable{
-				{Schema: "app", Table: "t", Inserted: 3, Deleted: 2},
+				{
+					Schema:   "app",
+					Table:    "t",
+					Inserted: 3,
+					Deleted:  2,
+				},
 				{Schema: "app", Table: "u", Updated: 1},
 			},
 		}},

@@ -208,7 +208,12 @@ func whole(file string) []agentapi.QuarantineRecord {
 			Transactions: 3,
 			GTIDs:        server + ":4-6",
 			Tables: []agentapi.QuarantineTable{
-				{Schema: "app", Table: "t", Inserted: 3, Deleted: 2},
+				{
+					Schema:   "app",
+					Table:    "t",
+					Inserted: 3,
+					Deleted:  2,
+				},
 				{Schema: "app", Table: "u", Updated: 1},
 			},
 		}},

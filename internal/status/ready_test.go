@@ -57,7 +57,9 @@ var spoiledPairs = map[string]spoiled{
 		spoil: func(_ *failover.Observation, _ *failover.Plan, d *conditions.Reconciled) {
 			*d = conditions.Reconciled{Reason: conditions.ReasonSpecRefused, Fact: "spec.mysql.config: no_such"}
 		},
-		reason: "SpecRefused", says: "no_such", stalled: true,
+		reason:  "SpecRefused",
+		says:    "no_such",
+		stalled: true,
 	},
 	"objects that are not there yet": {
 		spoil: func(_ *failover.Observation, _ *failover.Plan, d *conditions.Reconciled) {
@@ -83,7 +85,9 @@ var spoiledPairs = map[string]spoiled{
 		spoil: func(_ *failover.Observation, p *failover.Plan, _ *conditions.Reconciled) {
 			p.Notes = []failover.Note{{Rule: failover.RuleVolumeClaimDeleting, Kind: failover.Doubts, Fact: "the claim of shop-0 is being deleted"}}
 		},
-		reason: "VolumeClaimDeleting", says: "shop-0", stalled: true,
+		reason:  "VolumeClaimDeleting",
+		says:    "shop-0",
+		stalled: true,
 	},
 	"a claim in deletion": {
 		spoil: func(o *failover.Observation, _ *failover.Plan, _ *conditions.Reconciled) {
@@ -132,7 +136,9 @@ var spoiledPairs = map[string]spoiled{
 				{Rule: failover.RuleRolloutStopped, Kind: failover.Holds, Fact: "shop-1 does not come back: ImagePullBackOff"},
 			}
 		},
-		reason: "RolloutStopped", says: "ImagePullBackOff", stalled: true,
+		reason:  "RolloutStopped",
+		says:    "ImagePullBackOff",
+		stalled: true,
 	},
 	"a problem of a member": {
 		spoil: func(o *failover.Observation, _ *failover.Plan, _ *conditions.Reconciled) {
@@ -173,7 +179,9 @@ var spoiledPairs = map[string]spoiled{
 				Remedy: failover.Remedy{Verb: failover.VerbFailover},
 			}}
 		},
-		reason: "FailoverDue", says: "kubectl dbpair failover shop -n ns", stalled: true,
+		reason:  "FailoverDue",
+		says:    "kubectl dbpair failover shop -n ns",
+		stalled: true,
 	},
 }
 

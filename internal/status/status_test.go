@@ -22,10 +22,20 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 func available() failover.Observation {
 	holder := pair.Holder{Member: "shop-0", PodUID: "p0"}
 	return failover.Observation{
-		Now: now, Settings: failover.Settings{Name: "shop", Namespace: "ns", UID: "u", Generation: 4, AgentVersion: "v1"},
+		Now: now,
+		Settings: failover.Settings{
+			Name:         "shop",
+			Namespace:    "ns",
+			UID:          "u",
+			Generation:   4,
+			AgentVersion: "v1",
+		},
 		Authority: failover.Authority{Reading: failover.Read, Record: authority.Record{
-			PairUID: "u", Epoch: 2, Holder: holder, Ledger: authority.Ledger{State: authority.Solo, First: "shop-0"},
-			Data: map[pair.MemberName]pair.DataID{"shop-0": "d0"},
+			PairUID: "u",
+			Epoch:   2,
+			Holder:  holder,
+			Ledger:  authority.Ledger{State: authority.Solo, First: "shop-0"},
+			Data:    map[pair.MemberName]pair.DataID{"shop-0": "d0"},
 		}},
 		Service: failover.Service{
 			Reading:   failover.Read,
@@ -76,9 +86,14 @@ func TestConditions(t *testing.T) {
 	no := metav1.ConditionFalse
 	unknown := metav1.ConditionUnknown
 	settled := failover.Plan{Rule: failover.RuleReplicating, Kind: failover.Settled, Fact: "fine"}
-	doubt := failover.Plan{Rule: failover.RuleNoTrustedCopy, Kind: failover.Doubts, Fact: "lost", Remedy: failover.Remedy{
-		Verb: failover.VerbForcePromote, Targets: []pair.MemberName{"shop-0", "shop-1"}, Loses: "writes are lost",
-	}}
+	doubt := failover.Plan{
+		Rule: failover.RuleNoTrustedCopy,
+		Kind: failover.Doubts,
+		Fact: "lost",
+		Remedy: failover.Remedy{
+			Verb: failover.VerbForcePromote, Targets: []pair.MemberName{"shop-0", "shop-1"}, Loses: "writes are lost",
+		},
+	}
 	for name, c := range map[string]struct {
 		spoil func(*failover.Observation)
 		plan  failover.Plan
@@ -181,9 +196,14 @@ func TestRenderKeepsTheTimeOfADecision(t *testing.T) {
 	if diff := cmp.Diff(want, second.LastDecision); diff != "" {
 		t.Errorf("another wording (-want +got):\n%s", diff)
 	}
-	turn := failover.Plan{Rule: failover.RuleLabelsFollow, Kind: failover.Acts, Fact: "a label is missing", State: failover.Note{
-		Rule: failover.RulePassiveAway, Kind: failover.Waits, Fact: want.Message,
-	}}
+	turn := failover.Plan{
+		Rule: failover.RuleLabelsFollow,
+		Kind: failover.Acts,
+		Fact: "a label is missing",
+		State: failover.Note{
+			Rule: failover.RulePassiveAway, Kind: failover.Waits, Fact: want.Message,
+		},
+	}
 	if diff := cmp.Diff(want, status.Render(o, turn, status.Reconciled{}, second).LastDecision); diff != "" {
 		t.Errorf("another step's turn (-want +got):\n%s", diff)
 	}

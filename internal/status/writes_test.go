@@ -108,9 +108,14 @@ func TestADoubtShowsBesideARefusedWrite(t *testing.T) {
 	o := available()
 	o.Authority.Record.Holder = pair.Holder{}
 	o.Refused = []failover.RefusedWrite{refusal("update", failover.KindLease, "shop")}
-	plan := failover.Plan{Rule: failover.RuleNoTrustedCopy, Kind: failover.Doubts, Fact: "lost", Remedy: failover.Remedy{
-		Verb: failover.VerbForcePromote, Targets: []pair.MemberName{"shop-1"}, Loses: "writes are lost",
-	}}
+	plan := failover.Plan{
+		Rule: failover.RuleNoTrustedCopy,
+		Kind: failover.Doubts,
+		Fact: "lost",
+		Remedy: failover.Remedy{
+			Verb: failover.VerbForcePromote, Targets: []pair.MemberName{"shop-1"}, Loses: "writes are lost",
+		},
+	}
 	conditions := status.Conditions(o, plan, status.Reconciled{Done: true}, nil)
 	c := meta.FindStatusCondition(conditions, v1alpha1.ConditionAvailable)
 	if c.Reason != "WriteRefused" || !strings.Contains(c.Message, refusedText) || !strings.Contains(c.Message, "kubectl dbpair force-promote shop shop-1 -n ns") {

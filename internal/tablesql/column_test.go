@@ -49,11 +49,16 @@ func TestAKeyMatchesByItsCollation(t *testing.T) {
 		column Column
 		want   string
 	}{
-		"trailing spaces do not count": {Column{Name: "a", Type: "char", Charset: "latin1", PadSpace: true}, "HEX(WEIGHT_STRING(RTRIM(`a`)))"},
-		"trailing spaces count":        {Column{Name: "a", Type: "char", Charset: "utf8mb4"}, "HEX(WEIGHT_STRING(`a`))"},
-		"both zeros are one":           {Column{Name: "a", Type: "double"}, "`a`*1E0+0E0"},
-		"bytes":                        {Column{Name: "a", Type: "binary"}, "HEX(`a`)"},
-		"a number":                     {Column{Name: "a", Type: "int"}, "`a`"},
+		"trailing spaces do not count": {Column{
+			Name:     "a",
+			Type:     "char",
+			Charset:  "latin1",
+			PadSpace: true,
+		}, "HEX(WEIGHT_STRING(RTRIM(`a`)))"},
+		"trailing spaces count": {Column{Name: "a", Type: "char", Charset: "utf8mb4"}, "HEX(WEIGHT_STRING(`a`))"},
+		"both zeros are one":    {Column{Name: "a", Type: "double"}, "`a`*1E0+0E0"},
+		"bytes":                 {Column{Name: "a", Type: "binary"}, "HEX(`a`)"},
+		"a number":              {Column{Name: "a", Type: "int"}, "`a`"},
 	} {
 		if got := (&Key{Columns: []Column{tc.column}}).Match(); got != tc.want {
 			t.Errorf("%s: %s, want %s", name, got, tc.want)

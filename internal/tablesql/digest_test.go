@@ -26,7 +26,12 @@ func nullable(c Column) Column {
 // its length, or because it is the last.
 func TestTheTextOfARowTellsItsColumnsApart(t *testing.T) {
 	note := Column{Name: "n", Type: "text", Charset: "utf8mb4"}
-	other := Column{Name: "o", Type: "varchar", Charset: "latin1", Collation: "latin1_bin"}
+	other := Column{
+		Name:      "o",
+		Type:      "varchar",
+		Charset:   "latin1",
+		Collation: "latin1_bin",
+	}
 	for name, tc := range map[string]struct {
 		columns []Column
 		want    string

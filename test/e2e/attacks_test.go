@@ -196,16 +196,22 @@ func (a *attackStage) onPods() []attack {
 			refusal: refusal,
 		},
 		{
-			name: "lead clients to the passive through its status", as: statuses,
-			do: changeStatus(a, passive, label(pair.LabelEpochPrefix+"1", "open")), refusal: refusal,
+			name:    "lead clients to the passive through its status",
+			as:      statuses,
+			do:      changeStatus(a, passive, label(pair.LabelEpochPrefix+"1", "open")),
+			refusal: refusal,
 		},
 		{
-			name: "run another image in the primary", as: editor,
-			do: change(a, primary, func(p *corev1.Pod) { p.Spec.Containers[0].Image = "evil.test/mysql:9.7" }), refusal: "spec of a dbpair member's pod",
+			name:    "run another image in the primary",
+			as:      editor,
+			do:      change(a, primary, func(p *corev1.Pod) { p.Spec.Containers[0].Image = "evil.test/mysql:9.7" }),
+			refusal: "spec of a dbpair member's pod",
 		},
 		{
-			name: "remove the evidence that the primary runs", as: editor,
-			do: change(a, primary, func(p *corev1.Pod) { p.Finalizers = nil }), refusal: "confirm-dead",
+			name:    "remove the evidence that the primary runs",
+			as:      editor,
+			do:      change(a, primary, func(p *corev1.Pod) { p.Finalizers = nil }),
+			refusal: "confirm-dead",
 		},
 	}
 }
@@ -216,31 +222,41 @@ func (a *attackStage) onServices() []attack {
 	const refusal = "where this Service leads"
 	return []attack{
 		{
-			name: "lead the Service to a foreign server", as: editor, refusal: refusal,
+			name:    "lead the Service to a foreign server",
+			as:      editor,
+			refusal: refusal,
 			do: spec(func(s *corev1.Service) {
 				s.Spec.Type = corev1.ServiceTypeExternalName
 				s.Spec.ExternalName = "evil.example.com"
 			}),
 		},
 		{
-			name: "keep clients of other nodes off", as: editor, refusal: refusal,
+			name:    "keep clients of other nodes off",
+			as:      editor,
+			refusal: refusal,
 			do: spec(func(s *corev1.Service) {
 				s.Spec.InternalTrafficPolicy = ptr.To(corev1.ServiceInternalTrafficPolicyLocal)
 			}),
 		},
 		{
-			name: "take over an address", as: editor, refusal: refusal,
-			do: spec(func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.0.2.1"} }),
+			name:    "take over an address",
+			as:      editor,
+			refusal: refusal,
+			do:      spec(func(s *corev1.Service) { s.Spec.ExternalIPs = []string{"192.0.2.1"} }),
 		},
 		{
-			name: "say that the Service was detached", as: editor, refusal: "annotations of dbpair.io",
+			name:    "say that the Service was detached",
+			as:      editor,
+			refusal: "annotations of dbpair.io",
 			do: spec(func(s *corev1.Service) {
 				metav1.SetMetaDataAnnotation(&s.ObjectMeta, resources.AnnotationDetached, "x")
 			}),
 		},
 		{
-			name: "remove the Service's label through its status", as: statuses, refusal: "annotations of dbpair.io",
-			do: changeStatus(a, service, func(s *corev1.Service) { delete(s.Labels, resources.LabelPair) }),
+			name:    "remove the Service's label through its status",
+			as:      statuses,
+			refusal: "annotations of dbpair.io",
+			do:      changeStatus(a, service, func(s *corev1.Service) { delete(s.Labels, resources.LabelPair) }),
 		},
 	}
 }
@@ -274,23 +290,31 @@ func (a *attackStage) onTemplates() []attack {
 	}
 	return []attack{
 		{
-			name: "run a container beside mysqld", as: rollouts, refusal: "spec of this StatefulSet",
+			name:    "run a container beside mysqld",
+			as:      rollouts,
+			refusal: "spec of this StatefulSet",
 			do: template(func(t *corev1.PodTemplateSpec) {
 				t.Spec.Containers = append(t.Spec.Containers, corev1.Container{Name: "evil", Image: "none"})
 			}),
 		},
 		{
-			name: "give new pods the highest epoch", as: rollouts, refusal: "spec of this StatefulSet",
-			do: template(func(t *corev1.PodTemplateSpec) { t.Labels[pair.LabelEpochPrefix+"9223372036854775807"] = "open" }),
+			name:    "give new pods the highest epoch",
+			as:      rollouts,
+			refusal: "spec of this StatefulSet",
+			do:      template(func(t *corev1.PodTemplateSpec) { t.Labels[pair.LabelEpochPrefix+"9223372036854775807"] = "open" }),
 		},
 		{
-			name: "scale the pair away", as: rollouts, refusal: "is not scaled",
+			name:    "scale the pair away",
+			as:      rollouts,
+			refusal: "is not scaled",
 			do: func(c *harness.Cluster) error {
 				return c.SubResource("scale").Patch(a.ctx, set.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"replicas":0}}`)))
 			},
 		},
 		{
-			name: "make a StatefulSet whose pods look like members", as: editor, refusal: "pod template",
+			name:    "make a StatefulSet whose pods look like members",
+			as:      editor,
+			refusal: "pod template",
 			do: func(c *harness.Cluster) error {
 				return c.Create(a.ctx, &appsv1.StatefulSet{ObjectMeta: a.meta("evil"), Spec: appsv1.StatefulSetSpec{
 					Selector: &metav1.LabelSelector{MatchLabels: looksLikeMembers}, Template: pods,
@@ -299,7 +323,8 @@ func (a *attackStage) onTemplates() []attack {
 		},
 		{
 			// The Deployment is made, its pods are not.
-			name: "make a Deployment whose pods look like members", as: editor,
+			name: "make a Deployment whose pods look like members",
+			as:   editor,
 			do: func(c *harness.Cluster) error {
 				return c.Create(a.ctx, &appsv1.Deployment{ObjectMeta: a.meta("evil"), Spec: appsv1.DeploymentSpec{
 					Selector: &metav1.LabelSelector{MatchLabels: looksLikeMembers}, Template: pods,
@@ -332,7 +357,9 @@ func (a *attackStage) onRequests() []attack {
 	ofJob := metav1.ObjectMeta{Namespace: a.namespace, Name: "shop-job-evil", Labels: labels}
 	return []attack{
 		{
-			name: "stop the primary from waiting for the passive", as: editor, refusal: "change the DatabasePair",
+			name:    "stop the primary from waiting for the passive",
+			as:      editor,
+			refusal: "change the DatabasePair",
 			do: change(a, config, func(m *corev1.ConfigMap) {
 				for key := range m.Data {
 					m.Data[key] = "{}"
@@ -340,11 +367,15 @@ func (a *attackStage) onRequests() []attack {
 			}),
 		},
 		{
-			name: "forge the result of a comparison", as: editor, refusal: "only its Job",
-			do: func(c *harness.Cluster) error { return c.Create(a.ctx, &corev1.ConfigMap{ObjectMeta: ofJob}) },
+			name:    "forge the result of a comparison",
+			as:      editor,
+			refusal: "only its Job",
+			do:      func(c *harness.Cluster) error { return c.Create(a.ctx, &corev1.ConfigMap{ObjectMeta: ofJob}) },
 		},
 		{
-			name: "make a Job that the members serve", as: editor, refusal: "leave the label off",
+			name:    "make a Job that the members serve",
+			as:      editor,
+			refusal: "leave the label off",
 			do: func(c *harness.Cluster) error {
 				return c.Create(a.ctx, &batchv1.Job{ObjectMeta: ofJob, Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{
 					ObjectMeta: metav1.ObjectMeta{Labels: labels},
@@ -356,13 +387,16 @@ func (a *attackStage) onRequests() []attack {
 			},
 		},
 		{
-			name: "give the pair's accounts to every login", as: writer, refusal: "owned by the operator",
+			name:    "give the pair's accounts to every login",
+			as:      writer,
+			refusal: "owned by the operator",
 			do: func(c *harness.Cluster) error {
 				return c.Pair(a.namespace, "shop").PatchSpec(a.ctx, `mysql: {config: {mandatory_roles: "dbpair_repl@%"}}`)
 			},
 		},
 		{
-			name: "publish a setting with which no mysqld starts", as: writer,
+			name: "publish a setting with which no mysqld starts",
+			as:   writer,
 			do: func(c *harness.Cluster) error {
 				return c.Pair(a.namespace, "shop").PatchSpec(a.ctx, `mysql: {config: {max_conections: "100"}}`)
 			},

@@ -91,7 +91,12 @@ func TestBootstrap(t *testing.T) {
 
 // sub is the same scene for a subtest.
 func (s *scene) sub(t *testing.T) *scene {
-	return &scene{T: t, ctx: t.Context(), namespace: s.namespace, ends: s.ends}
+	return &scene{
+		T:         t,
+		ctx:       t.Context(),
+		namespace: s.namespace,
+		ends:      s.ends,
+	}
 }
 
 func checkStatus(s *scene, p *harness.Pair) {

@@ -27,8 +27,18 @@ import (
 // plugin resolves it, and no acknowledged write is lost on the way.
 func TestDoubts(t *testing.T) {
 	runFaults(t, "doubts", []fault{
-		{name: "Lease deleted", inject: deleteLease, want: staysPut, doubt: failover.RuleAuthorityMissing},
-		{name: "Lease of an earlier time", inject: restoreLease, want: failsOver, doubt: failover.RuleAuthorityRolledBack},
+		{
+			name:   "Lease deleted",
+			inject: deleteLease,
+			want:   staysPut,
+			doubt:  failover.RuleAuthorityMissing,
+		},
+		{
+			name:   "Lease of an earlier time",
+			inject: restoreLease,
+			want:   failsOver,
+			doubt:  failover.RuleAuthorityRolledBack,
+		},
 		{
 			name:   "Lease that names the other member",
 			inject: rewriteLease,
@@ -47,8 +57,18 @@ func TestDoubts(t *testing.T) {
 			want:   staysPut,
 			doubt:  failover.RuleAuthorityChangedByOthers,
 		},
-		{name: "Lease that cannot be read", inject: garbleLease, want: staysPut, doubt: failover.RuleAuthorityMalformed},
-		{name: "fenced by a person", inject: fenceByHand, want: either, doubt: failover.RuleManuallyFenced},
+		{
+			name:   "Lease that cannot be read",
+			inject: garbleLease,
+			want:   staysPut,
+			doubt:  failover.RuleAuthorityMalformed,
+		},
+		{
+			name:   "fenced by a person",
+			inject: fenceByHand,
+			want:   either,
+			doubt:  failover.RuleManuallyFenced,
+		},
 	})
 }
 

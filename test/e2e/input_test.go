@@ -299,8 +299,10 @@ func (s *scene) giveVolume(from, to string) {
 	s.must(cluster.Create(s.ctx, &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: to},
 		Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes: volume.Spec.AccessModes, StorageClassName: claim.Spec.StorageClassName, VolumeName: volume.Name,
-			Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("2Gi")}},
+			AccessModes:      volume.Spec.AccessModes,
+			StorageClassName: claim.Spec.StorageClassName,
+			VolumeName:       volume.Name,
+			Resources:        corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("2Gi")}},
 		},
 	}))
 	s.Cleanup(func() {

@@ -41,7 +41,12 @@ func TestNodeFaults(t *testing.T) {
 			hold:   threeLeases,
 			maxGap: leaseDuration,
 		},
-		{name: "API server away for three leases", want: undisturbed, inject: stopAPI(threeLeases), maxGap: leaseDuration},
+		{
+			name:   "API server away for three leases",
+			want:   undisturbed,
+			inject: stopAPI(threeLeases),
+			maxGap: leaseDuration,
+		},
 		{
 			name:   "API server away for three minutes",
 			want:   undisturbed,

@@ -32,8 +32,12 @@ func TestOperatorFaults(t *testing.T) {
 			maxGap: leaseDuration,
 		},
 		{name: "operator and primary on the same lost node", want: failsOver, inject: killNodeWithLeader},
-		{name: "operator crashes at the turning points of a failover", want: failsOver,
-			inject: crashing("WroteRevoke,BeforeDeletePod,WroteAppoint,AfterLabelPod", 3), crashes: true},
+		{
+			name:    "operator crashes at the turning points of a failover",
+			want:    failsOver,
+			inject:  crashing("WroteRevoke,BeforeDeletePod,WroteAppoint,AfterLabelPod", 3),
+			crashes: true,
+		},
 		{
 			name:    "operator crashes at every step of a failover",
 			want:    failsOver,

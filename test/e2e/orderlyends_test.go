@@ -30,7 +30,12 @@ func TestOrderlyEnds(t *testing.T) {
 		{name: "container ended by SIGTERM, passive in sync", want: failsOver, inject: signal(unix.SIGTERM, harness.RoleAgent)},
 		{name: "container ended by SIGTERM, primary alone", want: staysPut, inject: alone(signal(unix.SIGTERM, harness.RoleAgent))},
 		{name: "pod evicted by its kubelet, passive in sync", want: failsOver, inject: evict},
-		{name: "pod evicted by its kubelet, primary alone", want: staysPut, inject: alone(evict), long: true},
+		{
+			name:   "pod evicted by its kubelet, primary alone",
+			want:   staysPut,
+			inject: alone(evict),
+			long:   true,
+		},
 	}, func(*scene) string { return evictable })
 }
 
@@ -39,7 +44,12 @@ func TestOrderlyEndsAsync(t *testing.T) {
 	t.Parallel()
 	runFaults(t, "orderly-async", []fault{
 		{name: "container ended by SIGTERM", want: either, inject: signal(unix.SIGTERM, harness.RoleAgent)},
-		{name: "pod evicted by its kubelet", want: either, inject: evict, long: true},
+		{
+			name:   "pod evicted by its kubelet",
+			want:   either,
+			inject: evict,
+			long:   true,
+		},
 	}, func(*scene) string { return evictable }, func(*scene) string { return "durability: {mode: Async}" })
 }
 

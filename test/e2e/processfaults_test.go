@@ -25,7 +25,12 @@ func TestProcessFaults(t *testing.T) {
 	stoppedOrGone := []fencing.Kind{fencing.ProcessStopped, fencing.Demoted, fencing.PodTerminated}
 	now := ptr.To[int64](0)
 	runFaults(t, "process", []fault{
-		{name: "mysqld killed", want: failsOver, proofs: stoppedOrGone, inject: signal(unix.SIGKILL, harness.RoleMysqld)},
+		{
+			name:   "mysqld killed",
+			want:   failsOver,
+			proofs: stoppedOrGone,
+			inject: signal(unix.SIGKILL, harness.RoleMysqld),
+		},
 		{name: "mysqld stopped", want: failsOver, inject: stopped(harness.RoleMysqld)},
 		{name: "agent killed", want: either, inject: signal(unix.SIGKILL, harness.RoleAgent)},
 		{name: "agent stopped", want: failsOver, inject: stopped(harness.RoleAgent)},

@@ -72,7 +72,12 @@ func openScene(t, whole *testing.T, name string) *scene {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &scene{T: t, ctx: t.Context(), namespace: namespace, ends: &ending{}}
+	s := &scene{
+		T:         t,
+		ctx:       t.Context(),
+		namespace: namespace,
+		ends:      &ending{},
+	}
 	whole.Cleanup(func() { s.end(whole) })
 	return s
 }

@@ -22,9 +22,28 @@ func TestSwitchover(t *testing.T) {
 	demoted := []fencing.Kind{fencing.Demoted}
 	runFaults(t, "switchover", []fault{
 		{name: "a dry run does nothing", want: undisturbed, inject: dryRun},
-		{name: "Demote", want: failsOver, inject: switchOver("Demote"), proofs: demoted, after: keptBoth, clients: countFailures},
-		{name: "DeletePod", want: failsOver, inject: switchOver("DeletePod"), proofs: demoted, clients: countFailures},
-		{name: "Demote, and back", want: failsOver, inject: switchOver("Demote"), proofs: demoted, after: keptBoth},
+		{
+			name:    "Demote",
+			want:    failsOver,
+			inject:  switchOver("Demote"),
+			proofs:  demoted,
+			after:   keptBoth,
+			clients: countFailures,
+		},
+		{
+			name:    "DeletePod",
+			want:    failsOver,
+			inject:  switchOver("DeletePod"),
+			proofs:  demoted,
+			clients: countFailures,
+		},
+		{
+			name:   "Demote, and back",
+			want:   failsOver,
+			inject: switchOver("Demote"),
+			proofs: demoted,
+			after:  keptBoth,
+		},
 		{name: "given up for a long transaction", want: undisturbed, inject: giveUpForATransaction},
 		{name: "canceled while a transaction is waited for", want: undisturbed, inject: cancelWhileDraining},
 	})

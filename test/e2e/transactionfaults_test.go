@@ -25,7 +25,12 @@ func TestTransactionFaults(t *testing.T) {
 			inject: killWhileSending,
 			after:  sameLargeTable,
 		},
-		{name: "readers on the passive stand in the way of an ALTER", want: failsOver, inject: blockApplier, long: true},
+		{
+			name:   "readers on the passive stand in the way of an ALTER",
+			want:   failsOver,
+			inject: blockApplier,
+			long:   true,
+		},
 		{name: "owned setting changed on the passive", want: undisturbed, inject: driftOn(func(st *stage) string { return st.passive })},
 		{name: "owned setting changed on the primary", want: undisturbed, inject: driftOn(func(st *stage) string { return st.primary })},
 	})

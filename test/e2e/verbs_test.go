@@ -26,7 +26,12 @@ import (
 // give that up, and exactly that is lost.
 func TestForcedPromotion(t *testing.T) {
 	runFaults(t, "forced", []fault{
-		{name: "solo primary lost with its node", inject: loseSoloNode, want: failsOver, doubt: failover.RuleNoTrustedCopy},
+		{
+			name:   "solo primary lost with its node",
+			inject: loseSoloNode,
+			want:   failsOver,
+			doubt:  failover.RuleNoTrustedCopy,
+		},
 	})
 }
 
@@ -34,7 +39,12 @@ func TestForcedPromotion(t *testing.T) {
 // node that is gone gives no other. A person who has made sure says so.
 func TestConfirmedDeath(t *testing.T) {
 	runFaults(t, "confirmed", []fault{
-		{name: "node gone for good", inject: loseNodeForGood, want: failsOver, doubt: failover.RuleAwaitingProof},
+		{
+			name:   "node gone for good",
+			inject: loseNodeForGood,
+			want:   failsOver,
+			doubt:  failover.RuleAwaitingProof,
+		},
 	}, func(*scene) string { return "durability: {mode: Async}" })
 }
 
@@ -114,7 +124,11 @@ func (st *stage) force(ctx context.Context, verb, target string, kind v1alpha1.O
 	op := &v1alpha1.DatabasePairOperation{
 		ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace, Name: st.pair.Name + "-wrong-" + verb},
 		Spec: v1alpha1.OperationSpec{
-			PairRef: v1alpha1.PairReference{Name: st.pair.Name}, Type: kind, Target: target, Reason: "a test", Confirm: wrong,
+			PairRef: v1alpha1.PairReference{Name: st.pair.Name},
+			Type:    kind,
+			Target:  target,
+			Reason:  "a test",
+			Confirm: wrong,
 		},
 	}
 	if err := cluster.Create(ctx, op); err != nil {

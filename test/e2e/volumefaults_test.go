@@ -42,7 +42,12 @@ func TestVolumeFaults(t *testing.T) {
 		}
 	}
 	runFaults(t, "volume", []fault{
-		{name: "volume full", want: undisturbed, inject: on(fillVolume), complaint: []string{"free"}},
+		{
+			name:      "volume full",
+			want:      undisturbed,
+			inject:    on(fillVolume),
+			complaint: []string{"free"},
+		},
 		{name: "volume hangs", want: failsOver, inject: on(hangVolume)},
 		{name: "volume gone", want: failsOver, inject: on(breakVolume)},
 		{

@@ -19,19 +19,34 @@ const (
 // giving is shop-1, closed after an unclean end at epoch 3; shop-0 is the holder at 5.
 func giving() Giving {
 	return Giving{
-		PairUID: "pair", Self: "shop-1", Peer: "shop-0", DataID: "old",
-		View: authority.View{Serving: authority.Stopped, Known: 5, Durable: authority.Durable{Known: 5, OpenAt: 3, Ledger: 9}},
+		PairUID: "pair",
+		Self:    "shop-1",
+		Peer:    "shop-0",
+		DataID:  "old",
+		View:    authority.View{Serving: authority.Stopped, Known: 5, Durable: authority.Durable{Known: 5, OpenAt: 3, Ledger: 9}},
 		Record: authority.Record{
-			PairUID: "pair", Epoch: 5, Holder: pair.Holder{Member: "shop-0", PodUID: "uid-0"},
-			Ledger: authority.Ledger{Version: 9, State: authority.Solo, First: "shop-0"},
-			Data:   map[pair.MemberName]pair.DataID{"shop-0": "data-0", "shop-1": "old"},
-			Left:   &authority.Left{Member: "shop-1", DataID: "old", Epoch: 3, Clean: true},
+			PairUID: "pair",
+			Epoch:   5,
+			Holder:  pair.Holder{Member: "shop-0", PodUID: "uid-0"},
+			Ledger:  authority.Ledger{Version: 9, State: authority.Solo, First: "shop-0"},
+			Data:    map[pair.MemberName]pair.DataID{"shop-0": "data-0", "shop-1": "old"},
+			Left: &authority.Left{
+				Member: "shop-1",
+				DataID: "old",
+				Epoch:  3,
+				Clean:  true,
+			},
 		},
 	}
 }
 
 func head() agentapi.Command {
-	return agentapi.Command{PairUID: "pair", Epoch: 5, LedgerVersion: 9, RequestID: "r"}
+	return agentapi.Command{
+		PairUID:       "pair",
+		Epoch:         5,
+		LedgerVersion: 9,
+		RequestID:     "r",
+	}
 }
 
 func TestDataIsGivenUpOnlyWhenTheAgentsOwnReadingSaysSo(t *testing.T) {
@@ -94,11 +109,21 @@ func TestOnlyATailNobodyWasPromisedIsCut(t *testing.T) {
 
 func TestADataEntryGoesBeforeTheData(t *testing.T) {
 	g := giving()
-	if err := g.MaySeed(agentapi.SeedCommand{Command: head(), Donor: "shop-0", Target: "old", DataID: "new"}); err == nil {
+	if err := g.MaySeed(agentapi.SeedCommand{
+		Command: head(),
+		Donor:   "shop-0",
+		Target:  "old",
+		DataID:  "new",
+	}); err == nil {
 		t.Error("seeded while the Lease names its data")
 	}
 	delete(g.Record.Data, "shop-1")
-	if err := g.MaySeed(agentapi.SeedCommand{Command: head(), Donor: "shop-1", Target: "old", DataID: "new"}); err == nil {
+	if err := g.MaySeed(agentapi.SeedCommand{
+		Command: head(),
+		Donor:   "shop-1",
+		Target:  "old",
+		DataID:  "new",
+	}); err == nil {
 		t.Error("seeded from a donor that is not the holder")
 	}
 }
@@ -121,7 +146,12 @@ func TestAStaleCommand(t *testing.T) {
 func TestASnapshotHoldsWaitingCommits(t *testing.T) {
 	s := mysqlops.Status{
 		Executed: gtid.MustParse(serverA + ":1-4"), Binlog: gtid.MustParse(serverA + ":1-6"),
-		SemiSync: mysqlops.SemiSync{SourceEnabled: true, SourceActive: true, SourceStrict: true, Clients: 1},
+		SemiSync: mysqlops.SemiSync{
+			SourceEnabled: true,
+			SourceActive:  true,
+			SourceStrict:  true,
+			Clients:       1,
+		},
 	}
 	got, err := Snapshot(head(), s, "inc", 9)
 	if err != nil {
@@ -235,8 +265,10 @@ func TestTheReverseChannelOpensTowardsAClosedMember(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			peer := &agentapi.State{
-				PairUID: "pair", KnownEpoch: 5, Phase: agentapi.PhaseClosed,
-				Server: &agentapi.Server{SuperReadOnly: true, BinlogGTIDs: serverA + ":1-8"},
+				PairUID:    "pair",
+				KnownEpoch: 5,
+				Phase:      agentapi.PhaseClosed,
+				Server:     &agentapi.Server{SuperReadOnly: true, BinlogGTIDs: serverA + ":1-8"},
 			}
 			c.change(peer)
 			if err := (Reverse{PairUID: "pair", Epoch: 5, Peer: peer}).MayOpen(mine); (err == nil) != c.opens {

@@ -25,8 +25,13 @@ func TestAWaitWithoutASessionIsTimed(t *testing.T) {
 			acknowledged: 5,
 			want:         2 * time.Second,
 		}},
-		"the wait ends":                   {{at: 0, waiting: 1}, {at: time.Second}, {at: 2 * time.Second, waiting: 1}},
-		"a session has waited for longer": {{at: 0, waiting: 1, session: 4 * time.Second, want: 4 * time.Second}},
+		"the wait ends": {{at: 0, waiting: 1}, {at: time.Second}, {at: 2 * time.Second, waiting: 1}},
+		"a session has waited for longer": {{
+			at:      0,
+			waiting: 1,
+			session: 4 * time.Second,
+			want:    4 * time.Second,
+		}},
 	}
 	for name, observations := range cases {
 		t.Run(name, func(t *testing.T) {
