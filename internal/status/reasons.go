@@ -170,7 +170,7 @@ var otherMeanings = []Meaning{
 	{
 		Type:   v1alpha1.ConditionConsistent,
 		Status: metav1.ConditionUnknown,
-		Means:  "nobody knows",
+		Means:  "it is not known",
 		Reasons: []Reason{
 			{string(failover.RuleNeverCompared), "no comparison came to a result yet"},
 			{string(failover.RuleComparisonStale), "the last one is too long ago"},
