@@ -7,7 +7,8 @@ FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build
 WORKDIR /src
 COPY go.mod go.sum ./
 COPY cmd/backup/go.mod cmd/backup/go.sum cmd/backup/
-RUN go mod download && go mod download -C cmd/backup
+COPY hack/exporter hack/exporter
+RUN go mod download && go mod download -C cmd/backup && go mod download -C hack/exporter
 COPY api api
 COPY cmd cmd
 COPY controllers controllers
@@ -20,6 +21,8 @@ RUN mkdir -p /out/tmp /out/etc/ssl/certs && chmod 1777 /out/tmp \
       fi; \
     done \
  && CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -C cmd/backup -trimpath -ldflags "-s -w ${LDFLAGS}" -o /out/backup . \
+ && CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -C hack/exporter -trimpath -ldflags "-s -w" -o /out/mysqld_exporter \
+      github.com/prometheus/mysqld_exporter \
  && printf 'root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n' >/out/etc/passwd \
  && printf 'root:x:0:\nnonroot:x:65532:\n' >/out/etc/group \
  && cp /etc/ssl/certs/ca-certificates.crt /out/etc/ssl/certs/

@@ -52,9 +52,17 @@ var templateFields = []struct {
 		return pod.Annotations[resources.AnnotationSettings] != t.Annotations[resources.AnnotationSettings]
 	}},
 	{"spec.podTemplate.spec.resources", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
-		now := resourcesOfMysqld(t.Spec.Containers)
-		then := resourcesOfMysqld(pod.Spec.Containers)
-		return lacksQuantity(then.Requests, now.Requests) || lacksQuantity(then.Limits, now.Limits)
+		now, _ := containerOf(t.Spec.Containers, resources.ContainerMysqld)
+		then, _ := containerOf(pod.Spec.Containers, resources.ContainerMysqld)
+		return lacksQuantity(then.Resources.Requests, now.Resources.Requests) ||
+			lacksQuantity(then.Resources.Limits, now.Resources.Limits)
+	}},
+	{"spec.monitoring.mysqldExporter", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		// Its image is the agent's.
+		now, wanted := containerOf(t.Spec.Containers, resources.ContainerExporter)
+		then, has := containerOf(pod.Spec.Containers, resources.ContainerExporter)
+		return wanted != has || lacksQuantity(then.Resources.Requests, now.Resources.Requests) ||
+			lacksQuantity(then.Resources.Limits, now.Resources.Limits)
 	}},
 	{"spec.podTemplate.spec.nodeSelector", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
 		return lacksEntry(pod.Spec.NodeSelector, t.Spec.NodeSelector)
@@ -103,13 +111,14 @@ func unprocessed(p *v1alpha1.DatabasePair, set *appsv1.StatefulSet) string {
 	return ""
 }
 
-func resourcesOfMysqld(containers []corev1.Container) corev1.ResourceRequirements {
+// containerOf is false when none has the name.
+func containerOf(containers []corev1.Container, name string) (corev1.Container, bool) {
 	for i := range containers {
-		if containers[i].Name == resources.ContainerMysqld {
-			return containers[i].Resources
+		if containers[i].Name == name {
+			return containers[i], true
 		}
 	}
-	return corev1.ResourceRequirements{}
+	return corev1.Container{}, false
 }
 
 func sysctlsOf(spec *corev1.PodSpec) []corev1.Sysctl {

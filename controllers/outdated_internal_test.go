@@ -25,6 +25,9 @@ func TestAPendingRestartNamesTheFields(t *testing.T) {
 		"more memory": {func(t *corev1.PodTemplateSpec) {
 			t.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")}
 		}, "spec.podTemplate.spec.resources"},
+		"an exporter": {func(t *corev1.PodTemplateSpec) {
+			t.Spec.Containers = append(t.Spec.Containers, corev1.Container{Name: resources.ContainerExporter, Image: "dbpair:1"})
+		}, "spec.monitoring.mysqldExporter"},
 		"two at once": {func(t *corev1.PodTemplateSpec) {
 			t.Spec.PriorityClassName = "high"
 			t.Labels = map[string]string{"team": "a"}

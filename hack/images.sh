@@ -20,6 +20,9 @@ compile() {
   done
   log "compiling backup"
   (cd "$ROOT" && CGO_ENABLED=0 go build -C cmd/backup -trimpath -ldflags "-s -w ${LDFLAGS:-}" -o "$work/root/backup" .)
+  log "compiling mysqld_exporter"
+  (cd "$ROOT" && CGO_ENABLED=0 go build -C hack/exporter -trimpath -ldflags "-s -w" -o "$work/root/mysqld_exporter" \
+    github.com/prometheus/mysqld_exporter)
   [ $built = 1 ] || die "there is nothing to build in cmd/"
 }
 

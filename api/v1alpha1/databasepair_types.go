@@ -111,6 +111,11 @@ type DatabasePairSpec struct {
 	// +kubebuilder:default={}
 	Network NetworkSpec `json:"network,omitempty"`
 
+	// monitoring is what the members' pods offer for monitoring beside the agent's own metrics.
+	// +optional
+	// +kubebuilder:default={}
+	Monitoring MonitoringSpec `json:"monitoring,omitempty"`
+
 	// placement keeps the two members apart.
 	// +optional
 	// +kubebuilder:default={}

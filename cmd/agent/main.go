@@ -1,5 +1,5 @@
 // Command agent is the first process of a member's mysqld container, the deadman beside
-// it, and what the init container runs to bring it in. It only reads its arguments and starts
+// it, the exporter's parent in a container of its own, and what the init container runs to bring it in. It only reads its arguments and starts
 // package agent or the deadman; it decides nothing and talks to no mysqld itself.
 package main
 
@@ -10,13 +10,15 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agent"
 	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/exporter"
+	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/quarantine"
 )
 
 // version is set by the linker.
 var version = "dev"
 
-const usage = `usage: agent run | deadman | install <dir> | state | sessions | quarantine | version | failpoints`
+const usage = `usage: agent run | deadman | install <dir> | state | sessions | quarantine | exporter | version | failpoints`
 
 func main() {
 	if err := dispatch(os.Args[1:]); err != nil {
@@ -45,6 +47,8 @@ func dispatch(args []string) error {
 		return agent.PrintSessions(args[1:], os.Stdout)
 	case "quarantine":
 		return quarantine.Run(args[1:], os.Stdout)
+	case "exporter":
+		return exporter.RunInContainer(mysqlops.UserMonitor)
 	case "version":
 		fmt.Println(version)
 		return nil

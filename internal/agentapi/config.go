@@ -16,6 +16,7 @@ const ConfigFile = "agent.json"
 const (
 	ConfigDir   = "/etc/dbpair/config"
 	InternalDir = "/etc/dbpair/internal" // one file per password, named PasswordFile*
+	MonitorDir  = "/etc/dbpair/monitor"  // the monitor account's, for the exporter of mysqld's counters
 	TLSDirBase  = "/etc/dbpair/tls-"     // followed by the ordinal: ca.crt, tls.crt, tls.key
 	TokenDir    = "/var/run/secrets/kubernetes.io/serviceaccount"
 	DataDir     = "/data"

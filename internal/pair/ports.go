@@ -8,4 +8,6 @@ const (
 	PortAgent   = 7443
 	PortMetrics = 7080
 	PortProbe   = 7081
+	// PortMysqldMetrics is that of the exporter of mysqld's counters, where the spec has it.
+	PortMysqldMetrics = 9104
 )

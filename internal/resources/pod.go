@@ -54,6 +54,9 @@ func podTemplate(p *v1alpha1.DatabasePair, agent Image) *corev1ac.PodTemplateSpe
 		WithInitContainers(installContainer(p, agent)).
 		WithContainers(mysqldContainer(p)).
 		WithVolumes(volumes(p)...)
+	if p.Spec.Monitoring.MysqldExporter.Enabled {
+		spec.WithContainers(exporterContainer(p, agent)).WithVolumes(exporterVolume(p))
+	}
 	if a := affinity(p); a != nil {
 		spec.WithAffinity(a)
 	}

@@ -70,6 +70,9 @@ func NetworkPolicy(p *v1alpha1.DatabasePair, operatorNamespace string) *networki
 	}
 	if from := p.Spec.Network.MetricsFrom; len(from) > 0 {
 		metrics := networkingv1ac.NetworkPolicyIngressRule().WithPorts(policyPort(portNameMetrics))
+		if p.Spec.Monitoring.MysqldExporter.Enabled {
+			metrics.WithPorts(policyPort(portNameMysqldMetrics))
+		}
 		for i := range from {
 			metrics.WithFrom(policyPeer(&from[i]))
 		}

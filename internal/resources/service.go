@@ -21,6 +21,8 @@ const (
 	portNameAgent   = "agent"
 	portNameMetrics = "metrics"
 	portNameProbe   = "probe"
+	// portNameMysqldMetrics is the port of the exporter of mysqld's counters.
+	portNameMysqldMetrics = "mysqld-metrics"
 )
 
 // ClientService is the read-write Service without what Route decides: its selector and
