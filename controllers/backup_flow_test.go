@@ -77,16 +77,35 @@ func TestABackupIsTakenByAJob(t *testing.T) {
 	if len(s.permitted) > 0 || s.allowed() != s.jobOf("b1") {
 		t.Errorf("permitted %v, allowed %q", s.permitted, s.allowed())
 	}
-	s.answer("b1", jobapi.KeyProgress, jobapi.Progress{Attempt: 1, Bytes: 4096, Note: "copies shop-1"})
+	s.answer("b1", jobapi.KeyProgress, jobapi.Progress{OperationProgress: v1alpha1.OperationProgress{
+		Attempts: 1,
+		Bytes:    4096,
+		Note:     "copies shop-1",
+	}})
 	s.look()
 	if p := s.operation("b1").Status.Progress; p == nil || p.Bytes != 4096 || p.Note != "copies shop-1" {
 		t.Errorf("progress %+v", p)
 	}
 	s.now = s.now.Add(time.Minute)
-	s.answer("b1", jobapi.KeyResult, jobapi.Result{Outcome: jobapi.Done, Message: "backup id", Took: 30 * time.Second, Backup: &jobapi.BackupResult{
-		ID: "id", Location: want.Store, From: "shop-1", GTIDs: strings.Repeat("g", 3000), Size: 100, StoredSize: 50, Objects: 4, Verified: true,
-		Stored: []jobapi.StoredBackup{{ID: "id", Finished: s.now, Size: 100}}, StoredTotal: 1,
-	}})
+	s.answer("b1", jobapi.KeyResult, jobapi.Result{
+		Outcome: jobapi.Done,
+		Message: "backup id",
+		OperationResult: v1alpha1.OperationResult{
+			Duration: &metav1.Duration{Duration: 30 * time.Second},
+			Backup: &v1alpha1.BackupResult{
+				ID:          "id",
+				Location:    want.Store,
+				From:        "shop-1",
+				GTIDs:       strings.Repeat("g", 3000),
+				Size:        100,
+				StoredSize:  50,
+				Objects:     4,
+				Verified:    true,
+				Stored:      []v1alpha1.StoredBackup{{ID: "id", Finished: metav1.NewTime(s.now), Size: 100}},
+				StoredTotal: 1,
+			},
+		},
+	})
 	s.look()
 	op := s.is("b1", v1alpha1.OperationSucceeded, "backup id")
 	got := op.Status.Result

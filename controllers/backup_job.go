@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -196,50 +195,27 @@ func backupRequest(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation)
 // maxGTIDText is the API's limit of a set of GTIDs.
 const maxGTIDText = 2048
 
-// backupOf is a Job's answer within the API's limits; nil for none.
-func backupOf(b *jobapi.BackupResult) *v1alpha1.BackupResult {
-	if b == nil {
-		return nil
+// boundBackup shortens what a Job says of a backup to the API's limits.
+func boundBackup(b *v1alpha1.BackupResult) {
+	b.ID = short(b.ID)
+	b.Location = cut(b.Location)
+	b.From = cut(b.From)
+	b.MySQLVersion = cut(b.MySQLVersion)
+	b.Digest = short(b.Digest)
+	b.RetentionProblem = cut(b.RetentionProblem)
+	if len(b.GTIDs) > maxGTIDText {
+		b.GTIDs = strings.ToValidUTF8(b.GTIDs[:maxGTIDText-len("…")], "") + "…"
 	}
-	out := &v1alpha1.BackupResult{
-		ID:               short(b.ID),
-		Location:         cut(b.Location),
-		From:             cut(b.From),
-		MySQLVersion:     cut(b.MySQLVersion),
-		GTIDs:            b.GTIDs,
-		Size:             b.Size,
-		StoredSize:       b.StoredSize,
-		Objects:          b.Objects,
-		Encrypted:        b.Encrypted,
-		Digest:           short(b.Digest),
-		Verified:         b.Verified,
-		RetentionProblem: cut(b.RetentionProblem),
-		StoredTotal:      b.StoredTotal,
+	b.Removed = b.Removed[:min(len(b.Removed), jobapi.MaxStored)]
+	for i := range b.Removed {
+		b.Removed[i] = short(b.Removed[i])
 	}
-	if len(out.GTIDs) > maxGTIDText {
-		out.GTIDs = strings.ToValidUTF8(out.GTIDs[:maxGTIDText-len("…")], "") + "…"
+	b.Stored = b.Stored[:min(len(b.Stored), jobapi.MaxStored)]
+	// A status without the time could not be written.
+	b.Stored = slices.DeleteFunc(b.Stored, func(one v1alpha1.StoredBackup) bool { return one.Finished.IsZero() })
+	for i := range b.Stored {
+		b.Stored[i].ID = short(b.Stored[i].ID)
 	}
-	for _, id := range b.Removed[:min(len(b.Removed), jobapi.MaxStored)] {
-		out.Removed = append(out.Removed, short(id))
-	}
-	for _, one := range b.Stored[:min(len(b.Stored), jobapi.MaxStored)] {
-		if one.Finished.IsZero() {
-			continue // a status without the time could not be written
-		}
-		stored := v1alpha1.StoredBackup{
-			ID:         short(one.ID),
-			Finished:   metav1.NewTime(one.Finished.Truncate(time.Second)),
-			Size:       one.Size,
-			StoredSize: one.StoredSize,
-			Encrypted:  one.Encrypted,
-			Pinned:     one.Pinned,
-		}
-		if !one.Proven.IsZero() {
-			stored.Proven = &metav1.Time{Time: one.Proven.Truncate(time.Second)}
-		}
-		out.Stored = append(out.Stored, stored)
-	}
-	return out
 }
 
 // short bounds what the API takes 64 characters of.

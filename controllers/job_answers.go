@@ -43,7 +43,19 @@ func bound(p *jobapi.Result) {
 	p.Differing = p.Differing[:min(len(p.Differing), jobapi.MaxDiffering)]
 	for i := range p.Differing {
 		p.Differing[i].Table = cut(p.Differing[i].Table)
+		p.Differing[i].Operation = "" // the pair's status names it
 	}
+	if p.Backup != nil {
+		boundBackup(p.Backup)
+	}
+}
+
+// rounded is a duration as a status shows it; zero for none.
+func rounded(d *metav1.Duration, to time.Duration) *metav1.Duration {
+	if d == nil {
+		return &metav1.Duration{}
+	}
+	return &metav1.Duration{Duration: d.Round(to)}
 }
 
 // answers are what the Job has written so far.
@@ -68,49 +80,30 @@ func answers(m *corev1.ConfigMap) (*jobapi.Progress, *jobapi.Result, error) {
 }
 
 func progressOf(p jobapi.Progress) *v1alpha1.OperationProgress {
-	out := &v1alpha1.OperationProgress{
-		Table:         p.Table,
-		TablesDone:    p.TablesDone,
-		TablesTotal:   p.TablesTotal,
-		Rows:          p.Rows,
-		RowsTotal:     p.RowsTotal,
-		RowsPerSecond: p.RowsPerSecond,
-		DifferingRows: p.DifferingRows,
-		Bytes:         p.Bytes,
-		Note:          p.Note,
-		Attempts:      p.Attempt,
+	out := p.OperationProgress
+	if out.Remaining != nil && out.Remaining.Duration <= 0 {
+		out.Remaining = nil
 	}
-	if p.Remaining > 0 {
-		out.Remaining = &metav1.Duration{Duration: p.Remaining}
-	}
-	return out
+	return &out
 }
 
+// resultOf is what the status of an operation of this kind shows of a result. report names the
+// ConfigMap of the report.
 func resultOf(kind v1alpha1.OperationType, p jobapi.Result, report string) *v1alpha1.OperationResult {
 	if kind == v1alpha1.OperationBackup {
 		return &v1alpha1.OperationResult{
-			Duration: &metav1.Duration{Duration: p.Took.Round(time.Millisecond)},
-			Backup:   backupOf(p.Backup),
+			Duration: rounded(p.Duration, time.Millisecond),
+			Backup:   p.Backup,
 		}
 	}
-	out := &v1alpha1.OperationResult{
-		Tables:            p.Tables,
-		TablesSkipped:     p.TablesSkipped,
-		Rows:              p.Rows,
-		Bytes:             p.Bytes,
-		Duration:          &metav1.Duration{Duration: p.Took.Round(time.Millisecond)},
-		LongestLock:       &metav1.Duration{Duration: p.LongestLock.Round(10 * time.Microsecond)},
-		DifferingRows:     p.DifferingRows,
-		SchemaDifferences: p.SchemaDifferences,
-		RepairedRows:      p.RepairedRows,
-		Report:            report,
-		Skipped:           p.Skipped,
+	out := p.OperationResult
+	out.Duration = rounded(p.Duration, time.Millisecond)
+	out.LongestLock = rounded(p.LongestLock, 10*time.Microsecond)
+	out.RowsPerSecond = 0
+	if p.Duration != nil && p.Duration.Duration > 0 {
+		out.RowsPerSecond = int64(max(0, min(float64(p.Rows)/p.Duration.Seconds(), maxRate)))
 	}
-	if seconds := p.Took.Seconds(); seconds > 0 {
-		out.RowsPerSecond = int64(max(0, min(float64(p.Rows)/seconds, maxRate)))
-	}
-	for _, one := range p.Differing {
-		out.Differing = append(out.Differing, v1alpha1.TableDrift{Table: one.Table, Rows: one.Rows})
-	}
-	return out
+	out.Report = report
+	out.Backup = nil
+	return &out
 }

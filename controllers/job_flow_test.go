@@ -305,15 +305,15 @@ func TestAChecksumIsDoneByAJob(t *testing.T) {
 		len(request.Include) != 1 || request.BusyShare != 25 || request.Domain != "shop-pods.ns.svc" {
 		t.Errorf("request %+v", request)
 	}
-	s.answer("c1", jobapi.KeyProgress, jobapi.Progress{
-		Attempt:       1,
+	s.answer("c1", jobapi.KeyProgress, jobapi.Progress{OperationProgress: v1alpha1.OperationProgress{
+		Attempts:      1,
 		Table:         "app.t",
 		TablesDone:    1,
 		TablesTotal:   4,
 		Rows:          10,
 		RowsPerSecond: 5,
-		Remaining:     time.Minute,
-	})
+		Remaining:     &metav1.Duration{Duration: time.Minute},
+	}})
 	s.look()
 	if p := s.operation("c1").Status.Progress; p == nil || p.Table != "app.t" || p.TablesTotal != 4 || p.Remaining.Duration != time.Minute {
 		t.Errorf("progress %+v", p)
@@ -323,8 +323,18 @@ func TestAChecksumIsDoneByAJob(t *testing.T) {
 	}
 	s.now = s.now.Add(time.Minute)
 	s.answer("c1", jobapi.KeyResult, jobapi.Result{
-		Outcome: jobapi.Done, Message: "2 rows differ", Tables: 4, Rows: 40, Took: 20 * time.Second, LongestLock: time.Millisecond,
-		DifferingRows: 2, Differing: []jobapi.TableDrift{{Table: "app.t", Rows: 2}},
+		Outcome: jobapi.Done,
+		Message: "2 rows differ",
+		OperationResult: v1alpha1.OperationResult{
+			Tables:        4,
+			Rows:          40,
+			RowsPerSecond: 1 << 40,
+			Duration:      &metav1.Duration{Duration: 20 * time.Second},
+			LongestLock:   &metav1.Duration{Duration: time.Millisecond},
+			DifferingRows: 2,
+			Differing:     []v1alpha1.TableDrift{{Table: "app.t", Rows: 2}},
+			Report:        "another-config-map",
+		},
 	})
 	s.look()
 	op = s.is("c1", v1alpha1.OperationSucceeded, "2 rows differ")
@@ -513,7 +523,7 @@ func TestAFailedJobIsTheOperationsEnd(t *testing.T) {
 	s := newJobStage(t, nil)
 	s.ask("c", v1alpha1.OperationChecksum, nil)
 	s.look()
-	s.answer("c", jobapi.KeyProgress, jobapi.Progress{Note: "session with a member lost"})
+	s.answer("c", jobapi.KeyProgress, jobapi.Progress{OperationProgress: v1alpha1.OperationProgress{Note: "session with a member lost"}})
 	var job batchv1.Job
 	if err := s.c.Get(t.Context(), types.NamespacedName{Namespace: "ns", Name: s.jobOf("c")}, &job); err != nil {
 		t.Fatal(err)
@@ -663,10 +673,10 @@ func TestAResultIsBelievedForWhatWasAskedOnly(t *testing.T) {
 			})
 			s.look()
 			s.answer("r1", jobapi.KeyResult, jobapi.Result{
-				Outcome:      jobapi.Done,
-				Message:      "all is well",
-				Asked:        c.asked,
-				RepairedRows: 1,
+				Outcome:         jobapi.Done,
+				Message:         "all is well",
+				Asked:           c.asked,
+				OperationResult: v1alpha1.OperationResult{RepairedRows: 1},
 			})
 			s.look()
 			op := s.is("r1", c.phase, c.says)

@@ -18,9 +18,9 @@ const maxStatus = 256 << 10
 // FuzzAnswers: whatever a Job's ConfigMap holds is refused with an error that names key and
 // ConfigMap, or becomes a status that can be written.
 func FuzzAnswers(f *testing.F) {
-	f.Add(`{"attempt":1,"beat":7,"table":"app.people","rows":5}`, `{"outcome":"Done","asked":{"operation":"c1","kind":"Checksum"},"rows":7,"took":1}`)
+	f.Add(`{"attempts":1,"beat":7,"table":"app.people","rows":5}`, `{"outcome":"Done","asked":{"operation":"c1","kind":"Checksum"},"rows":7,"duration":"1ns"}`)
 	f.Add(`null`, `null`)
-	f.Add(`{"remaining":-1}`, `{"rows":9223372036854775807,"took":1,"skipped":null}`)
+	f.Add(`{"remaining":"-1ns"}`, `{"rows":9223372036854775807,"duration":"1ns","skipped":null}`)
 	f.Add(`{"note":"`+strings.Repeat("n", 5000)+`"}`, `{"message":"`+strings.Repeat("m", 700<<10)+`","skipped":["`+strings.Repeat("ä", 3000)+`"]}`)
 	f.Add(``, `{"backup":{"gtids":"`+strings.Repeat("ä", 3000)+`","removed":["`+strings.Repeat("r", 3000)+`"],"stored":[{}]}}`)
 	f.Add(``, `{"differing":[`+strings.Repeat(`{"table":"app.t","rows":1},`, 999)+`{}]}`)
@@ -43,7 +43,7 @@ func FuzzAnswers(f *testing.F) {
 		if result != nil {
 			status := resultOf(v1alpha1.OperationChecksum, *result, "job")
 			if result.Rows >= 0 && status.RowsPerSecond < 0 {
-				t.Errorf("%d rows in %s are %d a second", result.Rows, result.Took, status.RowsPerSecond)
+				t.Errorf("%d rows in %s are %d a second", result.Rows, result.Duration, status.RowsPerSecond)
 			}
 			backup := resultOf(v1alpha1.OperationBackup, *result, "job")
 			written = append(written, status, backup, result.Message, result.Asked.String())

@@ -18,9 +18,11 @@ import (
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
+	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/cmd/backup/internal/blobstore"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/backup"
@@ -113,7 +115,7 @@ func (j *podJob) run(ctx context.Context) error {
 	if done || err != nil {
 		return err
 	}
-	progress.Attempt++
+	progress.Attempts++
 	reporting, stop := context.WithCancel(ctx)
 	var reporter sync.WaitGroup
 	reporter.Go(func() { j.report(reporting, &progress) })
@@ -123,8 +125,8 @@ func (j *podJob) run(ctx context.Context) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWords)
 	defer cancel()
 	if err != nil {
-		fmt.Fprintln(j.log, "attempt", progress.Attempt, "failed:", err)
-		retry := ctx.Err() != nil || (!lasting(err) && progress.Attempt < maxAttempts)
+		fmt.Fprintln(j.log, "attempt", progress.Attempts, "failed:", err)
+		retry := ctx.Err() != nil || (!lasting(err) && progress.Attempts < maxAttempts)
 		if retry {
 			j.say("it begins again: " + err.Error())
 			return errors.Join(err, j.beat(last, &progress))
@@ -224,8 +226,10 @@ func (j *podJob) work(ctx context.Context) (jobapi.Result, error) {
 	}
 	result := jobapi.Result{
 		Outcome: jobapi.Done,
-		Took:    j.now().Sub(started),
-		Backup:  taken,
+		OperationResult: v1alpha1.OperationResult{
+			Duration: &metav1.Duration{Duration: j.now().Sub(started)},
+			Backup:   taken,
+		},
 		Message: fmt.Sprintf("backup %s of %s: %s of data, %s stored", taken.ID, taken.From, mebibytes(taken.Size), mebibytes(taken.StoredSize)),
 	}
 	j.say("removing what spec.backup.retention no longer needs")
@@ -234,7 +238,7 @@ func (j *podJob) work(ctx context.Context) (jobapi.Result, error) {
 }
 
 // take copies the passive and reads the copy back. What it began and could not finish it removes.
-func (j *podJob) take(ctx context.Context, objects backup.Objects, recipients []age.Recipient) (*jobapi.BackupResult, error) {
+func (j *podJob) take(ctx context.Context, objects backup.Objects, recipients []age.Recipient) (*v1alpha1.BackupResult, error) {
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // it never fails
 	id := backup.NewID(j.now(), random)
@@ -252,7 +256,7 @@ func (j *podJob) take(ctx context.Context, objects backup.Objects, recipients []
 		j.discard(ctx, objects, id)
 		return nil, err
 	}
-	return &jobapi.BackupResult{
+	return &v1alpha1.BackupResult{
 		ID:           id,
 		Location:     j.request.Backup.Store,
 		From:         string(j.request.Passive),
@@ -290,7 +294,7 @@ func (j *podJob) discard(ctx context.Context, objects backup.Objects, id string)
 
 // expire applies the retention and says what is stored then. That it cannot makes no backup a
 // bad one.
-func (j *podJob) expire(ctx context.Context, objects backup.Objects, taken *jobapi.BackupResult) {
+func (j *podJob) expire(ctx context.Context, objects backup.Objects, taken *v1alpha1.BackupResult) {
 	listing, err := backup.List(ctx, objects)
 	if err == nil {
 		taken.Removed, err = j.remove(ctx, objects, listing.Catalog)
@@ -305,15 +309,18 @@ func (j *podJob) expire(ctx context.Context, objects backup.Objects, taken *joba
 	taken.StoredTotal = int64(len(listing.Manifests))
 	for i := len(listing.Manifests) - 1; i >= 0 && len(taken.Stored) < jobapi.MaxStored; i-- {
 		m := listing.Manifests[i]
-		taken.Stored = append(taken.Stored, jobapi.StoredBackup{
+		stored := v1alpha1.StoredBackup{
 			ID:         m.ID,
-			Finished:   m.Finished,
+			Finished:   metav1.NewTime(m.Finished),
 			Size:       m.Raw,
 			StoredSize: m.Stored,
 			Encrypted:  m.Encrypted,
 			Pinned:     listing.Backups[i].Pinned,
-			Proven:     listing.Backups[i].Proven,
-		})
+		}
+		if proven := listing.Backups[i].Proven; !proven.IsZero() {
+			stored.Proven = &metav1.Time{Time: proven}
+		}
+		taken.Stored = append(taken.Stored, stored)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/checksum"
 	"github.com/dbpair/dbpair/internal/jobapi"
@@ -43,7 +44,11 @@ func TestWhatIsWrittenDownIsReadAgain(t *testing.T) {
 	b, _ := stage(t)
 	state := checksum.State{TablesTotal: 7, Current: []checksum.Position{{After: []string{"12"}, Definition: "d"}}}
 	for _, c := range []change{
-		{progress: &jobapi.Progress{Attempt: 1, Beat: 3, Rows: 5}, state: state}, {progress: &jobapi.Progress{Attempt: 2, Beat: 9}},
+		{
+			progress: &jobapi.Progress{Beat: 3, OperationProgress: v1alpha1.OperationProgress{Attempts: 1, Rows: 5}},
+			state:    state,
+		},
+		{progress: &jobapi.Progress{Beat: 9, OperationProgress: v1alpha1.OperationProgress{Attempts: 2}}},
 	} {
 		if err := b.write(t.Context(), c); err != nil {
 			t.Fatal(err)
@@ -208,9 +213,19 @@ func TestResults(t *testing.T) {
 	}}
 	got := checksumResult(report)
 	want := jobapi.Result{
-		Outcome: jobapi.Done, Tables: 3, TablesSkipped: 1, Rows: 40, DifferingRows: 12, SchemaDifferences: 2,
-		Differing: []jobapi.TableDrift{{Table: "a.v", Rows: 9}, {Table: "a.t", Rows: 3}}, Skipped: []string{"a.w: why w"},
+		Outcome: jobapi.Done,
 		Message: "12 rows of 2 tables and 2 definitions differ; 1 tables were skipped: a.w: why w",
+		OperationResult: v1alpha1.OperationResult{
+			Tables:            3,
+			TablesSkipped:     1,
+			Rows:              40,
+			Duration:          &metav1.Duration{},
+			LongestLock:       &metav1.Duration{},
+			DifferingRows:     12,
+			SchemaDifferences: 2,
+			Differing:         []v1alpha1.TableDrift{{Table: "a.v", Rows: 9}, {Table: "a.t", Rows: 3}},
+			Skipped:           []string{"a.w: why w"},
+		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("comparison (-want +got):\n%s", diff)

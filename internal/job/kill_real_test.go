@@ -313,7 +313,7 @@ func (s *killScene) finish(attempt int32) {
 		s.Fatalf("the Job's process: %v", err)
 	}
 	result, progress := s.store.result()
-	if result.Outcome != jobapi.Done || result.Rows != killedRows || result.DifferingRows != 1 || progress.Attempt != attempt {
+	if result.Outcome != jobapi.Done || result.Rows != killedRows || result.DifferingRows != 1 || progress.Attempts != attempt {
 		s.Errorf("result %+v, progress %+v; want %d rows, one of them different, attempt %d", result, progress, killedRows, attempt)
 	}
 }
@@ -405,7 +405,7 @@ func TestAJobWhoseSessionsAreEndedGoesOn(t *testing.T) {
 		t.Fatalf("the Job's process: %v", err)
 	}
 	result, progress := s.store.result()
-	if result.Outcome != jobapi.Done || result.Rows != killedRows || result.DifferingRows != 1 || progress.Attempt != 1 {
+	if result.Outcome != jobapi.Done || result.Rows != killedRows || result.DifferingRows != 1 || progress.Attempts != 1 {
 		t.Errorf("result %+v, progress %+v; want %d rows, one of them different, one attempt", result, progress, killedRows)
 	}
 	if rows := s.read(s.onB); rows == 0 || rows > killedRows-after+100 {

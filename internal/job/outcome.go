@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/checksum"
 	"github.com/dbpair/dbpair/internal/jobapi"
 	"github.com/dbpair/dbpair/internal/repair"
@@ -33,14 +36,14 @@ func (p pace) of(now time.Time, done, total int64) (perSecond int64, remaining t
 // progressOf is what people are shown of a comparison's state.
 func progressOf(s checksum.State) jobapi.Progress {
 	totals := s.Report.Totals()
-	out := jobapi.Progress{
+	out := jobapi.Progress{OperationProgress: v1alpha1.OperationProgress{
 		TablesDone:    int64(totals.Tables),
 		TablesTotal:   int64(s.TablesTotal),
 		Rows:          s.RowsDone(),
 		RowsTotal:     s.RowsTotal,
 		DifferingRows: totals.DifferingRows,
 		Note:          s.Waiting,
-	}
+	}}
 	var names []string
 	for _, one := range s.Current {
 		names = append(names, one.Partial.Table.String())
@@ -54,17 +57,19 @@ func progressOf(s checksum.State) jobapi.Progress {
 func checksumResult(r checksum.Report) jobapi.Result {
 	t := r.Totals()
 	out := jobapi.Result{
-		Outcome:           jobapi.Done,
-		Tables:            int64(t.Tables - t.Skipped),
-		TablesSkipped:     int64(t.Skipped),
-		Rows:              t.Rows,
-		Bytes:             t.Bytes,
-		Took:              r.Finished.Sub(r.Started),
-		LongestLock:       t.LongestLock,
-		DifferingRows:     t.DifferingRows,
-		SchemaDifferences: int64(r.SchemaDriftCount),
-		Differing:         differing(r.Tables),
-		Skipped:           skipped(r.Tables),
+		Outcome: jobapi.Done,
+		OperationResult: v1alpha1.OperationResult{
+			Tables:            int64(t.Tables - t.Skipped),
+			TablesSkipped:     int64(t.Skipped),
+			Rows:              t.Rows,
+			Bytes:             t.Bytes,
+			Duration:          &metav1.Duration{Duration: r.Finished.Sub(r.Started)},
+			LongestLock:       &metav1.Duration{Duration: t.LongestLock},
+			DifferingRows:     t.DifferingRows,
+			SchemaDifferences: int64(r.SchemaDriftCount),
+			Differing:         differing(r.Tables),
+			Skipped:           skipped(r.Tables),
+		},
 	}
 	out.Message = fmt.Sprintf("%d rows of %d tables are equal on both members", t.Rows, t.Tables-t.Skipped)
 	if t.DifferingRows > 0 || r.SchemaDriftCount > 0 {
@@ -77,14 +82,14 @@ func checksumResult(r checksum.Report) jobapi.Result {
 	return out
 }
 
-func differing(tables []checksum.TableReport) []jobapi.TableDrift {
-	var out []jobapi.TableDrift
+func differing(tables []checksum.TableReport) []v1alpha1.TableDrift {
+	var out []v1alpha1.TableDrift
 	for _, one := range tables {
 		if n := one.DifferingRows(); n > 0 {
-			out = append(out, jobapi.TableDrift{Table: clip(one.Table.String(), 200), Rows: n})
+			out = append(out, v1alpha1.TableDrift{Table: clip(one.Table.String(), 200), Rows: n})
 		}
 	}
-	slices.SortStableFunc(out, func(a, b jobapi.TableDrift) int { return cmp.Compare(b.Rows, a.Rows) })
+	slices.SortStableFunc(out, func(a, b v1alpha1.TableDrift) int { return cmp.Compare(b.Rows, a.Rows) })
 	return out[:min(len(out), jobapi.MaxDiffering)]
 }
 
@@ -108,11 +113,11 @@ func clip(text string, limit int) string {
 
 // repairProgress is what people are shown of a repair.
 func repairProgress(p repair.Progress) jobapi.Progress {
-	out := jobapi.Progress{Note: strings.ToLower(string(p.Step)), TablesTotal: 1}
+	out := jobapi.Progress{OperationProgress: v1alpha1.OperationProgress{TablesTotal: 1}}
 	if p.Checksum != nil {
 		out = progressOf(*p.Checksum)
-		out.Note = strings.ToLower(string(p.Step))
 	}
+	out.Note = strings.ToLower(string(p.Step))
 	if p.Step == repair.Repairing || p.Step == repair.Saving {
 		out.Rows = p.Repaired
 		out.RowsTotal = p.Rows
@@ -124,19 +129,23 @@ func repairProgress(p repair.Progress) jobapi.Progress {
 func repairResult(r repair.Report, took time.Duration) jobapi.Result {
 	found := r.Missing + r.Extra + r.Changed
 	out := jobapi.Result{
-		Outcome:      jobapi.Done,
-		Tables:       1,
-		Took:         took,
-		RepairedRows: r.Written,
+		Outcome: jobapi.Done,
+		OperationResult: v1alpha1.OperationResult{
+			Tables:       1,
+			Duration:     &metav1.Duration{Duration: took},
+			RepairedRows: r.Written,
+		},
 	}
 	reasons := strings.Join(r.Reasons, "; ")
+	longestLock := time.Duration(0)
 	for _, one := range []*checksum.TableReport{r.Before, r.After} {
 		if one != nil {
 			out.Rows = one.Rows
 			out.Bytes = one.Bytes
-			out.LongestLock = max(out.LongestLock, one.LongestLock)
+			longestLock = max(longestLock, one.LongestLock)
 		}
 	}
+	out.LongestLock = &metav1.Duration{Duration: longestLock}
 	rows := fmt.Sprintf("%d missing, %d surplus, %d different", r.Missing, r.Extra, r.Changed)
 	switch r.Result {
 	case repair.Repaired:
@@ -161,7 +170,7 @@ func repairResult(r repair.Report, took time.Duration) jobapi.Result {
 	}
 	tables := slices.Clone(r.Others)
 	if out.DifferingRows > 0 {
-		out.Differing = []jobapi.TableDrift{{Table: clip(r.Table.String(), 200), Rows: out.DifferingRows}}
+		out.Differing = []v1alpha1.TableDrift{{Table: clip(r.Table.String(), 200), Rows: out.DifferingRows}}
 	}
 	out.Differing = append(out.Differing, differing(tables)...)
 	return out

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/checksum"
@@ -80,7 +81,7 @@ func Run(ctx context.Context, o Options) error {
 			agent:   o.AgentPort,
 		},
 	}
-	w.progress.Attempt = found.progress.Attempt + 1
+	w.progress.Attempts = found.progress.Attempts + 1
 	w.progress.Beat = found.progress.Beat
 	if len(found.state) > 0 {
 		resume := &checksum.State{}
@@ -89,7 +90,7 @@ func Run(ctx context.Context, o Options) error {
 			w.state = resume
 		}
 	}
-	o.Log.Info("job begins", "operation", w.request.Operation, "kind", w.request.Kind, "attempt", w.progress.Attempt,
+	o.Log.Info("job begins", "operation", w.request.Operation, "kind", w.request.Kind, "attempt", w.progress.Attempts,
 		"resumes", w.resume != nil)
 	return w.run(ctx)
 }
@@ -190,9 +191,13 @@ func (w *work) saw(p jobapi.Progress, s *checksum.State) {
 	if w.pace.began.IsZero() {
 		w.pace = pace{began: w.Now(), rows: p.Rows}
 	}
-	p.Attempt = w.progress.Attempt
+	p.Attempts = w.progress.Attempts
 	p.Beat = w.progress.Beat
-	p.RowsPerSecond, p.Remaining = w.pace.of(w.Now(), p.Rows, p.RowsTotal)
+	rate, remaining := w.pace.of(w.Now(), p.Rows, p.RowsTotal)
+	p.RowsPerSecond = rate
+	if remaining > 0 {
+		p.Remaining = &metav1.Duration{Duration: remaining}
+	}
 	w.progress = p
 	w.state = s
 }

@@ -3,15 +3,17 @@ package jobapi
 import (
 	"time"
 
+	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// Keys of a Job's ConfigMap. A name that ends in .gz stands in its binary data.
+// Keys of a Job's ConfigMap. A name that ends in .gz stands in its binary data. The number in a
+// name grows when its form changes: a Job and an operator of two versions do not misread each other.
 const (
 	// KeyProgress is a Progress, written by the Job every few seconds.
-	KeyProgress = "progress.json"
+	KeyProgress = "progress.2.json"
 	// KeyResult is a Result. With it the Job is done.
-	KeyResult = "result.json"
+	KeyResult = "result.2.json"
 	// KeyReport is the report for people and programs.
 	KeyReport = "report.json"
 	// KeyReportCompressed takes the place of KeyReport when that would be too large.
@@ -123,25 +125,12 @@ func (a Asked) String() string {
 	return out + " for operation " + a.Operation
 }
 
-// Progress is how far a Job is.
+// Progress is how far a Job is, as the operation's status shows it.
 type Progress struct {
-	// Attempt counts the pods that have worked on it, from 1.
-	Attempt int32 `json:"attempt"`
 	// Beat grows with every write, so that a Job that stands still differs from one that
 	// is stopped.
-	Beat          int64         `json:"beat"`
-	Table         string        `json:"table,omitempty"`
-	TablesDone    int64         `json:"tablesDone"`
-	TablesTotal   int64         `json:"tablesTotal"`
-	Rows          int64         `json:"rows"`
-	RowsTotal     int64         `json:"rowsTotal"`
-	RowsPerSecond int64         `json:"rowsPerSecond"`
-	Remaining     time.Duration `json:"remaining"`
-	DifferingRows int64         `json:"differingRows"`
-	// Bytes of a backup that are in the store.
-	Bytes int64 `json:"bytes,omitempty"`
-	// Note says what it does or waits for, or why it begins again.
-	Note string `json:"note,omitempty"`
+	Beat int64 `json:"beat"`
+	v1alpha1.OperationProgress
 }
 
 // Outcome is how a Job ended.
@@ -159,35 +148,14 @@ const (
 	Failed Outcome = "Failed"
 )
 
-// Result is what a Job found.
+// Result is what a Job found. The operation's status shows OperationResult; in it the operator
+// sets Report and RowsPerSecond itself.
 type Result struct {
 	Outcome Outcome `json:"outcome"`
 	Message string  `json:"message"`
 	Asked   Asked   `json:"asked"`
-
-	Tables            int64         `json:"tables"`
-	TablesSkipped     int64         `json:"tablesSkipped"`
-	Rows              int64         `json:"rows"`
-	Bytes             int64         `json:"bytes"`
-	Took              time.Duration `json:"took"`
-	LongestLock       time.Duration `json:"longestLock"`
-	DifferingRows     int64         `json:"differingRows"`
-	SchemaDifferences int64         `json:"schemaDifferences"`
-	RepairedRows      int64         `json:"repairedRows"`
-	// Differing are the tables whose rows differ, the worst first, at most MaxDiffering.
-	Differing []TableDrift `json:"differing,omitempty"`
-	// Skipped are tables that were not compared, "<table>: <reason>", at most MaxDiffering.
-	Skipped []string `json:"skipped,omitempty"`
-
-	// Backup that was taken.
-	Backup *BackupResult `json:"backup,omitempty"`
+	v1alpha1.OperationResult
 }
 
-// MaxDiffering bounds the lists of a Result.
+// MaxDiffering bounds the lists Differing and Skipped of a Result.
 const MaxDiffering = 50
-
-// TableDrift is a table whose rows differ.
-type TableDrift struct {
-	Table string `json:"table"`
-	Rows  int64  `json:"rows"`
-}
