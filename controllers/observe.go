@@ -115,6 +115,7 @@ func (r *PairReconciler) settings(p *v1alpha1.DatabasePair) failover.Settings {
 		Hibernate:          s.Hibernate,
 		DrainTimeout:       s.Switchover.DrainTimeout.Duration,
 		AutomaticRollout:   s.Rollout.Mode != v1alpha1.RolloutOnDelete,
+		Copies:             s.Bootstrap != nil,
 		AgentVersion:       r.Version,
 
 		AutomaticAgentUpdate: s.Agent.Update == v1alpha1.AgentUpdateAutomatic,

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"context"
 	"errors"
 	"reflect"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/agentclient"
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/execute"
@@ -30,6 +32,7 @@ func (r *PairReconciler) runner(v *visit) *execute.Runner {
 		Silent: func(s fencing.Subject) bool {
 			return r.Agents.facts(v.name, s.Member, s.PodUID).Reach == failover.TimedOut
 		},
+		Donor: func(ctx context.Context) (*agentapi.ForeignDonor, error) { return r.foreignDonor(ctx, v) },
 	}
 	pods := cluster.Pods{
 		Client:      r.Client,

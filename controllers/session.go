@@ -50,6 +50,8 @@ type session struct {
 	reported  reportTimes
 	drills    drills
 	farewell  farewell
+	// bootstrap says what is missing for spec.bootstrap; empty for nothing.
+	bootstrap string
 	tries     tries
 }
 

@@ -44,6 +44,7 @@ type DatabasePairList struct {
 // DatabasePairSpec is the desired state of a pair.
 // +kubebuilder:validation:XValidation:rule="self.failover.promoteOn != 'AckFenced' || self.durability.mode == 'Lossless'",message="spec.failover.promoteOn AckFenced needs durability.mode Lossless: in Async writes are acknowledged without the passive, so its silence fences nothing; use Fenced"
 // +kubebuilder:validation:XValidation:rule="duration(self.authority.leaseDuration) >= duration(self.failover.heartbeatInterval) + duration(self.failover.heartbeatInterval) + duration(self.failover.heartbeatInterval) + duration(self.failover.heartbeatInterval)",message="spec.authority.leaseDuration must be at least four times spec.failover.heartbeatInterval; raise it or lower the interval"
+// +kubebuilder:validation:XValidation:rule="has(self.bootstrap) == has(oldSelf.bootstrap)",message="spec.bootstrap can neither be added to a pair nor removed: it counts once, when the pair's first data is made; make another pair"
 type DatabasePairSpec struct {
 	// mysql says which mysqld runs and with which settings.
 	// +optional
@@ -100,6 +101,11 @@ type DatabasePairSpec struct {
 	// pair is not backed up.
 	// +optional
 	Backup *BackupSpec `json:"backup,omitempty"`
+
+	// bootstrap says what data a new pair begins with; without it, it begins empty. It counts
+	// once, cannot be changed, and does nothing to volumes that hold data.
+	// +optional
+	Bootstrap *BootstrapSpec `json:"bootstrap,omitempty"`
 
 	// services are the addresses that clients use.
 	// +optional

@@ -5,8 +5,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The condition types of a DatabasePair. All but BackedUp are present from the operator's
-// first visit. The reason is the name of the rule that decided, the message a fact and, where
+// The condition types of a DatabasePair. All but BackedUp and Bootstrapped
+// are present from the operator's first visit. The reason is the name of the rule that decided, the message a fact and, where
 // someone has to act, the verb.
 const (
 	// ConditionReady: the primary accepts writes, the passive applies and could take over,
@@ -33,6 +33,9 @@ const (
 	// ConditionBackedUp: the newest backup is as young as the schedule promises. Only pairs with
 	// spec.backup have it.
 	ConditionBackedUp = "BackedUp"
+	// ConditionBootstrapped: the data that the pair was to begin with is there. Only pairs with
+	// spec.bootstrap have it.
+	ConditionBootstrapped = "Bootstrapped"
 )
 
 // ConditionTypes lists the condition types that every pair has, in the order of the status.
@@ -96,6 +99,9 @@ type DatabasePairStatus struct {
 	// backup is what is known of the pair's backups.
 	// +optional
 	Backup *BackupStatus `json:"backup,omitempty"`
+	// bootstrap is how far the copy is that the pair begins with; absent once it has data.
+	// +optional
+	Bootstrap *BootstrapStatus `json:"bootstrap,omitempty"`
 	// conditions of the pair.
 	// +optional
 	// +listType=map

@@ -38,24 +38,35 @@ func (c *cloning) clone(ctx context.Context, command agentapi.SeedCommand) error
 	}
 	donor, err := c.donor(command)
 	if err == nil {
-		var pace judge.CopyPace
-		err = ops.CloneFrom(ctx, donor, func(p mysqlops.CloneProgress) {
-			rate, remaining := pace.Saw(process.Now(), p)
-			c.state.progress(&agentapi.SeedProgress{
-				Donor:          command.Donor,
-				Stage:          p.Stage,
-				Bytes:          p.Bytes,
-				Estimated:      p.Total,
-				BytesPerSecond: rate,
-				Remaining:      remaining,
-			})
+		err = ops.CloneFrom(ctx, donor, copying(c.state, command.Donor))
+	}
+	return awaitCopied(c.mysqld, err, stop)
+}
+
+// copying publishes the progress of a copy of a donor.
+func copying(state *board, donor pair.MemberName) func(mysqlops.CloneProgress) {
+	var pace judge.CopyPace
+	return func(p mysqlops.CloneProgress) {
+		rate, remaining := pace.Saw(process.Now(), p)
+		state.progress(&agentapi.SeedProgress{
+			Donor:          donor,
+			Stage:          p.Stage,
+			Bytes:          p.Bytes,
+			Estimated:      p.Total,
+			BytesPerSecond: rate,
+			Remaining:      remaining,
 		})
 	}
+}
+
+// awaitCopied waits for the end of the mysqld that a copy was made into, or ends it when the
+// copy failed.
+func awaitCopied(mysqld *instance, err error, stop func(clean bool) error) error {
 	if err != nil {
 		_ = stop(false)
 		return err
 	}
-	proc := c.mysqld.process()
+	proc := mysqld.process()
 	select {
 	case <-proc.Exited():
 	case <-time.After(time.Minute):

@@ -24,9 +24,18 @@ type initializing struct {
 	data     *dataset
 	state    *board
 	make     dataMaker
+	donors   foreignData
 	adoption *adoption
 	beside   beside // the command: it does not wait for the end
 	failures *failpoints
+}
+
+// foreignData makes the contents of a new data directory a copy of a server outside of the pair.
+type foreignData interface {
+	// contents copies it and makes the pair's accounts in it.
+	contents(ctx context.Context, command agentapi.InitializeCommand) error
+	// ended publishes how that ended, and waits after a failure.
+	ended(ctx context.Context, command agentapi.InitializeCommand, err error)
 }
 
 // dataMaker makes a new data directory beside the one in use.
@@ -68,7 +77,7 @@ func (i *initializing) order(ctx context.Context, c agentapi.InitializeCommand) 
 	}
 	i.log.Info("initializing", "dataID", c.DataID)
 	i.state.bump()
-	i.beside(func(ctx context.Context) { i.run(ctx, c.DataID) })
+	i.beside(func(ctx context.Context) { i.run(ctx, c) })
 	return done, nil
 }
 
@@ -87,10 +96,18 @@ func (i *initializing) mayInitialize() error {
 
 // run makes data on an empty volume, in a directory of its own that gets its
 // final name when it is complete, so that a crash leaves nothing that looks like data.
-func (i *initializing) run(ctx context.Context, data pair.DataID) {
+func (i *initializing) run(ctx context.Context, command agentapi.InitializeCommand) {
 	started := process.Now()
-	err := i.try(ctx, data)
-	if err != nil {
+	data := command.DataID
+	contents := i.make.accounts
+	if command.Donor != nil {
+		contents = func(ctx context.Context) error { return i.donors.contents(ctx, command) }
+	}
+	err := i.try(ctx, data, contents)
+	switch {
+	case command.Donor != nil:
+		i.donors.ended(ctx, command, err)
+	case err != nil:
 		i.log.Error(err, "cannot initialize", "dataID", data)
 		i.state.problem(maintenanceProblem(err), "initialize: "+err.Error())
 		rest(ctx)
@@ -103,7 +120,8 @@ func (i *initializing) run(ctx context.Context, data pair.DataID) {
 	i.log.Info("initialized", "dataID", data, "took", process.Now().Sub(started))
 }
 
-func (i *initializing) try(ctx context.Context, data pair.DataID) error {
+// try makes the data with these contents.
+func (i *initializing) try(ctx context.Context, data pair.DataID, contents func(context.Context) error) error {
 	id := i.data.get()
 	id.Initializing = data
 	if err := i.vol.WriteIdentity(id); err != nil {
@@ -115,7 +133,7 @@ func (i *initializing) try(ctx context.Context, data pair.DataID) error {
 		return err
 	}
 	i.failures.at(failAfterInit)
-	if err := i.make.accounts(ctx); err != nil {
+	if err := contents(ctx); err != nil {
 		return err
 	}
 	i.failures.at(failAfterAccounts)

@@ -92,10 +92,12 @@ func (n *newData) accounts(ctx context.Context) error {
 }
 
 // runPrivately starts a mysqld that the machine does not know of, closed like any other, on
-// data that was just initialized.
+// data that was just initialized, with more flags than the usual ones.
 // stop ends it, cleanly if asked.
-func (n *newData) runPrivately(ctx context.Context, dir string, ops pinger) (stop func(clean bool) error, err error) {
-	proc, _, err := n.launcher.launch(ctx, dir, true, mycnf.NewDataFlags()...)
+func (n *newData) runPrivately(
+	ctx context.Context, dir string, ops pinger, more ...string,
+) (stop func(clean bool) error, err error) {
+	proc, _, err := n.launcher.launch(ctx, dir, true, append(mycnf.NewDataFlags(), more...)...)
 	if err != nil {
 		return nil, err
 	}

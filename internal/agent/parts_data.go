@@ -77,6 +77,7 @@ func (a *Agent) addData() {
 		data:     a.data,
 		state:    a.state,
 		make:     create,
+		donors:   a.donorCopies(create),
 		adoption: adopt,
 		beside:   a.beside,
 		failures: a.failures,
@@ -141,6 +142,21 @@ func (a *Agent) newData() *newData {
 		vol:      a.vol,
 		mysqld:   a.mysqld,
 		connect:  func() *mysqlops.Server { return a.server(func() mysqlops.Secret { return mysqlops.Secret{} }) },
+	}
+}
+
+// donorCopies copies servers outside of the pair.
+func (a *Agent) donorCopies(create *newData) *donorCopies {
+	return &donorCopies{
+		opt:      a.opt,
+		log:      a.log,
+		make:     create,
+		settings: a.settings,
+		vol:      a.vol,
+		mysqld:   a.mysqld,
+		state:    a.state,
+		connect:  a.server,
+		failures: a.failures,
 	}
 }
 

@@ -165,7 +165,7 @@ func TestAnInitializationIsNamedBeforeAndAfter(t *testing.T) {
 			adoption: newTestAdoption(vol, data, func(authority.Event) {}),
 			failures: &failpoints{},
 		}
-		if err := i.try(t.Context(), "first"); (err == nil) != (fails == "") {
+		if err := i.try(t.Context(), "first", mysqld.accounts); (err == nil) != (fails == "") {
 			t.Errorf("failing at %q: %v", fails, err)
 		}
 		if id, _, err := vol.ReadIdentity(); err != nil || id != want {

@@ -1,6 +1,9 @@
 package agentapi
 
 import (
+	"net"
+	"strconv"
+
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -24,7 +27,24 @@ type Command struct {
 type InitializeCommand struct {
 	Command
 	DataID pair.DataID `json:"dataID"`
+	// Donor whose data is copied; nil to begin without data.
+	Donor *ForeignDonor `json:"donor,omitempty"`
 }
+
+// ForeignDonor is a server outside of the pair whose data a pair begins with.
+type ForeignDonor struct {
+	Host     string `json:"host"`
+	Port     int    `json:"port"`
+	User     string `json:"user"`
+	Password string `json:"password"`
+	// CA has the certificates, in PEM, by which the donor's is verified; empty not to verify it.
+	CA string `json:"ca,omitempty"`
+	// NoTLS: the data comes in the clear.
+	NoTLS bool `json:"noTLS,omitempty"`
+}
+
+// Address is host:port.
+func (d ForeignDonor) Address() string { return net.JoinHostPort(d.Host, strconv.Itoa(d.Port)) }
 
 // SeedCommand replaces the member's data by a CLONE of the donor's. The agent reads the
 // Lease itself and refuses if it is holder, in sync or joining, or if the donor is not

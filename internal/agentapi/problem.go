@@ -29,6 +29,15 @@ const (
 	ProblemErrant           ProblemCode = "Errant"
 	ProblemCertificate      ProblemCode = "CertificateInvalid"
 	ProblemAdminCrowded     ProblemCode = "AdminPortCrowded"
+
+	// Why the server that a new pair is to be copied from cannot be.
+	ProblemDonorUnreachable ProblemCode = "DonorUnreachable"
+	ProblemDonorCertificate ProblemCode = "DonorCertificate"
+	ProblemDonorDenied      ProblemCode = "DonorDenied"
+	ProblemDonorSeries      ProblemCode = "DonorOtherSeries"
+	ProblemDonorPlugin      ProblemCode = "DonorWithoutClone"
+	ProblemDonorEngines     ProblemCode = "DonorOtherEngines"
+	ProblemDonorSettings    ProblemCode = "DonorOtherSettings"
 )
 
 // Problem is one thing that is wrong, and what to do about it.

@@ -2,6 +2,7 @@ package failover_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -837,6 +838,10 @@ func TestAdoptionOfVolumesTakesTheNewerLedger(t *testing.T) {
 				got = s.Record
 			case failover.ChangeAuthority:
 				got, _ = s.Change.Apply(s.From)
+			}
+			o.Settings.Copies = true
+			if p := failover.Decide(o); len(p.Steps) > 0 || p.Rule != "AuthorityMissing" || !strings.Contains(p.Fact, "spec.bootstrap") {
+				t.Errorf("%s, with spec.bootstrap: %s %s", name, p.Rule, p.Fact)
 			}
 			if p.Rule != "AdoptVolumes" || got.LastHolder == nil || got.LastHolder.Holder.Member != c.want || got.Epoch != 6 {
 				t.Errorf("%s: %s makes %+v", name, p.Rule, got)

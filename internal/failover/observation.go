@@ -113,6 +113,10 @@ type Settings struct {
 	// AutomaticAgentUpdate: so are pods that differ by their agent alone.
 	AutomaticAgentUpdate bool
 
+	// Copies: the pair is new and begins with a copy of other data. Volumes of an earlier pair
+	// are not taken up then.
+	Copies bool
+
 	// AgentVersion is the version of the agent that this operator would install.
 	AgentVersion string
 }

@@ -114,7 +114,7 @@ func adoptRequested(l *look) (Plan, bool) {
 // asked, and the newer ledger of the two names the member.
 func adoptVolumes(l *look) (Plan, bool) {
 	neverDecided := l.blank() && l.History.Epoch <= 0
-	if !neverDecided || l.Settings.Paused || l.operation(VerbAdopt, "") != nil {
+	if !neverDecided || l.Settings.Copies || l.Settings.Paused || l.operation(VerbAdopt, "") != nil {
 		return no()
 	}
 	newest, empty, ok := l.foundLedgers()

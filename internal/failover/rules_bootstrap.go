@@ -64,6 +64,8 @@ func initializeMember(l *look) (Plan, bool) {
 		return act("the volume of "+string(m.Name)+" is empty", Initialize{Member: m.Name, DataID: b.DataID})
 	case m.State.Phase == agentapi.PhaseFailed && len(m.State.Problems) > 0:
 		return hold(VerbNone, "%s: %s", m.Name, m.State.Problems[0].Message)
+	case m.State.Seed != nil:
+		return wait("%s copies %s (%s)", m.Name, m.State.Seed.Donor, m.State.Seed.Stage)
 	}
 	return wait("%s is %s", m.Name, m.State.Phase)
 }

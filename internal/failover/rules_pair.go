@@ -160,6 +160,9 @@ func authorityMissing(l *look) (Plan, bool) {
 				"%s. The pod of %s does not exist yet, and its volume may tell", why, m.Name)
 		}
 	}
+	if l.Settings.Copies {
+		why += ". By spec.bootstrap nothing is copied onto volumes that hold data: make the pair without it, or delete the volume claims"
+	}
 	return doubt(VerbAdopt,
 		"there is no record of who may be primary, but the pair has a history: %s. Name the authoritative member", why)
 }

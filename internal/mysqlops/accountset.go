@@ -191,30 +191,11 @@ func writeAccounts(ctx context.Context, conn *sql.Conn, specs []accountSpec, roo
 }
 
 func dropStrayAccounts(ctx context.Context, conn *sql.Conn) error {
-	rows, err := conn.QueryContext(ctx, "SELECT User, Host FROM mysql.user WHERE User = '' OR User = ? AND Host <> 'localhost'", UserRoot)
+	stray, err := accountsOf(ctx, conn, "SELECT User, Host FROM mysql.user WHERE User = '' OR User = ? AND Host <> 'localhost'", UserRoot)
 	if err != nil {
 		return err
 	}
-	var stray []Account
-	err = eachRow(rows, func() error {
-		var one Account
-		err := rows.Scan(&one.User, &one.Host)
-		stray = append(stray, one)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, one := range stray {
-		name, err := one.quoted()
-		if err != nil {
-			return err
-		}
-		if err := execEach(ctx, conn, "DROP USER IF EXISTS "+name); err != nil {
-			return err
-		}
-	}
-	return nil
+	return dropAccounts(ctx, conn, stray)
 }
 
 func writeAccount(ctx context.Context, conn *sql.Conn, spec accountSpec) error {

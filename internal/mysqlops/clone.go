@@ -5,17 +5,21 @@ import (
 	"time"
 )
 
-// Donor says where to clone from. The connection uses the member's own server
-// certificate, which the donor's account asks for.
+// Donor says where to clone from. The connection to the peer uses the member's own server
+// certificate, which the account there asks for.
 type Donor struct {
 	Host     string
 	Port     int
 	User     string
 	Password Secret
-	TLS      TLSFiles
 	// MaxBandwidth bounds the copy, in bytes a second, of which mysqld counts whole MiB, at least
 	// one. With 0 mysqld's own setting counts.
 	MaxBandwidth int64
+	// TLS are the files to use; an empty one is left out. Without a CA the certificate
+	// is not verified.
+	TLS TLSFiles
+	// NoTLS: the data comes in the clear.
+	NoTLS bool
 }
 
 // CloneProgress is what mysqld says of a running or finished clone.

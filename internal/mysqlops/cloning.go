@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -59,6 +60,8 @@ func cloneResult(ctx context.Context, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return preferContext(ctx, err)
+	case errors.Is(serverErrors[number], ErrClone) && strings.Contains(err.Error(), "BACKUP_ADMIN"):
+		return fmt.Errorf("%w: %w: %s", ErrDonorDenied, ErrClone, err.Error())
 	case errors.Is(serverErrors[number], ErrClone):
 		// The plugin's own errors quote the donor's, never the statement.
 		return fmt.Errorf("%w: %s", ErrClone, err.Error())
@@ -97,7 +100,11 @@ func cloneStatements(donor Donor) (clone string, settings []string, err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("password: %w", err)
 	}
-	return fmt.Sprintf("CLONE INSTANCE FROM %s:%d IDENTIFIED BY %s REQUIRE SSL", account, donor.Port, password), settings, nil
+	secured := "SSL"
+	if donor.NoTLS {
+		secured = "NO SSL"
+	}
+	return fmt.Sprintf("CLONE INSTANCE FROM %s:%d IDENTIFIED BY %s REQUIRE %s", account, donor.Port, password, secured), settings, nil
 }
 
 func (s *Server) followClone(ctx context.Context, progress func(CloneProgress)) {

@@ -107,6 +107,8 @@ const (
 	errUnknownVariable = 1193
 	errNoSuchTable     = 1146
 	errUnknownDatabase = 1049
+	errHostNotAllowed  = 1130
+	errSecureTransport = 3159
 )
 
 // wrap names the operation and adds the sentinel, if there is one.

@@ -36,6 +36,8 @@ type Reconciled struct {
 	BackupStaleAfter time.Duration
 	// BackupProblem says why there are no backups by spec.backup, and what to do.
 	BackupProblem string
+	// Bootstrap is what the pair begins with.
+	Bootstrap Bootstrap
 }
 
 // Conditions are the pair's conditions after this look. old is not modified; a condition
@@ -45,7 +47,11 @@ func Conditions(o failover.Observation, p failover.Plan, done Reconciled, old []
 	if !done.Backup.Wanted {
 		meta.RemoveStatusCondition(&out, v1alpha1.ConditionBackedUp)
 	}
-	for _, c := range judge(o, p, done) {
+	found := judge(o, p, done)
+	if done.Bootstrap.Spec != nil {
+		found = append(found, bootstrapped(o, p.Stated(), done, old))
+	}
+	for _, c := range found {
 		c.ObservedGeneration = o.Settings.Generation
 		c.LastTransitionTime = metav1.NewTime(o.Now)
 		c.Message = clip(c.Message)

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/failover"
 )
 
@@ -29,6 +30,12 @@ const (
 	ReasonBackupTooOld   = "BackupTooOld"
 	ReasonBackupFailed   = "BackupFailed"
 	ReasonNeverBackedUp  = "NeverBackedUp"
+
+	ReasonDataCopied      = "DataCopied"
+	ReasonCopying         = "Copying"
+	ReasonNotBegun        = "NotBegun"
+	ReasonSecretMissing   = "SecretMissing"
+	ReasonVolumesNotEmpty = "VolumesNotEmpty"
 )
 
 // Reason is one reason of a condition.
@@ -268,6 +275,34 @@ var otherMeanings = []Meaning{
 		Status:  metav1.ConditionUnknown,
 		Means:   "no backup was tried yet",
 		Reasons: []Reason{{ReasonNeverBackedUp, "none was asked for, or the schedule's first is still to come"}},
+	},
+	{
+		Type:   v1alpha1.ConditionBootstrapped,
+		Status: metav1.ConditionTrue,
+		Means: "the data that the pair was to [begin with](import.md#begin-with-the-data-of-another-server) is there; " +
+			"only a pair with `spec.bootstrap` has this condition",
+		Reasons: []Reason{{ReasonDataCopied, "the copy is the pair's first data"}},
+	},
+	{
+		Type:   v1alpha1.ConditionBootstrapped,
+		Status: metav1.ConditionFalse,
+		Means:  "it is not there yet; what failed is tried again",
+		Reasons: []Reason{
+			{ReasonNotBegun, "the members do not run yet"},
+			{ReasonCopying, "a member copies it; `status.bootstrap` has the bytes"},
+			{ReasonVolumesNotEmpty, "the volumes hold data, which a copy never replaces"},
+			{ReasonSecretMissing, "a Secret that the spec names, or its key, is not there"},
+			{string(agentapi.ProblemDonorUnreachable), "nobody answers at the donor's address"},
+			{string(agentapi.ProblemDonorDenied), "the donor refuses the user: a wrong password, another host, or no right `BACKUP_ADMIN`"},
+			{string(agentapi.ProblemDonorCertificate), "the donor has no TLS, or a certificate of another authority"},
+			{string(agentapi.ProblemDonorSeries), "the donor is of another series of MySQL"},
+			{string(agentapi.ProblemDonorPlugin), "the plugin clone of the donor is not active"},
+			{string(agentapi.ProblemDonorEngines), "the donor has tables that are not InnoDB's"},
+			{string(agentapi.ProblemDonorSettings), "a setting that counts when data is made differs"},
+			{string(agentapi.ProblemConfigInvalid), "mysqld does not take `spec.mysql.config`"},
+			{string(agentapi.ProblemVolumeFull), "the volume is too small"},
+			{string(agentapi.ProblemSeedFailed), "the copy failed for another reason, which the message has"},
+		},
 	},
 }
 

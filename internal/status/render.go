@@ -22,6 +22,7 @@ func Render(o failover.Observation, p failover.Plan, done Reconciled, old v1alph
 	out.ObservedGeneration = o.Settings.Generation
 	out.Checksum = done.Checksum
 	out.Backup = done.Backup.Status
+	out.Bootstrap = bootstrapStatus(o, done, old.Conditions)
 	out.Conditions = Conditions(o, p, done, old.Conditions)
 	out.LastDecision = decided(o, p.Stated(), old.LastDecision)
 	out.Members = members(o, old.Members)

@@ -47,6 +47,10 @@ func Write(
 func withoutFigures(s v1alpha1.DatabasePairStatus) v1alpha1.DatabasePairStatus {
 	out := *s.DeepCopy()
 	out.Lag = ""
+	if out.Bootstrap != nil {
+		out.Bootstrap.Bytes = 0
+		out.Bootstrap.TotalBytes = 0
+	}
 	if out.LastDecision != nil {
 		out.LastDecision.Message = ""
 	}

@@ -1,0 +1,74 @@
+package v1alpha1
+
+// BootstrapSpec says what data a new pair begins with.
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.bootstrap cannot be changed: it counts once, when the pair's first data is made; delete the pair, which has no data yet, and make it again"
+type BootstrapSpec struct {
+	// donor is a server outside of the pair: the first member copies it while it runs, by CLONE
+	// INSTANCE, and the second one the first. Rows, definitions and accounts are the donor's; the
+	// accounts of the pair are made anew with the passwords of the pair's Secrets, and every
+	// account of the donor whose user has the name of one of them goes.
+	Donor DonorSource `json:"donor"`
+}
+
+// DonorTLS says how a donor is connected to.
+// +kubebuilder:validation:Enum=Required;Disabled
+type DonorTLS string
+
+// How a donor is connected to.
+const (
+	// DonorTLSRequired encrypts the connection.
+	DonorTLSRequired DonorTLS = "Required"
+	// DonorTLSDisabled sends all data in the clear.
+	DonorTLSDisabled DonorTLS = "Disabled"
+)
+
+// DonorSource is a server of the same series of MySQL (such as 8.4) whose plugin clone is active,
+// and whose tables are all InnoDB's.
+// +kubebuilder:validation:XValidation:rule="!has(self.caSecretRef) || self.tls == 'Required'",message="spec.bootstrap.donor.caSecretRef needs tls Required: without TLS there is no certificate to verify"
+type DonorSource struct {
+	// host is its name or IPv4 address, as a member reaches it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",message="spec.bootstrap.donor.host must be a host name or an IPv4 address, without a port"
+	Host string `json:"host"`
+	// port of its mysqld.
+	// +optional
+	// +kubebuilder:default=3306
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+	// user with the right BACKUP_ADMIN there. With SELECT on everything, tables that cannot be
+	// copied are found before the copy and not after it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=32
+	User string `json:"user"`
+	// passwordSecretRef is a key of a Secret with the password of user. It is sent to host, and
+	// not needed any more once the pair has data.
+	PasswordSecretRef KeyReference `json:"passwordSecretRef"`
+	// caSecretRef is a key of a Secret with the certificates, in PEM, by which the donor's
+	// certificate is verified, though not the name in it. Without it any certificate is accepted.
+	// +optional
+	CASecretRef *KeyReference `json:"caSecretRef,omitempty"`
+	// tls: Required, or Disabled to copy in the clear.
+	// +optional
+	// +kubebuilder:default=Required
+	TLS DonorTLS `json:"tls,omitempty"`
+}
+
+// BootstrapStatus is how far the copy is that a new pair begins with.
+type BootstrapStatus struct {
+	// from is what is copied.
+	From string `json:"from"`
+	// member that copies it.
+	// +optional
+	Member string `json:"member,omitempty"`
+	// stage of the copy, in MySQL's words.
+	// +optional
+	Stage string `json:"stage,omitempty"`
+	// bytes of this stage that are copied.
+	// +optional
+	Bytes int64 `json:"bytes,omitempty"`
+	// totalBytes of this stage, as mysqld estimates them.
+	// +optional
+	TotalBytes int64 `json:"totalBytes,omitempty"`
+}

@@ -1,0 +1,61 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/execute"
+)
+
+// foreignDonor is what the first member of a new pair is to copy; nil for a pair that begins
+// empty. What is missing in the namespace is kept for the status, and is an ErrConflict.
+func (r *PairReconciler) foreignDonor(ctx context.Context, v *visit) (*agentapi.ForeignDonor, error) {
+	spec := v.pair.Spec.Bootstrap
+	if spec == nil {
+		return nil, nil
+	}
+	v.session.bootstrap = ""
+	source := spec.Donor
+	out := &agentapi.ForeignDonor{
+		Host:  source.Host,
+		Port:  int(source.Port),
+		User:  source.User,
+		NoTLS: source.TLS == v1alpha1.DonorTLSDisabled,
+	}
+	password, err := r.donorSecret(ctx, v, "passwordSecretRef", source.PasswordSecretRef)
+	if err != nil {
+		return nil, err
+	}
+	out.Password = password
+	if source.CASecretRef != nil {
+		if out.CA, err = r.donorSecret(ctx, v, "caSecretRef", *source.CASecretRef); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// donorSecret reads one key of a user's Secret, which no cache has.
+func (r *PairReconciler) donorSecret(ctx context.Context, v *visit, field string, ref v1alpha1.KeyReference) (string, error) {
+	var secret corev1.Secret
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: v.name.Namespace, Name: ref.Name}, &secret)
+	why := ""
+	switch {
+	case apierrors.IsNotFound(err):
+		why = fmt.Sprintf("there is no Secret %s in this namespace: make it", ref.Name)
+	case err != nil:
+		return "", fmt.Errorf("read Secret %s: %w", ref.Name, err)
+	case len(secret.Data[ref.Key]) == 0:
+		why = fmt.Sprintf("Secret %s has no key %s: add it", ref.Name, ref.Key)
+	default:
+		return string(secret.Data[ref.Key]), nil
+	}
+	v.session.bootstrap = "spec.bootstrap.donor." + field + ": " + why
+	return "", fmt.Errorf("%w: %s", execute.ErrConflict, v.session.bootstrap)
+}

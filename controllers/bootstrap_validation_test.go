@@ -1,0 +1,61 @@
+package controllers_test
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+)
+
+const donor = "host: old.example.com, user: donor, passwordSecretRef: {name: old, key: password}"
+
+func TestEachWrongFieldOfADonorGetsItsMessage(t *testing.T) {
+	s := newScene(t)
+	for name, tc := range map[string]struct{ spec, says string }{
+		"no donor":              {"{}", "spec.bootstrap.donor"},
+		"no user":               {"{donor: {host: a, passwordSecretRef: {name: a, key: b}}}", "spec.bootstrap.donor.user"},
+		"no password":           {"{donor: {host: a, user: b}}", "spec.bootstrap.donor.passwordSecretRef"},
+		"a host with a port":    {"{donor: {" + strings.Replace(donor, "old.example.com", "\"a:3306\"", 1) + "}}", "spec.bootstrap.donor.host must be a host name"},
+		"a port that is none":   {"{donor: {" + donor + ", port: 70000}}", "spec.bootstrap.donor.port"},
+		"an unknown way of TLS": {"{donor: {" + donor + ", tls: Maybe}}", "spec.bootstrap.donor.tls"},
+		"an authority without TLS": {
+			"{donor: {" + donor + ", tls: Disabled, caSecretRef: {name: a, key: b}}}", "spec.bootstrap.donor.caSecretRef needs tls Required",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := s.pair("a", plain+"\nbootstrap: "+tc.spec)
+			if err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("got %v, want %q", err, tc.says)
+			}
+		})
+	}
+}
+
+func TestWhatAPairBeginsWithIsSaidOnce(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain+"\nbootstrap: {donor: {"+donor+"}}")
+	s.must(err)
+	if d := p.Spec.Bootstrap.Donor; d.Port != 3306 || d.TLS != v1alpha1.DonorTLSRequired {
+		t.Errorf("defaults %+v", d)
+	}
+	empty, err := s.pair("empty", plain)
+	s.must(err)
+	for says, change := range map[string]struct {
+		pair  *v1alpha1.DatabasePair
+		patch string
+	}{
+		"spec.bootstrap cannot be changed": {p, `{"spec": {"bootstrap": {"donor": {"host": "other"}}}}`},
+		"nor removed":                      {p, `{"spec": {"bootstrap": null}}`},
+		"can neither be added": {
+			empty, `{"spec": {"bootstrap": {"donor": {"host": "a", "user": "b", "passwordSecretRef": {"name": "c", "key": "d"}}}}}`,
+		},
+	} {
+		err := s.Patch(s.ctx, change.pair, client.RawPatch(types.MergePatchType, []byte(change.patch)))
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("got %v, want %q", err, says)
+		}
+	}
+}

@@ -1,0 +1,97 @@
+package status
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/failover"
+)
+
+// Bootstrap is what a new pair begins with.
+type Bootstrap struct {
+	// Spec is nil for a pair that begins empty.
+	Spec *v1alpha1.BootstrapSpec
+	// Missing says what is missing in the namespace; empty for nothing.
+	Missing string
+}
+
+// donorProblems are those of a member that say why a donor cannot be copied. Each is a reason of
+// the condition Bootstrapped.
+var donorProblems = []agentapi.ProblemCode{
+	agentapi.ProblemDonorUnreachable,
+	agentapi.ProblemDonorDenied,
+	agentapi.ProblemDonorCertificate,
+	agentapi.ProblemDonorSeries,
+	agentapi.ProblemDonorPlugin,
+	agentapi.ProblemDonorEngines,
+	agentapi.ProblemDonorSettings,
+	agentapi.ProblemSeedFailed,
+	agentapi.ProblemConfigInvalid,
+	agentapi.ProblemVolumeFull,
+}
+
+func (b Bootstrap) from() string {
+	return net.JoinHostPort(b.Spec.Donor.Host, strconv.Itoa(int(b.Spec.Donor.Port)))
+}
+
+// begun: the pair has data, so that nothing is copied any more.
+func begun(o failover.Observation, old []metav1.Condition) bool {
+	was := slices.ContainsFunc(old, func(c metav1.Condition) bool {
+		return c.Type == v1alpha1.ConditionBootstrapped && c.Status == metav1.ConditionTrue
+	})
+	rec := o.Authority.Record
+	return was || (o.Authority.Reading == failover.Read && (rec.Epoch > 0 || len(rec.Data) > 0))
+}
+
+// bootstrapped is the condition of a pair with spec.bootstrap.
+func bootstrapped(o failover.Observation, p failover.Plan, done Reconciled, old []metav1.Condition) metav1.Condition {
+	const kind = v1alpha1.ConditionBootstrapped
+	from := done.Bootstrap.from()
+	if begun(o, old) {
+		return condition(kind, metav1.ConditionTrue, ReasonDataCopied, "the pair began with a copy of "+from)
+	}
+	if p.Rule == failover.RuleAuthorityMissing {
+		return condition(kind, metav1.ConditionFalse, ReasonVolumesNotEmpty, "nothing is copied: "+p.Fact)
+	}
+	if done.Bootstrap.Missing != "" {
+		return condition(kind, metav1.ConditionFalse, ReasonSecretMissing, done.Bootstrap.Missing)
+	}
+	for i := range o.Members {
+		m := &o.Members[i]
+		if !m.Heard() {
+			continue
+		}
+		for _, problem := range m.State.Problems {
+			if slices.Contains(donorProblems, problem.Code) {
+				return condition(kind, metav1.ConditionFalse, problem.Code, fmt.Sprintf("%s: %s; it is tried again", m.Name, problem.Message))
+			}
+		}
+	}
+	if s := bootstrapStatus(o, done, old); s != nil && s.Member != "" {
+		return condition(kind, metav1.ConditionFalse, ReasonCopying, fmt.Sprintf("%s copies %s: %s", s.Member, from, s.Stage))
+	}
+	return condition(kind, metav1.ConditionFalse, ReasonNotBegun, "nothing of "+from+" is copied yet: "+p.Fact)
+}
+
+// bootstrapStatus is nil when nothing is to be copied, or any more.
+func bootstrapStatus(o failover.Observation, done Reconciled, old []metav1.Condition) *v1alpha1.BootstrapStatus {
+	if done.Bootstrap.Spec == nil || begun(o, old) {
+		return nil
+	}
+	out := &v1alpha1.BootstrapStatus{From: done.Bootstrap.from()}
+	for i := range o.Members {
+		if m := &o.Members[i]; m.Heard() && m.State.Seed != nil {
+			out.Member = string(m.Name)
+			out.Stage = m.State.Seed.Stage
+			out.Bytes = m.State.Seed.Bytes
+			out.TotalBytes = m.State.Seed.Estimated
+		}
+	}
+	return out
+}
