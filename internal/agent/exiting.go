@@ -75,8 +75,8 @@ func (e *exits) killAtShutdown(ctx context.Context, proc *process.Mysqld) {
 	if e.mysqld.wasAskedToEnd(proc) {
 		return
 	}
-	e.log.Info("mysqld stopped listening and was not asked to end, killing it", "pid", proc.PID())
-	proc.Kill()
+	proc.Kill() // before anything that takes time: each millisecond may acknowledge a commit
+	e.log.Info("mysqld stopped listening and was not asked to end, killed it", "pid", proc.PID())
 }
 
 // lastRun is until when a mysqld that ended at an instant can have answered a client.
