@@ -159,11 +159,13 @@ func hibernationStays(t *teller) []fault {
 	return []fault{disturbed, {kind: "hibernated", at: t.at + ms}}
 }
 
-// hibernationFlipped: it is taken back, and perhaps set again, at some moment of it.
+// hibernationFlipped: it is taken back, and perhaps set again, at some moment of it. When only one pod
+// was ended by then, the other member may take over. A client may be held for each of two changes
+// that follow at once, which the bound of one is not about.
 func hibernationFlipped(t *teller) []fault {
 	t.quiet()
+	t.s.holds = false
 	t.s.whole = t.s.lossless
-	t.s.samePrimary = true
 	back := fault{kind: "woken", at: t.at, delay: t.in(0, 3*sec)}
 	back.after = []trigger{onDraining, onRevoked, onScaledDown}[t.r.IntN(3)]
 	out := []fault{back, {kind: "hibernated", at: t.at + ms}}
@@ -176,6 +178,7 @@ func hibernationFlipped(t *teller) []fault {
 
 // hibernationDisturbed: something fails at some moment of it, or the operator ends at a step.
 func hibernationDisturbed(t *teller) []fault {
+	t.s.holds = false
 	what := t.one("mysqldKilled", "mysqldStopped", "agentKilled", "agentStopped", "podDeleted", "podForceDeleted", "nodeCrashed", "nodeFrozen",
 		"cutWhole", "cutAPI", "cutPeer", "cutOperator", "operatorCrashed", "operatorFrozen", "apiStopped", "cachesStale", "volumeHung")
 	disturbed := fault{kind: what, at: t.at, member: theHolder - t.r.IntN(2), delay: t.in(0, 2*sec), lasts: t.in(100*ms, 8*sec)}
