@@ -1,6 +1,6 @@
-// Command agent is the first process of a member's mysqld container, the deadman beside
-// it, the exporter's parent in a container of its own, and what the init container runs to bring it in. It only reads its arguments and starts
-// package agent or the deadman; it decides nothing and talks to no mysqld itself.
+// Command agent is the first process of a member's mysqld container, the deadman beside it, the exporter's parent in a
+// container of its own, and what the init container runs to bring it in. It only reads its arguments and starts package agent
+// or the deadman; it decides nothing and talks to no mysqld itself.
 package main
 
 import (

@@ -106,7 +106,7 @@ func (o Options) runOnce(ctx context.Context, password []byte) []byte {
 		select {
 		case err := <-ended:
 			if ctx.Err() == nil {
-				fmt.Fprintf(o.Out, "mysqld_exporter ended and is started again: %v\n", err)
+				_, _ = fmt.Fprintf(o.Out, "mysqld_exporter ended and is started again: %v\n", err)
 			}
 			return password
 		case <-ticker.C:
@@ -115,6 +115,8 @@ func (o Options) runOnce(ctx context.Context, password []byte) []byte {
 				continue
 			}
 			stop()
+			// It was stopped: how it ended says nothing.
+			//nolint:errcheck // see above
 			<-ended
 			return now
 		}
