@@ -18,7 +18,7 @@ func TestMysqldExporter(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "exporter")
 	p := s.readyPair("shop")
-	s.must(p.Apply(s.ctx, "monitoring: {mysqldExporter: {enabled: true}}"))
+	s.must(p.PatchSpec(s.ctx, "monitoring: {mysqldExporter: {enabled: true}}"))
 	for _, member := range p.Members() {
 		s.must(harness.Eventually(s.ctx, harness.Patience, "counters of "+member, func(ctx context.Context) error {
 			text, err := cluster.Shell(ctx, fmt.Sprintf("kubectl get --raw /api/v1/namespaces/%s/pods/%s:9104/proxy/metrics", s.namespace, member))
