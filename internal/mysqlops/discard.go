@@ -35,5 +35,5 @@ func (s *Server) DiscardReceived(ctx context.Context) error {
 	case status.Channel.ApplierRunning || !status.Applying.IsEmpty():
 		return fmt.Errorf("%s: %w: %s", operation, ErrApplying, status.Applying)
 	}
-	return s.execAll(ctx, operation, emptyRelayLog...)
+	return s.emptyRelayLog(ctx, operation)
 }

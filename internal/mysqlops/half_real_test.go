@@ -62,10 +62,15 @@ func TestTheEndOfApplyingRollsBackWhatIsReceivedByHalf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mustExec(t, pair.B.Root(), "SET GLOBAL replica_parallel_workers = 7")
 	for range 2 { // it is idempotent
 		if err := pair.B.Ops.EndApplying(ctx); err != nil {
 			t.Fatal(err)
 		}
+	}
+	workers := 0
+	if err := pair.B.Root().QueryRowContext(ctx, "SELECT @@GLOBAL.replica_parallel_workers").Scan(&workers); err != nil || workers != 7 {
+		t.Errorf("the applier goes on with %d workers, want 7 (%v)", workers, err)
 	}
 	s, err := pair.B.Ops.Status(ctx)
 	if err != nil {
