@@ -103,6 +103,8 @@ type childrenVisit struct {
 	refused *refusals
 	// held: the Lease that was read last names a primary.
 	held bool
+	// revisions are those of the passwords that the members work with.
+	revisions *revisions
 
 	// pods of the members, nil for none.
 	pods   [2]*corev1.Pod

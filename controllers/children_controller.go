@@ -56,17 +56,18 @@ func (r *childrenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (c
 func (r *childrenReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair) *childrenVisit {
 	s := r.sessions.of(p)
 	return &childrenVisit{
-		name:    client.ObjectKeyFromObject(p),
-		names:   resources.NamesOf(p),
-		pair:    p,
-		log:     logf.FromContext(ctx),
-		memory:  &s.children,
-		reports: &s.reports,
-		keyring: &s.keyring,
-		warned:  &s.warned,
-		settled: &s.settled,
-		refused: s.writes,
-		held:    s.held.Load(),
+		name:      client.ObjectKeyFromObject(p),
+		names:     resources.NamesOf(p),
+		pair:      p,
+		log:       logf.FromContext(ctx),
+		memory:    &s.children,
+		reports:   &s.reports,
+		keyring:   &s.keyring,
+		warned:    &s.warned,
+		settled:   &s.settled,
+		refused:   s.writes,
+		held:      s.held.Load(),
+		revisions: &s.revisions,
 	}
 }
 

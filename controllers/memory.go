@@ -88,6 +88,31 @@ func (s *settledSpell) lasts(limit time.Duration, now time.Time) bool {
 	return !s.since.IsZero() && now.Sub(s.since) >= limit
 }
 
+// revisions are those of the passwords that the members said at the last look that they work
+// with; empty where unknown. Safe for concurrent use.
+type revisions struct {
+	mu      sync.Mutex
+	members [2]string
+}
+
+func (r *revisions) saw(o failover.Observation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, m := range o.Members {
+		r.members[i] = ""
+		if m.Heard() && m.State.Server != nil {
+			r.members[i] = m.State.Server.PasswordsRevision
+		}
+	}
+}
+
+// both reports whether both members work with this one.
+func (r *revisions) both(revision string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.members == [2]string{revision, revision}
+}
+
 // absence is since when a member has had no pod, and when the API server last said so. The
 // zero value is a member that has one.
 type absence struct {

@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
 )
@@ -140,9 +143,10 @@ func (r *childrenReconciler) trustedBefore(ctx context.Context, v *childrenVisit
 	}), nil
 }
 
-// rotatePasswords forgets the copies of the passwords of the pair's own accounts when a
-// rotation is asked for, so that new ones are made. The agents carry them into mysqld and
-// keep the former ones valid until everybody has the new.
+// rotatePasswords reports whether the pair's own accounts get new passwords at this visit. The
+// agents carry them into mysqld and keep the former ones valid until everybody has the new. A
+// rotation waits for the end of the last one, so that no member needs an older password than
+// the former one.
 func (r *childrenReconciler) rotatePasswords(v *childrenVisit, data map[string][]byte) (rotated bool) {
 	v.material.passwordsRotated = string(data[keyPasswordsRotated])
 	asked, ok := rotationAsked(v.pair, v1alpha1.AnnotationRotatePasswords, r.Now())
@@ -150,15 +154,50 @@ func (r *childrenReconciler) rotatePasswords(v *childrenVisit, data map[string][
 	if !ok || (err == nil && !asked.After(done)) {
 		return false
 	}
+	if slices.ContainsFunc(resources.FormerKeys(), func(key string) bool { return len(v.copies[key]) > 0 }) {
+		r.warnOnce(v, v.pair, "RotationWaits", "new passwords are made when both members work with the ones that were made last")
+		return false
+	}
 	v.material.passwordsRotated = asked.UTC().Format(time.RFC3339)
 	if len(v.copies) == 0 {
 		return false
 	}
-	for _, key := range resources.InternalKeys() {
-		delete(v.copies, key)
-	}
 	r.tell(v, nil, normal, "PasswordsChanged", "made new passwords for the pair's own accounts; the agents carry them into mysqld")
 	return true
+}
+
+// keepFormer adds to the passwords those before the last rotation, which members still need: a
+// member starts with what is in its Secret, and the change of its accounts may not have reached
+// its mysqld. They go when both agents have said that they work with the new ones. former are
+// those that are replaced at this visit.
+func (r *childrenReconciler) keepFormer(v *childrenVisit, internal, former map[string][]byte) {
+	kept := map[string][]byte{}
+	for _, key := range resources.FormerKeys() {
+		candidates := [][]byte{former[key], v.copies[key]}
+		if len(v.copies) == 0 { // they were lost
+			candidates = append(candidates, internal[key])
+		}
+		if password := firstPrintable(candidates...); password != nil {
+			kept[key] = password
+		}
+	}
+	if len(kept) == 0 {
+		return
+	}
+	if !v.material.rotated && v.revisions.both(revisionOf(v.material.passwords)) {
+		r.tell(v, nil, normal, "FormerPasswordsRemoved", "both members work with the new passwords of the pair's own accounts")
+		return
+	}
+	maps.Copy(v.material.passwords, kept)
+}
+
+// revisionOf is what agents report of these passwords.
+func revisionOf(passwords map[string][]byte) string {
+	text := map[string]string{}
+	for name, password := range passwords {
+		text[name] = string(password)
+	}
+	return agentapi.PasswordsRevision(text)
 }
 
 // certificateDue says why a certificate is made again: what Due says, or a rotation.

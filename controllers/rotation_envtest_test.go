@@ -56,6 +56,8 @@ func TestTheOperatorRotatesWhatIsAskedFor(t *testing.T) {
 			return errors.New("the certificate is the former one")
 		case bytes.Equal(newInternal["root"], internal["root"]):
 			return errors.New("the password is the former one")
+		case !bytes.Equal(newInternal["former.root"], internal["root"]) || !bytes.Equal(newCA["password.former.root"], internal["root"]):
+			return errors.New("a member that knows the former password alone is locked out")
 		case len(next) == 0 || !bytes.Contains(newLeaf[resources.KeyCA], next):
 			return errors.New("no certificate authority is published")
 		case !bytes.Contains(newLeaf[resources.KeyCA], ca[resources.KeyCA]):

@@ -2,18 +2,25 @@ package controllers
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority/lease"
 	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
@@ -26,6 +33,22 @@ type rotating struct {
 	pair *v1alpha1.DatabasePair
 	s    *session
 	now  time.Time
+	// left is how many more writes are made before the operator is gone; negative for all.
+	left int
+}
+
+var errDied = errors.New("the operator is gone")
+
+func (t *rotating) dying() interceptor.Funcs {
+	return interceptor.Funcs{
+		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+			if t.left == 0 {
+				return errDied
+			}
+			t.left--
+			return c.Apply(ctx, o, opts...)
+		},
+	}
 }
 
 func newRotating(t *testing.T) *rotating {
@@ -36,14 +59,14 @@ func newRotating(t *testing.T) *rotating {
 			t.Fatal(err)
 		}
 	}
-	out := &rotating{T: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	out := &rotating{T: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), left: -1}
 	out.pair = &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{
 		Name:        "shop",
 		Namespace:   "ns",
 		UID:         "u",
 		Annotations: map[string]string{},
 	}}
-	c := fake.NewClientBuilder().WithScheme(all).WithObjects(out.pair.DeepCopy()).Build()
+	c := interceptor.NewClient(fake.NewClientBuilder().WithScheme(all).WithObjects(out.pair.DeepCopy()).Build(), out.dying())
 	r := &PairReconciler{Client: c, Live: c, Events: &events{}, Now: func() time.Time { return out.now }}
 	r.prepare(func(types.NamespacedName) {})
 	out.r = r.children
@@ -54,20 +77,28 @@ func newRotating(t *testing.T) *rotating {
 // visit is a reconcile of the pair's objects.
 func (t *rotating) visit() *childrenVisit {
 	return &childrenVisit{
-		name:    types.NamespacedName{Namespace: "ns", Name: "shop"},
-		names:   resources.NamesOf(t.pair),
-		pair:    t.pair,
-		memory:  &t.s.children,
-		keyring: &t.s.keyring,
-		reports: &t.s.reports,
-		warned:  &t.s.warned,
-		settled: &t.s.settled,
+		name:      types.NamespacedName{Namespace: "ns", Name: "shop"},
+		names:     resources.NamesOf(t.pair),
+		pair:      t.pair,
+		memory:    &t.s.children,
+		keyring:   &t.s.keyring,
+		reports:   &t.s.reports,
+		warned:    &t.s.warned,
+		settled:   &t.s.settled,
+		revisions: &t.s.revisions,
 	}
 }
 
 // secrets makes the Secrets as one visit does, and returns those that matter.
 func (t *rotating) secrets() (ca, leaf, internal map[string][]byte) {
 	t.Helper()
+	if err := t.make(); err != nil {
+		t.Fatal(err)
+	}
+	return t.read("shop-ca"), t.read("shop-tls-0"), t.read("shop-internal")
+}
+
+func (t *rotating) make() error {
 	v := t.visit()
 	v.writes = true
 	for _, p := range phases {
@@ -75,17 +106,19 @@ func (t *rotating) secrets() (ca, leaf, internal map[string][]byte) {
 			continue
 		}
 		if err := p.run(t.r, t.Context(), v); err != nil {
-			t.Fatalf("%s: %v", p.name, err)
+			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	read := func(name string) map[string][]byte {
-		var s corev1.Secret
-		if err := t.r.Client.Get(t.Context(), types.NamespacedName{Namespace: "ns", Name: name}, &s); err != nil {
-			t.Fatal(err)
-		}
-		return s.Data
+	return nil
+}
+
+func (t *rotating) read(name string) map[string][]byte {
+	t.Helper()
+	var s corev1.Secret
+	if err := t.r.Client.Get(t.Context(), types.NamespacedName{Namespace: "ns", Name: name}, &s); err != nil {
+		t.Fatal(err)
 	}
-	return read(v.names.CA()), read(v.names.TLS(0)), read(v.names.Internal())
+	return s.Data
 }
 
 func (t *rotating) ask(annotation string) {
@@ -154,6 +187,128 @@ func TestAnAuthorityInAMembersSecretIsNotTrusted(t *testing.T) {
 	}
 	if ca, leaf, _ := s.secrets(); bytes.Contains(leaf[resources.KeyCA], foreign.CertPEM) || bytes.Contains(ca[resources.KeyCA], foreign.CertPEM) {
 		t.Error("the foreign authority is trusted")
+	}
+}
+
+// formerKeys are the former passwords in a Secret, by account.
+func formerKeys(data map[string][]byte, prefix string) map[string]string {
+	out := map[string]string{}
+	for _, name := range agentapi.FormerPasswords() {
+		if password, there := data[prefix+agentapi.FormerPasswordFile(name)]; there {
+			out[name] = string(password)
+		}
+	}
+	return out
+}
+
+// report has the members say which passwords they work with, as the next look hears it.
+func (t *rotating) report(members ...map[string][]byte) {
+	t.s.revisions.members = [2]string{}
+	for i, passwords := range members {
+		text := map[string][]byte{appCopy: t.read("shop-app")[resources.KeyPassword]}
+		for _, key := range resources.InternalKeys() {
+			text[key] = passwords[key]
+		}
+		t.s.revisions.members[i] = revisionOf(text)
+	}
+}
+
+func TestFormerPasswordsStayUntilBothMembersWorkWithTheNewOnes(t *testing.T) {
+	s := newRotating(t)
+	_, _, first := s.secrets()
+	if kept := formerKeys(first, ""); len(kept) > 0 {
+		t.Fatalf("former passwords before a rotation: %v", kept)
+	}
+	s.report(first, first)
+	s.ask(v1alpha1.AnnotationRotatePasswords)
+	want := map[string]string{"root": string(first["root"]), "replication": string(first["replication"])}
+	var ca, second map[string][]byte
+	for _, heard := range [][]map[string][]byte{{first, first}, {}, {first, nil}} {
+		ca, _, second = s.secrets()
+		for where, kept := range map[string]map[string]string{"internal": formerKeys(second, ""), "ca": formerKeys(ca, copyPrefix)} {
+			if diff := cmp.Diff(want, kept); diff != "" {
+				t.Errorf("former passwords in %s (-want +got):\n%s", where, diff)
+			}
+		}
+		s.report(heard...)
+	}
+	s.report(second)
+	if _, _, internal := s.secrets(); len(formerKeys(internal, "")) == 0 {
+		t.Error("the former passwords are gone, and one member was not heard")
+	}
+	s.ask(v1alpha1.AnnotationRotatePasswords) // it waits for the end of the one under way
+	if _, _, internal := s.secrets(); !bytes.Equal(internal["root"], second["root"]) {
+		t.Error("passwords were made again, and a member may still have the ones before the former ones")
+	}
+	s.report(second, second)
+	ca, _, internal := s.secrets()
+	if len(formerKeys(internal, "")) > 0 || len(formerKeys(ca, copyPrefix)) > 0 || !bytes.Equal(internal["root"], second["root"]) {
+		t.Error("the former passwords stay, and both members work with the new ones")
+	}
+	_, _, third := s.secrets()
+	if bytes.Equal(third["root"], second["root"]) || formerKeys(third, "")["root"] != string(second["root"]) {
+		t.Error("the rotation that waited was not made")
+	}
+}
+
+// An operator that ends between any two of its writes leaves, for every password that a member
+// may have read, a copy; and the next operator carries on.
+func TestAnOperatorThatEndsAmidARotationLosesNoPassword(t *testing.T) {
+	for died := 0; ; died++ {
+		s := newRotating(t)
+		_, _, first := s.secrets()
+		s.ask(v1alpha1.AnnotationRotatePasswords)
+		step := func(then func()) (whole bool) {
+			s.left = died
+			err := s.make()
+			s.left = -1
+			if err != nil && !errors.Is(err, errDied) {
+				t.Fatal(err)
+			}
+			ca := s.read("shop-ca")
+			internal := s.read("shop-internal")
+			for _, name := range agentapi.FormerPasswords() {
+				present := ca[copyPrefix+name]
+				former := ca[copyPrefix+agentapi.FormerPasswordFile(name)]
+				if live := internal[name]; !bytes.Equal(live, present) && !bytes.Equal(live, former) {
+					t.Errorf("after %d writes there is no copy of %s", died, name)
+				}
+			}
+			s.s = newSession("u", &lease.Store{}, s.now) // the next operator remembers nothing
+			then()
+			return err == nil
+		}
+		whole := step(func() {})
+		_, _, second := s.secrets()
+		if bytes.Equal(second["root"], first["root"]) || formerKeys(second, "")["root"] != string(first["root"]) {
+			t.Errorf("after %d writes the next operator does not carry the rotation on", died)
+		}
+		s.report(second, second)
+		whole = step(func() { s.report(second, second) }) && whole
+		ca, _, last := s.secrets()
+		if !bytes.Equal(last["root"], second["root"]) || len(formerKeys(last, ""))+len(formerKeys(ca, copyPrefix)) > 0 {
+			t.Errorf("after %d writes the next operator does not end the rotation", died)
+		}
+		if whole {
+			return
+		}
+	}
+}
+
+// A person with the verb override gives back what mysqld knows, as the runbook says.
+func TestAPasswordInTheSecretOfTheAuthorityCounts(t *testing.T) {
+	s := newRotating(t)
+	s.secrets()
+	var secret corev1.Secret
+	if err := s.r.Client.Get(t.Context(), types.NamespacedName{Namespace: "ns", Name: "shop-ca"}, &secret); err != nil {
+		t.Fatal(err)
+	}
+	secret.Data["password.root"] = []byte("KnownToMysqld")
+	if err := s.r.Client.Update(t.Context(), &secret); err != nil {
+		t.Fatal(err)
+	}
+	if ca, _, internal := s.secrets(); string(internal["root"]) != "KnownToMysqld" || string(ca["password.root"]) != "KnownToMysqld" {
+		t.Errorf("root's password is %q", internal["root"])
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
@@ -119,17 +120,23 @@ func (r *childrenReconciler) ensurePasswords(ctx context.Context, v *childrenVis
 		return err
 	}
 	v.material.passwords = map[string][]byte{}
+	former := map[string][]byte{}
 	var restored []string
 	for _, key := range resources.InternalKeys() {
 		live := internal[key]
 		kept := v.copies[key]
-		if len(kept) > 0 && len(internal) > 0 && !bytes.Equal(live, kept) {
+		formerKey := agentapi.FormerPasswordFile(key)
+		// An operator that ended amid a rotation left the former one there.
+		changed := len(kept) > 0 && len(internal) > 0 && !bytes.Equal(live, kept)
+		if changed && !bytes.Equal(live, v.copies[formerKey]) {
 			restored = append(restored, key)
 		}
+		candidates := [][]byte{kept, live}
 		if v.material.rotated {
-			live = nil
+			former[formerKey] = firstPrintable(candidates...)
+			candidates = nil
 		}
-		if v.material.passwords[key], err = firstUsable(kept, live); err != nil {
+		if v.material.passwords[key], err = firstUsable(candidates...); err != nil {
 			return err
 		}
 	}
@@ -140,17 +147,26 @@ func (r *childrenReconciler) ensurePasswords(ctx context.Context, v *childrenVis
 	if v.material.passwords[appCopy], err = firstUsable(app[resources.KeyPassword], v.copies[appCopy]); err != nil {
 		return err
 	}
+	r.keepFormer(v, internal, former)
 	return r.ensureCASecret(ctx, v)
 }
 
 // firstUsable is the first password that can be used, or a new one.
 func firstUsable(candidates ...[]byte) ([]byte, error) {
-	for _, c := range candidates {
-		if printable(c) {
-			return c, nil
-		}
+	if c := firstPrintable(candidates...); c != nil {
+		return c, nil
 	}
 	return newPassword()
+}
+
+// firstPrintable is the first password that can be used; nil when none can.
+func firstPrintable(candidates ...[]byte) []byte {
+	for _, c := range candidates {
+		if printable(c) {
+			return c
+		}
+	}
+	return nil
 }
 
 // appCopy is the name of the application's password among the copies.

@@ -35,7 +35,8 @@ type session struct {
 	settled    settledSpell
 	reports    reports
 	// held: the Lease that was read last names a primary.
-	held atomic.Bool
+	held      atomic.Bool
+	revisions revisions
 
 	// children belongs to the reconcile of the objects around this pair.
 	children childrenMemory
@@ -78,6 +79,7 @@ func (s *session) remember(o failover.Observation, seen view) {
 		s.keyring.sawRecord(o.Authority.Record)
 	}
 	s.containers.keep(seen)
+	s.revisions.saw(o)
 }
 
 // knowsPod reports whether this pod was seen with the labels of a member before, or is the

@@ -26,6 +26,7 @@ type channel struct {
 
 	mu       sync.Mutex
 	password string // revision that the channel was configured with
+	former   bool   // it was configured with the former password of that revision
 }
 
 // channelServer is what the channel needs of mysqld.
@@ -39,7 +40,16 @@ type channelServer interface {
 // connect points the channel at the peer and starts it. With rotated it is configured also when
 // it leads there already.
 func (c *channel) connect(ctx context.Context, rotated bool) error {
+	return c.connectBy(ctx, rotated, false)
+}
+
+// connectBy is connect with the present password or the former one.
+func (c *channel) connectBy(ctx context.Context, rotated, former bool) error {
 	revision := c.settings.passwordsRevision()
+	password := c.settings.password(agentapi.PasswordFileReplication)
+	if former {
+		password = c.settings.formerPassword(agentapi.PasswordFileReplication)
+	}
 	host, port, err := c.source()
 	if err != nil {
 		return err
@@ -48,7 +58,7 @@ func (c *channel) connect(ctx context.Context, rotated bool) error {
 		Host:     host,
 		Port:     port,
 		User:     mysqlops.UserReplication,
-		Password: c.settings.password(agentapi.PasswordFileReplication),
+		Password: password,
 		TLS:      c.tls(),
 	}, rotated)
 	if err != nil {
@@ -68,8 +78,9 @@ func (c *channel) connect(ctx context.Context, rotated bool) error {
 	}
 	c.mu.Lock()
 	c.password = revision
+	c.former = former
 	c.mu.Unlock()
-	c.log.Info("receiver started", "source", host)
+	c.log.Info("receiver started", "source", host, "formerPassword", former)
 	return nil
 }
 
@@ -81,16 +92,31 @@ func (c *channel) passwordIsDue(status mysqlops.Status) bool {
 	if c.worksWith() == revision {
 		return false
 	}
-	const accessDenied = 1045
 	peer, _ := c.peer.last()
-	return status.Channel.ReceiverError.Number == accessDenied ||
-		(peer != nil && peer.Server != nil && peer.Server.PasswordsRevision == revision)
+	return turnedAway(status) || (peer != nil && peer.Server != nil && peer.Server.PasswordsRevision == revision)
 }
 
-// worksWith is the revision of the passwords that the channel logs in with.
+// formerIsDue: the primary does not have the new password yet, and waits with the change
+// until a receiver is there to acknowledge it.
+func (c *channel) formerIsDue(status mysqlops.Status) bool {
+	return c.worksWith() == c.settings.passwordsRevision() && turnedAway(status) &&
+		!c.settings.formerPassword(agentapi.PasswordFileReplication).IsZero()
+}
+
+// turnedAway: the primary does not take the password that the receiver logs in with.
+func turnedAway(status mysqlops.Status) bool {
+	const accessDenied = 1045
+	return status.Channel.ReceiverError.Number == accessDenied && status.Channel.Receiver != mysqlops.ReceiverStreaming
+}
+
+// worksWith is the revision of the passwords that the channel logs in with; empty for a
+// former one.
 func (c *channel) worksWith() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.former {
+		return ""
+	}
 	return c.password
 }
 

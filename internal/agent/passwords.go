@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"time"
 
@@ -27,10 +28,14 @@ type rotation struct {
 	peer     peerSource
 	// worksWith is the revision of the passwords that the channel logs in with.
 	worksWith func() string
+	// acceptsRoot reports whether mysqld takes root's present password.
+	acceptsRoot func(ctx context.Context) (bool, error)
 
 	applied time.Time // of the last change, on this process's clock
 	// complete: every account was as it has to be when this process, serving, looked.
 	complete bool
+	// checked is the revision of the passwords for which the notes were compared to mysqld.
+	checked string
 }
 
 // rotationServer is what a change of passwords needs of mysqld.
@@ -97,10 +102,10 @@ func (r *rotation) tend(ctx context.Context) {
 		}
 	}
 	if r.state.view().Serving != authority.Serves {
-		r.tendPassive(known.Applied, prints, revision)
+		r.tendPassive(ctx, known.Applied, prints, revision)
 		return
 	}
-	if !r.ensureAccounts(ctx, &known, prints) {
+	if !r.ensureAccounts(ctx, &known, prints) || !r.checkNotes(ctx, &known, revision) {
 		return
 	}
 	for _, name := range passwordFiles {
@@ -125,9 +130,16 @@ func (r *rotation) tend(ctx context.Context) {
 	}
 	r.settings.rootChanged()
 	r.state.hasPasswords(revision)
+	r.discardFormer(ctx, known, revision)
+}
+
+// discardFormer ends the validity of the former passwords once the peer works with the new ones.
+func (r *rotation) discardFormer(ctx context.Context, known volume.Passwords, revision string) {
+	if len(known.Old) == 0 || time.Since(r.applied) < time.Minute {
+		return
+	}
 	peer, silent := r.peer.last()
-	if len(known.Old) == 0 || time.Since(r.applied) < time.Minute || peer == nil || peer.Server == nil || silent > silentPeer ||
-		peer.Server.PasswordsRevision != revision {
+	if peer == nil || peer.Server == nil || silent > silentPeer || peer.Server.PasswordsRevision != revision {
 		return
 	}
 	for len(known.Old) > 0 {
@@ -177,6 +189,42 @@ func (r *rotation) ensureAccounts(ctx context.Context, known *volume.Passwords, 
 	return true
 }
 
+// checkNotes forgets which passwords are in use if root's present one is not: the data was
+// copied from a member that had not changed them yet. It reports whether mysqld told.
+func (r *rotation) checkNotes(ctx context.Context, known *volume.Passwords, revision string) bool {
+	if r.checked == revision {
+		return true
+	}
+	if !wouldNotHang(ctx, r.ops) {
+		return false
+	}
+	accepted, err := r.acceptsRoot(ctx)
+	if err != nil {
+		r.log.Error(err, "cannot see which password of root mysqld has")
+		return false
+	}
+	if !accepted {
+		for _, name := range passwordFiles {
+			if name != agentapi.PasswordFileApp {
+				delete(known.Applied, name)
+			}
+		}
+	}
+	r.checked = revision
+	return true
+}
+
+// acceptsRoot reports whether mysqld takes root's present password.
+func (a *Agent) acceptsRoot(ctx context.Context) (bool, error) {
+	ops := a.server(func() mysqlops.Secret { return a.settings.password(agentapi.PasswordFileRoot) })
+	defer ops.Disconnect()
+	err := ops.Ping(ctx)
+	if errors.Is(err, mysqlops.ErrAccessDenied) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // statusReader observes mysqld.
 type statusReader interface {
 	Status(ctx context.Context) (mysqlops.Status, error)
@@ -193,13 +241,23 @@ func wouldNotHang(ctx context.Context, ops statusReader) bool {
 	return s.WaitSessions == 0 && (!s.SourceEnabled || s.Clients > 0)
 }
 
-// tendPassive reports the revision this member works with: its own files are new, and
-// its channel logs in with them.
-func (r *rotation) tendPassive(applied, prints map[string]string, revision string) {
+// tendPassive reports the revision this member works with: its own files are new, its
+// channel logs in with them, and root's password, which is changed last, has arrived.
+func (r *rotation) tendPassive(ctx context.Context, applied, prints map[string]string, revision string) {
 	if r.worksWith() != revision {
 		return
 	}
-	r.state.hasPasswords(revision)
+	if r.state.passwords() != revision {
+		accepted, err := r.acceptsRoot(ctx)
+		if err != nil {
+			r.log.V(1).Info("cannot see which password of root mysqld has", "reason", err.Error())
+		}
+		if !accepted {
+			return
+		}
+		r.settings.rootChanged()
+		r.state.hasPasswords(revision)
+	}
 	for name, print := range prints {
 		if applied[name] == print {
 			continue

@@ -256,6 +256,10 @@ func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status m
 	if r.channel.passwordIsDue(status) {
 		return r.connect(ctx, true)
 	}
+	if r.channel.formerIsDue(status) {
+		r.applier.setEnded("")
+		return r.channel.connectBy(ctx, true, true)
+	}
 	if err := r.applier.start(ctx, status); err != nil {
 		return err
 	}

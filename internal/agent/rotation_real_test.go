@@ -33,8 +33,15 @@ type applicant struct {
 
 // login is one session as an account over a port.
 func (m *member) login(user, password, port string, conf *tls.Config) (*sql.DB, error) {
+	return m.loginAs(user, password, "tcp", m.addr(port), conf)
+}
+
+func (m *member) loginAs(user, password, network, address string, conf *tls.Config) (*sql.DB, error) {
 	cfg := mysql.NewConfig()
-	cfg.User, cfg.Passwd, cfg.Net, cfg.Addr = user, password, "tcp", m.addr(port)
+	cfg.User = user
+	cfg.Passwd = password
+	cfg.Net = network
+	cfg.Addr = address
 	cfg.TLS = conf
 	cfg.Timeout = patience
 	cfg.Logger = &mysql.NopLogger{}

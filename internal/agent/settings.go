@@ -1,11 +1,10 @@
 package agent
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,10 +24,11 @@ type settings struct {
 	config    agentapi.Config
 	passwords map[string]string
 	revision  string // of the passwords
-	// rootBefore is root's password before the last change. Until it is known that
-	// mysqld has the new one, either may be the right one.
-	rootBefore string
-	useBefore  bool
+	// former are the passwords before the last change, of accounts with which the agent logs
+	// in. Until it is known that mysqld has the new one, either may be the right one.
+	former map[string]string
+	// useFormer has root log in with the former one.
+	useFormer bool
 }
 
 func readSettings(opt Options) (*settings, error) {
@@ -43,30 +43,42 @@ func (s *settings) reload() error {
 		return err
 	}
 	passwords := map[string]string{}
-	hash := sha256.New()
-	for _, name := range []string{
-		agentapi.PasswordFileRoot, agentapi.PasswordFileReplication, agentapi.PasswordFileClone,
-		agentapi.PasswordFileMonitor, agentapi.PasswordFileChecksum, agentapi.PasswordFileRepair, agentapi.PasswordFileApp,
-	} {
-		text, err := os.ReadFile(filepath.Join(s.opt.InternalDir, name))
-		if err != nil {
+	for _, name := range agentapi.PasswordFiles() {
+		if passwords[name], err = s.readPassword(name); err != nil {
 			return fmt.Errorf("read password %q: %w; it comes from the pair's Secrets", name, err)
 		}
-		if passwords[name] = strings.TrimRight(string(text), "\r\n"); passwords[name] == "" {
+		if passwords[name] == "" {
 			return fmt.Errorf("read password %q: the file is empty; delete the pair's Secret to have it made again", name)
 		}
-		fmt.Fprintf(hash, "%s\x00%s\x00", name, passwords[name])
+	}
+	former := map[string]string{}
+	for _, name := range agentapi.FormerPasswords() {
+		file := agentapi.FormerPasswordFile(name)
+		if former[name], err = s.readPassword(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("read password %q: %w; it comes from the pair's Secret", file, err)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if before := s.passwords[agentapi.PasswordFileRoot]; before != "" && before != passwords[agentapi.PasswordFileRoot] {
-		s.rootBefore = before
-		s.useBefore = true
+	before := s.passwords[agentapi.PasswordFileRoot]
+	changed := before != "" && before != passwords[agentapi.PasswordFileRoot]
+	if former[agentapi.PasswordFileRoot] == "" {
+		former[agentapi.PasswordFileRoot] = s.former[agentapi.PasswordFileRoot]
+		if changed {
+			former[agentapi.PasswordFileRoot] = before
+		}
 	}
+	s.useFormer = s.useFormer || changed
+	s.former = former
 	s.config = config
 	s.passwords = passwords
-	s.revision = hex.EncodeToString(hash.Sum(nil))[:12]
+	s.revision = agentapi.PasswordsRevision(passwords)
 	return nil
+}
+
+func (s *settings) readPassword(file string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(s.opt.InternalDir, file))
+	return strings.TrimRight(string(text), "\r\n"), err
 }
 
 func readConfig(path string) (agentapi.Config, error) {
@@ -106,24 +118,33 @@ func (s *settings) password(name string) mysqlops.Secret {
 func (s *settings) root() mysqlops.Secret {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.useBefore && s.rootBefore != "" {
-		return mysqlops.NewSecret(s.rootBefore)
+	if former := s.former[agentapi.PasswordFileRoot]; s.useFormer && former != "" {
+		return mysqlops.NewSecret(former)
 	}
 	return mysqlops.NewSecret(s.passwords[agentapi.PasswordFileRoot])
 }
 
-// otherRoot has the next login use the other one of root's passwords, if there are two.
-func (s *settings) otherRoot() {
+// otherRoot has the next login use the other one of root's passwords, if there are two, and
+// reports whether that one is still to be tried: the present one comes first.
+func (s *settings) otherRoot() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.useBefore = !s.useBefore && s.rootBefore != ""
+	s.useFormer = !s.useFormer && s.former[agentapi.PasswordFileRoot] != ""
+	return s.useFormer
+}
+
+// formerPassword is the one before the last change; zero when there is none.
+func (s *settings) formerPassword(name string) mysqlops.Secret {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return mysqlops.NewSecret(s.former[name])
 }
 
 // rootChanged: mysqld has the new password.
 func (s *settings) rootChanged() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.useBefore = false
+	s.useFormer = false
 }
 
 func (s *settings) passwordsRevision() string {

@@ -27,7 +27,7 @@ type starter struct {
 	mysqld   *instance
 	state    *board
 	post     func(authority.Event)
-	denied   func() // mysqld did not take root's password
+	denied   func() bool // mysqld did not take root's password; reports whether another is to be tried
 	beside   beside
 	failures *failpoints
 }
@@ -93,9 +93,12 @@ func (s *starter) awaitUp(ctx context.Context, proc exiting) bool {
 			s.log.Error(err, "mysqld is not as it should be; it stays closed")
 			pause = time.Second
 		} else if errors.Is(err, mysqlops.ErrAccessDenied) {
-			s.denied()
+			if s.denied() {
+				continue
+			}
 			s.state.problem(agentapi.ProblemWrongPassword,
-				"mysqld does not accept root's password of the pair's internal Secret; put the former password back")
+				"mysqld takes no password of root that is in the pair's internal Secret; if this is the passive, "+
+					"copy it again with kubectl dbpair reseed; docs/runbooks/WrongPassword.md says more")
 			pause = time.Second
 		}
 		select {

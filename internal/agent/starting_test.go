@@ -19,6 +19,7 @@ type booting struct {
 	pings   []error // one answer each, the last one again and again
 	exited  chan struct{}
 	ensures []string
+	former  bool // there is another password to try
 }
 
 func (b *booting) Exited() <-chan struct{} { return b.exited }
@@ -49,7 +50,7 @@ func newTestStarter(server *booting, vol *volume.Volume, id volume.Identity) *st
 		vol:      vol,
 		data:     &dataset{identity: id},
 		state:    newTestBoard(),
-		denied:   func() { _ = server.change("try the other password") },
+		denied:   func() bool { _ = server.change("try the other password"); return server.former },
 		failures: &failpoints{},
 		options: &optionFile{
 			config: func() agentapi.Config { return agentapi.Config{} },
@@ -62,12 +63,13 @@ func TestMysqldIsUpWhenItAnswersAndIsReadBackAsClosed(t *testing.T) {
 	silent := errors.New("no socket")
 	drift := []mysqlops.Difference{{Variable: "super_read_only", Want: "ON", Got: "OFF"}}
 	for name, c := range map[string]struct {
-		pings []error
-		drift []mysqlops.Difference
-		ended bool
-		up    bool
-		told  agentapi.ProblemCode
-		does  []string
+		pings  []error
+		drift  []mysqlops.Difference
+		ended  bool
+		former bool
+		up     bool
+		told   agentapi.ProblemCode
+		does   []string
 	}{
 		"it answers": {
 			pings: []error{nil},
@@ -95,9 +97,15 @@ func TestMysqldIsUpWhenItAnswersAndIsReadBackAsClosed(t *testing.T) {
 			told:  agentapi.ProblemWrongPassword,
 			does:  []string{"try the other password"},
 		},
+		"it takes the former password of root": {
+			pings:  []error{mysqlops.ErrAccessDenied, nil},
+			former: true,
+			up:     true,
+			does:   []string{"try the other password", "warm"},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := &booting{pings: c.pings, exited: make(chan struct{})}
+			server := &booting{pings: c.pings, exited: make(chan struct{}), former: c.former}
 			server.drift = c.drift
 			if c.ended {
 				close(server.exited)

@@ -137,14 +137,15 @@ func newTestRotation(t *testing.T, server *kept, view authority.View, peer heard
 	state := newTestBoard()
 	state.see(view)
 	return &rotation{
-		log:       logr.Discard(),
-		ops:       server,
-		vol:       vol,
-		settings:  files,
-		state:     state,
-		peer:      peer,
-		worksWith: func() string { return "new" },
-		complete:  true,
+		log:         logr.Discard(),
+		ops:         server,
+		vol:         vol,
+		settings:    files,
+		state:       state,
+		peer:        peer,
+		worksWith:   func() string { return "new" },
+		acceptsRoot: func(context.Context) (bool, error) { return true, nil },
+		complete:    true,
 	}
 }
 
@@ -199,6 +200,19 @@ func TestAFormerPasswordStaysUntilThePeerWorksWithTheNewOne(t *testing.T) {
 	known, err := r.vol.ReadPasswords()
 	if err != nil || len(known.Old) != 0 {
 		t.Errorf("noted as still valid: %q, %v", known.Old, err)
+	}
+}
+
+func TestAPassiveWhoseRootIsTheFormerOneDoesNotWorkWithTheNewPasswords(t *testing.T) {
+	r := newTestRotation(t, &kept{}, authority.View{Serving: authority.Shut}, heard{})
+	arrived := false
+	r.acceptsRoot = func(context.Context) (bool, error) { return arrived, nil }
+	for _, want := range []string{"", "new"} {
+		r.tend(t.Context())
+		if got := r.state.passwords(); got != want {
+			t.Errorf("root's new password is there: %t; published revision %q", arrived, got)
+		}
+		arrived = true
 	}
 }
 

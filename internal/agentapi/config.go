@@ -1,6 +1,9 @@
 package agentapi
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/pair"
@@ -35,6 +38,32 @@ const (
 	PasswordFileRepair      = "repair"
 	PasswordFileApp         = "app"
 )
+
+// FormerPasswords are those password files of which an agent also takes the former password
+// while a rotation is on its way: it logs in with them.
+func FormerPasswords() []string { return []string{PasswordFileRoot, PasswordFileReplication} }
+
+// FormerPasswordFile is the file, and the key of the Secret "<pair>-internal", with the former
+// password of a password file; it is there only while a rotation is on its way.
+func FormerPasswordFile(name string) string { return "former." + name }
+
+// PasswordsRevision names the contents of the password files, by name, without telling them.
+// Agents report the revision that the accounts of their mysqld have.
+func PasswordsRevision(passwords map[string]string) string {
+	hash := sha256.New()
+	for _, name := range PasswordFiles() {
+		fmt.Fprintf(hash, "%s\x00%s\x00", name, passwords[name])
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:12]
+}
+
+// PasswordFiles are all password files that an agent must have.
+func PasswordFiles() []string {
+	return []string{
+		PasswordFileRoot, PasswordFileReplication, PasswordFileClone,
+		PasswordFileMonitor, PasswordFileChecksum, PasswordFileRepair, PasswordFileApp,
+	}
+}
 
 // Environment of the mysqld container.
 const (

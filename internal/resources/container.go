@@ -107,6 +107,15 @@ func mount(name, path string, readOnly bool) *corev1ac.VolumeMountApplyConfigura
 	return m
 }
 
+// projection mounts keys of a Secret as files of the same names.
+func projection(secret string, keys []string) *corev1ac.SecretProjectionApplyConfiguration {
+	out := corev1ac.SecretProjection().WithName(secret)
+	for _, key := range keys {
+		out.WithItems(corev1ac.KeyToPath().WithKey(key).WithPath(key))
+	}
+	return out
+}
+
 func volumes(p *v1alpha1.DatabasePair) []*corev1ac.VolumeApplyConfiguration {
 	names := NamesOf(p)
 	emptyDir := func(name, limit string) *corev1ac.VolumeApplyConfiguration {
@@ -117,10 +126,8 @@ func volumes(p *v1alpha1.DatabasePair) []*corev1ac.VolumeApplyConfiguration {
 		return corev1ac.Volume().WithName(name).WithSecret(corev1ac.SecretVolumeSource().
 			WithSecretName(names.TLS(o)).WithDefaultMode(0o440))
 	}
-	passwords := corev1ac.SecretProjection().WithName(names.Internal())
-	for _, key := range InternalKeys() {
-		passwords.WithItems(corev1ac.KeyToPath().WithKey(key).WithPath(key))
-	}
+	passwords := projection(names.Internal(), InternalKeys())
+	former := projection(names.Internal(), FormerKeys()).WithOptional(true)
 	app := corev1ac.SecretProjection().WithName(names.App()).
 		WithItems(corev1ac.KeyToPath().WithKey(keyPassword).WithPath(agentapi.PasswordFileApp))
 	return []*corev1ac.VolumeApplyConfiguration{
@@ -131,6 +138,7 @@ func volumes(p *v1alpha1.DatabasePair) []*corev1ac.VolumeApplyConfiguration {
 			WithDefaultMode(0o440).
 			WithSources(
 				corev1ac.VolumeProjection().WithSecret(passwords),
+				corev1ac.VolumeProjection().WithSecret(former),
 				corev1ac.VolumeProjection().WithSecret(app),
 			)),
 		tls(0, volumeTLS+"0"), tls(1, volumeTLS+"1"),

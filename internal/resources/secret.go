@@ -33,8 +33,18 @@ func InternalKeys() []string {
 	}
 }
 
+// FormerKeys are the keys of the former passwords that agents take while a rotation is on
+// its way.
+func FormerKeys() []string {
+	var keys []string
+	for _, name := range agentapi.FormerPasswords() {
+		keys = append(keys, agentapi.FormerPasswordFile(name))
+	}
+	return keys
+}
+
 // InternalSecret holds the passwords of the pair's own accounts, one for each of
-// InternalKeys.
+// InternalKeys, and while a rotation is on its way those of FormerKeys.
 func InternalSecret(p *v1alpha1.DatabasePair, passwords map[string][]byte) *corev1ac.SecretApplyConfiguration {
 	return secret(p, NamesOf(p).Internal(), corev1.SecretTypeOpaque, passwords)
 }
