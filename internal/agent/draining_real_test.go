@@ -45,6 +45,9 @@ func TestAPlannedSwitchoverLeavesBothInSync(t *testing.T) {
 	}
 	a.awaitState("the primary is drained", patience, func(s agentapi.State) bool { return s.Drain != nil && s.Drain.InFlight == 0 && s.Drain.Closed > 0 })
 
+	a.awaitState("the reverse channel streams", patience, func(s agentapi.State) bool { return s.Server != nil && s.Server.Receiver.Running })
+	receiver := a.receiverThread()
+
 	w.revoke()
 	fenced, err := a.client.Fence(t.Context(), w.head())
 	if err != nil || !fenced.Demoted {
@@ -74,7 +77,21 @@ func TestAPlannedSwitchoverLeavesBothInSync(t *testing.T) {
 	}
 	// The state that is published may be that of the moment before it opened.
 	b.awaitState("the new primary waits for the former one", patience, func(s agentapi.State) bool { return s.Server != nil && s.Server.Waiting })
+	if now := a.receiverThread(); now != receiver {
+		t.Errorf("the former primary's receiver connected again (thread %d, then %d): the first commits wait up to a second for its acknowledgment", receiver, now)
+	}
 	w.disjoint()
+}
+
+// receiverThread is the thread of the receiver that runs now.
+func (m *member) receiverThread() int {
+	m.w.t.Helper()
+	var thread int
+	const query = "SELECT COALESCE(THREAD_ID, 0) FROM performance_schema.replication_connection_status WHERE CHANNEL_NAME = ''"
+	if err := m.db("root").QueryRowContext(m.w.t.Context(), query).Scan(&thread); err != nil {
+		m.w.t.Fatal(err)
+	}
+	return thread
 }
 
 // What the candidate of a switchover does not receive in time keeps its receiver running.

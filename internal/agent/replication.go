@@ -233,25 +233,7 @@ func (r *replication) step(ctx context.Context) error {
 func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status mysqlops.Status) error {
 	key := r.key(orderFollow, epoch, "")
 	if r.cleared != key || status.Channel.Receiver == mysqlops.ReceiverStopped || !status.Channel.Configured {
-		err := r.compare(ctx, epoch)
-		if errors.Is(err, errErrant) && status.Channel.Receiver != mysqlops.ReceiverStopped {
-			// The reverse channel of a former primary may still stream.
-			return errors.Join(err, r.ops.StopReceiver(ctx))
-		}
-		if err != nil {
-			return err
-		}
-		// What a former run received and did not apply is in the relay log, which a new
-		// source would take away: it is applied while the channel is led elsewhere.
-		if err := r.applier.start(ctx, status); err != nil {
-			return err
-		}
-		if err := r.connect(ctx, r.cleared != key); err != nil {
-			return err
-		}
-		r.cleared = key
-		r.state.poke()
-		return nil
+		return r.beginFollowing(ctx, epoch, key, status)
 	}
 	if r.channel.passwordIsDue(status) {
 		return r.connect(ctx, true)
@@ -270,6 +252,29 @@ func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status m
 		}
 		r.state.poke()
 	}
+	return nil
+}
+
+// beginFollowing compares this member with the peer, and points the channel at it.
+func (r *replication) beginFollowing(ctx context.Context, epoch pair.Epoch, key string, status mysqlops.Status) error {
+	err := r.compare(ctx, epoch)
+	if errors.Is(err, errErrant) && status.Channel.Receiver != mysqlops.ReceiverStopped {
+		// The reverse channel of a former primary may still stream.
+		return errors.Join(err, r.ops.StopReceiver(ctx))
+	}
+	if err != nil {
+		return err
+	}
+	// What a former run received and did not apply is in the relay log, which a new
+	// source would take away: it is applied while the channel is led elsewhere.
+	if err := r.applier.start(ctx, status); err != nil {
+		return err
+	}
+	if err := r.connect(ctx, r.cleared != key && !r.goesOn(status)); err != nil {
+		return err
+	}
+	r.cleared = key
+	r.state.poke()
 	return nil
 }
 
@@ -355,6 +360,15 @@ func (r *replication) leadPeer(ctx context.Context, epoch pair.Epoch, status mys
 	}
 	r.cleared = r.key(orderLead, epoch, peer.Mysqld.Incarnation)
 	return nil
+}
+
+// goesOn: the receiver streams from the peer already. It is what was the reverse channel of this
+// member as long as it was the primary, and the peer's clients wait for its acknowledgments. A new connection
+// beside one that just ended is heard up to a second late: mysqld's ack receiver looks for another
+// one only when its poll of the former ones has timed out (semisync_source_socket_listener.h of MySQL 9).
+func (r *replication) goesOn(status mysqlops.Status) bool {
+	return status.Channel.Receiver == mysqlops.ReceiverStreaming && status.SemiSync.ReplicaActive &&
+		r.channel.worksWith() == r.settings.passwordsRevision()
 }
 
 func (r *replication) key(o order, epoch pair.Epoch, peer pair.Incarnation) string {
