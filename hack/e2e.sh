@@ -48,8 +48,10 @@ programs() {
   "$HACK/offline/nodeimage/binaries.sh" mkimg
   rm -rf "$root"
   cp -al "$rootfs" "$root"
-  # Not in place: the files are those of the cache.
   mkdir -p "$root/etc/dbpair/programs" "$root/etc/dbpair/app"
+  # Not in place: the files are those of the cache. Python asks for the name of its user.
+  rm -f "$root/etc/passwd"
+  printf '%s\n' 'client:x:65532:65532:client:/:/usr/sbin/nologin' >"$root/etc/passwd"
   cp "$ROOT"/test/clients/programs/* "$root/etc/dbpair/programs/"
   (cd "$ROOT" && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$root/driver" ./test/e2e/programs)
   "$CACHE/bin/mkimg" -o "$CACHE/e2e-programs.tar" -user 65532:65532 "$programs_image=$root,/driver"
