@@ -134,13 +134,7 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	v.view = seen
 	v.session.remember(o, seen)
 	r.Agents.watch(ctx, v)
-	plan := r.decide(v, o)
-	switch {
-	case errors.Is(v.reported().err, cluster.ErrForeign) && !begun(o):
-		plan = nameConflict(v.reported().err)
-	case v.foreignLease != nil:
-		plan = nameConflict(v.foreignLease)
-	}
+	plan := r.plan(v, o)
 	// The step comes before everything else that is written: nothing that fails or hangs
 	// may keep a failover waiting.
 	again, actErr := r.act(ctx, v, o, plan)
@@ -151,6 +145,18 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	v.session.throttle.free = len(plan.Steps) > 0 || (begun(o) && o.Authority.Record.Holder.Nobody())
 	again = r.bookkeeping(ctx, v, o, plan, again)
 	return ctrl.Result{RequeueAfter: again}, nil
+}
+
+// plan is what is to be done, unless somebody else's object has a name that the pair needs.
+func (r *PairReconciler) plan(v *visit, o failover.Observation) failover.Plan {
+	plan := r.decide(v, o)
+	switch {
+	case errors.Is(v.reported().err, cluster.ErrForeign) && !begun(o):
+		return nameConflict(v.reported().err)
+	case v.foreignLease != nil:
+		return nameConflict(v.foreignLease)
+	}
+	return plan
 }
 
 func (r *PairReconciler) visit(ctx context.Context, p *v1alpha1.DatabasePair) *visit {

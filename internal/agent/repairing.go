@@ -73,17 +73,29 @@ func (r *repairRights) order(ctx context.Context, c agentapi.RepairRightsCommand
 	if err := r.permit.useFor(c.Operation, c.Schema, c.Table, c.Epoch); err != nil {
 		return done, err
 	}
-	if !r.alive() || r.schema != c.Schema || r.table != c.Table {
-		if !wouldNotHang(ctx, r.ops) {
-			return done, refuse(agentapi.ErrorRefused, "commits wait for the passive: an account is not changed now, try again")
-		}
-		if err := r.ops.GrantRepair(ctx, c.Schema, c.Table); err != nil {
-			return done, refuse(agentapi.ErrorRefused, "%v", err)
-		}
-		r.log.Info("a repair may write a table", "operation", c.Operation, "schema", c.Schema, "table", c.Table)
+	if err := r.grant(ctx, c); err != nil {
+		return done, err
 	}
-	r.operation, r.schema, r.table, r.until = c.Operation, c.Schema, c.Table, process.Now().Add(c.For)
+	r.operation = c.Operation
+	r.schema = c.Schema
+	r.table = c.Table
+	r.until = process.Now().Add(c.For)
 	return done, nil
+}
+
+// grant lets the repair write the table, if it may not yet. r.mu is held.
+func (r *repairRights) grant(ctx context.Context, c agentapi.RepairRightsCommand) error {
+	if r.alive() && r.schema == c.Schema && r.table == c.Table {
+		return nil
+	}
+	if !wouldNotHang(ctx, r.ops) {
+		return refuse(agentapi.ErrorRefused, "commits wait for the passive: an account is not changed now, try again")
+	}
+	if err := r.ops.GrantRepair(ctx, c.Schema, c.Table); err != nil {
+		return refuse(agentapi.ErrorRefused, "%v", err)
+	}
+	r.log.Info("a repair may write a table", "operation", c.Operation, "schema", c.Schema, "table", c.Table)
+	return nil
 }
 
 func (r *repairRights) alive() bool { return r.operation != "" && process.Now() < r.until }

@@ -202,14 +202,8 @@ func (r *replication) step(ctx context.Context) error {
 	if o != orderLead && status.IsOpen() {
 		return nil // opening or closing; the watch corrects a passive
 	}
-	if o != orderLead && status.SemiSync.SourceEnabled {
-		// A passive whose source side is on would let its applier wait forever.
-		if err := r.ops.ReleaseApplier(ctx); err != nil {
-			return err
-		}
-	}
-	if o != orderLead && status.EventScheduler {
-		if err := r.ops.StopEvents(ctx); err != nil {
+	if o != orderLead {
+		if err := r.calm(ctx, status); err != nil {
 			return err
 		}
 	}
@@ -227,6 +221,20 @@ func (r *replication) step(ctx context.Context) error {
 		return r.applyAll(ctx, status)
 	}
 	return r.applier.start(ctx, status)
+}
+
+// calm switches off what only a primary has on.
+func (r *replication) calm(ctx context.Context, status mysqlops.Status) error {
+	if status.SemiSync.SourceEnabled {
+		// A passive whose source side is on would let its applier wait forever.
+		if err := r.ops.ReleaseApplier(ctx); err != nil {
+			return err
+		}
+	}
+	if status.EventScheduler {
+		return r.ops.StopEvents(ctx)
+	}
+	return nil
 }
 
 // followPeer replicates from the open peer, unless this member has what the peer lacks.
