@@ -48,9 +48,3 @@ type CloneProgress struct {
 func (s *Server) CloneFrom(ctx context.Context, donor Donor, progress func(CloneProgress)) error {
 	return s.cloneFrom(ctx, donor, progress)
 }
-
-// CloneState reads the progress of a clone in another session, and after the
-// restart how it ended.
-func (s *Server) CloneState(ctx context.Context) (CloneProgress, error) {
-	return s.cloneState(ctx)
-}

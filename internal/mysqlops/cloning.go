@@ -69,7 +69,7 @@ func cloneResult(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", ErrClone, wrapSecret("statement", err))
 	case errors.Is(classify(err), ErrConnectionLost):
 		// The session ends with mysqld. Whether the copy is whole shows after
-		// the restart, in CloneState and by the caller's own checks.
+		// the restart, by the caller's own checks.
 		return nil
 	}
 	return err

@@ -120,10 +120,6 @@ func (s *Server) Warm(ctx context.Context) error {
 	return wrap("warm the fence path", s.fence.warm(ctx))
 }
 
-// IsWarm reports whether all sessions of the fence path were there at the last
-// look. It does not block.
-func (s *Server) IsWarm() bool { return s.fence.ready() == fenceSessions }
-
 // read runs fn on one session of the pool within the read deadline.
 func (s *Server) read(ctx context.Context, fn func(context.Context, *sql.Conn) error) error {
 	return s.within(ctx, s.cfg.Timeouts.Read, fn)
@@ -178,12 +174,6 @@ type fencePath struct {
 
 	mu    sync.Mutex
 	conns []*sql.Conn
-}
-
-func (f *fencePath) ready() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.conns)
 }
 
 // warm holds nothing that a fence needs while it logs in, since a login can hang.
