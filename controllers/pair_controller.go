@@ -147,7 +147,7 @@ func (r *PairReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	return ctrl.Result{RequeueAfter: again}, nil
 }
 
-// plan is what is to be done, unless somebody else's object has a name that the pair needs.
+// plan is what is to be done, unless an object of another owner has a name that the pair needs.
 func (r *PairReconciler) plan(v *visit, o failover.Observation) failover.Plan {
 	plan := r.decide(v, o)
 	switch {

@@ -144,7 +144,7 @@ func (r *childrenReconciler) trustedBefore(ctx context.Context, v *childrenVisit
 }
 
 // rotatePasswords reports whether the pair's own accounts get new passwords at this visit. The
-// agents carry them into mysqld and keep the former ones valid until everybody has the new. A
+// agents carry them into mysqld and keep the former ones valid until both members have the new. A
 // rotation waits for the end of the last one, so that no member needs an older password than
 // the former one.
 func (r *childrenReconciler) rotatePasswords(v *childrenVisit, data map[string][]byte) (rotated bool) {

@@ -5,7 +5,7 @@ package v1alpha1
 type BootstrapSpec struct {
 	// donor is a server outside of the pair: the first member copies it while it runs, by CLONE
 	// INSTANCE, and the second one the first. Rows, definitions and accounts are the donor's; the
-	// accounts of the pair are made anew with the passwords of the pair's Secrets, and every
+	// accounts of the pair are created again with the passwords of the pair's Secrets, and every
 	// account of the donor whose user has the name of one of them goes.
 	Donor DonorSource `json:"donor"`
 }

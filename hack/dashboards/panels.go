@@ -13,7 +13,7 @@ const (
 	sixth   = 4
 )
 
-// prometheus is the data source that whoever looks has chosen.
+// prometheus is the data source that the viewer has chosen.
 func prometheus() *datasource { return &datasource{Type: "prometheus", UID: "${datasource}"} }
 
 // query is an expression and the legend of its series.

@@ -199,7 +199,7 @@ func TestAnAnswerIsOfOneRunOfMysqld(t *testing.T) {
 	}
 }
 
-// restarting is a mysqld that is started anew while it is asked.
+// restarting is a mysqld that is restarted while it is asked.
 type restarting struct{ mysqld *instance }
 
 func (r restarting) Status(context.Context) (mysqlops.Status, error) {

@@ -130,7 +130,7 @@ func (d *donorCopies) copy(ctx context.Context, donor agentapi.ForeignDonor) err
 }
 
 // takeOver makes the copy the pair's: it forgets what the donor replicated from, and the pair's
-// accounts are made anew. Whoever knew a password of the donor's cannot reach this mysqld.
+// accounts are created again. Passwords of the donor are of no use on this mysqld.
 func (d *donorCopies) takeOver(ctx context.Context) error {
 	passwords := d.settings.all()
 	script, err := mysqlops.RootScript(passwords.Root)
@@ -139,7 +139,7 @@ func (d *donorCopies) takeOver(ctx context.Context) error {
 	}
 	file := filepath.Join(d.opt.RunDir, "root.sql")
 	if err := volume.WriteFile(file, []byte(script), 0o600); err != nil {
-		return fmt.Errorf("write the script that makes root anew: %w", err)
+		return fmt.Errorf("write the script that creates root again: %w", err)
 	}
 	defer os.Remove(file)
 	ops := d.connect(func() mysqlops.Secret { return passwords.Root })

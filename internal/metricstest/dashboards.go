@@ -33,7 +33,7 @@ type Panel struct {
 	GridPos struct{ X, Y, W, H int } `json:"gridPos"`
 }
 
-// Variable is what whoever looks may choose.
+// Variable is what the viewer may choose.
 type Variable struct {
 	Name       string      `json:"name"`
 	Type       string      `json:"type"`

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// RootScript is what mysqld has to run as its init_file to have root@localhost made anew with
+// RootScript is what mysqld has to run as its init_file to have root@localhost created again with
 // this password, whatever was known of it: for data that was copied from a server outside of
 // the pair. It has the password in it. It leaves no trace in the history.
 func RootScript(password Secret) (string, error) {
-	const operation = "script that makes root anew"
+	const operation = "script that creates root again"
 	if password.IsZero() {
 		return "", wrap(operation, errEmptyPassword)
 	}
@@ -43,13 +43,13 @@ func RootFlags(script string) []string {
 	return flags
 }
 
-// RenewAccounts makes the accounts of a pair anew on data that was copied from a server outside
+// RenewAccounts creates the accounts of a pair again on data that was copied from a server outside
 // of it, without leaving a trace in the history: every account whose user has the name of one of
 // the pair's goes with all its rights, whatever its host, and so does every anonymous one. Other
 // accounts stay as they are. It is idempotent. root@localhost has to have its password already,
 // by RootScript.
 func (s *Server) RenewAccounts(ctx context.Context, passwords Passwords, app AppAccount) error {
-	const operation = "make accounts anew"
+	const operation = "create accounts again"
 	app = app.withDefaults()
 	specs, err := accountSpecs(passwords, app)
 	if err != nil {

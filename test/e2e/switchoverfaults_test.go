@@ -135,7 +135,7 @@ func waitingDDL(st *stage) (func(context.Context) error, error) {
 	return both, st.awaitSession(ddl)
 }
 
-// TestSwitchoverFaults: somebody is lost at each phase of a planned switchover. Nothing else runs
+// TestSwitchoverFaults: a member, its node or the operator is lost at each phase of a planned switchover. Nothing else runs
 // beside it.
 func TestSwitchoverFaults(t *testing.T) {
 	harness.NeedsLong(t)

@@ -35,7 +35,7 @@ func TestRolloutsTakeTurns(t *testing.T) {
 		midway := 0
 		done := 0
 		for _, p := range pairs {
-			made := s.madeAnew(p, before)
+			made := s.recreated(p, before)
 			if made > 0 && made < 2 {
 				midway++
 			}
@@ -74,8 +74,8 @@ func (s *scene) uids(p *harness.Pair) map[string]string {
 	return uids
 }
 
-// madeAnew is how many of a pair's pods are not those from before.
-func (s *scene) madeAnew(p *harness.Pair, before map[string]string) int {
+// recreated is how many of a pair's pods are not those from before.
+func (s *scene) recreated(p *harness.Pair, before map[string]string) int {
 	s.Helper()
 	made := 0
 	for name, uid := range s.uids(p) {
