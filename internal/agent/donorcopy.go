@@ -130,7 +130,7 @@ func (d *donorCopies) copy(ctx context.Context, donor agentapi.ForeignDonor) err
 }
 
 // takeOver makes the copy the pair's: it forgets what the donor replicated from, and the pair's
-// accounts are created again. Passwords of the donor are of no use on this mysqld.
+// accounts are created again. It has no network until then, so that nobody uses the donor's passwords.
 func (d *donorCopies) takeOver(ctx context.Context) error {
 	passwords := d.settings.all()
 	script, err := mysqlops.RootScript(passwords.Root)
