@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/dbpair/dbpair/internal/mysqlops"
 )
@@ -32,6 +33,7 @@ func (a *Agent) addStarter() {
 		denied:   a.settings.otherRoot,
 		beside:   a.beside,
 		failures: a.failures,
+		reseed:   fmt.Sprintf("kubectl dbpair reseed %s %s -n %s", a.env.PairName, a.env.PodName, a.env.Namespace),
 		exits: &exits{
 			log:    a.log,
 			socket: a.opt.socket(),

@@ -30,6 +30,7 @@ type starter struct {
 	denied   func() bool // mysqld did not take root's password; reports whether another is to be tried
 	beside   beside
 	failures *failpoints
+	reseed   string // the command that copies this member again
 }
 
 // startServer is what the start needs of mysqld.
@@ -97,8 +98,8 @@ func (s *starter) awaitUp(ctx context.Context, proc exiting) bool {
 				continue
 			}
 			s.state.problem(agentapi.ProblemWrongPassword,
-				"mysqld takes no password of root that is in the pair's internal Secret; if this is the passive, "+
-					"copy it again with kubectl dbpair reseed; docs/runbooks/WrongPassword.md says more")
+				"mysqld takes no password of root that is in the pair's internal Secret; if this is the passive, copy it again: "+
+					s.reseed+"; docs/runbooks/WrongPassword.md says more")
 			pause = time.Second
 		}
 		select {
