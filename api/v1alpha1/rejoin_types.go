@@ -8,7 +8,7 @@ import (
 type RejoinSpec struct {
 	// onDivergence says what becomes of a member with transactions that the primary lacks and that
 	// no rewind takes away. Hold: its data stays as it is until an admin decides (kubectl dbpair
-	// reseed). Automatic: where it is shown that no client was ever told that they are stored,
+	// reseed). Automatic: where it is shown that none of them was acknowledged to a client,
 	// they are saved in the member's quarantine, and it is copied again from the primary, which
 	// goes on alone meanwhile; durability.onPassiveLoss has to be Continue for that. What may have
 	// been acknowledged is held in any case: after a forced promotion, in Async, and when

@@ -33,7 +33,7 @@ type closeServer interface {
 	PrepareShutdown(ctx context.Context) error
 }
 
-// haltable is replication, which stands still when it is told to.
+// haltable is replication, which stands still when it is ordered to.
 type haltable interface {
 	turn
 	orders

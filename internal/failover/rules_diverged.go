@@ -11,7 +11,7 @@ import (
 )
 
 // reseedDiverged: the passive has transactions that the primary lacks, no rewind takes them away,
-// and it is shown that no client was ever told that they are stored. As spec.rejoin.onDivergence
+// and it is shown that none of them was acknowledged to a client. As spec.rejoin.onDivergence
 // asks for, they go to its quarantine and it is copied again. Every other divergence is left to a
 // person: see diverged and rewindTail.
 func reseedDiverged(l *look) (Plan, bool) {
