@@ -3,7 +3,6 @@ package metricstest
 import (
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 
 	"sigs.k8s.io/yaml"
@@ -61,11 +60,22 @@ func Read(tb testing.TB, path string) []byte {
 	return text
 }
 
+// root is the nearest directory above the test's own that has a go.mod: a test runs in the directory of its package.
+// A binary built with -trimpath does not know the path of its source.
 func root(tb testing.TB) string {
 	tb.Helper()
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
-		tb.Fatal("this file does not know where it is")
+	directory, err := os.Getwd()
+	if err != nil {
+		tb.Fatal(err)
 	}
-	return filepath.Join(filepath.Dir(file), "../..")
+	for {
+		if _, err := os.Stat(filepath.Join(directory, "go.mod")); err == nil {
+			return directory
+		}
+		parent := filepath.Dir(directory)
+		if parent == directory {
+			tb.Fatal("no directory above this test has a go.mod")
+		}
+		directory = parent
+	}
 }
