@@ -23,6 +23,9 @@ const (
 	// how many transactions it may have left to apply: clients wait while it applies them.
 	freshWithin  = time.Second
 	freshBacklog = 2000
+	// calmBacklog is how many it may have left for the drain to begin before half of drainTimeout is
+	// over: clients are served until then.
+	calmBacklog = 300
 	// drainedBacklog is how many it may have left when the primary is drained and revoked. Nobody
 	// writes then but what the pair itself and its administrators do.
 	drainedBacklog = 100
@@ -299,14 +302,34 @@ func (l *look) drainSteps(op *Operation) []Step {
 }
 
 // settles: new clients are passed on by the candidate's door, and the drain has not begun, since a
-// node may still lead them to the primary, or since the passive has fallen behind meanwhile.
+// node may still lead them to the primary, since the passive has fallen behind meanwhile, or since
+// a drain that begins now would take long.
 // Where the door would not hold them they come to nothing there, and nobody is led to it before the
 // drain begins.
 func (l *look) settles(op *Operation) bool {
 	if !l.canForward() || l.drainState(op) != nil {
 		return false
 	}
-	return l.forwardedFor() < l.settleTime(op) || !l.atDoorOf(l.passive) || l.passiveBehind() != ""
+	everyNode := l.forwardedFor() >= l.settleTime(op) && l.atDoorOf(l.passive)
+	return !everyNode || l.passiveBehind() != "" || l.awaitsCalm(op) != ""
+}
+
+// awaitsCalm says why a drain that begins now would hold clients for longer than one that begins
+// later; empty when it would not, or when what is left of drainTimeout belongs to the drain. Clients
+// are served meanwhile.
+func (l *look) awaitsCalm(op *Operation) string {
+	s := op.Switchover
+	if s == nil || !l.Now.Before(op.StartedAt.Add(s.DrainTimeout/2)) {
+		return ""
+	}
+	if primary := l.holder.State.Server; primary != nil && len(primary.InFlight) > 0 {
+		return fmt.Sprintf("%d transactions have been in flight for a second or more, the first is %s",
+			len(primary.InFlight), describeSession(primary.InFlight[0]))
+	}
+	if passive := l.passive.State.Server; passive != nil && passive.LagTransactions > calmBacklog {
+		return fmt.Sprintf("%s has more than %d transactions left to apply", l.passive.Name, calmBacklog)
+	}
+	return ""
 }
 
 // canForward: the passive's door can pass clients on to the primary, and hold them afterwards.
@@ -370,6 +393,8 @@ func (l *look) drainFact(op *Operation) string {
 	switch {
 	case d == nil && behind != "":
 		return fmt.Sprintf("it begins when the passive has caught up: %s", behind)
+	case d == nil && l.settles(op) && l.forwardedFor() >= l.settleTime(op) && l.awaitsCalm(op) != "":
+		return fmt.Sprintf("new clients are passed on by %s, since a drain would take long now: %s", l.passive.Name, l.awaitsCalm(op))
 	case d == nil && l.settles(op):
 		return fmt.Sprintf("new clients are led to %s, which passes them on until every node leads there", l.passive.Name)
 	case d == nil:
@@ -401,7 +426,11 @@ func (l *look) drainedAs(name string) *Drained {
 func (l *look) drainLeft(op *Operation) time.Duration {
 	left := drainFor / 4
 	if f := l.forwardedFor(); f > 0 && l.settles(op) {
-		left = min(left, l.settleTime(op)-f)
+		nodes := l.settleTime(op) - f
+		if nodes <= 0 {
+			nodes = drainPoll
+		}
+		left = min(left, nodes)
 	}
 	if s := op.Switchover; s != nil {
 		left = min(left, op.StartedAt.Add(s.DrainTimeout).Sub(l.Now), op.CreatedAt.Add(s.Deadline).Sub(l.Now))

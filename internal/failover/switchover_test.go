@@ -261,6 +261,40 @@ func TestClientsArePassedOnUntilEveryNodeLeadsToTheDoor(t *testing.T) {
 			kind: failover.Waits,
 			with: func(_ *testing.T, o *obs) { o.Members[1].State.Server.LagSeconds = 2 },
 		},
+		"nor while a transaction has been in flight for long": {
+			from: settling(enough),
+			rule: "DrainForSwitchover",
+			kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) {
+				o.Members[0].State.Server.InFlight = []agentapi.Session{{ID: 7, InFlight: true}}
+			},
+		},
+		"which half of drainTimeout ends": {
+			from:  settling(enough),
+			rule:  "DrainForSwitchover",
+			kind:  failover.Acts,
+			steps: steps("Hold", "Drain"),
+			with: func(_ *testing.T, o *obs) {
+				o.Members[0].State.Server.InFlight = []agentapi.Session{{ID: 7, InFlight: true}}
+				o.Operations[0].StartedAt = t0.Add(-5 * time.Second)
+			},
+		},
+		"nor while the candidate has much to apply": {
+			from: settling(enough),
+			rule: "DrainForSwitchover",
+			kind: failover.Waits,
+			with: func(_ *testing.T, o *obs) { o.Members[1].State.Server.LagTransactions = 301 },
+		},
+		"which half of drainTimeout ends too": {
+			from:  settling(enough),
+			rule:  "DrainForSwitchover",
+			kind:  failover.Acts,
+			steps: steps("Hold", "Drain"),
+			with: func(_ *testing.T, o *obs) {
+				o.Members[1].State.Server.LagTransactions = 301
+				o.Operations[0].StartedAt = t0.Add(-5 * time.Second)
+			},
+		},
 		"and then it is": {from: settling(enough), rule: "DrainForSwitchover", kind: failover.Acts, steps: steps("Hold", "Drain")},
 		"sooner with a short drainTimeout": {from: settling(500 * time.Millisecond), rule: "DrainForSwitchover", kind: failover.Acts,
 			steps: steps("Hold", "Drain"), with: func(_ *testing.T, o *obs) { o.Operations[0].Switchover.DrainTimeout = 2 * time.Second }},
