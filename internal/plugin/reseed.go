@@ -18,7 +18,11 @@ const reseedLong = `Replace the passive's data by a copy of the primary's, on th
 can take over from it until the copy is in sync.
 
 Transactions that the passive alone has are given up only after a confirmation, which shows them. The passive's binary
-logs are moved to dbpair/quarantine on its volume first.`
+logs are moved to dbpair/quarantine on its volume first.
+
+With --new-volume the copy goes to a new volume, for one that is broken or whose node is gone for good: the passive's claim
+and then its pod are deleted, after a confirmation, since all that the present volume holds may go with the claim. That
+needs the right to delete both.`
 
 // giveUpLoss says what is given up, with the pair, the member and what was found put in.
 const giveUpLoss = "Copying %[2]s of pair %[1]s again gives up what it alone has: %[3]s.\n" +
@@ -28,7 +32,8 @@ const giveUpLoss = "Copying %[2]s of pair %[1]s again gives up what it alone has
 // reseedRequest is what the caller of reseed gave.
 type reseedRequest struct {
 	wish
-	wait bool
+	wait      bool
+	newVolume bool
 }
 
 func (s *session) reseedCommand() *cobra.Command {
@@ -38,7 +43,8 @@ func (s *session) reseedCommand() *cobra.Command {
 		GroupID: "act",
 		Short:   "Copy the passive from the primary again",
 		Long:    reseedLong,
-		Example: "  kubectl dbpair reseed shop shop-1 --wait\n  kubectl dbpair reseed shop shop-1 --confirm shop/12",
+		Example: "  kubectl dbpair reseed shop shop-1 --wait\n  kubectl dbpair reseed shop shop-1 --confirm shop/12\n" +
+			"  kubectl dbpair reseed shop shop-1 --new-volume",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return errors.New("name the pair and its passive, as in: kubectl dbpair reseed shop shop-1")
@@ -56,6 +62,8 @@ func (s *session) reseedCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&w.wait, "wait", false, "until the copy is in sync")
+	cmd.Flags().BoolVar(&w.newVolume, "new-volume", false, "on a new volume: delete the passive's claim, then its pod")
+	cmd.MarkFlagsMutuallyExclusive("wait", "new-volume")
 	cmd.Flags().StringVar(&w.confirm, "confirm", "", "<pair>/<epoch>, for scripts: gives up what the member alone has")
 	cmd.Flags().StringVar(&w.reason, "reason", "", "why, for the record")
 	return cmd
@@ -74,6 +82,9 @@ func (s *session) reseed(ctx context.Context, c cluster, w reseedRequest) error 
 	}
 	if w.target != passive {
 		return fmt.Errorf("%q is not the passive of pair %q, %s is: only the passive is copied again", w.target, p.Name, passive)
+	}
+	if w.newVolume {
+		return s.newVolume(ctx, c, p, w)
 	}
 	only, err := c.onlyAt(ctx, passive)
 	if err != nil {
