@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -119,6 +120,42 @@ func TestDataIsCalledVoidBeforeItIsGivenUp(t *testing.T) {
 				t.Errorf("the former binary log is not kept: %v", err)
 			}
 		})
+	}
+}
+
+// TestNothingIsRemovedThatCouldNotBeSaved: the quarantine takes no file, as on a full volume. The
+// data, which may be the only copy of something, stays where it is.
+func TestNothingIsRemovedThatCouldNotBeSaved(t *testing.T) {
+	former := volume.Identity{DataID: "former"}
+	vol := volumeWith(t, former)
+	state := newTestBoard()
+	state.see(authority.View{Serving: authority.Stopped})
+	data := &dataset{identity: former}
+	post := func(authority.Event) {}
+	mysqld := &makes{vol: vol}
+	mysqld.seen = func(step string) { t.Errorf("%s, though nothing was saved", step) }
+	s := &seeding{
+		log:      logr.Discard(),
+		vol:      vol,
+		data:     data,
+		mysqld:   &instance{},
+		state:    state,
+		follow:   &changing{},
+		make:     mysqld,
+		copier:   mysqld,
+		adoption: newTestAdoption(vol, data, post),
+		post:     post,
+		failures: &failpoints{},
+	}
+	if err := errors.Join(os.RemoveAll(vol.QuarantineDir()), os.WriteFile(vol.QuarantineDir(), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	err := s.try(t.Context(), agentapi.SeedCommand{Donor: "shop-0", DataID: "copy"})
+	if err == nil || !strings.Contains(err.Error(), "quarantine data former") {
+		t.Errorf("try = %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(vol.DataDir(), "binlog.000001")); err != nil {
+		t.Errorf("the binary log is gone: %v", err)
 	}
 }
 

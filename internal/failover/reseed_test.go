@@ -188,7 +188,11 @@ func TestReseedsThatAreRefused(t *testing.T) {
 			"shop-1 is being copied already"},
 		"with onPassiveLoss Block": {then(reseed(), func(_ *testing.T, o *obs) { o.Settings.ContinueAlone = false }),
 			"durability.onPassiveLoss is Block"},
-		"a second one":        {then(reseed(started), reseed(func(o *failover.Operation) { o.Name = "op-2" })), "operation op-1 copies shop-1"},
+		"a second one": {then(reseed(started), reseed(func(o *failover.Operation) { o.Name = "op-2" })), "operation op-1 copies shop-1"},
+		"during a switchover": {then(func(_ *testing.T, o *obs) {
+			*o = draining()
+			o.Operations[0].CreatedAt = t0
+		}, reseed(func(o *failover.Operation) { o.Name = "op-2" })), "operation op-1 switches over between shop-0 and shop-1"},
 		"between two holders": {then(func(_ *testing.T, o *obs) { *o = between() }, reseed()), "nobody is the primary: there is nothing to copy from"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -59,6 +59,9 @@ func (l *look) cannotReseed(op *Operation) string {
 	case needsSeed(m), l.seeding() != "", m.State.Phase == agentapi.PhaseSeeding:
 		return fmt.Sprintf("%s is being copied already", m.Name)
 	}
+	if other := l.askedSwitchover(); other != nil && other.Running {
+		return fmt.Sprintf("operation %s switches over between %s and %s: copy the passive when that has ended", other.Name, l.holder.Name, m.Name)
+	}
 	return l.cannotCopyNow(op, m)
 }
 
