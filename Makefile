@@ -190,6 +190,11 @@ bench-durability: ## Commits per second, Lossless beside Async, and how far the 
 	@hack/e2e.sh up $(E2E_CLUSTER)
 	@hack/e2e.sh bench $(E2E_CLUSTER) durability
 
+.PHONY: bench-return
+bench-return: ## A killed primary until it is in sync again; re-seed beside cp and a new claim: BENCH_RUNS (10), BENCH_SIZES (1Gi)
+	@hack/e2e.sh up $(E2E_CLUSTER)
+	@hack/e2e.sh bench $(E2E_CLUSTER) return
+
 .PHONY: bench-checksum
 bench-checksum: ## Comparisons of two real mysqlds: BENCH_NARROW, BENCH_WIDE rows (10,000,000 and 500,000)
 	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 PT_TABLE_CHECKSUM="$${PT_TABLE_CHECKSUM-$$(hack/percona.sh)}" \

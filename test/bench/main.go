@@ -6,11 +6,13 @@
 //	bench switchover   what planned switchovers under load cost clients
 //	bench clients      what programs in several languages meet, by fault; with and without a door that holds them
 //	bench durability   commits per second and latency, Lossless beside Async, and the passive's backlog
+//	bench return       a killed primary until it is in sync again; a re-seed beside cp and beside a new claim
 //
 // BENCH_RUNS is how often each is measured (10), BENCH_ONLY a pattern of the names of
 // the faults that are (all), BENCH_WORKERS how many connections each program has (4), BENCH_SPEC
 // what the pairs of durability have beside the defaults (YAML of a spec), BENCH_PAIRS with how many pairs the
-// operator's needs are measured (20; less on a small machine). It installs the chart
+// operator's needs are measured (20; less on a small machine), BENCH_SIZES how much data the members of return have
+// (1Gi; several are measured one after the other). It installs the chart
 // and removes what it made.
 package main
 
@@ -43,9 +45,10 @@ func run(ctx context.Context, args []string) error {
 		"switchover": switchover,
 		"clients":    clients,
 		"durability": durability,
+		"return":     returning,
 	}
 	if len(args) != 1 || what[args[0]] == nil {
-		return errors.New("usage: bench bootstrap|failover|switchover|clients|durability")
+		return errors.New("usage: bench bootstrap|failover|switchover|clients|durability|return")
 	}
 	runs, errRuns := number("BENCH_RUNS", 10)
 	pairs, errPairs := number("BENCH_PAIRS", 20)

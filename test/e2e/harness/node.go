@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -295,4 +296,35 @@ func (n *Node) logDir(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("node %s has no volume at /var", n.Name)
 	}
 	return strings.TrimSpace(out) + "/log/pods", nil
+}
+
+// VolumePath is the folder of a member's volume as this machine can open it, through the main
+// process of its node.
+func (p *Pair) VolumePath(ctx context.Context, member string) (string, error) {
+	pod, err := p.Pod(ctx, member)
+	if err != nil {
+		return "", err
+	}
+	var claim corev1.PersistentVolumeClaim
+	if err := p.Get(ctx, p.key("data-"+member), &claim); err != nil {
+		return "", fmt.Errorf("volume of %s: %w", member, err)
+	}
+	var volume corev1.PersistentVolume
+	if err := p.Get(ctx, types.NamespacedName{Name: claim.Spec.VolumeName}, &volume); err != nil {
+		return "", fmt.Errorf("volume of %s: %w", member, err)
+	}
+	path := ""
+	switch {
+	case volume.Spec.Local != nil:
+		path = volume.Spec.Local.Path
+	case volume.Spec.HostPath != nil:
+		path = volume.Spec.HostPath.Path
+	default:
+		return "", fmt.Errorf("volume %s of %s is no folder of a node", volume.Name, member)
+	}
+	pid, err := docker(ctx, "inspect", "-f", "{{.State.Pid}}", pod.Spec.NodeName)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join("/proc", strings.TrimSpace(pid), "root", path), nil
 }

@@ -18,6 +18,15 @@ var plugin struct {
 // Plugin runs "kubectl dbpair" with these arguments in a namespace and returns what it
 // prints.
 func (c *Cluster) Plugin(ctx context.Context, namespace string, args ...string) (string, error) {
+	path, err := c.PluginPath(ctx)
+	if err != nil {
+		return "", err
+	}
+	return command(ctx, path, append([]string{"--namespace", namespace}, args...)...)
+}
+
+// PluginPath is where the plugin is, for lines of a shell.
+func (c *Cluster) PluginPath(ctx context.Context) (string, error) {
 	plugin.Do(func() {
 		var dir string
 		if dir, plugin.err = os.MkdirTemp("", "kubectl-dbpair"); plugin.err != nil {
@@ -29,5 +38,5 @@ func (c *Cluster) Plugin(ctx context.Context, namespace string, args ...string) 
 	if plugin.err != nil {
 		return "", fmt.Errorf("build the plugin: %w", plugin.err)
 	}
-	return command(ctx, plugin.path, append([]string{"--namespace", namespace}, args...)...)
+	return plugin.path, nil
 }
