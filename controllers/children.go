@@ -52,6 +52,8 @@ type childrenMemory struct {
 	trial *trial
 	// notGrown says which volume cannot get the size of the spec, and why; empty when all can.
 	notGrown string
+	// growing is since when a claim's volume is seen to be smaller than was asked for.
+	growing map[string]time.Time
 	// absences are about the members that have no pod.
 	absences [2]absence
 	// wokenAt is when the StatefulSet was last touched for a missing pod.

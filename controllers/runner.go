@@ -102,7 +102,7 @@ func (r *PairReconciler) finished(v *visit, op v1alpha1.DatabasePairOperation) {
 	took := op.Status.CompletionTime.Sub(op.Status.StartTime.Time)
 	v.log.Info("an operation ended", "operation", op.Name, "type", op.Spec.Type, "phase", op.Status.Phase,
 		"rule", op.Status.Rule, "proof", op.Status.Proof, "from", op.Status.From, "to", op.Status.To,
-		"duration", took, "writeGap", op.Status.WriteGap, "drain", op.Status.Drain)
+		"duration", took, "writeGap", op.Status.WriteGap, "drain", op.Status.Drain, "held", op.Status.Held)
 	if op.Spec.Type == v1alpha1.OperationFailover && op.Status.Phase == v1alpha1.OperationSucceeded {
 		failoverSeconds.WithLabelValues(op.Status.Proof).Observe(took.Seconds())
 	}

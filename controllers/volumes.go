@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -42,11 +43,17 @@ func unsettledVolumes(p *v1alpha1.DatabasePair, set *appsv1.StatefulSet, claims 
 	return fmt.Sprintf("%s would still be removed if the pair were deleted now", strings.Join(late, ", "))
 }
 
-// volumeSize is the largest size that a claim asks for; nil while there is none.
+// growPatience is how long a volume may take to get a size that was asked for before that is said.
+const growPatience = 10 * time.Minute
+
+// volumeSize is the largest size that a volume has of what its claim asks for; nil while there is none.
 func volumeSize(claims []corev1.PersistentVolumeClaim) *resource.Quantity {
 	var largest *resource.Quantity
 	for i := range claims {
 		size := claims[i].Spec.Resources.Requests[corev1.ResourceStorage]
+		if has, bound := claims[i].Status.Capacity[corev1.ResourceStorage]; bound && has.Cmp(size) < 0 {
+			size = has
+		}
 		if largest == nil || size.Cmp(*largest) > 0 {
 			largest = &size
 		}
@@ -69,12 +76,18 @@ func (r *childrenReconciler) ensureVolumes(ctx context.Context, v *childrenVisit
 			return fmt.Errorf("read volume claim of %s: %w", o.Member(v.pair.Name), err)
 		}
 		has := claim.Spec.Resources.Requests[corev1.ResourceStorage]
-		if has.Cmp(want) >= 0 || claim.Status.Phase != corev1.ClaimBound {
+		v.memory.notGrown = cmp.Or(v.memory.notGrown, r.neverGrew(v, &claim, want))
+		if has.Cmp(want) == 0 || claim.Status.Phase != corev1.ClaimBound || (has.Cmp(want) > 0 && !canTakeBack(&claim, want)) {
 			continue
 		}
 		base := claim.DeepCopy()
 		claim.Spec.Resources.Requests[corev1.ResourceStorage] = want
 		err = r.Client.Patch(ctx, &claim, client.MergeFrom(base), client.FieldOwner(cluster.FieldManager))
+		if err != nil && has.Cmp(want) > 0 {
+			// An older cluster takes nothing back: the storage goes on trying, which harms nobody.
+			v.log.V(1).Info("a volume claim does not ask for less", "claim", claim.Name, "reason", err.Error())
+			continue
+		}
 		if err != nil {
 			// A class that cannot grow volumes says so; everything else goes on.
 			why := notGrown(base, want, err)
@@ -85,6 +98,57 @@ func (r *childrenReconciler) ensureVolumes(ctx context.Context, v *childrenVisit
 		r.tell(v, &claim, normal, "VolumeGrows", fmt.Sprintf("asked for %s for volume %s", want.String(), claim.Name))
 	}
 	return nil
+}
+
+// canTakeBack: a claim asks for more than its volume has got and than is wanted now. Kubernetes takes less than was
+// asked for as long as it is more than what the volume has.
+func canTakeBack(claim *corev1.PersistentVolumeClaim, want resource.Quantity) bool {
+	got, known := claim.Status.Capacity[corev1.ResourceStorage]
+	return known && want.Cmp(got) > 0
+}
+
+// neverGrew says that a volume does not get the size that its claim asks for, why, and how to go back; empty while it
+// may only take its time. What the storage says of a failure is told at once.
+func (r *childrenReconciler) neverGrew(v *childrenVisit, claim *corev1.PersistentVolumeClaim, want resource.Quantity) string {
+	asked := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	got, known := claim.Status.Capacity[corev1.ResourceStorage]
+	if !known || asked.Cmp(want) < 0 || got.Cmp(want) >= 0 {
+		delete(v.memory.growing, claim.Name)
+		return ""
+	}
+	since, growing := v.memory.growing[claim.Name]
+	if !growing {
+		since = r.Now()
+		if v.memory.growing == nil {
+			v.memory.growing = map[string]time.Time{}
+		}
+		v.memory.growing[claim.Name] = since
+	}
+	failure := growFailure(claim)
+	if failure == "" && r.Now().Sub(since) < growPatience {
+		return ""
+	}
+	why := fmt.Sprintf("spec.storage.size: volume %s was asked to grow to %s and has %s: %s; "+
+		"put spec.storage.size back to %s, or to what its storage can give",
+		claim.Name, asked.String(), got.String(), cmp.Or(failure, "its storage has not answered for "+growPatience.String()), got.String())
+	r.warnOnce(v, claim, "VolumeNotGrown", why)
+	return why
+}
+
+// growFailure is what the storage says of a claim that it could not grow; empty for nothing.
+func growFailure(claim *corev1.PersistentVolumeClaim) string {
+	for _, c := range claim.Status.Conditions {
+		failed := c.Type == corev1.PersistentVolumeClaimControllerResizeError || c.Type == corev1.PersistentVolumeClaimNodeResizeError
+		if failed && c.Status == corev1.ConditionTrue {
+			return cmp.Or(c.Message, c.Reason, string(c.Type))
+		}
+	}
+	switch s := claim.Status.AllocatedResourceStatuses[corev1.ResourceStorage]; s {
+	case corev1.PersistentVolumeClaimControllerResizeInfeasible, corev1.PersistentVolumeClaimNodeResizeInfeasible:
+		return "its storage says " + string(s)
+	default:
+		return ""
+	}
 }
 
 // notGrown says that a claim cannot get a size, why, and how to go back.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -61,6 +62,9 @@ func TestASizeThatTheClassCannotGiveIsReported(t *testing.T) {
 		}
 		return nil
 	})
+	for _, name := range []string{"data-shop-0", "data-shop-1"} {
+		s.hasGrown(name, "2Gi")
+	}
 	// A claim that is made again, as from the StatefulSet, which keeps the first size.
 	former := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data-shop-1", Namespace: s.namespace}}
 	s.must(s.Delete(s.ctx, former))
@@ -74,12 +78,75 @@ func TestASizeThatTheClassCannotGiveIsReported(t *testing.T) {
 		}
 		return nil
 	})
+	s.hasGrown("data-shop-1", "2Gi")
 	s.eventually("a size below is refused", func() error {
 		if err := resize("1Gi"); err == nil || !strings.Contains(err.Error(), "cannot shrink below the size of the volumes") {
 			return fmt.Errorf("got %w", err)
 		}
 		return nil
 	})
+}
+
+// TestAVolumeThatNeverGrowsIsReported: what the storage says is in the status with the way back, which is open, and the
+// claims ask for less again.
+func TestAVolumeThatNeverGrowsIsReported(t *testing.T) {
+	s := newScene(t)
+	class := &storagev1.StorageClass{
+		ObjectMeta:           metav1.ObjectMeta{Name: s.namespace},
+		Provisioner:          "example.test/none",
+		AllowVolumeExpansion: ptr.To(true),
+	}
+	s.must(s.Create(s.ctx, class))
+	t.Cleanup(func() { _ = env.admin.Delete(t.Context(), class) })
+	p, err := s.pair("shop", "storage: {size: 1Gi, storageClassName: "+class.Name+"}")
+	s.must(err)
+	s.surrounded("shop")
+	s.claim("data-shop-0", class.Name)
+	s.claim("data-shop-1", class.Name)
+	resize := func(size string) error {
+		return s.Patch(s.ctx, p.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"storage":{"size":"`+size+`"}}}`)))
+	}
+	asks := func(size string) func() error {
+		return func() error {
+			claim := &corev1.PersistentVolumeClaim{}
+			s.must(s.Get(s.ctx, s.key("data-shop-0"), claim))
+			if got := claim.Spec.Resources.Requests[corev1.ResourceStorage]; got.String() != size {
+				return fmt.Errorf("it asks for %s", got.String())
+			}
+			return nil
+		}
+	}
+	s.must(resize("4Gi"))
+	s.eventually("the claim asks for it", asks("4Gi"))
+	claim := &corev1.PersistentVolumeClaim{}
+	s.must(s.Get(s.ctx, s.key("data-shop-0"), claim))
+	claim.Status.Conditions = []corev1.PersistentVolumeClaimCondition{{
+		Type:    corev1.PersistentVolumeClaimControllerResizeError,
+		Status:  corev1.ConditionTrue,
+		Message: "the disk array is full",
+	}}
+	s.must(s.Status().Update(s.ctx, claim))
+	s.eventually("Ready says so", func() error {
+		return s.readySays("shop", "SpecRefused", "data-shop-0 was asked to grow to 4Gi and has 1Gi", "the disk array is full", "put spec.storage.size back to 1Gi")
+	})
+	s.eventually("less is taken", func() error { return resize("2Gi") })
+	s.eventually("the claim asks for less", asks("2Gi"))
+	s.must(resize("1Gi"))
+	s.eventually("the way back is open", func() error {
+		if err := s.readySays("shop", "SpecRefused", "spec.storage.size"); err == nil {
+			return errors.New("still refused")
+		}
+		return nil
+	})
+}
+
+// hasGrown says of a claim that its volume has a size, as the storage's driver does.
+func (s *scene) hasGrown(name, size string) {
+	s.Helper()
+	claim := &corev1.PersistentVolumeClaim{}
+	s.must(s.Get(s.ctx, s.key(name), claim))
+	claim.Status.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(size)}
+	s.must(s.Status().Update(s.ctx, claim))
 }
 
 // claim makes a bound claim of 1Gi, as the StatefulSet's controller and a provisioner would.

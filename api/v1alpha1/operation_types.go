@@ -199,6 +199,10 @@ type OperationStatus struct {
 	// drain is what became of the sessions of clients, in a planned switchover.
 	// +optional
 	Drain *OperationDrain `json:"drain,omitempty"`
+	// held is the account of the clients who waited at the new primary's door, in a failover or a planned switchover;
+	// absent when none did.
+	// +optional
+	Held *OperationHeld `json:"held,omitempty"`
 	// message says how it ended, and what to do if something has to be done.
 	// +optional
 	Message string `json:"message,omitempty"`

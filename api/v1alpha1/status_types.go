@@ -60,8 +60,8 @@ type DatabasePairStatus struct {
 	// modified externally, which is doubt also for the next operator.
 	// +optional
 	Authority *AuthorityStatus `json:"authority,omitempty"`
-	// volumeSize is the largest size that a member's volume was asked for and that its storage
-	// class accepted. spec.storage.size can be put back to it.
+	// volumeSize is the largest size that a member's volume has of what was asked for. spec.storage.size can be
+	// put back to it.
 	// +optional
 	VolumeSize *resource.Quantity `json:"volumeSize,omitempty"`
 	// inSync are the members that have every acknowledged write.

@@ -91,6 +91,14 @@ type OperationDrain struct {
 	Sessions []string `json:"sessions,omitempty"`
 }
 
+// OperationHeld is the account of the clients who waited at a door while the roles changed.
+type OperationHeld struct {
+	// clients that waited, whatever became of them.
+	Clients int32 `json:"clients"`
+	// longest is for how long one of them waited at most.
+	Longest metav1.Duration `json:"longest"`
+}
+
 // AnnotationCancel on an operation of type Switchover cancels it as long as the other member
 // was not appointed; the value says why.
 const AnnotationCancel = "dbpair.io/cancel"

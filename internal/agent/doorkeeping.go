@@ -103,6 +103,7 @@ func (d *doorOrders) describe() *agentapi.Door {
 		Held:        s.Held,
 		Relayed:     s.Relayed,
 		LongestHold: s.Longest,
+		HeldInAll:   s.Waited,
 
 		CanForward:   true,
 		ForwardedFor: s.ForwardedFor,

@@ -161,7 +161,9 @@ type Door struct {
 	Held    int `json:"held"`
 	Relayed int `json:"relayed"`
 	// LongestHold is the longest time that a client was held during the newest change of roles.
+	// HeldInAll is how many were held during it so far; an agent of an earlier version does not say.
 	LongestHold time.Duration `json:"longestHold"`
+	HeldInAll   int           `json:"heldInAll,omitempty"`
 	// CanForward: the agent knows HoldCommand's ForwardTo.
 	CanForward bool `json:"canForward,omitempty"`
 	// ForwardedFor is for how long clients have been relayed to the primary; 0 when they are not.

@@ -98,6 +98,12 @@ func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error
 	noteGTIDs(s, n.GTIDs)
 	noteDiscarded(s, n)
 	noteDrain(s, n.Drained)
+	if n.Held != nil {
+		s.Held = &v1alpha1.OperationHeld{
+			Clients: int32(min(n.Held.Clients, math.MaxInt32)),
+			Longest: metav1.Duration{Duration: n.Held.Longest.Round(time.Millisecond)},
+		}
+	}
 	if n.WriteGap > 0 {
 		s.WriteGap = &metav1.Duration{Duration: n.WriteGap.Round(time.Millisecond)}
 	}

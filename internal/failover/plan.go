@@ -118,8 +118,17 @@ type OperationNote struct {
 	OnlyUpdate bool
 	// Drained is what became of the sessions of clients; nil while it is not known.
 	Drained *Drained
+	// Held are the clients that waited at the new primary's door; nil when none did, or nobody knows.
+	Held *Held
 	// Message says how it goes, or what has to be done.
 	Message string
+}
+
+// Held is the account of the clients who waited at a door during a change of roles: how many, and for
+// how long one of them did at most.
+type Held struct {
+	Clients int
+	Longest time.Duration
 }
 
 // Drained is the account of a drain: the sessions that were closed outside a transaction, and

@@ -64,6 +64,23 @@ func TestAFailoverEndsAlsoWhenTheAuthorityHasGoneOn(t *testing.T) {
 	}
 }
 
+func TestTheReportSaysHowManyClientsWereHeld(t *testing.T) {
+	o := promoted()
+	o.Members[0].State.Door = &agentapi.Door{
+		Released:    o.Authority.Record.Epoch,
+		HeldInAll:   12,
+		LongestHold: 400 * time.Millisecond,
+	}
+	want := failover.Held{Clients: 12, Longest: 400 * time.Millisecond}
+	if got := note(t, failover.Decide(o)); got.Held == nil || *got.Held != want {
+		t.Errorf("held %+v, want %+v", got.Held, want)
+	}
+	o.Members[0].State.Door.Released--
+	if got := note(t, failover.Decide(o)); got.Held != nil {
+		t.Errorf("held %+v of an earlier change of roles", got.Held)
+	}
+}
+
 func TestAnUnheardGapIsNotGuessed(t *testing.T) {
 	o := promoted()
 	o.History.LastOpen = time.Time{}

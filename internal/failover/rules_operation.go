@@ -91,6 +91,7 @@ func operationFinished(l *look) (Plan, bool) {
 		if op.Epoch != 0 && op.Verb.movesRoles() {
 			note.WriteGap = l.writeGap()
 			note.Discarded = discarded(l.member(op.Target), op.Name)
+			note.Held = l.heldAtItsDoor()
 		}
 		if a, last := l.rec.Appointed, l.rec.LastHolder; a != nil && last != nil && a.Operation == op.Name {
 			// The operator that appointed may not have lived to note it.
@@ -275,6 +276,18 @@ func (l *look) writeGap() time.Duration {
 		return 0
 	}
 	return h.OpenedAt.Sub(h.LastOpen)
+}
+
+// heldAtItsDoor is the account of the clients who waited at the door of the present primary.
+func (l *look) heldAtItsDoor() *Held {
+	if l.holder == nil || !l.holder.heard() || l.holder.State.Door == nil {
+		return nil
+	}
+	door := l.holder.State.Door
+	if door.HeldInAll == 0 || door.Released != l.e {
+		return nil
+	}
+	return &Held{Clients: door.HeldInAll, Longest: door.LongestHold}
 }
 
 // opening is the failover that has appointed the present holder and is not finished; its

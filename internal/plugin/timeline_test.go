@@ -80,6 +80,7 @@ func switchoverOnRecord() *v1alpha1.DatabasePairOperation {
 		Cut:      2,
 		Sessions: []string{"4711 app@127.0.0.1: UPDATE orders, 31 s in its transaction", "4720 batch@127.0.0.1: LOCK TABLES"},
 	}
+	st.Held = &v1alpha1.OperationHeld{Clients: 37, Longest: metav1.Duration{Duration: 163 * ms}}
 	st.Timeline = []v1alpha1.OperationEvent{
 		recorded("Hold", 2*ms, 5*ms, "shop-1/77c1d1b4-52f3-4dd6-8f0b-6a0f5c1e2b93"),
 		recorded("Drain", 8*ms, 10*time.Second, "shop-0/4f6a6f0e-0d0c-4c43-9a55-0a6f64a1c0de"),
@@ -116,6 +117,7 @@ func TestTimelineOfAnOperation(t *testing.T) {
 	running.Status.Phase = v1alpha1.OperationRunning
 	running.Status.CompletionTime = nil
 	running.Status.Drain = nil
+	running.Status.Held = nil
 	running.Status.WriteGap = nil
 	running.Status.Proof = ""
 	running.Status.To = ""

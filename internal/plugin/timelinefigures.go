@@ -36,6 +36,10 @@ func figuresOf(st *v1alpha1.OperationStatus) []figure {
 			figure{"Sessions drained", strconv.Itoa(int(d.Closed)), "closed outside a transaction, nothing lost"},
 			figure{"Sessions cut", strconv.Itoa(int(d.Cut)), "in a transaction or statement at the end of drainTimeout"})
 	}
+	if h := st.Held; h != nil {
+		note := "at the door of the new primary, the longest for " + aligned(h.Longest.Duration)
+		out = append(out, figure{"Clients held", strconv.Itoa(int(h.Clients)), note})
+	}
 	if f, ok := heldFigure(st); ok {
 		out = append(out, f)
 	}
@@ -69,7 +73,7 @@ func heldFigure(st *v1alpha1.OperationStatus) (figure, bool) {
 	if first.IsZero() || last.Before(first) {
 		return figure{}, false
 	}
-	return figure{"Clients held for", aligned(last.Sub(first)), "from the first step Hold to the last ReleaseHeld"}, true
+	return figure{"Door held for", aligned(last.Sub(first)), "from the first step Hold to the last ReleaseHeld"}, true
 }
 
 // resultFigures are those of a comparison or a repair.

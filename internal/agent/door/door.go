@@ -62,6 +62,7 @@ type Door struct {
 	held    map[*guest]struct{}
 	relays  map[*relay]struct{}
 	longest time.Duration // of the newest change of roles
+	waited  int           // clients that were held during it and are not any more
 	ended   bool
 }
 
@@ -117,8 +118,10 @@ type State struct {
 	Released pair.Epoch
 	// Held and Relayed are clients now.
 	Held, Relayed int
-	// Longest is the longest time that a client was held during the newest change of roles.
+	// Longest is the longest time that a client was held during the newest change of roles, and
+	// Waited is how many were, those who are held now included.
 	Longest time.Duration
+	Waited  int
 	// ForwardedFor is for how long clients have been relayed to the primary; 0 when they are not.
 	ForwardedFor time.Duration
 }
@@ -132,6 +135,7 @@ func (d *Door) State() State {
 		Held:     len(d.held),
 		Relayed:  len(d.relays),
 		Longest:  d.longest,
+		Waited:   d.waited + len(d.held),
 	}
 	now := d.cfg.Now()
 	if address, since := d.gate.Forwards(); address != "" {
@@ -185,6 +189,7 @@ func (d *Door) change(f func(*Gate)) {
 	f(&d.gate)
 	if d.gate.Until() > before {
 		d.longest = 0
+		d.waited = 0
 	}
 	for g := range d.held {
 		g.wake()
@@ -290,6 +295,7 @@ func (d *Door) report(g *guest, outcome Outcome, waited bool) {
 		took = d.cfg.Now().Sub(g.since)
 		d.mu.Lock()
 		d.longest = max(d.longest, took)
+		d.waited++
 		d.mu.Unlock()
 	}
 	if d.cfg.Report != nil {

@@ -195,8 +195,8 @@ func TestAHeldClientIsRelayedWhenMysqldIsOpenAndReleased(t *testing.T) {
 				t.Fatalf("got %q, %v", got, err)
 			}
 			f.await("it is relayed", func(s State) bool { return s.Relayed == 1 && s.Held == 0 })
-			if n := f.count()[Relayed]; n != 1 || f.State().Longest <= 0 {
-				t.Errorf("%d relayed, longest %s", n, f.State().Longest)
+			if n := f.count()[Relayed]; n != 1 || f.State().Longest <= 0 || f.State().Waited != 1 {
+				t.Errorf("%d relayed, state %+v", n, f.State())
 			}
 		})
 	}
