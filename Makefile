@@ -175,18 +175,18 @@ bench-failover: ## Fault to first acknowledged write: figures for docs/benchmark
 	@hack/e2e.sh bench $(E2E_CLUSTER) failover
 
 .PHONY: bench-switchover
-bench-switchover: ## Planned switchovers under load, Demote and DeletePod: BENCH_RUNS of each (10)
+bench-switchover: ## Planned switchovers under load, beside a sequence without a door and kubectl delete pod: BENCH_RUNS of each (10)
 	@hack/e2e.sh up $(E2E_CLUSTER)
 	@hack/e2e.sh bench $(E2E_CLUSTER) switchover
 
 .PHONY: bench-clients
-bench-clients: ## What programs in several languages meet, by fault, held and not: BENCH_RUNS of each (10), BENCH_WORKERS (4)
+bench-clients: ## What programs in several languages meet, by fault, held and not: BENCH_RUNS of each (10), BENCH_WORKERS (4), BENCH_PAUSE (0s)
 	@hack/e2e.sh up $(E2E_CLUSTER)
 	@hack/e2e.sh programs $(E2E_CLUSTER)
 	@hack/e2e.sh bench $(E2E_CLUSTER) clients
 
 .PHONY: bench-durability
-bench-durability: ## Commits per second, Lossless beside Async, and how far the passive falls behind: BENCH_RUNS rounds (10)
+bench-durability: ## Commits per second, Lossless beside Async, and how far the passive falls behind: BENCH_RUNS rounds (10) of BENCH_LOAD (20s)
 	@hack/e2e.sh up $(E2E_CLUSTER)
 	@hack/e2e.sh bench $(E2E_CLUSTER) durability
 

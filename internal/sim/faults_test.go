@@ -1,6 +1,10 @@
 package sim
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/dbpair/dbpair/internal/authority"
+)
 
 // faultKind is what one kind of fault does to a member, or to the pair.
 type faultKind func(w *world, f fault, m *memberSim)
@@ -75,12 +79,20 @@ func (w *world) role(r int) int {
 // arm has a fault come at its time, or after what it waits for.
 func (w *world) arm(f fault) {
 	w.after(f.at, func() {
+		if f.after == "" && w.set.orderly && !w.inSync() {
+			f.after = onBoth // an announced end costs next to nothing where another member can take over
+		}
 		if f.after == "" {
 			w.inflict(f)
 			return
 		}
 		w.armed = append(w.armed, f)
 	})
+}
+
+// inSync: the ledger says that both members have every acknowledged write.
+func (w *world) inSync() bool {
+	return w.api.lease != nil && w.api.lease.Ledger.State == authority.Both
 }
 
 // happens lets the faults come that waited for this.

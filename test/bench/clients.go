@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -15,7 +17,7 @@ import (
 	"github.com/dbpair/dbpair/test/e2e/history"
 )
 
-// afterwards is for how long programs are watched once the pair is ready again.
+// afterwards is for how long programs are watched once the pair is ready again, before the next fault.
 const afterwards = 3 * time.Second
 
 // clientFault is what programs are measured by.
@@ -52,6 +54,10 @@ func clientFaults() []clientFault {
 func switchedOver(old v1alpha1.OldPrimary) func(context.Context, *bench, *harness.Pair) (func(context.Context) error, error) {
 	return func(ctx context.Context, b *bench, pair *harness.Pair) (func(context.Context) error, error) {
 		out, err := b.Plugin(ctx, pair.Namespace, "switchover", pair.Name, "--old-primary", string(old), "--wait")
+		if err != nil && strings.Contains(out+err.Error(), string(v1alpha1.OperationAbandoned)) {
+			fmt.Printf("  rolled back: %s\n", out)
+			return nil, nil
+		}
 		if err != nil {
 			err = fmt.Errorf("%w: %s", err, out)
 		}
@@ -85,35 +91,42 @@ func bothPodsDeleted(ctx context.Context, _ *bench, pair *harness.Pair) (func(co
 // that refuse them.
 func clients(ctx context.Context, b *bench) error {
 	workers, errWorkers := number("BENCH_WORKERS", 4)
+	between, errBetween := time.ParseDuration(cmp.Or(os.Getenv("BENCH_PAUSE"), "0s"))
 	only, errOnly := regexp.Compile(os.Getenv("BENCH_ONLY"))
-	if err := errors.Join(errWorkers, errOnly); err != nil {
+	if err := errors.Join(errWorkers, errBetween, errOnly); err != nil {
 		return err
 	}
 	for _, f := range clientFaults() {
-		if !only.MatchString(f.name) {
-			continue
-		}
 		for _, onRoleChange := range []string{"Hold", "Error"} {
-			seen, err := b.meet(ctx, f, onRoleChange, workers)
+			name := f.name + ", " + onRoleChange
+			if !only.MatchString(name) {
+				continue
+			}
+			seen, rounds, err := b.meet(ctx, f, onRoleChange, workers, between)
+			fmt.Printf("\n%s, `onRoleChange: %s`, %d connections of each program, %s between transactions, %d rounds:\n\n",
+				f.name, onRoleChange, workers, between, rounds)
+			printMet(seen)
 			if err != nil {
-				return fmt.Errorf("%s, %s: %w", f.name, onRoleChange, err)
-			}
-			fmt.Printf("\n%s, `onRoleChange: %s`, %d connections of each program, %d rounds:\n\n", f.name, onRoleChange, workers, b.runs)
-			fmt.Println("| program | transactions | connections that failed | sessions found closed | transactions broken off | hung | " +
-				"longest time without a commit: median | worst | longest attempt |")
-			fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
-			for _, program := range slices.Sorted(maps.Keys(seen)) {
-				fmt.Println(seen[program].row(program))
-			}
-			for _, program := range slices.Sorted(maps.Keys(seen)) {
-				for _, text := range slices.Sorted(maps.Keys(seen[program].errors)) {
-					fmt.Printf("  %s: %d times %s\n", program, seen[program].errors[text], text)
-				}
+				return fmt.Errorf("%s: %w", name, err)
 			}
 			b.cleanUp()
 		}
 	}
 	return nil
+}
+
+func printMet(seen map[string]*met) {
+	fmt.Println("| program | transactions | connections that failed | sessions found closed | transactions broken off | hung | " +
+		"longest time without a commit: median | worst | longest attempt |")
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+	for _, program := range slices.Sorted(maps.Keys(seen)) {
+		fmt.Println(seen[program].row(program))
+	}
+	for _, program := range slices.Sorted(maps.Keys(seen)) {
+		for _, text := range slices.Sorted(maps.Keys(seen[program].errors)) {
+			fmt.Printf("  %s: %d times %s\n", program, seen[program].errors[text], text)
+		}
+	}
 }
 
 // met is what one program met.
@@ -130,47 +143,78 @@ func (m *met) row(program string) string {
 		rounded(m.gaps.median()), rounded(m.gaps.worst()), rounded(m.longest))
 }
 
-// meet has all programs work on one pair while a fault happens a number of times.
-func (b *bench) meet(ctx context.Context, f clientFault, onRoleChange string, workers int) (map[string]*met, error) {
+// meet has all programs work on one pair while a fault happens a number of times. Beside an error it returns what was
+// seen before, and in how many rounds.
+func (b *bench) meet(ctx context.Context, f clientFault, onRoleChange string, workers int, between time.Duration) (
+	seen map[string]*met, rounds int, err error,
+) {
+	seen = map[string]*met{}
 	namespace, err := b.namespace(ctx)
 	if err != nil {
-		return nil, err
+		return seen, 0, err
 	}
 	pair := b.Pair(namespace, "shop")
 	if err := pair.Apply(ctx, benchSpec, "services: {primary: {onRoleChange: "+onRoleChange+"}}"); err != nil {
-		return nil, err
+		return seen, 0, err
 	}
 	if err := pair.AwaitReady(ctx); err != nil {
-		return nil, err
+		return seen, 0, err
 	}
 	programs, err := pair.StartPrograms(ctx)
 	if err != nil {
-		return nil, err
+		return seen, 0, err
 	}
-	if err := programs.Start(ctx, workers); err != nil {
-		return nil, err
+	if err := programs.Start(ctx, workers, between); err != nil {
+		return seen, 0, err
 	}
-	// Interpreters start, and pools fill.
-	if err := pause(ctx, 10*time.Second); err != nil {
-		return nil, err
+	if err := allCommit(ctx, programs, workers); err != nil {
+		return seen, 0, err
 	}
-	seen := map[string]*met{}
-	for n := range b.runs {
+	for ; rounds < b.runs; rounds++ {
 		tries, err := b.meetOnce(ctx, f, pair, programs)
 		if err != nil {
-			return nil, fmt.Errorf("round %d: %w", n+1, err)
+			return seen, rounds, fmt.Errorf("round %d: %w", rounds+1, err)
 		}
 		judgeTries(seen, tries)
 	}
 	_, err = programs.Stop(ctx)
-	return seen, err
+	return seen, rounds, err
+}
+
+// allCommit waits until interpreters have started and pools are full: every worker of every program commits, and in five more
+// seconds no other has come.
+func allCommit(ctx context.Context, programs *harness.Programs, workers int) error {
+	type worker struct {
+		program string
+		number  int
+	}
+	before := 0
+	return harness.Eventually(ctx, harness.Patience, "commits of every worker", func(ctx context.Context) error {
+		if err := pause(ctx, 5*time.Second); err != nil {
+			return err
+		}
+		tries, err := programs.Tries(ctx)
+		if err != nil {
+			return err
+		}
+		committing := map[worker]bool{}
+		for _, t := range tries {
+			if t.OK() {
+				committing[worker{t.Program, t.Worker}] = true
+			}
+		}
+		n := len(committing)
+		settled := n > 0 && n%workers == 0 && n == before
+		before = n
+		if !settled {
+			return harness.NotYet("%d workers commit", n)
+		}
+		return nil
+	})
 }
 
 func (b *bench) meetOnce(ctx context.Context, f clientFault, pair *harness.Pair, programs *harness.Programs) ([]history.Try, error) {
 	if err := pause(ctx, afterwards); err != nil {
-		return nil, err
-	}
-	if _, err := programs.Tries(ctx); err != nil {
 		return nil, err
 	}
 	heal, err := f.inject(ctx, b, pair)
@@ -189,9 +233,6 @@ func (b *bench) meetOnce(ctx context.Context, f clientFault, pair *harness.Pair,
 		}
 	}
 	if err := pair.AwaitReady(ctx); err != nil {
-		return nil, err
-	}
-	if err := pause(ctx, afterwards); err != nil {
 		return nil, err
 	}
 	return programs.Tries(ctx)

@@ -13,15 +13,20 @@ import (
 	"github.com/dbpair/dbpair/test/e2e/harness"
 )
 
-// loadFor is how long each round writes without a pause.
-const loadFor = 20 * time.Second
-
 // durability measures what waiting for the passive costs the primary's clients, and how far the
 // passive falls behind the smallest commits that a number of writers can make. Its backlog is what
 // a failover would have to apply first. Rounds of both kinds take turns, so that both meet the same
 // machine.
 func durability(ctx context.Context, b *bench) error {
 	namespace, err := b.namespace(ctx)
+	if err != nil {
+		return err
+	}
+	loadFor, err := time.ParseDuration(cmp.Or(os.Getenv("BENCH_LOAD"), "20s"))
+	if err != nil {
+		return fmt.Errorf("BENCH_LOAD: %w", err)
+	}
+	writers, err := numbers("BENCH_WRITERS", 1, 16, 64)
 	if err != nil {
 		return err
 	}
@@ -44,14 +49,13 @@ func durability(ctx context.Context, b *bench) error {
 			return err
 		}
 	}
-	writers := []int{1, 16, 64}
 	for range b.runs {
 		for _, n := range writers {
 			for _, kind := range kinds {
 				if loads[kind][n] == nil {
 					loads[kind][n] = &loaded{}
 				}
-				if err := load(ctx, pairs[kind], clients[kind], n, loads[kind][n]); err != nil {
+				if err := load(ctx, pairs[kind], clients[kind], n, loadFor, loads[kind][n]); err != nil {
 					return fmt.Errorf("%s with %d writers: %w", kind, n, err)
 				}
 			}
@@ -93,7 +97,7 @@ func (l *loaded) row(kind v1alpha1.DurabilityMode, writers int) string {
 }
 
 // load is one round.
-func load(ctx context.Context, pair *harness.Pair, clients *harness.Clients, writers int, into *loaded) error {
+func load(ctx context.Context, pair *harness.Pair, clients *harness.Clients, writers int, loadFor time.Duration, into *loaded) error {
 	primary, err := pair.Primary(ctx)
 	if err != nil {
 		return err

@@ -171,7 +171,7 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 	if err := run.Load(ctx, benchWriters, benchPause); err != nil {
 		return 0, err
 	}
-	if err := atRest(ctx, run); err != nil {
+	if err := steady(ctx, run.Clients); err != nil {
 		return 0, err
 	}
 	primary, err := pair.Primary(ctx)
@@ -231,12 +231,12 @@ func (b *bench) once(ctx context.Context, m measurement, pair *harness.Pair, run
 	return untilFirstWrite(result, former, at, down)
 }
 
-// atRest lets a pair that has just become ready work for a while, as one that a fault meets
+// steady lets a pair that has just become ready work for a while, as one that a fault meets
 // has done for weeks. kube-proxy writes its rules at most once a second where kind sets it
 // up (minSyncPeriod): after the last fault's changes of Services it would be late for this one's.
-func atRest(ctx context.Context, run *harness.Run) error {
+func steady(ctx context.Context, clients *harness.Clients) error {
 	return harness.Consistently(ctx, 3*time.Second, "writes before the fault", func(ctx context.Context) error {
-		return run.Clients.AwaitAcks(ctx, harness.Patience, 10)
+		return clients.AwaitAcks(ctx, harness.Patience, 10)
 	})
 }
 

@@ -3,17 +3,18 @@
 //
 //	bench bootstrap    from apply to Available; what the operator needs
 //	bench failover     how long writes stop, by fault; what an idle pair asks of the API server
-//	bench switchover   what planned switchovers under load cost clients
+//	bench switchover   what planned switchovers under load cost clients, beside a sequence without a door and kubectl delete pod
 //	bench clients      what programs in several languages meet, by fault; with and without a door that holds them
 //	bench durability   commits per second and latency, Lossless beside Async, and the passive's backlog
 //	bench return       a killed primary until it is in sync again; a re-seed beside cp and beside a new claim
 //
-// BENCH_RUNS is how often each is measured (10), BENCH_ONLY a pattern of the names of
-// the faults that are (all), BENCH_WORKERS how many connections each program has (4), BENCH_SPEC
-// what the pairs of durability have beside the defaults (YAML of a spec), BENCH_PAIRS with how many pairs the
-// operator's needs are measured (20; less on a small machine), BENCH_SIZES how much data the members of return have
-// (1Gi; several are measured one after the other). It installs the chart
-// and removes what it made.
+// BENCH_RUNS is how often each is measured (10), BENCH_ONLY a pattern of the names of the faults and ways that are
+// (all; with clients a name ends in ", Hold" or ", Error"), BENCH_WORKERS how many connections each program has (4),
+// BENCH_PAUSE how long each of them waits between two transactions (0s), BENCH_LOAD how long a round of durability
+// writes (20s), BENCH_WRITERS how many do (1,16,64), BENCH_SPEC what the pairs of durability have beside the defaults
+// (YAML of a spec), BENCH_PAIRS with how many pairs the operator's needs are measured (20; less on a small machine),
+// BENCH_SIZES how much data the members of return have (1Gi; several are measured one after the other). It installs
+// the chart and removes what it made.
 package main
 
 import (
@@ -24,13 +25,15 @@ import (
 	"os/signal"
 	"slices"
 	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/dbpair/dbpair/test/e2e/harness"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -81,6 +84,23 @@ func number(name string, fallback int) (int, error) {
 		return 0, fmt.Errorf("%s=%q: want a number from 1", name, text)
 	}
 	return n, nil
+}
+
+// numbers reads a list with commas.
+func numbers(name string, fallback ...int) ([]int, error) {
+	text := os.Getenv(name)
+	if text == "" {
+		return fallback, nil
+	}
+	var list []int
+	for one := range strings.SplitSeq(text, ",") {
+		n, err := strconv.Atoi(one)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%s=%q: want numbers from 1, such as 1,16,64", name, text)
+		}
+		list = append(list, n)
+	}
+	return list, nil
 }
 
 // bench is one set of measurements.

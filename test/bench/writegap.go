@@ -106,10 +106,10 @@ func lastFailover(ctx context.Context, pair *harness.Pair) (string, error) {
 	return last.Name, nil
 }
 
-// newestOf is the operation of a type that was begun last, if any was.
-func newestOf(operations []v1alpha1.DatabasePairOperation, kind v1alpha1.OperationType) (v1alpha1.DatabasePairOperation, bool) {
+// newestOf is the operation of one of the types that was begun last, if any was.
+func newestOf(operations []v1alpha1.DatabasePairOperation, kinds ...v1alpha1.OperationType) (v1alpha1.DatabasePairOperation, bool) {
 	operations = slices.DeleteFunc(operations, func(o v1alpha1.DatabasePairOperation) bool {
-		return o.Spec.Type != kind || o.Status.StartTime == nil
+		return !slices.Contains(kinds, o.Spec.Type) || o.Status.StartTime == nil
 	})
 	if len(operations) == 0 {
 		return v1alpha1.DatabasePairOperation{}, false

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/test/e2e/harness"
@@ -133,13 +134,18 @@ func loseCandidate(st *stage) (func(context.Context) error, error) {
 
 // awaitRevocation waits until the Lease has no holder.
 func (st *stage) awaitRevocation() error {
-	return harness.EventuallyEvery(st.ctx, 20*time.Millisecond, harness.Patience, "revocation", func(ctx context.Context) error {
+	return st.awaitHolder("revocation", func(holder string) bool { return holder == "" })
+}
+
+// awaitHolder waits until the Lease has such a holder.
+func (st *stage) awaitHolder(what string, fine func(holder string) bool) error {
+	return harness.EventuallyEvery(st.ctx, 20*time.Millisecond, harness.Patience, what, func(ctx context.Context) error {
 		var lease coordinationv1.Lease
 		if err := cluster.Get(ctx, types.NamespacedName{Namespace: st.namespace, Name: st.pair.Name}, &lease); err != nil {
 			return err
 		}
-		if holder := lease.Spec.HolderIdentity; holder != nil && *holder != "" {
-			return harness.NotYet("%s is the holder", *holder)
+		if holder := ptr.Deref(lease.Spec.HolderIdentity, ""); !fine(holder) {
+			return harness.NotYet("the holder is %q", holder)
 		}
 		return nil
 	})

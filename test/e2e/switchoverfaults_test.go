@@ -167,6 +167,23 @@ func TestSwitchoverFaults(t *testing.T) {
 			inject: whileDraining(func(st *stage) (func(context.Context) error, error) { return st.killNodeOf(st.primary) }),
 		},
 		{
+			name:   "operator's node dies while a transaction is waited for",
+			want:   either,
+			inject: operatorsNodeDiesWhileDraining,
+		},
+		{
+			name:    "operator's node dies after the primary was revoked",
+			want:    either,
+			inject:  operatorsNodeDies("WroteRevoke", func(_ *stage, holder string) bool { return holder == "" }),
+			crashes: true,
+		},
+		{
+			name:    "operator's node dies after the candidate was appointed",
+			want:    failsOver,
+			inject:  operatorsNodeDies("WroteAppoint", func(st *stage, holder string) bool { return strings.HasPrefix(holder, st.passive) }),
+			crashes: true,
+		},
+		{
 			name:    "candidate's mysqld dies after the primary was revoked",
 			want:    either,
 			inject:  afterRevocation(func(st *stage) error { return st.kill(st.passive) }),
@@ -213,6 +230,56 @@ func whileDraining(happens injection) injection {
 			}
 			return errors.Join(err, st.awaitFinished(ctx))
 		}, err
+	}
+}
+
+// leadElsewhere brings the operator's leader onto a node without a member, so that nothing else is lost with
+// it, and returns that node.
+func (st *stage) leadElsewhere() (*harness.Node, error) {
+	workers, err := cluster.Workers(st.ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range workers {
+		if name != st.nodes[st.primary].Name && name != st.nodes[st.passive].Name {
+			return cluster.Node(name), cluster.LeadFrom(st.ctx, name)
+		}
+	}
+	return nil, errors.New("every node has a member")
+}
+
+func operatorsNodeDiesWhileDraining(st *stage) (func(context.Context) error, error) {
+	node, err := st.leadElsewhere()
+	if err != nil {
+		return nil, err
+	}
+	return whileDraining(func(st *stage) (func(context.Context) error, error) {
+		return func(ctx context.Context) error { return errors.Join(node.Start(ctx), node.AwaitReady(ctx)) }, node.Kill(st.ctx)
+	})(st)
+}
+
+// operatorsNodeDies has the operator crash at a point of a switchover, from which on the Lease has this holder, and
+// its node die before it can start again. The other replica goes on.
+func operatorsNodeDies(point string, reached func(st *stage, holder string) bool) injection {
+	return func(st *stage) (func(context.Context) error, error) {
+		st.withFailpoints(point)
+		if err := cluster.ScaleOperator(st.ctx, 2); err != nil {
+			return nil, err
+		}
+		node, err := st.leadElsewhere()
+		if err != nil {
+			return nil, err
+		}
+		if out, err := cluster.Plugin(st.ctx, st.namespace, "switchover", st.pair.Name, "--deadline", "60s"); err != nil {
+			return nil, fmt.Errorf("%w: %s", err, out)
+		}
+		if err := st.awaitHolder(point, func(holder string) bool { return reached(st, holder) }); err != nil {
+			return nil, err
+		}
+		heal := func(ctx context.Context) error {
+			return errors.Join(st.awaitFinished(ctx), node.Start(ctx), node.AwaitReady(ctx))
+		}
+		return heal, node.Kill(st.ctx)
 	}
 }
 

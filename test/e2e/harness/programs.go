@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -36,10 +37,10 @@ func (p *Pair) StartPrograms(ctx context.Context) (*Programs, error) {
 	return c, err
 }
 
-// Start begins a number of workers of each program.
-func (c *Programs) Start(ctx context.Context, workers int) error {
+// Start begins a number of workers of each program, each pausing between two transactions.
+func (c *Programs) Start(ctx context.Context, workers int, pause time.Duration) error {
 	return Eventually(ctx, Patience, "workers of "+c.clients.pair.Name, func(ctx context.Context) error {
-		return c.clients.call(ctx, "POST", "start", map[string]string{"workers": strconv.Itoa(workers)}, nil)
+		return c.clients.call(ctx, "POST", "start", map[string]string{"workers": strconv.Itoa(workers), "pause": pause.String()}, nil)
 	})
 }
 

@@ -51,12 +51,13 @@ func run() error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("POST /start", func(w http.ResponseWriter, req *http.Request) {
-		n, err := strconv.Atoi(req.URL.Query().Get("workers"))
-		if err != nil || n < 1 {
-			http.Error(w, "workers must be a number from 1", http.StatusBadRequest)
+		n, errWorkers := strconv.Atoi(req.URL.Query().Get("workers"))
+		pause, errPause := time.ParseDuration(req.URL.Query().Get("pause"))
+		if errWorkers != nil || n < 1 || errPause != nil {
+			http.Error(w, "workers must be a number from 1, and pause a duration", http.StatusBadRequest)
 			return
 		}
-		if err := l.start(ctx, n); err != nil {
+		if err := l.start(ctx, n, pause); err != nil {
 			http.Error(w, err.Error(), http.StatusBadGateway)
 		}
 	})
@@ -152,15 +153,17 @@ type load struct {
 	record   *record
 	commands []programs.Command
 
+	pause    time.Duration // between two transactions of a worker
 	end      context.CancelFunc
 	running  sync.WaitGroup
 	mu       sync.Mutex
 	sessions []*programs.Session
 }
 
-// start begins n workers of each program.
-func (l *load) start(parent context.Context, n int) error {
+// start begins n workers of each program, each pausing between two transactions.
+func (l *load) start(parent context.Context, n int, pause time.Duration) error {
 	l.stop()
+	l.pause = pause
 	ctx, cancel := context.WithCancel(parent)
 	l.end = cancel
 	if err := l.startGo(ctx, n); err != nil {
@@ -237,6 +240,7 @@ func (l *load) work(ctx context.Context, w worker, c programs.Command) {
 		step, trouble := transaction(session, w, n)
 		l.record.end(w, step, trouble)
 		connected = step == ""
+		time.Sleep(l.pause)
 	}
 	session.End()
 }

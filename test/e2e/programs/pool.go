@@ -40,6 +40,7 @@ func (l *load) startGo(ctx context.Context, n int) error {
 				step, err := poolTransaction(db, w, round)
 				if err == nil {
 					l.record.end(w, "", "")
+					time.Sleep(l.pause)
 					continue
 				}
 				l.record.end(w, step, codeOf(err))
