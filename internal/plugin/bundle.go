@@ -182,7 +182,7 @@ func (b *bundle) said(ctx context.Context) {
 	var out strings.Builder
 	r, err := b.cluster.report(ctx, b.pair.Name)
 	if err == nil {
-		err = render(&out, r, paint(false))
+		err = render(&out, r, paint(false), true)
 	}
 	b.print("status.txt", out.String(), err)
 	out.Reset()

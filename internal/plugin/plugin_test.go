@@ -156,6 +156,7 @@ func healthy() *v1alpha1.DatabasePair {
 			Conditions: []metav1.Condition{
 				condition(v1alpha1.ConditionReady, metav1.ConditionTrue, "Steady", "the pair is as wished"),
 				condition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, "Steady", "shop-0 accepts writes"),
+				condition(v1alpha1.ConditionFailoverReady, metav1.ConditionTrue, "Steady", "shop-1 can take over"),
 				condition(v1alpha1.ConditionInDoubt, metav1.ConditionFalse, "Steady", "nothing is in doubt"),
 			},
 		},
@@ -174,6 +175,19 @@ func doubtful() *v1alpha1.DatabasePair {
 		condition(v1alpha1.ConditionReady, metav1.ConditionFalse, "NoTrustedCopy", "nobody accepts writes"),
 		condition(v1alpha1.ConditionInDoubt, metav1.ConditionTrue, "NoTrustedCopy",
 			"no reachable member is known to hold every write: kubectl dbpair force-promote shop shop-1"),
+	}
+	return p
+}
+
+// unready serves, and could not fail over.
+func unready() *v1alpha1.DatabasePair {
+	p := healthy()
+	const message = "shop-1 has 3 transactions that shop-0 has not; what each side changed, and the ways out: kubectl dbpair divergence shop -n default"
+	p.Status.Conditions = []metav1.Condition{
+		condition(v1alpha1.ConditionReady, metav1.ConditionFalse, "Diverged", message),
+		condition(v1alpha1.ConditionAvailable, metav1.ConditionTrue, "Steady", "shop-0 accepts writes"),
+		condition(v1alpha1.ConditionFailoverReady, metav1.ConditionFalse, "Diverged", message),
+		condition(v1alpha1.ConditionInDoubt, metav1.ConditionFalse, "Steady", "nothing is in doubt"),
 	}
 	return p
 }
@@ -216,7 +230,9 @@ func TestStatus(t *testing.T) {
 		args   []string
 	}{
 		"healthy":       {healthy(), states(false), nil},
-		"behind":        {healthy(), states(true), nil},
+		"wide":          {healthy(), states(false), []string{"-o", "wide"}},
+		"not-ready":     {unready(), states(false), nil},
+		"behind":        {healthy(), states(true), []string{"-o", "wide"}},
 		"doubt":         {doubtful(), nil, nil},
 		"never-visited": {&v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Name: "shop", Namespace: "default"}}, nil, nil},
 		"json":          {healthy(), states(false), []string{"-o", "json"}},

@@ -11,12 +11,14 @@ import (
 	"github.com/dbpair/dbpair/api/v1alpha1"
 )
 
-// render writes a report for people.
-func render(out io.Writer, r Report, p paint) error {
+// render writes a report for people; a wide one has the members' GTIDs.
+func render(out io.Writer, r Report, p paint, wide bool) error {
 	var b strings.Builder
 	renderHead(&b, r, p)
 	renderMembers(&b, r, p)
-	renderGTIDs(&b, r)
+	if wide {
+		renderGTIDs(&b, r)
+	}
 	renderDiverged(&b, r, p)
 	renderConditions(&b, r, p)
 	renderAdvice(&b, r, p)
@@ -25,18 +27,15 @@ func render(out io.Writer, r Report, p paint) error {
 }
 
 func renderHead(b *strings.Builder, r Report, p paint) {
-	primary := r.Primary
-	if primary == "" {
-		primary = p.in(red, "nobody accepts writes")
-	}
 	inSync := strings.Join(r.InSync, ", ")
 	if inSync == "" {
 		inSync = "-"
 	}
 	fmt.Fprintf(b, "%s in namespace %s\n", p.in(bold, r.Pair), r.Namespace)
-	fmt.Fprintf(b, "  primary   %s\n  epoch     %d\n  in sync   %s\n", primary, r.Epoch, inSync)
+	renderSummary(b, r, p)
+	fmt.Fprintf(b, "\n  primary   %s\n  epoch     %d\n  in sync   %s\n", dash(r.Primary), r.Epoch, inSync)
 	if r.LastFailover != "" {
-		fmt.Fprintf(b, "  failover  %s (kubectl describe dbpo %s)\n", r.LastFailover, r.LastFailover)
+		fmt.Fprintf(b, "  last      %s (kubectl dbpair report %s -n %s --html)\n", r.LastFailover, r.LastFailover, r.Namespace)
 	}
 	if r.Paused {
 		fmt.Fprintf(b, "  %s\n", p.in(yellow, "paused: the operator changes nothing; agents still close a primary that lost its authority"))
@@ -65,17 +64,11 @@ func renderMembers(b *strings.Builder, r Report, p paint) {
 		if m.Asked != "" {
 			fmt.Fprintf(b, "%s\n", p.in(yellow, m.Name+": its agent did not answer: "+m.Asked))
 		}
-		if m.Problem != "" {
-			fmt.Fprintf(b, "%s\n", p.in(red, m.Name+": "+m.Problem))
-		}
 		if m.Copy != nil {
 			fmt.Fprintf(b, "%s\n", m.Name+": "+describeCopy(*m.Copy))
 		}
 		if m.VolumeLow > 0 {
 			fmt.Fprintf(b, "%s\n", p.in(yellow, fmt.Sprintf("%s: less than %d %% of its volume is free", m.Name, m.VolumeLow)))
-		}
-		for _, problem := range m.Problems {
-			fmt.Fprintf(b, "%s\n", p.in(red, m.Name+": "+problem))
 		}
 		if m.KnownEpoch > r.Epoch {
 			fmt.Fprintf(b, "%s\n", p.in(red, fmt.Sprintf("%s: its agent knows epoch %d, which is newer than the pair's", m.Name, m.KnownEpoch)))
@@ -116,11 +109,10 @@ func renderConditions(b *strings.Builder, r Report, p paint) {
 			}
 		}
 	}
-	b.WriteString("\n")
 	if len(rows) == 1 {
-		b.WriteString(p.in(yellow, "The operator has not looked at this pair yet: is it running?") + "\n")
 		return
 	}
+	b.WriteString("\n")
 	var text strings.Builder
 	table(&text, rows)
 	for i, line := range strings.SplitAfter(text.String(), "\n") {
@@ -152,14 +144,6 @@ func colorOf(condition, status string) string {
 }
 
 func renderAdvice(b *strings.Builder, r Report, p paint) {
-	for _, c := range r.Conditions {
-		switch {
-		case c.Type == v1alpha1.ConditionInDoubt && c.Status == metav1.ConditionTrue:
-			fmt.Fprintf(b, "\n%s %s\nVerbs ask for the confirmation %s. See docs/runbooks.\n", p.in(red, "In doubt:"), c.Message, r.Confirm)
-		case c.Type == v1alpha1.ConditionReady && c.Status != metav1.ConditionTrue:
-			fmt.Fprintf(b, "\n%s %s: %s\n", p.in(yellow, "Not ready:"), c.Reason, c.Message)
-		}
-	}
 	if len(r.PrivilegedAccounts) > 0 {
 		fmt.Fprintf(b, "\n%s %s\n", p.in(yellow, "Accounts whose rights bypass read-only:"), strings.Join(r.PrivilegedAccounts, ", "))
 	}
