@@ -43,6 +43,8 @@ type view struct {
 	scale failover.StatefulSet
 	// unprocessed says why it is not known yet whether the members run this generation.
 	unprocessed string
+	// unread says which agent was not given the settings of this generation yet; empty for none.
+	unread string
 	// unsettled names the volumes whose end does not follow the spec yet.
 	unsettled string
 }
@@ -145,7 +147,7 @@ func (r *PairReconciler) observeMembers(ctx context.Context, v *visit, seen *vie
 	}
 	seen.statefulSet = set.UID
 	seen.scale = scaleOf(&set)
-	seen.unprocessed = unprocessed(v.pair, &set)
+	seen.unprocessed = cmp.Or(unprocessed(v.pair, &set), seen.unread)
 	seen.unsettled = unsettledVolumes(v.pair, &set, seen.claims)
 	return out, nil
 }
@@ -189,7 +191,6 @@ func (r *PairReconciler) observeMember(
 	seen.pods[o] = pod.DeepCopy()
 	seen.containers[o] = v.session.containers.of(pair.PodUID(pod.UID)).Update(pod)
 	m.Pod = r.observePod(ctx, pod, seen.containers[o])
-	m.Pod.Outdated = outdated(pod, from.set)
 	m.Pod.RestartAsked = v.pair.Annotations[v1alpha1.AnnotationRestartPrefix+pod.Name] == string(pod.UID)
 	m.Pod.NeverRan = neverRan(pod)
 	m.Pod.Problem = podProblem(pod, claim)
@@ -199,6 +200,12 @@ func (r *PairReconciler) observeMember(
 	facts := r.Agents.facts(v.name, m.Name, m.Pod.UID)
 	m.Reach = facts.Reach
 	m.State = facts.State
+	settings := settingsOf(pod, from.set, v.session.taken[o].remember(pod, facts.State))
+	m.Pod.Outdated = outdated(pod, from.set, settings)
+	if settings.unread {
+		why := fmt.Sprintf("the agent of %s has not read the settings of generation %d of the spec yet", pod.Name, v.pair.Generation)
+		seen.unread = cmp.Or(seen.unread, why)
+	}
 	m.HeardAt = facts.HeardAt
 	m.SilentSince = facts.SilentSince
 	if m.Pod.IP == "" {

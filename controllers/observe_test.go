@@ -108,13 +108,13 @@ func TestOutdatedNamesWhatWaitsForARestart(t *testing.T) {
 		"spec.mysql.image, spec.mysql.config": pod("shop-1", "mysql:9.7", "dbpair:2", "a"),
 		"pod template":                        pod("shop-1", "mysql:9.8", "dbpair:2", "b"),
 	} {
-		if got := outdated(p, set); got != want {
+		if got := outdated(p, set, settingsOf(p, set, nil)); got != want {
 			t.Errorf("outdated = %q, want %q", got, want)
 		}
 	}
 	set.Generation = 3
 	set.Status.ObservedGeneration = 2
-	if got := outdated(pod("shop-1", "x", "y", "z"), set); got != "" {
+	if got := outdated(pod("shop-1", "x", "y", "z"), set, liveSettings{}); got != "" {
 		t.Errorf("%q is outdated though the StatefulSet has not been looked at", got)
 	}
 }

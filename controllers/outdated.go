@@ -10,25 +10,85 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
+// fieldSettings is the field that a running mysqld may have taken over without a restart.
+const fieldSettings = "spec.mysql.config"
+
+// liveSettings is what became of changed settings in a pod that was made with others.
+type liveSettings struct {
+	// changed: the template has other settings than those that the pod was made with.
+	changed bool
+	// unsaid: the pod's agent says nothing of them. unread: it was not given them yet.
+	unsaid, unread bool
+	// waits are those that its mysqld reads when it starts only; none when it has taken over all.
+	waits []string
+}
+
+// takenOver is what the mysqld of a pod had of the user's settings when its agent was last heard.
+type takenOver struct {
+	pod   types.UID
+	state agentapi.RunningSettings
+}
+
+// remember returns what the agent of a pod says of its mysqld's settings, or said last: an agent that was restarted
+// says nothing before its mysqld answers.
+func (t *takenOver) remember(pod *corev1.Pod, state *agentapi.State) *agentapi.RunningSettings {
+	if state != nil && state.Settings != nil && string(state.PodUID) == string(pod.UID) {
+		t.pod = pod.UID
+		t.state = *state.Settings
+	}
+	if t.pod != pod.UID {
+		return nil
+	}
+	return &t.state
+}
+
+// settingsOf compares the settings that a pod was made with, those of the template, and what the pod's agent says of
+// them. Of an agent that says nothing everything waits for a restart.
+func settingsOf(pod *corev1.Pod, set *appsv1.StatefulSet, running *agentapi.RunningSettings) liveSettings {
+	wanted := set.Spec.Template.Annotations[resources.AnnotationSettings]
+	s := liveSettings{changed: pod.Annotations[resources.AnnotationSettings] != wanted}
+	switch {
+	case !s.changed:
+	case running == nil:
+		s.unsaid = true
+	case running.Sum != wanted:
+		s.unread = true
+	default:
+		s.waits = running.Waits
+	}
+	return s
+}
+
 // outdated names the fields of the spec by which a pod differs from the template it would be
 // made from now; empty when it does not. Admission adds to pods, so a field differs when the
-// pod lacks what the template says.
-func outdated(pod *corev1.Pod, set *appsv1.StatefulSet) string {
+// pod lacks what the template says. Settings that its mysqld has taken over are no difference, and
+// those that its agent has not read yet are none so far.
+func outdated(pod *corev1.Pod, set *appsv1.StatefulSet, settings liveSettings) string {
 	if set.Status.UpdateRevision == "" || set.Status.ObservedGeneration < set.Generation ||
 		resources.PodRevision(pod) == set.Status.UpdateRevision {
 		return ""
 	}
 	var what []string
+	live := settings.changed && !settings.unsaid && len(settings.waits) == 0
 	for _, field := range templateFields {
-		if field.differs(pod, &set.Spec.Template) {
+		switch {
+		case !field.differs(pod, &set.Spec.Template), field.name == fieldSettings && live:
+		case field.name == fieldSettings && len(settings.waits) > 0:
+			what = append(what, fmt.Sprintf("%s (%s)", field.name, strings.Join(settings.waits, ", ")))
+		default:
 			what = append(what, field.name)
 		}
+	}
+	if len(what) == 0 && live {
+		return ""
 	}
 	if len(what) == 0 {
 		return "pod template"
@@ -48,7 +108,7 @@ var templateFields = []struct {
 	{failover.OutdatedAgent, func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
 		return imageOf(pod.Spec.InitContainers) != imageOf(t.Spec.InitContainers)
 	}},
-	{"spec.mysql.config", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+	{fieldSettings, func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
 		return pod.Annotations[resources.AnnotationSettings] != t.Annotations[resources.AnnotationSettings]
 	}},
 	{"spec.podTemplate.spec.resources", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
@@ -47,10 +48,56 @@ func TestAPendingRestartNamesTheFields(t *testing.T) {
 			// What admission and the scheduler add is no difference.
 			pod.Spec.Tolerations = []corev1.Toleration{{Key: corev1.TaintNodeNotReady}}
 			c.change(&set.Spec.Template)
-			if got := outdated(pod, set); got != c.want {
+			if got := outdated(pod, set, settingsOf(pod, set, nil)); got != c.want {
 				t.Errorf("outdated by %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// A pod is as good as new when its mysqld has taken over what was changed.
+func TestSettingsThatARunningMysqldHasNeedNoRestart(t *testing.T) {
+	for name, c := range map[string]struct {
+		state  *agentapi.RunningSettings
+		want   string
+		unread bool
+	}{
+		"an agent that says nothing":   {nil, "spec.mysql.config", false},
+		"not read yet":                 {&agentapi.RunningSettings{Sum: "a"}, "", true},
+		"all taken over":               {&agentapi.RunningSettings{Sum: "b"}, "", false},
+		"one waits for the next start": {&agentapi.RunningSettings{Sum: "b", Waits: []string{"innodb_ft_cache_size"}}, "spec.mysql.config (innodb_ft_cache_size)", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			set := &appsv1.StatefulSet{Status: appsv1.StatefulSetStatus{UpdateRevision: "new"}}
+			set.Spec.Template.Annotations = map[string]string{resources.AnnotationSettings: "b"}
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "p-1", Annotations: map[string]string{resources.AnnotationSettings: "a"}}}
+			settings := settingsOf(pod, set, c.state)
+			if got := outdated(pod, set, settings); got != c.want || settings.unread != c.unread {
+				t.Errorf("outdated by %q, unread %v, want %q and %v", got, settings.unread, c.want, c.unread)
+			}
+			set.Spec.Template.Spec.PriorityClassName = "high"
+			if got := outdated(pod, set, settings); !strings.Contains(got, "priorityClassName") {
+				t.Errorf("with another field it is outdated by %q", got)
+			}
+		})
+	}
+}
+
+func TestWhatAMysqldHasTakenOverIsRememberedOfItsPodOnly(t *testing.T) {
+	var taken takenOver
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "p-1"}}
+	if got := taken.remember(pod, nil); got != nil {
+		t.Errorf("of a pod that was never heard: %+v", got)
+	}
+	said := &agentapi.State{PodUID: "p-1", Settings: &agentapi.RunningSettings{Sum: "b"}}
+	if got := taken.remember(pod, said); got == nil || got.Sum != "b" {
+		t.Errorf("of one that was heard: %+v", got)
+	}
+	if got := taken.remember(pod, &agentapi.State{PodUID: "p-1"}); got == nil || got.Sum != "b" {
+		t.Errorf("after a restart of its agent: %+v", got)
+	}
+	if got := taken.remember(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: "p-2"}}, said); got != nil {
+		t.Errorf("of the next pod, by what was said of the former one: %+v", got)
 	}
 }
 

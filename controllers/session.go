@@ -45,12 +45,14 @@ type session struct {
 	history   failover.History
 	absences  [2]absence
 	podEvents podEvents
-	repeated  repetition
-	news      news
-	throttle  throttle
-	reported  reportTimes
-	drills    drills
-	farewell  farewell
+	// taken is what the mysqld of each member's pod was last known to have taken over.
+	taken    [2]takenOver
+	repeated repetition
+	news     news
+	throttle throttle
+	reported reportTimes
+	drills   drills
+	farewell farewell
 	// bootstrap says what is missing for spec.bootstrap; empty for nothing.
 	bootstrap string
 	tries     tries

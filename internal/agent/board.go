@@ -38,7 +38,8 @@ type board struct {
 	stall     judge.Stall
 	tail      tailRefusal
 	discarded *agentapi.Discarded
-	wrong     []string         // owned settings
+	wrong     []string // owned settings
+	settings  *agentapi.RunningSettings
 	ended     pair.Incarnation // whose applier has applied all and was stopped
 	// stoppedAt is when an ack fence found the receiver standing still.
 	stoppedAt authority.Instant
@@ -352,6 +353,9 @@ func keyOf(s agentapi.State, config agentapi.Config) string {
 	if r := s.Server; r != nil {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
 			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision, len(r.InFlight))
+	}
+	if s.Settings != nil {
+		key += fmt.Sprint(*s.Settings)
 	}
 	key += keyOfDrain(s.Drain)
 	if o := s.LastOpen; o != nil {

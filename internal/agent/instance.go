@@ -23,7 +23,9 @@ type child struct {
 	proc        *process.Mysqld
 	incarnation pair.Incarnation
 	version     string
-	checked     string // option file that mysqld has accepted
+	checked     string            // option file that mysqld has accepted
+	rendered    map[string]string // the user's settings in the newest option file
+	settings    map[string]string // those with which mysqld was started
 	complaints  []string
 	exits       int
 	lastExit    string
@@ -173,6 +175,23 @@ func (i *instance) hasAccepted(text string, complaints []string) {
 	i.child.complaints = complaints
 }
 
+// hasRendered notes the user's settings in the option file with which mysqld is started next.
+func (i *instance) hasRendered(settings map[string]string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.child.rendered = settings
+}
+
+// running is the mysqld that is up, and the user's settings with which it was started; no incarnation without one.
+func (i *instance) running() (pair.Incarnation, map[string]string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.child.up {
+		return "", nil
+	}
+	return i.child.incarnation, i.child.settings
+}
+
 // starting notes what ends a start that is under way.
 func (i *instance) starting(stop context.CancelFunc) {
 	i.mu.Lock()
@@ -186,6 +205,7 @@ func (i *instance) started(proc *process.Mysqld, incarnation pair.Incarnation) {
 	defer i.mu.Unlock()
 	i.child.proc = proc
 	i.child.incarnation = incarnation
+	i.child.settings = i.child.rendered
 	i.child.up = false
 	i.child.memoryKills = kills
 	i.child.terminated = false

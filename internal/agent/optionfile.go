@@ -66,6 +66,7 @@ func (f *optionFile) write(ctx context.Context, dataDir string) (complaints []st
 	if err := volume.WriteFile(f.opt.optionFile(), []byte(text), 0o600); err != nil {
 		return nil, err
 	}
+	f.mysqld.hasRendered(member.Settings)
 	if accepted, complaints := f.mysqld.accepted(); accepted == text {
 		return complaints, nil
 	}

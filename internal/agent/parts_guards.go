@@ -61,6 +61,13 @@ func (a *Agent) newUpkeep() *upkeep {
 		mysqld: a.mysqld,
 		state:  a.state,
 		rights: a.rights,
+		live: &liveSettings{
+			log:     a.log,
+			ops:     a.ops,
+			config:  a.settings.get,
+			running: a.mysqld.running,
+			publish: a.state.hasSettings,
+		},
 		space: &volumeSpace{
 			log:   a.log,
 			vol:   a.vol,

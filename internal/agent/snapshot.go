@@ -93,6 +93,7 @@ func (b *board) facts(v authority.View) agentapi.State {
 		Quarantine:        b.quarantine,
 		VolumeLow:         b.space.low,
 		WrongSettings:     b.wrong,
+		Settings:          b.settings,
 		RewindRefused:     b.tail.why,
 		TailKept:          b.tail.kept.String(),
 	}

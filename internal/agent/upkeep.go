@@ -20,6 +20,7 @@ type upkeep struct {
 	space     *volumeSpace
 	passwords *rotation
 	rights    *repairRights
+	live      *liveSettings
 	purging   *purging
 	saved     *quarantineGuard
 }
@@ -48,6 +49,7 @@ func (u *upkeep) look(ctx context.Context, round int) {
 	u.space.measure()
 	u.passwords.tend(ctx)
 	u.rights.look(ctx)
+	u.live.look(ctx)
 	if round%6 == 0 {
 		u.listPrivileged(ctx)
 		u.purging.purge(ctx)

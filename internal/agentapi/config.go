@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/pair"
@@ -160,8 +162,18 @@ type Config struct {
 	AppUser   string `json:"appUser"`
 	AppSchema string `json:"appSchema"`
 
-	// MySQL are the user's mysqld settings. They act at the next start of mysqld.
+	// MySQL are the user's mysqld settings. A running mysqld takes over what it can, and the rest
+	// acts at its next start.
 	MySQL map[string]string `json:"mysql,omitempty"`
+}
+
+// SettingsSum names mysqld settings of the user: the same settings have the same sum, whatever their order.
+func SettingsSum[V ~string](settings map[string]V) string {
+	sum := sha256.New()
+	for _, k := range slices.Sorted(maps.Keys(settings)) {
+		fmt.Fprintf(sum, "%q=%q\n", k, settings[k])
+	}
+	return hex.EncodeToString(sum.Sum(nil))[:16]
 }
 
 // Host is the address of a member, without a port.

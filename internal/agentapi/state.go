@@ -55,6 +55,9 @@ type State struct {
 	// WrongSettings are owned settings of the running mysqld, as "name: want, is", that
 	// are not as they must be and could not be set right. Such a member cannot be opened.
 	WrongSettings []string `json:"wrongSettings,omitempty"`
+	// Settings is what the running mysqld has of the settings that the agent was given last; nil before it was
+	// looked at, and from an agent of an earlier version.
+	Settings *RunningSettings `json:"settings,omitempty"`
 	// ReceiverStoppedAt is the epoch of the ack fence; zero when there is none.
 	ReceiverStoppedAt pair.Epoch `json:"receiverStoppedAt,omitempty"`
 	// AppliedAll: since the ack fence everything received is applied and flushed, the
@@ -150,6 +153,14 @@ type OpenInterval struct {
 	// ClosedAge since it could answer the last write: it was proven closed, was sent SIGKILL, or
 	// had ended. Zero while it is open.
 	ClosedAge time.Duration `json:"closedAge,omitempty"`
+}
+
+// RunningSettings says which settings of the user the running mysqld has taken over.
+type RunningSettings struct {
+	// Sum names the settings that the agent was given last, as SettingsSum does.
+	Sum string `json:"sum"`
+	// Waits are those of them that act at the next start of mysqld only, by name.
+	Waits []string `json:"waits,omitempty"`
 }
 
 // Door is what an agent's door does.

@@ -1,11 +1,7 @@
 package resources
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"maps"
-	"slices"
 	"strconv"
 	"time"
 
@@ -16,6 +12,7 @@ import (
 	metav1ac "k8s.io/client-go/applyconfigurations/meta/v1"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
 // ContainerMysqld is the container of a member's pod in which agent and mysqld run, and
@@ -77,13 +74,7 @@ func podTemplate(p *v1alpha1.DatabasePair, agent Image) *corev1ac.PodTemplateSpe
 
 // settingsSum names the mysqld settings, so that a change of them shows as a pending
 // restart: mysqld reads them only when it starts.
-func settingsSum(p *v1alpha1.DatabasePair) string {
-	sum := sha256.New()
-	for _, k := range slices.Sorted(maps.Keys(p.Spec.MySQL.Config)) {
-		fmt.Fprintf(sum, "%q=%q\n", k, p.Spec.MySQL.Config[k])
-	}
-	return hex.EncodeToString(sum.Sum(nil))[:16]
-}
+func settingsSum(p *v1alpha1.DatabasePair) string { return agentapi.SettingsSum(p.Spec.MySQL.Config) }
 
 func podSecurity(p *v1alpha1.DatabasePair) *corev1ac.PodSecurityContextApplyConfiguration {
 	keepalive := p.Spec.Network.Keepalive

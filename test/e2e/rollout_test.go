@@ -40,6 +40,12 @@ func TestRollout(t *testing.T) {
 			after:  rolledOut,
 		},
 		{
+			name: "settings that mysqld takes over while it runs",
+			want: undisturbed,
+			inject: takesOver("mysql: {config: {max_connections: 333, long_query_time: '0.5', sql_mode: STRICT_TRANS_TABLES}}",
+				"333\t0.500000\tSTRICT_TRANS_TABLES"),
+		},
+		{
 			name:   "an image that is not there, and back",
 			want:   undisturbed,
 			inject: stops(stopped, "mysql: {image: 'example.test/mysql:none'}", "Image"),
@@ -79,6 +85,34 @@ func rollOut(fragment string) injection {
 			}
 			return err
 		}, nil
+	}
+}
+
+// takesOver changes settings that act without a restart, and waits until both members have them.
+func takesOver(fragment, want string) injection {
+	return func(st *stage) (func(context.Context) error, error) {
+		pods, err := st.podUIDs()
+		if err != nil {
+			return nil, err
+		}
+		if err := st.pair.PatchSpec(st.ctx, fragment); err != nil {
+			return nil, err
+		}
+		if err := st.pair.Await(st.ctx, harness.Patience, harness.True(v1alpha1.ConditionReady)...); err != nil {
+			return nil, err
+		}
+		now, err := st.podUIDs()
+		for member, uid := range now {
+			if pods[member] != uid {
+				err = errors.Join(err, fmt.Errorf("the pod of %s was made again", member))
+			}
+			got, failed := st.pair.SQL(st.ctx, member, "SELECT @@GLOBAL.max_connections, @@GLOBAL.long_query_time, @@GLOBAL.sql_mode")
+			if failed == nil && got != want {
+				failed = fmt.Errorf("%s runs with %q, want %q", member, got, want)
+			}
+			err = errors.Join(err, failed)
+		}
+		return nil, err
 	}
 }
 
