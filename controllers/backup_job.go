@@ -7,9 +7,7 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -121,57 +119,8 @@ func (r *JobReconciler) destinationNotReady(ctx context.Context, v *jobVisit, op
 	if op.Spec.Type != v1alpha1.OperationBackup || v.pair.Spec.Backup == nil {
 		return "", nil
 	}
-	const at = "waits: spec.backup.destination."
-	destination := v.pair.Spec.Backup.Destination
-	if volume := destination.Volume; volume != nil {
-		return r.claimMissing(ctx, v, volume.ClaimName, at+"volume.claimName")
-	}
-	if destination.S3.Credentials != nil {
-		var secret corev1.Secret
-		name := destination.S3.Credentials.Name
-		why, err := r.missing(ctx, v, &secret, name, at+"s3.credentials", "Secret")
-		if why != "" || err != nil {
-			return why, err
-		}
-		for _, key := range resources.CredentialKeys() {
-			if len(secret.Data[key]) == 0 {
-				return fmt.Sprintf("%s: Secret %s has no key %s: add it", at+"s3.credentials", name, key), nil
-			}
-		}
-	}
-	if bundle := destination.S3.CABundle; bundle != nil {
-		var m corev1.ConfigMap
-		why, err := r.missing(ctx, v, &m, bundle.Name, at+"s3.caBundle", "ConfigMap")
-		if why != "" || err != nil {
-			return why, err
-		}
-		if m.Data[bundle.Key] == "" {
-			return fmt.Sprintf("%s: ConfigMap %s has no key %s: add it", at+"s3.caBundle", bundle.Name, bundle.Key), nil
-		}
-	}
-	return "", nil
-}
-
-// claimMissing says why a claim cannot hold backups; empty when it can.
-func (r *JobReconciler) claimMissing(ctx context.Context, v *jobVisit, name, field string) (string, error) {
-	var claim corev1.PersistentVolumeClaim
-	why, err := r.missing(ctx, v, &claim, name, field, "PersistentVolumeClaim")
-	if why == "" && err == nil && claim.Labels[resources.LabelPair] != "" {
-		why = fmt.Sprintf("%s: PersistentVolumeClaim %s is the volume of a member: name another one", field, name)
-	}
-	return why, err
-}
-
-// missing reads an object of a user, which no cache has, and says that it is not there.
-func (r *JobReconciler) missing(ctx context.Context, v *jobVisit, into client.Object, name, field, kind string) (string, error) {
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: v.name.Namespace, Name: name}, into)
-	if apierrors.IsNotFound(err) {
-		return fmt.Sprintf("%s: there is no %s %s in this namespace: make it", field, kind, name), nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read %s %s: %w", kind, name, err)
-	}
-	return "", nil
+	named := namedObjects{live: r.Live, namespace: v.name.Namespace}
+	return named.missingOf(ctx, v.pair.Spec.Backup.Destination, "waits: spec.backup.destination")
 }
 
 // backupRequest is what the Job of a backup is asked for beside the roles; nil for others.

@@ -97,6 +97,10 @@ func (r *PairReconciler) bookkeeping(
 			state:   &s.tries.pruning,
 			do:      func(ctx context.Context) error { return r.pruneOperations(ctx, v) },
 		}, task{
+			failure: "what served the backup was not removed",
+			state:   &s.tries.vault,
+			do:      func(ctx context.Context) error { return r.removeVault(ctx, v, o) },
+		}, task{
 			failure: "a drill was not begun",
 			state:   &s.tries.drilling,
 			do: func(ctx context.Context) error {

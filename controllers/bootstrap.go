@@ -11,6 +11,7 @@ import (
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/execute"
+	"github.com/dbpair/dbpair/internal/status"
 )
 
 // foreignDonor is what the first member of a new pair is to copy; nil for a pair that begins
@@ -20,7 +21,10 @@ func (r *PairReconciler) foreignDonor(ctx context.Context, v *visit) (*agentapi.
 	if spec == nil {
 		return nil, nil
 	}
-	v.session.bootstrap = ""
+	if spec.Backup != nil {
+		return r.vaultDonor(ctx, v)
+	}
+	v.session.bootstrap = awaited{}
 	source := spec.Donor
 	out := &agentapi.ForeignDonor{
 		Host:  source.Host,
@@ -56,6 +60,19 @@ func (r *PairReconciler) donorSecret(ctx context.Context, v *visit, field string
 	default:
 		return string(secret.Data[ref.Key]), nil
 	}
-	v.session.bootstrap = "spec.bootstrap.donor." + field + ": " + why
-	return "", fmt.Errorf("%w: %s", execute.ErrConflict, v.session.bootstrap)
+	return "", v.session.awaits(status.ReasonSecretMissing, "spec.bootstrap.donor."+field+": "+why)
+}
+
+// awaited is what the copy that a pair begins with waits for.
+type awaited struct {
+	// reason of the condition Bootstrapped; empty for nothing.
+	reason string
+	fact   string
+}
+
+// awaits keeps for the status what the copy waits for. It returns an ErrConflict, so that the
+// step is tried again.
+func (s *session) awaits(reason, fact string) error {
+	s.bootstrap = awaited{reason: reason, fact: fact}
+	return fmt.Errorf("%w: %s", execute.ErrConflict, fact)
 }

@@ -25,7 +25,7 @@ func TestADonorIsMadeFromItsSecretsAndWhatIsMissingIsSaid(t *testing.T) {
 	if got, err := r.foreignDonor(t.Context(), v); got != nil || err != nil {
 		t.Fatalf("a pair that begins empty: %+v, %v", got, err)
 	}
-	p.Spec.Bootstrap = &v1alpha1.BootstrapSpec{Donor: v1alpha1.DonorSource{
+	p.Spec.Bootstrap = &v1alpha1.BootstrapSpec{Donor: &v1alpha1.DonorSource{
 		Host:              "old.example.com",
 		Port:              3306,
 		User:              "donor",
@@ -36,8 +36,8 @@ func TestADonorIsMadeFromItsSecretsAndWhatIsMissingIsSaid(t *testing.T) {
 	missing := func(says string) {
 		t.Helper()
 		got, err := r.foreignDonor(t.Context(), v)
-		if got != nil || !errors.Is(err, execute.ErrConflict) || !strings.Contains(v.session.bootstrap, says) {
-			t.Fatalf("%+v, %v; it says %q, want %q", got, err, v.session.bootstrap, says)
+		if got != nil || !errors.Is(err, execute.ErrConflict) || !strings.Contains(v.session.bootstrap.fact, says) {
+			t.Fatalf("%+v, %v; it says %q, want %q", got, err, v.session.bootstrap.fact, says)
 		}
 	}
 	missing("spec.bootstrap.donor.passwordSecretRef: there is no Secret old")
@@ -51,7 +51,7 @@ func TestADonorIsMadeFromItsSecretsAndWhatIsMissingIsSaid(t *testing.T) {
 	}
 	got, err := r.foreignDonor(t.Context(), v)
 	want := &agentapi.ForeignDonor{Host: "old.example.com", Port: 3306, User: "donor", Password: "p", CA: "pem"}
-	if diff := cmp.Diff(want, got); diff != "" || err != nil || v.session.bootstrap != "" {
-		t.Errorf("%v, it says %q (-want +got):\n%s", err, v.session.bootstrap, diff)
+	if diff := cmp.Diff(want, got); diff != "" || err != nil || v.session.bootstrap.reason != "" {
+		t.Errorf("%v, it says %q (-want +got):\n%s", err, v.session.bootstrap.fact, diff)
 	}
 }

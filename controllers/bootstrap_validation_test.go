@@ -15,7 +15,7 @@ const donor = "host: old.example.com, user: donor, passwordSecretRef: {name: old
 func TestEachWrongFieldOfADonorGetsItsMessage(t *testing.T) {
 	s := newScene(t)
 	for name, tc := range map[string]struct{ spec, says string }{
-		"no donor":              {"{}", "spec.bootstrap.donor"},
+		"no donor":              {"{}", "spec.bootstrap needs exactly one of donor and backup"},
 		"no user":               {"{donor: {host: a, passwordSecretRef: {name: a, key: b}}}", "spec.bootstrap.donor.user"},
 		"no password":           {"{donor: {host: a, user: b}}", "spec.bootstrap.donor.passwordSecretRef"},
 		"a host with a port":    {"{donor: {" + strings.Replace(donor, "old.example.com", "\"a:3306\"", 1) + "}}", "spec.bootstrap.donor.host must be a host name"},
@@ -31,6 +31,38 @@ func TestEachWrongFieldOfADonorGetsItsMessage(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tc.says)
 			}
 		})
+	}
+}
+
+func TestEachWrongFieldOfARestoreGetsItsMessage(t *testing.T) {
+	s := newScene(t)
+	const from = "destination: {volume: {claimName: backups}}, pair: {name: shop}"
+	for name, tc := range map[string]struct{ spec, says string }{
+		"a donor as well":    {"{donor: {" + donor + "}, backup: {" + from + "}}", "exactly one of donor and backup"},
+		"no destination":     {"{backup: {pair: {name: shop}}}", "spec.bootstrap.backup.destination"},
+		"two destinations":   {"{backup: {destination: {}, pair: {name: shop}}}", "destination needs exactly one of s3 and volume"},
+		"no pair":            {"{backup: {destination: {volume: {claimName: backups}}}}", "spec.bootstrap.backup.pair"},
+		"a pair upwards":     {"{backup: {destination: {volume: {claimName: a}}, pair: {name: ../shop}}}", "name must be the name of a DatabasePair"},
+		"a namespace":        {"{backup: {destination: {volume: {claimName: a}}, pair: {name: shop, namespace: a/b}}}", "namespace must be the name of a namespace"},
+		"a UID upwards":      {"{backup: {destination: {volume: {claimName: a}}, pair: {name: shop, uid: ..}}}", "uid must be the UID"},
+		"an ID that is none": {"{backup: {" + from + ", backupID: newest}}", "backupID must be Latest, or an ID"},
+		"half an identity":   {"{backup: {" + from + ", identitySecretRef: {name: a}}}", "spec.bootstrap.backup.identitySecretRef.key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := s.pair("a", plain+"\nbootstrap: "+tc.spec)
+			if err == nil || !strings.Contains(err.Error(), tc.says) {
+				t.Errorf("got %v, want %q", err, tc.says)
+			}
+		})
+	}
+	p, err := s.pair("shop2", plain+"\nbootstrap: {backup: {"+from+"}}")
+	s.must(err)
+	if p.Spec.Bootstrap.Backup.BackupID != v1alpha1.LatestBackup {
+		t.Errorf("defaults %+v", p.Spec.Bootstrap.Backup)
+	}
+	err = s.Patch(s.ctx, p, client.RawPatch(types.MergePatchType, []byte(`{"spec": {"bootstrap": {"backup": {"pair": {"name": "other"}}}}}`)))
+	if err == nil || !strings.Contains(err.Error(), "spec.bootstrap cannot be changed") {
+		t.Errorf("changed: %v", err)
 	}
 }
 

@@ -252,6 +252,11 @@ func (r *childrenReconciler) ensureClientService(ctx context.Context, v *childre
 }
 
 func (r *childrenReconciler) ensureNetwork(ctx context.Context, v *childrenVisit) error {
+	if b := v.pair.Spec.Bootstrap; b != nil && b.Backup != nil {
+		if err := r.ensure(ctx, v, resources.VaultNetworkPolicy(v.pair), &networkingv1.NetworkPolicy{}); err != nil {
+			return err
+		}
+	}
 	return r.ensure(ctx, v, resources.NetworkPolicy(v.pair, r.Namespace), &networkingv1.NetworkPolicy{})
 }
 

@@ -91,9 +91,13 @@ func (r *JobReconciler) keepCertified(ctx context.Context, v *jobVisit, op *v1al
 
 // signer is the pair's certificate authority, and what is to be trusted beside it.
 func (r *JobReconciler) signer(ctx context.Context, v *jobVisit) (ca *pki.Authority, bundle []byte, err error) {
+	return signerOf(ctx, r.Applier, v.pair)
+}
+
+func signerOf(ctx context.Context, applier *cluster.Applier, p *v1alpha1.DatabasePair) (ca *pki.Authority, bundle []byte, err error) {
 	var secret corev1.Secret
-	name := types.NamespacedName{Namespace: v.name.Namespace, Name: v.names.CA()}
-	found, err := r.Applier.Find(ctx, v.pair, name, &secret)
+	name := types.NamespacedName{Namespace: p.Namespace, Name: resources.NamesOf(p).CA()}
+	found, err := applier.Find(ctx, p, name, &secret)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -102,7 +106,7 @@ func (r *JobReconciler) signer(ctx context.Context, v *jobVisit) (ca *pki.Author
 	}
 	bundle = secret.Data[resources.KeyCA]
 	if ca, err = pki.ParseAuthority(bundle, secret.Data[resources.KeyCAKey]); err != nil {
-		return nil, nil, fmt.Errorf("the certificate authority of pair %s: %w", v.name, err)
+		return nil, nil, fmt.Errorf("the certificate authority of pair %s: %w", client.ObjectKeyFromObject(p), err)
 	}
 	return ca, bundle, nil
 }

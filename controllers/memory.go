@@ -190,4 +190,5 @@ type tries struct {
 	status   attempts
 	pruning  attempts
 	drilling attempts
+	vault    attempts
 }

@@ -73,7 +73,11 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	}
 	done.Backup = status.BackedUp(v.pair, v.ours())
 	done.BackupStaleAfter, done.BackupProblem = r.backupSchedule(v.pair, o.Now)
-	done.Bootstrap = status.Bootstrap{Spec: v.pair.Spec.Bootstrap, Missing: v.session.bootstrap}
+	done.Bootstrap = status.Bootstrap{
+		Spec:   v.pair.Spec.Bootstrap,
+		Reason: v.session.bootstrap.reason,
+		Fact:   v.session.bootstrap.fact,
+	}
 	next := status.Render(o, plan, done, v.pair.Status)
 	next.LastFailover = lastFailover(v)
 	next.Drill = drilled(v, o.Now)

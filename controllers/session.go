@@ -53,8 +53,10 @@ type session struct {
 	reported reportTimes
 	drills   drills
 	farewell farewell
-	// bootstrap says what is missing for spec.bootstrap; empty for nothing.
-	bootstrap string
+	// bootstrap is what spec.bootstrap waits for.
+	bootstrap awaited
+	// vaultGone: nothing is left of what served the backup that the pair began with.
+	vaultGone bool
 	tries     tries
 }
 

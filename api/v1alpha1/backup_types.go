@@ -54,7 +54,7 @@ type BackupSpec struct {
 }
 
 // BackupDestination is one store.
-// +kubebuilder:validation:XValidation:rule="has(self.s3) != has(self.volume)",message="spec.backup.destination needs exactly one of s3 and volume"
+// +kubebuilder:validation:XValidation:rule="has(self.s3) != has(self.volume)",message="destination needs exactly one of s3 and volume"
 type BackupDestination struct {
 	// s3 is a bucket of Amazon S3 or of a store that is compatible with it.
 	// +optional
@@ -79,25 +79,25 @@ const (
 )
 
 // S3Destination is a bucket. It has to exist.
-// +kubebuilder:validation:XValidation:rule="has(self.endpoint) || has(self.region)",message="spec.backup.destination.s3 needs region, such as eu-central-1, or the endpoint of a store that is compatible with S3"
+// +kubebuilder:validation:XValidation:rule="has(self.endpoint) || has(self.region)",message="s3 needs region, such as eu-central-1, or the endpoint of a store that is compatible with S3"
 type S3Destination struct {
 	// bucket that the backups are in.
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$')",message="spec.backup.destination.s3.bucket must be the name of a bucket, of 3 to 63 letters, digits, '.', '-' and '_'"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$')",message="bucket must be the name of a bucket, of 3 to 63 letters, digits, '.', '-' and '_'"
 	// +kubebuilder:validation:MaxLength=63
 	Bucket string `json:"bucket"`
 	// prefix of the keys in the bucket, without a slash at its ends.
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$') && !self.matches('(^|/)[.][.]?(/|$)')",message="spec.backup.destination.s3.prefix may have letters, digits, '.', '_', '-' and '/' between them, and no segment '.' or '..'"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$') && !self.matches('(^|/)[.][.]?(/|$)')",message="prefix may have letters, digits, '.', '_', '-' and '/' between them, and no segment '.' or '..'"
 	Prefix string `json:"prefix,omitempty"`
 	// endpoint of a store that is compatible with S3, such as https://s3.example.com.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@ ]+/?$')",message="spec.backup.destination.s3.endpoint must be https://HOST or https://HOST:PORT"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@ ]+/?$')",message="endpoint must be https://HOST or https://HOST:PORT"
 	Endpoint string `json:"endpoint,omitempty"`
 	// region of the bucket; us-east-1 when there is an endpoint and none is given.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9-]+$')",message="spec.backup.destination.s3.region must be the name of a region, such as eu-central-1"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9-]+$')",message="region must be the name of a region, such as eu-central-1"
 	// +kubebuilder:validation:MaxLength=64
 	Region string `json:"region,omitempty"`
 	// pathStyle: Auto, Always or Never. With Auto the bucket is named in the path of a request

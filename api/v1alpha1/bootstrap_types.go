@@ -1,13 +1,19 @@
 package v1alpha1
 
 // BootstrapSpec says what data a new pair begins with.
+// +kubebuilder:validation:XValidation:rule="[has(self.donor), has(self.backup)].exists_one(given, given)",message="spec.bootstrap needs exactly one of donor and backup"
 // +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.bootstrap cannot be changed: it counts once, when the pair's first data is made; delete the pair, which has no data yet, and make it again"
 type BootstrapSpec struct {
 	// donor is a server outside of the pair: the first member copies it while it runs, by CLONE
 	// INSTANCE, and the second one the first. Rows, definitions and accounts are the donor's; the
 	// accounts of the pair are created again with the passwords of the pair's Secrets, and every
 	// account of the donor whose user has the name of one of them goes.
-	Donor DonorSource `json:"donor"`
+	// +optional
+	Donor *DonorSource `json:"donor,omitempty"`
+	// backup is one that was taken of a pair: the operator has it served beside the new pair, and
+	// the first member copies it as it copies a donor. Everything holds that is said of donor.
+	// +optional
+	Backup *BackupSource `json:"backup,omitempty"`
 }
 
 // DonorTLS says how a donor is connected to.
@@ -53,6 +59,47 @@ type DonorSource struct {
 	// +optional
 	// +kubebuilder:default=Required
 	TLS DonorTLS `json:"tls,omitempty"`
+}
+
+// LatestBackup is the backupID of whichever backup is the newest.
+const LatestBackup = "Latest"
+
+// BackupSource is a backup in a store. It has to be of the same series of MySQL, such as 8.4.
+type BackupSource struct {
+	// destination is where it is, as spec.backup.destination says of the pair that it was taken
+	// of. The Secret, ConfigMap or volume that is named here is one in the new pair's namespace.
+	Destination BackupDestination `json:"destination"`
+	// pair that it was taken of, which does not have to exist any more.
+	Pair BackedUpPair `json:"pair"`
+	// backupID of the backup, as kubectl dbpair backups prints it, or Latest.
+	// +optional
+	// +kubebuilder:default=Latest
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(Latest|[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})$')",message="backupID must be Latest, or an ID as kubectl dbpair backups prints it, such as 20260102T030405Z-0a1b2c3d"
+	BackupID string `json:"backupID,omitempty"`
+	// identitySecretRef is a key of a Secret with an age identity, as age-keygen writes it, of one
+	// of the recipients that the backup was encrypted for. A backup that is not encrypted needs none.
+	// +optional
+	IdentitySecretRef *KeyReference `json:"identitySecretRef,omitempty"`
+}
+
+// BackedUpPair names a pair that has backups in a store.
+type BackedUpPair struct {
+	// namespace that it was in; the new pair's when absent.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="namespace must be the name of a namespace"
+	Namespace string `json:"namespace,omitempty"`
+	// name of the pair.
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="name must be the name of a DatabasePair"
+	Name string `json:"name"`
+	// uid of the pair. Pairs that were made one after the other under the same name differ in it;
+	// it is needed when several of them have left backups and backupID is Latest.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9][-A-Za-z0-9]*$')",message="uid must be the UID of a DatabasePair"
+	UID string `json:"uid,omitempty"`
 }
 
 // BootstrapStatus is how far the copy is that a new pair begins with.

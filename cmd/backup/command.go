@@ -41,6 +41,7 @@ func newCommand() *cobra.Command {
 		a.unpinCommand(),
 		a.proveCommand(),
 		newRunCommand(),
+		newVaultCommand(),
 	)
 	return root
 }

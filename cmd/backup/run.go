@@ -131,7 +131,7 @@ func (j *podJob) run(ctx context.Context) error {
 			j.say("it begins again: " + err.Error())
 			return errors.Join(err, j.beat(last, &progress))
 		}
-		result = jobapi.Result{Outcome: jobapi.Failed, Message: advice(err)}
+		result = jobapi.Result{Outcome: jobapi.Failed, Message: advice(err, "spec.backup")}
 	}
 	result.Asked = j.request.Asked()
 	fmt.Fprintln(j.log, result.Outcome+":", result.Message)
@@ -148,18 +148,18 @@ func lasting(err error) bool {
 	return errors.Is(err, errForGood)
 }
 
-// advice is an error with what to do about it.
-func advice(err error) string {
+// advice is an error with what to do about it, by the field that has the destination.
+func advice(err error, field string) string {
 	switch store.ClassOf(err) {
 	case store.Denied:
-		return err.Error() + ": check the Secret of spec.backup.destination.s3.credentials and its rights to list the bucket and to " +
+		return err.Error() + ": check the Secret of " + field + ".destination.s3.credentials and its rights to list the bucket and to " +
 			"read, create and delete objects"
 	case store.NoBucket:
-		return err.Error() + ": make the bucket, or correct spec.backup.destination"
+		return err.Error() + ": make the bucket, or correct " + field + ".destination"
 	case store.Skewed:
 		return err.Error() + ": set the clock of the node"
 	case store.Unreachable:
-		return err.Error() + ": check spec.backup.destination.s3.endpoint, and that the store answers"
+		return err.Error() + ": check " + field + ".destination.s3.endpoint, and that the store answers"
 	case store.Exists, store.NotFound, store.Unknown:
 	}
 	return err.Error()

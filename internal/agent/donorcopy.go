@@ -109,6 +109,7 @@ func (d *donorCopies) copy(ctx context.Context, donor agentapi.ForeignDonor) err
 		User:     donor.User,
 		Password: mysqlops.NewSecret(donor.Password),
 		NoTLS:    donor.NoTLS,
+		Recorded: donor.Backup,
 	}
 	if donor.CA != "" {
 		if err := volume.WriteFile(ca, []byte(donor.CA), 0o600); err != nil {
@@ -123,7 +124,11 @@ func (d *donorCopies) copy(ctx context.Context, donor agentapi.ForeignDonor) err
 	if err != nil {
 		return err
 	}
-	if err = ops.CheckDonor(ctx, from); err == nil {
+	// What a server is asked before, mysqld itself compares with a recording.
+	if !donor.Backup {
+		err = ops.CheckDonor(ctx, from)
+	}
+	if err == nil {
 		err = ops.CloneFrom(ctx, from, copying(d.state, pair.MemberName(donor.Address())))
 	}
 	return awaitCopied(d.mysqld, err, stop)

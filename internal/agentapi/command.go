@@ -41,6 +41,8 @@ type ForeignDonor struct {
 	CA string `json:"ca,omitempty"`
 	// NoTLS: the data comes in the clear.
 	NoTLS bool `json:"noTLS,omitempty"`
+	// Backup: it is no server but a backup that is served. It answers a clone and nothing else.
+	Backup bool `json:"backup,omitempty"`
 }
 
 // Address is host:port.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/store"
@@ -83,6 +84,13 @@ func CheckID(id string) error {
 		return fmt.Errorf("backup ID %q: write it as list prints it, for example 20260102T030405Z-0a1b2c3d", id)
 	}
 	return nil
+}
+
+// CompleteID is the ID of the backup whose manifest has this key; false for any other key.
+func CompleteID(key string) (string, bool) {
+	rest, ok := strings.CutPrefix(key, folder)
+	id, name, _ := strings.Cut(rest, "/")
+	return id, ok && name == manifestName && CheckID(id) == nil
 }
 
 // keyOf is the key of an object of a backup.

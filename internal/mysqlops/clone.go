@@ -20,6 +20,8 @@ type Donor struct {
 	TLS TLSFiles
 	// NoTLS: the data comes in the clear.
 	NoTLS bool
+	// Recorded: it replays a recording, which it sends over one connection only and never resumes.
+	Recorded bool
 }
 
 // CloneProgress is what mysqld says of a running or finished clone.

@@ -92,6 +92,11 @@ func cloneStatements(donor Donor) (clone string, settings []string, err error) {
 		// The recipient's setting counts; the donor's does nothing to a copy that is made elsewhere.
 		settings = append(settings, fmt.Sprintf("SET GLOBAL clone_max_network_bandwidth = %d", max(1, donor.MaxBandwidth>>20)))
 	}
+	if donor.Recorded {
+		// It resumes nothing either: mysqld would try to for five minutes, and then begin again anyway.
+		settings = append(settings, "SET GLOBAL clone_autotune_concurrency = OFF", "SET GLOBAL clone_max_concurrency = 1",
+			"SET GLOBAL clone_donor_timeout_after_network_failure = 0")
+	}
 	account, err := Account{donor.User, donor.Host}.quoted()
 	if err != nil {
 		return "", nil, err

@@ -51,6 +51,17 @@ func Job(operation string) Subject {
 	}
 }
 
+// Vault is the subject of what serves the backup that a pair begins with. The name is nobody's
+// role: as a client it may do nothing.
+func Vault(n resources.Names) Subject {
+	return Subject{
+		CommonName: "dbpair-vault",
+		DNSNames:   append([]string{n.Vault()}, forms(n.Vault(), n.Namespace)...),
+		Server:     true,
+		Life:       MemberLife,
+	}
+}
+
 // Metrics is the subject of the certificate of the operator's metrics endpoint, which is
 // reached by the names of a Service.
 func Metrics(service, namespace string) Subject {

@@ -59,13 +59,13 @@ func (s *session) command(version string) *cobra.Command {
 		&cobra.Group{ID: "look", Title: "Look at a pair:"},
 		&cobra.Group{ID: "roles", Title: "Change roles without loss:"},
 		&cobra.Group{ID: "tables", Title: "Compare the members' tables and repair them:"},
-		&cobra.Group{ID: "backups", Title: "Back a pair up:"},
+		&cobra.Group{ID: "backups", Title: "Back a pair up and restore it:"},
 		&cobra.Group{ID: "act", Title: "Resolve a doubt (each says what may be lost and asks for a confirmation):"})
 	root.AddCommand(s.statusCommand(), s.mysqlCommand(), s.checksumCommand(), s.repairCommand(), s.rotateCommand(), s.reseedCommand(),
 		s.importCommand())
 	root.AddCommand(s.switchoverCommand(), s.restartCommand(), s.hibernateCommand(), s.wakeCommand(), s.upgradeAgentCommand())
 	root.AddCommand(s.cancelCommand(), s.historyCommand(), s.whyCommand(), s.reportCommand(version))
-	root.AddCommand(s.quarantineCommand(), s.divergenceCommand(), s.backupCommand(), s.backupsCommand())
+	root.AddCommand(s.quarantineCommand(), s.divergenceCommand(), s.backupCommand(), s.backupsCommand(), s.restoreCommand())
 	for _, v := range verbs {
 		root.AddCommand(s.verbCommand(v))
 	}

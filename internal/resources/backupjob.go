@@ -35,8 +35,15 @@ const sessionKey = "AWS_SESSION_TOKEN"
 // BackupStore is the URL of a pair's folder at its destination. It holds no credentials. A pair
 // that is made again under its name has another folder.
 func BackupStore(p *v1alpha1.DatabasePair) string {
-	folder := "/" + p.Namespace + "." + p.Name + "/" + string(p.UID)
-	s3 := p.Spec.Backup.Destination.S3
+	return storeFolder(p.Spec.Backup.Destination, pairFolder(p.Namespace, p.Name)+"/"+string(p.UID))
+}
+
+// pairFolder holds the folders of all pairs that ever had a name.
+func pairFolder(namespace, name string) string { return "/" + namespace + "." + name }
+
+// storeFolder is the URL of a folder at a destination.
+func storeFolder(destination v1alpha1.BackupDestination, folder string) string {
+	s3 := destination.S3
 	if s3 == nil {
 		return "file://" + jobapi.StoreDir + folder
 	}
@@ -64,14 +71,31 @@ func forBackup(job *batchv1.Job, p *v1alpha1.DatabasePair) *batchv1.Job {
 	pod := &job.Spec.Template.Spec
 	container := &pod.Containers[0]
 	container.Command = []string{"/backup", "run"}
-	container.Resources = corev1.ResourceRequirements{
+	container.Resources = backupResources()
+	if p.Spec.Backup != nil {
+		mountDestination(pod, container, p.Spec.Backup.Destination, writable)
+	}
+	return job
+}
+
+func backupResources() corev1.ResourceRequirements {
+	return corev1.ResourceRequirements{
 		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("256Mi")},
 		Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("1Gi")},
 	}
-	if p.Spec.Backup == nil {
-		return job
-	}
-	if volume := p.Spec.Backup.Destination.Volume; volume != nil {
+}
+
+// access is what a pod does with a store.
+type access bool
+
+const (
+	writable access = false
+	readOnly access = true
+)
+
+// mountDestination gives a pod what it needs to reach a store.
+func mountDestination(pod *corev1.PodSpec, container *corev1.Container, destination v1alpha1.BackupDestination, mode access) {
+	if volume := destination.Volume; volume != nil {
 		pod.SecurityContext.FSGroupChangePolicy = ptr.To(corev1.FSGroupChangeOnRootMismatch)
 		pod.Volumes = append(pod.Volumes, corev1.Volume{
 			Name: volumeStore,
@@ -82,12 +106,12 @@ func forBackup(job *batchv1.Job, p *v1alpha1.DatabasePair) *batchv1.Job {
 		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{
 			Name:      volumeStore,
 			MountPath: jobapi.StoreDir,
+			ReadOnly:  bool(mode),
 		})
 	}
-	if s3 := p.Spec.Backup.Destination.S3; s3 != nil {
+	if s3 := destination.S3; s3 != nil {
 		forS3(pod, container, s3)
 	}
-	return job
 }
 
 func forS3(pod *corev1.PodSpec, container *corev1.Container, s3 *v1alpha1.S3Destination) {

@@ -84,7 +84,9 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 			"job-secret-tls": JobTLSSecret(p, checksum, []byte("authority"), []byte("certificate"), []byte("key")),
 			"job-checksum":   Job(p, checksum, JobOptions{Image: image, Deadline: 24 * time.Hour, Request: "{}"}),
 			"job-backup":     Job(backedUp(p, name), backup, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
-			"job-repair":     Job(p, repair, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
+			"vault-job":      VaultJob(restored(p, name), image, "{}"), "vault-service": VaultService(p),
+			"vault-secret": VaultSecret(p, "password", []byte("certificate"), []byte("key")), "vault-networkpolicy": VaultNetworkPolicy(p),
+			"job-repair": Job(p, repair, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
 		} {
 			t.Run(name+"/"+file, func(t *testing.T) { golden(t, filepath.Join("testdata", name, file+".yaml"), object) })
 		}
@@ -105,6 +107,17 @@ func backedUp(p *v1alpha1.DatabasePair, name string) *v1alpha1.DatabasePair {
 			Credentials: &v1alpha1.SecretReference{Name: "s3-keys"},
 		}}
 	}
+	return out
+}
+
+// restored is the pair as one that begins with such a backup.
+func restored(p *v1alpha1.DatabasePair, name string) *v1alpha1.DatabasePair {
+	out := backedUp(p, name)
+	source := &v1alpha1.BackupSource{Destination: out.Spec.Backup.Destination}
+	if name != "plain" {
+		source.IdentitySecretRef = &v1alpha1.KeyReference{Name: "age", Key: "key.txt"}
+	}
+	out.Spec.Bootstrap = &v1alpha1.BootstrapSpec{Backup: source}
 	return out
 }
 

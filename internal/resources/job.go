@@ -224,6 +224,23 @@ func jobPodMetadata(p *v1alpha1.DatabasePair, labels map[string]string) metav1.O
 }
 
 func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOptions) corev1.PodSpec {
+	pod := restrictedPod(p)
+	pod.Containers = []corev1.Container{jobContainer(p, op, o)}
+	pod.Volumes = []corev1.Volume{
+		{Name: volumeInternal, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+			SecretName:  NamesOf(p).Internal(),
+			DefaultMode: ptr.To[int32](0o440),
+			Items:       jobPasswords(op.Spec.Type),
+		}}},
+		{Name: volumeJobTLS, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+			SecretName: NamesOf(p).JobName(op.UID), DefaultMode: ptr.To[int32](0o440),
+		}}},
+	}
+	return pod
+}
+
+// restrictedPod is what the pods of all Jobs have in common.
+func restrictedPod(p *v1alpha1.DatabasePair) corev1.PodSpec {
 	user := &p.Spec.PodTemplate.Spec
 	return corev1.PodSpec{
 		RestartPolicy:                 corev1.RestartPolicyNever,
@@ -242,17 +259,15 @@ func jobPod(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobO
 			FSGroup:        ptr.To[int64](jobUID),
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
-		Containers: []corev1.Container{jobContainer(p, op, o)},
-		Volumes: []corev1.Volume{
-			{Name: volumeInternal, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-				SecretName:  NamesOf(p).Internal(),
-				DefaultMode: ptr.To[int32](0o440),
-				Items:       jobPasswords(op.Spec.Type),
-			}}},
-			{Name: volumeJobTLS, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-				SecretName: NamesOf(p).JobName(op.UID), DefaultMode: ptr.To[int32](0o440),
-			}}},
-		},
+	}
+}
+
+func restrictedContainer() *corev1.SecurityContext {
+	return &corev1.SecurityContext{
+		AllowPrivilegeEscalation: ptr.To(false),
+		ReadOnlyRootFilesystem:   ptr.To(true),
+		RunAsNonRoot:             ptr.To(true),
+		Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 	}
 }
 
@@ -276,12 +291,7 @@ func jobContainer(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, 
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
 			Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("512Mi")},
 		},
-		SecurityContext: &corev1.SecurityContext{
-			AllowPrivilegeEscalation: ptr.To(false),
-			ReadOnlyRootFilesystem:   ptr.To(true),
-			RunAsNonRoot:             ptr.To(true),
-			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-		},
+		SecurityContext:          restrictedContainer(),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 		VolumeMounts: []corev1.VolumeMount{
 			{

@@ -59,6 +59,13 @@ func (n Names) Internal() string { return n.Pair + "-internal" }
 // CA is the Secret of the pair's certificate authority.
 func (n Names) CA() string { return n.Pair + "-ca" }
 
+// Vault is the Job, Service and Secret that serve the backup which a pair begins with, and the
+// NetworkPolicy that admits the members there.
+func (n Names) Vault() string { return n.Pair + "-vault" }
+
+// VaultHost is the address of what serves the backup.
+func (n Names) VaultHost() string { return n.Vault() + "." + n.Namespace + ".svc" }
+
 // TLS is the Secret of a member's certificate.
 func (n Names) TLS(o pair.Ordinal) string { return n.Pair + "-tls-" + strconv.Itoa(int(o)) }
 
@@ -160,6 +167,7 @@ func objectNames(pairName string) []string {
 		"ConfigMap " + n.Config(), "ServiceAccount " + n.Agent(), "Role " + n.Agent(), "RoleBinding " + n.Agent(),
 		"Secret " + n.App(), "Secret " + n.Internal(), "Secret " + n.CA(),
 		"ServiceAccount " + n.Job(), "Role " + n.Job(), "RoleBinding " + n.Job(),
+		"Job " + n.Vault(), "Service " + n.Vault(), "Secret " + n.Vault(), "NetworkPolicy " + n.Vault(),
 	}
 	for _, o := range []pair.Ordinal{0, 1} {
 		out = append(out, "Pod "+string(o.Member(n.Pair)), "PersistentVolumeClaim "+n.Claim(o), "Secret "+n.TLS(o))

@@ -17,8 +17,8 @@ import (
 type Bootstrap struct {
 	// Spec is nil for a pair that begins empty.
 	Spec *v1alpha1.BootstrapSpec
-	// Missing says what is missing in the namespace; empty for nothing.
-	Missing string
+	// Reason of the condition while something has to come first, empty for nothing, and what.
+	Reason, Fact string
 }
 
 // donorProblems are those of a member that say why a donor cannot be copied. Each is a reason of
@@ -37,6 +37,17 @@ var donorProblems = []agentapi.ProblemCode{
 }
 
 func (b Bootstrap) from() string {
+	if source := b.Spec.Backup; source != nil {
+		which := "backup " + source.BackupID
+		if source.BackupID == v1alpha1.LatestBackup {
+			which = "the latest backup"
+		}
+		of := source.Pair.Name
+		if source.Pair.Namespace != "" {
+			of = source.Pair.Namespace + "/" + of
+		}
+		return which + " of pair " + of
+	}
 	return net.JoinHostPort(b.Spec.Donor.Host, strconv.Itoa(int(b.Spec.Donor.Port)))
 }
 
@@ -59,8 +70,8 @@ func bootstrapped(o failover.Observation, p failover.Plan, done Reconciled, old 
 	if p.Rule == failover.RuleAuthorityMissing {
 		return condition(kind, metav1.ConditionFalse, ReasonVolumesNotEmpty, "nothing is copied: "+p.Fact)
 	}
-	if done.Bootstrap.Missing != "" {
-		return condition(kind, metav1.ConditionFalse, ReasonSecretMissing, done.Bootstrap.Missing)
+	if done.Bootstrap.Reason != "" {
+		return condition(kind, metav1.ConditionFalse, done.Bootstrap.Reason, done.Bootstrap.Fact)
 	}
 	for i := range o.Members {
 		m := &o.Members[i]

@@ -11,6 +11,7 @@ import (
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/jobapi"
 	conditions "github.com/dbpair/dbpair/internal/status"
 )
 
@@ -27,9 +28,28 @@ func TestTheConditionBootstrappedSaysHowTheCopyGoes(t *testing.T) {
 		},
 		"a Secret is missing": {
 			func(_ *failover.Observation, _ *failover.Plan, done *conditions.Reconciled) {
-				done.Bootstrap.Missing = "there is no Secret"
+				done.Bootstrap.Reason = conditions.ReasonSecretMissing
+				done.Bootstrap.Fact = "there is no Secret"
 			},
 			metav1.ConditionFalse, conditions.ReasonSecretMissing, "there is no Secret",
+		},
+		"no such backup": {
+			func(_ *failover.Observation, _ *failover.Plan, done *conditions.Reconciled) {
+				done.Bootstrap.Spec = &v1alpha1.BootstrapSpec{Backup: &v1alpha1.BackupSource{BackupID: v1alpha1.LatestBackup}}
+				done.Bootstrap.Reason = string(jobapi.BackupNotFound)
+				done.Bootstrap.Fact = "there is no backup"
+			},
+			metav1.ConditionFalse, string(jobapi.BackupNotFound), "there is no backup",
+		},
+		"it has the data of a backup": {
+			func(o *failover.Observation, _ *failover.Plan, done *conditions.Reconciled) {
+				done.Bootstrap.Spec = &v1alpha1.BootstrapSpec{Backup: &v1alpha1.BackupSource{
+					BackupID: v1alpha1.LatestBackup,
+					Pair:     v1alpha1.BackedUpPair{Namespace: "ns", Name: "shop"},
+				}}
+				o.Authority.Record.Epoch = 1
+			},
+			metav1.ConditionTrue, conditions.ReasonDataCopied, "a copy of the latest backup of pair ns/shop",
 		},
 		"a wrong password": {
 			func(o *failover.Observation, _ *failover.Plan, _ *conditions.Reconciled) {
@@ -60,7 +80,7 @@ func TestTheConditionBootstrappedSaysHowTheCopyGoes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o, p, done := whole()
 			o.Authority.Record = authority.Record{}
-			done.Bootstrap.Spec = &v1alpha1.BootstrapSpec{Donor: v1alpha1.DonorSource{Host: "old.example.com", Port: 3307}}
+			done.Bootstrap.Spec = &v1alpha1.BootstrapSpec{Donor: &v1alpha1.DonorSource{Host: "old.example.com", Port: 3307}}
 			tc.change(&o, &p, &done)
 			next := conditions.Render(o, p, done, v1alpha1.DatabasePairStatus{})
 			got := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionBootstrapped)

@@ -10,6 +10,7 @@ import (
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/jobapi"
 )
 
 // Reasons of conditions that are not the name of a rule.
@@ -35,6 +36,8 @@ const (
 	ReasonCopying         = "Copying"
 	ReasonNotBegun        = "NotBegun"
 	ReasonSecretMissing   = "SecretMissing"
+	ReasonBackupsOff      = "BackupsOff"
+	ReasonVaultStarting   = "VaultStarting"
 	ReasonVolumesNotEmpty = "VolumesNotEmpty"
 )
 
@@ -291,7 +294,20 @@ var otherMeanings = []Meaning{
 			{ReasonNotBegun, "the members do not run yet"},
 			{ReasonCopying, "a member copies it; `status.bootstrap` has the bytes"},
 			{ReasonVolumesNotEmpty, "the volumes hold data, which a copy never replaces"},
-			{ReasonSecretMissing, "a Secret that the spec names, or its key, is not there"},
+			{ReasonSecretMissing, "a Secret, ConfigMap or PersistentVolumeClaim that the spec names, or its key, is not there"},
+			{ReasonBackupsOff, "the operator was installed without `features.backup`"},
+			{ReasonVaultStarting, "the pod that serves the backup does not answer yet"},
+			{string(jobapi.BackupNotFound), "the store has no such backup, or none of the pair"},
+			{string(jobapi.BackupAmbiguous), "several pairs of the name have left backups, and the spec names no UID"},
+			{string(jobapi.BackupDamaged), "an object of the backup is missing or is not what was written; the message names the next older backup"},
+			{string(jobapi.IdentityMissing), "the backup is encrypted, and the spec names no identity"},
+			{string(jobapi.IdentityWrong), "the identity is of no recipient of the backup"},
+			{string(jobapi.StoreDenied), "the store refuses the credentials"},
+			{string(jobapi.BucketNotFound), "there is no such bucket"},
+			{string(jobapi.StoreSkewed), "the clocks of the node and of the store differ too much"},
+			{string(jobapi.StoreUnreachable), "the store does not answer"},
+			{string(jobapi.VaultFailed), "the backup cannot be served for another reason, which the message has"},
+			{ReasonNameConflict, "an object that is not the pair's has the name `<pair>-vault`"},
 			{string(agentapi.ProblemDonorUnreachable), "nobody answers at the donor's address"},
 			{string(agentapi.ProblemDonorDenied), "the donor refuses the user: a wrong password, another host, or no right `BACKUP_ADMIN`"},
 			{string(agentapi.ProblemDonorCertificate), "the donor has no TLS, or a certificate of another authority"},

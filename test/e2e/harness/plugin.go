@@ -40,3 +40,14 @@ func (c *Cluster) PluginPath(ctx context.Context) (string, error) {
 	}
 	return plugin.path, nil
 }
+
+// Script runs a script of the documentation in a shell where kubectl has the plugin, with
+// these variables, as in "NAME=value".
+func (c *Cluster) Script(ctx context.Context, script string, variables ...string) (string, error) {
+	path, err := c.PluginPath(ctx)
+	if err != nil {
+		return "", err
+	}
+	args := append([]string{"PATH=" + filepath.Dir(path) + ":" + os.Getenv("PATH")}, variables...)
+	return command(ctx, "env", append(args, "sh", "-c", script)...)
+}

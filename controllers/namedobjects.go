@@ -1,0 +1,82 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/resources"
+)
+
+// namedObjects are those of a namespace that a spec names and a user makes. No cache has them.
+type namedObjects struct {
+	live      client.Reader
+	namespace string
+}
+
+// missingOf says what of the objects that a destination names is not there, and by which field
+// below at; empty when nothing is missing.
+func (n namedObjects) missingOf(ctx context.Context, destination v1alpha1.BackupDestination, at string) (string, error) {
+	if volume := destination.Volume; volume != nil {
+		return n.claimMissing(ctx, volume.ClaimName, at+".volume.claimName")
+	}
+	if destination.S3.Credentials != nil {
+		why, err := n.secretMissing(ctx, destination.S3.Credentials.Name, at+".s3.credentials", resources.CredentialKeys()...)
+		if why != "" || err != nil {
+			return why, err
+		}
+	}
+	if bundle := destination.S3.CABundle; bundle != nil {
+		var m corev1.ConfigMap
+		why, err := n.missing(ctx, &m, bundle.Name, at+".s3.caBundle", "ConfigMap")
+		if why != "" || err != nil {
+			return why, err
+		}
+		if m.Data[bundle.Key] == "" {
+			return fmt.Sprintf("%s.s3.caBundle: ConfigMap %s has no key %s: add it", at, bundle.Name, bundle.Key), nil
+		}
+	}
+	return "", nil
+}
+
+// secretMissing says that there is no Secret with these keys; empty when there is.
+func (n namedObjects) secretMissing(ctx context.Context, name, field string, keys ...string) (string, error) {
+	var secret corev1.Secret
+	why, err := n.missing(ctx, &secret, name, field, "Secret")
+	if why != "" || err != nil {
+		return why, err
+	}
+	for _, key := range keys {
+		if len(secret.Data[key]) == 0 {
+			return fmt.Sprintf("%s: Secret %s has no key %s: add it", field, name, key), nil
+		}
+	}
+	return "", nil
+}
+
+// claimMissing says why a claim cannot hold backups; empty when it can.
+func (n namedObjects) claimMissing(ctx context.Context, name, field string) (string, error) {
+	var claim corev1.PersistentVolumeClaim
+	why, err := n.missing(ctx, &claim, name, field, "PersistentVolumeClaim")
+	if why == "" && err == nil && claim.Labels[resources.LabelPair] != "" {
+		why = fmt.Sprintf("%s: PersistentVolumeClaim %s is the volume of a member: name another one", field, name)
+	}
+	return why, err
+}
+
+// missing reads an object, and says that it is not there.
+func (n namedObjects) missing(ctx context.Context, into client.Object, name, field, kind string) (string, error) {
+	err := n.live.Get(ctx, types.NamespacedName{Namespace: n.namespace, Name: name}, into)
+	if apierrors.IsNotFound(err) {
+		return fmt.Sprintf("%s: there is no %s %s in this namespace: make it", field, kind, name), nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read %s %s: %w", kind, name, err)
+	}
+	return "", nil
+}

@@ -1,0 +1,284 @@
+package controllers
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/failover"
+	"github.com/dbpair/dbpair/internal/jobapi"
+	"github.com/dbpair/dbpair/internal/pki"
+	"github.com/dbpair/dbpair/internal/resources"
+	"github.com/dbpair/dbpair/internal/status"
+)
+
+const (
+	// vaultPause is how long after the end of a vault another one is made.
+	vaultPause = 20 * time.Second
+	// vaultPauseDamaged is the same for a damaged backup, which is copied again up to the object
+	// that is damaged.
+	vaultPauseDamaged = 5 * time.Minute
+)
+
+// vaultDonor has the backup of spec.bootstrap.backup served by a pod of its own, and is what the
+// first member is to copy there. What the copy waits for is kept for the status, and is an
+// ErrConflict. It is idempotent and waits for nothing.
+func (r *PairReconciler) vaultDonor(ctx context.Context, v *visit) (*agentapi.ForeignDonor, error) {
+	if why := r.Off.refuses(v1alpha1.OperationBackup); why != "" {
+		return nil, v.session.awaits(status.ReasonBackupsOff, why)
+	}
+	why, err := r.vaultMissing(ctx, v)
+	if err != nil {
+		return nil, err
+	}
+	if why != "" {
+		return nil, v.session.awaits(status.ReasonSecretMissing, why)
+	}
+	donor, err := r.runVault(ctx, v)
+	if errors.Is(err, cluster.ErrForeign) {
+		return nil, v.session.awaits(status.ReasonNameConflict, err.Error())
+	}
+	return donor, err
+}
+
+// vaultMissing says what of the objects that spec.bootstrap.backup names is not there.
+func (r *PairReconciler) vaultMissing(ctx context.Context, v *visit) (string, error) {
+	const field = "spec.bootstrap.backup"
+	source := v.pair.Spec.Bootstrap.Backup
+	named := namedObjects{live: r.Live, namespace: v.name.Namespace}
+	why, err := named.missingOf(ctx, source.Destination, field+".destination")
+	if identity := source.IdentitySecretRef; why == "" && err == nil && identity != nil {
+		return named.secretMissing(ctx, identity.Name, field+".identitySecretRef", identity.Key)
+	}
+	return why, err
+}
+
+// runVault brings the vault a step further, and returns it as a donor once it answers.
+func (r *PairReconciler) runVault(ctx context.Context, v *visit) (*agentapi.ForeignDonor, error) {
+	var secret corev1.Secret
+	var job batchv1.Job
+	hasSecret, err := r.Applier.Find(ctx, v.pair, v.vaultName(), &secret)
+	if err != nil {
+		return nil, err
+	}
+	hasJob, err := r.Applier.Find(ctx, v.pair, v.vaultName(), &job)
+	if err != nil {
+		return nil, err
+	}
+	if !hasJob {
+		if err := r.startVault(ctx, v, hasSecret); err != nil {
+			return nil, err
+		}
+		return nil, v.session.awaitsVault("the pod of Job " + v.names.Vault() + " is made")
+	}
+	pod, err := r.vaultPod(ctx, v, &job)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case over(&job) || !hasSecret:
+		return nil, r.endedVault(ctx, v, &job, pod)
+	case pod == nil || !serves(pod):
+		return nil, v.session.awaitsVault(notServing(v, pod))
+	}
+	_, bundle, err := signerOf(ctx, r.Applier, v.pair)
+	if err != nil {
+		return nil, err
+	}
+	v.session.bootstrap = awaited{}
+	return &agentapi.ForeignDonor{
+		Host:     v.names.VaultHost(),
+		Port:     jobapi.PortVault,
+		User:     jobapi.VaultUser,
+		Password: string(secret.Data[jobapi.VaultPassword]),
+		CA:       string(bundle),
+		Backup:   true,
+	}, nil
+}
+
+func (v *visit) vaultName() types.NamespacedName {
+	return types.NamespacedName{Namespace: v.name.Namespace, Name: v.names.Vault()}
+}
+
+// startVault makes the Secret, the Service and the Job, in the order in which they need each
+// other. A Secret that is left of a Job that ended is used again.
+func (r *PairReconciler) startVault(ctx context.Context, v *visit, hasSecret bool) error {
+	v.session.vaultGone = false
+	source := v.pair.Spec.Bootstrap.Backup
+	request, err := json.Marshal(vaultRequest(v.pair))
+	if err != nil {
+		return fmt.Errorf("encode the request of %s: %w", v.vaultName(), err)
+	}
+	made := []client.Object{resources.VaultService(v.pair), resources.VaultJob(v.pair, r.Agent, string(request))}
+	if !hasSecret {
+		ca, _, err := signerOf(ctx, r.Applier, v.pair)
+		if err != nil {
+			return err
+		}
+		leaf, err := ca.Issue(pki.Vault(v.names), r.Now())
+		if err != nil {
+			return err
+		}
+		made = slices.Insert(made, 0, client.Object(resources.VaultSecret(v.pair, rand.Text(), leaf.CertPEM, leaf.KeyPEM)))
+	}
+	v.log.Info("a vault begins", "pair", source.Pair.Name, "backupID", source.BackupID)
+	for _, o := range made {
+		err := r.Client.Create(ctx, o, client.FieldOwner(cluster.FieldManager))
+		if err != nil && !apierrors.IsAlreadyExists(err) {
+			return fmt.Errorf("make %s %s: %w", kindOf(o), v.vaultName(), err)
+		}
+	}
+	return nil
+}
+
+func vaultRequest(p *v1alpha1.DatabasePair) jobapi.VaultRequest {
+	source := p.Spec.Bootstrap.Backup
+	namespace := source.Pair.Namespace
+	if namespace == "" {
+		namespace = p.Namespace
+	}
+	return jobapi.VaultRequest{
+		Store:    resources.PairFolder(source, namespace),
+		Pair:     namespace + "/" + source.Pair.Name,
+		UID:      source.Pair.UID,
+		BackupID: source.BackupID,
+		Identity: source.IdentitySecretRef != nil,
+	}
+}
+
+// endedVault keeps why a vault has ended, and removes its Job some time after that, so that the
+// next one is made with what was corrected meanwhile.
+func (r *PairReconciler) endedVault(ctx context.Context, v *visit, job *batchv1.Job, pod *corev1.Pod) error {
+	report := reportOf(pod)
+	var ended time.Time // long ago for one that was interrupted, or whose Secret is gone
+	if failed := jobCondition(job, batchv1.JobFailed); failed != nil {
+		ended = failed.LastTransitionTime.Time
+	}
+	pause := vaultPause
+	if report.Reason == jobapi.BackupDamaged {
+		pause = vaultPauseDamaged
+	}
+	if r.Now().Sub(ended) >= pause {
+		v.log.Info("a vault is made again", "reason", report.Reason, "message", report.Message)
+		if err := deleteJob(ctx, r.Client, job); err != nil {
+			return err
+		}
+	}
+	return v.session.awaits(string(report.Reason), report.Message+"; it is tried again")
+}
+
+// awaitsVault is awaits for a vault that does not serve yet. Why the last one ended says more
+// until this one serves.
+func (s *session) awaitsVault(fact string) error {
+	if slices.Contains(jobapi.VaultReasons(), jobapi.VaultReason(s.bootstrap.reason)) {
+		return s.awaits(s.bootstrap.reason, s.bootstrap.fact)
+	}
+	return s.awaits(status.ReasonVaultStarting, fact)
+}
+
+// vaultPod is the Job's pod, which no cache has; nil for none.
+func (r *PairReconciler) vaultPod(ctx context.Context, v *visit, job *batchv1.Job) (*corev1.Pod, error) {
+	var pods corev1.PodList
+	err := r.Live.List(ctx, &pods, client.InNamespace(v.name.Namespace), client.MatchingLabels(resources.VaultSelector(v.name.Name)))
+	if err != nil {
+		return nil, fmt.Errorf("list the pods of Job %s: %w", v.vaultName(), err)
+	}
+	for i := range pods.Items {
+		if metav1.IsControlledBy(&pods.Items[i], job) {
+			return &pods.Items[i], nil
+		}
+	}
+	return nil, nil
+}
+
+func serves(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// notServing says why a vault's pod does not serve.
+func notServing(v *visit, pod *corev1.Pod) string {
+	if pod == nil {
+		return "Job " + v.names.Vault() + " has no pod yet"
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
+			return fmt.Sprintf("pod %s is not scheduled: %s", pod.Name, c.Message)
+		}
+	}
+	for i := range pod.Status.ContainerStatuses {
+		if waiting := pod.Status.ContainerStatuses[i].State.Waiting; waiting != nil && waiting.Message != "" {
+			return fmt.Sprintf("pod %s does not start: %s", pod.Name, waiting.Message)
+		}
+	}
+	return "pod " + pod.Name + " does not serve the backup yet"
+}
+
+// reportOf is what a vault said at its end. Of a pod that is gone, or that said nothing, only
+// that is known.
+func reportOf(pod *corev1.Pod) jobapi.VaultReport {
+	out := jobapi.VaultReport{Reason: jobapi.VaultFailed, Message: "the pod that serves the backup was lost"}
+	if pod == nil {
+		return out
+	}
+	for i := range pod.Status.ContainerStatuses {
+		ended := pod.Status.ContainerStatuses[i].State.Terminated
+		if ended == nil || ended.Message == "" {
+			continue
+		}
+		var said jobapi.VaultReport
+		if err := json.Unmarshal([]byte(ended.Message), &said); err != nil {
+			said.Message = ended.Message
+		}
+		if !slices.Contains(jobapi.VaultReasons(), said.Reason) {
+			said.Reason = jobapi.VaultFailed
+		}
+		said.Message = cut(strings.TrimSpace(said.Message))
+		return said
+	}
+	return out
+}
+
+// removeVault removes what served the backup once the pair has data. It is idempotent.
+func (r *PairReconciler) removeVault(ctx context.Context, v *visit, o failover.Observation) error {
+	spec := v.pair.Spec.Bootstrap
+	if spec == nil || spec.Backup == nil || v.session.vaultGone || r.Off.jobs() {
+		return nil
+	}
+	rec := o.Authority.Record
+	copied := rec.Bootstrap == nil && (rec.Epoch > 0 || len(rec.Data) > 0)
+	if o.Authority.Reading != failover.Read || !copied {
+		return nil
+	}
+	var job batchv1.Job
+	found, err := r.Applier.Find(ctx, v.pair, v.vaultName(), &job)
+	if found && err == nil {
+		err = deleteJob(ctx, r.Client, &job)
+	}
+	if errors.Is(err, cluster.ErrForeign) {
+		err = nil
+	}
+	err = errors.Join(
+		err,
+		r.Applier.Remove(ctx, v.pair, v.vaultName(), &corev1.Service{}),
+		r.Applier.Remove(ctx, v.pair, v.vaultName(), &corev1.Secret{}),
+	)
+	v.session.vaultGone = err == nil
+	return err
+}

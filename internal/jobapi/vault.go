@@ -1,0 +1,84 @@
+package jobapi
+
+const (
+	// EnvVault holds a VaultRequest in the environment of a vault: the pod that serves the backup
+	// which a new pair begins with.
+	EnvVault = "DBPAIR_VAULT"
+	// VaultDir holds the password, tls.crt and tls.key in a vault's pod.
+	VaultDir = "/etc/dbpair/vault"
+	// VaultPassword is the password's file there, and its key in the Secret.
+	VaultPassword = "password"
+	// VaultUser is the account that a vault accepts.
+	VaultUser = "dbpair_vault"
+	// PortVault is the port that a vault answers on.
+	PortVault = 33062
+	// IdentityDir holds the age identity of an encrypted backup.
+	IdentityDir = "/etc/dbpair/identity"
+	// IdentityFile is the file there.
+	IdentityFile = "identity.txt"
+	// TerminationLog takes the VaultReport of a vault that ends; the pod's status shows it.
+	TerminationLog = "/dev/termination-log"
+)
+
+// VaultRequest is what a vault is to serve.
+type VaultRequest struct {
+	// Store is the URL of the folder that holds one folder for each UID of a pair.
+	Store string `json:"store"`
+	// Pair is namespace and name of the pair that was backed up, for messages.
+	Pair string `json:"pair"`
+	// UID of that pair; empty if all backups are those of one.
+	UID string `json:"uid,omitempty"`
+	// BackupID is an ID, or v1alpha1.LatestBackup.
+	BackupID string `json:"backupID"`
+	// Identity says whether there is one in IdentityDir.
+	Identity bool `json:"identity,omitempty"`
+}
+
+// VaultReason is why a backup cannot be served. Each is a reason of the condition Bootstrapped.
+type VaultReason string
+
+// The reasons.
+const (
+	// BackupNotFound: the store has no such backup, or none at all of the pair.
+	BackupNotFound VaultReason = "BackupNotFound"
+	// BackupAmbiguous: several pairs of the name have left backups.
+	BackupAmbiguous VaultReason = "BackupAmbiguous"
+	// BackupDamaged: an object of the backup is missing or is not what was written.
+	BackupDamaged VaultReason = "BackupDamaged"
+	// IdentityMissing: the backup is encrypted, and no identity is given.
+	IdentityMissing VaultReason = "IdentityMissing"
+	// IdentityWrong: the identity given is of no recipient of the backup.
+	IdentityWrong VaultReason = "IdentityWrong"
+	// StoreDenied: the store refuses the credentials.
+	StoreDenied VaultReason = "StoreDenied"
+	// BucketNotFound: there is no such bucket.
+	BucketNotFound VaultReason = "BucketNotFound"
+	// StoreSkewed: the clock of the node and that of the store differ too much.
+	StoreSkewed VaultReason = "StoreSkewed"
+	// StoreUnreachable: the store does not answer.
+	StoreUnreachable VaultReason = "StoreUnreachable"
+	// VaultFailed: anything else, which the message has.
+	VaultFailed VaultReason = "VaultFailed"
+)
+
+// VaultReasons are all of them.
+func VaultReasons() []VaultReason {
+	return []VaultReason{
+		BackupNotFound,
+		BackupAmbiguous,
+		BackupDamaged,
+		IdentityMissing,
+		IdentityWrong,
+		StoreDenied,
+		BucketNotFound,
+		StoreSkewed,
+		StoreUnreachable,
+		VaultFailed,
+	}
+}
+
+// VaultReport is why a vault has ended.
+type VaultReport struct {
+	Reason  VaultReason `json:"reason"`
+	Message string      `json:"message"`
+}
