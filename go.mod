@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	filippo.io/age v1.3.2
 	github.com/cockroachdb/datadriven v1.0.3
+	github.com/go-crypt/x v0.4.17
 	github.com/go-logr/logr v1.4.4
 	github.com/go-logr/zapr v1.3.0
 	github.com/go-mysql-org/go-mysql v1.14.0

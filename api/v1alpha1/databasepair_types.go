@@ -107,6 +107,11 @@ type DatabasePairSpec struct {
 	// +optional
 	Bootstrap *BootstrapSpec `json:"bootstrap,omitempty"`
 
+	// application is about the application's account.
+	// +optional
+	// +kubebuilder:default={}
+	Application ApplicationSpec `json:"application,omitempty"`
+
 	// services are the addresses that clients use.
 	// +optional
 	// +kubebuilder:default={}

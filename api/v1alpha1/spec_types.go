@@ -291,6 +291,11 @@ type PrimaryServiceSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=20000
 	MaxHeld int32 `json:"maxHeld,omitempty"`
+	// tls says whether the application's account logs in by TLS only (Required), or also without
+	// (Preferred). The connection strings in the Secret <pair>-app use TLS either way.
+	// +optional
+	// +kubebuilder:default=Required
+	TLS TLSMode `json:"tls,omitempty"`
 }
 
 // OnRoleChange is what becomes of clients while no member accepts writes.

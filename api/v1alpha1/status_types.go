@@ -83,6 +83,9 @@ type DatabasePairStatus struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=50
 	PrivilegedAccounts []string `json:"privilegedAccounts,omitempty"`
+	// application is about the application's account.
+	// +optional
+	Application *ApplicationStatus `json:"application,omitempty"`
 	// lastDecision is what the operator decided last: what names the state of the pair.
 	// kubectl dbpair why explains it.
 	// +optional

@@ -60,6 +60,8 @@ type board struct {
 	leaseEpoch   authority.Record
 	leaseAnswer  authority.Instant // newest asking that was answered; 0 for none
 	passwordsRev string
+	// formerAppUntil is until when the application's former password is valid; zero when it is not.
+	formerAppUntil time.Time
 }
 
 type trouble struct {
@@ -352,7 +354,8 @@ func keyOf(s agentapi.State, config agentapi.Config) string {
 		s.ServerAge > config.DeadAfter, s.Found, s.ForcesRowsFor, s.SemiSyncLostAt, s.Door.Released, s.WrongSettings, s.RewindRefused, s.TailKept)
 	if r := s.Server; r != nil {
 		key += fmt.Sprint(r.SuperReadOnly, r.OfflineMode, r.Receiver, r.Applier, r.SourceHost, r.Waiting, r.SemiSyncClients,
-			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision, len(r.InFlight))
+			r.OldestWait > config.PassiveTimeout, r.PrivilegedAccounts, r.PasswordsRevision, len(r.InFlight),
+			untilOf(r.FormerAppPasswordUntil))
 	}
 	if s.Settings != nil {
 		key += fmt.Sprint(*s.Settings)

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
-	"time"
 
 	"github.com/go-logr/logr"
 
@@ -31,19 +30,23 @@ type rotation struct {
 	// acceptsRoot reports whether mysqld takes root's present password.
 	acceptsRoot func(ctx context.Context) (bool, error)
 
-	applied time.Time // of the last change, on this process's clock
 	// complete: every account was as it has to be when this process, serving, looked.
 	complete bool
 	// checked is the revision of the passwords for which the notes were compared to mysqld.
 	checked string
+	// tls is what the application's account was last found or made to be; nil before.
+	tls *bool
 }
 
 // rotationServer is what a change of passwords needs of mysqld.
 type rotationServer interface {
 	statusReader
 	EnsureAccounts(ctx context.Context, passwords mysqlops.Passwords, app mysqlops.AppAccount) (mysqlops.AccountChanges, error)
+	HasPassword(ctx context.Context, account mysqlops.Account, password mysqlops.Secret) (bool, error)
 	SetPassword(ctx context.Context, account mysqlops.Account, password mysqlops.Secret) error
+	FormerPasswords(ctx context.Context) ([]mysqlops.FormerPassword, error)
 	DiscardOldPassword(ctx context.Context, account mysqlops.Account) error
+	RequireTLS(ctx context.Context, account mysqlops.Account, required bool) (changed bool, err error)
 }
 
 // fingerprints name the passwords without telling them, and say their revision.
@@ -102,56 +105,29 @@ func (r *rotation) tend(ctx context.Context) {
 		}
 	}
 	if r.state.view().Serving != authority.Serves {
+		r.tls = nil
 		r.tendPassive(ctx, known.Applied, prints, revision)
 		return
 	}
-	if !r.ensureAccounts(ctx, &known, prints) || !r.checkNotes(ctx, &known, revision) {
+	if !r.ensureAccounts(ctx, &known, prints) || !r.checkNotes(ctx, &known, revision) || !r.keepTLS(ctx) {
 		return
 	}
 	for _, name := range passwordFiles {
 		if known.Applied[name] == prints[name] {
 			continue
 		}
-		if !wouldNotHang(ctx, r.ops) {
+		if !r.change(ctx, name) {
 			return
 		}
-		if err := r.ops.SetPassword(ctx, r.settings.account(name), r.settings.password(name)); err != nil {
-			r.log.Error(err, "cannot change a password", "account", r.settings.account(name).User)
-			return
-		}
-		r.log.Info("password changed", "account", r.settings.account(name).User)
 		known.Applied[name] = prints[name]
-		known.Old = append(known.Old, name)
 		if err := r.vol.WritePasswords(known); err != nil {
 			r.log.Error(err, "cannot note which passwords are in use")
 			return
 		}
-		r.applied = time.Now()
 	}
 	r.settings.rootChanged()
 	r.state.hasPasswords(revision)
-	r.discardFormer(ctx, known, revision)
-}
-
-// discardFormer ends the validity of the former passwords once the peer works with the new ones.
-func (r *rotation) discardFormer(ctx context.Context, known volume.Passwords, revision string) {
-	if len(known.Old) == 0 || time.Since(r.applied) < time.Minute {
-		return
-	}
-	peer, silent := r.peer.last()
-	if peer == nil || peer.Server == nil || silent > silentPeer || peer.Server.PasswordsRevision != revision {
-		return
-	}
-	for len(known.Old) > 0 {
-		if err := r.ops.DiscardOldPassword(ctx, r.settings.account(known.Old[0])); err != nil {
-			r.log.Error(err, "cannot discard a former password", "account", r.settings.account(known.Old[0]).User)
-			return
-		}
-		known.Old = known.Old[1:]
-	}
-	if err := r.vol.WritePasswords(known); err == nil {
-		r.log.Info("former passwords discarded")
-	}
+	r.discard(ctx, revision)
 }
 
 // ensureAccounts makes accounts that an earlier version of the agent did not know, with the
@@ -258,6 +234,9 @@ func (r *rotation) tendPassive(ctx context.Context, applied, prints map[string]s
 		r.settings.rootChanged()
 		r.state.hasPasswords(revision)
 	}
+	if peer, _ := r.peer.last(); peer == nil || peer.Server == nil || peer.Server.PasswordsRevision != revision {
+		return // the primary has not changed all of them
+	}
 	for name, print := range prints {
 		if applied[name] == print {
 			continue
@@ -265,7 +244,6 @@ func (r *rotation) tendPassive(ctx context.Context, applied, prints map[string]s
 		known, err := r.vol.ReadPasswords()
 		if err == nil {
 			known.Applied = prints
-			known.Old = nil
 			err = r.vol.WritePasswords(known)
 		}
 		if err != nil {

@@ -110,6 +110,9 @@ func (b *board) describeRunning(s *agentapi.State, running child, now authority.
 		s.Server.InFlight = b.inFlight
 	}
 	s.Server.PasswordsRevision = b.passwordsRev
+	if until := b.formerAppUntil; b.seen.OpenEpoch != 0 && !until.IsZero() {
+		s.Server.FormerAppPasswordUntil = &until
+	}
 	s.ServerAge = now.Sub(b.lookedAt)
 	ended := b.ended == running.incarnation && judge.EndedApplying(*b.status)
 	s.AppliedAll = b.seen.Durable.ReceiverStopped != 0 && b.lookedAt >= b.stoppedAt && ended

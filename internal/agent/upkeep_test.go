@@ -21,7 +21,21 @@ type kept struct {
 	limits mysqlops.PurgeLimits
 	purged mysqlops.Purged
 	made   []string
+	former []mysqlops.FormerPassword
+	// holds and unknown answer whether an account has its new password.
+	holds   bool
+	unknown error
 }
+
+func (k *kept) HasPassword(context.Context, mysqlops.Account, mysqlops.Secret) (bool, error) {
+	return k.holds, k.unknown
+}
+
+func (k *kept) FormerPasswords(context.Context) ([]mysqlops.FormerPassword, error) {
+	return k.former, k.failure
+}
+
+func (k *kept) RequireTLS(context.Context, mysqlops.Account, bool) (bool, error) { return false, nil }
 
 func (k *kept) PurgeBinlogs(_ context.Context, limits mysqlops.PurgeLimits) (mysqlops.Purged, error) {
 	k.limits = limits
@@ -124,7 +138,7 @@ func newTestRotation(t *testing.T, server *kept, view authority.View, peer heard
 	for _, name := range passwordFiles {
 		passwords[name] = "first"
 	}
-	files := &settings{passwords: passwords, revision: "new"}
+	files := &settings{passwords: passwords, revision: "new", config: agentapi.Config{AppUser: mysqlops.UserApp}}
 	vol := volume.Open(t.TempDir())
 	if err := vol.Lock(); err != nil {
 		t.Fatal(err)
@@ -175,31 +189,68 @@ func TestAPasswordIsChangedWhereAndWhenNothingHangs(t *testing.T) {
 	}
 }
 
-func TestAFormerPasswordStaysUntilThePeerWorksWithTheNewOne(t *testing.T) {
-	peer := &agentapi.State{Server: &agentapi.Server{PasswordsRevision: "old"}}
-	server := &kept{}
-	r := newTestRotation(t, server, openAt(3), heard{state: peer})
-	r.tend(t.Context())
-	const discarded = "discard the former of " + mysqlops.UserReplication
-	r.applied = time.Now().Add(-time.Hour)
-	r.tend(t.Context())
-	if server.has(discarded) {
-		t.Error("it went while the peer works with it")
+func TestAFormerPasswordStaysUntilItIsNotNeeded(t *testing.T) {
+	const own = "discard the former of " + mysqlops.UserReplication
+	const app = "discard the former of " + mysqlops.UserApp
+	changed := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for name, c := range map[string]struct {
+		peer    string
+		age     time.Duration
+		overlap time.Duration
+		gone    []string
+		until   time.Time
+	}{
+		"just changed":              {"new", time.Second, 0, nil, changed.Add(formerFor)},
+		"the peer works with it":    {"old", time.Hour, 2 * time.Hour, nil, changed.Add(2 * time.Hour)},
+		"nobody works with it":      {"new", time.Hour, time.Hour, []string{own, app}, time.Time{}},
+		"an application may yet":    {"new", time.Hour, 2 * time.Hour, []string{own}, changed.Add(2 * time.Hour)},
+		"the peer is an older one":  {"old", time.Hour, 0, []string{app}, time.Time{}},
+		"the overlap was cut short": {"new", 2 * time.Minute, 0, []string{own, app}, time.Time{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := &kept{former: []mysqlops.FormerPassword{
+				{Account: mysqlops.Account{User: mysqlops.UserReplication, Host: "%"}, ChangedAt: changed, Age: c.age},
+				{Account: mysqlops.Account{User: mysqlops.UserApp, Host: "%"}, ChangedAt: changed, Age: c.age},
+				{Account: mysqlops.Account{User: "someone", Host: "%"}, ChangedAt: changed, Age: 1000 * time.Hour},
+			}}
+			r := newTestRotation(t, server, openAt(3), heard{state: &agentapi.State{Server: &agentapi.Server{PasswordsRevision: c.peer}}})
+			r.settings.config.AppPasswordOverlap = c.overlap
+			r.tend(t.Context())
+			if done := server.done()[1:]; !slices.Equal(done, c.gone) {
+				t.Errorf("did %q, want %q", done, c.gone)
+			}
+			if got := r.state.formerAppUntil; !got.Equal(c.until) {
+				t.Errorf("the application's is valid until %s, want %s", got, c.until)
+			}
+		})
 	}
-	peer.Server.PasswordsRevision = "new"
-	r.applied = time.Now()
-	r.tend(t.Context())
-	if server.has(discarded) {
-		t.Error("it went at once")
-	}
-	r.applied = time.Now().Add(-time.Hour)
-	r.tend(t.Context())
-	if !server.has(discarded) {
-		t.Errorf("it is left: %q", server.done())
-	}
-	known, err := r.vol.ReadPasswords()
-	if err != nil || len(known.Old) != 0 {
-		t.Errorf("noted as still valid: %q, %v", known.Old, err)
+}
+
+// The primary before this one has changed it already: to do so again would end the former one.
+func TestAnApplicationsPasswordThatMysqldHasIsNotChangedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		has     bool
+		failure error
+		changes bool
+		done    bool
+	}{
+		"mysqld has the former":    {changes: true, done: true},
+		"mysqld has it":            {has: true, done: true},
+		"the account is not there": {failure: mysqlops.ErrNoSuchObject, done: true},
+		"mysqld does not answer":   {failure: mysqlops.ErrTooManyConnections},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := &kept{holds: c.has, unknown: c.failure}
+			r := newTestRotation(t, server, openAt(3), heard{})
+			r.settings.passwords[agentapi.PasswordFileApp] = "second"
+			r.tend(t.Context())
+			if got := server.has("change " + mysqlops.UserApp); got != c.changes {
+				t.Errorf("changed: %t", got)
+			}
+			if got := r.state.passwords() == "new"; got != c.done {
+				t.Errorf("published as changed: %t", got)
+			}
+		})
 	}
 }
 

@@ -161,6 +161,11 @@ type Config struct {
 	// AppUser and AppSchema are the application's account and its schema.
 	AppUser   string `json:"appUser"`
 	AppSchema string `json:"appSchema"`
+	// AppPasswordOverlap is how long the application's former password stays valid after it
+	// was changed; a minute at least, which an agent of an earlier version goes by.
+	AppPasswordOverlap time.Duration `json:"appPasswordOverlap,omitempty"`
+	// AppWithoutTLS lets the application's account log in without TLS as well.
+	AppWithoutTLS bool `json:"appWithoutTLS,omitempty"`
 
 	// MySQL are the user's mysqld settings. A running mysqld takes over what it can, and the rest
 	// acts at its next start.

@@ -56,6 +56,9 @@ type Server struct {
 	// PasswordsRevision is the revision of the internal Secret that mysqld's accounts
 	// have.
 	PasswordsRevision string `json:"passwordsRevision,omitempty"`
+	// FormerAppPasswordUntil is until when the application's account takes its former password
+	// as well, as the open primary knows it; absent when it does not.
+	FormerAppPasswordUntil *time.Time `json:"formerAppPasswordUntil,omitempty"`
 }
 
 // ChannelThread is the receiver or the applier of a channel.

@@ -133,7 +133,7 @@ func readAccount(ctx context.Context, conn *sql.Conn, account Account) (is accou
 func requirement(kind, subject string) (string, error) {
 	switch kind {
 	case "":
-		return "NONE", nil
+		return requireNothing, nil
 	case "ANY":
 		return requireTLS, nil
 	case "X509":

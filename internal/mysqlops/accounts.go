@@ -1,6 +1,9 @@
 package mysqlops
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // The accounts of dbpair. Their rights are in the table of accounts below.
 const (
@@ -69,6 +72,37 @@ func (s *Server) SetPassword(ctx context.Context, account Account, password Secr
 // and replicates.
 func (s *Server) DiscardOldPassword(ctx context.Context, account Account) error {
 	return s.discardOldPassword(ctx, account)
+}
+
+// FormerPassword is an account that takes the password before its last one as well.
+type FormerPassword struct {
+	Account
+	// ChangedAt is when its password was changed, by the clock of the member that was open
+	// then, and Age how long that is ago by this member's.
+	ChangedAt time.Time
+	Age       time.Duration
+}
+
+// FormerPasswords lists the accounts whose former password is valid, by what mysqld itself
+// keeps: a member that becomes primary finds what the former one left. It is idempotent.
+func (s *Server) FormerPasswords(ctx context.Context) ([]FormerPassword, error) {
+	return s.formerPasswords(ctx)
+}
+
+// HasPassword reports whether an account's present password is this one, and not its former
+// one: by the hash that mysqld keeps, without a login. It is false for an account whose
+// plugin is not caching_sha2_password, and ErrNoSuchObject for one that is not there. It
+// takes some milliseconds of CPU.
+func (s *Server) HasPassword(ctx context.Context, account Account, password Secret) (bool, error) {
+	return s.hasPassword(ctx, account, password)
+}
+
+// RequireTLS has an account log in by TLS only, or also without. One that needs a certificate,
+// a cipher or a subject, and one that is not there, is left alone. It replicates, so it belongs
+// on the open primary: ErrReadOnly elsewhere. It is idempotent and reports whether it changed
+// the account.
+func (s *Server) RequireTLS(ctx context.Context, account Account, required bool) (changed bool, err error) {
+	return s.requireTLS(ctx, account, required)
 }
 
 // PrivilegedAccounts lists accounts whose rights pass read_only or offline

@@ -23,6 +23,7 @@ type accountSpec struct {
 }
 
 const (
+	requireNothing     = "NONE"
 	requireTLS         = "SSL"
 	requireCertificate = "X509"
 	requireSubject     = "SUBJECT "

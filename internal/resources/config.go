@@ -45,6 +45,8 @@ func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 		RefuseWithReset:     spec.Services.Primary.OnRoleChange == v1alpha1.OnRoleChangeReset,
 		AppUser:             AppUser,
 		AppSchema:           AppSchema,
+		AppPasswordOverlap:  spec.Application.PasswordOverlap.Duration,
+		AppWithoutTLS:       spec.Services.Primary.TLS == v1alpha1.TLSPreferred,
 	}
 	if len(spec.MySQL.Config) > 0 {
 		c.MySQL = make(map[string]string, len(spec.MySQL.Config))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -27,6 +28,7 @@ func Render(o failover.Observation, p failover.Plan, done Reconciled, old v1alph
 	out.LastDecision = decided(o, p.Stated(), old.LastDecision)
 	out.Members = members(o, old.Members)
 	out.PrivilegedAccounts = privileged(o, old.PrivilegedAccounts)
+	out.Application = application(o, old.Application)
 	if o.Authority.Reading != failover.Read {
 		return out
 	}
@@ -148,6 +150,21 @@ func lag(m failover.Member) string {
 		return ""
 	}
 	return (time.Duration(lagStep(m.State.Server.LagSeconds)) * time.Second).String()
+}
+
+// application is what the open member says of the application's account; as before while no
+// one says anything.
+func application(o failover.Observation, old *v1alpha1.ApplicationStatus) *v1alpha1.ApplicationStatus {
+	for _, m := range o.Members {
+		if !m.Heard() || m.State.Server == nil || m.State.OpenEpoch == 0 {
+			continue
+		}
+		if until := m.State.Server.FormerAppPasswordUntil; until != nil {
+			return &v1alpha1.ApplicationStatus{FormerPasswordUntil: ptr.To(metav1.NewTime(until.UTC()))}
+		}
+		return nil
+	}
+	return old
 }
 
 func privileged(o failover.Observation, old []string) []string {

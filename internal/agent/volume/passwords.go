@@ -4,8 +4,6 @@ package volume
 type Passwords struct {
 	// Applied holds a fingerprint for each password file.
 	Applied map[string]string `json:"applied"`
-	// Old names those whose former password is still valid.
-	Old []string `json:"old,omitempty"`
 }
 
 // ReadPasswords returns what WritePasswords wrote; the zero value when there is nothing.
