@@ -63,6 +63,23 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	return content, nil
 }
 
+// Head reads the first size bytes of an object, or all of it if it is shorter.
+func (s *Store) Head(ctx context.Context, key string, size int64) ([]byte, error) {
+	if err := store.CheckKey(key); err != nil {
+		return nil, err
+	}
+	reader, err := s.bucket.NewRangeReader(ctx, key, 0, size, nil)
+	if err != nil {
+		return nil, s.failMissing(ctx, "get", key, err)
+	}
+	defer reader.Close()
+	content, err := io.ReadAll(io.LimitReader(reader, size))
+	if err != nil {
+		return nil, fail("get", key, err)
+	}
+	return content, nil
+}
+
 // List calls visit for every object whose key begins with prefix, in the order of keys, and
 // stops at visit's first error, which it returns.
 func (s *Store) List(ctx context.Context, prefix string, visit func(store.Info) error) error {
