@@ -34,6 +34,7 @@ func newCommand() *cobra.Command {
 	root.AddCommand(
 		a.takeCommand(),
 		a.serveCommand(),
+		a.archiveCommand(),
 		a.listCommand(),
 		a.verifyCommand(),
 		a.expireCommand(),

@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/cmd/backup/internal/archive"
 	"github.com/dbpair/dbpair/cmd/backup/internal/blobstore"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/backup"
@@ -294,10 +295,10 @@ func (j *podJob) discard(ctx context.Context, objects backup.Objects, id string)
 
 // expire applies the retention and says what is stored then. That it cannot makes no backup a
 // bad one.
-func (j *podJob) expire(ctx context.Context, objects backup.Objects, taken *v1alpha1.BackupResult) {
+func (j *podJob) expire(ctx context.Context, objects archive.Objects, taken *v1alpha1.BackupResult) {
 	listing, err := backup.List(ctx, objects)
 	if err == nil {
-		taken.Removed, err = j.remove(ctx, objects, listing.Catalog)
+		taken.Removed, err = j.remove(ctx, objects, listing)
 	}
 	if err != nil {
 		taken.RetentionProblem = err.Error()
@@ -328,17 +329,20 @@ func (j *podJob) expire(ctx context.Context, objects backup.Objects, taken *v1al
 // just now must not look as if it came from the future.
 const clocksApart = time.Minute
 
-func (j *podJob) remove(ctx context.Context, objects backup.Objects, catalog backup.Catalog) ([]string, error) {
+func (j *podJob) remove(ctx context.Context, objects archive.Objects, listing backup.Listing) ([]string, error) {
 	now := j.now()
-	if ahead := catalog.Newest.Sub(now); ahead > 0 && ahead <= clocksApart {
-		now = catalog.Newest
+	if ahead := listing.Newest.Sub(now); ahead > 0 && ahead <= clocksApart {
+		now = listing.Newest
 	}
 	policy := backup.Policy{
 		KeepFor:  j.request.Backup.KeepFor,
 		KeepLast: j.request.Backup.KeepLast,
 	}
-	removal, err := backup.PlanRemoval(catalog, policy, now, false)
+	removal, err := backup.PlanRemoval(listing.Catalog, policy, now, false)
 	if err != nil {
+		return nil, err
+	}
+	if removal.Segments, err = unneededSegments(ctx, objects, listing, policy, now); err != nil {
 		return nil, err
 	}
 	if err := backup.Remove(ctx, objects, removal); err != nil {

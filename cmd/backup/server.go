@@ -33,7 +33,12 @@ type serverOptions struct {
 
 func (o *serverOptions) register(flags *pflag.FlagSet) {
 	flags.StringVar(&o.address, "address", "", "HOST:PORT of the server's admin port")
-	flags.StringVar(&o.user, "user", "dbpair_backup", "the account")
+	o.registerAccount(flags, "dbpair_backup")
+}
+
+// registerAccount is for verbs that find the address by themselves.
+func (o *serverOptions) registerAccount(flags *pflag.FlagSet, user string) {
+	flags.StringVar(&o.user, "user", user, "the account")
 	flags.StringVar(&o.passwordFile, "password-file", "", "file with the account's password")
 	flags.StringVar(&o.caFile, "tls-ca", "", "file with the CA of the server's certificate")
 	flags.StringVar(&o.certFile, "tls-cert", "", "file with a client certificate, if the account requires one")

@@ -1,0 +1,152 @@
+package source
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/go-mysql-org/go-mysql/mysql"
+	"github.com/go-mysql-org/go-mysql/server"
+
+	"github.com/dbpair/dbpair/cmd/backup/internal/archive"
+	"github.com/dbpair/dbpair/internal/gtid"
+)
+
+const (
+	// loginLimit bounds a login, writeLimit one write.
+	loginLimit = 30 * time.Second
+	writeLimit = 2 * time.Minute
+	// maxConnections are served at once.
+	maxConnections = 8
+	// file is the name of the only file that the source says it has.
+	file = "archive.000001"
+	// serverID is what the source says its server_id is; no member has the largest.
+	serverID = 1<<32 - 1
+)
+
+// Source serves an archive to receivers until its context ends.
+type Source struct {
+	Archive *archive.Archive
+	// Cut is where it ends.
+	Cut archive.Cut
+	// User and Password are those of the receiver's channel; the password may not be empty.
+	User, Password string
+	// TLS has the source's certificate, and ClientAuth as the caller wants it.
+	TLS *tls.Config
+	// UUID is what the source says its server_uuid is; no member may have it.
+	UUID gtid.ServerUUID
+	// Version is what it says its version is, for example 9.7.4; receivers compare the series.
+	Version string
+	// Served is called when a receiver's dump ends, with the reason, in a goroutine of its
+	// connection; it may be nil.
+	Served func(error)
+	// Sent is called when a receiver has been sent everything up to the cut; it may be nil.
+	Sent func()
+}
+
+// Serve accepts connections until ctx ends, and closes the listener and all of them. It returns
+// nil at the end of ctx.
+func (s Source) Serve(ctx context.Context, listener net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
+	defer stop()
+	defer listener.Close()
+	login, err := s.login()
+	if err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	slots := make(chan struct{}, maxConnections)
+	var connections sync.WaitGroup
+	defer connections.Wait()
+	connected, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		conn, err := listener.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("source: %w", err)
+		}
+		connections.Go(func() {
+			defer func() { <-slots }()
+			s.serve(connected, login, conn)
+		})
+	}
+}
+
+// accounts is how receivers log in.
+type accounts struct {
+	server   *server.Server
+	accounts *server.InMemoryAuthenticationHandler
+}
+
+func (s Source) login() (accounts, error) {
+	switch {
+	case s.Archive == nil:
+		return accounts{}, errors.New("Archive is needed")
+	case s.User == "" || s.Password == "":
+		return accounts{}, errors.New("User and Password are needed")
+	case s.TLS == nil || len(s.TLS.Certificates) == 0:
+		return accounts{}, errors.New("TLS needs Certificates")
+	case s.UUID == "" || s.Version == "":
+		return accounts{}, errors.New("UUID and Version are needed")
+	}
+	users := server.NewInMemoryAuthenticationHandler(mysql.AUTH_CACHING_SHA2_PASSWORD)
+	if err := users.AddUser(s.User, s.Password); err != nil {
+		return accounts{}, err
+	}
+	return accounts{
+		server:   server.NewServer(s.Version, mysql.DEFAULT_COLLATION_ID, mysql.AUTH_CACHING_SHA2_PASSWORD, nil, s.TLS),
+		accounts: users,
+	}, nil
+}
+
+// encryptedOnly refuses a login without TLS.
+type encryptedOnly struct {
+	*server.InMemoryAuthenticationHandler
+}
+
+func (encryptedOnly) OnAuthSuccess(conn *server.Conn) error {
+	if _, ok := conn.Conn.Conn.(*tls.Conn); !ok {
+		return errors.New("a connection without TLS: use SOURCE_SSL = 1")
+	}
+	return nil
+}
+
+// serve answers one connection until it ends.
+func (s Source) serve(ctx context.Context, login accounts, raw net.Conn) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer raw.Close()
+	context.AfterFunc(ctx, func() { _ = raw.Close() })
+	// The library's decoders index into what a peer sends.
+	defer func() { _ = recover() }()
+	_ = raw.SetDeadline(time.Now().Add(loginLimit))
+	answers := &receiver{
+		source: s,
+		ctx:    ctx,
+		asked: settings{
+			heartbeat: defaultHeartbeat,
+		},
+	}
+	conn, err := login.server.NewCustomizedConn(raw, encryptedOnly{login.accounts}, answers)
+	if err != nil {
+		return
+	}
+	answers.conn = conn
+	for ctx.Err() == nil {
+		_ = raw.SetDeadline(time.Now().Add(loginLimit))
+		if err := conn.HandleCommand(); err != nil || answers.done {
+			return
+		}
+	}
+}

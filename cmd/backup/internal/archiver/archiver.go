@@ -1,0 +1,322 @@
+package archiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"filippo.io/age"
+	"github.com/go-mysql-org/go-mysql/client"
+	"github.com/go-mysql-org/go-mysql/mysql"
+
+	"github.com/dbpair/dbpair/cmd/backup/internal/archive"
+	"github.com/dbpair/dbpair/cmd/backup/internal/binlog"
+	"github.com/dbpair/dbpair/internal/gtid"
+)
+
+// Options say what is archived, and how.
+type Options struct {
+	// Members are the servers of the pair.
+	Members []Member
+	// Alone archives a server that has no passive: the only member, while it is open.
+	Alone bool
+	// Pair is the UID of the pair, empty if it is not known.
+	Pair string
+	// Recipients can decrypt the archive; without any it is not encrypted.
+	Recipients []age.Recipient
+	// Flush is how long the first transaction of a segment waits for others.
+	Flush time.Duration
+	// Watermark is the time between two segments that say only up to when nothing is missing.
+	Watermark time.Duration
+	// Retry is the pause before another attempt to find or to read the passive.
+	Retry time.Duration
+	// Log is told what happens.
+	Log *slog.Logger
+}
+
+// DefaultOptions are those of the program.
+func DefaultOptions() Options {
+	return Options{
+		Flush:     5 * time.Second,
+		Watermark: 5 * time.Minute,
+		Retry:     2 * time.Second,
+		Log:       slog.New(slog.DiscardHandler),
+	}
+}
+
+var (
+	// errNoPassive: no member is one that may be read now.
+	errNoPassive = errors.New("no member can be read now")
+	// errRoles: the roles have moved since the session began.
+	errRoles = errors.New("the roles have changed")
+	// ErrFork: the archive has transactions that the pair has given up.
+	ErrFork = errors.New("the archive has transactions that this member lacks")
+)
+
+// Run archives until ctx ends, which is no error. It goes on after every failure of a server
+// and while the store cannot be reached. It returns when the store refuses what it is asked, and
+// when another writer uses the archive (archive.ErrForeign).
+func Run(ctx context.Context, objects archive.Objects, o Options) error {
+	log, err := archive.Resume(ctx, objects, o.Pair)
+	if err != nil {
+		return err
+	}
+	log.Waiting = func(err error) error {
+		o.Log.Warn("the store cannot be reached; it is tried again", "error", err)
+		return nil
+	}
+	r := runner{
+		options: o,
+		log:     log,
+		id:      1<<31 + rand.Uint32N(1<<31-1),
+	}
+	o.Log.Info("the archive goes on", "archived", log.All().String())
+	var said string
+	for {
+		err := r.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		var failure *storeError
+		if errors.As(err, &failure) {
+			return failure.error
+		}
+		// It may fail for the same reason for hours.
+		if err.Error() != said {
+			o.Log.Warn("the reading ended; it begins again", "error", err)
+			said = err.Error()
+		}
+		select {
+		case <-time.After(o.Retry):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// storeError is an error of the archive, and not of a server.
+type storeError struct{ error }
+
+func (e *storeError) Unwrap() error { return e.error }
+
+// runner archives one session after the other.
+type runner struct {
+	options Options
+	log     *archive.Log
+	// id is the server ID that the sources see.
+	id uint32
+}
+
+// session reads one member until something ends that. Its two connections end with it: that of
+// the queries has to be the same from the first event to the last, so that a server that was
+// started again is noticed.
+func (r *runner) session(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	member, queries, now, err := r.choose(ctx)
+	if err != nil {
+		return err
+	}
+	if r.log.Fresh() {
+		r.log.Start(now.purged)
+	}
+	if lacking := r.log.All().Subtract(now.known()); !lacking.IsEmpty() {
+		return fmt.Errorf("%w: %s has no %s. It may still receive them; if the pair has given them up, archive into a new folder",
+			ErrFork, member.Address, lacking)
+	}
+	if missing := now.purged.Subtract(r.log.All()); !missing.IsEmpty() {
+		r.options.Log.Error("a gap: no member has these transactions any more", "missing", missing.String())
+		if err := r.log.Gap(ctx, missing, now.uuid); err != nil {
+			return &storeError{err}
+		}
+	}
+	conn, err := member.connect(ctx)
+	if err != nil {
+		return err
+	}
+	stream, err := begin(conn, r.log.All(), r.id, min(time.Second, r.options.Flush))
+	if err != nil {
+		return err
+	}
+	r.options.Log.Info("reads a member", "address", hostname(member.Address), "server", string(now.uuid))
+	reading := &reading{
+		runner:  r,
+		ctx:     ctx,
+		queries: queries,
+		source:  now.uuid,
+	}
+	return reading.run(stream)
+}
+
+// choose finds the member to read: the passive, which is closed and receives from the other; or
+// the only member while it is open.
+func (r *runner) choose(ctx context.Context) (Member, *client.Conn, state, error) {
+	var failures []error
+	for _, member := range r.options.Members {
+		conn, err := member.connect(ctx)
+		if err != nil {
+			failures = append(failures, err)
+			continue
+		}
+		now, err := observe(conn)
+		if err == nil {
+			err = r.fit(now)
+		}
+		if err == nil {
+			return member, conn, now, nil
+		}
+		failures = append(failures, fmt.Errorf("%s: %w", member.Address, err))
+		_ = conn.Close()
+	}
+	return Member{}, nil, state{}, fmt.Errorf("%w: %w", errNoPassive, errors.Join(failures...))
+}
+
+// fit reports why a member may not be read, nil if it may.
+func (r *runner) fit(now state) error {
+	switch {
+	case r.options.Alone && !now.open:
+		return errors.New("it is not open for writes")
+	case r.options.Alone:
+		return nil
+	case now.open:
+		return errors.New("it is open for writes: a primary is not read")
+	case !now.replica:
+		return errors.New("it replicates from no other member")
+	}
+	return nil
+}
+
+// reading is what a session archives.
+type reading struct {
+	*runner
+
+	ctx     context.Context
+	queries *client.Conn
+	source  gtid.ServerUUID
+	builder *archive.Builder
+
+	// since is when the first transaction of the next segment came.
+	since time.Time
+	// written is when the last segment was.
+	written time.Time
+	// goal is what has to be archived for nothing to be missing at the moment reached.
+	goal    gtid.Set
+	reached time.Time
+}
+
+// run archives what comes until that fails; it never returns nil.
+func (s *reading) run(stream *dump) error {
+	defer stream.end()
+	var err error
+	if s.builder, err = archive.NewBuilder(s.options.Recipients, s.emit); err != nil {
+		return &storeError{err}
+	}
+	scanner := binlog.NewScanner(s.builder)
+	for {
+		if err := stream.next(scanner); err != nil {
+			return s.explain(err)
+		}
+		if err := s.due(scanner); err != nil {
+			return err
+		}
+	}
+}
+
+// explain says what to do about error 1236, at which a session begins that records the gap.
+func (s *reading) explain(err error) error {
+	if mysqlCode(err) == mysql.ER_MASTER_FATAL_ERROR_READING_BINLOG {
+		return fmt.Errorf("%w; what it has purged will be recorded as a gap", err)
+	}
+	return err
+}
+
+// due writes a segment when it is time, between two transactions.
+func (s *reading) due(scanner *binlog.Scanner) error {
+	if !scanner.Outside() {
+		return nil
+	}
+	now := time.Now()
+	if s.builder.Pending() > 0 {
+		if s.since.IsZero() {
+			s.since = now
+		}
+		if now.Sub(s.since) < s.options.Flush {
+			return nil
+		}
+		return s.builder.Flush()
+	}
+	if now.Sub(s.written) < s.options.Watermark {
+		return nil
+	}
+	return s.emit(archive.Draft{})
+}
+
+// emit writes a segment, if its transactions may be archived.
+func (s *reading) emit(d archive.Draft) error {
+	s.since = time.Time{}
+	s.written = time.Now()
+	if d.More {
+		return s.append(d, time.Time{})
+	}
+	now, err := s.settled(d.Adds)
+	if err != nil {
+		return err
+	}
+	if s.reached.IsZero() && now.current() {
+		s.goal = now.known()
+		s.reached = now.at
+	}
+	var complete time.Time
+	if s.log.All().Union(d.Adds).Covers(s.goal) {
+		complete = s.reached
+		s.reached = time.Time{}
+	}
+	if d.Transactions == 0 && complete.IsZero() {
+		return nil // nothing to say yet
+	}
+	if err := s.append(d, complete); err != nil {
+		return err
+	}
+	return nil
+}
+
+func (s *reading) append(d archive.Draft, complete time.Time) error {
+	if err := s.log.Append(s.ctx, d, s.source, complete); err != nil {
+		return &storeError{err}
+	}
+	return nil
+}
+
+const (
+	// settleLimit is how long a server may take to execute what it has sent.
+	settleLimit = 30 * time.Second
+	settlePause = 10 * time.Millisecond
+)
+
+// settled waits until the server has executed transactions that it has sent. It fails if the
+// server may not be read any more: then they are read again from another.
+func (s *reading) settled(adds gtid.Set) (state, error) {
+	for deadline := time.Now().Add(settleLimit); ; {
+		now, err := observe(s.queries)
+		if err != nil {
+			return state{}, err
+		}
+		if err := s.fit(now); err != nil || now.uuid != s.source {
+			return state{}, fmt.Errorf("%w: %w", errRoles, err)
+		}
+		if now.executed.Covers(adds) {
+			return now, nil
+		}
+		if time.Now().After(deadline) {
+			return state{}, fmt.Errorf("the server has sent %s and does not execute it", adds.Subtract(now.executed))
+		}
+		select {
+		case <-time.After(settlePause):
+		case <-s.ctx.Done():
+			return state{}, s.ctx.Err()
+		}
+	}
+}
