@@ -19,8 +19,8 @@ const (
 	// ControlLimit is the size in bytes of the largest event that is read whole: one that
 	// describes the format or begins a transaction. Events of a transaction have no limit here.
 	ControlLimit = 64 << 10
-	// checksumSize is that of the CRC32 at the end of an event.
-	checksumSize = 4
+	// ChecksumSize is that of the CRC32 at the end of an event.
+	ChecksumSize = 4
 	// flagArtificial marks an event that is in no file, flagInUse a file that is written to.
 	flagArtificial = 0x20
 	flagInUse      = 0x01
@@ -117,10 +117,10 @@ func ParseTransaction(event []byte, checksums bool) (t Transaction, err error) {
 	}
 	body := event[HeaderSize:]
 	if checksums {
-		if len(body) < checksumSize {
+		if len(body) < ChecksumSize {
 			return Transaction{}, fmt.Errorf("%w: a transaction begins with %d bytes", ErrMalformed, len(event))
 		}
-		body = body[:len(body)-checksumSize]
+		body = body[:len(body)-ChecksumSize]
 	}
 	// The library's decoders index into what they are given.
 	defer func() {
@@ -176,7 +176,7 @@ type FormatEvent struct {
 func ParseFormat(event []byte) (FormatEvent, error) {
 	const version, created = 2 + 50, 4
 	const fixed = HeaderSize + version + created + 1
-	if len(event) < fixed+1+checksumSize {
+	if len(event) < fixed+1+ChecksumSize {
 		return FormatEvent{}, fmt.Errorf("%w: a format description of %d bytes", ErrMalformed, len(event))
 	}
 	// A server marks the file that it writes in its format description, after the checksum.
@@ -189,7 +189,7 @@ func ParseFormat(event []byte) (FormatEvent, error) {
 		Raw:    event,
 		Server: string(bytes.TrimRight(event[HeaderSize+2:HeaderSize+version], "\x00")),
 	}
-	switch algorithm := event[len(event)-checksumSize-1]; algorithm {
+	switch algorithm := event[len(event)-ChecksumSize-1]; algorithm {
 	case 0:
 	case 1:
 		f.Checksums = true
@@ -199,27 +199,52 @@ func ParseFormat(event []byte) (FormatEvent, error) {
 	return f, nil
 }
 
-// createdAt is where a format description has the time at which its server started.
-const createdAt = HeaderSize + 2 + 50
+// Where a header has what is changed in it, and a format description the time at which its
+// server started.
+const (
+	serverIDAt = 5
+	sizeAt     = 9
+	positionAt = 13
+	createdAt  = HeaderSize + 2 + 50
+)
 
 // Served returns the event as a source sends it that begins in the middle of a file: it has no
 // place in one, and does not say that the server has just started.
 func (f FormatEvent) Served() []byte {
 	event := bytes.Clone(f.Raw)
 	binary.LittleEndian.PutUint32(event[createdAt:], 0)
-	binary.LittleEndian.PutUint32(event[13:], 0)
+	binary.LittleEndian.PutUint32(event[positionAt:], 0)
 	putSum(event)
 	return event
 }
 
-// Same reports whether events of both are read alike.
+// Same reports whether events of both are read alike, whichever server wrote them, and when.
 func (f FormatEvent) Same(other FormatEvent) bool {
-	return bytes.Equal(f.Served()[5:], other.Served()[5:])
+	const from = sizeAt
+	mine := f.Served()
+	others := other.Served()
+	return bytes.Equal(mine[from:len(mine)-ChecksumSize], others[from:len(others)-ChecksumSize])
+}
+
+// Moved returns an event as if a server had written it that ends there in its file.
+func Moved(event []byte, serverID, position uint32, checksums bool) []byte {
+	event = bytes.Clone(event)
+	MoveHeader(event, serverID, position)
+	if checksums {
+		putSum(event)
+	}
+	return event
+}
+
+// MoveHeader does the same with a header in place, whose event needs another CRC32 then.
+func MoveHeader(head []byte, serverID, position uint32) {
+	binary.LittleEndian.PutUint32(head[serverIDAt:], serverID)
+	binary.LittleEndian.PutUint32(head[positionAt:], position)
 }
 
 // checkSum compares the CRC32 at the end of an event with what it is of.
 func checkSum(event []byte) error {
-	end := len(event) - checksumSize
+	end := len(event) - ChecksumSize
 	want := binary.LittleEndian.Uint32(event[end:])
 	if got := crc32.ChecksumIEEE(event[:end]); got != want {
 		return fmt.Errorf("its CRC32 is %08x, it says %08x", got, want)
@@ -228,7 +253,7 @@ func checkSum(event []byte) error {
 }
 
 func putSum(event []byte) {
-	end := len(event) - checksumSize
+	end := len(event) - ChecksumSize
 	binary.LittleEndian.PutUint32(event[end:], crc32.ChecksumIEEE(event[:end]))
 }
 
@@ -237,7 +262,7 @@ func artificial(h Header, body []byte, checksums bool) []byte {
 	h.Flags |= flagArtificial
 	h.Size = uint32(HeaderSize + len(body))
 	if checksums {
-		h.Size += checksumSize
+		h.Size += ChecksumSize
 	}
 	event := append(h.append(nil), body...)
 	if checksums {

@@ -38,7 +38,7 @@ type Scanner struct {
 	head    []byte
 	control bool
 	sum     hash.Hash32
-	// tail is its last checksumSize bytes so far, which are not summed up.
+	// tail is its last ChecksumSize bytes so far, which are not summed up.
 	tail []byte
 }
 
@@ -121,7 +121,7 @@ func (s *Scanner) begin() error {
 func (s *Scanner) body(piece []byte) error {
 	if s.format.Checksums {
 		s.tail = append(s.tail, piece...)
-		if ready := len(s.tail) - checksumSize; ready > 0 {
+		if ready := len(s.tail) - ChecksumSize; ready > 0 {
 			s.sum.Write(s.tail[:ready])
 			s.tail = append(s.tail[:0], s.tail[ready:]...)
 		}
@@ -139,7 +139,7 @@ func (s *Scanner) finishIfWhole() error {
 	if s.control {
 		return s.finishControl(head)
 	}
-	if s.format.Checksums && (len(s.tail) != checksumSize || binary.LittleEndian.Uint32(s.tail) != s.sum.Sum32()) {
+	if s.format.Checksums && (len(s.tail) != ChecksumSize || binary.LittleEndian.Uint32(s.tail) != s.sum.Sum32()) {
 		return fmt.Errorf("%w: the CRC32 of an event of type %d at %d is wrong", ErrMalformed, s.header.Type, s.header.Position)
 	}
 	if s.left == 0 {

@@ -142,7 +142,7 @@ func (r *receiver) dump(data []byte) error {
 	}
 	out := newSender(r.conn, r.asked)
 	defer r.resume(out)
-	if err := out.artificial(binlog.Rotate(serverID, file, true)); err != nil {
+	if err := out.rotate(); err != nil {
 		return err
 	}
 	if err := r.source.Archive.Replay(r.ctx, r.source.Cut, have, out); err != nil {

@@ -3,7 +3,10 @@ package source
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"hash"
+	"hash/crc32"
 	"net"
 	"time"
 
@@ -13,8 +16,14 @@ import (
 	"github.com/dbpair/dbpair/cmd/backup/internal/binlog"
 )
 
-// largestPacket is how many bytes one packet has; what is longer goes on in another.
-const largestPacket = 1<<24 - 1
+const (
+	// largestPacket is how many bytes one packet has; what is longer goes on in another.
+	largestPacket = 1<<24 - 1
+	// firstPosition is where a file's first event begins, rotateAt where its last one ends at the latest,
+	// but for a transaction's.
+	firstPosition = 4
+	rotateAt      = 1 << 30
+)
 
 // sender writes events as packets, whatever their size, without having one in memory.
 type sender struct {
@@ -30,7 +39,12 @@ type sender struct {
 	// full is whether the current packet has the largest size: then another one follows.
 	full bool
 
-	format   binlog.FormatEvent
+	format binlog.FormatEvent
+	// head is the header of the current event, sum what the event's CRC32 is of.
+	head []byte
+	sum  hash.Hash32
+	// files is how many files the receiver was told of, and position where it is in the last.
+	files    int
 	position uint32
 }
 
@@ -42,6 +56,7 @@ func newSender(conn *server.Conn, asked settings) *sender {
 		out:      bufio.NewWriterSize(deadlined{conn.Conn.Conn}, 64<<10),
 		asked:    asked,
 		sequence: conn.Sequence,
+		sum:      crc32.NewIEEE(),
 	}
 }
 
@@ -99,13 +114,29 @@ func (s *sender) write(piece []byte) error {
 	return nil
 }
 
-// artificial sends an event of the source's own.
-func (s *sender) artificial(event []byte) error {
+// whole sends an event as it is.
+func (s *sender) whole(event []byte) error {
 	if err := s.begin(uint64(len(event))); err != nil {
 		return err
 	}
 	return s.write(event)
 }
+
+// rotate names the next file, so that positions stay small.
+func (s *sender) rotate() error {
+	s.files++
+	s.position = firstPosition
+	checksums := s.format.Raw == nil || s.format.Checksums
+	if err := s.whole(binlog.Rotate(serverID, s.file(), checksums)); err != nil || s.format.Raw == nil {
+		return err
+	}
+	return s.describe()
+}
+
+// describe sends the format description.
+func (s *sender) describe() error { return s.whole(binlog.Moved(s.format.Served(), serverID, 0, true)) }
+
+func (s *sender) file() string { return fmt.Sprintf("archive.%06d", s.files) }
 
 // Format implements binlog.Sink.
 func (s *sender) Format(f binlog.FormatEvent) error {
@@ -113,27 +144,68 @@ func (s *sender) Format(f binlog.FormatEvent) error {
 		return nil
 	}
 	s.format = f
-	return s.artificial(f.Served())
+	return s.describe()
 }
 
 // Begin implements binlog.Sink.
 func (s *sender) Begin(_ binlog.Transaction, event []byte) error {
-	h, err := binlog.ParseHeader(event)
-	if err != nil {
-		return err
+	if s.position > rotateAt {
+		if err := s.rotate(); err != nil {
+			return err
+		}
 	}
-	s.position = h.Position
-	return s.artificial(event)
+	s.position += uint32(len(event))
+	return s.whole(binlog.Moved(event, serverID, s.position, s.format.Checksums))
 }
 
 // Event implements binlog.Sink.
 func (s *sender) Event(h binlog.Header) error {
-	s.position = h.Position
+	s.position += h.Size
+	s.head = s.head[:0]
+	s.sum.Reset()
 	return s.begin(uint64(h.Size))
 }
 
-// Body implements binlog.Sink.
-func (s *sender) Body(piece []byte) error { return s.write(piece) }
+// Body implements binlog.Sink. A receiver skips what it takes for its own, so that the events
+// get another server's ID, and with it another CRC32.
+func (s *sender) Body(piece []byte) error {
+	if missing := binlog.HeaderSize - len(s.head); missing > 0 {
+		count := min(missing, len(piece))
+		s.head = append(s.head, piece[:count]...)
+		piece = piece[count:]
+		if len(s.head) < binlog.HeaderSize {
+			return nil
+		}
+		binlog.MoveHeader(s.head, serverID, s.position)
+		if err := s.summed(s.head); err != nil {
+			return err
+		}
+	}
+	return s.summed(piece)
+}
+
+// summed sends bytes of an event, and its new CRC32 in place of the old one.
+func (s *sender) summed(piece []byte) error {
+	if !s.format.Checksums {
+		return s.write(piece)
+	}
+	if s.left == 0 {
+		return nil // the rest of the old one
+	}
+	body := piece
+	if end := s.left - binlog.ChecksumSize; uint64(len(piece)) > end {
+		body = piece[:end]
+	}
+	s.sum.Write(body)
+	if err := s.write(body); err != nil {
+		return err
+	}
+	// The bytes of the old one may come in several pieces: the new one replaces the first.
+	if s.left == binlog.ChecksumSize {
+		return s.write(binary.LittleEndian.AppendUint32(nil, s.sum.Sum32()))
+	}
+	return nil
+}
 
 // End implements binlog.Sink.
 func (s *sender) End() error { return nil }
@@ -145,13 +217,18 @@ func (s *sender) heartbeats(ctx context.Context) error {
 	ticker := time.NewTicker(s.asked.heartbeat)
 	defer ticker.Stop()
 	checksums := s.format.Raw == nil || s.format.Checksums
+	if s.position > rotateAt {
+		if err := s.rotate(); err != nil {
+			return err
+		}
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
 		}
-		if err := s.artificial(binlog.Heartbeat(serverID, file, s.position, checksums)); err != nil {
+		if err := s.whole(binlog.Heartbeat(serverID, s.file(), s.position, checksums)); err != nil {
 			return err
 		}
 		if err := s.flush(); err != nil {

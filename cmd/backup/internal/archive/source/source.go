@@ -22,8 +22,6 @@ const (
 	writeLimit = 2 * time.Minute
 	// maxConnections are served at once.
 	maxConnections = 8
-	// file is the name of the only file that the source says it has.
-	file = "archive.000001"
 	// serverID is what the source says its server_id is; no member has the largest.
 	serverID = 1<<32 - 1
 )
