@@ -44,7 +44,8 @@ func (a *app) archiveCommand() *cobra.Command {
 	options.server.registerAccount(flags, "dbpair_archive")
 	flags.StringArrayVar(&options.recipients, "recipient", nil,
 		"age recipient that can decrypt the archive; may be repeated. Without any it is not encrypted")
-	flags.DurationVar(&options.archiver.Flush, "flush-interval", options.archiver.Flush, "how long a transaction waits for others of its segment")
+	flags.DurationVar(&options.archiver.Flush, "flush-interval", options.archiver.Flush,
+		"how long a transaction waits for others of its segment")
 	flags.BoolVar(&options.archiver.Alone, "alone", false, "archive a server without a passive: the only member, while it is open for writes")
 	flags.StringVar(&options.archiver.Pair, "pair-uid", "", "UID of the pair; an archive of another one is refused")
 	command.AddCommand(

@@ -123,7 +123,8 @@ func encode(h Header, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	if len(text) > headerLimit {
-		return nil, fmt.Errorf("the header of a segment has %d bytes, at most %d are allowed: the GTID sets have too many gaps", len(text), headerLimit)
+		return nil, fmt.Errorf("the header of a segment has %d bytes, at most %d are allowed: the GTID sets have too many gaps",
+			len(text), headerLimit)
 	}
 	out := make([]byte, 0, prefixSize+len(text)+len(body))
 	out = append(out, magic...)

@@ -1,5 +1,3 @@
-// Package binlogtest makes binary log for tests that need no server: a format description and
-// transactions of any size.
 package binlogtest
 
 import (
