@@ -65,7 +65,6 @@ type writer struct {
 	builder *Builder
 	scanner *binlog.Scanner
 	at      func(n int) time.Time
-	now     int
 }
 
 func newWriter(t tester, objects Objects, recipients ...age.Recipient) *writer {

@@ -2,10 +2,11 @@ package archiver
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	"filippo.io/age"
@@ -71,7 +72,7 @@ func Run(ctx context.Context, objects archive.Objects, o Options) error {
 	r := runner{
 		options: o,
 		log:     log,
-		id:      1<<31 + rand.Uint32N(1<<31-1),
+		id:      newServerID(),
 	}
 	o.Log.Info("the archive goes on", "archived", log.All().String())
 	var said string
@@ -95,6 +96,13 @@ func Run(ctx context.Context, objects archive.Objects, o Options) error {
 			return nil
 		}
 	}
+}
+
+// newServerID is one that no member has: their IDs are small.
+func newServerID() uint32 {
+	var raw [4]byte
+	_, _ = rand.Read(raw[:]) // it never fails
+	return binary.BigEndian.Uint32(raw[:]) | 1<<31
 }
 
 // storeError is an error of the archive, and not of a server.

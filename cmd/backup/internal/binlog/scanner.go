@@ -122,7 +122,7 @@ func (s *Scanner) body(piece []byte) error {
 	if s.format.Checksums {
 		s.tail = append(s.tail, piece...)
 		if ready := len(s.tail) - ChecksumSize; ready > 0 {
-			s.sum.Write(s.tail[:ready])
+			_, _ = s.sum.Write(s.tail[:ready]) // it never fails
 			s.tail = append(s.tail[:0], s.tail[ready:]...)
 		}
 	}

@@ -196,7 +196,7 @@ func (s *sender) summed(piece []byte) error {
 	if end := s.left - binlog.ChecksumSize; uint64(len(piece)) > end {
 		body = piece[:end]
 	}
-	s.sum.Write(body)
+	_, _ = s.sum.Write(body) // it never fails
 	if err := s.write(body); err != nil {
 		return err
 	}
