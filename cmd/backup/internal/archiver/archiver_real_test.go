@@ -350,25 +350,33 @@ func TestArchiveOfAPair(t *testing.T) {
 	makeAccount(t, pair.A)
 	objects := newStore(t)
 	killed := 0
+	died := make(chan struct{})
+	close(died)
 	stop := func() error { return nil }
+	// end waits until the archiver is dead; without writes it writes that nothing is missing.
+	end := func() {
+		mysqldtest.Await(t, "the archiver dies at a write", func() bool {
+			select {
+			case <-died:
+				return true
+			default:
+				return false
+			}
+		})
+		_ = stop()
+	}
 	// Each archiver dies at its second write, one before it is there and one after.
 	kill := func() {
-		_ = stop()
+		end()
+		died = make(chan struct{})
 		dead := &dying{
 			Store: objects,
 			at:    2,
 			after: killed%2 == 1,
-			died:  make(chan struct{}),
+			died:  died,
 		}
 		stop = startArchiver(t, dead, pair.A, pair.B)
 		killed++
-		t.Cleanup(func() {
-			select {
-			case <-dead.died:
-			default:
-				t.Error("an archiver was to be killed at a write and was not")
-			}
-		})
 	}
 	kill()
 	write(t, pair.A, "a")
@@ -379,7 +387,7 @@ func TestArchiveOfAPair(t *testing.T) {
 	write(t, pair.B, "c")
 	mustExec(t, pair.B.Root(), "DROP TABLE app.asmall")
 	dropped := executed(t, pair.B)
-	_ = stop()
+	end()
 	stop = startArchiver(t, objects, pair.A, pair.B)
 	awaitArchived(t, objects, pair.B)
 	mysqldtest.Await(t, "a watermark says that nothing is missing", func() bool {
@@ -397,12 +405,12 @@ func TestArchiveOfAPair(t *testing.T) {
 	if c := a.Catalog(); err != nil || len(damages) > 0 || len(c.Gaps) > 0 || len(c.Runs) != 1 {
 		t.Fatalf("%d transactions, %v, %v, gaps %v", count, damages, err, c.Gaps)
 	}
-	end, err := a.Cut(t.Context(), archive.Target{}, time.Now())
+	whole, err := a.Cut(t.Context(), archive.Target{}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var archived list
-	if err := a.Replay(t.Context(), end, gtid.Set{}, &archived); err != nil {
+	if err := a.Replay(t.Context(), whole, gtid.Set{}, &archived); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(binlogOf(t, pair.B), archived.told); diff != "" {
@@ -410,7 +418,7 @@ func TestArchiveOfAPair(t *testing.T) {
 	}
 	t.Logf("%d transactions in %d objects, %d bytes", count, a.Catalog().Objects, a.Catalog().Size)
 
-	restored := replay(t, a, end)
+	restored := replay(t, a, whole)
 	if diff := cmp.Diff(checksums(t, pair.B), checksums(t, restored)); diff != "" {
 		t.Errorf("tables (-primary +restored):\n%s", diff)
 	}
