@@ -6,8 +6,10 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -44,9 +46,10 @@ type returns struct {
 	names int // of tables and data
 }
 
-// TestReturnsAtRandom: primaries end with random tails, forks or nothing, and come back. After each
-// return both members have the same tables, and every transaction that was given up is in the
-// quarantine as the binary log had it, byte for byte.
+// TestReturnsAtRandom: primaries end with random tails, forks or nothing, and come back while the new
+// primary writes. After each return both members have the same tables, the new primary has nothing of
+// what was given up, and every transaction that was given up is in the quarantine as the binary log
+// had it, byte for byte.
 func TestReturnsAtRandom(t *testing.T) {
 	seed := fromEnv(t, returnsSeedEnv, 1)
 	rounds := 4
@@ -63,9 +66,10 @@ func TestReturnsAtRandom(t *testing.T) {
 		passive: w.members[1],
 		next:    1,
 	}
-	if err := r.primary.exec(r.primary.db("app"), "CREATE TABLE t (id INT PRIMARY KEY, v BIGINT, s VARCHAR(2000))"); err != nil {
-		t.Fatal(err)
-	}
+	r.commit(r.primary, []string{
+		"CREATE TABLE t (id INT PRIMARY KEY, v BIGINT, s VARCHAR(2000))",
+		"CREATE TABLE busy (id BIGINT AUTO_INCREMENT PRIMARY KEY, v INT)",
+	})
 	kinds := []leaving{leavesTail, leavesFork, leavesNothing, leavesStarted}
 	r.random.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
 	for round := range rounds {
@@ -113,8 +117,11 @@ func (r *returns) round(kind leaving) {
 		r.t.Fatal(err)
 	}
 	before := r.binlogs(former)
+	stop := r.load()
 	given := r.comeBack(kind)
 	r.join(former, r.primary)
+	r.checkAbsent(given)
+	stop()
 	r.checkEqual()
 	if s := former.now(); s.RewindRefused != "" || s.TailKept != "" {
 		r.t.Errorf("%s is back, and its tail is still refused for %q", former.name, s.RewindRefused)
@@ -124,6 +131,49 @@ func (r *returns) round(kind leaving) {
 	}
 	if !given.IsEmpty() {
 		r.checkSaved(former, before, given)
+	}
+}
+
+// load writes to the primary until it is stopped, so that members come back beside commits.
+func (r *returns) load() (stop func()) {
+	ended := make(chan struct{})
+	var writing sync.WaitGroup
+	app := r.primary.db("app")
+	name := r.primary.name
+	writing.Go(func() {
+		for {
+			select {
+			case <-ended:
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+			err := r.passive.exec(app, "INSERT INTO busy (v) VALUES (1)")
+			if r.t.Context().Err() != nil {
+				return
+			}
+			if err != nil {
+				r.t.Errorf("%s refuses writes while its peer comes back: %v", name, err)
+				return
+			}
+		}
+	})
+	stop = sync.OnceFunc(func() {
+		close(ended)
+		writing.Wait()
+	})
+	r.t.Cleanup(stop)
+	return stop
+}
+
+// checkAbsent: nothing that the former primary gave up has reached the new one.
+func (r *returns) checkAbsent(given gtid.Set) {
+	r.t.Helper()
+	var text string
+	if err := r.primary.db("root").QueryRow("SELECT @@gtid_executed").Scan(&text); err != nil {
+		r.t.Fatal(err)
+	}
+	if both := gtid.MustParse(text).Intersect(given); !both.IsEmpty() {
+		r.t.Errorf("%s gave up %s, and %s has %s of it", r.passive.name, given, r.primary.name, both)
 	}
 }
 
