@@ -24,7 +24,8 @@ import (
 // startOf is how a member's pod came up.
 type startOf struct {
 	pod    time.Time     // the first line of its log
-	mysqld time.Duration // from mysqld's first line to its being ready, of its last start
+	begun  time.Time     // mysqld's first line, of its last start
+	mysqld time.Duration // from there to its being ready
 }
 
 // readStart reads the log of the member's mysqld container, with the times at which its node wrote
@@ -35,7 +36,6 @@ func readStart(ctx context.Context, pair *harness.Pair, member string) (startOf,
 		return startOf{}, err
 	}
 	var out startOf
-	var begun time.Time
 	for line := range strings.Lines(string(text)) {
 		stamp, rest, _ := strings.Cut(line, " ")
 		at, err := time.Parse(time.RFC3339Nano, stamp)
@@ -47,12 +47,12 @@ func readStart(ctx context.Context, pair *harness.Pair, member string) (startOf,
 		}
 		switch {
 		case strings.Contains(rest, "starting as process"):
-			begun = at
+			out.begun = at
 		case strings.Contains(rest, "ready for connections. Version"):
-			out.mysqld = at.Sub(begun)
+			out.mysqld = at.Sub(out.begun)
 		}
 	}
-	if begun.IsZero() || out.mysqld == 0 {
+	if out.begun.IsZero() || out.mysqld == 0 {
 		return out, fmt.Errorf("the log of %s says nothing of the start of mysqld", member)
 	}
 	return out, nil
@@ -157,7 +157,7 @@ func copyFiles(ctx context.Context, pair *harness.Pair, primary, passive string)
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(target)) }()
-	copying := exec.CommandContext(ctx, "sh", "-c", `xargs -0 cp --parents -t "$0" && sync -f "$0"`, target)
+	copying := exec.CommandContext(ctx, "sh", "-c", `xargs -0 cp --parents -t "$0" && find "$0" -type f -print0 | xargs -0 sync`, target)
 	copying.Dir = from
 	copying.Stdin = strings.NewReader(strings.Join(files, "\x00"))
 	began := time.Now()

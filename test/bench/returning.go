@@ -21,8 +21,9 @@ import (
 type returned struct {
 	size string
 	// killed is from the kill of a primary under load until it is in sync again as the passive;
-	// started from the first line of its next pod, of which own was mysqld's own start.
-	killed, started, own, beyond series
+	// started from the first line of its next pod, of which own was mysqld's own start and waits
+	// what passed before that.
+	killed, started, waits, own, beyond series
 	// reseed, cp and peers are the three ways to a new copy, without load.
 	reseed, cp, peers series
 	bytes             int64 // that cp copied
@@ -56,14 +57,15 @@ func (r *returned) print() {
 	names := []string{
 		"mysqld of the primary killed → in sync again as the passive",
 		"start of its next pod → in sync",
+		"of that, until mysqld is started",
 		"of that, mysqld's own start",
-		"the rest",
+		"all but mysqld's own start",
 		"re-seed, from the operation to in sync",
 		"`cp` of the same files between the same volumes",
 		"claim and pod deleted → in sync",
 	}
 	values := map[string]series{}
-	for i, s := range []series{r.killed, r.started, r.own, r.beyond, r.reseed, r.cp, r.peers} {
+	for i, s := range []series{r.killed, r.started, r.waits, r.own, r.beyond, r.reseed, r.cp, r.peers} {
 		values[names[i]] = s
 	}
 	fmt.Printf("%s of rows; %d MiB in the files that cp copied:\n\n", r.size, r.bytes>>20)
@@ -182,6 +184,7 @@ func (r *returned) comeBack(ctx context.Context, pair *harness.Pair, clients *ha
 	}
 	r.killed = append(r.killed, inSync.Sub(at))
 	r.started = append(r.started, inSync.Sub(start.pod))
+	r.waits = append(r.waits, start.begun.Sub(start.pod))
 	r.own = append(r.own, start.mysqld)
 	r.beyond = append(r.beyond, inSync.Sub(start.pod)-start.mysqld)
 	report, err := clients.Stop(ctx)
