@@ -79,6 +79,11 @@ func (r *returned) copyAgain(ctx context.Context, pair *harness.Pair) error {
 		return fmt.Errorf("re-seed: %w", err)
 	}
 	r.reseed = append(r.reseed, took)
+	clone, err := clonedIn(ctx, pair, passive)
+	if err != nil {
+		return err
+	}
+	r.clone = append(r.clone, clone)
 	if took, err = deleteClaimAndPod(ctx, pair, passive); err != nil {
 		return fmt.Errorf("delete claim and pod: %w", err)
 	}
@@ -112,6 +117,16 @@ func reseed(ctx context.Context, pair *harness.Pair, passive string) (time.Durat
 		return nil
 	})
 	return time.Since(began), err
+}
+
+// clonedIn is how long MySQL's last CLONE on the member copied and synced files, by its own record.
+func clonedIn(ctx context.Context, pair *harness.Pair, member string) (time.Duration, error) {
+	out, err := pair.SQL(ctx, member, "SELECT COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(BEGIN_TIME), MAX(END_TIME)), 0) "+
+		"FROM performance_schema.clone_progress WHERE STAGE IN ('FILE COPY', 'PAGE COPY', 'REDO COPY', 'FILE SYNC')")
+	if err != nil {
+		return 0, err
+	}
+	return time.ParseDuration(out + "us")
 }
 
 // deleteClaimAndPod is how a member gets new data where there is nothing but Kubernetes.

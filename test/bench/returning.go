@@ -24,15 +24,17 @@ type returned struct {
 	// started from the first line of its next pod, of which own was mysqld's own start and waits
 	// what passed before that.
 	killed, started, waits, own, beyond series
-	// reseed, cp and peers are the three ways to a new copy, without load.
-	reseed, cp, peers series
-	bytes             int64 // that cp copied
+	// reseed, cp and peers are the three ways to a new copy, without load; clone is the part of reseed
+	// in which MySQL copied and synced the files.
+	reseed, clone, cp, peers series
+	bytes                    int64 // that cp copied
 }
 
 // returning measures how long a member takes to come back: a primary that was killed under load,
 // and a passive whose data is replaced. BENCH_SIZES are the sizes of the data.
 func returning(ctx context.Context, b *bench) error {
-	var all []*returned
+	fmt.Printf("\nThe primary is killed under %d writers with a pause of %s each; the copies are made without load.\n\n",
+		benchWriters, benchPause)
 	for size := range strings.FieldsSeq(cmp.Or(os.Getenv("BENCH_SIZES"), "1Gi")) {
 		quantity, err := resource.ParseQuantity(size)
 		if err != nil {
@@ -42,13 +44,8 @@ func returning(ctx context.Context, b *bench) error {
 		if err := b.measureReturns(ctx, r, quantity.Value()); err != nil {
 			return fmt.Errorf("%s: %w", size, err)
 		}
-		all = append(all, r)
-		b.cleanUp()
-	}
-	fmt.Printf("\nThe primary is killed under %d writers with a pause of %s each; the copies are made without load.\n\n",
-		benchWriters, benchPause)
-	for _, r := range all {
 		r.print()
+		b.cleanUp()
 	}
 	return nil
 }
@@ -61,11 +58,12 @@ func (r *returned) print() {
 		"of that, mysqld's own start",
 		"all but mysqld's own start",
 		"re-seed, from the operation to in sync",
+		"of that, CLONE copies and syncs the files",
 		"`cp` of the same files between the same volumes",
 		"claim and pod deleted → in sync",
 	}
 	values := map[string]series{}
-	for i, s := range []series{r.killed, r.started, r.waits, r.own, r.beyond, r.reseed, r.cp, r.peers} {
+	for i, s := range []series{r.killed, r.started, r.waits, r.own, r.beyond, r.reseed, r.clone, r.cp, r.peers} {
 		values[names[i]] = s
 	}
 	fmt.Printf("%s of rows; %d MiB in the files that cp copied:\n\n", r.size, r.bytes>>20)
