@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"os"
 	"regexp"
 	"strings"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -53,8 +55,9 @@ type flips struct {
 	members, clients series
 	writes           int
 	// refused are attempts that got no session; broken are writes on a session that was
-	// closed meanwhile, which a pool asks for once more.
-	refused, broken int
+	// closed meanwhile, which a pool asks for once more; failed are those that got another error
+	// or no answer.
+	refused, broken, failed int
 	// longest is what the slowest attempt took.
 	longest time.Duration
 	// held are clients that waited at a door, one of them for longestHold.
@@ -77,8 +80,8 @@ func switchover(ctx context.Context, b *bench) error {
 		return fmt.Errorf("BENCH_ONLY: %w", err)
 	}
 	fmt.Println("| what | writers | runs | gap at the members: median | worst | gap at the clients: median | worst | " +
-		"writes | connections refused | sessions found closed | clients held | longest hold | slowest write | rolled back | writes lost |")
-	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+		"writes | connections refused | sessions found closed | writes failed | clients held | longest hold | slowest write | rolled back | writes lost |")
+	fmt.Println("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
 	for _, w := range ways() {
 		if !only.MatchString(w.name) {
 			continue
@@ -103,8 +106,8 @@ func (f *flips) row(name string, writers int) string {
 	if len(f.members) > 0 {
 		members = fmt.Sprintf("| %s | %s ", rounded(f.members.median()), rounded(f.members.worst()))
 	}
-	return fmt.Sprintf("| %s | %d | %d %s| %s | %s | %d | %d | %d | %d | %s | %s | %d | %d |", name, writers, len(f.clients), members,
-		rounded(f.clients.median()), rounded(f.clients.worst()), f.writes, f.refused, f.broken, f.held, rounded(f.longestHold),
+	return fmt.Sprintf("| %s | %d | %d %s| %s | %s | %d | %d | %d | %d | %d | %s | %s | %d | %d |", name, writers, len(f.clients), members,
+		rounded(f.clients.median()), rounded(f.clients.worst()), f.writes, f.refused, f.broken, f.failed, f.held, rounded(f.longestHold),
 		rounded(f.longest), f.rolledBack, f.lost)
 }
 
@@ -241,8 +244,11 @@ func (f *flips) count(attempts []history.Attempt) {
 		case a.Server == "":
 			f.refused++
 			f.errors[a.Error]++
-		default:
+		case a.Error == mysql.ErrInvalidConn.Error(), a.Error == driver.ErrBadConn.Error():
 			f.broken++
+			f.errors[a.Error]++
+		default:
+			f.failed++
 			f.errors[a.Error]++
 		}
 	}

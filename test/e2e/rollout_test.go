@@ -56,6 +56,11 @@ func TestRollout(t *testing.T) {
 			inject: stops(status.ReasonSpecRefused, "mysql: {config: {transaction_isolation: nonsense}}", "transaction_isolation"),
 		},
 		{
+			name:   "a setting with which mysqld ends again and again, and back",
+			want:   undisturbed,
+			inject: stops(stopped, "mysql: {config: {authentication_policy: 'nonsense_plugin,,'}}", "authentication-policy"),
+		},
+		{
 			name:   "resources that no node has, and back",
 			want:   undisturbed,
 			inject: stops(stopped, "podTemplate: {spec: {resources: {requests: {cpu: '4000', memory: 768Mi}}}}", "Unschedulable"),
