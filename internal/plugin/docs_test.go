@@ -34,6 +34,9 @@ func TestTheCommandsInTheDocsExist(t *testing.T) {
 				continue
 			}
 			for _, word := range strings.Fields(m[2]) {
+				if word == "--" { // the rest is for another program
+					break
+				}
 				name, isFlag := strings.CutPrefix(strings.Trim(word, "[].,;:()\""), "--")
 				if name, _, _ = strings.Cut(name, "="); !isFlag || name == "" {
 					continue

@@ -147,6 +147,7 @@ func (s *session) checkDump(source *dumpSource, r importRequest, server accepted
 	if err != nil {
 		return err
 	}
+	defer func() { _ = in.Close() }()
 	found, err := dump.Check(in, dump.Rules{
 		DisabledEngines: strings.Split(server.Engines, ","),
 		Accounts:        server.Accounts,
@@ -195,6 +196,7 @@ func (s *session) load(ctx context.Context, c cluster, primary string, source *d
 	if err != nil {
 		return err
 	}
+	defer func() { _ = in.Close() }()
 	reader, writer := io.Pipe()
 	fed := make(chan error, 1)
 	go func() {

@@ -1,9 +1,6 @@
 package plugin
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
+	"github.com/dbpair/dbpair/internal/dump"
 )
 
 // dumpSource is a dump that can be read more than once.
@@ -53,29 +50,14 @@ func (d *dumpSource) begin() (int64, error) {
 }
 
 // open reads the dump from its beginning, uncompressed.
-func (d *dumpSource) open() (io.Reader, error) {
+func (d *dumpSource) open() (io.ReadCloser, error) {
 	if _, err := d.file.Seek(d.start, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read %s from its beginning: %w", d.name, err)
 	}
 	d.read.Store(0)
-	in := bufio.NewReaderSize(counting{from: d.file, count: &d.read}, 1<<20)
-	magic, err := in.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
+	in, err := dump.Open(counting{from: d.file, count: &d.read})
+	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", d.name, err)
-	}
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		unpacked, err := gzip.NewReader(in)
-		if err != nil {
-			return nil, fmt.Errorf("read %s as gzip: %w", d.name, err)
-		}
-		return unpacked, nil
-	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		unpacked, err := zstd.NewReader(in)
-		if err != nil {
-			return nil, fmt.Errorf("read %s as zstd: %w", d.name, err)
-		}
-		return unpacked, nil
 	}
 	return in, nil
 }
