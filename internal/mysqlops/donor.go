@@ -181,18 +181,41 @@ func (s *Server) birth(ctx context.Context) (own birth, err error) {
 	return own, wrap("read own version", err)
 }
 
+// compareBirth looks whether a donor can be cloned into a member with this birth. Of another
+// series nothing but its version is read: it may not have the rest.
 func compareBirth(ctx context.Context, conn *sql.Conn, own birth) error {
 	var its birth
 	if err := conn.QueryRowContext(ctx, "SELECT VERSION()").Scan(&its.version); err != nil {
 		return err
 	}
-	if strings.Contains(its.version, "MariaDB") || seriesOf(its.version) != seriesOf(own.version) {
-		return fmt.Errorf("%w: it is %s and this member is MySQL %s; a clone needs the same series on both: set spec.mysql.image accordingly",
-			ErrDonorSeries, its.version, own.version)
+	if err := own.otherSeries(its); err != nil {
+		return err
 	}
 	if err := conn.QueryRowContext(ctx, birthQuery).Scan(&its.version, &its.lowerCase, &its.pageSize); err != nil {
 		return err
 	}
+	if err := own.otherSettings(its); err != nil {
+		return err
+	}
+	var state string
+	err := conn.QueryRowContext(ctx, "SELECT PLUGIN_STATUS FROM information_schema.PLUGINS WHERE PLUGIN_NAME = 'clone'").Scan(&state)
+	if errors.Is(err, sql.ErrNoRows) || (err == nil && state != "ACTIVE") {
+		return fmt.Errorf("%w that is active: run INSTALL PLUGIN clone SONAME 'mysql_clone.so' there", ErrDonorPlugin)
+	}
+	return err
+}
+
+// otherSeries says that a donor is of another series; nil when it is of the same.
+func (own birth) otherSeries(its birth) error {
+	if strings.Contains(its.version, "MariaDB") || seriesOf(its.version) != seriesOf(own.version) {
+		return fmt.Errorf("%w: it is %s and this member is MySQL %s; a clone needs the same series on both: set spec.mysql.image accordingly",
+			ErrDonorSeries, its.version, own.version)
+	}
+	return nil
+}
+
+// otherSettings says which setting of a donor's data differs; nil for none.
+func (own birth) otherSettings(its birth) error {
 	if its.lowerCase != own.lowerCase {
 		return fmt.Errorf("%w: lower_case_table_names is %d there and %d here: set it in spec.mysql.config",
 			ErrDonorSettings, its.lowerCase, own.lowerCase)
@@ -201,12 +224,7 @@ func compareBirth(ctx context.Context, conn *sql.Conn, own birth) error {
 		return fmt.Errorf("%w: innodb_page_size is %d there and %d here: set it in spec.mysql.config",
 			ErrDonorSettings, its.pageSize, own.pageSize)
 	}
-	var state string
-	err := conn.QueryRowContext(ctx, "SELECT PLUGIN_STATUS FROM information_schema.PLUGINS WHERE PLUGIN_NAME = 'clone'").Scan(&state)
-	if errors.Is(err, sql.ErrNoRows) || (err == nil && state != "ACTIVE") {
-		return fmt.Errorf("%w that is active: run INSTALL PLUGIN clone SONAME 'mysql_clone.so' there", ErrDonorPlugin)
-	}
-	return err
+	return nil
 }
 
 // seriesOf is the part of a version within which servers can be cloned, such as 8.4.
