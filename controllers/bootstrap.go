@@ -14,6 +14,19 @@ import (
 	"github.com/dbpair/dbpair/internal/status"
 )
 
+// beginning adds to the order to make a pair's first data what the data is copied from or loaded
+// of; nothing for a pair that begins empty. What is missing in the namespace is kept for the status, and
+// is an ErrConflict.
+func (r *PairReconciler) beginning(ctx context.Context, v *visit, c *agentapi.InitializeCommand) (err error) {
+	if spec := v.pair.Spec.Bootstrap; spec != nil && spec.Dump != nil {
+		v.session.bootstrap = awaited{}
+		c.Dump, err = r.dump(ctx, v, spec.Dump)
+		return err
+	}
+	c.Donor, err = r.foreignDonor(ctx, v)
+	return err
+}
+
 // foreignDonor is what the first member of a new pair is to copy; nil for a pair that begins
 // empty. What is missing in the namespace is kept for the status, and is an ErrConflict.
 func (r *PairReconciler) foreignDonor(ctx context.Context, v *visit) (*agentapi.ForeignDonor, error) {

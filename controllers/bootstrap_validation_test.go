@@ -15,7 +15,13 @@ const donor = "host: old.example.com, user: donor, passwordSecretRef: {name: old
 func TestEachWrongFieldOfADonorGetsItsMessage(t *testing.T) {
 	s := newScene(t)
 	for name, tc := range map[string]struct{ spec, says string }{
-		"no donor":              {"{}", "spec.bootstrap needs exactly one of donor and backup"},
+		"nothing":               {"{}", "spec.bootstrap needs exactly one of donor, backup and dump"},
+		"both":                  {"{donor: {" + donor + "}, dump: {claimName: a, path: b.sql}}", "exactly one of donor, backup and dump"},
+		"a dump of no claim":    {"{dump: {path: b.sql}}", "spec.bootstrap.dump.claimName"},
+		"a dump without a path": {"{dump: {claimName: a}}", "spec.bootstrap.dump.path"},
+		"an absolute path":      {"{dump: {claimName: a, path: /b.sql}}", "spec.bootstrap.dump.path must be the path of a file within the volume"},
+		"a path that leaves":    {"{dump: {claimName: a, path: b/../../c.sql}}", "spec.bootstrap.dump.path must be"},
+		"a folder":              {"{dump: {claimName: a, path: b/}}", "spec.bootstrap.dump.path must be"},
 		"no user":               {"{donor: {host: a, passwordSecretRef: {name: a, key: b}}}", "spec.bootstrap.donor.user"},
 		"no password":           {"{donor: {host: a, user: b}}", "spec.bootstrap.donor.passwordSecretRef"},
 		"a host with a port":    {"{donor: {" + strings.Replace(donor, "old.example.com", "\"a:3306\"", 1) + "}}", "spec.bootstrap.donor.host must be a host name"},
@@ -73,14 +79,17 @@ func TestWhatAPairBeginsWithIsSaidOnce(t *testing.T) {
 	if d := p.Spec.Bootstrap.Donor; d.Port != 3306 || d.TLS != v1alpha1.DonorTLSRequired {
 		t.Errorf("defaults %+v", d)
 	}
+	loaded, err := s.pair("loaded", plain+"\nbootstrap: {dump: {claimName: dumps, path: a/..b/app.sql.gz, strip: true}}")
+	s.must(err)
 	empty, err := s.pair("empty", plain)
 	s.must(err)
 	for says, change := range map[string]struct {
 		pair  *v1alpha1.DatabasePair
 		patch string
 	}{
-		"spec.bootstrap cannot be changed": {p, `{"spec": {"bootstrap": {"donor": {"host": "other"}}}}`},
-		"nor removed":                      {p, `{"spec": {"bootstrap": null}}`},
+		"spec.bootstrap cannot be changed":  {p, `{"spec": {"bootstrap": {"donor": {"host": "other"}}}}`},
+		"cannot be changed: it counts once": {loaded, `{"spec": {"bootstrap": {"dump": {"path": "other.sql"}}}}`},
+		"nor removed":                       {p, `{"spec": {"bootstrap": null}}`},
 		"can neither be added": {
 			empty, `{"spec": {"bootstrap": {"donor": {"host": "a", "user": "b", "passwordSecretRef": {"name": "c", "key": "d"}}}}}`,
 		},

@@ -24,7 +24,7 @@ const certifyEvery = 20 * time.Second
 // certify gives the Job of an operation a client certificate of its own, and renews it. The
 // certificate names the operation, and agents take it for nothing else. It is idempotent.
 func (r *JobReconciler) certify(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) error {
-	ca, bundle, err := r.signer(ctx, v)
+	ca, bundle, err := signerOf(ctx, r.Applier, v.pair)
 	if err != nil {
 		return err
 	}
@@ -89,11 +89,7 @@ func (r *JobReconciler) keepCertified(ctx context.Context, v *jobVisit, op *v1al
 	}
 }
 
-// signer is the pair's certificate authority, and what is to be trusted beside it.
-func (r *JobReconciler) signer(ctx context.Context, v *jobVisit) (ca *pki.Authority, bundle []byte, err error) {
-	return signerOf(ctx, r.Applier, v.pair)
-}
-
+// signerOf is the pair's certificate authority, and what is to be trusted beside it.
 func signerOf(ctx context.Context, applier *cluster.Applier, p *v1alpha1.DatabasePair) (ca *pki.Authority, bundle []byte, err error) {
 	var secret corev1.Secret
 	name := types.NamespacedName{Namespace: p.Namespace, Name: resources.NamesOf(p).CA()}

@@ -32,7 +32,7 @@ func (r *PairReconciler) runner(v *visit) *execute.Runner {
 		Silent: func(s fencing.Subject) bool {
 			return r.Agents.facts(v.name, s.Member, s.PodUID).Reach == failover.TimedOut
 		},
-		Donor: func(ctx context.Context) (*agentapi.ForeignDonor, error) { return r.foreignDonor(ctx, v) },
+		Beginning: func(ctx context.Context, c *agentapi.InitializeCommand) error { return r.beginning(ctx, v, c) },
 	}
 	pods := cluster.Pods{
 		Client:      r.Client,

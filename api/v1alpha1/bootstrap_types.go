@@ -1,7 +1,7 @@
 package v1alpha1
 
 // BootstrapSpec says what data a new pair begins with.
-// +kubebuilder:validation:XValidation:rule="[has(self.donor), has(self.backup)].exists_one(given, given)",message="spec.bootstrap needs exactly one of donor and backup"
+// +kubebuilder:validation:XValidation:rule="[has(self.donor), has(self.backup), has(self.dump)].exists_one(given, given)",message="spec.bootstrap needs exactly one of donor, backup and dump"
 // +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.bootstrap cannot be changed: it counts once, when the pair's first data is made; delete the pair, which has no data yet, and make it again"
 type BootstrapSpec struct {
 	// donor is a server outside of the pair: the first member copies it while it runs, by CLONE
@@ -14,6 +14,35 @@ type BootstrapSpec struct {
 	// the first member copies it as it copies a donor. Everything holds that is said of donor.
 	// +optional
 	Backup *BackupSource `json:"backup,omitempty"`
+	// dump is a file of SQL statements, such as mysqldump writes: the first member loads it before
+	// it opens, through the binary log, and the second one copies the first.
+	// +optional
+	Dump *DumpSource `json:"dump,omitempty"`
+}
+
+// DumpSource is a dump on a volume: plain SQL, or compressed by gzip or zstd. It is read twice: nothing
+// is loaded when it is cut off, or has statements that a pair does not take.
+type DumpSource struct {
+	// claimName is a PersistentVolumeClaim in the pair's namespace. It has to exist, and must not
+	// be that of a member. It is mounted read-only by a Job that ends with the load.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ClaimName string `json:"claimName"`
+	// path of the file in the volume, such as backups/app.sql.zst. The user 65532 has to be able
+	// to read it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') && !self.endsWith('/') && !self.split('/').exists(part, part == '..')",message="spec.bootstrap.dump.path must be the path of a file within the volume, such as backups/app.sql.gz: without a slash at either end and without .."
+	Path string `json:"path"`
+	// strip leaves out the statements that would bypass the binary log or change what the server
+	// takes for executed: SET of sql_log_bin, gtid_purged and gtid_next. Without it such a dump is
+	// refused.
+	// +optional
+	Strip bool `json:"strip,omitempty"`
+	// allowMissingDefiners loads views, routines, triggers and events whose definer is no account
+	// of the new pair. They fail when they are used, until the account is made.
+	// +optional
+	AllowMissingDefiners bool `json:"allowMissingDefiners,omitempty"`
 }
 
 // DonorTLS says how a donor is connected to.
@@ -102,20 +131,23 @@ type BackedUpPair struct {
 	UID string `json:"uid,omitempty"`
 }
 
-// BootstrapStatus is how far the copy is that a new pair begins with.
+// String is what messages call the dump.
+func (d *DumpSource) String() string { return d.Path + " of PersistentVolumeClaim " + d.ClaimName }
+
+// BootstrapStatus is how far the copy or the load is that a new pair begins with.
 type BootstrapStatus struct {
-	// from is what is copied.
+	// from is what is copied or loaded.
 	From string `json:"from"`
-	// member that copies it.
+	// member that copies or loads it.
 	// +optional
 	Member string `json:"member,omitempty"`
-	// stage of the copy, in MySQL's words.
+	// stage of the copy, in MySQL's words; of a dump: await, check, load, accounts.
 	// +optional
 	Stage string `json:"stage,omitempty"`
-	// bytes of this stage that are copied.
+	// bytes of this stage that are copied; of a dump those of the file as it is stored.
 	// +optional
 	Bytes int64 `json:"bytes,omitempty"`
-	// totalBytes of this stage, as mysqld estimates them.
+	// totalBytes of this stage, as mysqld estimates them; of a dump the size of the file.
 	// +optional
 	TotalBytes int64 `json:"totalBytes,omitempty"`
 }

@@ -1,6 +1,6 @@
 // Command job is the process of the Jobs that compare a pair's members and repair their
-// tables. It only starts package job, which has access to its own ConfigMap and to nothing else
-// in the cluster.
+// tables, and of the one that brings the dump that a new pair begins with. It only starts package job,
+// which has access to its own ConfigMap and to nothing else in the cluster; with a dump not even to that.
 package main
 
 import (
@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/go-logr/logr"
+
 	"github.com/dbpair/dbpair/internal/agent"
 	"github.com/dbpair/dbpair/internal/job"
 	"github.com/dbpair/dbpair/internal/jobapi"
@@ -19,7 +21,7 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-const usage = `usage: job run | version`
+const usage = `usage: job run | dump | version`
 
 func main() {
 	if len(os.Args) != 2 {
@@ -30,14 +32,20 @@ func main() {
 	case "version":
 		fmt.Println(version)
 	case "run":
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		err := job.RunInPod(ctx, agent.NewLog(os.Stdout))
-		stop()
-		os.Exit(status(err))
+		os.Exit(run(job.RunInPod))
+	case "dump":
+		os.Exit(run(job.BringDumpInPod))
 	default:
 		fmt.Fprintln(os.Stderr, usage)
 		os.Exit(jobapi.ExitForGood)
 	}
+}
+
+// run does one kind of work until it has ended or the pod ends, and returns the exit code.
+func run(work func(context.Context, logr.Logger) error) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return status(work(ctx, agent.NewLog(os.Stdout)))
 }
 
 // status is the exit code: another pod is of use unless the error says otherwise.

@@ -71,6 +71,7 @@ type Agent struct {
 	doorOrders   *doorOrders
 	draining     *draining
 	initializing *initializing
+	dumpIntake   *dumpIntake
 	seeding      *seeding
 	rewinding    *rewinding
 	discards     *discards

@@ -53,6 +53,7 @@ func (a *Agent) handler() http.Handler {
 		return agentapi.Done{RequestID: c.RequestID, Epoch: answer.Epoch}, err
 	})
 	handle(mux, in, agentapi.PathInitialize, a.initializing.order)
+	a.dumpIntake.register(mux)
 	handle(mux, in, agentapi.PathSeed, a.seeding.order)
 	handle(mux, in, agentapi.PathRewind, a.rewinding.order)
 	handle(mux, in, agentapi.PathDiscard, a.discarding.order)

@@ -36,8 +36,8 @@ type caller struct {
 	may       []string
 }
 
-func allBut(path string) []string {
-	return slices.DeleteFunc(slices.Clone(routes), func(p string) bool { return p == path })
+func allBut(paths ...string) []string {
+	return slices.DeleteFunc(slices.Clone(routes), func(p string) bool { return slices.Contains(paths, p) })
 }
 
 // callers are all kinds of certificates that exist around a pair, and those that anyone who has
@@ -72,7 +72,7 @@ func callers(t *testing.T, ca *pki.Authority, operator *pki.Key) map[string]call
 	}
 	return map[string]caller{
 		"no certificate":                              {nil, false, nil},
-		"the operator":                                {issue(ca, pki.Operator(), operator), true, allBut(agentapi.PathVouch)},
+		"the operator":                                {issue(ca, pki.Operator(), operator), true, allBut(agentapi.PathVouch, agentapi.PathDump)},
 		"the operator's name over another key":        {issue(ca, pki.Operator(), nil), true, []string{agentapi.PathState}},
 		"the operator's key under the peer's name":    {issue(ca, pki.Member(names, 1), operator), true, []string{agentapi.PathVouch, agentapi.PathState}},
 		"the operator's key of another pair's making": {issue(other, pki.Operator(), operator), false, nil},
@@ -81,6 +81,7 @@ func callers(t *testing.T, ca *pki.Authority, operator *pki.Key) map[string]call
 		"the member itself":                      {issue(ca, pki.Member(names, 0), nil), true, []string{agentapi.PathState, agentapi.PathSessions}},
 		"a member of another pair":               {issue(ca, pki.Member(resources.Names{Pair: "till", Namespace: "ns"}, 1), nil), true, nil},
 		"a Job":                                  {issue(ca, pki.Job("o1"), nil), true, jobs},
+		"the Job that brings a dump":             {issue(ca, pki.Job(agentapi.DumpOperation), nil), true, []string{agentapi.PathDump}},
 		"the Job of another operation":           {issue(ca, pki.Job("o2"), nil), true, nil},
 		"a Job of no operation":                  {issue(ca, pki.Subject{CommonName: agentapi.RoleJob, Life: time.Hour}, nil), true, nil},
 		"a client of mysqld":                     {issue(ca, client, nil), true, nil},
@@ -118,6 +119,7 @@ func serveAPI(t *testing.T, ca *pki.Authority, config agentapi.Config) *httptest
 		mysqld: a.mysqld,
 		state:  a.state,
 	}
+	a.dumpIntake = newDumpIntake(a.entrance(), func() bool { return false })
 	server := httptest.NewUnstartedServer(a.handler())
 	server.TLS = certs.server()
 	server.StartTLS()

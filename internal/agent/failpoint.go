@@ -13,6 +13,7 @@ const (
 	failAfterInstall    Failpoint = "after-install"    // installed, identity not written
 	failAfterQuarantine Failpoint = "after-quarantine" // void, nothing wiped
 	failAfterClone      Failpoint = "after-clone"      // copied, never started
+	failAfterLoad       Failpoint = "after-load"       // a dump loaded, the accounts not made again
 	failAfterReset      Failpoint = "after-reset"      // donor's channel forgotten, not noted
 	failBeforeRewind    Failpoint = "before-rewind"
 	failAfterRewind     Failpoint = "after-rewind"  // cut, the unclean end still noted
@@ -31,7 +32,7 @@ const (
 // Failpoints lists all of them.
 func Failpoints() []Failpoint {
 	return []Failpoint{
-		failAfterMark, failAfterInit, failAfterAccounts, failAfterInstall, failAfterQuarantine, failAfterClone, failAfterReset,
+		failAfterMark, failAfterInit, failAfterAccounts, failAfterInstall, failAfterQuarantine, failAfterClone, failAfterLoad, failAfterReset,
 		failBeforeRewind, failAfterRewind, failBeforeSave, failAfterSave, failAfterDiscard,
 		failBeforePersist, failAfterPersist, failBeforeStart, failBeforeReceiver, failBeforeOpen, failAfterOpen, failBeforeClose,
 	}

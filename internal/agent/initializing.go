@@ -25,14 +25,15 @@ type initializing struct {
 	state    *board
 	make     dataMaker
 	donors   foreignData
+	dumps    foreignData
 	adoption *adoption
 	beside   beside // the command: it does not wait for the end
 	failures *failpoints
 }
 
-// foreignData makes the contents of a new data directory a copy of a server outside of the pair.
+// foreignData makes the contents of a new data directory of what is outside of the pair.
 type foreignData interface {
-	// contents copies it and makes the pair's accounts in it.
+	// contents copies or loads it and makes the pair's accounts in it.
 	contents(ctx context.Context, command agentapi.InitializeCommand) error
 	// ended publishes how that ended, and waits after a failure.
 	ended(ctx context.Context, command agentapi.InitializeCommand, err error)
@@ -100,13 +101,14 @@ func (i *initializing) run(ctx context.Context, command agentapi.InitializeComma
 	started := process.Now()
 	data := command.DataID
 	contents := i.make.accounts
-	if command.Donor != nil {
-		contents = func(ctx context.Context) error { return i.donors.contents(ctx, command) }
+	foreign := i.foreign(command)
+	if foreign != nil {
+		contents = func(ctx context.Context) error { return foreign.contents(ctx, command) }
 	}
 	err := i.try(ctx, data, contents)
 	switch {
-	case command.Donor != nil:
-		i.donors.ended(ctx, command, err)
+	case foreign != nil:
+		foreign.ended(ctx, command, err)
 	case err != nil:
 		i.log.Error(err, "cannot initialize", "dataID", data)
 		i.state.problem(maintenanceProblem(err), "initialize: "+err.Error())
@@ -118,6 +120,17 @@ func (i *initializing) run(ctx context.Context, command agentapi.InitializeComma
 	}
 	i.state.resolve(agentapi.ProblemSeedFailed)
 	i.log.Info("initialized", "dataID", data, "took", process.Now().Sub(started))
+}
+
+// foreign is what makes the contents; nil for data that begins empty.
+func (i *initializing) foreign(command agentapi.InitializeCommand) foreignData {
+	switch {
+	case command.Donor != nil:
+		return i.donors
+	case command.Dump != nil:
+		return i.dumps
+	}
+	return nil
 }
 
 // try makes the data with these contents.

@@ -80,6 +80,7 @@ func (a *Agent) addData() {
 		state:    a.state,
 		make:     create,
 		donors:   a.donorCopies(create),
+		dumps:    a.dumpLoads(create),
 		adoption: adopt,
 		beside:   a.beside,
 		failures: a.failures,
@@ -150,13 +151,44 @@ func (a *Agent) newData() *newData {
 // donorCopies copies servers outside of the pair.
 func (a *Agent) donorCopies(create *newData) *donorCopies {
 	return &donorCopies{
+		attempts: &attempts{log: a.log, state: a.state},
 		opt:      a.opt,
-		log:      a.log,
 		make:     create,
 		settings: a.settings,
 		vol:      a.vol,
 		mysqld:   a.mysqld,
 		state:    a.state,
+		accounts: a.takeover(create),
+		failures: a.failures,
+	}
+}
+
+// dumpLoads load dumps.
+func (a *Agent) dumpLoads(create *newData) *dumpLoads {
+	a.dumpIntake = newDumpIntake(a.entrance(), func() bool {
+		id := a.data.get()
+		return id.DataID != "" && !id.Void
+	})
+	return &dumpLoads{
+		attempts: &attempts{log: a.log, state: a.state},
+		opt:      a.opt,
+		make:     create,
+		settings: a.settings,
+		vol:      a.vol,
+		state:    a.state,
+		connect:  a.server,
+		accounts: a.takeover(create),
+		intake:   a.dumpIntake,
+		failures: a.failures,
+	}
+}
+
+func (a *Agent) takeover(create *newData) *takeover {
+	return &takeover{
+		opt:      a.opt,
+		make:     create,
+		settings: a.settings,
+		vol:      a.vol,
 		connect:  a.server,
 		failures: a.failures,
 	}

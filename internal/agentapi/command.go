@@ -27,8 +27,9 @@ type Command struct {
 type InitializeCommand struct {
 	Command
 	DataID pair.DataID `json:"dataID"`
-	// Donor whose data is copied; nil to begin without data.
+	// Donor whose data is copied, or Dump that is loaded; both nil to begin without data.
 	Donor *ForeignDonor `json:"donor,omitempty"`
+	Dump  *Dump         `json:"dump,omitempty"`
 }
 
 // ForeignDonor is a server outside of the pair whose data a pair begins with.

@@ -38,6 +38,14 @@ const (
 	ProblemDonorPlugin      ProblemCode = "DonorWithoutClone"
 	ProblemDonorEngines     ProblemCode = "DonorOtherEngines"
 	ProblemDonorSettings    ProblemCode = "DonorOtherSettings"
+
+	// Why the dump that a new pair begins with is not loaded.
+	ProblemDumpAbsent      ProblemCode = "DumpAbsent"
+	ProblemDumpUnreadable  ProblemCode = "DumpUnreadable"
+	ProblemDumpCutOff      ProblemCode = "DumpCutOff"
+	ProblemDumpRefused     ProblemCode = "DumpRefused"
+	ProblemDumpInterrupted ProblemCode = "DumpInterrupted"
+	ProblemDumpFailed      ProblemCode = "DumpFailed"
 )
 
 // Problem is one thing that is wrong, and what to do about it.

@@ -21,6 +21,7 @@ const (
 	PathReleaseHeld = "/v1/release-held" // POST Command: let clients through the door at this epoch
 	PathHold        = "/v1/hold"         // POST HoldCommand: hold clients at the door
 
+	PathDump           = "/v1/dump"            // GET: which step is wanted; POST ?step=<DumpStep>, the body is the file
 	PathValidateConfig = "/v1/validate-config" // POST ValidateConfigRequest: would mysqld take these settings?
 
 	PathRepairLease  = "/v1/repair-lease"  // POST RepairLeaseCommand to the passive
@@ -64,6 +65,7 @@ var Routes = []Route{
 	{Path: PathDiscard, Callers: []Caller{CallerOperator}},
 	{Path: PathReleaseHeld, Callers: []Caller{CallerOperator}},
 	{Path: PathHold, Callers: []Caller{CallerOperator}},
+	{Path: PathDump, Callers: []Caller{CallerJob}},
 	{Path: PathValidateConfig, Callers: []Caller{CallerOperator}},
 	{Path: PathRepairLease, Callers: []Caller{CallerOperator, CallerJob}},
 	{Path: PathRepairRights, Callers: []Caller{CallerOperator, CallerJob}},

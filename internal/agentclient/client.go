@@ -189,6 +189,31 @@ func (c *Client) ValidateConfig(ctx context.Context, r agentapi.ValidateConfigRe
 	return out, c.call(ctx, http.MethodPost, agentapi.PathValidateConfig, r, &out)
 }
 
+// WantedDump asks which part of a dump the agent wants now.
+func (c *Client) WantedDump(ctx context.Context) (agentapi.DumpStep, error) {
+	var out agentapi.DumpReply
+	err := c.call(ctx, http.MethodGet, agentapi.PathDump, nil, &out)
+	return out.Want, err
+}
+
+// SendDump brings size bytes of a dump for a step. It blocks until the agent has read and used
+// all of them, which has no limit in time but that of ctx. A Refusal says why they are not taken.
+func (c *Client) SendDump(ctx context.Context, step agentapi.DumpStep, body io.Reader, size int64) error {
+	path := agentapi.PathDump + "?" + url.Values{"step": {string(step)}}.Encode()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+c.Address+path, io.NopCloser(body))
+	if err != nil {
+		return fmt.Errorf("%s of agent %s: %w", agentapi.PathDump, c.Address, err)
+	}
+	request.ContentLength = size
+	request.Header.Set("Content-Type", "application/octet-stream")
+	var out agentapi.DumpReply
+	if err := c.exchange(request, &out); err != nil {
+		c.Renew()
+		return fmt.Errorf("%s of agent %s: %w", agentapi.PathDump, c.Address, err)
+	}
+	return nil
+}
+
 // Renew has the next request use a new connection.
 func (c *Client) Renew() {
 	c.mu.Lock()
@@ -261,6 +286,11 @@ func (c *Client) roundTrip(ctx context.Context, method, path string, in, out any
 		return err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	return c.exchange(request, out)
+}
+
+// exchange sends a request and decodes the answer.
+func (c *Client) exchange(request *http.Request, out any) error {
 	transport, err := c.connect()
 	if err != nil {
 		return err

@@ -31,9 +31,9 @@ type Agents struct {
 	Client func(fencing.Subject) (*agentclient.Client, error)
 	// Silent reports whether the agent does not answer the watch; optional.
 	Silent func(fencing.Subject) bool
-	// Donor is what the first member is to copy; nil for nothing. An error that wraps
-	// execute.ErrConflict says what is missing. Optional.
-	Donor func(context.Context) (*agentapi.ForeignDonor, error)
+	// Beginning adds to the command what the first member is to copy or load, if anything. An error
+	// that wraps execute.ErrConflict says what is missing. Optional.
+	Beginning func(context.Context, *agentapi.InitializeCommand) error
 }
 
 var (
@@ -114,12 +114,10 @@ func (a Agents) ReleaseHeld(ctx context.Context, to fencing.Subject, c agentapi.
 
 // Initialize implements execute.Copiers.
 func (a Agents) Initialize(ctx context.Context, to fencing.Subject, c agentapi.InitializeCommand) error {
-	if a.Donor != nil {
-		donor, err := a.Donor(ctx)
-		if err != nil {
+	if a.Beginning != nil {
+		if err := a.Beginning(ctx, &c); err != nil {
 			return err
 		}
-		c.Donor = donor
 	}
 	_, err := call(ctx, a, to, commandTimeout, (*agentclient.Client).Initialize, c)
 	return err

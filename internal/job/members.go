@@ -38,19 +38,20 @@ type members struct {
 type Dirs struct{ TLS, Passwords string }
 
 // certificate is read for each connection: it is renewed while the Job runs.
-func (m members) certificate() (*tls.Certificate, error) {
-	cert, err := tls.LoadX509KeyPair(filepath.Join(m.dir.TLS, "tls.crt"), filepath.Join(m.dir.TLS, "tls.key"))
+func (d Dirs) certificate() (*tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(filepath.Join(d.TLS, "tls.crt"), filepath.Join(d.TLS, "tls.key"))
 	if err != nil {
 		return nil, fmt.Errorf("read the Job's certificate: %w", err)
 	}
 	return &cert, nil
 }
 
-func (m members) tls(member pair.MemberName) (*tls.Config, error) {
-	if _, err := m.certificate(); err != nil {
+// clientTLS is that of connections to a member, by its name.
+func (d Dirs) clientTLS(host string) (*tls.Config, error) {
+	if _, err := d.certificate(); err != nil {
 		return nil, err
 	}
-	authority, err := os.ReadFile(filepath.Join(m.dir.TLS, "ca.crt"))
+	authority, err := os.ReadFile(filepath.Join(d.TLS, "ca.crt"))
 	if err != nil {
 		return nil, fmt.Errorf("read the pair's authority: %w", err)
 	}
@@ -61,9 +62,13 @@ func (m members) tls(member pair.MemberName) (*tls.Config, error) {
 	return &tls.Config{
 		MinVersion:           tls.VersionTLS12,
 		RootCAs:              roots,
-		ServerName:           m.request.Host(member),
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return m.certificate() },
+		ServerName:           host,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return d.certificate() },
 	}, nil
+}
+
+func (m members) tls(member pair.MemberName) (*tls.Config, error) {
+	return m.dir.clientTLS(m.request.Host(member))
 }
 
 // endpoint is a member's mysqld, over the admin port and as the account of this file.

@@ -84,6 +84,18 @@ func dropNamesakes(ctx context.Context, conn *sql.Conn, specs []accountSpec) err
 	return nil
 }
 
+// Accounts lists the accounts of this member as "user@host". It changes nothing.
+func (s *Server) Accounts(ctx context.Context) (names []string, err error) {
+	err = s.read(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		list, err := accountsOf(ctx, conn, "SELECT User, Host FROM mysql.user")
+		for _, one := range list {
+			names = append(names, one.User+"@"+one.Host)
+		}
+		return err
+	})
+	return names, wrap("list accounts", err)
+}
+
 func accountsOf(ctx context.Context, conn *sql.Conn, query string, args ...any) (list []Account, err error) {
 	rows, err := conn.QueryContext(ctx, query, args...)
 	if err != nil {

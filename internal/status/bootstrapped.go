@@ -21,9 +21,9 @@ type Bootstrap struct {
 	Reason, Fact string
 }
 
-// donorProblems are those of a member that say why a donor cannot be copied. Each is a reason of
-// the condition Bootstrapped.
-var donorProblems = []agentapi.ProblemCode{
+// bootstrapProblems are those of a member that say why a donor cannot be copied, or a dump not be
+// loaded. Each is a reason of the condition Bootstrapped.
+var bootstrapProblems = []agentapi.ProblemCode{
 	agentapi.ProblemDonorUnreachable,
 	agentapi.ProblemDonorDenied,
 	agentapi.ProblemDonorCertificate,
@@ -31,24 +31,63 @@ var donorProblems = []agentapi.ProblemCode{
 	agentapi.ProblemDonorPlugin,
 	agentapi.ProblemDonorEngines,
 	agentapi.ProblemDonorSettings,
+	agentapi.ProblemDumpAbsent,
+	agentapi.ProblemDumpUnreadable,
+	agentapi.ProblemDumpCutOff,
+	agentapi.ProblemDumpRefused,
+	agentapi.ProblemDumpInterrupted,
+	agentapi.ProblemDumpFailed,
 	agentapi.ProblemSeedFailed,
 	agentapi.ProblemConfigInvalid,
 	agentapi.ProblemVolumeFull,
 }
 
+// from names what the data comes from.
 func (b Bootstrap) from() string {
-	if source := b.Spec.Backup; source != nil {
-		which := "backup " + source.BackupID
-		if source.BackupID == v1alpha1.LatestBackup {
-			which = "the latest backup"
-		}
-		of := source.Pair.Name
-		if source.Pair.Namespace != "" {
-			of = source.Pair.Namespace + "/" + of
-		}
-		return which + " of pair " + of
+	switch {
+	case b.Spec.Dump != nil:
+		return b.Spec.Dump.String()
+	case b.Spec.Backup != nil:
+		return backupName(b.Spec.Backup)
+	case b.Spec.Donor != nil:
+		return net.JoinHostPort(b.Spec.Donor.Host, strconv.Itoa(int(b.Spec.Donor.Port)))
 	}
-	return net.JoinHostPort(b.Spec.Donor.Host, strconv.Itoa(int(b.Spec.Donor.Port)))
+	return ""
+}
+
+func backupName(source *v1alpha1.BackupSource) string {
+	which := "backup " + source.BackupID
+	if source.BackupID == v1alpha1.LatestBackup {
+		which = "the latest backup"
+	}
+	of := source.Pair.Name
+	if source.Pair.Namespace != "" {
+		of = source.Pair.Namespace + "/" + of
+	}
+	return which + " of pair " + of
+}
+
+// beganWith is the sentence about data that is there.
+func (b Bootstrap) beganWith() string {
+	if b.Spec.Dump != nil {
+		return "the pair began with the dump " + b.from()
+	}
+	return "the pair began with a copy of " + b.from()
+}
+
+// verb is what a member does with it.
+func (b Bootstrap) verb() string {
+	if b.Spec.Dump != nil {
+		return "loads"
+	}
+	return "copies"
+}
+
+func (b Bootstrap) participle() string {
+	if b.Spec.Dump != nil {
+		return "loaded"
+	}
+	return "copied"
 }
 
 // begun: the pair has data, so that nothing is copied any more.
@@ -65,10 +104,10 @@ func bootstrapped(o failover.Observation, p failover.Plan, done Reconciled, old 
 	const kind = v1alpha1.ConditionBootstrapped
 	from := done.Bootstrap.from()
 	if begun(o, old) {
-		return condition(kind, metav1.ConditionTrue, ReasonDataCopied, "the pair began with a copy of "+from)
+		return condition(kind, metav1.ConditionTrue, ReasonDataCopied, done.Bootstrap.beganWith())
 	}
 	if p.Rule == failover.RuleAuthorityMissing {
-		return condition(kind, metav1.ConditionFalse, ReasonVolumesNotEmpty, "nothing is copied: "+p.Fact)
+		return condition(kind, metav1.ConditionFalse, ReasonVolumesNotEmpty, "nothing is "+done.Bootstrap.participle()+": "+p.Fact)
 	}
 	if done.Bootstrap.Reason != "" {
 		return condition(kind, metav1.ConditionFalse, done.Bootstrap.Reason, done.Bootstrap.Fact)
@@ -79,15 +118,15 @@ func bootstrapped(o failover.Observation, p failover.Plan, done Reconciled, old 
 			continue
 		}
 		for _, problem := range m.State.Problems {
-			if slices.Contains(donorProblems, problem.Code) {
+			if slices.Contains(bootstrapProblems, problem.Code) {
 				return condition(kind, metav1.ConditionFalse, problem.Code, fmt.Sprintf("%s: %s; it is tried again", m.Name, problem.Message))
 			}
 		}
 	}
 	if s := bootstrapStatus(o, done, old); s != nil && s.Member != "" {
-		return condition(kind, metav1.ConditionFalse, ReasonCopying, fmt.Sprintf("%s copies %s: %s", s.Member, from, s.Stage))
+		return condition(kind, metav1.ConditionFalse, ReasonCopying, fmt.Sprintf("%s %s %s: %s", s.Member, done.Bootstrap.verb(), from, s.Stage))
 	}
-	return condition(kind, metav1.ConditionFalse, ReasonNotBegun, "nothing of "+from+" is copied yet: "+p.Fact)
+	return condition(kind, metav1.ConditionFalse, ReasonNotBegun, "nothing of "+from+" is "+done.Bootstrap.participle()+" yet: "+p.Fact)
 }
 
 // bootstrapStatus is nil when nothing is to be copied, or any more.

@@ -107,3 +107,51 @@ func TestTheConditionBootstrappedSaysHowTheCopyGoes(t *testing.T) {
 		})
 	}
 }
+
+func TestTheConditionBootstrappedSaysHowALoadGoes(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(o *failover.Observation, done *conditions.Reconciled)
+		status metav1.ConditionStatus
+		reason string
+		says   string
+	}{
+		"a claim is missing": {
+			func(_ *failover.Observation, done *conditions.Reconciled) {
+				done.Bootstrap.Reason = conditions.ReasonClaimMissing
+				done.Bootstrap.Fact = "there is no claim"
+			},
+			metav1.ConditionFalse, conditions.ReasonClaimMissing, "there is no claim",
+		},
+		"it is cut off": {
+			func(o *failover.Observation, _ *conditions.Reconciled) {
+				o.Members[0].State.Problems = []agentapi.Problem{{Code: agentapi.ProblemDumpCutOff, Message: "the dump is cut off"}}
+			},
+			metav1.ConditionFalse, "DumpCutOff", "the dump is cut off; it is tried again",
+		},
+		"it is loaded": {
+			func(o *failover.Observation, _ *conditions.Reconciled) {
+				o.Members[0].State.Seed = &agentapi.SeedProgress{Stage: "load", Bytes: 5, Estimated: 10}
+			},
+			metav1.ConditionFalse, conditions.ReasonCopying, "shop-0 loads app.sql of PersistentVolumeClaim dumps: load",
+		},
+		"it has data": {
+			func(o *failover.Observation, _ *conditions.Reconciled) { o.Authority.Record.Epoch = 1 },
+			metav1.ConditionTrue, conditions.ReasonDataCopied, "began with the dump app.sql of PersistentVolumeClaim dumps",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, p, done := whole()
+			o.Authority.Record = authority.Record{}
+			done.Bootstrap.Spec = &v1alpha1.BootstrapSpec{Dump: &v1alpha1.DumpSource{ClaimName: "dumps", Path: "app.sql"}}
+			tc.change(&o, &done)
+			next := conditions.Render(o, p, done, v1alpha1.DatabasePairStatus{})
+			got := meta.FindStatusCondition(next.Conditions, v1alpha1.ConditionBootstrapped)
+			if got == nil || got.Status != tc.status || got.Reason != tc.reason || !strings.Contains(got.Message, tc.says) {
+				t.Fatalf("condition %+v", got)
+			}
+			if meaning, known := conditions.MeaningOf(got.Type, got.Status); !known || !meaning.Allows(got.Reason) {
+				t.Errorf("docs/conditions.md does not have %s=%s with %s", got.Type, got.Status, got.Reason)
+			}
+		})
+	}
+}

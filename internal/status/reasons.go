@@ -38,6 +38,7 @@ const (
 	ReasonSecretMissing   = "SecretMissing"
 	ReasonBackupsOff      = "BackupsOff"
 	ReasonVaultStarting   = "VaultStarting"
+	ReasonClaimMissing    = "ClaimMissing"
 	ReasonVolumesNotEmpty = "VolumesNotEmpty"
 )
 
@@ -292,7 +293,7 @@ var otherMeanings = []Meaning{
 		Means:  "it is not there yet; what failed is tried again",
 		Reasons: []Reason{
 			{ReasonNotBegun, "the members do not run yet"},
-			{ReasonCopying, "a member copies it; `status.bootstrap` has the bytes"},
+			{ReasonCopying, "a member copies or loads it; `status.bootstrap` has the bytes"},
 			{ReasonVolumesNotEmpty, "the volumes hold data, which a copy never replaces"},
 			{ReasonSecretMissing, "a Secret, ConfigMap or PersistentVolumeClaim that the spec names, or its key, is not there"},
 			{ReasonBackupsOff, "the operator was installed without `features.backup`"},
@@ -307,7 +308,8 @@ var otherMeanings = []Meaning{
 			{string(jobapi.StoreSkewed), "the clocks of the node and of the store differ too much"},
 			{string(jobapi.StoreUnreachable), "the store does not answer"},
 			{string(jobapi.VaultFailed), "the backup cannot be served for another reason, which the message has"},
-			{ReasonNameConflict, "an object that is not the pair's has the name `<pair>-vault`"},
+			{ReasonNameConflict, "an object that is not the pair's has the name `<pair>-vault` or `<pair>-dump`"},
+			{ReasonClaimMissing, "the claim with the dump is not there, or not the Job that brings it"},
 			{string(agentapi.ProblemDonorUnreachable), "nobody answers at the donor's address"},
 			{string(agentapi.ProblemDonorDenied), "the donor refuses the user: a wrong password, another host, or no right `BACKUP_ADMIN`"},
 			{string(agentapi.ProblemDonorCertificate), "the donor has no TLS, or a certificate of another authority"},
@@ -315,6 +317,12 @@ var otherMeanings = []Meaning{
 			{string(agentapi.ProblemDonorPlugin), "the plugin clone of the donor is not active"},
 			{string(agentapi.ProblemDonorEngines), "the donor has tables that are not InnoDB's"},
 			{string(agentapi.ProblemDonorSettings), "a setting that counts when data is made differs"},
+			{string(agentapi.ProblemDumpAbsent), "the Job that brings the dump did not come: its pod does not run"},
+			{string(agentapi.ProblemDumpUnreadable), "there is no such file, the user 65532 may not read it, or it is damaged"},
+			{string(agentapi.ProblemDumpCutOff), "the dump ends in its middle; nothing was loaded"},
+			{string(agentapi.ProblemDumpRefused), "the dump has statements that a pair does not take, which the message names; nothing was loaded"},
+			{string(agentapi.ProblemDumpInterrupted), "the Job or its connection ended in the middle; it begins again with an empty server"},
+			{string(agentapi.ProblemDumpFailed), "mysqld does not take a statement of the dump"},
 			{string(agentapi.ProblemConfigInvalid), "mysqld does not take `spec.mysql.config`"},
 			{string(agentapi.ProblemVolumeFull), "the volume is too small"},
 			{string(agentapi.ProblemSeedFailed), "the copy failed for another reason, which the message has"},
