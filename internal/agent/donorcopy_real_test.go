@@ -206,6 +206,9 @@ func TestADonorThatCannotBeCopiedIsRefusedByName(t *testing.T) {
 	server.BootWith("--clone=OFF", "--offline-mode=OFF")
 	refused("no plugin", agentapi.ProblemDonorPlugin, "INSTALL PLUGIN clone", func(*agentapi.ForeignDonor) {})
 	server.Terminate()
+	server.BootWith("--tls-version=", "--offline-mode=OFF")
+	refused("TLS disabled", agentapi.ProblemDonorCertificate, "does not offer TLS", func(*agentapi.ForeignDonor) {})
+	server.Terminate()
 	server.BootWith("--super-read-only=OFF", "--read-only=OFF", "--offline-mode=OFF")
 	if _, err := server.Root().ExecContext(t.Context(), "DROP TABLE app.old"); err != nil {
 		t.Fatal(err)
@@ -216,5 +219,64 @@ func TestADonorThatCannotBeCopiedIsRefusedByName(t *testing.T) {
 		if strings.HasPrefix(string(problem.Code), "Donor") {
 			t.Errorf("it is still said that %s", problem.Message)
 		}
+	}
+}
+
+// A copy that is interrupted, be it that the agent or the donor is killed in its middle, leaves
+// nothing that looks like data, and the next one begins again.
+func TestAnInterruptedCopyOfADonorBeginsAgain(t *testing.T) {
+	w := newWorld(t)
+	a := w.members[0]
+	server, donor := foreignDonor(t)
+	server.SetPassword(mysqlops.NewSecret("newer"))
+	fill := func(statement string) {
+		t.Helper()
+		if _, err := server.Root().ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill("CREATE TABLE app.much (id INT PRIMARY KEY AUTO_INCREMENT, v BLOB)")
+	for range 8 {
+		fill("INSERT INTO app.much (v) SELECT REPEAT(UUID(), 1500) FROM (SELECT 1 UNION SELECT 2 UNION SELECT 3 UNION SELECT 4) AS four")
+	}
+	relay := mysqldtest.NewRelay(t, donor.Port)
+	donor.Port = relay.Port
+	w.write(func(r *authority.Record) { r.Bootstrap = &authority.Bootstrap{Member: a.name, DataID: "data-0"} })
+	a.start()
+	halfway := func() {
+		t.Helper()
+		relay.PassAtMost(1 << 20)
+		w.initializeFrom(a, donor)
+		w.await("the copy is in its middle", patience, relay.Holding)
+	}
+
+	halfway()
+	a.kill()
+	a.awaitNoMysqld()
+	relay.Cut()
+	a.start()
+	s := a.awaitPhase(agentapi.PhaseEmpty, patience)
+	if s.DataID != "" {
+		t.Errorf("half a copy became data %s", s.DataID)
+	}
+
+	halfway()
+	server.Kill()
+	relay.Cut()
+	s = a.awaitState("the copy has failed", patience, func(s agentapi.State) bool {
+		return problem(s, agentapi.ProblemSeedFailed) != "" || problem(s, agentapi.ProblemDonorUnreachable) != ""
+	})
+	if s.DataID != "" {
+		t.Errorf("half a copy became data %s", s.DataID)
+	}
+	server.BootWith("--super-read-only=OFF", "--read-only=OFF", "--offline-mode=OFF")
+
+	w.initializeFrom(a, donor)
+	a.awaitPhase(agentapi.PhaseClosed, patience)
+	w.openFirst(a)
+	var rows, bytes int
+	err := a.db("root").QueryRowContext(t.Context(), "SELECT COUNT(*), SUM(LENGTH(v)) FROM app.much").Scan(&rows, &bytes)
+	if err != nil || rows != 32 || bytes != 32*36*1500 {
+		t.Errorf("%d rows with %d bytes, %v", rows, bytes, err)
 	}
 }
