@@ -28,10 +28,16 @@ func DumpTLSSecret(p *v1alpha1.DatabasePair, job *batchv1.Job, caPEM, certPEM, k
 	labels[LabelPair] = p.Name
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:            NamesOf(p).Dump(),
-			Namespace:       p.Namespace,
-			Labels:          labels,
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(job, batchv1.SchemeGroupVersion.WithKind("Job"))},
+			Name:      NamesOf(p).Dump(),
+			Namespace: p.Namespace,
+			Labels:    labels,
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: batchv1.SchemeGroupVersion.String(),
+				Kind:       "Job",
+				Name:       job.Name,
+				UID:        job.UID,
+				Controller: ptr.To(true),
+			}},
 		},
 		Type: corev1.SecretTypeTLS,
 		Data: map[string][]byte{
