@@ -1,8 +1,11 @@
 package agent
 
 import (
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
 func TestABandwidthIsAQuantityOfBytesASecond(t *testing.T) {
@@ -15,5 +18,19 @@ func TestABandwidthIsAQuantityOfBytesASecond(t *testing.T) {
 		if _, err := bandwidth(text); err == nil || !strings.Contains(err.Error(), "spec.rejoin.maxBandwidth") {
 			t.Errorf("%q: %v", text, err)
 		}
+	}
+}
+
+// The copy of a server outside of the pair is bounded like that of the peer.
+func TestTheCopyOfADonorIsBounded(t *testing.T) {
+	d := &donorCopies{opt: Options{RunDir: "/run/dbpair"}, settings: &settings{config: agentapi.Config{MaxBandwidth: "50Mi"}}}
+	from, err := d.source(agentapi.ForeignDonor{Host: "old", Port: 3306, CA: "pem"})
+	if err != nil || from.MaxBandwidth != 50<<20 || from.TLS.CA != "/run/dbpair/donor-ca.crt" {
+		t.Errorf("%+v, %v", from, err)
+	}
+	d.settings.config.MaxBandwidth = "fast"
+	var config configError
+	if _, err := d.source(agentapi.ForeignDonor{}); !errors.As(err, &config) {
+		t.Errorf("error %v", err)
 	}
 }

@@ -60,25 +60,15 @@ func (d *donorCopies) contents(ctx context.Context, command agentapi.InitializeC
 }
 
 func (d *donorCopies) copy(ctx context.Context, donor agentapi.ForeignDonor) error {
-	ca := filepath.Join(d.opt.RunDir, "donor-ca.crt")
-	from := mysqlops.Donor{
-		Host:     donor.Host,
-		Port:     donor.Port,
-		User:     donor.User,
-		Password: mysqlops.NewSecret(donor.Password),
-		NoTLS:    donor.NoTLS,
-		Recorded: donor.Backup,
-	}
-	var err error
-	if from.MaxBandwidth, err = bandwidth(d.settings.get().MaxBandwidth); err != nil {
-		return configError{err}
+	from, err := d.source(donor)
+	if err != nil {
+		return err
 	}
 	if donor.CA != "" {
-		if err := volume.WriteFile(ca, []byte(donor.CA), 0o600); err != nil {
+		if err := volume.WriteFile(from.TLS.CA, []byte(donor.CA), 0o600); err != nil {
 			return fmt.Errorf("write the donor's authority: %w", err)
 		}
-		defer os.Remove(ca)
-		from.TLS.CA = ca
+		defer os.Remove(from.TLS.CA)
 	}
 	ops := d.make.connect()
 	defer ops.Disconnect()
@@ -94,4 +84,23 @@ func (d *donorCopies) copy(ctx context.Context, donor agentapi.ForeignDonor) err
 		err = ops.CloneFrom(ctx, from, copying(d.state, pair.MemberName(donor.Address())))
 	}
 	return awaitCopied(d.mysqld, err, stop)
+}
+
+// source is how a donor is copied. The file of its certificate authority is not written yet.
+func (d *donorCopies) source(donor agentapi.ForeignDonor) (from mysqlops.Donor, err error) {
+	from = mysqlops.Donor{
+		Host:     donor.Host,
+		Port:     donor.Port,
+		User:     donor.User,
+		Password: mysqlops.NewSecret(donor.Password),
+		NoTLS:    donor.NoTLS,
+		Recorded: donor.Backup,
+	}
+	if donor.CA != "" {
+		from.TLS.CA = filepath.Join(d.opt.RunDir, "donor-ca.crt")
+	}
+	if from.MaxBandwidth, err = bandwidth(d.settings.get().MaxBandwidth); err != nil {
+		return from, configError{err}
+	}
+	return from, nil
 }
