@@ -44,7 +44,7 @@ func TestEachWrongFieldOfARestoreGetsItsMessage(t *testing.T) {
 	s := newScene(t)
 	const from = "destination: {volume: {claimName: backups}}, pair: {name: shop}"
 	for name, tc := range map[string]struct{ spec, says string }{
-		"a donor as well":    {"{donor: {" + donor + "}, backup: {" + from + "}}", "exactly one of donor and backup"},
+		"a donor as well":    {"{donor: {" + donor + "}, backup: {" + from + "}}", "exactly one of donor, backup and dump"},
 		"no destination":     {"{backup: {pair: {name: shop}}}", "spec.bootstrap.backup.destination"},
 		"two destinations":   {"{backup: {destination: {}, pair: {name: shop}}}", "destination needs exactly one of s3 and volume"},
 		"no pair":            {"{backup: {destination: {volume: {claimName: backups}}}}", "spec.bootstrap.backup.pair"},
