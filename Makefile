@@ -200,6 +200,12 @@ bench-checksum: ## Comparisons of two real mysqlds: BENCH_NARROW, BENCH_WIDE row
 	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 PT_TABLE_CHECKSUM="$${PT_TABLE_CHECKSUM-$$(hack/percona.sh)}" \
 	go test -tags bench -count=1 -timeout 180m -v -run TestBenchChecksum ./test/bench/checksum
 
+.PHONY: bench-scale
+bench-scale: ## What one operator needs for 10, 100 and 1,000 pairs of cheap stand-ins (BENCH_PAIRS), and how fast it is then
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=bench' -o "$$work/" ./cmd/manager ./test/bench/scale; \
+	KUBEBUILDER_ASSETS="$$(hack/envtest.sh)" "$$work/scale" "$$work/manager"
+
 .PHONY: bench-digest
 bench-digest: ## Where a comparison's processor time goes: statements of one real mysqld, in microseconds a row
 	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 BENCH_NARROW=$(or $(BENCH_NARROW),500000) BENCH_WIDE=$(or $(BENCH_WIDE),100000) \

@@ -116,6 +116,7 @@ func managerOptions(o Options, cert *metricsCert) manager.Options {
 		// The probes are answered beside the managers: a manager can be made only while the API
 		// server answers, and the process outlives that.
 		HealthProbeBindAddress: "0",
+		PprofBindAddress:       o.PprofAddress,
 		// A manager that ended is followed by another one in the same process.
 		Controller:                    config.Controller{SkipNameValidation: ptr.To(true)},
 		LeaderElection:                o.LeaderElect,

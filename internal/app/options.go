@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"slices"
 	"strings"
@@ -31,6 +32,9 @@ type Options struct {
 	MetricsSecret  string
 	MetricsService string
 	ProbeAddress   string
+	// PprofAddress is where profiles of the operator are served, without TLS and to everyone who
+	// reaches it; nowhere when empty.
+	PprofAddress string
 	// IdentitySecret is the Secret in the operator's namespace that keeps its private key.
 	IdentitySecret string
 	// Key is the operator's private key; Run reads it from IdentitySecret.
@@ -92,6 +96,8 @@ func Parse(args []string, out io.Writer) (Options, error) {
 	set.StringVar(&o.IdentitySecret, "identity-secret", Name+"-identity",
 		"Secret in the operator's namespace for the private key by which agents know the operator")
 	set.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz")
+	set.StringVar(&o.PprofAddress, "pprof-bind-address", "",
+		"address of /debug/pprof, without TLS, for profiles of the operator; a loopback address such as 127.0.0.1:6060; none when empty")
 	set.BoolVar(&o.LeaderElect, "leader-elect", false, "work only while holding the operator's own Lease; needed with more than one replica")
 	set.DurationVar(&o.LeaseDuration, "leader-elect-lease-duration", 6*time.Second,
 		"how long a standing-by replica waits for a leader that is gone")
@@ -220,6 +226,9 @@ func (o Options) checkLimits() error {
 	}
 	if o.QPS <= 0 || o.Burst < 1 {
 		errs = append(errs, errors.New("--kube-api-qps and --kube-api-burst must be positive"))
+	}
+	if _, _, err := net.SplitHostPort(o.PprofAddress); o.PprofAddress != "" && err != nil {
+		errs = append(errs, fmt.Errorf("--pprof-bind-address %q: want an address and a port, such as 127.0.0.1:6060", o.PprofAddress))
 	}
 	return errors.Join(errs...)
 }

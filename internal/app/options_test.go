@@ -28,6 +28,7 @@ func TestParseNamesTheFlagThatIsWrong(t *testing.T) {
 		"no rollouts":                   {"--max-parallel-rollouts=0", "--max-parallel-rollouts"},
 		"no workers":                    {"--max-concurrent-reconciles=0", "--max-concurrent-reconciles"},
 		"no requests":                   {"--kube-api-qps=0", "--kube-api-qps"},
+		"profiles without a port":       {"--pprof-bind-address=127.0.0.1", "--pprof-bind-address"},
 		"a level of another logger":     {"--log-level=trace", "--log-level"},
 		"a feature of another operator": {"--features=checksum,archive", "--features"},
 		"no feature":                    {"--features=", ""},
