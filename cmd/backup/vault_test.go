@@ -37,9 +37,6 @@ func emptyBackup(t *testing.T, root, uid, id string) {
 func newVault(t *testing.T, root string) vault {
 	t.Helper()
 	files := t.TempDir()
-	if err := mysqldtest.WriteCerts(files); err != nil {
-		t.Fatal(err)
-	}
 	if err := os.WriteFile(filepath.Join(files, jobapi.VaultPassword), []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +163,7 @@ func TestAVaultServesAnEncryptedBackup(t *testing.T) {
 	}
 	_, ended, err := cloneVault(t, v)
 	if err == nil || !strings.Contains(err.Error(), filepath.Base(damaged)) {
-		t.Errorf("a clone of a damaged backup: %v", err)
+		t.Fatalf("a clone of a damaged backup: %v", err)
 	}
 	if r := reportOf(ended()); r.Reason != jobapi.BackupDamaged || !strings.Contains(r.Message, "there is no older one") {
 		t.Errorf("report %+v", r)
@@ -198,11 +195,25 @@ func firstObject(t *testing.T, dir string) string {
 	return filepath.Join(dir, entries[0].Name())
 }
 
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // cloneVault has a fresh server copy what the vault serves. ended asks the vault to end and
 // returns how it did.
 func cloneVault(t *testing.T, v vault) (member *mysqldtest.Instance, ended func() error, err error) {
 	t.Helper()
 	member = mysqldtest.Start(t, mysqldtest.Options{Ordinal: 1, Bare: true})
+	certificates := member.TLSFiles()
+	copyFile(t, certificates.Cert, filepath.Join(v.files, "tls.crt"))
+	copyFile(t, certificates.Key, filepath.Join(v.files, "tls.key"))
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- v.serve(ctx) }()
@@ -223,7 +234,7 @@ func cloneVault(t *testing.T, v vault) (member *mysqldtest.Instance, ended func(
 		Port:     port,
 		User:     jobapi.VaultUser,
 		Password: mysqlops.NewSecret("secret"),
-		TLS:      mysqlops.TLSFiles{CA: filepath.Join(v.files, "ca.crt")},
+		TLS:      mysqlops.TLSFiles{CA: certificates.CA},
 		Recorded: true,
 	}, nil)
 	ended = func() error {
