@@ -144,7 +144,7 @@ func (r *childrenReconciler) ensurePasswords(ctx context.Context, v *childrenVis
 		r.tell(v, nil, warning, "PasswordRestored",
 			fmt.Sprintf("put back %s of Secret %s: mysqld knows the former password", strings.Join(restored, ", "), v.names.Internal()))
 	}
-	if v.material.passwords[appCopy], err = firstUsable(app[resources.KeyPassword], v.copies[appCopy]); err != nil {
+	if v.material.passwords[appCopy], err = r.appPassword(ctx, v, app[resources.KeyPassword]); err != nil {
 		return err
 	}
 	r.keepFormer(v, internal, former)

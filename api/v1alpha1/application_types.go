@@ -16,8 +16,29 @@ const (
 
 // ApplicationSpec is about the application's account.
 type ApplicationSpec struct {
+	// user is the account, made with the pair's first data, with all rights on database.
+	// +optional
+	// +kubebuilder:default=app
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z_][A-Za-z0-9_.-]*$')",message="spec.application.user must begin with a letter or _ and have letters, digits, _, . and - only"
+	// +kubebuilder:validation:XValidation:rule="self != 'root' && !self.startsWith('mysql.') && !self.startsWith('dbpair')",message="spec.application.user must not be an account of MySQL or of the pair: not root, and nothing that begins with mysql. or dbpair"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.application.user cannot be changed: the account was made with the pair's data; make another account in mysqld"
+	User string `json:"user,omitempty"`
+	// database is the application's schema, made with the pair's first data.
+	// +optional
+	// +kubebuilder:default=app
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_][A-Za-z0-9_-]*$')",message="spec.application.database must have letters, digits, _ and - only, and not begin with -"
+	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['mysql', 'sys', 'information_schema', 'performance_schema', 'dbpair'])",message="spec.application.database must not be a schema of MySQL or of the pair: mysql, sys, information_schema, performance_schema, dbpair"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.application.database cannot be changed: the schema was made with the pair's data; make another one in mysqld"
+	Database string `json:"database,omitempty"`
+	// passwordSecretRef is a key of a Secret of this namespace with the password of user: 1 to 255
+	// bytes of UTF-8 without control characters. It is read again every fifteen seconds. Without it
+	// the operator makes one, and the key password of the Secret <pair>-app is its owner's to change.
+	// +optional
+	PasswordSecretRef *KeyReference `json:"passwordSecretRef,omitempty"`
 	// passwordOverlap is how long the former password of the application stays valid after
-	// the key password of the Secret <pair>-app was changed, so that the application's pods can
+	// the password was changed, so that the application's pods can
 	// take up the new one one after the other. 0s ends it after a minute, also for a change that
 	// was made before.
 	// +optional

@@ -61,8 +61,8 @@ func AppSecret(p *v1alpha1.DatabasePair, password string, caPEM []byte) (*corev1
 	t := target{
 		host:     p.Name + "." + p.Namespace + ".svc",
 		port:     pair.PortMySQL,
-		database: AppSchema,
-		username: AppUser,
+		database: AppSchemaOf(p),
+		username: AppUserOf(p),
 		password: password,
 		caPEM:    string(caPEM),
 		connect:  leastConnectTimeout,

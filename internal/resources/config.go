@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 
@@ -11,11 +12,16 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-// The application's account and its schema.
-const (
-	AppUser   = "app"
-	AppSchema = "app"
-)
+// appName is what the application's account and its schema are called if the spec says nothing.
+const appName = "app"
+
+// AppUserOf is the application's account.
+func AppUserOf(p *v1alpha1.DatabasePair) string { return cmp.Or(p.Spec.Application.User, appName) }
+
+// AppSchemaOf is the schema of the application's account.
+func AppSchemaOf(p *v1alpha1.DatabasePair) string {
+	return cmp.Or(p.Spec.Application.Database, appName)
+}
 
 // AgentConfig is the configuration of the pair's agents.
 func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
@@ -43,8 +49,8 @@ func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 		HoldTimeout:         spec.Services.Primary.HoldTimeout.Duration,
 		MaxHeld:             int(spec.Services.Primary.MaxHeld),
 		RefuseWithReset:     spec.Services.Primary.OnRoleChange == v1alpha1.OnRoleChangeReset,
-		AppUser:             AppUser,
-		AppSchema:           AppSchema,
+		AppUser:             AppUserOf(p),
+		AppSchema:           AppSchemaOf(p),
 		AppPasswordOverlap:  spec.Application.PasswordOverlap.Duration,
 		AppWithoutTLS:       spec.Services.Primary.TLS == v1alpha1.TLSPreferred,
 	}
