@@ -546,3 +546,30 @@ func TestStoreAwayUnderWrites(t *testing.T) {
 		t.Errorf("%v, %v, gaps %v", damages, err, c.Gaps)
 	}
 }
+
+// TestAnOpenedPassiveIsNotRead: what a member writes once it is open is not archived from it,
+// although the archiver was connected to it before, since a rewind could take it back.
+func TestAnOpenedPassiveIsNotRead(t *testing.T) {
+	pair := mysqldtest.StartPair(t)
+	pair.A.Open(false)
+	makeAccount(t, pair.A)
+	mustExec(t, pair.A.Root(), "CREATE TABLE app.t (id INT PRIMARY KEY)")
+	objects := newStore(t)
+	startArchiver(t, objects, pair.A, pair.B)
+	awaitArchived(t, objects, pair.A)
+	shared := executed(t, pair.A)
+	if err := pair.B.Ops.ResetReplicaAll(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	pair.B.Open(false)
+	for n := range 50 {
+		mustExec(t, pair.B.Root(), fmt.Sprintf("INSERT INTO app.t VALUES (%d)", n))
+	}
+	time.Sleep(2 * time.Second) // several flush intervals
+	a := open(t, objects)
+	for _, run := range a.Catalog().Runs {
+		if beyond := run.End().Subtract(shared); !beyond.IsEmpty() {
+			t.Errorf("%s was archived", beyond)
+		}
+	}
+}
