@@ -113,8 +113,8 @@ func (r recorded) Clone(ctx context.Context, recorder clonewire.Recorder) error 
 	}.Clone(ctx, recorder)
 }
 
-// served serves a backup, and returns it as a donor.
-func served(t *testing.T, all *objects, id, certificates string) agentapi.ForeignDonor {
+// served serves a backup, and returns it as a donor, and why clones of it failed.
+func served(t *testing.T, all *objects, id, certificates string) (agentapi.ForeignDonor, <-chan error) {
 	t.Helper()
 	source, err := backup.OpenSource(t.Context(), all, id, nil)
 	if err != nil {
@@ -132,7 +132,13 @@ func served(t *testing.T, all *objects, id, certificates string) agentapi.Foreig
 	if err != nil {
 		t.Fatal(err)
 	}
+	failures := make(chan error, 10)
 	donor := clonewire.Donor{
+		Served: func(err error) {
+			if err != nil {
+				failures <- err
+			}
+		},
 		User:     "dbpair_vault",
 		Password: "vault-secret",
 		TLS:      &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12},
@@ -156,7 +162,7 @@ func served(t *testing.T, all *objects, id, certificates string) agentapi.Foreig
 		Password: donor.Password,
 		CA:       string(ca),
 		Backup:   true,
-	}
+	}, failures
 }
 
 // sums are the checksums of the application's tables.
@@ -202,14 +208,22 @@ func TestAPairBeginsWithABackup(t *testing.T) {
 	if err := mysqldtest.WriteCerts(certificates); err != nil {
 		t.Fatal(err)
 	}
-	vault := served(t, all, id, certificates)
+	vault, failures := served(t, all, id, certificates)
 	w.write(func(r *authority.Record) { r.Bootstrap = &authority.Bootstrap{Member: a.name, DataID: "data-0"} })
 	a.start()
 	b.start()
 	key, putBack := all.remove(t)
 	w.initializeFrom(a, vault)
-	if s := a.awaitProblem(agentapi.ProblemSeedFailed, patience, key); s.DataID != "" {
+	if s := a.awaitProblem(agentapi.ProblemSeedFailed, patience, "clone failed"); s.DataID != "" {
 		t.Errorf("the member has data %s of a damaged backup", s.DataID)
+	}
+	select {
+	case err := <-failures:
+		if !strings.Contains(err.Error(), key) {
+			t.Errorf("the clone failed by %v and not by %s", err, key)
+		}
+	default:
+		t.Errorf("the clone did not fail by %s", key)
 	}
 	putBack()
 	w.initializeFrom(a, vault)
