@@ -58,7 +58,7 @@ func TestRollout(t *testing.T) {
 		{
 			name:   "a setting with which mysqld ends again and again, and back",
 			want:   undisturbed,
-			inject: stops(stopped, "mysql: {config: {authentication_policy: 'nonsense_plugin,,'}}", "authentication-policy"),
+			inject: stops(stopped, "mysql: {config: {authentication_policy: 'nonsense_plugin,,'}}", "mysqld ended with exit status"),
 		},
 		{
 			name:   "resources that no node has, and back",
