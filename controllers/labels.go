@@ -85,7 +85,7 @@ func (r *PairReconciler) restoreLabels(ctx context.Context, v *visit) error {
 		errs = append(errs, r.restoreLabelsOf(ctx, v, pod, want))
 	}
 	for i := range v.claims {
-		errs = append(errs, r.restoreLabelsOf(ctx, v, &v.claims[i], resources.Labels(v.pair.Name)))
+		errs = append(errs, r.restoreLabelsOf(ctx, v, &v.claims[i], resources.KeptLabels(v.pair.Name)))
 	}
 	return errors.Join(errs...)
 }

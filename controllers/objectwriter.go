@@ -25,7 +25,7 @@ func (w objectWriter) ensure(ctx context.Context, p *v1alpha1.DatabasePair, wish
 	if err != nil {
 		return err
 	}
-	if lost := lostLabels(live, resources.Labels(p.Name)); did != cluster.Unchanged && live.GetUID() != "" && len(lost) > 0 {
+	if lost := lostLabels(live, resources.KeptLabels(p.Name)); did != cluster.Unchanged && live.GetUID() != "" && len(lost) > 0 {
 		tellLabels(w.events, p, live, lost)
 	} else if did == cluster.Repaired {
 		tellOf(w.events, p, live, warning, "ChangeUndone",

@@ -18,6 +18,7 @@ import (
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/resources"
 )
 
 // unsettledVolumes names the claims whose end does not follow
@@ -62,7 +63,8 @@ func volumeSize(claims []corev1.PersistentVolumeClaim) *resource.Quantity {
 }
 
 // ensureVolumes grows the volumes to the size of the spec, where their class can. A claim that
-// is made again gets the size with which the StatefulSet was made, and grows from there.
+// is made again gets the size with which the StatefulSet was made, and grows from there, and so
+// it does with labels: see resources.KeptLabels.
 func (r *childrenReconciler) ensureVolumes(ctx context.Context, v *childrenVisit) error {
 	want := v.pair.Spec.Storage.Size
 	v.memory.notGrown = ""
@@ -74,6 +76,9 @@ func (r *childrenReconciler) ensureVolumes(ctx context.Context, v *childrenVisit
 		}
 		if err != nil {
 			return fmt.Errorf("read volume claim of %s: %w", o.Member(v.pair.Name), err)
+		}
+		if err := r.keepClaim(ctx, v, &claim); err != nil {
+			return err
 		}
 		has := claim.Spec.Resources.Requests[corev1.ResourceStorage]
 		v.memory.notGrown = cmp.Or(v.memory.notGrown, r.neverGrew(v, &claim, want))
@@ -149,6 +154,20 @@ func growFailure(claim *corev1.PersistentVolumeClaim) string {
 	default:
 		return ""
 	}
+}
+
+// keepClaim takes a label off a claim by which it would be removed with an application of the
+// pair's name. Another value of it is somebody's choice.
+func (r *childrenReconciler) keepClaim(ctx context.Context, v *childrenVisit, claim *corev1.PersistentVolumeClaim) error {
+	if claim.Labels[resources.LabelInstance] != v.pair.Name || claim.Labels[resources.LabelManagedBy] != resources.Product {
+		return nil
+	}
+	base := claim.DeepCopy()
+	delete(claim.Labels, resources.LabelInstance)
+	if err := r.Client.Patch(ctx, claim, client.MergeFrom(base), client.FieldOwner(cluster.FieldManager)); err != nil {
+		return fmt.Errorf("take label %s off volume claim %s: %w", resources.LabelInstance, claim.Name, err)
+	}
+	return nil
 }
 
 // notGrown says that a claim cannot get a size, why, and how to go back.

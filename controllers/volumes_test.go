@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -135,6 +136,34 @@ func TestAVolumeThatNeverGrowsIsReported(t *testing.T) {
 	s.eventually("the way back is open", func() error {
 		if err := s.readySays("shop", "SpecRefused", "spec.storage.size"); err == nil {
 			return errors.New("still refused")
+		}
+		return nil
+	})
+}
+
+// TestWhatStaysHasNoLabelOfAnApplication: a tool that removes what has an application's name in
+// app.kubernetes.io/instance and is not in its manifests would take the data of a pair.
+func TestWhatStaysHasNoLabelOfAnApplication(t *testing.T) {
+	s := newScene(t)
+	_, err := s.pair("shop", "storage: {size: 1Gi}")
+	s.must(err)
+	s.surrounded("shop")
+	s.claim("data-shop-0", "standard") // as from the StatefulSet of an earlier version
+	s.eventually("neither claims nor the certificate authority have it", func() error {
+		claim := &corev1.PersistentVolumeClaim{}
+		s.must(s.Get(s.ctx, s.key("data-shop-0"), claim))
+		authority := &corev1.Secret{}
+		s.must(s.Get(s.ctx, s.key("shop-ca"), authority))
+		set := &appsv1.StatefulSet{}
+		s.must(s.Get(s.ctx, s.key("shop"), set))
+		for what, labels := range map[string]map[string]string{
+			"the claim":                 claim.Labels,
+			"the certificate authority": authority.Labels,
+			"the template of claims":    set.Spec.VolumeClaimTemplates[0].Labels,
+		} {
+			if _, has := labels[resources.LabelInstance]; has || labels[resources.LabelPair] != "shop" {
+				return fmt.Errorf("%s has labels %v", what, labels)
+			}
 		}
 		return nil
 	})

@@ -27,6 +27,9 @@ const (
 	AnnotationGeneration = "dbpair.io/generation"
 	// AnnotationSettings of a pod names the mysqld settings it was made with.
 	AnnotationSettings = "dbpair.io/settings"
+	// AnnotationLibraries of a pod names the components and plugins it was made with; it is not
+	// there without any.
+	AnnotationLibraries = "dbpair.io/libraries"
 
 	// Product is the value of LabelName and LabelManagedBy.
 	Product = "dbpair"
@@ -94,6 +97,14 @@ func Labels(pairName string) map[string]string {
 		LabelManagedBy: Product,
 		LabelPair:      pairName,
 	}
+}
+
+// KeptLabels are on what stays when the pair is deleted. Tools that remove what has an
+// application's name in LabelInstance and is not in its manifests, as Argo CD does, leave it alone.
+func KeptLabels(pairName string) map[string]string {
+	labels := Labels(pairName)
+	delete(labels, LabelInstance)
+	return labels
 }
 
 // memberSelector picks the member pods of a pair and nothing else.

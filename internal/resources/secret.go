@@ -62,6 +62,7 @@ func CASecret(p *v1alpha1.DatabasePair, certPEM, keyPEM []byte, signed bool) *co
 	s := secret(p, NamesOf(p).CA(), corev1.SecretTypeOpaque, data)
 	if p.Spec.Storage.PersistentVolumeClaimRetentionPolicy.WhenDeleted != v1alpha1.DeleteVolumes {
 		s.OwnerReferences = nil
+		s.Labels = KeptLabels(p.Name)
 	}
 	return s
 }

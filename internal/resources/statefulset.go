@@ -24,6 +24,7 @@ type Claim struct {
 	Size       resource.Quantity
 	AccessMode corev1.PersistentVolumeAccessMode
 	ClassName  *string
+	Labels     map[string]string
 }
 
 // ClaimOf is the claim that the spec asks for.
@@ -32,6 +33,7 @@ func ClaimOf(p *v1alpha1.DatabasePair) Claim {
 		Size:       p.Spec.Storage.Size,
 		AccessMode: corev1.PersistentVolumeAccessMode(p.Spec.Storage.AccessMode),
 		ClassName:  p.Spec.Storage.StorageClassName,
+		Labels:     KeptLabels(p.Name),
 	}
 }
 
@@ -47,6 +49,7 @@ func LiveClaim(sts *appsv1.StatefulSet) (Claim, bool) {
 			Size:       t.Spec.Resources.Requests[corev1.ResourceStorage],
 			AccessMode: t.Spec.AccessModes[0],
 			ClassName:  t.Spec.StorageClassName,
+			Labels:     t.Labels,
 		}, true
 	}
 	return Claim{}, false
@@ -72,7 +75,7 @@ func StatefulSet(p *v1alpha1.DatabasePair, agent Image, claim Claim) *appsv1ac.S
 	// anything but its name. The list is owned as a whole, so it says what the API server
 	// would add; else it would never look as applied.
 	template := &corev1ac.PersistentVolumeClaimApplyConfiguration{
-		ObjectMetaApplyConfiguration: metav1ac.ObjectMeta().WithName(volumeData).WithLabels(Labels(p.Name)),
+		ObjectMetaApplyConfiguration: metav1ac.ObjectMeta().WithName(volumeData).WithLabels(claim.Labels),
 		Spec:                         pvc,
 		Status:                       corev1ac.PersistentVolumeClaimStatus().WithPhase(corev1.ClaimPending),
 	}
