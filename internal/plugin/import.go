@@ -72,7 +72,7 @@ func (s *session) importDump(ctx context.Context, c cluster, r importRequest) er
 	if err != nil {
 		return err
 	}
-	primary, err := memberFor(p, false)
+	primary, err := memberFor(p, shellWish{})
 	if err != nil {
 		return err
 	}

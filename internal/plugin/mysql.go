@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +31,7 @@ const socketPath = agentapi.RunDir + "/mysqld.sock"
 
 func (s *session) mysqlCommand() *cobra.Command {
 	var passive, root bool
+	var member string
 	cmd := &cobra.Command{
 		Use:     "mysql PAIR [-- ARGUMENT...]",
 		GroupID: "look",
@@ -53,11 +55,14 @@ func (s *session) mysqlCommand() *cobra.Command {
 			return s.mysql(cmd.Context(), c, args[0], shellWish{
 				passive: passive,
 				root:    root,
+				member:  member,
 				args:    args[1:],
 			})
 		},
 	}
 	cmd.Flags().BoolVar(&passive, "passive", false, "the passive, which is read-only, instead of the primary")
+	cmd.Flags().StringVar(&member, "member", "", "this member, whatever its role, also while there is no primary")
+	cmd.MarkFlagsMutuallyExclusive("member", "passive")
 	cmd.Flags().BoolVar(&root, "root", false, "root instead of the application's account: its rights bypass read-only")
 	return cmd
 }
@@ -65,6 +70,7 @@ func (s *session) mysqlCommand() *cobra.Command {
 // shellWish is what kind of shell is asked for.
 type shellWish struct {
 	passive, root bool
+	member        string
 	args          []string
 }
 
@@ -73,7 +79,7 @@ func (s *session) mysql(ctx context.Context, c cluster, name string, wish shellW
 	if err != nil {
 		return err
 	}
-	member, err := memberFor(p, wish.passive)
+	member, err := memberFor(p, wish)
 	if err != nil {
 		return err
 	}
@@ -100,14 +106,22 @@ func (s *session) mysql(ctx context.Context, c cluster, name string, wish shellW
 	}, s.streams)
 }
 
-// memberFor picks the primary, or the other one.
-func memberFor(p *v1alpha1.DatabasePair, passive bool) (string, error) {
+// memberFor picks the member that is named, or else the primary or the other one.
+func memberFor(p *v1alpha1.DatabasePair, wish shellWish) (string, error) {
+	members := pair.Members(p.Name)
+	if wish.member != "" {
+		if !slices.Contains(members[:], pair.MemberName(wish.member)) {
+			return "", fmt.Errorf("pair %q has no member %q: name %s or %s", p.Name, wish.member, members[0], members[1])
+		}
+		return wish.member, nil
+	}
 	primary := p.Status.Primary
 	if primary == "" {
-		return "", fmt.Errorf("pair %q has no primary now: `kubectl dbpair status %s` says why", p.Name, p.Name)
+		return "", fmt.Errorf("pair %q has no primary now: `kubectl dbpair status %s` says why; --member %s or %s leads to one all the same",
+			p.Name, p.Name, members[0], members[1])
 	}
-	if passive {
-		return string(pair.PeerOf(pair.Members(p.Name), pair.MemberName(primary))), nil
+	if wish.passive {
+		return string(pair.PeerOf(members, pair.MemberName(primary))), nil
 	}
 	return primary, nil
 }

@@ -383,6 +383,8 @@ func TestMySQL(t *testing.T) {
 		"the passive with a statement": {[]string{"shop", "--passive", "--", "-e", "SELECT 1"}, "shop-1",
 			[]string{"/etc/dbpair/internal/app", "app", "--database=app", "-e", "SELECT 1"}, ""},
 		"root":                         {[]string{"shop", "--root"}, "shop-0", []string{"/etc/dbpair/internal/root", "root"}, ""},
+		"a member by name":             {[]string{"shop", "--member", "shop-1", "--root"}, "shop-1", []string{"/etc/dbpair/internal/root", "root"}, ""},
+		"a member of another pair":     {[]string{"shop", "--member", "till-1"}, "", nil, "name shop-0 or shop-1"},
 		"statements belong after --":   {[]string{"shop", "SELECT 1"}, "", nil, "follow --"},
 		"no pair":                      {[]string{}, "", nil, "name one pair"},
 		"a pair that does not exist":   {[]string{"till"}, "", nil, `no DatabasePair "till"`},
@@ -411,6 +413,13 @@ func TestMySQL(t *testing.T) {
 				t.Errorf("command (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestMySQLWithoutPrimaryLeadsToAMember(t *testing.T) {
+	w := newWorld(t, doubtful())
+	if _, _, err := w.call(t, "", "mysql", "shop", "--root", "--member", "shop-1"); err != nil || w.execer.ran.pod != "shop-1" {
+		t.Fatalf("ran %+v, error %v", w.execer.ran, err)
 	}
 }
 

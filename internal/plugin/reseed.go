@@ -76,7 +76,7 @@ func (s *session) reseed(ctx context.Context, c cluster, w reseedRequest) error 
 	if err != nil {
 		return err
 	}
-	passive, err := memberFor(p, true)
+	passive, err := memberFor(p, shellWish{passive: true})
 	if err != nil {
 		return err
 	}
