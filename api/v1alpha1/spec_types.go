@@ -95,7 +95,8 @@ type DurabilitySpec struct {
 	OnPassiveLoss OnPassiveLoss `json:"onPassiveLoss,omitempty"`
 
 	// passiveTimeout is how old the oldest waiting commit may become before the passive
-	// counts as lost.
+	// counts as lost. One that goes on receiving what it has to acknowledge, such as a large
+	// transaction, is not lost.
 	// +optional
 	// +kubebuilder:default="5s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('10m')",message="spec.durability.passiveTimeout must be from 1s to 10m"

@@ -40,6 +40,7 @@ type board struct {
 	discarded *agentapi.Discarded
 	wrong     []string // owned settings
 	settings  *agentapi.RunningSettings
+	reception judge.Reception
 	ended     pair.Incarnation // whose applier has applied all and was stopped
 	// stoppedAt is when an ack fence found the receiver standing still.
 	stoppedAt authority.Instant
@@ -231,6 +232,7 @@ func (b *board) forgetServer() {
 	b.status = nil
 	b.stall = judge.Stall{}
 	b.wrong = nil
+	b.reception = judge.Reception{}
 	b.mu.Unlock()
 }
 

@@ -3,15 +3,16 @@ package agent
 // addGuards makes the parts that look at mysqld and the volume all the time.
 func (a *Agent) addGuards() {
 	a.watch = &watch{
-		log:     a.log,
-		ops:     a.ops,
-		mysqld:  a.mysqld,
-		state:   a.state,
-		peer:    a.peer,
-		config:  a.settings.get,
-		denied:  func() { a.settings.otherRoot() },
-		waiting: a.waiting,
-		owned:   a.owned,
+		log:      a.log,
+		ops:      a.ops,
+		mysqld:   a.mysqld,
+		state:    a.state,
+		peer:     a.peer,
+		config:   a.settings.get,
+		denied:   func() { a.settings.otherRoot() },
+		relayLog: a.vol.NewestRelayLog,
+		waiting:  a.waiting,
+		owned:    a.owned,
 		lacking: lacking{
 			pairUID: a.env.PairUID,
 			log:     a.log,

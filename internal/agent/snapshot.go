@@ -106,6 +106,7 @@ func (b *board) describeRunning(s *agentapi.State, running child, now authority.
 	}
 	s.Server = describeServer(*b.status)
 	s.Server.PrivilegedAccounts = b.accounts
+	s.Server.ReceivingFor, s.Server.ReceivedAge = b.reception.Ages(now)
 	if b.seen.OpenEpoch != 0 {
 		s.Server.InFlight = b.inFlight
 	}

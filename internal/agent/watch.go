@@ -25,6 +25,8 @@ type watch struct {
 	peer   peerSource
 	config func() agentapi.Config
 	denied func() // mysqld did not take root's password
+	// relayLog is the newest file of the relay log and its size.
+	relayLog func() (name string, size int64)
 
 	waiting  *waiting
 	lacking  lacking
@@ -83,6 +85,8 @@ func (w *watch) look(ctx context.Context) {
 		return
 	}
 	status = w.state.saw(status, asked)
+	file, size := w.relayLog()
+	w.state.receives(status.Channel.Receiver == mysqlops.ReceiverStreaming, file, size, asked)
 	view := w.state.view()
 	w.lacking.look(peer, status, view.Serving)
 	switch view.Serving {

@@ -37,6 +37,11 @@ type Server struct {
 	// change a definition, the oldest first; at most 20.
 	InFlight []Session `json:"inFlight,omitempty"`
 
+	// ReceivingFor is for how long the receiver has streamed without a break, and ReceivedAge how
+	// long ago it last stored something, be it a part of a transaction; both zero when it is not known.
+	ReceivingFor time.Duration `json:"receivingFor,omitempty"`
+	ReceivedAge  time.Duration `json:"receivedAge,omitempty"`
+
 	Receiver ChannelThread `json:"receiver"`
 	Applier  ChannelThread `json:"applier"`
 	// SourceHost of the channel; empty without one.

@@ -268,7 +268,7 @@ func (l *look) alone() string {
 	}
 	server := l.holder.State.Server
 	switch {
-	case server != nil && server.OldestWait > l.Settings.PassiveTimeout && l.sinceHolder() >= l.Settings.DeadAfter:
+	case server != nil && l.waitsTooLong(server) && l.sinceHolder() >= l.Settings.DeadAfter:
 		return fmt.Sprintf("a commit has waited %s for %s to acknowledge it", server.OldestWait.Round(time.Millisecond), l.passive.Name)
 	case l.lostData(l.passive):
 		return fmt.Sprintf("%s does not hold the pair's data any more (%s)", l.passive.Name, l.passive.State.Phase)

@@ -530,6 +530,44 @@ func TestSteady(t *testing.T) {
 			steps: steps("EnterSolo"),
 			with:  func(_ *testing.T, o *failover.Observation) { o.Members[0].State.Server.OldestWait = 6 * time.Second },
 		},
+		"a passive that is in the middle of receiving it is not lost": {
+			from: steady,
+			rule: "InSync",
+			kind: failover.Settled,
+			with: receiving(7*time.Second, 300*time.Millisecond),
+		},
+		"one that stores nothing any more is": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  receiving(9*time.Second, 6*time.Second),
+		},
+		"one that began to receive after the commit is": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with:  receiving(3*time.Second, 300*time.Millisecond),
+		},
+		"one that does not acknowledge is": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with: then(receiving(7*time.Second, 300*time.Millisecond), func(_ *testing.T, o *failover.Observation) {
+				o.Members[1].State.Server.ReplicaSemiSync = false
+			}),
+		},
+		"one that was heard of long ago is": {
+			from:  steady,
+			rule:  "SoloEntry",
+			kind:  failover.Acts,
+			steps: steps("EnterSolo"),
+			with: then(receiving(7*time.Second, 300*time.Millisecond), func(_ *testing.T, o *failover.Observation) {
+				o.Members[1].HeardAt = o.Now.Add(-o.Settings.PassiveTimeout)
+			}),
+		},
 		"with Block it waits on": {
 			from: steady,
 			rule: "WritesBlocked",
@@ -885,4 +923,17 @@ func behindPurged(_ *testing.T, o *failover.Observation) {
 		HolderIncarnation: holder.Mysqld.Incarnation,
 	}
 	delete(o.Members[1].Pod.Labels, pair.LabelReadable)
+}
+
+// receiving: a commit of the primary waits, and the passive has streamed for so long and stored
+// something so long ago.
+func receiving(streams, stored time.Duration) func(*testing.T, *failover.Observation) {
+	return func(_ *testing.T, o *failover.Observation) {
+		o.Members[0].State.Server.OldestWait = 6 * time.Second
+		passive := o.Members[1].State.Server
+		passive.ReplicaSemiSync = true
+		passive.Receiver.Running = true
+		passive.ReceivingFor = streams
+		passive.ReceivedAge = stored
+	}
 }

@@ -39,6 +39,24 @@ const (
 	noteFile = "note.json"
 )
 
+// NewestRelayLog is the last file of mysqld's relay log and its size in bytes; empty for none.
+func (v *Volume) NewestRelayLog() (name string, size int64) {
+	files, _ := filepath.Glob(filepath.Join(v.DataDir(), "relay.[0-9]*")) // the pattern is well formed
+	for _, file := range files {
+		if base := filepath.Base(file); len(base) > len(name) || (len(base) == len(name) && base > name) {
+			name = base
+		}
+	}
+	if name == "" {
+		return "", 0
+	}
+	info, err := os.Stat(filepath.Join(v.DataDir(), name))
+	if err != nil {
+		return "", 0
+	}
+	return name, info.Size()
+}
+
 // SaveRelayLog keeps mysqld's relay log in the quarantine before it is discarded, by hard
 // links: it needs no room on a volume that is full, and mysqld removes its own names only.
 // Receiver and applier must stand still. It returns when all of it is on the disk. What has
