@@ -3,9 +3,11 @@ package controllers
 import (
 	"context"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/mycnf"
 	"github.com/dbpair/dbpair/internal/resources"
 )
@@ -29,8 +31,8 @@ func (r *childrenReconciler) judgeSettings(ctx context.Context, v *childrenVisit
 	if err != nil {
 		return err
 	}
-	settings := resources.AgentConfig(v.pair).MySQL
-	if published.PairName == "" || v.pair.Status.Epoch == 0 || maps.Equal(published.MySQL, settings) {
+	wanted := resources.AgentConfig(v.pair)
+	if published.PairName == "" || v.pair.Status.Epoch == 0 || startsAlike(published, wanted) {
 		// Nothing is known to differ. A member that makes the first data tries the settings by itself.
 		s.settle(v.pair.Generation, "")
 		return nil
@@ -39,8 +41,14 @@ func (r *childrenReconciler) judgeSettings(ctx context.Context, v *childrenVisit
 		s.settle(v.pair.Generation, why)
 		return nil
 	}
-	r.trySettings(ctx, v, published.MySQL, settings)
+	r.trySettings(ctx, v, published, wanted)
 	return nil
+}
+
+// startsAlike reports whether mysqld starts with the same settings, components and plugins by
+// both configurations.
+func startsAlike(a, b agentapi.Config) bool {
+	return maps.Equal(a.MySQL, b.MySQL) && slices.Equal(a.Components, b.Components) && slices.Equal(a.Plugins, b.Plugins)
 }
 
 // bornOtherwise names the settings that differ from those of the pair's data and count only

@@ -111,6 +111,9 @@ var templateFields = []struct {
 	{fieldSettings, func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
 		return pod.Annotations[resources.AnnotationSettings] != t.Annotations[resources.AnnotationSettings]
 	}},
+	{"spec.mysql.components or spec.mysql.plugins", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
+		return pod.Annotations[resources.AnnotationLibraries] != t.Annotations[resources.AnnotationLibraries]
+	}},
 	{"spec.podTemplate.spec.resources", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
 		now, _ := containerOf(t.Spec.Containers, resources.ContainerMysqld)
 		then, _ := containerOf(pod.Spec.Containers, resources.ContainerMysqld)
@@ -148,6 +151,7 @@ var templateFields = []struct {
 	{"spec.podTemplate.metadata.annotations", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {
 		wanted := maps.Clone(t.Annotations)
 		delete(wanted, resources.AnnotationSettings)
+		delete(wanted, resources.AnnotationLibraries)
 		return lacksEntry(pod.Annotations, wanted)
 	}},
 	{"spec.placement", func(pod *corev1.Pod, t *corev1.PodTemplateSpec) bool {

@@ -19,9 +19,13 @@ func TestAPendingRestartNamesTheFields(t *testing.T) {
 		change func(*corev1.PodTemplateSpec)
 		want   string
 	}{
-		"an image":     {func(t *corev1.PodTemplateSpec) { t.Spec.Containers[0].Image = "mysql:9.8" }, "spec.mysql.image"},
-		"an agent":     {func(t *corev1.PodTemplateSpec) { t.Spec.InitContainers[0].Image = "dbpair:2" }, "agent image"},
-		"a setting":    {func(t *corev1.PodTemplateSpec) { t.Annotations[resources.AnnotationSettings] = "b" }, "spec.mysql.config"},
+		"an image":  {func(t *corev1.PodTemplateSpec) { t.Spec.Containers[0].Image = "mysql:9.8" }, "spec.mysql.image"},
+		"an agent":  {func(t *corev1.PodTemplateSpec) { t.Spec.InitContainers[0].Image = "dbpair:2" }, "agent image"},
+		"a setting": {func(t *corev1.PodTemplateSpec) { t.Annotations[resources.AnnotationSettings] = "b" }, "spec.mysql.config"},
+		"a component": {
+			func(t *corev1.PodTemplateSpec) { t.Annotations[resources.AnnotationLibraries] = "b" },
+			"spec.mysql.components or spec.mysql.plugins",
+		},
 		"a node label": {func(t *corev1.PodTemplateSpec) { t.Spec.NodeSelector = map[string]string{"disk": "fast"} }, "spec.podTemplate.spec.nodeSelector"},
 		"more memory": {func(t *corev1.PodTemplateSpec) {
 			t.Spec.Containers[0].Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("2Gi")}

@@ -39,6 +39,10 @@ func (a Allowed) refusal(p *v1alpha1.DatabasePair) string {
 	if err := mycnf.ValidateSettings(settings); err != nil {
 		found = append(found, "spec.mysql.config: "+strings.ReplaceAll(err.Error(), "\n", "; "))
 	}
+	wanted := resources.AgentConfig(p)
+	if err := mycnf.CheckLibraries(wanted.Components, wanted.Plugins); err != nil {
+		found = append(found, strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
 	limit := p.Spec.PodTemplate.Spec.Resources.Limits.Memory().Value()
 	if err := mycnf.CheckMemory(settings, limit); err != nil {
 		found = append(found, "spec.podTemplate.spec.resources.limits.memory: "+err.Error())

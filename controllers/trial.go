@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,11 +38,11 @@ type tried struct {
 
 // trySettings has a member try settings before they are published, and takes its answer up
 // when it is there.
-func (r *childrenReconciler) trySettings(ctx context.Context, v *childrenVisit, published, settings map[string]string) {
+func (r *childrenReconciler) trySettings(ctx context.Context, v *childrenVisit, published, wanted agentapi.Config) {
 	s := v.memory
 	if s.trial == nil || s.trial.generation != v.pair.Generation {
 		s.trial = &trial{generation: v.pair.Generation, since: r.Now()}
-		r.beginTrial(ctx, v, published, settings)
+		r.beginTrial(ctx, v, published, wanted)
 		return
 	}
 	select {
@@ -51,7 +52,7 @@ func (r *childrenReconciler) trySettings(ctx context.Context, v *childrenVisit, 
 			s.settle(v.pair.Generation, got.why)
 		case r.Now().Sub(s.trial.since) < trialPatience && !errors.Is(got.err, agentclient.ErrNoSuchPath):
 			v.log.V(1).Info("no member could try the settings, trying again", "why", got.err.Error())
-			r.beginTrial(ctx, v, published, settings)
+			r.beginTrial(ctx, v, published, wanted)
 		default:
 			v.log.Info("the settings are published untried, each member checks them at its next start", "why", got.err.Error())
 			s.settle(v.pair.Generation, "")
@@ -73,7 +74,7 @@ func (s *childrenMemory) trying(generation int64) bool {
 
 // beginTrial asks the members one after the other, the passive first: a second mysqld beside
 // the primary takes memory and CPU from it for a moment.
-func (r *childrenReconciler) beginTrial(ctx context.Context, v *childrenVisit, published, settings map[string]string) {
+func (r *childrenReconciler) beginTrial(ctx context.Context, v *childrenVisit, published, wanted agentapi.Config) {
 	result := make(chan tried, 1)
 	v.memory.trial.result = result
 	var asked []*agentclient.Client
@@ -91,7 +92,12 @@ func (r *childrenReconciler) beginTrial(ctx context.Context, v *childrenVisit, p
 			asked = append([]*agentclient.Client{agent}, asked...)
 		}
 	}
-	request := agentapi.ValidateConfigRequest{PairUID: pair.UID(v.pair.UID), Settings: settings}
+	request := agentapi.ValidateConfigRequest{
+		PairUID:    pair.UID(v.pair.UID),
+		Settings:   wanted.MySQL,
+		Components: wanted.Components,
+		Plugins:    wanted.Plugins,
+	}
 	ctx = context.WithoutCancel(ctx)
 	go func() { result <- askInTurn(ctx, asked, request, published) }()
 }
@@ -101,7 +107,7 @@ func askInTurn(
 	ctx context.Context,
 	agents []*agentclient.Client,
 	request agentapi.ValidateConfigRequest,
-	published map[string]string,
+	published agentapi.Config,
 ) tried {
 	last := tried{err: errors.New("no member has an agent that can be reached")}
 	for _, agent := range agents {
@@ -116,21 +122,26 @@ func askInTurn(
 	return last
 }
 
-// notTaken names what mysqld does not take of the settings that differ from the published
-// ones: what it takes in its own way already runs like that.
-func notTaken(problems []agentapi.SettingProblem, published, settings map[string]string) string {
-	var found []string
+// notTaken names what mysqld does not take of what differs from the published configuration:
+// what it takes in its own way already runs like that.
+func notTaken(problems []agentapi.SettingProblem, published agentapi.Config, settings map[string]string) string {
+	var found, libraries []string
 	for _, p := range problems {
-		before, had := published[p.Option]
+		before, had := published.MySQL[p.Option]
 		switch {
+		case p.Field != "":
+			if !slices.Contains(published.Components, p.Option) && !slices.Contains(published.Plugins, p.Option) {
+				libraries = append(libraries, fmt.Sprintf("%s: %q: %s", p.Field, p.Option, p.Message))
+			}
 		case p.Option == "":
 			found = append(found, p.Message)
 		case !had || before != settings[p.Option]:
 			found = append(found, fmt.Sprintf("%s: %s", p.Option, p.Message))
 		}
 	}
-	if len(found) == 0 {
-		return ""
+	if len(found) > 0 {
+		libraries = append([]string{"spec.mysql.config: mysqld does not take this as it is given, correct it: " + strings.Join(found, "; ")},
+			libraries...)
 	}
-	return "spec.mysql.config: mysqld does not take this as it is given, correct it: " + strings.Join(found, "; ")
+	return strings.Join(libraries, "; ")
 }

@@ -13,7 +13,10 @@ import (
 )
 
 func TestASettingThatMysqldDoesNotTakeIsNamed(t *testing.T) {
-	published := map[string]string{"innodb_buffer_pool_size": "plenty", "back_log": "90"}
+	published := agentapi.Config{
+		MySQL:   map[string]string{"innodb_buffer_pool_size": "plenty", "back_log": "90"},
+		Plugins: []string{"former.so"},
+	}
 	settings := map[string]string{"innodb_buffer_pool_size": "plenty", "sql_mode": "NONE_SUCH", "back_log": "many"}
 	for name, c := range map[string]struct {
 		problem agentapi.SettingProblem
@@ -23,8 +26,16 @@ func TestASettingThatMysqldDoesNotTakeIsNamed(t *testing.T) {
 			agentapi.SettingProblem{Option: "sql_mode", Message: `"NONE_SUCH": Error while setting value`},
 			[]string{"spec.mysql.config", "sql_mode", "NONE_SUCH", "correct it"},
 		},
-		"a changed value":                   {agentapi.SettingProblem{Option: "back_log", Message: `"many": adjusted to 1`}, []string{"back_log", "many"}},
-		"what already runs like that":       {agentapi.SettingProblem{Option: "innodb_buffer_pool_size", Message: "adjusted"}, nil},
+		"a changed value":             {agentapi.SettingProblem{Option: "back_log", Message: `"many": adjusted to 1`}, []string{"back_log", "many"}},
+		"what already runs like that": {agentapi.SettingProblem{Option: "innodb_buffer_pool_size", Message: "adjusted"}, nil},
+		"a component that the image lacks": {
+			agentapi.SettingProblem{Option: "component_x", Field: "spec.mysql.components", Message: "no component_x.so"},
+			[]string{`spec.mysql.components: "component_x": no component_x.so`},
+		},
+		"a plugin that was missing before": {
+			agentapi.SettingProblem{Option: "former.so", Field: "spec.mysql.plugins", Message: "not loaded"},
+			nil,
+		},
 		"something about no certain option": {agentapi.SettingProblem{Message: "Aborting"}, []string{"spec.mysql.config", "Aborting"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +60,7 @@ func TestSettingsThatNoMemberCanTryArePublishedInTheEnd(t *testing.T) {
 	p.Generation = 4
 	r := &childrenReconciler{Now: func() time.Time { return now }}
 	v := &childrenVisit{pair: p, memory: &childrenMemory{}, log: logr.Discard()}
-	settings := map[string]string{"back_log": "90"}
+	settings := agentapi.Config{MySQL: map[string]string{"back_log": "90"}}
 	await := func() {
 		t.Helper()
 		end := time.Now().Add(10 * time.Second)
@@ -60,15 +71,15 @@ func TestSettingsThatNoMemberCanTryArePublishedInTheEnd(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	r.trySettings(t.Context(), v, nil, settings)
+	r.trySettings(t.Context(), v, agentapi.Config{}, settings)
 	await()
-	r.trySettings(t.Context(), v, nil, settings)
+	r.trySettings(t.Context(), v, agentapi.Config{}, settings)
 	if !v.memory.trying(4) || !r.refuses(v) {
 		t.Error("the settings are published before anyone could be asked twice")
 	}
 	now = now.Add(trialPatience)
 	await()
-	r.trySettings(t.Context(), v, nil, settings)
+	r.trySettings(t.Context(), v, agentapi.Config{}, settings)
 	if v.memory.trying(4) || r.refuses(v) {
 		t.Error("the settings are not published")
 	}
@@ -82,7 +93,7 @@ func TestARefusalLastsAsLongAsItsGeneration(t *testing.T) {
 	v := &childrenVisit{pair: p, memory: &childrenMemory{}, log: logr.Discard()}
 	v.memory.trial = &trial{generation: 4, since: time.Now(), result: make(chan tried, 1)}
 	v.memory.trial.result <- tried{why: "spec.mysql.config: sql_mode"}
-	r.trySettings(t.Context(), v, nil, nil)
+	r.trySettings(t.Context(), v, agentapi.Config{}, agentapi.Config{})
 	if why := r.refusal(v); why != "spec.mysql.config: sql_mode" {
 		t.Errorf("refusal %q", why)
 	}
@@ -92,7 +103,7 @@ func TestARefusalLastsAsLongAsItsGeneration(t *testing.T) {
 	}
 	v.memory.trial = &trial{generation: 5, since: time.Now(), result: make(chan tried, 1)}
 	v.memory.trial.result <- tried{err: agentclient.ErrNoSuchPath}
-	r.trySettings(t.Context(), v, nil, nil)
+	r.trySettings(t.Context(), v, agentapi.Config{}, agentapi.Config{})
 	if v.memory.trying(5) || r.refusal(v) != "" {
 		t.Error("agents of an earlier version keep settings from being published")
 	}

@@ -184,6 +184,26 @@ type MySQLSpec struct {
 	// +kubebuilder:validation:MaxProperties=100
 	Config map[string]MySQLOptionValue `json:"config,omitempty"`
 
+	// components are installed on both members when mysqld starts, in this order: names as in
+	// component_validate_password, with or without file:// before. component_classic_hashing is
+	// there by default. One that is no longer listed is removed at the next start.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:MaxLength=100
+	// +kubebuilder:validation:XValidation:rule="self.all(c, c.matches('^(file://)?[A-Za-z0-9_]+$'))",message="spec.mysql.components must be names such as component_validate_password, without a path and without .so; fix the name"
+	Components []string `json:"components,omitempty"`
+
+	// plugins are libraries of mysqld's plugin_dir, such as auth_socket.so, whose plugins both
+	// members load when mysqld starts. Those that the operator loads by itself, and those that
+	// replicate or encrypt, are refused.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=20
+	// +kubebuilder:validation:items:MaxLength=100
+	// +kubebuilder:validation:XValidation:rule="self.all(p, p.matches('^[A-Za-z0-9_-]+[.]so$'))",message="spec.mysql.plugins must be files of plugin_dir such as auth_socket.so, without a path; fix the name"
+	Plugins []string `json:"plugins,omitempty"`
+
 	// binlogRetention is how long binary logs are kept. Nothing that the other member
 	// has not received is ever removed.
 	// +optional

@@ -990,6 +990,16 @@ func (in *MySQLSpec) DeepCopyInto(out *MySQLSpec) {
 			(*out)[key] = val
 		}
 	}
+	if in.Components != nil {
+		in, out := &in.Components, &out.Components
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
+	if in.Plugins != nil {
+		in, out := &in.Plugins, &out.Plugins
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	out.BinlogRetention = in.BinlogRetention
 }
 

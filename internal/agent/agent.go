@@ -51,6 +51,7 @@ type Agent struct {
 	beat       *volumeBeat
 	launcher   *launcher
 	starter    *starter
+	libraries  *libraries
 	opening    *opening
 	closing    *closing
 	tail       *tailCheck

@@ -40,6 +40,7 @@ type board struct {
 	discarded *agentapi.Discarded
 	wrong     []string // owned settings
 	settings  *agentapi.RunningSettings
+	libraries *agentapi.Libraries
 	reception judge.Reception
 	ended     pair.Incarnation // whose applier has applied all and was stopped
 	// stoppedAt is when an ack fence found the receiver standing still.
@@ -232,6 +233,7 @@ func (b *board) forgetServer() {
 	b.status = nil
 	b.stall = judge.Stall{}
 	b.wrong = nil
+	b.libraries = nil
 	b.reception = judge.Reception{}
 	b.mu.Unlock()
 }
@@ -378,6 +380,9 @@ func keyOf(s agentapi.State, config agentapi.Config) string {
 	}
 	if s.Compared != nil {
 		key += fmt.Sprint(*s.Compared)
+	}
+	if s.Libraries != nil {
+		key += fmt.Sprint(*s.Libraries)
 	}
 	if s.Ledger != nil {
 		key += fmt.Sprint(*s.Ledger)

@@ -69,7 +69,7 @@ func (n *newData) directory(ctx context.Context, more ...string) error {
 }
 
 // accounts starts mysqld on the new directory, loads the time zones, makes the pair's
-// accounts and ends it.
+// accounts, installs the components and ends it.
 func (n *newData) accounts(ctx context.Context) error {
 	ops := n.connect()
 	defer ops.Disconnect()
@@ -84,6 +84,11 @@ func (n *newData) accounts(ctx context.Context) error {
 	}
 	app := mysqlops.AppAccount{User: config.AppUser, Schema: config.AppSchema}
 	if err := ops.CreateAccounts(ctx, n.settings.all(), app); err != nil {
+		_ = stop(false)
+		return err
+	}
+	// After the accounts: a component may have rules for passwords.
+	if err := installFirst(ctx, ops, wantedBy(config)); err != nil {
 		_ = stop(false)
 		return err
 	}

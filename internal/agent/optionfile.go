@@ -49,6 +49,7 @@ func (f *optionFile) member(dataDir string) mycnf.Member {
 		BinlogRetention: config.BinlogRetention,
 		MemoryBytes:     memoryLimit(),
 		Settings:        config.MySQL,
+		Plugins:         config.Plugins,
 	}
 }
 

@@ -9,6 +9,14 @@ import (
 
 // addStarter makes what starts mysqld and sees that it has ended.
 func (a *Agent) addStarter() {
+	a.libraries = &libraries{
+		log:    a.log,
+		ops:    a.ops,
+		config: a.settings.get,
+		vol:    a.vol,
+		data:   a.data,
+		state:  a.state,
+	}
 	a.launcher = &launcher{
 		opt:      a.opt,
 		self:     a.self,
@@ -21,19 +29,20 @@ func (a *Agent) addStarter() {
 		failures: a.failures,
 	}
 	a.starter = &starter{
-		log:      a.log,
-		ops:      a.ops,
-		launcher: a.launcher,
-		options:  a.options,
-		vol:      a.vol,
-		data:     a.data,
-		mysqld:   a.mysqld,
-		state:    a.state,
-		post:     a.queue.post,
-		denied:   a.settings.otherRoot,
-		beside:   a.beside,
-		failures: a.failures,
-		reseed:   fmt.Sprintf("kubectl dbpair reseed %s %s -n %s", a.env.PairName, a.env.PodName, a.env.Namespace),
+		log:       a.log,
+		ops:       a.ops,
+		launcher:  a.launcher,
+		options:   a.options,
+		libraries: a.libraries,
+		vol:       a.vol,
+		data:      a.data,
+		mysqld:    a.mysqld,
+		state:     a.state,
+		post:      a.queue.post,
+		denied:    a.settings.otherRoot,
+		beside:    a.beside,
+		failures:  a.failures,
+		reseed:    fmt.Sprintf("kubectl dbpair reseed %s %s -n %s", a.env.PairName, a.env.PodName, a.env.Namespace),
 		exits: &exits{
 			log:    a.log,
 			socket: a.opt.socket(),

@@ -69,6 +69,7 @@ func (a *Agent) newUpkeep() *upkeep {
 			running: a.mysqld.running,
 			publish: a.state.hasSettings,
 		},
+		libraries: a.libraries,
 		space: &volumeSpace{
 			log:   a.log,
 			vol:   a.vol,

@@ -94,6 +94,7 @@ func (b *board) facts(v authority.View) agentapi.State {
 		VolumeLow:         b.space.low,
 		WrongSettings:     b.wrong,
 		Settings:          b.settings,
+		Libraries:         b.libraries,
 		RewindRefused:     b.tail.why,
 		TailKept:          b.tail.kept.String(),
 	}

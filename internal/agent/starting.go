@@ -17,20 +17,21 @@ import (
 
 // starter brings the member's mysqld up: closed, read back, and ready to be opened.
 type starter struct {
-	log      logr.Logger
-	ops      startServer
-	launcher *launcher
-	options  *optionFile
-	exits    *exits
-	vol      *volume.Volume
-	data     *dataset
-	mysqld   *instance
-	state    *board
-	post     func(authority.Event)
-	denied   func() bool // mysqld did not take root's password; reports whether another is to be tried
-	beside   beside
-	failures *failpoints
-	reseed   string // the command that copies this member again
+	log       logr.Logger
+	ops       startServer
+	launcher  *launcher
+	options   *optionFile
+	libraries *libraries
+	exits     *exits
+	vol       *volume.Volume
+	data      *dataset
+	mysqld    *instance
+	state     *board
+	post      func(authority.Event)
+	denied    func() bool // mysqld did not take root's password; reports whether another is to be tried
+	beside    beside
+	failures  *failpoints
+	reseed    string // the command that copies this member again
 }
 
 // startServer is what the start needs of mysqld.
@@ -39,7 +40,6 @@ type startServer interface {
 	Ping(ctx context.Context) error
 	VerifyOwned(ctx context.Context, want []mycnf.Expectation) ([]mysqlops.Difference, error)
 	Warm(ctx context.Context) error
-	InstallComponents(ctx context.Context) (installed []string, err error)
 	ResetReplicaAll(ctx context.Context, discard bool) error
 }
 
@@ -65,7 +65,7 @@ func (s *starter) start(ctx context.Context) {
 		return
 	}
 	s.options.readBack(ctx, s.ops)
-	s.installComponents(ctx)
+	s.libraries.install(ctx)
 	if err := s.settle(ctx); err != nil {
 		// Half settled is not up; the next start tries again.
 		s.log.Error(err, "cannot make the copy forget its donor's channel")
@@ -124,19 +124,6 @@ func (s *starter) readBack(ctx context.Context, expect []mycnf.Expectation) erro
 	}
 	s.state.resolve(agentapi.ProblemOwnedVariable)
 	return s.ops.Warm(ctx)
-}
-
-// installComponents has mysqld know the functions that an application expects of any MySQL.
-// It is tried at each start, so that it also follows an upgrade. A member without them runs.
-func (s *starter) installComponents(ctx context.Context) {
-	installed, err := s.ops.InstallComponents(ctx)
-	if err != nil {
-		s.log.Error(err, "cannot install a component: MD5() and SHA1() may be missing on this member")
-		return
-	}
-	if len(installed) > 0 {
-		s.log.Info("components installed", "components", installed)
-	}
 }
 
 // settle has the first mysqld on a copy forget the donor's channel, which leads to this

@@ -16,10 +16,9 @@ import (
 // booting is a mysqld that has just been started.
 type booting struct {
 	recorder
-	pings   []error // one answer each, the last one again and again
-	exited  chan struct{}
-	ensures []string
-	former  bool // there is another password to try
+	pings  []error // one answer each, the last one again and again
+	exited chan struct{}
+	former bool // there is another password to try
 }
 
 func (b *booting) Exited() <-chan struct{} { return b.exited }
@@ -33,8 +32,6 @@ func (b *booting) Ping(context.Context) error {
 }
 
 func (b *booting) Warm(context.Context) error { return b.change("warm") }
-
-func (b *booting) InstallComponents(context.Context) ([]string, error) { return b.ensures, b.failure }
 
 func (b *booting) ResetReplicaAll(context.Context, bool) error { return b.change("forget the channel") }
 

@@ -68,6 +68,9 @@ func (t *takeover) renew(ctx context.Context, ops *mysqlops.Server, passwords my
 	if err := ops.RenewAccounts(ctx, passwords, app); err != nil {
 		return err
 	}
+	if err := installFirst(ctx, ops, wantedBy(config)); err != nil {
+		return err
+	}
 	return checkZone(ctx, ops, mycnf.TimeZone(config.MySQL))
 }
 

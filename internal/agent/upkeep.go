@@ -23,6 +23,7 @@ type upkeep struct {
 	live      *liveSettings
 	purging   *purging
 	saved     *quarantineGuard
+	libraries *libraries
 }
 
 // upkeepServer is what the upkeep itself needs of mysqld.
@@ -50,6 +51,7 @@ func (u *upkeep) look(ctx context.Context, round int) {
 	u.passwords.tend(ctx)
 	u.rights.look(ctx)
 	u.live.look(ctx)
+	u.libraries.look(ctx)
 	if round%6 == 0 {
 		u.listPrivileged(ctx)
 		u.purging.purge(ctx)

@@ -53,7 +53,7 @@ func (t *trials) validate(ctx context.Context, r agentapi.ValidateConfigRequest)
 	defer t.end()
 	ctx, cancel := context.WithTimeout(ctx, validateTimeout)
 	defer cancel()
-	problems, err := t.tryFile(ctx, r.Settings)
+	problems, err := t.tryFile(ctx, r)
 	if err != nil {
 		return reply, err
 	}
@@ -79,7 +79,8 @@ func (t *trials) end() {
 
 // tryFile has mysqld read an option file with the settings. An error says that it could not
 // be tried.
-func (t *trials) tryFile(ctx context.Context, settings map[string]string) ([]agentapi.SettingProblem, error) {
+func (t *trials) tryFile(ctx context.Context, r agentapi.ValidateConfigRequest) ([]agentapi.SettingProblem, error) {
+	settings := r.Settings
 	dir := t.dir
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, fmt.Errorf("validate settings: %w", err)
@@ -89,6 +90,7 @@ func (t *trials) tryFile(ctx context.Context, settings map[string]string) ([]age
 	member.Socket = filepath.Join(dir, "mysqld.sock")
 	member.PIDFile = filepath.Join(dir, "mysqld.pid")
 	member.Settings = settings
+	member.Plugins = r.Plugins
 	text, err := mycnf.Render(member)
 	if err != nil {
 		return problemsOf(err.Error(), settings), nil
@@ -113,6 +115,42 @@ func (t *trials) tryFile(ctx context.Context, settings map[string]string) ([]age
 	for _, complaint := range mycnf.Complaints(out, settings) {
 		option, message, _ := strings.Cut(complaint, ": ")
 		problems = append(problems, agentapi.SettingProblem{Option: option, Message: message})
+	}
+	for _, plugin := range mycnf.NotLoaded(out, r.Plugins) {
+		problems = append(problems, agentapi.SettingProblem{
+			Option:  plugin,
+			Field:   fieldPlugins,
+			Message: "mysqld of this image does not load it: " + errorLines(out, errors.New("its log says why")),
+		})
+	}
+	lacking, err := t.tryComponents(ctx, file, r.Components)
+	return append(problems, lacking...), err
+}
+
+// tryComponents looks for the files of components where the mysqld of this image would.
+func (t *trials) tryComponents(ctx context.Context, file string, components []string) ([]agentapi.SettingProblem, error) {
+	if len(components) == 0 {
+		return nil, nil
+	}
+	help, err := t.ask(ctx, mycnf.HelpFlags(file)...)
+	if err != nil {
+		return nil, fmt.Errorf("validate settings: mysqld --verbose --help: %w", err)
+	}
+	dir := mycnf.PluginDir(help)
+	if dir == "" {
+		return nil, nil
+	}
+	lacking, err := lackingComponents(dir, components)
+	if err != nil {
+		return nil, err
+	}
+	var problems []agentapi.SettingProblem
+	for _, name := range lacking {
+		problems = append(problems, agentapi.SettingProblem{
+			Option:  name,
+			Field:   fieldComponents,
+			Message: fmt.Sprintf("the image has no %s.so in %s: correct the name, or take an image that has it", name, dir),
+		})
 	}
 	return problems, nil
 }

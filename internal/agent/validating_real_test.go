@@ -42,6 +42,23 @@ func TestSettingsAreTriedBesideTheMysqldThatRuns(t *testing.T) {
 			t.Errorf("%s: %+v, want %q and %q", name, reply.Problems, c.option, c.says)
 		}
 	}
+	reply, err := a.client.ValidateConfig(t.Context(), agentapi.ValidateConfigRequest{
+		PairUID:    pairUID,
+		Components: []string{"component_validate_password", "component_nosuch"},
+		Plugins:    []string{"nosuch.so", "auth_socket.so"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"spec.mysql.plugins nosuch.so Can't open shared library", "spec.mysql.components component_nosuch the image has no"} {
+		if len(reply.Problems) != 2 {
+			t.Fatalf("libraries: %+v", reply.Problems)
+		}
+		p := reply.Problems[i]
+		if got := p.Field + " " + p.Option + " " + p.Message; !containsAll(got, strings.SplitN(want, " ", 3)) {
+			t.Errorf("said %q, want %q", got, want)
+		}
+	}
 	if _, err := a.client.ValidateConfig(t.Context(), agentapi.ValidateConfigRequest{PairUID: "other"}); err == nil {
 		t.Error("an agent of another pair answers")
 	}
@@ -51,4 +68,13 @@ func TestSettingsAreTriedBesideTheMysqldThatRuns(t *testing.T) {
 	if after := a.now(); after.Phase != agentapi.PhaseOpen || len(after.Problems) != 0 || a.mysqldPID() != before {
 		t.Errorf("phase %s, problems %v, mysqld %d (before: %d)", after.Phase, after.Problems, a.mysqldPID(), before)
 	}
+}
+
+func containsAll(text string, parts []string) bool {
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			return false
+		}
+	}
+	return true
 }

@@ -170,6 +170,11 @@ type Config struct {
 	// MySQL are the user's mysqld settings. A running mysqld takes over what it can, and the rest
 	// acts at its next start.
 	MySQL map[string]string `json:"mysql,omitempty"`
+
+	// Components are the names of the components that the user wants, and Plugins the libraries
+	// of plugins, each in the order in which they are loaded. They act at the next start of mysqld.
+	Components []string `json:"components,omitempty"`
+	Plugins    []string `json:"plugins,omitempty"`
 }
 
 // SettingsSum names mysqld settings of the user: the same settings have the same sum, whatever their order.

@@ -20,6 +20,7 @@ const (
 	ProblemBinlogsLacking   ProblemCode = "BinlogsLacking"
 	ProblemQuarantineLarge  ProblemCode = "QuarantineLarge"
 	ProblemSettingDrift     ProblemCode = "SettingDrift"
+	ProblemLibraryMissing   ProblemCode = "LibraryMissing"
 	ProblemWritablePassive  ProblemCode = "PassiveFoundWritable"
 	ProblemWrongPassword    ProblemCode = "WrongPassword"
 	ProblemForeignReplica   ProblemCode = "ForeignReplica"

@@ -58,6 +58,9 @@ type State struct {
 	// Settings is what the running mysqld has of the settings that the agent was given last; nil before it was
 	// looked at, and from an agent of an earlier version.
 	Settings *RunningSettings `json:"settings,omitempty"`
+	// Libraries are what mysqld has loaded beside what it is made of; nil before they were read
+	// in this run of mysqld, and from an earlier agent.
+	Libraries *Libraries `json:"libraries,omitempty"`
 	// ReceiverStoppedAt is the epoch of the ack fence; zero when there is none.
 	ReceiverStoppedAt pair.Epoch `json:"receiverStoppedAt,omitempty"`
 	// AppliedAll: since the ack fence everything received is applied and flushed, the
@@ -141,6 +144,15 @@ type State struct {
 	// Found is what a volume says of itself that belongs to another pair or member; only
 	// in PhaseForeign.
 	Found *FoundVolume `json:"found,omitempty"`
+}
+
+// Libraries are components and plugins that a mysqld has loaded. Neither INSTALL COMPONENT nor
+// INSTALL PLUGIN is replicated.
+type Libraries struct {
+	// Components are names, without file://, and Plugins libraries of which a plugin is active,
+	// both sorted and without those that every member has for replication and cloning.
+	Components []string `json:"components,omitempty"`
+	Plugins    []string `json:"plugins,omitempty"`
 }
 
 // OpenInterval is one time for which a member accepted writes. Both ends are ages at the

@@ -10,6 +10,10 @@ type ValidateConfigRequest struct {
 	PairUID pair.UID `json:"pairUID"`
 	// Settings are all of spec.mysql.config, option to value.
 	Settings map[string]string `json:"settings"`
+	// Components and Plugins are all of spec.mysql.components and spec.mysql.plugins, as in
+	// Config. An agent of an earlier version passes over them.
+	Components []string `json:"components,omitempty"`
+	Plugins    []string `json:"plugins,omitempty"`
 }
 
 // ValidateConfigReply answers it.
@@ -20,7 +24,10 @@ type ValidateConfigReply struct {
 
 // SettingProblem is about one setting, or about all of them.
 type SettingProblem struct {
-	// Option is the setting's name as it was given; empty when it is not known which it is.
-	Option  string `json:"option,omitempty"`
+	// Option is the setting's name as it was given, or the component or the library; empty when
+	// it is not known which it is.
+	Option string `json:"option,omitempty"`
+	// Field of the spec that has it; spec.mysql.config when empty.
+	Field   string `json:"field,omitempty"`
 	Message string `json:"message"`
 }

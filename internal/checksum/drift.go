@@ -54,6 +54,9 @@ var definitionQueries = []struct{ kind, query string }{
 	{"Event", `SELECT EVENT_SCHEMA, EVENT_NAME, CONCAT_WS(' ', EVENT_TYPE, EXECUTE_AT, INTERVAL_VALUE, INTERVAL_FIELD, STARTS, ENDS,
 		ON_COMPLETION, DEFINER, SQL_MODE, TIME_ZONE, CHARACTER_SET_CLIENT, COLLATION_CONNECTION, DATABASE_COLLATION, EVENT_DEFINITION)
 		FROM information_schema.EVENTS WHERE EVENT_SCHEMA` + userSchemas},
+	{"Component", "SELECT '', component_urn, '' FROM mysql.component"},
+	{"Plugin", `SELECT '', PLUGIN_NAME, CONCAT_WS(' ', PLUGIN_STATUS, PLUGIN_LIBRARY)
+		FROM information_schema.PLUGINS WHERE PLUGIN_LIBRARY IS NOT NULL`},
 }
 
 // grantTables hold accounts and what they may do, by the columns that name the

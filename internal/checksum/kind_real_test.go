@@ -279,13 +279,17 @@ func testDriftOfDefinitionsIsListed(w *world) {
 	w.plant("ALTER TABLE d.t ADD KEY extra (n)", "ALTER TABLE d.virtual DROP COLUMN v, ADD COLUMN v INT AS (n + 2) VIRTUAL", "DROP TABLE d.gone", "CREATE TABLE d.more (id INT PRIMARY KEY)", "ALTER TABLE d.t AUTO_INCREMENT = 500",
 		"CREATE OR REPLACE VIEW d.v AS SELECT n FROM d.t", "DROP TRIGGER d.tr", "CREATE TRIGGER d.tr BEFORE INSERT ON d.t FOR EACH ROW SET @a = 2",
 		"DROP PROCEDURE d.p", "CREATE PROCEDURE d.p (a BIGINT) SELECT a", "ALTER EVENT d.e ON SCHEDULE EVERY 2 DAY", "DROP USER u2",
-		"GRANT INSERT ON d.* TO u1", "GRANT role TO u1", "ALTER USER u1 ACCOUNT LOCK", "CREATE DATABASE only", "ALTER DATABASE d COLLATE latin1_bin")
+		"GRANT INSERT ON d.* TO u1", "GRANT role TO u1", "ALTER USER u1 ACCOUNT LOCK", "CREATE DATABASE only", "ALTER DATABASE d COLLATE latin1_bin",
+		"INSTALL COMPONENT 'file://component_query_attributes'", "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so'")
+	w.Cleanup(func() {
+		w.plant("UNINSTALL COMPONENT 'file://component_query_attributes'", "UNINSTALL PLUGIN auth_socket")
+	})
 	report = w.compare(w.options())
 	var got []string
 	for _, one := range report.SchemaDrift {
 		got = append(got, fmt.Sprintf("%s %s %s", one.Object, one.Name, one.Kind))
 	}
-	want := []string{"Event d.e Different", "Grant u1@% Different", "Role u1@% Extra", "Routine d.p Different", "Schema d Different", "Schema only Extra",
+	want := []string{"Component file://component_query_attributes Extra", "Event d.e Different", "Grant u1@% Different", "Plugin auth_socket Extra", "Role u1@% Extra", "Routine d.p Different", "Schema d Different", "Schema only Extra",
 		"Table d.gone Missing", "Table d.more Extra", "Table d.t Different", "Table d.virtual Different", "Trigger d.tr Different", "User u1@% Different", "User u2@% Missing", "View d.v Different"}
 	if !slices.Equal(got, want) || report.SchemaDriftCount != len(want) {
 		t.Errorf("drift\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -376,6 +376,9 @@ func memberProblem(l *look) (Plan, bool) {
 			return hold(VerbNone, "%s: %s", m.Name, m.State.Problems[0].Message)
 		}
 	}
+	if differs := l.LibraryDifference(); differs != "" {
+		return hold(VerbNone, "%s", differs)
+	}
 	return no()
 }
 

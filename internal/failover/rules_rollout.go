@@ -264,6 +264,8 @@ func (l *look) broken(m *Member) string {
 		return firstProblem(m)
 	case len(m.State.WrongSettings) > 0:
 		return "a setting is not as it must be: " + m.State.WrongSettings[0]
+	case missingLibrary(m) != "":
+		return missingLibrary(m)
 	case m.State.Server != nil && m.State.Server.Applier.LastErrno != 0:
 		applier := m.State.Server.Applier
 		return fmt.Sprintf("its applier stopped with error %d: %s", applier.LastErrno, applier.LastError)

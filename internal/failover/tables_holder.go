@@ -252,7 +252,7 @@ var (
 		{
 			name:  RuleMemberProblem,
 			apply: memberProblem,
-			says:  "An agent reports a problem; its message says what to do.",
+			says:  "An agent reports a problem, or one member alone has a component or plugin; the message says what to do.",
 			until: "The member's agent, pod or volume has the problem no longer; its message says what to do.",
 		},
 		{

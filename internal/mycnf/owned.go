@@ -174,7 +174,7 @@ var ownedTable = []Owned{
 	{
 		Name:    "plugin_load*",
 		Why:     "replication needs its plugins",
-		Instead: "INSTALL COMPONENT or INSTALL PLUGIN on the primary",
+		Instead: "name the library in spec.mysql.plugins",
 	},
 	{Name: "plugin_dir", Why: "replication needs its plugins"},
 	{Name: "early_plugin_load", Why: "replication needs its plugins"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,6 +47,9 @@ type Member struct {
 
 	// Settings are the user's.
 	Settings map[string]string
+	// Plugins are the libraries of plugins that the user wants; none of them may be refused by
+	// CheckLibraries.
+	Plugins []string
 }
 
 // Render returns the text of the option file. It fails when a setting of the
@@ -58,6 +62,9 @@ func Render(m Member) (string, error) {
 	}
 	user, err := parseSettings(m.Settings)
 	if err != nil {
+		return "", fmt.Errorf("render option file: %w", err)
+	}
+	if err := CheckLibraries(nil, m.Plugins); err != nil {
 		return "", fmt.Errorf("render option file: %w", err)
 	}
 	overridden := make(map[string]bool, len(user))
@@ -228,7 +235,7 @@ func (m Member) defaults() []line {
 
 func (m Member) owned() []line {
 	var lines []line
-	for _, plugin := range []string{"semisync_source.so", "semisync_replica.so", "mysql_clone.so"} {
+	for _, plugin := range slices.Concat(ownedLibraries, m.Plugins) {
 		lines = append(lines, line{"plugin_load_add", plugin})
 	}
 	lines = append(lines,

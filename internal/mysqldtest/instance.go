@@ -39,6 +39,11 @@ type Options struct {
 	Bare bool
 	// Settings are the user's.
 	Settings map[string]string
+	// IPv6 has mysqld listen on the loopback address of IPv6 beside that of IPv4, and its admin
+	// port there only.
+	IPv6 bool
+	// Plugins are the libraries of plugins that the user wants.
+	Plugins []string
 }
 
 // Instance is one member's mysqld.
@@ -109,6 +114,11 @@ func newInstance(tb testing.TB, binaries Binaries, options Options) *Instance {
 			"table_open_cache":         "200",
 			"innodb_numa_interleave":   "OFF",
 		},
+	}
+	i.Member.Plugins = options.Plugins
+	if options.IPv6 {
+		i.Member.PodIP = "::1"
+		i.Member.BindAddress = "127.0.0.1,::1"
 	}
 	for key, value := range options.Settings {
 		i.Member.Settings[key] = value

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/mycnf"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -60,6 +62,12 @@ func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 			c.MySQL[k] = string(v)
 		}
 	}
+	for _, name := range spec.MySQL.Components {
+		if name = mycnf.ComponentName(name); !slices.Contains(c.Components, name) {
+			c.Components = append(c.Components, name)
+		}
+	}
+	c.Plugins = slices.Clone(spec.MySQL.Plugins)
 	return c
 }
 

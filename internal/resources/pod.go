@@ -1,6 +1,9 @@
 package resources
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"maps"
 	"strconv"
 	"time"
@@ -39,6 +42,9 @@ func podTemplate(p *v1alpha1.DatabasePair, agent Image) *corev1ac.PodTemplateSpe
 		"kubectl.kubernetes.io/default-container": ContainerMysqld,
 		AnnotationSettings:                        settingsSum(p),
 	}
+	if sum := librariesSum(p); sum != "" {
+		annotations[AnnotationLibraries] = sum
+	}
 	maps.Copy(annotations, p.Spec.PodTemplate.Metadata.Annotations)
 
 	user := &p.Spec.PodTemplate.Spec
@@ -75,6 +81,16 @@ func podTemplate(p *v1alpha1.DatabasePair, agent Image) *corev1ac.PodTemplateSpe
 // settingsSum names the mysqld settings, so that a change of them shows as a pending
 // restart: mysqld reads them only when it starts.
 func settingsSum(p *v1alpha1.DatabasePair) string { return agentapi.SettingsSum(p.Spec.MySQL.Config) }
+
+// librariesSum names the components and plugins like settingsSum; empty for none.
+func librariesSum(p *v1alpha1.DatabasePair) string {
+	c := AgentConfig(p)
+	if len(c.Components)+len(c.Plugins) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q\n%q\n", c.Components, c.Plugins))
+	return hex.EncodeToString(sum[:])[:16]
+}
 
 func podSecurity(p *v1alpha1.DatabasePair) *corev1ac.PodSecurityContextApplyConfiguration {
 	keepalive := p.Spec.Network.Keepalive

@@ -157,6 +157,9 @@ func (c judged) memberProblem() obstacle {
 			return obstacle{string(failover.RuleMemberProblem), fmt.Sprintf("%s: %s", m.Name, what)}
 		}
 	}
+	if differs := c.o.LibraryDifference(); differs != "" {
+		return obstacle{string(failover.RuleMemberProblem), differs}
+	}
 	return obstacle{}
 }
 

@@ -146,6 +146,16 @@ var spoiledPairs = map[string]spoiled{
 		},
 		reason: "MemberProblem", says: "shop-1: the applier stopped: error 1666",
 	},
+	"a plugin that someone installed on one member": {
+		spoil: func(o *failover.Observation, _ *failover.Plan, _ *conditions.Reconciled) {
+			for i := range o.Members {
+				o.Members[i].State.Server = &agentapi.Server{Receiver: agentapi.ChannelThread{Running: true}, Applier: agentapi.ChannelThread{Running: true}}
+			}
+			o.Members[0].State.Libraries = &agentapi.Libraries{Plugins: []string{"auth_socket.so"}}
+			o.Members[1].State.Libraries = &agentapi.Libraries{}
+		},
+		reason: "MemberProblem", says: "shop-0 has the plugin library auth_socket.so loaded and shop-1 has not: name it in spec.mysql.plugins",
+	},
 	"a pod that the cluster refuses": {
 		spoil: func(o *failover.Observation, _ *failover.Plan, _ *conditions.Reconciled) {
 			o.Members[1] = failover.Member{Name: "shop-1", Pod: failover.Pod{Problem: "FailedCreate: exceeded quota"}}

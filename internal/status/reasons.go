@@ -86,7 +86,7 @@ var readyMeanings = []Meaning{
 			{string(failover.RuleRolloutStopped), "the passive does not come back with this generation of the spec; the primary stays as it is"},
 			{string(failover.RuleRollout), "the members are being made again by this generation of the spec, one after the other"},
 			{string(failover.RuleRestartPending), "a member still runs a former spec, and `spec.rollout.mode` is OnDelete"},
-			{string(failover.RuleMemberProblem), "an agent, a pod or the cluster reports a problem of a member"},
+			{string(failover.RuleMemberProblem), "an agent, a pod or the cluster reports a problem of a member, or one member alone has a component or a plugin"},
 			{ReasonApplierStopped, "the passive does not apply what it receives"},
 		},
 		Rules: failover.RuleNames,

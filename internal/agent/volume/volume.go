@@ -48,6 +48,9 @@ type Identity struct {
 	Donor pair.MemberName `json:"donor,omitempty"`
 	// Copied: no mysqld has been started on the copy and settled yet.
 	Copied bool `json:"copied,omitempty"`
+	// Components are the names of those that were installed since spec.mysql.components has them,
+	// with commas between.
+	Components string `json:"components,omitempty"`
 }
 
 // Memory is the content of the epoch file.
