@@ -76,6 +76,7 @@ func TestSettingsAreRefused(t *testing.T) {
 		"a value with NUL":                          {"sql_mode", "ANSI\x00", mycnf.ErrMalformed},
 		"a value that is not UTF-8":                 {"sql_mode", "\xff", mycnf.ErrMalformed},
 		"a value longer than a line":                {"sql_mode", strings.Repeat("x", 5000), mycnf.ErrMalformed},
+		"too few connections of each account":       {"max_user_connections", "4", mycnf.ErrMalformed},
 		"too few connections for the agent":         {"max_connections", "15", mycnf.ErrMalformed},
 		"a number of connections that is none":      {"max-connections", "many", mycnf.ErrMalformed},
 		"a value with both kinds of quotation mark": {"sql_mode", `"'`, mycnf.ErrMalformed},

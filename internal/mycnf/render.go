@@ -225,6 +225,9 @@ func (m Member) defaults() []line {
 		{"connect_timeout", "3"},
 		{"temptable_max_mmap", "0"},
 		{"replica_parallel_workers", strconv.Itoa(applierWorkers)},
+		// Rows are replicated and not what a trigger or a function did, so that an application
+		// may create either without SUPER.
+		{"loose_log_bin_trust_function_creators", "ON"},
 	}
 	if m.MemoryBytes > 0 {
 		pool := poolFor(m.MemoryBytes, connectionsIn(m.Settings))

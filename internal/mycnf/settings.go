@@ -104,6 +104,10 @@ func parseSetting(key, value string) (setting, error) {
 		return setting{}, fmt.Errorf("%w %q: %q: want a number of at least %d, since the agent's own sessions count too",
 			ErrMalformed, key, clip(value), minConnections)
 	}
+	if limit, ok := number(value); base == "max_user_connections" && (!ok || (limit < minConnections && limit != 0)) {
+		return setting{}, fmt.Errorf("%w %q: %q: want 0 or a number of at least %d, since it counts for the agent's own sessions, too",
+			ErrMalformed, key, clip(value), minConnections)
+	}
 	return setting{
 		name:  name,
 		base:  base,
