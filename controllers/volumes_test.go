@@ -148,7 +148,11 @@ func TestWhatStaysHasNoLabelOfAnApplication(t *testing.T) {
 	_, err := s.pair("shop", "storage: {size: 1Gi}")
 	s.must(err)
 	s.surrounded("shop")
-	s.claim("data-shop-0", "standard") // as from the StatefulSet of an earlier version
+	s.claim("data-shop-0", "standard")
+	labeled := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"app.kubernetes.io/instance":"shop"}}}`))
+	s.must(s.Patch(s.ctx, &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "data-shop-0", Namespace: s.namespace},
+	}, labeled)) // as from the StatefulSet of an earlier version
 	s.eventually("neither claims nor the certificate authority have it", func() error {
 		claim := &corev1.PersistentVolumeClaim{}
 		s.must(s.Get(s.ctx, s.key("data-shop-0"), claim))
@@ -185,7 +189,7 @@ func (s *scene) claim(name, class string) {
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      name,
 			Namespace: s.namespace,
-			Labels:    resources.Labels("shop"),
+			Labels:    resources.KeptLabels("shop"),
 		},
 		Spec: corev1.PersistentVolumeClaimSpec{
 			AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},

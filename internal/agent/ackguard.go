@@ -83,7 +83,8 @@ func (g *ackGuard) cutForeign(ctx context.Context, status mysqlops.Status) {
 	}
 	for _, d := range cut {
 		g.log.Info("foreign replica cut", "user", d.User, "host", d.Host, "replicaUUID", d.ReplicaUUID)
-		g.state.problem(agentapi.ProblemForeignReplica, "a foreign replica ("+d.User+" from "+d.Host+
-			") was cut: its acknowledgements would let writes pass that the peer does not have; take its REPLICATION SLAVE right away")
+		g.state.problem(agentapi.ProblemForeignReplica, "a foreign reader of the primary's binary logs ("+d.User+" from "+d.Host+
+			") was cut: the acknowledgements of a replica would let writes pass that the peer does not have; "+
+			"have it read from the passive, or take its REPLICATION SLAVE right away")
 	}
 }
