@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"strconv"
@@ -29,6 +31,7 @@ func (m *member) listen(ctx context.Context, secrets client.Reader) error {
 	server := &http.Server{
 		Handler:           m.handler(),
 		ReadHeaderTimeout: time.Minute,
+		ErrorLog:          log.New(io.Discard, "", 0), // connections to a lost node break
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		TLSConfig: &tls.Config{
 			MinVersion:     tls.VersionTLS13,
