@@ -79,6 +79,7 @@ type Agent struct {
 	discarding   *discarding
 	forcing      *forcing
 	rights       *repairRights
+	users        *users
 	permit       *permit
 
 	queue   *queue

@@ -66,6 +66,8 @@ func (a *Agent) handler() http.Handler {
 	handle(mux, in, agentapi.PathRepairRights, a.rights.order)
 	handle(mux, in, agentapi.PathSaveRows, a.rights.saveRows)
 	handle(mux, in, agentapi.PathPermitRepair, a.permit.order)
+	handle(mux, in, agentapi.PathEnsureUser, a.users.ensure)
+	handle(mux, in, agentapi.PathRemoveUser, a.users.remove)
 	return mux
 }
 
@@ -139,7 +141,7 @@ func writeError(w http.ResponseWriter, err error) {
 		status = http.StatusServiceUnavailable
 	case agentapi.ErrorMalformed:
 		status = http.StatusBadRequest
-	case agentapi.ErrorStale, agentapi.ErrorWrongPair, agentapi.ErrorRefused:
+	case agentapi.ErrorStale, agentapi.ErrorWrongPair, agentapi.ErrorRefused, agentapi.ErrorUserTaken:
 	}
 	writeJSON(w, status, reply)
 }

@@ -101,6 +101,13 @@ func (a *Agent) addRepairs() {
 		follow: a.follow,
 		permit: a.permit,
 	}
+	a.users = &users{
+		gate:   a.gate,
+		log:    a.log,
+		ops:    a.ops,
+		state:  a.state,
+		config: a.settings.get,
+	}
 	a.rights = &repairRights{
 		gate:   a.gate,
 		log:    a.log,

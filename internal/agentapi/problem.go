@@ -67,6 +67,8 @@ const (
 	ErrorForbidden ErrorCode = "Forbidden" // this certificate may not ask that
 	ErrorRefused   ErrorCode = "Refused"   // the agent's own reading of the Lease says no
 	ErrorInternal  ErrorCode = "Internal"
+	// ErrorUserTaken: an account of that name belongs to someone else.
+	ErrorUserTaken ErrorCode = "UserTaken"
 	// ErrorMalformed: the request could not be read.
 	ErrorMalformed ErrorCode = "Malformed"
 )

@@ -28,6 +28,9 @@ const (
 	PathRepairRights = "/v1/repair-rights" // POST RepairRightsCommand to the primary
 	PathSaveRows     = "/v1/save-rows"     // POST SaveRowsCommand to the passive
 	PathPermitRepair = "/v1/permit-repair" // POST PermitRepairCommand to both members
+
+	PathEnsureUser = "/v1/ensure-user" // POST EnsureUserCommand to the primary
+	PathRemoveUser = "/v1/remove-user" // POST RemoveUserCommand to the primary
 )
 
 // Caller is a kind of client of the agent's API, which its certificate names.
@@ -71,6 +74,8 @@ var Routes = []Route{
 	{Path: PathRepairRights, Callers: []Caller{CallerOperator, CallerJob}},
 	{Path: PathSaveRows, Callers: []Caller{CallerOperator, CallerJob}},
 	{Path: PathPermitRepair, Callers: []Caller{CallerOperator}},
+	{Path: PathEnsureUser, Callers: []Caller{CallerOperator}},
+	{Path: PathRemoveUser, Callers: []Caller{CallerOperator}},
 }
 
 // MayAsk reports whether a kind of client may ask for a path.

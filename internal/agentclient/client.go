@@ -160,6 +160,18 @@ func (c *Client) PermitRepair(ctx context.Context, r agentapi.PermitRepairComman
 	return c.done(ctx, agentapi.PathPermitRepair, r)
 }
 
+// EnsureUser makes an account for an application what it has to be; idempotent.
+func (c *Client) EnsureUser(ctx context.Context, r agentapi.EnsureUserCommand) (agentapi.UserReply, error) {
+	var out agentapi.UserReply
+	return out, c.call(ctx, http.MethodPost, agentapi.PathEnsureUser, r, &out)
+}
+
+// RemoveUser locks or drops an account that EnsureUser made; idempotent.
+func (c *Client) RemoveUser(ctx context.Context, r agentapi.RemoveUserCommand) (agentapi.UserReply, error) {
+	var out agentapi.UserReply
+	return out, c.call(ctx, http.MethodPost, agentapi.PathRemoveUser, r, &out)
+}
+
 // SaveRows appends rows to the operation's file in the quarantine of the passive.
 func (c *Client) SaveRows(ctx context.Context, r agentapi.SaveRowsCommand) (agentapi.Done, error) {
 	return c.done(ctx, agentapi.PathSaveRows, r)

@@ -47,7 +47,7 @@ func (s *Server) hasPassword(ctx context.Context, account Account, password Secr
 		if errors.Is(err, sql.ErrNoRows) {
 			return fmt.Errorf("%w: account %s@%s", ErrNoSuchObject, account.User, account.Host)
 		}
-		if err != nil || plugin != "caching_sha2_password" {
+		if err != nil || plugin != userPlugin {
 			return err
 		}
 		has, err = isHashOf(stored, password)
