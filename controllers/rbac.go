@@ -7,6 +7,8 @@ package controllers
 // +kubebuilder:rbac:groups=dbpair.io,resources=databasepairs/finalizers,verbs=update
 // +kubebuilder:rbac:groups=dbpair.io,resources=databasepairoperations,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups=dbpair.io,resources=databasepairoperations/status,verbs=patch
+// +kubebuilder:rbac:groups=dbpair.io,resources=databasepairusers,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=dbpair.io,resources=databasepairusers/status,verbs=patch
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update
 // +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;update;patch;delete

@@ -15,7 +15,8 @@ var AddToScheme = schemeBuilder.AddToScheme
 var schemeBuilder = runtime.NewSchemeBuilder(func(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&DatabasePair{}, &DatabasePairList{},
-		&DatabasePairOperation{}, &DatabasePairOperationList{})
+		&DatabasePairOperation{}, &DatabasePairOperationList{},
+		&DatabasePairUser{}, &DatabasePairUserList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 })

@@ -26,6 +26,7 @@ var kinds = []struct {
 	of   reflect.Type
 }{
 	{"DatabasePair", "dbpair.io_databasepairs.yaml", reflect.TypeFor[v1alpha1.DatabasePair]()},
+	{"DatabasePairUser", "dbpair.io_databasepairusers.yaml", reflect.TypeFor[v1alpha1.DatabasePairUser]()},
 	{"DatabasePairOperation", "dbpair.io_databasepairoperations.yaml", reflect.TypeFor[v1alpha1.DatabasePairOperation]()},
 }
 

@@ -63,7 +63,8 @@ var (
 		"persistentvolumeclaims", "statefulsets", "statefulsets/status", "jobs", "poddisruptionbudgets", "networkpolicies",
 		"roles", "rolebindings", "leases", "endpointslices", "resourcequotas", "limitranges", "controllerrevisions",
 		"databasepairs", "databasepairs/status", "databasepairs/finalizers",
-		"databasepairoperations", "databasepairoperations/status", "databasepairoperations/finalizers"}
+		"databasepairoperations", "databasepairoperations/status", "databasepairoperations/finalizers",
+		"databasepairusers", "databasepairusers/status"}
 )
 
 // renderRules splits the operator's ClusterRole into what belongs to a namespace and what does not, as two named

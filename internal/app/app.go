@@ -89,7 +89,17 @@ func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
 		Permit: r.PermitRepair,
 		Off:    o.Off,
 	}
-	return jobs.Setup(mgr, o.Concurrent)
+	if err := jobs.Setup(mgr, o.Concurrent); err != nil {
+		return err
+	}
+	users := &controllers.UserReconciler{
+		Client: mgr.GetClient(),
+		Live:   mgr.GetAPIReader(),
+		Events: mgr.GetEventRecorder(Name),
+		Now:    o.now(),
+		Agents: r,
+	}
+	return users.Setup(mgr, o.Concurrent)
 }
 
 // metricsOptions serve metrics with TLS to readers that the API server authenticates and lets

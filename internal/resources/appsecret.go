@@ -54,16 +54,48 @@ const (
 // ASCII in another encoding than MySQL's programs. It fails if caPEM has no
 // certificates. The result depends on the arguments alone.
 func AppSecret(p *v1alpha1.DatabasePair, password string, caPEM []byte) (*corev1ac.SecretApplyConfiguration, error) {
+	return clientSecret(p, NamesOf(p).App(), account{user: AppUserOf(p), database: AppSchemaOf(p), password: password}, caPEM)
+}
+
+// UserSecret is AppSecret for the account of a DatabasePairUser. Without databases, database and
+// what names it are empty.
+func UserSecret(
+	p *v1alpha1.DatabasePair, u *v1alpha1.DatabasePairUser, password string, caPEM []byte,
+) (*corev1ac.SecretApplyConfiguration, error) {
+	a := account{user: u.Spec.User, password: password}
+	if len(u.Spec.Databases) > 0 {
+		a.database = u.Spec.Databases[0]
+	}
+	s, err := clientSecret(p, UserSecretName(u), a, caPEM)
+	if err != nil {
+		return nil, err
+	}
+	return s.WithLabels(map[string]string{LabelUser: u.Name}), nil
+}
+
+// UserSecretName is the Secret of a DatabasePairUser.
+func UserSecretName(u *v1alpha1.DatabasePairUser) string {
+	return u.Spec.PairRef.Name + "-user-" + u.Name
+}
+
+// account is one that clients log in with.
+type account struct {
+	user     string
+	database string
+	password string
+}
+
+func clientSecret(p *v1alpha1.DatabasePair, name string, a account, caPEM []byte) (*corev1ac.SecretApplyConfiguration, error) {
 	trust, err := trustStore(caPEM)
 	if err != nil {
-		return nil, fmt.Errorf("Secret %s: %w", NamesOf(p).App(), err)
+		return nil, fmt.Errorf("Secret %s: %w", name, err)
 	}
 	t := target{
 		host:     p.Name + "." + p.Namespace + ".svc",
 		port:     pair.PortMySQL,
-		database: AppSchemaOf(p),
-		username: AppUserOf(p),
-		password: password,
+		database: a.database,
+		username: a.user,
+		password: a.password,
 		caPEM:    string(caPEM),
 		connect:  leastConnectTimeout,
 		read:     leastReadTimeout,
@@ -88,5 +120,5 @@ func AppSecret(p *v1alpha1.DatabasePair, password string, caPEM []byte) (*corev1
 	if passive := p.Spec.Services.Passive.Enabled; passive == nil || *passive {
 		data["passive-host"] = []byte(NamesOf(p).Passive() + "." + p.Namespace + ".svc")
 	}
-	return secret(p, NamesOf(p).App(), SecretTypeApp, data), nil
+	return secret(p, name, SecretTypeApp, data), nil
 }

@@ -13,6 +13,8 @@ const (
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// LabelPair names the pair that an object belongs to.
 	LabelPair = "dbpair.io/pair"
+	// LabelUser names the DatabasePairUser that a Secret belongs to.
+	LabelUser = "dbpair.io/user"
 	// LabelSkipMirror keeps the endpoints of the client Service from being copied a second
 	// time while it has no selector.
 	LabelSkipMirror = "endpointslice.kubernetes.io/skip-mirror"

@@ -118,6 +118,7 @@
   resources:
   - databasepairoperations/status
   - databasepairs/status
+  - databasepairusers/status
   verbs:
   - patch
 - apiGroups:
@@ -134,6 +135,15 @@
   - databasepairs/finalizers
   verbs:
   - update
+- apiGroups:
+  - dbpair.io
+  resources:
+  - databasepairusers
+  verbs:
+  - get
+  - list
+  - patch
+  - watch
 - apiGroups:
   - events.k8s.io
   resources:
