@@ -22,8 +22,9 @@ func (s *session) statusCommand() *cobra.Command {
 		Use:     "status PAIR",
 		GroupID: "look",
 		Short:   "Show whether clients can write, whether a failover would work, what is wrong and what to type",
-		Example: "  kubectl dbpair status shop\n  kubectl dbpair status shop --watch\n  kubectl dbpair status shop -o wide\n  kubectl dbpair status shop -o json",
-		Args:    onePair,
+		Example: "  kubectl dbpair status shop\n  kubectl dbpair status shop --watch\n" +
+			"  kubectl dbpair status shop -o wide\n  kubectl dbpair status shop -o json",
+		Args: onePair,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.connect()
 			if err != nil {

@@ -116,7 +116,8 @@ func remedies(r Report) []string {
 	if len(r.Conditions) == 0 {
 		return []string{"kubectl get pods -A -l app.kubernetes.io/name=dbpair,app.kubernetes.io/component=manager"}
 	}
-	command := regexp.MustCompile(`kubectl dbpair [a-z-]+(?: (?:-n [^ ;,.()]+|--[a-z-]+(?:=[^ ;,.()]+)?|` + regexp.QuoteMeta(r.Pair) + `(?:-[01])?))*`)
+	argument := `-n [^ ;,.()]+|--[a-z-]+(?:=[^ ;,.()]+)?|` + regexp.QuoteMeta(r.Pair) + `(?:-[01])?`
+	command := regexp.MustCompile(`kubectl dbpair [a-z-]+(?: (?:` + argument + `))*`)
 	var out []string
 	for _, c := range complaints(r) {
 		for _, found := range command.FindAllString(c.Message, -1) {

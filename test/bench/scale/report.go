@@ -31,7 +31,9 @@ func printResults(out io.Writer, results []result) {
 	}
 	row("writes per second, idle", func(r result) string { return fmt.Sprintf("%.2f", r.idle.writes()) })
 	row("restart → all observed", func(r result) string { return seconds(r.restarted) })
-	row("mysqld of one primary killed → the Service leads to the new one, median", func(r result) string { return seconds(median(r.singles)) })
+	row("mysqld of one primary killed → the Service leads to the new one, median", func(r result) string {
+		return seconds(median(r.singles))
+	})
 	row("worst of "+fmt.Sprint(singles), func(r result) string { return seconds(slices.Max(r.singles)) })
 	row("primaries whose node dies at once", func(r result) string { return fmt.Sprint(len(r.lost)) })
 	row("the first of them is followed after", func(r result) string { return seconds(r.lost[0]) })
