@@ -125,7 +125,7 @@ func (l *libraries) look(ctx context.Context) {
 	wants := l.wants
 	l.mu.Unlock()
 	for _, missing := range wants.missing(found) {
-		failed := func(why string) bool { return strings.Contains(why, missing.name+":") }
+		failed := func(why string) bool { return strings.HasPrefix(why, missing.field+": install "+missing.name+":") }
 		if !slices.ContainsFunc(problems, failed) {
 			problems = append(problems, missing.String()+"; restart the member's pod")
 		}
