@@ -281,10 +281,8 @@ func testDriftOfDefinitionsIsListed(w *world) {
 		"DROP PROCEDURE d.p", "CREATE PROCEDURE d.p (a BIGINT) SELECT a", "ALTER EVENT d.e ON SCHEDULE EVERY 2 DAY", "DROP USER u2",
 		"GRANT INSERT ON d.* TO u1", "GRANT role TO u1", "ALTER USER u1 ACCOUNT LOCK", "CREATE DATABASE only", "ALTER DATABASE d COLLATE latin1_bin",
 		"INSTALL COMPONENT 'file://component_query_attributes'", "INSTALL PLUGIN auth_socket SONAME 'auth_socket.so'")
-	w.Cleanup(func() {
-		w.plant("UNINSTALL COMPONENT 'file://component_query_attributes'", "UNINSTALL PLUGIN auth_socket")
-	})
 	report = w.compare(w.options())
+	w.plant("UNINSTALL COMPONENT 'file://component_query_attributes'", "UNINSTALL PLUGIN auth_socket")
 	var got []string
 	for _, one := range report.SchemaDrift {
 		got = append(got, fmt.Sprintf("%s %s %s", one.Object, one.Name, one.Kind))
