@@ -25,7 +25,8 @@ import (
 func (r *PairReconciler) dump(ctx context.Context, v *visit, source *v1alpha1.DumpSource) (*agentapi.Dump, error) {
 	const field = "spec.bootstrap.dump: "
 	if r.Off.jobs() {
-		return nil, v.session.awaits(status.ReasonClaimMissing, field+"Jobs are turned off in this installation: set features.checksum=true in the values of its chart")
+		return nil, v.session.awaits(status.ReasonClaimMissing,
+			field+"Jobs are turned off in this installation: set features.checksum=true in the values of its chart")
 	}
 	if why, err := r.dumpClaimMissing(ctx, v, source.ClaimName); why != "" || err != nil {
 		if err == nil {
@@ -103,7 +104,8 @@ func (r *PairReconciler) dumpCertificate(ctx context.Context, v *visit, job *bat
 		return fmt.Errorf("read Secret %s: %w", key, err)
 	}
 	if found && !metav1.IsControlledBy(&live, job) {
-		return v.session.awaits(status.ReasonNameConflict, fmt.Sprintf("spec.bootstrap.dump: Secret %s is not that of the Job of its name: delete it", key.Name))
+		return v.session.awaits(status.ReasonNameConflict,
+			fmt.Sprintf("spec.bootstrap.dump: Secret %s is not that of the Job of its name: delete it", key.Name))
 	}
 	subject := pki.Job(agentapi.DumpOperation)
 	leaf := pki.Leaf{CertPEM: live.Data[corev1.TLSCertKey], KeyPEM: live.Data[corev1.TLSPrivateKeyKey]}

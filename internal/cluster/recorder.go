@@ -98,12 +98,7 @@ func (r Recorder) Operation(ctx context.Context, n failover.OperationNote) error
 	noteGTIDs(s, n.GTIDs)
 	noteDiscarded(s, n)
 	noteDrain(s, n.Drained)
-	if n.Held != nil {
-		s.Held = &v1alpha1.OperationHeld{
-			Clients: int32(min(n.Held.Clients, math.MaxInt32)),
-			Longest: metav1.Duration{Duration: n.Held.Longest.Round(time.Millisecond)},
-		}
-	}
+	noteHeld(s, n.Held)
 	if n.WriteGap > 0 {
 		s.WriteGap = &metav1.Duration{Duration: n.WriteGap.Round(time.Millisecond)}
 	}
@@ -125,6 +120,17 @@ const (
 	sessionsLimit = 20
 	sessionLimit  = 512
 )
+
+// noteHeld keeps how many clients waited at the new primary's door; nothing when that is not known.
+func noteHeld(s *v1alpha1.OperationStatus, h *failover.Held) {
+	if h == nil {
+		return
+	}
+	s.Held = &v1alpha1.OperationHeld{
+		Clients: int32(min(h.Clients, math.MaxInt32)),
+		Longest: metav1.Duration{Duration: h.Longest.Round(time.Millisecond)},
+	}
+}
 
 // noteDrain keeps what became of the sessions.
 func noteDrain(s *v1alpha1.OperationStatus, d *failover.Drained) {

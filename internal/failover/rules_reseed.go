@@ -60,7 +60,8 @@ func (l *look) cannotReseed(op *Operation) string {
 		return fmt.Sprintf("%s is being copied already", m.Name)
 	}
 	if other := l.askedSwitchover(); other != nil && other.Running {
-		return fmt.Sprintf("operation %s switches over between %s and %s: copy the passive when that has ended", other.Name, l.holder.Name, m.Name)
+		return fmt.Sprintf("operation %s switches over between %s and %s: copy the passive when that has ended",
+			other.Name, l.holder.Name, m.Name)
 	}
 	return l.cannotCopyNow(op, m)
 }

@@ -28,11 +28,12 @@ const (
 	// EnvRequest holds a Request. It is part of the Job's pod template, which cannot be
 	// changed: a ConfigMap could be, between the operator's writing and the Job's reading.
 	EnvRequest = "DBPAIR_REQUEST"
-	// EnvDumpHost, EnvDumpAgent and EnvDumpPath are for the Job that brings a dump: the name and
-	// the address of the agent that loads it, and the file under DumpDir.
-	EnvDumpHost  = "DBPAIR_DUMP_HOST"
+	// EnvDumpHost is the name of the agent that loads a dump, for the Job that brings it.
+	EnvDumpHost = "DBPAIR_DUMP_HOST"
+	// EnvDumpAgent is the address of that agent.
 	EnvDumpAgent = "DBPAIR_DUMP_AGENT"
-	EnvDumpPath  = "DBPAIR_DUMP_PATH"
+	// EnvDumpPath is the file with the dump, under DumpDir.
+	EnvDumpPath = "DBPAIR_DUMP_PATH"
 	// DumpDir is the volume with the dump.
 	DumpDir = "/dump"
 	// TLSDir holds ca.crt, tls.crt and tls.key in a Job's pod.

@@ -92,36 +92,7 @@ func newInstance(tb testing.TB, binaries Binaries, options Options) *Instance {
 		tb:       tb,
 		binaries: binaries,
 		Dir:      dir,
-	}
-	i.Member = mycnf.Member{
-		Ordinal:     options.Ordinal,
-		PodIP:       "127.0.0.1",
-		BindAddress: "127.0.0.1",
-		Host:        "localhost",
-		Port:        FreePort(tb),
-		AdminPort:   FreePort(tb),
-		DataDir:     filepath.Join(dir, "data"),
-		Socket:      filepath.Join(dir, "s"),
-		PIDFile:     filepath.Join(dir, "pid"),
-		TLSDir:      filepath.Join(dir, "tls"),
-		TempDir:     filepath.Join(dir, "tmp"),
-		Settings: map[string]string{
-			// Small files, since every test copies them.
-			"innodb_redo_log_capacity": "8M",
-			"innodb_buffer_pool_size":  "32M",
-			"innodb_log_buffer_size":   "1M",
-			"max_connections":          "60",
-			"table_open_cache":         "200",
-			"innodb_numa_interleave":   "OFF",
-		},
-	}
-	i.Member.Plugins = options.Plugins
-	if options.IPv6 {
-		i.Member.PodIP = "::1"
-		i.Member.BindAddress = "127.0.0.1,::1"
-	}
-	for key, value := range options.Settings {
-		i.Member.Settings[key] = value
+		Member:   newMember(tb, dir, options),
 	}
 	if err := os.Mkdir(i.Member.TempDir, 0o755); err != nil {
 		tb.Fatal(err)
@@ -147,6 +118,41 @@ func newInstance(tb testing.TB, binaries Binaries, options Options) *Instance {
 		}
 	})
 	return i
+}
+
+// newMember is what mysqld is configured with: small files, since every test copies them.
+func newMember(tb testing.TB, dir string, options Options) mycnf.Member {
+	tb.Helper()
+	m := mycnf.Member{
+		Ordinal:     options.Ordinal,
+		PodIP:       "127.0.0.1",
+		BindAddress: "127.0.0.1",
+		Host:        "localhost",
+		Port:        FreePort(tb),
+		AdminPort:   FreePort(tb),
+		DataDir:     filepath.Join(dir, "data"),
+		Socket:      filepath.Join(dir, "s"),
+		PIDFile:     filepath.Join(dir, "pid"),
+		TLSDir:      filepath.Join(dir, "tls"),
+		TempDir:     filepath.Join(dir, "tmp"),
+		Settings: map[string]string{
+			"innodb_redo_log_capacity": "8M",
+			"innodb_buffer_pool_size":  "32M",
+			"innodb_log_buffer_size":   "1M",
+			"max_connections":          "60",
+			"table_open_cache":         "200",
+			"innodb_numa_interleave":   "OFF",
+		},
+	}
+	m.Plugins = options.Plugins
+	if options.IPv6 {
+		m.PodIP = "::1"
+		m.BindAddress = "127.0.0.1,::1"
+	}
+	for key, value := range options.Settings {
+		m.Settings[key] = value
+	}
+	return m
 }
 
 // Boot writes the option file and starts mysqld closed, as the agent does, and

@@ -138,6 +138,7 @@ func texts(ctx context.Context, conn *sql.Conn, query string, as func(string) st
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = rows.Close() }()
 	err = eachRow(rows, func() error {
 		var one string
 		err := rows.Scan(&one)

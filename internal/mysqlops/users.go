@@ -185,9 +185,7 @@ func changeUser(ctx context.Context, conn *sql.Conn, spec accountSpec, is userSt
 		return err
 	}
 	if statements := append(spec.changes(is.accountState, name), is.excess...); len(statements) > 0 {
-		for _, statement := range statements {
-			done.Changed = append(done.Changed, statement)
-		}
+		done.Changed = append(done.Changed, statements...)
 		if err := execEach(ctx, conn, statements...); err != nil {
 			return err
 		}
@@ -293,6 +291,7 @@ func readExcess(ctx context.Context, conn *sql.Conn, account Account) ([]string,
 	if err != nil {
 		return nil, err
 	}
+	defer func() { _ = rows.Close() }()
 	err = eachRow(rows, func() error {
 		var right string
 		var schema, table, column sql.NullString

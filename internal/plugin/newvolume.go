@@ -17,8 +17,8 @@ import (
 
 // replaceLoss says what goes with a volume, with the pair and the member put in.
 const replaceLoss = "Copying %[2]s of pair %[1]s to a new volume deletes its volume claim and its pod. All that its present\n" +
-	"volume holds goes with the claim, unless the reclaim policy of the volume is Retain: transactions that %[2]s alone has, and its quarantine\n" +
-	"(kubectl dbpair quarantine %[1]s %[2]s)."
+	"volume holds goes with the claim, unless the reclaim policy of the volume is Retain: transactions that %[2]s alone has, and\n" +
+	"its quarantine (kubectl dbpair quarantine %[1]s %[2]s)."
 
 // newVolume deletes the passive's claim and then its pod: in the other order the next pod would
 // take the same claim, and wait for a node that may be gone. The copy begins by itself on the
