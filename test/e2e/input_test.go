@@ -294,7 +294,8 @@ func (s *scene) giveVolume(from, to string) {
 		return nil
 	}))
 	patch = client.MergeFrom(volume.DeepCopy())
-	volume.Spec.ClaimRef = nil
+	// Kept for this claim: a volume without a claim goes to whichever asks first.
+	volume.Spec.ClaimRef = &corev1.ObjectReference{Namespace: s.namespace, Name: to}
 	s.must(cluster.Patch(s.ctx, &volume, patch))
 	s.must(cluster.Create(s.ctx, &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: to},
