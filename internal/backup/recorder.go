@@ -26,7 +26,7 @@ type recorder struct {
 
 // stream is one sequence of answers. Only one goroutine uses it at a time.
 type stream struct {
-	sealer   *sealer
+	sealer   sealer
 	sequence int
 }
 
@@ -69,7 +69,7 @@ func (r *recorder) Record(ctx context.Context, place clonewire.Place, answer clo
 	if err != nil {
 		return err
 	}
-	if s.sealer.raw > 0 && !s.sealer.fits(answer) {
+	if s.sealer.Raw() > 0 && !s.sealer.fits(answer) {
 		if err := r.flush(ctx, place, s); err != nil {
 			return err
 		}
@@ -98,7 +98,7 @@ func (r *recorder) EndStage(ctx context.Context, stage clonewire.Stage) error {
 		if place.Stage != stage {
 			continue
 		}
-		if s.sealer.raw > 0 {
+		if s.sealer.Raw() > 0 {
 			if err := r.flush(ctx, place, s); err != nil {
 				return err
 			}
@@ -134,8 +134,8 @@ func (r *recorder) flush(ctx context.Context, place clonewire.Place, s *stream) 
 }
 
 // write uploads the sealer's object and notes it for the lists.
-func (r *recorder) write(ctx context.Context, sealer *sealer, object Object) error {
-	content, raw, err := sealer.seal()
+func (r *recorder) write(ctx context.Context, sealer sealer, object Object) error {
+	content, raw, err := sealer.Seal()
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/dbpair/dbpair/internal/netserve"
 )
 
 // Numbers of MySQL's errors that a donor answers with.
@@ -44,41 +46,19 @@ type Donor struct {
 // them. It serves one clone at a time; another recipient meanwhile gets MySQL's
 // error 3634. It returns nil at the end of ctx.
 func (d Donor) Serve(ctx context.Context, listener net.Listener) error {
-	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
-	defer stop()
-	defer listener.Close()
 	handshake, err := d.handshake(ctx)
 	if err != nil {
+		_ = listener.Close()
 		return fmt.Errorf("donor: %w", err)
 	}
 	serving := donation{
 		donor: d,
 		login: handshake,
 	}
-	slots := make(chan struct{}, maxConnections)
-	var connections sync.WaitGroup
-	defer connections.Wait()
-	// The end of ctx can close the listener before it ends this one.
-	connected, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
-		conn, err := listener.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("donor: %w", err)
-		}
-		connections.Go(func() {
-			defer func() { <-slots }()
-			serving.serve(connected, conn)
-		})
+	if err := netserve.Serve(ctx, listener, maxConnections, serving.serve); err != nil {
+		return fmt.Errorf("donor: %w", err)
 	}
+	return nil
 }
 
 // donation is what the connections of a Donor share.

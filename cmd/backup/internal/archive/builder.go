@@ -10,6 +10,7 @@ import (
 
 	"github.com/dbpair/dbpair/cmd/backup/internal/binlog"
 	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/sealed"
 )
 
 // Draft is a segment that is not written yet.
@@ -29,7 +30,7 @@ type Draft struct {
 // Builder makes segments out of a stream of events: it is a binlog.Sink. Its memory is that of
 // one segment, however large a transaction is.
 type Builder struct {
-	sealer *sealer
+	sealer *sealed.Writer
 	emit   func(Draft) error
 
 	format  binlog.FormatEvent
@@ -43,7 +44,7 @@ var _ binlog.Sink = (*Builder)(nil)
 // NewBuilder calls emit for each segment that is full; the draft is valid until emit returns.
 // The segment is encrypted if there are recipients.
 func NewBuilder(recipients []age.Recipient, emit func(Draft) error) (*Builder, error) {
-	s, err := newSealer(recipients)
+	s, err := sealed.NewWriter(recipients)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func (b *Builder) Format(f binlog.FormatEvent) error {
 
 // Begin implements binlog.Sink.
 func (b *Builder) Begin(t binlog.Transaction, event []byte) error {
-	if b.draft.Transactions > 0 && uint64(b.sealer.raw)+t.Length > rawLimit {
+	if b.draft.Transactions > 0 && uint64(b.sealer.Raw())+t.Length > rawLimit {
 		if err := b.Flush(); err != nil {
 			return err
 		}
@@ -84,20 +85,20 @@ func (b *Builder) Body(piece []byte) error { return b.add(piece) }
 
 // add appends to the segment, and to as many more as it takes.
 func (b *Builder) add(piece []byte) error {
-	if b.sealer.raw == 0 && b.draft.Part == 0 {
-		if err := b.sealer.add(b.format.Served()); err != nil {
+	if b.sealer.Raw() == 0 && b.draft.Part == 0 {
+		if _, err := b.sealer.Write(b.format.Served()); err != nil {
 			return err
 		}
 	}
 	for len(piece) > 0 {
-		if b.sealer.raw == rawLimit {
+		if b.sealer.Raw() == rawLimit {
 			b.draft.More = true
 			if err := b.flush(); err != nil {
 				return err
 			}
 		}
-		count := min(len(piece), rawLimit-b.sealer.raw)
-		if err := b.sealer.add(piece[:count]); err != nil {
+		count := min(len(piece), rawLimit-b.sealer.Raw())
+		if _, err := b.sealer.Write(piece[:count]); err != nil {
 			return err
 		}
 		piece = piece[count:]
@@ -122,7 +123,7 @@ func (b *Builder) End() error {
 // transaction.
 func (b *Builder) Flush() error {
 	if b.draft.Transactions == 0 {
-		if b.sealer.raw > 0 {
+		if b.sealer.Raw() > 0 {
 			return errors.New("a segment cannot end inside a transaction")
 		}
 		return nil
@@ -131,15 +132,14 @@ func (b *Builder) Flush() error {
 }
 
 func (b *Builder) flush() error {
-	raw := b.sealer.raw
-	body, err := b.sealer.seal()
+	body, raw, err := b.sealer.Seal()
 	if err != nil {
 		return err
 	}
 	draft := b.draft
 	draft.body = body
 	draft.raw = int64(raw)
-	draft.encrypted = len(b.sealer.recipients) > 0
+	draft.encrypted = b.sealer.Encrypts()
 	if draft.Adds, err = b.adds.set(); err != nil {
 		return err
 	}

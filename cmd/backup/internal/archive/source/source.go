@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"sync"
 	"time"
 
 	"github.com/go-mysql-org/go-mysql/mysql"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/dbpair/dbpair/cmd/backup/internal/archive"
 	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/netserve"
 )
 
 const (
@@ -49,36 +49,16 @@ type Source struct {
 // Serve accepts connections until ctx ends, and closes the listener and all of them. It returns
 // nil at the end of ctx.
 func (s Source) Serve(ctx context.Context, listener net.Listener) error {
-	stop := context.AfterFunc(ctx, func() { _ = listener.Close() })
-	defer stop()
-	defer listener.Close()
 	login, err := s.login()
 	if err != nil {
+		_ = listener.Close()
 		return fmt.Errorf("source: %w", err)
 	}
-	slots := make(chan struct{}, maxConnections)
-	var connections sync.WaitGroup
-	defer connections.Wait()
-	connected, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for {
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil
-		}
-		conn, err := listener.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return fmt.Errorf("source: %w", err)
-		}
-		connections.Go(func() {
-			defer func() { <-slots }()
-			s.serve(connected, login, conn)
-		})
+	serve := func(ctx context.Context, conn net.Conn) { s.serve(ctx, login, conn) }
+	if err := netserve.Serve(ctx, listener, maxConnections, serve); err != nil {
+		return fmt.Errorf("source: %w", err)
 	}
+	return nil
 }
 
 // accounts is how receivers log in.
