@@ -5,13 +5,6 @@ import (
 	"fmt"
 	"unicode"
 	"unicode/utf8"
-
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/dbpair/dbpair/api/v1alpha1"
 )
 
 // reasonAppPassword is the reason of the event about a password that cannot be used.
@@ -21,26 +14,15 @@ const reasonAppPassword = "ApplicationPasswordRefused"
 // that cannot be used, which is reported, the last one, or a new one. live is the one in the
 // Secret <pair>-app.
 func (r *childrenReconciler) appPassword(ctx context.Context, v *childrenVisit, live []byte) ([]byte, error) {
-	given := live
-	field := "Secret " + v.names.App() + ", key password"
-	ref := v.pair.Spec.Application.PasswordSecretRef
-	if ref != nil {
-		field = "spec.application.passwordSecretRef"
-		var why string
-		var err error
-		if given, why, err = userSecret(ctx, r.Live, v.name.Namespace, *ref); err != nil {
-			return nil, err
-		}
-		if why != "" {
-			r.warnOnce(v, v.pair, reasonAppPassword, field+": "+why)
-		}
+	given, why, err := r.givenAppPassword(ctx, v, live)
+	if err != nil {
+		return nil, err
 	}
-	if len(given) > 0 {
-		why := unusableForApp(given)
-		if why == "" {
-			return given, nil
-		}
-		r.warnOnce(v, v.pair, reasonAppPassword, field+": "+why+"; the last one is still valid")
+	if len(given) > 0 && why == "" {
+		return given, nil
+	}
+	if why != "" {
+		r.warnOnce(v, v.pair, reasonAppPassword, why+"; until then the password in Secret "+v.names.App()+" is valid")
 	}
 	for _, last := range [][]byte{v.copies[appCopy], live} {
 		if len(last) > 0 && unusableForApp(last) == "" {
@@ -50,21 +32,25 @@ func (r *childrenReconciler) appPassword(ctx context.Context, v *childrenVisit, 
 	return newPassword()
 }
 
-// userSecret reads one key of a user's Secret, which no cache has; why says what is missing.
-func userSecret(
-	ctx context.Context, live client.Reader, namespace string, ref v1alpha1.KeyReference,
-) (value []byte, why string, err error) {
-	var secret corev1.Secret
-	err = live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, &secret)
-	switch {
-	case apierrors.IsNotFound(err):
-		return nil, fmt.Sprintf("there is no Secret %s in this namespace: make it", ref.Name), nil
-	case err != nil:
-		return nil, "", fmt.Errorf("read Secret %s: %w", ref.Name, err)
-	case len(secret.Data[ref.Key]) == 0:
-		return nil, fmt.Sprintf("Secret %s has no key %s: add it", ref.Name, ref.Key), nil
+// givenAppPassword is what the owner of the application gives; empty for nothing. Why says what is wrong
+// with it, and by which field.
+func (r *childrenReconciler) givenAppPassword(ctx context.Context, v *childrenVisit, live []byte) (given []byte, why string, err error) {
+	field := "Secret " + v.names.App() + ", key password"
+	given = live
+	if ref := v.pair.Spec.Application.PasswordSecretRef; ref != nil {
+		field = "spec.application.passwordSecretRef"
+		named := namedObjects{live: r.Live, namespace: v.name.Namespace}
+		if given, why, err = named.value(ctx, *ref, field); err != nil || why != "" {
+			return nil, why, err
+		}
 	}
-	return secret.Data[ref.Key], "", nil
+	if len(given) == 0 {
+		return nil, "", nil
+	}
+	if why = unusableForApp(given); why != "" {
+		why = field + ": " + why
+	}
+	return given, why, nil
 }
 
 // maxAppPassword is in bytes; mysqld takes 256 with the zero at the end.

@@ -4,10 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/execute"
@@ -58,22 +54,14 @@ func (r *PairReconciler) foreignDonor(ctx context.Context, v *visit) (*agentapi.
 	return out, nil
 }
 
-// donorSecret reads one key of a user's Secret, which no cache has.
+// donorSecret reads one key of a Secret that a field of spec.bootstrap.donor names.
 func (r *PairReconciler) donorSecret(ctx context.Context, v *visit, field string, ref v1alpha1.KeyReference) (string, error) {
-	var secret corev1.Secret
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: v.name.Namespace, Name: ref.Name}, &secret)
-	why := ""
-	switch {
-	case apierrors.IsNotFound(err):
-		why = fmt.Sprintf("there is no Secret %s in this namespace: make it", ref.Name)
-	case err != nil:
-		return "", fmt.Errorf("read Secret %s: %w", ref.Name, err)
-	case len(secret.Data[ref.Key]) == 0:
-		why = fmt.Sprintf("Secret %s has no key %s: add it", ref.Name, ref.Key)
-	default:
-		return string(secret.Data[ref.Key]), nil
+	named := namedObjects{live: r.Live, namespace: v.name.Namespace}
+	value, why, err := named.value(ctx, ref, "spec.bootstrap.donor."+field)
+	if why != "" {
+		err = v.session.awaits(status.ReasonSecretMissing, why)
 	}
-	return "", v.session.awaits(status.ReasonSecretMissing, "spec.bootstrap.donor."+field+": "+why)
+	return string(value), err
 }
 
 // awaited is what the copy that a pair begins with waits for.

@@ -21,17 +21,19 @@ import (
 )
 
 // dump is the dump that the first member is to load, with the Job that brings it; idempotent. The Job
-// goes when the pair opens.
+// ends when the member has its data.
 func (r *PairReconciler) dump(ctx context.Context, v *visit, source *v1alpha1.DumpSource) (*agentapi.Dump, error) {
-	const field = "spec.bootstrap.dump: "
+	const field = "spec.bootstrap.dump"
 	if r.Off.jobs() {
-		return nil, v.session.awaits(status.ReasonClaimMissing,
-			field+"Jobs are turned off in this installation: set features.checksum=true in the values of its chart")
+		return nil, v.session.awaits(status.ReasonJobsOff,
+			field+": Jobs are turned off in this installation: set features.checksum=true in the values of its chart")
 	}
-	if why, err := r.dumpClaimMissing(ctx, v, source.ClaimName); why != "" || err != nil {
-		if err == nil {
-			err = v.session.awaits(status.ReasonClaimMissing, "spec.bootstrap.dump.claimName: "+why)
-		}
+	named := namedObjects{live: r.Live, namespace: v.name.Namespace}
+	why, err := named.claimMissing(ctx, source.ClaimName, field+".claimName")
+	if why != "" {
+		err = v.session.awaits(status.ReasonClaimMissing, why)
+	}
+	if err != nil {
 		return nil, err
 	}
 	job, err := r.dumpJob(ctx, v)
@@ -47,21 +49,6 @@ func (r *PairReconciler) dump(ctx context.Context, v *visit, source *v1alpha1.Du
 		Strip:                source.Strip,
 		AllowMissingDefiners: source.AllowMissingDefiners,
 	}, nil
-}
-
-// dumpClaimMissing says why a claim cannot hold the dump; empty when it can.
-func (r *PairReconciler) dumpClaimMissing(ctx context.Context, v *visit, name string) (string, error) {
-	var claim corev1.PersistentVolumeClaim
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: v.name.Namespace, Name: name}, &claim)
-	switch {
-	case apierrors.IsNotFound(err):
-		return fmt.Sprintf("there is no PersistentVolumeClaim %s in this namespace: make it", name), nil
-	case err != nil:
-		return "", fmt.Errorf("read PersistentVolumeClaim %s: %w", name, err)
-	case claim.Labels[resources.LabelPair] != "":
-		return fmt.Sprintf("PersistentVolumeClaim %s is the volume of a member: make the pair again with another one", name), nil
-	}
-	return "", nil
 }
 
 // dumpJob makes the Job, again when it has ended without the pair having data.
@@ -85,7 +72,7 @@ func (r *PairReconciler) dumpJob(ctx context.Context, v *visit) (*batchv1.Job, e
 		if err := deleteJob(ctx, r.Client, job); err != nil {
 			return nil, err
 		}
-		return nil, v.session.awaits(status.ReasonClaimMissing, fmt.Sprintf("spec.bootstrap.dump: Job %s has ended and is made again", job.Name))
+		return nil, v.session.awaits(string(agentapi.ProblemDumpAbsent), fmt.Sprintf("spec.bootstrap.dump: Job %s has ended and is made again", job.Name))
 	}
 	return job, nil
 }

@@ -44,6 +44,22 @@ func (n namedObjects) missingOf(ctx context.Context, destination v1alpha1.Backup
 	return "", nil
 }
 
+// value reads a key of a Secret. Why says what is missing.
+func (n namedObjects) value(ctx context.Context, ref v1alpha1.KeyReference, field string) (value []byte, why string, err error) {
+	var secret corev1.Secret
+	if why, err = n.missing(ctx, &secret, ref.Name, field, "Secret"); why != "" || err != nil {
+		return nil, why, err
+	}
+	if len(secret.Data[ref.Key]) == 0 {
+		return nil, lacksKey(field, ref.Name, ref.Key), nil
+	}
+	return secret.Data[ref.Key], "", nil
+}
+
+func lacksKey(field, name, key string) string {
+	return fmt.Sprintf("%s: Secret %s has no key %s: add it", field, name, key)
+}
+
 // secretMissing says that there is no Secret with these keys; empty when there is.
 func (n namedObjects) secretMissing(ctx context.Context, name, field string, keys ...string) (string, error) {
 	var secret corev1.Secret
@@ -53,13 +69,13 @@ func (n namedObjects) secretMissing(ctx context.Context, name, field string, key
 	}
 	for _, key := range keys {
 		if len(secret.Data[key]) == 0 {
-			return fmt.Sprintf("%s: Secret %s has no key %s: add it", field, name, key), nil
+			return lacksKey(field, name, key), nil
 		}
 	}
 	return "", nil
 }
 
-// claimMissing says why a claim cannot hold backups; empty when it can.
+// claimMissing says why a claim cannot hold backups or a dump; empty when it can.
 func (n namedObjects) claimMissing(ctx context.Context, name, field string) (string, error) {
 	var claim corev1.PersistentVolumeClaim
 	why, err := n.missing(ctx, &claim, name, field, "PersistentVolumeClaim")

@@ -29,10 +29,15 @@ const (
 // as a whole: client-go counts an event whose reason and objects are those of an earlier
 // one as the same again and drops its note, so two members must not share them.
 func tellOf(events recorder.EventRecorder, p *v1alpha1.DatabasePair, related runtime.Object, kind, reason, note string) {
+	events.Eventf(p, related, kind, reason, reason, "%s", shortNote(note))
+}
+
+// shortNote cuts a note at what the API takes.
+func shortNote(note string) string {
 	if len(note) > eventLimit {
-		note = note[:eventLimit-3] + "..."
+		return strings.ToValidUTF8(note[:eventLimit-3], "") + "..."
 	}
-	events.Eventf(p, related, kind, reason, reason, "%s", note)
+	return note
 }
 
 func (r *PairReconciler) event(p *v1alpha1.DatabasePair, related runtime.Object, kind, reason, note string) {

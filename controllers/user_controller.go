@@ -255,10 +255,7 @@ func (r *UserReconciler) report(ctx context.Context, u *v1alpha1.DatabasePairUse
 
 // event tells of something about a user.
 func (r *UserReconciler) event(u *v1alpha1.DatabasePairUser, kind, reason, note string) {
-	if len(note) > eventLimit {
-		note = note[:eventLimit-3] + "..."
-	}
-	r.Events.Eventf(u, nil, kind, reason, reason, "%s", note)
+	r.Events.Eventf(u, nil, kind, reason, reason, "%s", shortNote(note))
 }
 
 // Setup registers the controller.

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
@@ -31,7 +33,8 @@ func (r *UserReconciler) ensureSecret(
 	}
 	name := types.NamespacedName{Namespace: u.Namespace, Name: resources.UserSecretName(u)}
 	if _, err := r.Applier.Find(ctx, p, name, &live); err != nil {
-		return "", userVerdict{reason: userNoSecret, message: err.Error()}, nil
+		refused, err = refusedSecret(err)
+		return "", refused, err
 	}
 	given, why, err := r.password(ctx, u, live.Data[resources.KeyPassword])
 	if err != nil {
@@ -45,10 +48,24 @@ func (r *UserReconciler) ensureSecret(
 		return "", refused, err
 	}
 	if _, err := r.Applier.Ensure(ctx, p, wish, &corev1.Secret{}); err != nil {
-		return "", userVerdict{reason: userNoSecret, message: err.Error()}, quiet(err)
+		refused, err = refusedSecret(err)
+		return "", refused, err
 	}
 	u.Status.SecretName = name.Name
 	return string(given), refused, nil
+}
+
+// refusedSecret is the verdict on a user whose Secret cannot be kept, for what a person has to see:
+// another try of the same would not help. Other errors are returned.
+func refusedSecret(err error) (userVerdict, error) {
+	lasting := errors.Is(err, cluster.ErrForeign) || apierrors.IsForbidden(err) || apierrors.IsInvalid(err)
+	if !lasting {
+		return userVerdict{}, err
+	}
+	return userVerdict{
+		reason:  userNoSecret,
+		message: err.Error(),
+	}, nil
 }
 
 // password is what the user's owner gives, or else the one in the Secret, or a new one; why says
@@ -59,8 +76,9 @@ func (r *UserReconciler) password(ctx context.Context, u *v1alpha1.DatabasePairU
 	given = live
 	if ref != nil {
 		field = "spec.passwordSecretRef"
-		if given, why, err = userSecret(ctx, r.Live, u.Namespace, *ref); err != nil || why != "" {
-			return nil, field + ": " + why, err
+		named := namedObjects{live: r.Live, namespace: u.Namespace}
+		if given, why, err = named.value(ctx, *ref, field); err != nil || why != "" {
+			return nil, why, err
 		}
 	}
 	if len(given) == 0 {
@@ -114,9 +132,16 @@ func (r *UserReconciler) removeAccount(ctx context.Context, u *v1alpha1.Database
 	if err == nil {
 		return true, nil
 	}
+	will := "locked"
+	if u.Spec.DeletionPolicy == v1alpha1.DropUser {
+		will = "dropped"
+	}
 	verdict := userVerdict{
-		reason:  userNoPrimary,
-		message: fmt.Sprintf("the account %s is removed when a member accepts writes: %v", u.Spec.User, err),
+		reason:  userNotReconcile,
+		message: fmt.Sprintf("the account %s is not %s yet: %v; it is tried again", u.Spec.User, will, err),
+	}
+	if errors.Is(err, errNoPrimary) {
+		verdict.reason = userNoPrimary
 	}
 	return false, r.report(ctx, u, verdict)
 }
@@ -125,8 +150,11 @@ func (r *UserReconciler) removeAccount(ctx context.Context, u *v1alpha1.Database
 func (r *UserReconciler) deleteSecret(ctx context.Context, u *v1alpha1.DatabasePairUser, p *v1alpha1.DatabasePair) error {
 	var s corev1.Secret
 	found, err := r.Applier.Find(ctx, p, types.NamespacedName{Namespace: u.Namespace, Name: resources.UserSecretName(u)}, &s)
+	if errors.Is(err, cluster.ErrForeign) {
+		return nil // someone else's Secret stays
+	}
 	if err != nil || !found || s.Labels[resources.LabelUser] != u.Name {
-		return nil //nolint:nilerr // the name is taken by someone else's Secret, which stays
+		return err
 	}
 	uid := s.UID
 	err = r.Client.Delete(ctx, &s, client.Preconditions(metav1.Preconditions{UID: &uid}))

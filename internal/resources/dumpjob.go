@@ -50,7 +50,7 @@ func DumpTLSSecret(p *v1alpha1.DatabasePair, job *batchv1.Job, caPEM, certPEM, k
 
 // DumpJob brings the first member the dump. Its pod has the user's volume, read-only, and a
 // certificate with which it can bring a dump and do nothing else; it has no right in the cluster and
-// no password. It tries until the member has its data, and goes when the pair opens.
+// no password. It tries until the member has its data, and ends then.
 func DumpJob(p *v1alpha1.DatabasePair, image Image) *batchv1.Job {
 	labels := JobLabels(p.Name)
 	return &batchv1.Job{

@@ -37,6 +37,7 @@ const (
 	ReasonNotBegun        = "NotBegun"
 	ReasonSecretMissing   = "SecretMissing"
 	ReasonBackupsOff      = "BackupsOff"
+	ReasonJobsOff         = "JobsOff"
 	ReasonVaultStarting   = "VaultStarting"
 	ReasonClaimMissing    = "ClaimMissing"
 	ReasonVolumesNotEmpty = "VolumesNotEmpty"
@@ -298,6 +299,7 @@ var otherMeanings = []Meaning{
 			{ReasonVolumesNotEmpty, "the volumes hold data, which a copy never replaces"},
 			{ReasonSecretMissing, "a Secret, ConfigMap or PersistentVolumeClaim that the spec names, or its key, is not there"},
 			{ReasonBackupsOff, "the operator was installed without `features.backup`"},
+			{ReasonJobsOff, "the operator was installed without any feature that needs Jobs, and a Job brings the dump"},
 			{ReasonVaultStarting, "the pod that serves the backup does not answer yet"},
 			{string(jobapi.BackupNotFound), "the store has no such backup, or none of the pair"},
 			{string(jobapi.BackupAmbiguous), "several pairs of the name have left backups, and the spec names no UID"},
@@ -310,7 +312,7 @@ var otherMeanings = []Meaning{
 			{string(jobapi.StoreUnreachable), "the store does not answer"},
 			{string(jobapi.VaultFailed), "the backup cannot be served for another reason, which the message has"},
 			{ReasonNameConflict, "an object that is not the pair's has the name `<pair>-vault` or `<pair>-dump`"},
-			{ReasonClaimMissing, "the claim with the dump is not there, or not the Job that brings it"},
+			{ReasonClaimMissing, "the claim with the dump is not there, or is the volume of a member"},
 			{string(agentapi.ProblemDonorUnreachable), "nobody answers at the donor's address"},
 			{string(agentapi.ProblemDonorDenied), "the donor refuses the user: a wrong password, another host, or no right `BACKUP_ADMIN`"},
 			{string(agentapi.ProblemDonorCertificate), "the donor has no TLS, or a certificate of another authority"},
