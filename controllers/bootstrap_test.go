@@ -35,7 +35,11 @@ func beginner(t *testing.T) (*PairReconciler, *visit, client.Client) {
 		Applier: &cluster.Applier{Client: c, Live: c},
 		Agent:   resources.Image{Name: "dbpair:1"},
 	}
-	p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "shop", UID: "pair-uid"}}
+	p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "ns",
+		Name:      "shop",
+		UID:       "pair-uid",
+	}}
 	v := &visit{
 		name:    types.NamespacedName{Namespace: "ns", Name: "shop"},
 		names:   resources.NamesOf(p),
@@ -107,7 +111,11 @@ func TestADumpGetsAJobThatBringsIt(t *testing.T) {
 			t.Fatalf("%+v, %v; it says %q, want %q", got, err, v.session.bootstrap.fact, says)
 		}
 	}
-	r.Off = Off{Checksum: true, Repair: true, Backup: true}
+	r.Off = Off{
+		Checksum: true,
+		Repair:   true,
+		Backup:   true,
+	}
 	lacks("Jobs are turned off")
 	r.Off = Off{}
 	lacks("spec.bootstrap.dump.claimName: there is no PersistentVolumeClaim dumps")
@@ -143,7 +151,11 @@ func TestADumpGetsAJobThatBringsIt(t *testing.T) {
 	}
 	for range 2 {
 		got, err := asks(t, r, v)
-		want := &agentapi.Dump{Name: "app.sql.gz of PersistentVolumeClaim dumps", Job: "shop-dump", Strip: true}
+		want := &agentapi.Dump{
+			Name:  "app.sql.gz of PersistentVolumeClaim dumps",
+			Job:   "shop-dump",
+			Strip: true,
+		}
 		if diff := cmp.Diff(want, got.Dump); diff != "" || err != nil || v.session.bootstrap.reason != "" {
 			t.Fatalf("%v, it says %q (-want +got):\n%s", err, v.session.bootstrap.fact, diff)
 		}

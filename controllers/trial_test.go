@@ -29,11 +29,19 @@ func TestASettingThatMysqldDoesNotTakeIsNamed(t *testing.T) {
 		"a changed value":             {agentapi.SettingProblem{Option: "back_log", Message: `"many": adjusted to 1`}, []string{"back_log", "many"}},
 		"what already runs like that": {agentapi.SettingProblem{Option: "innodb_buffer_pool_size", Message: "adjusted"}, nil},
 		"a component that the image lacks": {
-			agentapi.SettingProblem{Option: "component_x", Field: "spec.mysql.components", Message: "no component_x.so"},
+			agentapi.SettingProblem{
+				Option:  "component_x",
+				Field:   "spec.mysql.components",
+				Message: "no component_x.so",
+			},
 			[]string{`spec.mysql.components: "component_x": no component_x.so`},
 		},
 		"a plugin that was missing before": {
-			agentapi.SettingProblem{Option: "former.so", Field: "spec.mysql.plugins", Message: "not loaded"},
+			agentapi.SettingProblem{
+				Option:  "former.so",
+				Field:   "spec.mysql.plugins",
+				Message: "not loaded",
+			},
 			nil,
 		},
 		"something about no certain option": {agentapi.SettingProblem{Message: "Aborting"}, []string{"spec.mysql.config", "Aborting"}},

@@ -39,7 +39,11 @@ type vaultScene struct {
 func newVaultScene(t *testing.T) *vaultScene {
 	t.Helper()
 	s := &vaultScene{T: t, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "shop2", UID: "uid-2"}}
+	p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "ns",
+		Name:      "shop2",
+		UID:       "uid-2",
+	}}
 	p.Spec.Bootstrap = &v1alpha1.BootstrapSpec{Backup: &v1alpha1.BackupSource{
 		Destination: v1alpha1.BackupDestination{Volume: &v1alpha1.VolumeDestination{ClaimName: "backups"}},
 		Pair:        v1alpha1.BackedUpPair{Namespace: "old", Name: "shop"},

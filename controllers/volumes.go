@@ -113,7 +113,7 @@ func canTakeBack(claim *corev1.PersistentVolumeClaim, want resource.Quantity) bo
 }
 
 // neverGrew says that a volume does not get the size that its claim asks for, why, and how to go back; empty while it
-// may only take its time. What the storage says of a failure is told at once.
+// may only take its time. A failure that the storage reports is returned at once.
 func (r *childrenReconciler) neverGrew(v *childrenVisit, claim *corev1.PersistentVolumeClaim, want resource.Quantity) string {
 	asked := claim.Spec.Resources.Requests[corev1.ResourceStorage]
 	got, known := claim.Status.Capacity[corev1.ResourceStorage]
@@ -157,7 +157,7 @@ func growFailure(claim *corev1.PersistentVolumeClaim) string {
 }
 
 // keepClaim takes a label off a claim by which it would be removed with an application of the
-// pair's name. Another value of it is somebody's choice.
+// pair's name. Another value of it was set on purpose and stays.
 func (r *childrenReconciler) keepClaim(ctx context.Context, v *childrenVisit, claim *corev1.PersistentVolumeClaim) error {
 	if claim.Labels[resources.LabelInstance] != v.pair.Name || claim.Labels[resources.LabelManagedBy] != resources.Product {
 		return nil

@@ -24,7 +24,11 @@ func TestABandwidthIsAQuantityOfBytesASecond(t *testing.T) {
 // The copy of a server outside of the pair is bounded like that of the peer.
 func TestTheCopyOfADonorIsBounded(t *testing.T) {
 	d := &donorCopies{opt: Options{RunDir: "/run/dbpair"}, settings: &settings{config: agentapi.Config{MaxBandwidth: "50Mi"}}}
-	from, err := d.source(agentapi.ForeignDonor{Host: "old", Port: 3306, CA: "pem"})
+	from, err := d.source(agentapi.ForeignDonor{
+		Host: "old",
+		Port: 3306,
+		CA:   "pem",
+	})
 	if err != nil || from.MaxBandwidth != 50<<20 || from.TLS.CA != "/run/dbpair/donor-ca.crt" {
 		t.Errorf("%+v, %v", from, err)
 	}

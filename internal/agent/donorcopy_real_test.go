@@ -260,7 +260,7 @@ func TestAnInterruptedCopyOfADonorBeginsAgain(t *testing.T) {
 		t.Errorf("half a copy became data %s", s.DataID)
 	}
 
-	// mysqld waits for a donor that is away, and begins again with one that was started anew.
+	// mysqld waits for a donor that is away, and begins again with one that was restarted.
 	halfway()
 	server.Kill()
 	relay.Cut()
@@ -271,7 +271,11 @@ func TestAnInterruptedCopyOfADonorBeginsAgain(t *testing.T) {
 	w.insist("the copy is made", func() bool {
 		s, err := a.client.State(t.Context(), 0, 0, false)
 		if err == nil && s.Phase == agentapi.PhaseEmpty {
-			command := agentapi.InitializeCommand{Command: w.head(), DataID: "data-0", Donor: &donor}
+			command := agentapi.InitializeCommand{
+				Command: w.head(),
+				DataID:  "data-0",
+				Donor:   &donor,
+			}
 			_, err = a.client.Initialize(t.Context(), command)
 		}
 		return err == nil && s.Phase == agentapi.PhaseClosed && s.DataID == "data-0"

@@ -100,12 +100,22 @@ func (w *world) initializeDump(m *member, data pair.DataID, from agentapi.Dump) 
 		if err != nil || s.Phase != agentapi.PhaseEmpty {
 			return false
 		}
-		_, err = m.client.Initialize(w.t.Context(), agentapi.InitializeCommand{Command: w.head(), DataID: data, Dump: &from})
+		_, err = m.client.Initialize(w.t.Context(), agentapi.InitializeCommand{
+			Command: w.head(),
+			DataID:  data,
+			Dump:    &from,
+		})
 		return err == nil
 	})
 }
 
-func testDump() agentapi.Dump { return agentapi.Dump{Name: "app.sql", Job: "shop-dump", Strip: true} }
+func testDump() agentapi.Dump {
+	return agentapi.Dump{
+		Name:  "app.sql",
+		Job:   "shop-dump",
+		Strip: true,
+	}
+}
 
 // A pair begins with a dump: its rows come through the binary log and are on both members, the
 // pair's accounts are the pair's own, whatever the dump says about them.

@@ -196,7 +196,11 @@ func (r *returns) end(kind leaving) {
 	changes := r.changes(1 + r.random.IntN(4))
 	if kind == leavesFork {
 		r.write(func(l *authority.Record) {
-			l.Ledger = authority.Ledger{Version: l.Ledger.Version + 1, State: authority.Solo, First: a.name}
+			l.Ledger = authority.Ledger{
+				Version: l.Ledger.Version + 1,
+				State:   authority.Solo,
+				First:   a.name,
+			}
 		})
 		if _, err := a.client.ReadLease(t.Context(), r.head()); err != nil {
 			t.Fatal(err)

@@ -50,7 +50,11 @@ func newUsers(server *usersServer, view authority.View) *users {
 // command is one that the agent of newUsers carries out.
 func userCommand(change func(*agentapi.EnsureUserCommand)) agentapi.EnsureUserCommand {
 	c := agentapi.EnsureUserCommand{
-		Command:  agentapi.Command{PairUID: "pair-a", Epoch: 3, RequestID: "r1"},
+		Command: agentapi.Command{
+			PairUID:   "pair-a",
+			Epoch:     3,
+			RequestID: "r1",
+		},
 		User:     "reporter",
 		Password: "secret",
 	}

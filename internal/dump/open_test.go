@@ -11,7 +11,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Whatever a dump is stored as is told by its first bytes, and one that is cut off never reads as whole.
+// The first bytes of a dump say how it is stored, and one that is cut off never reads as whole.
 func TestOpenTellsHowADumpIsStored(t *testing.T) {
 	text := strings.Repeat("INSERT INTO t VALUES (1);\n", 1000)
 	var zipped bytes.Buffer

@@ -559,7 +559,7 @@ func TestSteady(t *testing.T) {
 				o.Members[1].State.Server.ReplicaSemiSync = false
 			}),
 		},
-		"one that was heard of long ago is": {
+		"one whose last report is old is": {
 			from:  steady,
 			rule:  "SoloEntry",
 			kind:  failover.Acts,

@@ -8,7 +8,11 @@ import (
 
 // What the donor's data was made by and with is compared before anything is copied.
 func TestADonorOfAnotherBirthIsRefused(t *testing.T) {
-	own := birth{version: "8.4.5", lowerCase: 0, pageSize: 16384}
+	own := birth{
+		version:   "8.4.5",
+		lowerCase: 0,
+		pageSize:  16384,
+	}
 	for name, tc := range map[string]struct {
 		its   birth
 		cause error

@@ -22,7 +22,7 @@ const replaceLoss = "Copying %[2]s of pair %[1]s to a new volume deletes its vol
 
 // newVolume deletes the passive's claim and then its pod: in the other order the next pod would
 // take the same claim, and wait for a node that may be gone. The copy begins by itself on the
-// claim that the StatefulSet makes anew. It only begins while the primary serves clients, since
+// claim that the StatefulSet creates. It only begins while the primary serves clients, since
 // that one has the only copy then.
 func (s *session) newVolume(ctx context.Context, c cluster, p *v1alpha1.DatabasePair, w reseedRequest) error {
 	if !meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionAvailable) {

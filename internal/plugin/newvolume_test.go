@@ -34,10 +34,18 @@ func TestReseedToANewVolume(t *testing.T) {
 		p.Status.Conditions = []metav1.Condition{condition(v1alpha1.ConditionAvailable, status, "Serving", "")}
 		return p
 	}
-	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data-shop-1", Namespace: "default", UID: "claim-uid"}}
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{
+		Name:      "data-shop-1",
+		Namespace: "default",
+		UID:       "claim-uid",
+	}}
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Name: "shop-1", Namespace: "default", UID: "pod-uid"},
-		Spec:       corev1.PodSpec{NodeName: "n3"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name:      "shop-1",
+			Namespace: "default",
+			UID:       "pod-uid",
+		},
+		Spec: corev1.PodSpec{NodeName: "n3"},
 	}
 	args := []string{"reseed", "shop", "shop-1", "--new-volume"}
 	for name, tt := range map[string]struct {

@@ -46,8 +46,12 @@ func TestRestoreMakesAPairThatBeginsWithABackup(t *testing.T) {
 	want.Hibernate = false
 	want.Bootstrap = &v1alpha1.BootstrapSpec{Backup: &v1alpha1.BackupSource{
 		Destination: p.Spec.Backup.Destination,
-		Pair:        v1alpha1.BackedUpPair{Namespace: p.Namespace, Name: p.Name, UID: string(p.UID)},
-		BackupID:    id,
+		Pair: v1alpha1.BackedUpPair{
+			Namespace: p.Namespace,
+			Name:      p.Name,
+			UID:       string(p.UID),
+		},
+		BackupID: id,
 	}}
 	if diff := cmp.Diff(*want, got.Spec); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -23,7 +23,11 @@ func watched(t *testing.T, w *world, args []string, within time.Duration, meanwh
 		s := &session{
 			streams: genericiooptions.IOStreams{Out: &out, ErrOut: &out},
 			connect: func() (cluster, error) {
-				return cluster{client: w.client, execer: w.execer, namespace: "default"}, nil
+				return cluster{
+					client:    w.client,
+					execer:    w.execer,
+					namespace: "default",
+				}, nil
 			},
 		}
 		root := s.command("test")

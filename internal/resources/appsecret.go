@@ -54,7 +54,12 @@ const (
 // ASCII in another encoding than MySQL's programs. It fails if caPEM has no
 // certificates. The result depends on the arguments alone.
 func AppSecret(p *v1alpha1.DatabasePair, password string, caPEM []byte) (*corev1ac.SecretApplyConfiguration, error) {
-	return clientSecret(p, NamesOf(p).App(), account{user: AppUserOf(p), database: AppSchemaOf(p), password: password}, caPEM)
+	app := account{
+		user:     AppUserOf(p),
+		database: AppSchemaOf(p),
+		password: password,
+	}
+	return clientSecret(p, NamesOf(p).App(), app, caPEM)
 }
 
 // UserSecret is AppSecret for the account of a DatabasePairUser. Without databases, database and

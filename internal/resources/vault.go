@@ -79,7 +79,7 @@ func VaultService(p *v1alpha1.DatabasePair) *corev1.Service {
 	}
 }
 
-// VaultNetworkPolicy lets the members reach the vault, and nobody else.
+// VaultNetworkPolicy lets only the members reach the vault.
 func VaultNetworkPolicy(p *v1alpha1.DatabasePair) *networkingv1ac.NetworkPolicyApplyConfiguration {
 	return networkingv1ac.NetworkPolicy(NamesOf(p).Vault(), p.Namespace).
 		WithLabels(Labels(p.Name)).

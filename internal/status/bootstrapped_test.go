@@ -130,7 +130,11 @@ func TestTheConditionBootstrappedSaysHowALoadGoes(t *testing.T) {
 		},
 		"it is loaded": {
 			func(o *failover.Observation, _ *conditions.Reconciled) {
-				o.Members[0].State.Seed = &agentapi.SeedProgress{Stage: "load", Bytes: 5, Estimated: 10}
+				o.Members[0].State.Seed = &agentapi.SeedProgress{
+					Stage:     "load",
+					Bytes:     5,
+					Estimated: 10,
+				}
 			},
 			metav1.ConditionFalse, conditions.ReasonCopying, "shop-0 loads app.sql of PersistentVolumeClaim dumps: load",
 		},

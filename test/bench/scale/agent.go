@@ -86,7 +86,11 @@ func (m *member) handler() http.Handler {
 		}
 	})
 	answer(m, mux, agentapi.PathCovers, func(c agentapi.CoversRequest) any {
-		return agentapi.CoversReply{RequestID: c.RequestID, Covers: true, Incarnation: m.incarnation}
+		return agentapi.CoversReply{
+			RequestID:   c.RequestID,
+			Covers:      true,
+			Incarnation: m.incarnation,
+		}
 	})
 	answer(m, mux, agentapi.PathValidateConfig, func(agentapi.ValidateConfigRequest) any { return agentapi.ValidateConfigReply{} })
 	for _, path := range []string{

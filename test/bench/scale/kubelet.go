@@ -233,7 +233,7 @@ func (k *kubelet) runPod(ctx context.Context, pod *corev1.Pod, m *member) error 
 	return ignoreConflict(k.Status().Update(ctx, pod))
 }
 
-// pairUID is the UID of the pair, which the agent's container is told.
+// pairUID is the UID of the pair, which the agent's container has in its environment.
 func pairUID(pod *corev1.Pod) pair.UID {
 	for _, c := range pod.Spec.Containers {
 		for _, e := range c.Env {

@@ -49,14 +49,23 @@ func (a *Archive) Replay(ctx context.Context, c Cut, have gtid.Set, sink binlog.
 		if have.Covers(s.Header.Adds) {
 			continue
 		}
-		if err := a.read(ctx, s, &filter{Sink: sink, have: have, left: -1}); err != nil {
+		all := &filter{
+			Sink: sink,
+			have: have,
+			left: -1,
+		}
+		if err := a.read(ctx, s, all); err != nil {
 			return err
 		}
 	}
 	if c.Transactions == 0 {
 		return nil
 	}
-	last := &filter{Sink: sink, have: have, left: c.Transactions}
+	last := &filter{
+		Sink: sink,
+		have: have,
+		left: c.Transactions,
+	}
 	if err := a.read(ctx, segments[c.Segments], last); err != nil && !errors.Is(err, errCut) {
 		return err
 	}

@@ -34,7 +34,7 @@ type Options struct {
 	Watermark time.Duration
 	// Retry is the pause before another attempt to find or to read the passive.
 	Retry time.Duration
-	// Log is told what happens.
+	// Log gets a line for each thing that happens.
 	Log *slog.Logger
 }
 

@@ -8,7 +8,7 @@ import (
 	"hash/crc32"
 )
 
-// Sink is told what a stream of events has in it. An error of it ends the stream.
+// Sink gets what a stream of events has in it. An error that it returns ends the stream.
 type Sink interface {
 	// Format is called when the format of the events that follow is another one than before.
 	Format(f FormatEvent) error

@@ -43,7 +43,7 @@ type sender struct {
 	// head is the header of the current event, sum what the event's CRC32 is of.
 	head []byte
 	sum  hash.Hash32
-	// files is how many files the receiver was told of, and position where it is in the last.
+	// files is how many files were announced to the receiver, and position where it is in the last.
 	files    int
 	position uint32
 }
