@@ -72,7 +72,8 @@ func (r *PairReconciler) dumpJob(ctx context.Context, v *visit) (*batchv1.Job, e
 		if err := deleteJob(ctx, r.Client, job); err != nil {
 			return nil, err
 		}
-		return nil, v.session.awaits(string(agentapi.ProblemDumpAbsent), fmt.Sprintf("spec.bootstrap.dump: Job %s has ended and is made again", job.Name))
+		return nil, v.session.awaits(string(agentapi.ProblemDumpAbsent),
+			fmt.Sprintf("spec.bootstrap.dump: Job %s has ended and is made again", job.Name))
 	}
 	return job, nil
 }
