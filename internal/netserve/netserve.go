@@ -1,4 +1,3 @@
-// Package netserve accepts connections for programs that speak MySQL's protocol to a few peers.
 package netserve
 
 import (

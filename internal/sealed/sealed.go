@@ -1,5 +1,3 @@
-// Package sealed writes and reads the bodies of objects in a store: compressed by zstd and, if
-// there are recipients, encrypted by age.
 package sealed
 
 import (
