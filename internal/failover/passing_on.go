@@ -30,11 +30,11 @@ func (l *look) awaitsCalm(op *Operation) string {
 	if s == nil || !l.Now.Before(op.StartedAt.Add(s.DrainTimeout/2)) {
 		return ""
 	}
-	if primary := l.holder.State.Server; primary != nil && len(primary.InFlight) > 0 {
-		return fmt.Sprintf("%d transactions have been in flight for a second or more, the first is %s",
-			len(primary.InFlight), describeSession(primary.InFlight[0]))
+	if l.holder.heardMysqld() && len(l.holder.State.Server.InFlight) > 0 {
+		long := l.holder.State.Server.InFlight
+		return fmt.Sprintf("%d transactions have been in flight for a second or more, the first is %s", len(long), describeSession(long[0]))
 	}
-	if passive := l.passive.State.Server; passive != nil && passive.LagTransactions > calmBacklog {
+	if l.passive.heardMysqld() && l.passive.State.Server.LagTransactions > calmBacklog {
 		return fmt.Sprintf("%s has more than %d transactions left to apply", l.passive.Name, calmBacklog)
 	}
 	return ""

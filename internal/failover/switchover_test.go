@@ -279,6 +279,16 @@ func TestClientsArePassedOnUntilEveryNodeLeadsToTheDoor(t *testing.T) {
 				o.Operations[0].StartedAt = t0.Add(-5 * time.Second)
 			},
 		},
+		"a primary that has not answered this operator yet has no sessions that are known of": {
+			from:  settling(enough),
+			rule:  "DrainForSwitchover",
+			kind:  failover.Acts,
+			steps: steps("Hold", "Drain"),
+			with: func(_ *testing.T, o *obs) {
+				o.Members[0].Reach = failover.NotTried
+				o.Members[0].State = nil
+			},
+		},
 		"nor while the candidate has much to apply": {
 			from: settling(enough),
 			rule: "DrainForSwitchover",

@@ -2,7 +2,9 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"iter"
+	"runtime/debug"
 )
 
 // gate holds up what runs in something that can be stopped and resumed.
@@ -53,7 +55,8 @@ func (w *world) spawn(f func()) *proc {
 		defer func() {
 			p.done = true
 			if r := recover(); r != nil && r != any(errKilled) {
-				panic(r)
+				// The stack that failed ends here.
+				panic(fmt.Sprintf("%v\n%s", r, debug.Stack()))
 			}
 		}()
 		p.yield = yield
