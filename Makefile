@@ -42,6 +42,10 @@ test-clients: ## Clients in Go, PHP, Python, Perl, Node and Java with what the S
 	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_CLIENTS="$$(hack/clients.sh)" DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_CLIENTS=1 \
 	go test -count=1 -timeout 20m -v ./test/clients
 
+.PHONY: test-store
+test-store: ## The suite of stores against a real one, below a prefix of its own: STORE=URL (docs/backup.md), credentials in the environment
+	@DBPAIR_STORE="$(STORE)" go test -C cmd/backup -tags store -count=1 -v -run TestAnyStore ./internal/blobstore
+
 .PHONY: test-checksum
 test-checksum: ## Comparisons under writes and ALTERs, RUNS=n of them (100); random drift, 300 times
 	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_CHECKSUM_RUNS=$(or $(RUNS),100) \
@@ -88,7 +92,7 @@ check-modules: ## Are go.mod and go.sum what go mod tidy makes?
 vet: ## go vet, with every build tag
 	@go vet ./...
 	@go vet -tags bench,e2e,failpoints ./...
-	@go vet -C cmd/backup ./...
+	@go vet -C cmd/backup -tags store ./...
 
 .PHONY: lint
 lint: ## golangci-lint with every build tag: import rules, sizes, docs of exported names, errors, what is unsafe

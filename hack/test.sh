@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All tests that need no cluster, with the race detector: unit, property, real mysqld and envtest tests, and clients' libraries.
+# All tests that need no cluster, with the race detector: unit, property, real mysqld, S3 server and envtest tests, and clients' libraries.
 #   hack/test.sh [FLAG…]     flags go to go test
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -8,11 +8,13 @@ cd "$ROOT"
 stage "mysqld" "$HACK/mysqld.sh"
 stage "kube-apiserver and etcd" "$HACK/envtest.sh"
 stage "client libraries" "$HACK/clients.sh"
+stage "S3 server" "$HACK/tools/build.sh" versitygw
 DBPAIR_MYSQL_BIN=$("$HACK/mysqld.sh")
 KUBEBUILDER_ASSETS=$("$HACK/envtest.sh")
 DBPAIR_CLIENTS=$("$HACK/clients.sh")
-export DBPAIR_MYSQL_BIN KUBEBUILDER_ASSETS DBPAIR_CLIENTS
-export DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_ENVTEST=1 DBPAIR_REQUIRE_CLIENTS=1
+DBPAIR_S3_SERVER=$("$HACK/tools/build.sh" versitygw)
+export DBPAIR_MYSQL_BIN KUBEBUILDER_ASSETS DBPAIR_CLIENTS DBPAIR_S3_SERVER
+export DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_ENVTEST=1 DBPAIR_REQUIRE_CLIENTS=1 DBPAIR_REQUIRE_S3=1
 
 mapfile -t packages < <(go list ./... | grep -v /test/e2e$)
 

@@ -132,7 +132,7 @@ func (j *podJob) run(ctx context.Context) error {
 			j.say("it begins again: " + err.Error())
 			return errors.Join(err, j.beat(last, &progress))
 		}
-		result = jobapi.Result{Outcome: jobapi.Failed, Message: advice(err, "spec.backup")}
+		result = jobapi.Result{Outcome: jobapi.Failed, Message: advice(err, "spec.backup", j.storeURL())}
 	}
 	result.Asked = j.request.Asked()
 	fmt.Fprintln(j.log, result.Outcome+":", result.Message)
@@ -142,28 +142,18 @@ func (j *podJob) run(ctx context.Context) error {
 // lasting errors are not tried again: someone has to change something.
 func lasting(err error) bool {
 	switch store.ClassOf(err) {
-	case store.Denied, store.NoBucket, store.Skewed:
+	case store.Denied, store.NoBucket, store.Skewed, store.Untrusted, store.Full:
 		return true
 	case store.Unreachable, store.Exists, store.NotFound, store.Unknown:
 	}
 	return errors.Is(err, errForGood)
 }
 
-// advice is an error with what to do about it, by the field that has the destination.
-func advice(err error, field string) string {
-	switch store.ClassOf(err) {
-	case store.Denied:
-		return err.Error() + ": check the Secret of " + field + ".destination.s3.credentials and its rights to list the bucket and to " +
-			"read, create and delete objects"
-	case store.NoBucket:
-		return err.Error() + ": make the bucket, or correct " + field + ".destination"
-	case store.Skewed:
-		return err.Error() + ": set the clock of the node"
-	case store.Unreachable:
-		return err.Error() + ": check " + field + ".destination.s3.endpoint, and that the store answers"
-	case store.Exists, store.NotFound, store.Unknown:
+func (j *podJob) storeURL() string {
+	if j.request.Backup == nil {
+		return ""
 	}
-	return err.Error()
+	return j.request.Backup.Store
 }
 
 // say sets what the backup does or waits for.

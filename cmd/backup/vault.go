@@ -50,7 +50,7 @@ func newVaultCommand() *cobra.Command {
 			if err == nil {
 				return nil
 			}
-			text, _ := json.Marshal(reportOf(err)) // two strings
+			text, _ := json.Marshal(reportOf(err, v.request.Store)) // two strings
 			return errors.Join(err, os.WriteFile(jobapi.TerminationLog, text, 0o600))
 		},
 	}
@@ -87,7 +87,11 @@ func (v vault) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	source, err := v.source(ctx, folder{Objects: objects, name: chosen.uid + "/"}, chosen.id)
+	below := folder{Objects: objects, name: chosen.uid + "/"}
+	source, err := v.source(ctx, below, chosen.id)
+	if err == nil && v.request.Verify {
+		err = undamaged(ctx, below, chosen.id)
+	}
 	if err != nil {
 		return withOlder(err, chosen, all)
 	}
@@ -116,6 +120,22 @@ func (v vault) serve(ctx context.Context) error {
 		return nil
 	}
 	return withOlder(context.Cause(serving), chosen, all)
+}
+
+// undamaged reads every object of a backup. Its error for a single damaged object is that of a
+// copy which comes to it.
+func undamaged(ctx context.Context, objects backup.Objects, id string) error {
+	damaged, err := backup.Verify(ctx, objects, id)
+	switch {
+	case err != nil:
+		return err
+	case len(damaged) == 0:
+		return nil
+	case len(damaged) == 1:
+		return damaged[0]
+	default:
+		return fmt.Errorf("%w, and %d more objects", damaged[0], len(damaged)-1)
+	}
 }
 
 func (v vault) open(ctx context.Context) (*blobstore.Store, error) {

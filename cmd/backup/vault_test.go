@@ -98,22 +98,22 @@ func TestAVaultChoosesTheBackup(t *testing.T) {
 			if err == nil {
 				return
 			}
-			if r := reportOf(err); r.Reason != tc.reason || !strings.Contains(r.Message, tc.says) {
+			if r := reportOf(err, v.request.Store); r.Reason != tc.reason || !strings.Contains(r.Message, tc.says) {
 				t.Errorf("report %+v, want %q", r, tc.says)
 			}
 		})
 	}
 	v := newVault(t, filepath.Join(root, "none"))
-	if r := reportOf(v.serve(t.Context())); r.Reason != jobapi.BackupNotFound || !strings.Contains(r.Message, "no backup of pair ns/shop") {
+	if r := reportOf(v.serve(t.Context()), v.request.Store); r.Reason != jobapi.BackupNotFound || !strings.Contains(r.Message, "no backup of pair ns/shop") {
 		t.Errorf("an empty volume: %+v", r)
 	}
 	// A manifest that is none is named, and so is the backup before it.
 	v = newVault(t, root)
 	v.request.UID = "uid-1"
-	if r := reportOf(v.serve(t.Context())); r.Reason != jobapi.BackupDamaged || !strings.Contains(r.Message, "the next older one is "+older) {
+	if r := reportOf(v.serve(t.Context()), v.request.Store); r.Reason != jobapi.BackupDamaged || !strings.Contains(r.Message, "the next older one is "+older) {
 		t.Errorf("a damaged manifest: %+v", r)
 	}
-	if text, err := json.Marshal(reportOf(errors.New("x"))); err != nil || !strings.Contains(string(text), string(jobapi.VaultFailed)) {
+	if text, err := json.Marshal(reportOf(errors.New("x"), "")); err != nil || !strings.Contains(string(text), string(jobapi.VaultFailed)) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
@@ -140,7 +140,7 @@ func TestAVaultServesAnEncryptedBackup(t *testing.T) {
 	v := newVault(t, root)
 	refused := func(reason jobapi.VaultReason, says string) {
 		t.Helper()
-		if r := reportOf(v.serve(t.Context())); r.Reason != reason || !strings.Contains(r.Message, says) {
+		if r := reportOf(v.serve(t.Context()), v.request.Store); r.Reason != reason || !strings.Contains(r.Message, says) {
 			t.Errorf("report %+v, want %s and %q", r, reason, says)
 		}
 	}
@@ -165,9 +165,14 @@ func TestAVaultServesAnEncryptedBackup(t *testing.T) {
 	if err == nil {
 		t.Error("a damaged backup was cloned")
 	}
-	r := reportOf(ended())
+	r := reportOf(ended(), v.request.Store)
 	if r.Reason != jobapi.BackupDamaged || !strings.Contains(r.Message, filepath.Base(damaged)) || !strings.Contains(r.Message, "there is no older one") {
 		t.Errorf("report %+v", r)
+	}
+	// The next one is asked to read everything first: it says the same, and serves nothing.
+	v.request.Verify = true
+	if again := reportOf(v.serve(t.Context()), v.request.Store); again != r {
+		t.Errorf("report %+v, want %+v", again, r)
 	}
 	if err := os.WriteFile(damaged, content, 0o600); err != nil {
 		t.Fatal(err)

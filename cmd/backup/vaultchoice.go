@@ -129,11 +129,11 @@ func withOlder(err error, chosen stored, all []stored) error {
 	}
 }
 
-// reportOf is what the operator is to know about the end of a vault.
-func reportOf(err error) jobapi.VaultReport {
+// reportOf is what the operator is to know about the end of a vault of the store at location.
+func reportOf(err error, location string) jobapi.VaultReport {
 	out := jobapi.VaultReport{
 		Reason:  jobapi.VaultFailed,
-		Message: advice(err, restoreField),
+		Message: advice(err, restoreField, location),
 	}
 	var known *unservable
 	var foreign *age.NoIdentityMatchError
@@ -153,9 +153,11 @@ func reportOf(err error) jobapi.VaultReport {
 		out.Reason = jobapi.BucketNotFound
 	case store.Skewed:
 		out.Reason = jobapi.StoreSkewed
+	case store.Untrusted:
+		out.Reason = jobapi.StoreUntrusted
 	case store.Unreachable:
 		out.Reason = jobapi.StoreUnreachable
-	case store.NotFound, store.Exists, store.Unknown:
+	case store.NotFound, store.Exists, store.Full, store.Unknown:
 	}
 	return out
 }

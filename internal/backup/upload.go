@@ -43,7 +43,7 @@ func (u uploader) put(ctx context.Context, key string, content []byte) error {
 				return err
 			}
 			return u.confirm(ctx, key, content, err)
-		case store.Denied, store.NoBucket, store.Skewed, store.NotFound, store.Unknown:
+		case store.Denied, store.NoBucket, store.Skewed, store.Untrusted, store.Full, store.NotFound, store.Unknown:
 			return err // nil has no class either
 		}
 		if waitErr := u.sleep(ctx, pause); waitErr != nil {

@@ -32,6 +32,9 @@ type VaultRequest struct {
 	BackupID string `json:"backupID"`
 	// Identity says whether there is one in IdentityDir.
 	Identity bool `json:"identity,omitempty"`
+	// Verify reads every object before the first of them is served: the backup was damaged when
+	// it was served last, and a member would copy it again up to there.
+	Verify bool `json:"verify,omitempty"`
 }
 
 // VaultReason is why a backup cannot be served. Each is a reason of the condition Bootstrapped.
@@ -55,6 +58,8 @@ const (
 	BucketNotFound VaultReason = "BucketNotFound"
 	// StoreSkewed: the clock of the node and that of the store differ too much.
 	StoreSkewed VaultReason = "StoreSkewed"
+	// StoreUntrusted: the certificate of the store is of no authority that is trusted.
+	StoreUntrusted VaultReason = "StoreUntrusted"
 	// StoreUnreachable: the store does not answer.
 	StoreUnreachable VaultReason = "StoreUnreachable"
 	// VaultFailed: anything else, which the message has.
@@ -72,6 +77,7 @@ func VaultReasons() []VaultReason {
 		StoreDenied,
 		BucketNotFound,
 		StoreSkewed,
+		StoreUntrusted,
 		StoreUnreachable,
 		VaultFailed,
 	}

@@ -309,6 +309,7 @@ var otherMeanings = []Meaning{
 			{string(jobapi.StoreDenied), "the store refuses the credentials"},
 			{string(jobapi.BucketNotFound), "there is no such bucket"},
 			{string(jobapi.StoreSkewed), "the clocks of the node and of the store differ too much"},
+			{string(jobapi.StoreUntrusted), "the certificate of the store is of no authority that is trusted"},
 			{string(jobapi.StoreUnreachable), "the store does not answer"},
 			{string(jobapi.VaultFailed), "the backup cannot be served for another reason, which the message has"},
 			{ReasonNameConflict, "an object that is not the pair's has the name `<pair>-vault` or `<pair>-dump`"},

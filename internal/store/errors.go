@@ -15,6 +15,11 @@ const (
 	NoBucket Class = "NoBucket"
 	// Skewed: the clock of this machine differs too much from that of the store.
 	Skewed Class = "Skewed"
+	// Untrusted: the certificate of the store is of no authority that is trusted, or of another
+	// name.
+	Untrusted Class = "Untrusted"
+	// Full: the store has no room, or a quota of it is used up.
+	Full Class = "Full"
 	// Unreachable: the store did not answer, or answered that it is overloaded or failing;
 	// the same operation may succeed later.
 	Unreachable Class = "Unreachable"

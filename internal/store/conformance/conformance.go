@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dbpair/dbpair/internal/store"
 )
@@ -130,11 +131,17 @@ func deletes(t *testing.T, s Store) {
 
 func lists(t *testing.T, s Store) {
 	const objects = 1205
+	const atOnce = 16
 	var want []string
+	var puts errgroup.Group
+	puts.SetLimit(atOnce)
 	for i := range objects {
 		key := fmt.Sprintf("list/%02d/%05d", i/100, i)
-		put(t, s, key, []byte("x"))
+		puts.Go(func() error { return s.Put(t.Context(), key, []byte("x")) })
 		want = append(want, key)
+	}
+	if err := puts.Wait(); err != nil {
+		t.Fatal(err)
 	}
 	put(t, s, "listen", []byte("another prefix"))
 	var got []string

@@ -150,7 +150,7 @@ func (l *Log) put(ctx context.Context, key string, content []byte) error {
 			if store.ClassOf(err) != store.Unreachable {
 				return err
 			}
-		case store.Denied, store.NoBucket, store.Skewed, store.NotFound, store.Unknown:
+		case store.Denied, store.NoBucket, store.Skewed, store.Untrusted, store.Full, store.NotFound, store.Unknown:
 			return err // nil has no class either
 		}
 		if l.Waiting != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 
@@ -135,23 +136,31 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return failure
 }
 
-// failMissing is fail for one object. Some answers say only that something was not found:
-// then a list tells a missing bucket and a missing object apart.
+// failMissing is fail for one object. Some answers say only that something was not found, or
+// that the request was bad, since that of a HEAD has no body: then a list says more.
 func (s *Store) failMissing(ctx context.Context, op, key string, err error) error {
 	failure := fail(op, key, err)
-	if store.ClassOf(failure) != store.NotFound {
+	class := store.ClassOf(failure)
+	vague := class == store.Unknown && statusOf(err) == http.StatusBadRequest
+	if class != store.NotFound && !vague {
 		return failure
 	}
 	_, _, listErr := s.bucket.ListPage(ctx, blob.FirstPageToken, 1, nil)
-	if listErr != nil && gcerrors.Code(listErr) == gcerrors.NotFound {
-		return fail(op, key, &store.Error{
-			Op:    op,
-			Key:   key,
-			Class: store.NoBucket,
-			Err:   listErr,
-		})
+	if listErr == nil {
+		return failure
 	}
-	return failure
+	if vague {
+		return fail(op, key, listErr)
+	}
+	if gcerrors.Code(listErr) != gcerrors.NotFound {
+		return failure
+	}
+	return &store.Error{
+		Op:    op,
+		Key:   key,
+		Class: store.NoBucket,
+		Err:   listErr,
+	}
 }
 
 // sync makes a file of a directory store durable, with the names of the directories that

@@ -2,12 +2,14 @@ package blobstore
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"io/fs"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -21,20 +23,24 @@ import (
 // codes are the error codes of providers whose HTTP status alone would say too little.
 var codes = map[string]store.Class{
 	// S3 and compatible stores.
-	"AccessDenied":               store.Denied,
-	"AllAccessDisabled":          store.Denied,
-	"ExpiredToken":               store.Denied,
-	"InvalidAccessKeyId":         store.Denied,
-	"InvalidToken":               store.Denied,
-	"SignatureDoesNotMatch":      store.Denied,
-	"TokenRefreshRequired":       store.Denied,
-	"NoSuchBucket":               store.NoBucket,
-	"NoSuchKey":                  store.NotFound,
-	"RequestTimeTooSkewed":       store.Skewed,
-	"RequestExpired":             store.Skewed,
-	"PreconditionFailed":         store.Exists,
-	"ConditionalRequestConflict": store.Unreachable,
-	"SlowDown":                   store.Unreachable,
+	"AccessDenied":                   store.Denied,
+	"AllAccessDisabled":              store.Denied,
+	"ExpiredToken":                   store.Denied,
+	"InvalidAccessKeyId":             store.Denied,
+	"InvalidToken":                   store.Denied,
+	"SignatureDoesNotMatch":          store.Denied,
+	"TokenRefreshRequired":           store.Denied,
+	"NoSuchBucket":                   store.NoBucket,
+	"NoSuchKey":                      store.NotFound,
+	"RequestTimeTooSkewed":           store.Skewed,
+	"RequestExpired":                 store.Skewed,
+	"PreconditionFailed":             store.Exists,
+	"ConditionalRequestConflict":     store.Unreachable,
+	"SlowDown":                       store.Unreachable,
+	"QuotaExceeded":                  store.Full,
+	"InsufficientStorage":            store.Full,
+	"XMinioStorageFull":              store.Full,
+	"XMinioAdminBucketQuotaExceeded": store.Full,
 	// Azure.
 	"BlobAlreadyExists":     store.Exists,
 	"BlobNotFound":          store.NotFound,
@@ -60,6 +66,13 @@ func fail(op, key string, err error) error {
 func classify(err error) store.Class {
 	if isWithoutCredentials(err) {
 		return classWithoutCredentials(err)
+	}
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		return store.Untrusted
+	}
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return store.Full
 	}
 	if class, ok := codes[codeOf(err)]; ok {
 		return class
@@ -124,6 +137,8 @@ func classOfStatus(status int) store.Class {
 		return store.NotFound
 	case status == http.StatusPreconditionFailed:
 		return store.Exists
+	case status == http.StatusInsufficientStorage:
+		return store.Full
 	case status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= http.StatusInternalServerError:
 		return store.Unreachable
 	default:

@@ -4,7 +4,7 @@
 // ServiceAccount.
 //
 // Objects are written once and in one request each. Requests to S3 carry neither checksum
-// headers nor the aws-chunked encoding, which many compatible stores refuse.
+// headers, beside Content-MD5, nor the aws-chunked encoding, which many compatible stores refuse.
 //
 // Only cmd/backup imports it: the SDKs are large, and neither the operator nor an agent
 // needs credentials of a bucket.

@@ -15,7 +15,6 @@ import (
 	_ "gocloud.dev/blob/fileblob"  // file://
 	_ "gocloud.dev/blob/gcsblob"   // gs://
 	_ "gocloud.dev/blob/memblob"   // mem://
-	_ "gocloud.dev/blob/s3blob"    // s3://
 
 	"github.com/dbpair/dbpair/internal/store"
 )
@@ -36,7 +35,7 @@ type Store struct {
 //	file:///DIRECTORY
 //	mem://                      for tests; it is empty at each Open
 //
-// The parameters of s3 are those of gocloud.dev/aws. The caller calls Close.
+// The parameters of s3 are use_path_style and those of gocloud.dev/aws. The caller calls Close.
 func Open(ctx context.Context, location string) (*Store, error) {
 	target, err := parse(location)
 	if err != nil {
@@ -47,7 +46,11 @@ func Open(ctx context.Context, location string) (*Store, error) {
 			return nil, err
 		}
 	}
-	bucket, err := blob.OpenBucket(ctx, target.url)
+	open := blob.OpenBucket
+	if strings.HasPrefix(target.url, "s3:") {
+		open = openBucket
+	}
+	bucket, err := open(ctx, target.url)
 	if err != nil {
 		return nil, fail("open", "", err)
 	}
@@ -111,16 +114,10 @@ func parseBucket(u *url.URL) (target, error) {
 			return target{}, fmt.Errorf("store URL %q: prefix: %w", u, err)
 		}
 	}
-	query := u.Query()
-	if u.Scheme == "s3" {
-		// What SDKs add by default is refused by many stores that are compatible with S3.
-		query.Set("request_checksum_calculation", "when_required")
-		query.Set("response_checksum_validation", "when_required")
-	}
 	bucket := url.URL{
 		Scheme:   u.Scheme,
 		Host:     u.Host,
-		RawQuery: query.Encode(),
+		RawQuery: u.RawQuery,
 	}
 	return target{url: bucket.String(), prefix: prefix}, nil
 }

@@ -95,6 +95,10 @@ func checkPut(t *testing.T, r request, size int64) {
 	if got := r.header.Get("If-None-Match"); got != "*" {
 		t.Errorf("If-None-Match is %q: the object could be overwritten", got)
 	}
+	// Buckets with a default retention of object lock insist on it.
+	if got := r.header.Get("Content-Md5"); got == "" {
+		t.Error("no Content-MD5")
+	}
 	for name, values := range r.header {
 		lower := strings.ToLower(name)
 		checksum := strings.HasPrefix(lower, "x-amz-checksum") || strings.HasPrefix(lower, "x-amz-sdk-checksum") || lower == "x-amz-trailer"
@@ -145,6 +149,9 @@ func TestClassesOfS3(t *testing.T) {
 		{http.StatusInternalServerError, "InternalError", store.Unreachable},
 		{http.StatusBadGateway, "", store.Unreachable},
 		{http.StatusForbidden, "SomethingNew", store.Denied},
+		{http.StatusForbidden, "QuotaExceeded", store.Full},
+		{http.StatusInsufficientStorage, "", store.Full},
+		{http.StatusInsufficientStorage, "XMinioStorageFull", store.Full},
 	} {
 		t.Run(fmt.Sprint(test.status, " ", test.code), func(t *testing.T) {
 			s := answer(t, test.status, test.code)
