@@ -30,8 +30,7 @@ import (
 const (
 	// vaultPause is how long after the end of a vault another one is made.
 	vaultPause = 20 * time.Second
-	// vaultPauseDamaged is the same for a damaged backup, which is copied again up to the object
-	// that is damaged.
+	// vaultPauseDamaged is the same for a damaged backup, which is read again whole.
 	vaultPauseDamaged = 5 * time.Minute
 )
 
@@ -91,7 +90,7 @@ func (r *PairReconciler) runVault(ctx context.Context, v *visit) (*agentapi.Fore
 		return nil, err
 	}
 	switch {
-	case over(&job) || !hasSecret:
+	case over(&job) || !terminated(pod).IsZero() || !hasSecret:
 		return nil, r.endedVault(ctx, v, &job, pod)
 	case pod == nil || !serves(pod):
 		return nil, v.session.awaitsVault(notServing(v, pod))
@@ -120,7 +119,10 @@ func (v *visit) vaultName() types.NamespacedName {
 func (r *PairReconciler) startVault(ctx context.Context, v *visit, hasSecret bool) error {
 	v.session.vaultGone = false
 	source := v.pair.Spec.Bootstrap.Backup
-	request, err := json.Marshal(vaultRequest(v.pair))
+	asked := vaultRequest(v.pair)
+	// Without it the vault would serve, and a member copy, until the damaged object once more.
+	asked.Verify = v.session.bootstrap.reason == string(jobapi.BackupDamaged)
+	request, err := json.Marshal(asked)
 	if err != nil {
 		return fmt.Errorf("encode the request of %s: %w", v.vaultName(), err)
 	}
@@ -165,7 +167,9 @@ func vaultRequest(p *v1alpha1.DatabasePair) jobapi.VaultRequest {
 // next one is made with what was corrected meanwhile.
 func (r *PairReconciler) endedVault(ctx context.Context, v *visit, job *batchv1.Job, pod *corev1.Pod) error {
 	report := reportOf(pod)
-	var ended time.Time // long ago for one that was interrupted, or whose Secret is gone
+	// Long ago for one that was interrupted, or whose Secret is gone. The Job fails a moment after
+	// its pod has ended.
+	ended := terminated(pod)
 	if failed := jobCondition(job, batchv1.JobFailed); failed != nil {
 		ended = failed.LastTransitionTime.Time
 	}
@@ -228,6 +232,19 @@ func notServing(v *visit, pod *corev1.Pod) string {
 		}
 	}
 	return "pod " + pod.Name + " does not serve the backup yet"
+}
+
+// terminated is when a vault's pod has ended; the zero time while it has not.
+func terminated(pod *corev1.Pod) time.Time {
+	if pod == nil {
+		return time.Time{}
+	}
+	for i := range pod.Status.ContainerStatuses {
+		if ended := pod.Status.ContainerStatuses[i].State.Terminated; ended != nil {
+			return ended.FinishedAt.Time
+		}
+	}
+	return time.Time{}
 }
 
 // reportOf is what a vault said at its end. Of a pod that is gone, or that said nothing, only

@@ -116,6 +116,20 @@ func (s *vaultScene) pod(name string, status corev1.PodStatus) {
 	s.must(s.client.Status().Update(s.Context(), pod))
 }
 
+// request is what the vault's Job is asked for.
+func (s *vaultScene) request() string {
+	s.Helper()
+	var job batchv1.Job
+	s.must(s.client.Get(s.Context(), s.v.vaultName(), &job))
+	for _, env := range job.Spec.Template.Spec.Containers[0].Env {
+		if env.Name == jobapi.EnvVault {
+			return env.Value
+		}
+	}
+	s.Fatal("the Job has no request")
+	return ""
+}
+
 // fails ends the vault's Job.
 func (s *vaultScene) fails() {
 	s.Helper()
@@ -155,14 +169,7 @@ func TestAVaultIsMadeServesAndIsRemoved(t *testing.T) {
 	if s.v.session.bootstrap.reason != "" {
 		t.Errorf("it still waits for %+v", s.v.session.bootstrap)
 	}
-	var job batchv1.Job
-	s.must(s.client.Get(t.Context(), s.v.vaultName(), &job))
-	request := ""
-	for _, env := range job.Spec.Template.Spec.Containers[0].Env {
-		if env.Name == jobapi.EnvVault {
-			request = env.Value
-		}
-	}
+	request := s.request()
 	if !strings.Contains(request, `"store":"file:///backups/old.shop"`) || !strings.Contains(request, `"pair":"old/shop"`) {
 		t.Errorf("request %s", request)
 	}
@@ -223,4 +230,34 @@ func TestAVaultThatEndsSaysWhyAndIsMadeAgain(t *testing.T) {
 	}
 	s.r.Off = Off{Backup: true}
 	s.waits(status.ReasonBackupsOff, "features.backup")
+}
+
+// TestADamagedBackupIsReadWholeBeforeItIsServedAgain: else the condition would say that a member
+// copies, and that the backup is damaged, in turns for as long as it is.
+func TestADamagedBackupIsReadWholeBeforeItIsServedAgain(t *testing.T) {
+	s := newVaultScene(t)
+	s.must(s.client.Create(t.Context(), &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "backups"}}))
+	s.waits(status.ReasonVaultStarting, "is made")
+	if request := s.request(); strings.Contains(request, "verify") {
+		t.Errorf("the first request is %s", request)
+	}
+	ended := corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{{
+		State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
+			Message:    `{"reason": "BackupDamaged", "message": "object s2/000003.dbb is damaged"}`,
+			FinishedAt: metav1.NewTime(s.now),
+		}},
+	}}}
+	s.pod("shop2-vault-1", ended)
+	// The Job does not know yet that its pod has ended.
+	s.waits(string(jobapi.BackupDamaged), "object s2/000003.dbb is damaged; it is tried again")
+	s.fails()
+	s.waits(string(jobapi.BackupDamaged), "object s2/000003.dbb is damaged; it is tried again")
+	s.now = s.now.Add(vaultPauseDamaged)
+	s.waits(string(jobapi.BackupDamaged), "object s2/000003.dbb")
+	s.waits(string(jobapi.BackupDamaged), "object s2/000003.dbb") // another Job is made
+	if request := s.request(); !strings.Contains(request, `"verify":true`) {
+		t.Errorf("the next request is %s", request)
+	}
+	s.pod("shop2-vault-2", corev1.PodStatus{})
+	s.waits(string(jobapi.BackupDamaged), "object s2/000003.dbb") // while it reads
 }
