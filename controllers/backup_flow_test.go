@@ -148,6 +148,25 @@ func TestWhatABackupWaitsForAndWhatEndsIt(t *testing.T) {
 			p.Spec.Backup.Destination.S3.Credentials = nil
 			p.Spec.Backup.Destination.S3.CABundle = &v1alpha1.KeyReference{Name: "ca", Key: "ca.crt"}
 		}, nil, v1alpha1.OperationPending, "spec.backup.destination.s3.caBundle: there is no ConfigMap ca"},
+		"no key of Google": {func(p *v1alpha1.DatabasePair) {
+			toVolume(p)
+			p.Spec.Backup.Destination = v1alpha1.BackupDestination{GCS: &v1alpha1.GCSDestination{
+				Bucket:      "b",
+				Credentials: &v1alpha1.KeyReference{Name: "keys", Key: "key.json"},
+			}}
+		}, keys(nil), v1alpha1.OperationPending, "spec.backup.destination.gcs.credentials: Secret keys has no key key.json: add it"},
+		"no key of Azure": {func(p *v1alpha1.DatabasePair) {
+			toVolume(p)
+			p.Spec.Backup.Destination = v1alpha1.BackupDestination{Azure: &v1alpha1.AzureDestination{
+				Account:     "a",
+				Container:   "c",
+				Credentials: &v1alpha1.SecretReference{Name: "keys"},
+			}}
+		}, keys(nil), v1alpha1.OperationPending, "spec.backup.destination.azure.credentials: Secret keys has no key AZURE_STORAGE_KEY: add it"},
+		"the identity of a ServiceAccount": {func(p *v1alpha1.DatabasePair) {
+			toVolume(p)
+			p.Spec.Backup.Destination = v1alpha1.BackupDestination{GCS: &v1alpha1.GCSDestination{Bucket: "b"}}
+		}, nil, v1alpha1.OperationRunning, ""},
 		"the volume of a member": {func(p *v1alpha1.DatabasePair) {
 			toVolume(p)
 			p.Spec.Backup.Destination.Volume.ClaimName = "data-shop-1"

@@ -22,23 +22,35 @@ type namedObjects struct {
 // missingOf says what of the objects that a destination names is not there, and by which field
 // below at; empty when nothing is missing.
 func (n namedObjects) missingOf(ctx context.Context, destination v1alpha1.BackupDestination, at string) (string, error) {
-	if volume := destination.Volume; volume != nil {
-		return n.claimMissing(ctx, volume.ClaimName, at+".volume.claimName")
+	switch {
+	case destination.Volume != nil:
+		return n.claimMissing(ctx, destination.Volume.ClaimName, at+".volume.claimName")
+	case destination.S3 != nil:
+		return n.missingOfS3(ctx, destination.S3, at+".s3")
+	case destination.GCS != nil && destination.GCS.Credentials != nil:
+		credentials := destination.GCS.Credentials
+		return n.secretMissing(ctx, credentials.Name, at+".gcs.credentials", credentials.Key)
+	case destination.Azure != nil && destination.Azure.Credentials != nil:
+		return n.secretMissing(ctx, destination.Azure.Credentials.Name, at+".azure.credentials", resources.AzureKey)
 	}
-	if destination.S3.Credentials != nil {
-		why, err := n.secretMissing(ctx, destination.S3.Credentials.Name, at+".s3.credentials", resources.CredentialKeys()...)
+	return "", nil
+}
+
+func (n namedObjects) missingOfS3(ctx context.Context, s3 *v1alpha1.S3Destination, at string) (string, error) {
+	if s3.Credentials != nil {
+		why, err := n.secretMissing(ctx, s3.Credentials.Name, at+".credentials", resources.CredentialKeys()...)
 		if why != "" || err != nil {
 			return why, err
 		}
 	}
-	if bundle := destination.S3.CABundle; bundle != nil {
+	if bundle := s3.CABundle; bundle != nil {
 		var m corev1.ConfigMap
-		why, err := n.missing(ctx, &m, bundle.Name, at+".s3.caBundle", "ConfigMap")
+		why, err := n.missing(ctx, &m, bundle.Name, at+".caBundle", "ConfigMap")
 		if why != "" || err != nil {
 			return why, err
 		}
 		if m.Data[bundle.Key] == "" {
-			return fmt.Sprintf("%s.s3.caBundle: ConfigMap %s has no key %s: add it", at, bundle.Name, bundle.Key), nil
+			return fmt.Sprintf("%s.caBundle: ConfigMap %s has no key %s: add it", at, bundle.Name, bundle.Key), nil
 		}
 	}
 	return "", nil

@@ -54,11 +54,17 @@ type BackupSpec struct {
 }
 
 // BackupDestination is one store.
-// +kubebuilder:validation:XValidation:rule="has(self.s3) != has(self.volume)",message="destination needs exactly one of s3 and volume"
+// +kubebuilder:validation:XValidation:rule="[has(self.s3), has(self.gcs), has(self.azure), has(self.volume)].exists_one(given, given)",message="destination needs exactly one of s3, gcs, azure and volume"
 type BackupDestination struct {
 	// s3 is a bucket of Amazon S3 or of a store that is compatible with it.
 	// +optional
 	S3 *S3Destination `json:"s3,omitempty"`
+	// gcs is a bucket of Google Cloud Storage.
+	// +optional
+	GCS *GCSDestination `json:"gcs,omitempty"`
+	// azure is a container of Azure Blob Storage.
+	// +optional
+	Azure *AzureDestination `json:"azure,omitempty"`
 	// volume is a volume of the cluster.
 	// +optional
 	Volume *VolumeDestination `json:"volume,omitempty"`

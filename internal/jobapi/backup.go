@@ -9,6 +9,10 @@ const (
 	StoreCADir = "/etc/dbpair/store-ca"
 	// StoreCAFile is the file there.
 	StoreCAFile = "ca.crt"
+	// StoreCredentialsDir holds the credentials of Google Cloud Storage.
+	StoreCredentialsDir = "/etc/dbpair/store-credentials"
+	// StoreCredentialsFile is the file there.
+	StoreCredentialsFile = "credentials.json"
 	// MaxStored bounds the lists of backups in a BackupResult.
 	MaxStored = 50
 )
