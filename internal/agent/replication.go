@@ -13,7 +13,6 @@ import (
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
-	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/pair"
 )
@@ -52,7 +51,10 @@ type replication struct {
 	orderedAt authority.Instant
 	cancel    context.CancelFunc // of the step under way
 
-	cleared string // of the holder of turn: what the peer's data was compared for
+	// Of the holder of turn: what the peer's data was compared for, and what of its own this mysqld
+	// had then.
+	cleared string
+	own     judge.OwnWrites
 }
 
 // replicaServer is what the standing order needs of mysqld, beside the channel and the applier.
@@ -260,12 +262,13 @@ func (r *replication) followPeer(ctx context.Context, epoch pair.Epoch, status m
 		}
 		r.state.poke()
 	}
+	r.compareOwnWrites(ctx, epoch, status)
 	return nil
 }
 
 // beginFollowing compares this member with the peer, and points the channel at it.
 func (r *replication) beginFollowing(ctx context.Context, epoch pair.Epoch, key string, status mysqlops.Status) error {
-	err := r.compare(ctx, epoch)
+	err := r.compare(ctx, epoch, "it does not replicate until it is rewound or copied again")
 	if errors.Is(err, errErrant) && status.Channel.Receiver != mysqlops.ReceiverStopped {
 		// The reverse channel of a former primary may still stream.
 		return errors.Join(err, r.ops.StopReceiver(ctx))
@@ -282,45 +285,9 @@ func (r *replication) beginFollowing(ctx context.Context, epoch pair.Epoch, key 
 		return err
 	}
 	r.cleared = key
+	peer, _ := r.peer.last()
+	r.own.Compared(status, peer)
 	r.state.poke()
-	return nil
-}
-
-// errErrant: this member has transactions that the primary lacks.
-var errErrant = errors.New("errant transactions")
-
-// compare refuses to follow while this binlog has what the holder's lacks: this set is
-// read before the peer's, so that a transaction that arrives in between is not taken for one
-// that the holder lacks. Commits that wait at the holder count as its own.
-func (r *replication) compare(ctx context.Context, epoch pair.Epoch) error {
-	self := r.present()
-	status, err := r.ops.Status(ctx)
-	if err != nil {
-		return err
-	}
-	peer, err := r.peer.ask(ctx, 3*time.Second, true)
-	if err != nil {
-		return err
-	}
-	errant, err := judge.Errant(status, peer, r.pairUID, epoch)
-	if err != nil {
-		return err
-	}
-	if r.present() != self {
-		return errors.New("mysqld was restarted while its transactions were compared")
-	}
-	found := judge.Compare(r.state.lastComparison(), errant, self, peer)
-	r.state.hasCompared(found)
-	if errant, err = gtid.Parse(found.Errant); err != nil {
-		return err
-	}
-	if !errant.IsEmpty() {
-		r.state.problem(agentapi.ProblemErrant, fmt.Sprintf(
-			"this member has %d transactions that the primary lacks, such as %.200s; it does not replicate until it is rewound or seeded again",
-			errant.Count(), errant))
-		return errErrant
-	}
-	r.state.resolve(agentapi.ProblemErrant)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package failover_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -34,6 +35,13 @@ func wroteOn(server string) func(*testing.T, *failover.Observation) {
 		o.Members[1].State.Server.Receiver.Running = false
 		delete(o.Members[1].Pod.Labels, pair.LabelReadable)
 	}
+}
+
+// wroteWhileStreaming: the same, and the passive goes on receiving from the primary.
+func wroteWhileStreaming(t *testing.T, o *failover.Observation) {
+	wroteOn(serverOf(m1))(t, o)
+	o.Members[1].State.Server.Receiver.Running = true
+	o.Members[1].Pod.Labels[pair.LabelReadable] = "true"
 }
 
 // leftBy: the passive was the primary at epoch 2, and lost the authority by this proof.
@@ -100,4 +108,74 @@ func TestADivergedPassiveIsCopiedWhereNothingAcknowledgedIsLost(t *testing.T) {
 		"nor where the primary must not go on alone": {from: steady, rule: "ReseedDiverged", kind: failover.Holds,
 			with: then(automatic, own, func(_ *testing.T, o *obs) { o.Settings.ContinueAlone = false })},
 	})
+}
+
+// Root writes on a passive that streams, and the primary does not receive it.
+func TestAStreamingPassiveWithWritesOfItsOwnIsNotPromotable(t *testing.T) {
+	type obs = failover.Observation
+	ended := func(_ *testing.T, o *obs) { exited(o) }
+	check(t, map[string]decision{
+		"the ledger says so at once": {
+			from:  steady,
+			rule:  "Diverged",
+			kind:  failover.Acts,
+			steps: steps("BeginJoining"),
+			with:  wroteWhileStreaming,
+		},
+		"it is not verified in vain again and again": {
+			from: steady,
+			rule: "Diverged",
+			kind: failover.Holds,
+			with: then(wroteWhileStreaming, joining),
+		},
+		"it does not take over": {
+			from: steady,
+			rule: "NoCandidate",
+			kind: failover.Holds,
+			with: then(wroteWhileStreaming, joining, ended),
+		},
+		"one that does not stream is left to the commits that wait": {
+			from: steady,
+			rule: "Diverged",
+			kind: failover.Holds,
+			with: wroteOn(serverOf(m1)),
+		},
+		"what a restarted primary lacks may have been acknowledged": {
+			from: steady,
+			rule: "Diverged",
+			kind: failover.Holds,
+			with: then(wroteWhileStreaming, func(_ *testing.T, o *obs) {
+				o.Members[0].State.Mysqld.Incarnation = "next"
+				o.Members[1].State.Compared.HolderIncarnation = "next"
+			}),
+		},
+		"in Async nothing waits for it": {
+			from: solo,
+			rule: "Diverged",
+			kind: failover.Holds,
+			with: then(wroteWhileStreaming, func(_ *testing.T, o *obs) { o.Settings.Lossless = false }),
+		},
+	})
+}
+
+func TestFailoverReadyNamesWhatThePassiveAloneHasAndTheCure(t *testing.T) {
+	for name, change := range map[string]func(*testing.T, *failover.Observation){
+		"before the ledger says so": wroteWhileStreaming,
+		"after":                     then(wroteWhileStreaming, joining),
+		"while it does not stream":  wroteOn(serverOf(m1)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := steady()
+			change(t, &o)
+			p := failover.Decide(o)
+			if p.FailoverReady.Ready || p.FailoverReady.Rule != failover.RuleDiverged || p.Evictable {
+				t.Errorf("FailoverReady is %+v, evictable %t", p.FailoverReady, p.Evictable)
+			}
+			for _, want := range []string{"shop-1 has 2 transactions that shop-0 lacks", serverOf(m1) + ":5-6", "kubectl dbpair reseed shop shop-1 -n ns"} {
+				if !strings.Contains(p.FailoverReady.Fact, want) {
+					t.Errorf("it does not say %q: %s", want, p.FailoverReady.Fact)
+				}
+			}
+		})
+	}
 }

@@ -196,7 +196,9 @@ func (l *look) refusesRewind(m *Member) bool {
 		!parsed(l.holder.State.Server.BinlogGTIDs).Covers(kept)
 }
 
-// diverged: the passive's data is not a part of the primary's, or nobody knows it.
+// diverged: the passive's data is not a part of the primary's, or nobody knows it. One that streams
+// goes on acknowledging, so that no commit waits in vain, and the ledger says at once that it is not
+// promotable: the next operator does not promote it either.
 func diverged(l *look) (Plan, bool) {
 	m := l.passive
 	if !m.heard() || m.State.DataID == "" {
@@ -212,11 +214,16 @@ func diverged(l *look) (Plan, bool) {
 		return no()
 	case m.State.DataID != l.rec.Data[m.Name]:
 		return hold(VerbReseed, "%s holds data %s, which the authority does not know (%q). %s", m.Name, m.State.DataID, l.rec.Data[m.Name], keep)
-	case l.errantOf(m) != "":
-		return hold(VerbReseed, "%s has %s, which %s has not. %s; what each side changed, and the ways out: kubectl dbpair divergence %s -n %s",
-			m.Name, l.errantOf(m), l.holder.Name, keep, l.Settings.Name, l.Settings.Namespace)
+	case l.errantOf(m) == "":
+		return no()
 	}
-	return no()
+	fact := fmt.Sprintf("%s has %s, which %s has not. %s; what each side changed, and the ways out: kubectl dbpair divergence %s -n %s",
+		m.Name, l.errantOf(m), l.holder.Name, keep, l.Settings.Name, l.Settings.Namespace)
+	certain := l.open(l.holder) && !l.restartedInSync(l.holder)
+	if l.Settings.Lossless && l.rec.Ledger.State == authority.Both && certain && streams(m) {
+		return act(fact, l.change(authority.BeginJoining{First: l.holder.Name, Joining: m.Name}))
+	}
+	return hold(VerbReseed, "%s", fact)
 }
 
 // ready: the passive holds its data, is closed and runs, so that its place in the ledger

@@ -37,6 +37,7 @@ type agentSim struct {
 	timing   *mysqld
 	ledger   *agentapi.SeenLedger
 	compared *agentapi.Comparison
+	own      ownWrites
 	purged   judge.Purged
 	lack     *agentapi.Lack     // what the peer cannot send
 	lostAt   pair.LedgerVersion // acted on when commits were found not to have waited

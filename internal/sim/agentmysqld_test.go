@@ -223,6 +223,7 @@ func (a *agentSim) follow(act authority.Follow) {
 			again()
 			return
 		}
+		a.watchOwnWrites(act, s, mine, peer)
 		s.receive()
 	})
 	a.later(1500*time.Millisecond, func() {

@@ -155,9 +155,18 @@ func (w *world) checkWhole() {
 	if l := w.api.lease; l == nil || l.Ledger.State != authority.Both {
 		w.violate("dead end", "everything is back, and the members are not in sync at the end%s", w.says())
 	}
-	for _, m := range w.members {
-		if d := m.vol.data; d == nil || d.errored {
+	for i, m := range w.members {
+		d := m.vol.data
+		if d == nil || d.errored {
 			w.violate("dead end", "everything is back, and %s cannot apply anything%s", m.name, w.says())
+			continue
+		}
+		other := w.members[1-i]
+		if l := w.api.lease; l == nil || other.name != l.Holder.Member || other.vol.data == nil {
+			continue
+		}
+		if t := d.received().missing(other.vol.data.inBinlog); t >= 0 {
+			w.violate("errant in sync", "everything is back, and %s has transaction %d, which %s lacks%s", m.name, t, other.name, w.says())
 		}
 	}
 }

@@ -22,6 +22,7 @@ var ledgerStories = []story{
 	{name: "dumpImported", tell: dumpImported},
 	{name: "binlogsPurged", tell: binlogsPurged},
 	{name: "errantOnReturn", tell: errantOnReturn},
+	{name: "errantWhileStreaming", tell: errantWhileStreaming},
 	{name: "tailCommitted", tell: tailCommitted},
 	{name: "ledgerForged", tell: ledgerForged},
 	{name: "receivedByHalf", tell: receivedByHalf},
@@ -103,6 +104,20 @@ func errantOnReturn(t *teller) []fault {
 		{kind: t.one("mysqldKilled", "nodeCrashed", "podDeleted"), at: t.at, member: theHolder, lasts: t.in(3*sec, 8*sec)},
 		{kind: "errantWrite", at: t.at, member: thePassive, after: onPassiveUp, delay: t.in(0, 20*ms)},
 	}
+}
+
+// errantWhileStreaming: an administrator writes on a passive that is in sync. It is copied, also when
+// the primary ends meanwhile.
+func errantWhileStreaming(t *teller) []fault {
+	t.quiet()
+	t.s.reseeds = true
+	t.s.whole = true
+	faults := []fault{{kind: "errantWhileStreaming", at: t.at, member: thePassive, after: onBoth, delay: t.in(0, 2*sec)}}
+	if t.r.IntN(2) == 0 {
+		ended := t.one("mysqldKilled", "nodeCrashed", "podDeleted")
+		faults = append(faults, fault{kind: ended, at: t.at + t.in(sec, 8*sec), member: theHolder, lasts: t.in(sec, 5*sec)})
+	}
+	return faults
 }
 
 // tailCommitted: the primary is cut off with commits that wait, its mysqld is restarted in place,

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"time"
 
 	"github.com/dbpair/dbpair/internal/authority"
 )
@@ -25,6 +26,19 @@ var volumeFaults = map[string]faultKind{
 		if s := m.running(); s != nil && s.up && !s.open {
 			s.commitTxn(txnInfo{}, false, func(bool, int) {})
 		}
+	},
+	// The same while the passive streams, and the primary is kept from receiving it for a moment.
+	"errantWhileStreaming": func(w *world, _ fault, m *memberSim) {
+		s := m.running()
+		primary := w.members[1-m.index].running()
+		streams := s != nil && s.up && !s.open && s.recv != nil
+		if !streams || primary == nil || !primary.open {
+			return
+		}
+		w.fired["errant while streaming"]++
+		primary.stopReceiving()
+		s.commitTxn(txnInfo{}, false, func(bool, int) {})
+		primary.a.later(time.Second, func() { primary.a.lead(primary) })
 	},
 	// PURGE BINARY LOGS, by hand or because the disk fills.
 	"binlogsPurged": func(_ *world, _ fault, m *memberSim) {
