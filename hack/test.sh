@@ -8,13 +8,15 @@ cd "$ROOT"
 stage "mysqld" "$HACK/mysqld.sh"
 stage "kube-apiserver and etcd" "$HACK/envtest.sh"
 stage "client libraries" "$HACK/clients.sh"
+stage "mydumper" "$HACK/mydumper.sh"
 stage "S3 server" "$HACK/tools/build.sh" versitygw
 DBPAIR_MYSQL_BIN=$("$HACK/mysqld.sh")
 KUBEBUILDER_ASSETS=$("$HACK/envtest.sh")
 DBPAIR_CLIENTS=$("$HACK/clients.sh")
 DBPAIR_S3_SERVER=$("$HACK/tools/build.sh" versitygw)
-export DBPAIR_MYSQL_BIN KUBEBUILDER_ASSETS DBPAIR_CLIENTS DBPAIR_S3_SERVER
-export DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_ENVTEST=1 DBPAIR_REQUIRE_CLIENTS=1 DBPAIR_REQUIRE_S3=1
+DBPAIR_MYDUMPER=$("$HACK/mydumper.sh")
+export DBPAIR_MYSQL_BIN KUBEBUILDER_ASSETS DBPAIR_CLIENTS DBPAIR_S3_SERVER DBPAIR_MYDUMPER
+export DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_ENVTEST=1 DBPAIR_REQUIRE_CLIENTS=1 DBPAIR_REQUIRE_S3=1 DBPAIR_REQUIRE_MYDUMPER=1
 
 mapfile -t packages < <(go list ./... | grep -v /test/e2e$)
 

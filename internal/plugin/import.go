@@ -19,8 +19,8 @@ import (
 
 const importLong = `Load a dump of SQL statements on the primary, as root, so that the binary log carries it to the passive.
 
-The dump comes from standard input or from --file, plain or compressed by gzip or zstd. It is read twice: nothing is loaded
-when a statement of it would bypass the binary log, change replication, write into a system schema, use a disabled storage
+The dump comes from standard input or from --file, plain or compressed by gzip or zstd, or is the folder --dir that mydumper
+wrote. It is read twice: nothing is loaded when a statement of it would bypass the binary log, change replication, write into a system schema, use a disabled storage
 engine or name a definer that does not exist, or when the dump is cut off. Each is named with its line.
 
 --strip leaves out the statements that would bypass the binary log: SET of sql_log_bin, gtid_purged and gtid_next. That is
@@ -33,6 +33,7 @@ type importRequest struct {
 	pair     string
 	database string
 	file     string
+	dir      string
 	strip    bool
 	check    bool
 	definers bool
@@ -46,7 +47,7 @@ func (s *session) importCommand() *cobra.Command {
 		Short:   "Load a dump on the primary, through the binary log",
 		Long:    importLong,
 		Example: "  kubectl dbpair import shop < dump.sql\n  kubectl dbpair import shop --database app --file dump.sql.zst --strip\n" +
-			"  kubectl dbpair import shop --file dump.sql.gz --dry-run",
+			"  kubectl dbpair import shop --file dump.sql.gz --dry-run\n  kubectl dbpair import shop --dir export-20260101-120000",
 		Args: onePair,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.connect()
@@ -60,6 +61,9 @@ func (s *session) importCommand() *cobra.Command {
 	cmd.Flags().StringVar(&r.database, "database", "",
 		"the database that statements before the first USE are for; the application's by default")
 	cmd.Flags().StringVarP(&r.file, "file", "f", "", "the dump; standard input by default")
+	cmd.Flags().StringVar(&r.dir, "dir", "", "the dump, as a folder that mydumper wrote")
+	cmd.MarkFlagsMutuallyExclusive("dir", "file")
+	cmd.MarkFlagsMutuallyExclusive("dir", "database")
 	cmd.Flags().BoolVar(&r.strip, "strip", false, "leave out the statements that would bypass the binary log")
 	cmd.Flags().BoolVar(&r.check, "dry-run", false, "only say what is wrong with the dump")
 	cmd.Flags().BoolVar(&r.definers, "allow-missing-definers", false,
@@ -76,7 +80,7 @@ func (s *session) importDump(ctx context.Context, c cluster, r importRequest) er
 	if err != nil {
 		return err
 	}
-	source, err := s.openDump(r.file)
+	source, folder, err := s.openSource(r)
 	if err != nil {
 		return err
 	}
@@ -85,13 +89,31 @@ func (s *session) importDump(ctx context.Context, c cluster, r importRequest) er
 	if err != nil {
 		return err
 	}
-	if r.database, err = c.importInto(ctx, r, server); err != nil {
+	if folder != nil {
+		err = c.folderFits(ctx, primary, folder, server)
+	} else {
+		r.database, err = c.importInto(ctx, r, server)
+	}
+	if err != nil {
 		return err
 	}
 	if err := s.checkDump(source, r, server); err != nil || r.check {
 		return err
 	}
 	return s.load(ctx, c, primary, source, r)
+}
+
+// openSource opens the dump; the folder is nil where it is one file.
+func (s *session) openSource(r importRequest) (importSource, *dump.Folder, error) {
+	if r.dir == "" {
+		source, err := s.openDump(r.file)
+		return source, nil, err
+	}
+	source, err := openFolder(r.dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	return source, source.folder, nil
 }
 
 // accepted is what a server says about what may be loaded.
@@ -142,20 +164,15 @@ func (c cluster) importInto(ctx context.Context, r importRequest, server accepte
 }
 
 // checkDump reads the dump once and prints what must not be loaded.
-func (s *session) checkDump(source *dumpSource, r importRequest, server accepted) error {
-	in, err := source.open()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = in.Close() }()
-	found, err := dump.Check(in, dump.Rules{
+func (s *session) checkDump(source importSource, r importRequest, server accepted) error {
+	found, err := source.findings(dump.Rules{
 		DisabledEngines: strings.Split(server.Engines, ","),
 		Accounts:        server.Accounts,
 	})
 	if err != nil {
-		return fmt.Errorf("%s: nothing was loaded: %w", source.name, err)
+		return fmt.Errorf("%s: nothing was loaded: %w", source.label(), err)
 	}
-	refused := slices.DeleteFunc(slices.Clone(found), func(f dump.Finding) bool {
+	refused := slices.DeleteFunc(slices.Clone(found), func(f dump.FileFinding) bool {
 		return (r.strip && f.Kind == dump.Bypass) || (r.definers && f.Kind == dump.Definer)
 	})
 	for _, f := range found {
@@ -164,26 +181,26 @@ func (s *session) checkDump(source *dumpSource, r importRequest, server accepted
 		}
 	}
 	if len(refused) > 0 {
-		return fmt.Errorf("%s: nothing was loaded: %d kinds of statements are refused.%s", source.name, len(refused), importRemedies(refused))
+		return fmt.Errorf("%s: nothing was loaded: %d kinds of statements are refused.%s", source.label(), len(refused), importRemedies(refused))
 	}
 	if r.check {
-		_, err = fmt.Fprintf(s.streams.Out, "%s can be loaded into pair %s\n", source.name, r.pair)
+		_, err = fmt.Fprintf(s.streams.Out, "%s can be loaded into pair %s\n", source.label(), r.pair)
 	}
 	return err
 }
 
 // importRemedies says what can be done about each kind.
-func importRemedies(found []dump.Finding) string {
+func importRemedies(found []dump.FileFinding) string {
 	remedies := map[dump.Kind]string{
 		dump.Bypass:      "--strip leaves out what bypasses the binary log.",
 		dump.Replication: "Take the statements about replication out of the dump.",
-		dump.System:      "Dump the application's databases only (mysqldump --databases app), not the system schemas.",
+		dump.System:      "Dump the application's databases only (mysqldump --databases app, mydumper --database app), not the system schemas.",
 		dump.Engine:      "Convert these tables (ALTER TABLE ... ENGINE=InnoDB) before the dump, or change ENGINE in it.",
 		dump.Definer:     "Make the missing accounts with CREATE USER first, or pass --allow-missing-definers.",
 	}
 	var text strings.Builder
 	for _, kind := range []dump.Kind{dump.Bypass, dump.Replication, dump.System, dump.Engine, dump.Definer} {
-		if slices.ContainsFunc(found, func(f dump.Finding) bool { return f.Kind == kind }) {
+		if slices.ContainsFunc(found, func(f dump.FileFinding) bool { return f.Kind == kind }) {
 			text.WriteString("\n" + remedies[kind])
 		}
 	}
@@ -191,7 +208,7 @@ func importRemedies(found []dump.Finding) string {
 }
 
 // load has the mysql client of the primary's pod read the dump.
-func (s *session) load(ctx context.Context, c cluster, primary string, source *dumpSource, r importRequest) error {
+func (s *session) load(ctx context.Context, c cluster, primary string, source importSource, r importRequest) error {
 	in, err := source.open()
 	if err != nil {
 		return err
@@ -208,7 +225,8 @@ func (s *session) load(ctx context.Context, c cluster, primary string, source *d
 	if r.database != "" {
 		argv = append(argv, "--database="+r.database)
 	}
-	done := source.showProgress(s.streams.ErrOut)
+	done := showProgress(s.streams.ErrOut, source)
+	said := &lastWords{to: s.streams.ErrOut}
 	err = c.execer.run(ctx, podCommand{
 		namespace:   c.namespace,
 		pod:         primary,
@@ -217,7 +235,7 @@ func (s *session) load(ctx context.Context, c cluster, primary string, source *d
 	}, genericiooptions.IOStreams{
 		In:     reader,
 		Out:    s.streams.Out,
-		ErrOut: s.streams.ErrOut,
+		ErrOut: said,
 	})
 	done()
 	_ = reader.Close()
@@ -226,10 +244,10 @@ func (s *session) load(ctx context.Context, c cluster, primary string, source *d
 		err = unread
 	}
 	if err != nil {
-		return fmt.Errorf("the dump was not loaded to its end; what was loaded before stays on both members: %w", err)
+		return fmt.Errorf("the dump was not loaded to its end%s; what was loaded before stays on both members: %w", said.where(source), err)
 	}
 	_, err = fmt.Fprintf(s.streams.Out, "%s was loaded on %s. Compare the members with: kubectl dbpair checksum %s -n %s --wait\n",
-		source.name, primary, r.pair, c.namespace)
+		source.label(), primary, r.pair, c.namespace)
 	return err
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -161,4 +162,97 @@ func importWorld(t *testing.T) *world {
 		Engines:  "MyISAM,MEMORY",
 	}
 	return w
+}
+
+// TestImportOfAFolder: every file of it is checked before any is loaded, and nothing that is there is overwritten.
+func TestImportOfAFolder(t *testing.T) {
+	whole := map[string]string{
+		"metadata":              "Finished dump at: 2026-01-01 00:00:00\n",
+		"app-schema-create.sql": "CREATE DATABASE `app`;\n",
+		"app.t-schema.sql":      "CREATE TABLE `t` (id INT);\n",
+		"app.t.sql":             "INSERT INTO `t` VALUES (1);\n",
+	}
+	with := func(name, text string) map[string]string {
+		files := maps.Clone(whole)
+		files[name] = text
+		return files
+	}
+	without := func(name string) map[string]string {
+		files := maps.Clone(whole)
+		delete(files, name)
+		return files
+	}
+	for name, tt := range map[string]struct {
+		files map[string]string
+		args  []string
+		// tables are in the pair.
+		tables []string
+		loads  []string
+		errs   []string
+	}{
+		"is loaded file by file": {
+			files: whole,
+			loads: []string{"CREATE DATABASE IF NOT EXISTS `app`;\n", "CREATE TABLE `t`", "INSERT INTO `t`"},
+		},
+		"and without what bypasses the log": {
+			files: with("app.t.sql", "SET sql_log_bin = 0;\nINSERT INTO `t` VALUES (1);\n"),
+			args:  []string{"--strip"},
+			loads: []string{"USE `app`;\n\nINSERT INTO `t`"},
+		},
+		"which is named": {
+			files: with("app.t.sql", "SET sql_log_bin = 0;\nINSERT INTO `t` VALUES (1);\n"),
+			errs:  []string{"app.t.sql: line 1: bypasses the binary log: sql_log_bin", "nothing was loaded", "--strip"},
+		},
+		"a table that is there": {
+			files:  whole,
+			tables: []string{"app.s", "app.t"},
+			errs:   []string{"nothing was loaded: 1 tables or views of the dump are in the pair already, such as app.t"},
+		},
+		"a database that is nowhere": {
+			files: map[string]string{"metadata": whole["metadata"], "other.t-schema.sql": whole["app.t-schema.sql"]},
+			errs:  []string{`has no other-schema-create.sql and the pair has no database "other"`},
+		},
+		"a dump that did not end":   {files: without("metadata"), errs: []string{"nothing was loaded", "the dump is cut off"}},
+		"a file that is cut off":    {files: with("app.t.sql", "INSERT INTO `t` VALUES ("), errs: []string{"nothing was loaded", "app.t.sql: the dump is cut off"}},
+		"a file of another program": {files: with("app.t.00000.dat", "1"), errs: []string{"nothing was loaded", "app.t.00000.dat: rows for LOAD DATA"}},
+		"together with a database": {
+			files: whole,
+			args:  []string{"--database", "app"},
+			errs:  []string{"[database dir] were all set"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for file, text := range tt.files {
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w := importWorld(t)
+			w.execer.tables = tt.tables
+			_, said, err := w.call(t, "", append([]string{"import", "shop", "--dir", dir}, tt.args...)...)
+			if (err != nil) != (len(tt.errs) > 0) {
+				t.Fatalf("error %v", err)
+			}
+			if err != nil {
+				said += err.Error()
+			}
+			for _, want := range tt.errs {
+				if !strings.Contains(said, want) {
+					t.Errorf("%q is not in\n%s", want, said)
+				}
+			}
+			rest := w.execer.read
+			for _, want := range tt.loads {
+				_, after, found := strings.Cut(rest, want)
+				if !found {
+					t.Errorf("%q is not in its turn in\n%s", want, w.execer.read)
+				}
+				rest = after
+			}
+			if len(tt.loads) == 0 && rest != "" {
+				t.Errorf("loaded %q", rest)
+			}
+		})
+	}
 }

@@ -11,22 +11,36 @@ import (
 	"github.com/dbpair/dbpair/internal/dump"
 )
 
-// dumpSource is a dump that can be read more than once.
+// importSource is a dump that can be read more than once.
+type importSource interface {
+	label() string
+	// findings reads all of it and names what must not be loaded.
+	findings(rules dump.Rules) ([]dump.FileFinding, error)
+	// open reads it from its beginning, uncompressed.
+	open() (io.ReadCloser, error)
+	// progress is how many bytes have been read since the last open, as they are stored, of how many.
+	progress() (read, size int64)
+	// place names a line of what was read.
+	place(line int) string
+	close() error
+}
+
+// dumpSource is a dump in one file.
 type dumpSource struct {
 	name  string
 	file  *os.File
 	start int64
 	size  int64
-	close func() error
+	end   func() error
 	// read counts the bytes of the file, as they are stored, since the last open.
 	read atomic.Int64
 }
 
 func newDumpSource(name string, file *os.File, closeFile func() error) (*dumpSource, error) {
 	source := &dumpSource{
-		name:  name,
-		file:  file,
-		close: closeFile,
+		name: name,
+		file: file,
+		end:  closeFile,
 	}
 	info, err := file.Stat()
 	if err == nil {
@@ -49,7 +63,28 @@ func (d *dumpSource) begin() (int64, error) {
 	return at, err
 }
 
-// open reads the dump from its beginning, uncompressed.
+func (d *dumpSource) label() string { return d.name }
+
+func (d *dumpSource) close() error { return d.end() }
+
+func (d *dumpSource) place(line int) string { return fmt.Sprintf("line %d", line) }
+
+func (d *dumpSource) progress() (read, size int64) { return d.read.Load(), d.size - d.start }
+
+func (d *dumpSource) findings(rules dump.Rules) ([]dump.FileFinding, error) {
+	in, err := d.open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = in.Close() }()
+	found, err := dump.Check(in, rules)
+	var all []dump.FileFinding
+	for _, f := range found {
+		all = append(all, dump.FileFinding{Finding: f})
+	}
+	return all, err
+}
+
 func (d *dumpSource) open() (io.ReadCloser, error) {
 	if _, err := d.file.Seek(d.start, io.SeekStart); err != nil {
 		return nil, fmt.Errorf("read %s from its beginning: %w", d.name, err)
@@ -64,7 +99,7 @@ func (d *dumpSource) open() (io.ReadCloser, error) {
 
 // showProgress prints how far the dump is every two seconds until the function that it returns
 // is called.
-func (d *dumpSource) showProgress(out io.Writer) (end func()) {
+func showProgress(out io.Writer, source importSource) (end func()) {
 	const every = 2 * time.Second
 	stop := make(chan struct{})
 	ended := make(chan struct{})
@@ -78,7 +113,8 @@ func (d *dumpSource) showProgress(out io.Writer) (end func()) {
 			case <-stop:
 				return
 			case <-ticker.C:
-				_, _ = fmt.Fprintln(out, progressLine(d.read.Load(), d.size-d.start, time.Since(began)))
+				read, size := source.progress()
+				_, _ = fmt.Fprintln(out, progressLine(read, size, time.Since(began)))
 			}
 		}
 	}()

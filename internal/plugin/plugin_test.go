@@ -47,9 +47,19 @@ type fakeExecer struct {
 	answers func(pod string, args []string) string
 	// reads is how much of its input the client reads before it ends well; all when zero.
 	reads int64
+	// tables answers which tables the server has; none when empty.
+	tables []string
+	// mysql runs the mysql client with these arguments, in place of all answers above.
+	mysql func(args []string, streams genericiooptions.IOStreams) error
 }
 
 func (f *fakeExecer) run(_ context.Context, c podCommand, streams genericiooptions.IOStreams) error {
+	if root := asRoot(); f.mysql != nil && c.argv[0] == root[0] {
+		return f.mysql(c.argv[len(root):], streams)
+	}
+	if strings.Contains(c.argv[len(c.argv)-1], tablesQuery) {
+		return json.NewEncoder(streams.Out).Encode(append([]string{}, f.tables...))
+	}
 	if c.interactive {
 		f.ran = &c
 		in := streams.In

@@ -1,0 +1,48 @@
+DROP DATABASE IF EXISTS app;
+CREATE DATABASE app;
+CREATE DATABASE `od-d`;
+USE app;
+CREATE TABLE parent (
+  id INT AUTO_INCREMENT PRIMARY KEY,
+  name VARCHAR(40) COMMENT 'für; alle',
+  born TIMESTAMP DEFAULT '2020-01-01 00:00:01',
+  raw VARBINARY(20),
+  doc JSON,
+  length INT GENERATED ALWAYS AS (CHAR_LENGTH(name))
+);
+CREATE TABLE child (id INT PRIMARY KEY, parent INT, FOREIGN KEY (parent) REFERENCES parent (id));
+CREATE TABLE log (id INT AUTO_INCREMENT PRIMARY KEY, what VARCHAR(100));
+CREATE TABLE empty_one (id INT PRIMARY KEY);
+SET SESSION sql_mode = 'NO_AUTO_VALUE_ON_ZERO';
+INSERT INTO parent (id, name, raw, doc) VALUES
+  (0, 'für; ''x''\n;\nSET sql_log_bin = 0;\n', X'00FF27', JSON_OBJECT('a', 1)),
+  (5, '\\', NULL, NULL);
+INSERT INTO child VALUES (1, 0), (2, 5), (3, 5);
+SET SESSION sql_mode = DEFAULT;
+DELIMITER ;;
+CREATE FUNCTION twice(x INT) RETURNS INT DETERMINISTIC
+BEGIN
+  DECLARE y INT;
+  SET y = x * 2;
+  RETURN y;
+END;;
+CREATE PROCEDURE fill()
+BEGIN
+  SELECT 'a;$$';
+  -- a comment;
+  SELECT 'grün';
+END;;
+CREATE TRIGGER logged AFTER INSERT ON parent FOR EACH ROW
+BEGIN
+  INSERT INTO log (what) VALUES (CONCAT('inserted;', NEW.id));
+  SET @a = 1;
+END;;
+CREATE EVENT daily ON SCHEDULE EVERY 1 DAY STARTS '2099-01-01 00:00:00' DO
+BEGIN
+  SET @x = 1;
+END;;
+DELIMITER ;
+CREATE VIEW z_view AS SELECT id, twice(id) AS t, name FROM parent;
+CREATE VIEW a_view AS SELECT * FROM z_view;
+CREATE TABLE `od-d`.`wei.rd tab` (id INT PRIMARY KEY);
+INSERT INTO `od-d`.`wei.rd tab` VALUES (1);
