@@ -248,7 +248,8 @@ func (l *look) leftToApply() string {
 }
 
 // longTransactions says which sessions of the primary would not be outside a transaction in
-// time; empty for none, or when they are to be cut. A definition that changes is never cut.
+// time; empty for none, or when they are to be cut. No switchover begins while a definition changes,
+// since an ALTER that is cut may lose hours.
 func (l *look) longTransactions(op *Operation) string {
 	s := op.Switchover
 	if s == nil || l.holder.State.Server == nil {

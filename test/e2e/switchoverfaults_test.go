@@ -39,7 +39,7 @@ func TestSwitchoverSessions(t *testing.T) {
 		{
 			name:   "a DDL statement that waits for a transaction",
 			want:   failsOver,
-			inject: switchOverWith(waitingDDL),
+			inject: switchOverBesideDDL,
 		},
 	}, connections)
 }
@@ -123,16 +123,61 @@ func (st *stage) awaitSession(statement string) error {
 	})
 }
 
-// waitingDDL is an ALTER TABLE that waits for the metadata lock of a transaction that does not end.
-func waitingDDL(st *stage) (func(context.Context) error, error) {
-	end, err := busyWith("BEGIN; SELECT * FROM app.e2e_held; " + sleeping)(st)
+// switchOverBesideDDL asks for a switchover while an ALTER TABLE waits for the metadata lock of a transaction that
+// does not end. The switchover waits for the ALTER, and goes on when the transaction has ended.
+func switchOverBesideDDL(st *stage) (func(context.Context) error, error) {
+	endTransaction, err := busyWith("BEGIN; SELECT * FROM app.e2e_held; " + sleeping)(st)
 	if err != nil {
-		return end, err
+		return endTransaction, err
 	}
 	const ddl = "ALTER TABLE app.e2e_held ADD COLUMN more INT"
 	endDDL := st.inBackground(ddl, ddl)
-	both := func(ctx context.Context) error { return errors.Join(endDDL(ctx), end(ctx)) }
-	return both, st.awaitSession(ddl)
+	end := func(ctx context.Context) error { return errors.Join(endTransaction(ctx), endDDL(ctx)) }
+	if err := st.awaitPreflightNames(ddl); err != nil {
+		return end, err
+	}
+	out, err := cluster.Plugin(st.ctx, st.namespace, "switchover", st.pair.Name, "--drain-timeout", "2s", "--on-timeout", "Cut", "--deadline", "2m")
+	if err != nil {
+		return end, fmt.Errorf("%w: %s", err, out)
+	}
+	if err := st.awaitSwitchoverWaitsFor(ddl); err != nil {
+		return end, err
+	}
+	if err := endTransaction(st.ctx); err != nil {
+		return end, err
+	}
+	return end, st.awaitFinished(st.ctx)
+}
+
+// awaitPreflightNames waits until the switchover's preflight names a statement of the primary.
+func (st *stage) awaitPreflightNames(statement string) error {
+	return harness.Eventually(st.ctx, harness.Patience, "a preflight that names "+statement, func(ctx context.Context) error {
+		out, err := cluster.Plugin(ctx, st.namespace, "switchover", st.pair.Name, "--dry-run")
+		if !strings.Contains(out, statement) {
+			return harness.NotYet("%v: %s", err, out)
+		}
+		return nil
+	})
+}
+
+// awaitSwitchoverWaitsFor waits until an unfinished switchover says that it waits for a statement.
+func (st *stage) awaitSwitchoverWaitsFor(statement string) error {
+	return harness.Eventually(st.ctx, harness.Patience, "a switchover that waits for "+statement, func(ctx context.Context) error {
+		operations, err := st.pair.Operations(ctx)
+		if err != nil {
+			return err
+		}
+		for _, o := range operations {
+			switch {
+			case o.Spec.Type != v1alpha1.OperationSwitchover || o.Status.Phase.Terminal():
+			case strings.Contains(o.Status.Message, statement):
+				return nil
+			default:
+				return harness.NotYet("operation %s is %s: %s", o.Name, o.Status.Phase, o.Status.Message)
+			}
+		}
+		return harness.NotYet("no switchover is under way")
+	})
 }
 
 // TestSwitchoverFaults: a member, its node or the operator is lost at each phase of a planned switchover. Nothing else runs
