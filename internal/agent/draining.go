@@ -44,8 +44,8 @@ type drainServer interface {
 const (
 	// maxDraining is the longest time that is drained by one request.
 	maxDraining = time.Minute
-	// drainEvery is the time between two rounds.
-	drainEvery = 10 * time.Millisecond
+	// drainEvery is the time between two rounds, from the begin of one to that of the next at least.
+	drainEvery = 5 * time.Millisecond
 	// sessionsShown is how many sessions in flight the state names.
 	sessionsShown = 20
 	// sessionsListed is how many are listed on request.

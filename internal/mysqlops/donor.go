@@ -81,7 +81,7 @@ func (s *Server) CheckDonor(ctx context.Context, donor Donor) error {
 // server outside of the pair, have lost their rows: a clone leaves out those of other engines.
 func (s *Server) CheckEngines(ctx context.Context) error {
 	var tables []string
-	err := s.within(ctx, enginesTimeout, func(ctx context.Context, conn *sql.Conn) (err error) {
+	err := s.within(ctx, s.pool, enginesTimeout, func(ctx context.Context, conn *sql.Conn) (err error) {
 		tables, err = otherEngines(ctx, conn)
 		return err
 	})

@@ -49,6 +49,51 @@ func TestADrainClosesSessionsOutsideATransaction(t *testing.T) {
 	}
 }
 
+// Writers without rest are outside a transaction for moments only. A round that has seen nothing in flight has
+// left none of them, also of those that were idle when it listed them and busy when it came to them.
+func TestADrainOfBusyWritersEndsWhenAllAreClosed(t *testing.T) {
+	const writers = 16
+	pair, client := openPair(t)
+	mustExec(t, client, "CREATE TABLE app.busy (id INT AUTO_INCREMENT PRIMARY KEY)")
+	for range 5 {
+		ended := make(chan string, writers)
+		for range writers {
+			go func(conn *sql.Conn) { ended <- writeWithoutRest(t.Context(), conn) }(session(t, pair))
+		}
+		rounds := 0
+		mysqldtest.Await(t, "nothing is in flight", func() bool {
+			rounds++
+			return len(drainRound(t, pair).InFlight) == 0
+		})
+		left, err := pair.A.Ops.ClientSessions(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range left {
+			if one.InFlight {
+				t.Fatalf("in flight after a round that saw nothing in flight: %+v", one)
+			}
+		}
+		at := map[string]int{}
+		for range writers {
+			at[<-ended]++
+		}
+		t.Logf("%d rounds; sessions found closed at: %v", rounds, at)
+	}
+}
+
+// writeWithoutRest commits transactions until its session is closed, and returns the statement that
+// found it closed.
+func writeWithoutRest(ctx context.Context, conn *sql.Conn) string {
+	for {
+		for _, statement := range []string{"BEGIN", "INSERT INTO app.busy VALUES ()", "COMMIT"} {
+			if _, err := conn.ExecContext(ctx, statement); err != nil {
+				return statement
+			}
+		}
+	}
+}
+
 func TestARunningStatementIsShown(t *testing.T) {
 	pair, client := openPair(t)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -58,7 +58,7 @@ const eventsPatience = time.Minute
 // altered less than one call before its primary died is enabled whatever it was. One that runs
 // once and whose time has passed stays disabled: the former primary may have run it.
 func (s *Server) KeepEvents(ctx context.Context) (enabled []string, err error) {
-	err = s.within(ctx, eventsPatience, func(ctx context.Context, conn *sql.Conn) error {
+	err = s.within(ctx, s.pool, eventsPatience, func(ctx context.Context, conn *sql.Conn) error {
 		found, err := readEvents(ctx, conn)
 		if err != nil {
 			return err

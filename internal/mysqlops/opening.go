@@ -230,7 +230,7 @@ func (s *Server) commitHeartbeat(ctx context.Context, ordinal int) error {
 // up to a quarter of a second.
 func (s *Server) waitAppliedOnce(ctx context.Context, set interface{ String() string }) (bool, error) {
 	var missing int
-	err := s.within(ctx, s.cfg.Timeouts.Read+time.Second, func(ctx context.Context, conn *sql.Conn) error {
+	err := s.within(ctx, s.pool, s.cfg.Timeouts.Read+time.Second, func(ctx context.Context, conn *sql.Conn) error {
 		return conn.QueryRowContext(ctx, "SELECT WAIT_FOR_EXECUTED_GTID_SET(?, 0.25)", set.String()).Scan(&missing)
 	})
 	if err != nil || missing == 0 {

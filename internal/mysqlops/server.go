@@ -33,6 +33,7 @@ type Server struct {
 	cfg   Config
 	nonce string
 	pool  *sql.DB
+	drain *sql.DB // its session takes several statements in one packet
 	fence *fencePath
 
 	heartbeats chan struct{}
@@ -52,8 +53,9 @@ func Open(cfg Config) *Server {
 		nonce:      hex.EncodeToString(random[:]),
 		heartbeats: make(chan struct{}, maxPendingHeartbeats),
 	}
-	s.pool = s.newPool(poolSessions)
-	s.fence = &fencePath{db: s.newPool(fenceSessions)}
+	s.pool = s.newPool(poolSessions, oneStatement)
+	s.drain = s.newPool(1, severalStatements)
+	s.fence = &fencePath{db: s.newPool(fenceSessions, oneStatement)}
 	return s
 }
 
@@ -62,9 +64,16 @@ func (s *Server) Disconnect() {
 	s.fence.discard()
 	_ = s.fence.db.Close()
 	_ = s.pool.Close()
+	_ = s.drain.Close()
 }
 
-func (s *Server) newPool(size int) *sql.DB {
+// Whether a session takes one statement or several in a packet.
+const (
+	oneStatement      = false
+	severalStatements = true
+)
+
+func (s *Server) newPool(size int, several bool) *sql.DB {
 	cfg := mysql.NewConfig()
 	cfg.User = s.cfg.User
 	cfg.Net, cfg.Addr = "unix", s.cfg.Socket
@@ -75,6 +84,7 @@ func (s *Server) newPool(size int) *sql.DB {
 	cfg.Timeout = s.cfg.Timeouts.Connect
 	cfg.Logger = &mysql.NopLogger{}
 	cfg.InterpolateParams = true
+	cfg.MultiStatements = several
 	cfg.ConnectionAttributes = "program_name:dbpair-agent," + nonceAttribute + ":" + s.nonce
 	// Quoting relies on sql_mode; a warm session must outlive a quiet year;
 	// one second is the shortest lock wait there is.
@@ -122,18 +132,18 @@ func (s *Server) Warm(ctx context.Context) error {
 
 // read runs fn on one session of the pool within the read deadline.
 func (s *Server) read(ctx context.Context, fn func(context.Context, *sql.Conn) error) error {
-	return s.within(ctx, s.cfg.Timeouts.Read, fn)
+	return s.within(ctx, s.pool, s.cfg.Timeouts.Read, fn)
 }
 
 // change runs fn on one session of the pool within the change deadline.
 func (s *Server) change(ctx context.Context, fn func(context.Context, *sql.Conn) error) error {
-	return s.within(ctx, s.cfg.Timeouts.Change, fn)
+	return s.within(ctx, s.pool, s.cfg.Timeouts.Change, fn)
 }
 
-func (s *Server) within(ctx context.Context, limit time.Duration, fn func(context.Context, *sql.Conn) error) error {
+func (s *Server) within(ctx context.Context, pool *sql.DB, limit time.Duration, fn func(context.Context, *sql.Conn) error) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	conn, err := s.pool.Conn(ctx)
+	conn, err := pool.Conn(ctx)
 	if err != nil {
 		return preferContext(ctx, err)
 	}

@@ -35,7 +35,7 @@ func (s *Server) LoadTimeZones(ctx context.Context, script string) error {
 	if len(statements) == 0 {
 		return wrap(operation, fmt.Errorf("%w: no statements about time zones", ErrInvalid))
 	}
-	return wrap(operation, s.within(ctx, timeZonesLimit, func(ctx context.Context, conn *sql.Conn) error {
+	return wrap(operation, s.within(ctx, s.pool, timeZonesLimit, func(ctx context.Context, conn *sql.Conn) error {
 		var executed string
 		if err := conn.QueryRowContext(ctx, "SELECT @@GLOBAL.gtid_executed").Scan(&executed); err != nil {
 			return err
