@@ -122,20 +122,18 @@ func (v vault) serve(ctx context.Context) error {
 	return withOlder(context.Cause(serving), chosen, all)
 }
 
-// undamaged reads every object of a backup. Its error for a single damaged object is that of a
-// copy which comes to it.
+// undamaged reads every object of a backup. Its error is that of a copy which comes to the first
+// one that is damaged.
 func undamaged(ctx context.Context, objects backup.Objects, id string) error {
 	damaged, err := backup.Verify(ctx, objects, id)
-	switch {
-	case err != nil:
+	if err != nil || len(damaged) == 0 {
 		return err
-	case len(damaged) == 0:
-		return nil
-	case len(damaged) == 1:
-		return damaged[0]
-	default:
-		return fmt.Errorf("%w, and %d more objects", damaged[0], len(damaged)-1)
 	}
+	first := *damaged[0]
+	if more := len(damaged) - 1; more > 0 {
+		first.Reason = fmt.Sprintf("%s; so are %d more objects", first.Reason, more)
+	}
+	return &first
 }
 
 func (v vault) open(ctx context.Context) (*blobstore.Store, error) {

@@ -125,7 +125,7 @@ func withOlder(err error, chosen stored, all []stored) error {
 	}
 	return &unservable{
 		reason: jobapi.BackupDamaged,
-		text:   fmt.Sprintf("backup %s: %v; %s", chosen.id, err, way),
+		text:   fmt.Sprintf("backup %s: %v; %s", chosen.id, damaged, way),
 	}
 }
 
