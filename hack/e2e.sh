@@ -14,13 +14,14 @@ client_image=${E2E_CLIENT_IMAGE:-ghcr.io/dbpair/e2e-client:dev}
 failpoint_image=${E2E_FAILPOINT_IMAGE:-ghcr.io/dbpair/dbpair:failpoints}
 old_image=${E2E_OLD_MYSQL_IMAGE:-ghcr.io/dbpair/e2e-old-mysql:dev}
 programs_image=${E2E_PROGRAMS_IMAGE:-ghcr.io/dbpair/e2e-programs:dev}
+s3_image=${E2E_S3_IMAGE:-ghcr.io/dbpair/e2e-s3:dev}
 export IMG=${E2E_OPERATOR_IMAGE:-ghcr.io/dbpair/dbpair:dev}
 
 use_cluster() {
   eval "$("$HACK/cluster.sh" env "$cluster")"
   HELM=$("$HACK/tools/build.sh" helm)
   export HELM E2E_CLIENT_IMAGE="$client_image" E2E_OPERATOR_IMAGE="$IMG" E2E_FAILPOINT_IMAGE="$failpoint_image" E2E_OLD_MYSQL_IMAGE="$old_image"
-  export E2E_PROGRAMS_IMAGE="$programs_image"
+  export E2E_PROGRAMS_IMAGE="$programs_image" E2E_S3_IMAGE="$s3_image"
   export KIND_EXPERIMENTAL_DOCKER_NETWORK="${DBPAIR_NETWORK:-dbpair}"
 }
 
@@ -60,6 +61,17 @@ programs() {
   "$HACK/cluster.sh" load "$cluster" "$programs_image"
 }
 
+# The S3 server that long tests have backups go to.
+s3_server() {
+  use_engine
+  local root="$CACHE/e2e-s3"
+  "$HACK/offline/nodeimage/binaries.sh" mkimg
+  mkdir -p "$root"
+  cp "$("$HACK/tools/build.sh" versitygw)" "$root/versitygw"
+  "$CACHE/bin/mkimg" -o "$CACHE/e2e-s3.tar" -user 65532:65532 "$s3_image=$root,/versitygw"
+  docker load -q -i "$CACHE/e2e-s3.tar"
+}
+
 up() {
   "$HACK/cluster.sh" up "$cluster"
   stage "helm" "$HACK/tools/build.sh" helm
@@ -69,6 +81,10 @@ up() {
   stage "client image" client
   "$HACK/cluster.sh" load "$cluster"
   "$HACK/cluster.sh" load "$cluster" "$failpoint_image" "$client_image" "$old_image"
+  if [ -n "${E2E_LONG:-}" ]; then
+    stage "S3 server image" s3_server
+    "$HACK/cluster.sh" load "$cluster" "$s3_image"
+  fi
   renew
 }
 

@@ -34,6 +34,11 @@ func OldMySQLImage() string {
 	return cmp.Or(os.Getenv("E2E_OLD_MYSQL_IMAGE"), "ghcr.io/dbpair/e2e-old-mysql:dev")
 }
 
+// S3ServerImage holds an S3 server. It is loaded into the cluster with E2E_LONG=1 only.
+func S3ServerImage() string {
+	return cmp.Or(os.Getenv("E2E_S3_IMAGE"), "ghcr.io/dbpair/e2e-s3:dev")
+}
+
 // NeedsLong skips a test that runs with E2E_LONG=1 only. CI lists what was left out so.
 func NeedsLong(t *testing.T) {
 	t.Helper()
