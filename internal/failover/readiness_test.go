@@ -173,6 +173,26 @@ func TestTheCommandAboutAClaimInDeletion(t *testing.T) {
 	}
 }
 
+// When both claims are being deleted the passive is never in sync again by itself: what is printed leads out of it, first for the passive.
+func TestTheCommandsAboutBothClaimsInDeletion(t *testing.T) {
+	o := steady()
+	o.Members[0].ClaimDeleting, o.Members[1].ClaimDeleting = true, true
+	p := failover.Decide(o)
+	for _, want := range []string{
+		"the volume claims data-shop-0 and data-shop-1 are being deleted",
+		"kubectl get pvc data-shop-0 -n ns",
+		"kubectl delete pod shop-1 -n ns",
+		"kubectl dbpair failover shop -n ns",
+	} {
+		if p.Rule != failover.RuleVolumeClaimDeleting || !strings.Contains(p.Fact, want) {
+			t.Errorf("%s: %s; want %q", p.Rule, p.Fact, want)
+		}
+	}
+	if strings.Contains(p.Fact, "until shop-1 is in sync.") {
+		t.Errorf("it has a person wait for what does not come: %s", p.Fact)
+	}
+}
+
 func TestPlannedEvictionsNeedNoBudget(t *testing.T) {
 	check(t, map[string]decision{
 		"a deleted pod is failed over beyond the budget": {

@@ -24,6 +24,8 @@ func (l *look) claimFact(m *Member) string {
 		"$(kubectl get pvc data-%s -n %s -o jsonpath={.spec.volumeName}) -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'",
 		m.Name, l.Settings.Namespace)
 	switch {
+	case m == l.holder && l.passive != nil && l.passive.ClaimDeleting:
+		return l.bothClaimsFact(retain)
 	case m == l.passive && m.Pod.Fenced && m.Pod.Deleting && l.claimWanted(m):
 		return fact + fmt.Sprintf(". It may hold acknowledged writes that %s lacks, so its pod is kept. %s. Then, or to do without them, "+
 			"let the pod go: kubectl patch pod %s -n %s --type=merge -p '{\"metadata\":{\"finalizers\":null}}'",
@@ -36,6 +38,16 @@ func (l *look) claimFact(m *Member) string {
 			l.passive.Name, l.Settings.Name, l.Settings.Namespace)
 	}
 	return fact + fmt.Sprintf(". Keep the pod until %s is in sync. %s", l.other(m.Name).Name, retain)
+}
+
+// bothClaimsFact: the primary's volume is the copy that the passive's next volume is made of, so the passive's goes first.
+func (l *look) bothClaimsFact(retain string) string {
+	namespace := l.Settings.Namespace
+	return fmt.Sprintf("the volume claims data-%s and data-%s are being deleted: each is removed, with its data, when its pod ends. "+
+		"That cannot be taken back. Keep the pod of the primary %s. %s. Then have %s copied from it to a new volume: kubectl delete pod %s -n %s. "+
+		"When %s is in sync, let it take over: kubectl dbpair failover %s -n %s",
+		l.holder.Name, l.passive.Name, l.holder.Name, retain, l.passive.Name, l.passive.Name, namespace,
+		l.passive.Name, l.Settings.Name, namespace)
 }
 
 // claimWanted: the member's volume goes with its pod, and it may hold acknowledged writes

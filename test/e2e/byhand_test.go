@@ -152,9 +152,14 @@ func deleteClaimOfSolo(st *stage) (func(context.Context) error, error) {
 // letPodGo runs the command by which the pod of the former primary, which is kept for its
 // volume, may end.
 func (st *stage) letPodGo(ctx context.Context) error {
-	printed := regexp.MustCompile(`kubectl patch pod ` + regexp.QuoteMeta(st.primary+" -n "+st.namespace) + ` --type=merge -p '[^']*'`)
+	return st.typesPrinted(ctx, regexp.QuoteMeta("kubectl patch pod "+st.primary+" -n "+st.namespace)+` --type=merge -p '[^']*'`)
+}
+
+// typesPrinted runs the command of this pattern as a shell does, once a condition prints it.
+func (st *stage) typesPrinted(ctx context.Context, pattern string) error {
+	printed := regexp.MustCompile(pattern)
 	command := ""
-	if err := harness.Eventually(ctx, harness.Patience, "the command for the pod of "+st.primary, func(ctx context.Context) error {
+	if err := harness.Eventually(ctx, harness.Patience, "the command "+pattern, func(ctx context.Context) error {
 		object, err := st.pair.Object(ctx)
 		if err != nil {
 			return err
