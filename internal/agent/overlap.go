@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -35,10 +36,21 @@ func (r *rotation) change(ctx context.Context, name string) bool {
 	}
 	if err := r.ops.SetPassword(ctx, account, r.settings.password(name)); err != nil {
 		r.log.Error(err, "cannot change a password", "account", account.User)
+		r.refused(err, account)
 		return false
 	}
 	r.log.Info("password changed", "account", account.User)
 	return true
+}
+
+// refused publishes that the rules for passwords stand against a new one; until that is resolved the former one stays in use.
+func (r *rotation) refused(err error, account mysqlops.Account) {
+	if !errors.Is(err, mysqlops.ErrPasswordPolicy) {
+		return
+	}
+	r.state.problem(agentapi.ProblemPasswordRefused, fmt.Sprintf("the new password of the account %s is not in use, the former one is: "+
+		"mysqld's rules for passwords refuse it (error 1819). Choose a password that satisfies them, "+
+		"or relax them in spec.mysql.config: loose_validate_password.policy: LOW", account.User))
 }
 
 // formerFor is how long a former password is valid at least: agents and the pair's Jobs

@@ -106,6 +106,7 @@ func (r *rotation) tend(ctx context.Context) {
 	}
 	if r.state.view().Serving != authority.Serves {
 		r.tls = nil
+		r.state.resolve(agentapi.ProblemPasswordRefused)
 		r.tendPassive(ctx, known.Applied, prints, revision)
 		return
 	}
@@ -125,6 +126,7 @@ func (r *rotation) tend(ctx context.Context) {
 			return
 		}
 	}
+	r.state.resolve(agentapi.ProblemPasswordRefused)
 	r.settings.rootChanged()
 	r.state.hasPasswords(revision)
 	r.discard(ctx, revision)

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -186,6 +187,24 @@ func TestAPasswordIsChangedWhereAndWhenNothingHangs(t *testing.T) {
 				t.Errorf("published revision %q, want %q", got, c.revision)
 			}
 		})
+	}
+}
+
+// A password that mysqld's rules refuse is published until another one is in use, or the member is no primary any more.
+func TestARefusedPasswordIsPublished(t *testing.T) {
+	server := &kept{recorder: recorder{failure: fmt.Errorf("set password: %w (MySQL error 1819)", mysqlops.ErrPasswordPolicy)}}
+	r := newTestRotation(t, server, openAt(3), heard{})
+	r.tend(t.Context())
+	if got := published(r.state); !slices.Contains(got, agentapi.ProblemPasswordRefused) {
+		t.Errorf("published %v, want PasswordRefused", got)
+	}
+	if got := r.state.passwords(); got != "" {
+		t.Errorf("it works with revision %q, though a password was refused", got)
+	}
+	server.failure = nil
+	r.tend(t.Context())
+	if got := published(r.state); slices.Contains(got, agentapi.ProblemPasswordRefused) {
+		t.Errorf("published %v after another password was taken", got)
 	}
 }
 

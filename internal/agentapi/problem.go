@@ -23,6 +23,7 @@ const (
 	ProblemLibraryMissing   ProblemCode = "LibraryMissing"
 	ProblemWritablePassive  ProblemCode = "PassiveFoundWritable"
 	ProblemWrongPassword    ProblemCode = "WrongPassword"
+	ProblemPasswordRefused  ProblemCode = "PasswordRefused"
 	ProblemForeignReplica   ProblemCode = "ForeignReplica"
 	ProblemSeedFailed       ProblemCode = "SeedFailed"
 	ProblemAuthorityUnread  ProblemCode = "AuthorityUnreadable"

@@ -59,6 +59,8 @@ var (
 	ErrNoChannel = errors.New("no replication channel")
 	// ErrApplier: the applier stopped with an error.
 	ErrApplier = errors.New("applier stopped with an error")
+	// ErrPasswordPolicy: a rule for passwords, as component_validate_password has them, refuses the new one.
+	ErrPasswordPolicy = errors.New("mysqld's rules for passwords refuse it")
 	// ErrClone: the clone failed on its way.
 	ErrClone = errors.New("clone failed")
 )
@@ -80,6 +82,7 @@ var serverErrors = map[uint16]error{
 	1200: ErrNoChannel,
 	1205: ErrLockWait,
 	1290: ErrReadOnly,
+	1819: ErrPasswordPolicy,
 	1836: ErrReadOnly,
 	3032: ErrOffline,
 	3074: ErrNoChannel,
