@@ -8,17 +8,18 @@ import (
 	"strings"
 )
 
-// memoryEvents has the counters of the container's cgroup.
-const memoryEvents = "/sys/fs/cgroup/memory.events"
+// memoryEvents are the files that have the counters of the container's cgroup, in version 2 and in version 1.
+var memoryEvents = []string{"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"}
 
 // memoryKills is how many processes of this container the kernel has killed for memory; 0
 // where that is not counted.
 func memoryKills() int {
-	text, err := os.ReadFile(memoryEvents)
-	if err != nil {
-		return 0
+	for _, file := range memoryEvents {
+		if text, err := os.ReadFile(file); err == nil {
+			return parseMemoryKills(string(text))
+		}
 	}
-	return parseMemoryKills(string(text))
+	return 0
 }
 
 func parseMemoryKills(text string) int {
@@ -47,5 +48,5 @@ func exitMessage(how string, killedForMemory bool, limit int64) string {
 		of = fmt.Sprintf(" of %dMi", limit>>20)
 	}
 	return "mysqld was killed by the kernel for memory: the container reached its limit" + of +
-		"; raise spec.podTemplate.spec.resources.limits.memory, or lower innodb_buffer_pool_size or max_connections in spec.mysql.config"
+		"; raise spec.podTemplate.spec.resources.limits.memory, or lower innodb_buffer_pool_size, max_connections or replica_parallel_workers in spec.mysql.config"
 }

@@ -211,7 +211,7 @@ func (m Member) checkTempDir() error {
 // applierWorkers apply what is received, however few CPUs there are: each waits for its own flush, which
 // group commit joins, and with fewer workers than the primary has writers the passive falls behind
 // by as much as a failover would have to wait for (docs/benchmarks.md). While all are busy mysqld's
-// coordinator spins until one is free, which takes a CPU from them.
+// coordinator spins until one is free, which takes a CPU from them. A memory limit that has no room for so many has fewer.
 const applierWorkers = 64
 
 // defaults are dbpair's choices; the user's win.
@@ -224,16 +224,17 @@ func (m Member) defaults() []line {
 		// A connection that says nothing holds a thread for as long.
 		{"connect_timeout", "3"},
 		{"temptable_max_mmap", "0"},
-		{"replica_parallel_workers", strconv.Itoa(applierWorkers)},
 		// Rows are replicated and not what a trigger or a function did, so that an application
 		// may create either without SUPER.
 		{"loose_log_bin_trust_function_creators", "ON"},
 	}
+	appliers := int64(applierWorkers)
 	if m.MemoryBytes > 0 {
+		appliers = appliersFor(m.Settings, m.MemoryBytes)
 		pool := poolFor(m.MemoryBytes, connectionsIn(m.Settings))
 		lines = append(lines, line{optionPool, strconv.FormatInt(pool, 10)})
 	}
-	return lines
+	return append(lines, line{optionAppliers, strconv.FormatInt(appliers, 10)})
 }
 
 func (m Member) owned() []line {
