@@ -19,6 +19,7 @@ var ownFolders = regexp.MustCompile(`(?m)^sudo install .*$`)
 // TestTutorial types docs/tutorial.md from its first command to its last, into a cluster without an operator. It does not run beside
 // others, since it takes the operator away.
 func TestTutorial(t *testing.T) {
+	harness.NeedsLong(t)
 	s := newScene(t, "tutorial")
 	terminal, err := cluster.Terminal(t.TempDir(), s.namespace)
 	s.must(err)
