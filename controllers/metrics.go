@@ -2,6 +2,8 @@ package controllers
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -115,6 +117,7 @@ func setMetrics(name types.NamespacedName, o failover.Observation, s v1alpha1.Da
 	labels := []string{name.Namespace, name.Name}
 	pairEpoch.WithLabelValues(labels...).Set(float64(s.Epoch))
 	pairHibernated.WithLabelValues(labels...).Set(oneIf(o.Hibernates()))
+	forgetFormerConditions(name, s.Conditions)
 	for _, c := range s.Conditions {
 		for _, value := range []string{"True", "False", "Unknown"} {
 			pairCondition.WithLabelValues(name.Namespace, name.Name, c.Type, value).Set(oneIf(string(c.Status) == value))
@@ -122,7 +125,9 @@ func setMetrics(name types.NamespacedName, o failover.Observation, s v1alpha1.Da
 	}
 	setChecksumMetrics(labels, s.Checksum)
 	setDrillMetrics(labels, s.Drill)
-	setBackupMetrics(labels, s.Backup)
+	if meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionBackedUp) != nil {
+		setBackupMetrics(labels, s.Backup)
+	}
 	for i := range o.Members {
 		m := &o.Members[i]
 		labels := []string{name.Namespace, name.Name, string(m.Name)}
@@ -130,6 +135,22 @@ func setMetrics(name types.NamespacedName, o failover.Observation, s v1alpha1.Da
 		memberOpen.WithLabelValues(labels...).Set(oneIf(m.Heard() && m.State.Phase == agentapi.PhaseOpen))
 		if m.Heard() && m.State.Server != nil && m.State.Server.LagSeconds >= 0 {
 			memberLag.WithLabelValues(labels...).Set(float64(m.State.Server.LagSeconds))
+		} else {
+			memberLag.DeleteLabelValues(labels...)
+		}
+	}
+}
+
+// forgetFormerConditions removes the conditions that a pair has no more, since its spec asks for nothing of their kind now, and
+// what is known of its backups with theirs: an alert about them would never end.
+func forgetFormerConditions(name types.NamespacedName, present []metav1.Condition) {
+	for _, kind := range []string{v1alpha1.ConditionBackedUp, v1alpha1.ConditionBootstrapped} {
+		if meta.FindStatusCondition(present, kind) != nil {
+			continue
+		}
+		pairCondition.DeletePartialMatch(prometheus.Labels{"namespace": name.Namespace, "pair": name.Name, "condition": kind})
+		if kind == v1alpha1.ConditionBackedUp {
+			forgetBackupMetrics(prometheus.Labels{"namespace": name.Namespace, "pair": name.Name})
 		}
 	}
 }
