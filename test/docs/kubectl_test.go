@@ -114,7 +114,7 @@ func newTerminal(t *testing.T) *terminal {
 		w.must(err)
 		w.must(os.Symlink(there, filepath.Join(w.folder, name)))
 	}
-	for _, name := range []string{"password", "tls.crt", "tls.key"} { // of the backup that is served
+	for _, name := range []string{"password", "tls.crt", "tls.key", "key.json"} { // of Secrets that are made of files
 		w.must(os.WriteFile(filepath.Join(w.folder, name), []byte("x"), 0o600))
 	}
 	return w
