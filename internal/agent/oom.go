@@ -48,5 +48,6 @@ func exitMessage(how string, killedForMemory bool, limit int64) string {
 		of = fmt.Sprintf(" of %dMi", limit>>20)
 	}
 	return "mysqld was killed by the kernel for memory: the container reached its limit" + of +
-		"; raise spec.podTemplate.spec.resources.limits.memory, or lower innodb_buffer_pool_size, max_connections or replica_parallel_workers in spec.mysql.config"
+		"; raise spec.podTemplate.spec.resources.limits.memory, or lower innodb_buffer_pool_size, max_connections or " +
+		"replica_parallel_workers in spec.mysql.config"
 }

@@ -44,7 +44,8 @@ func (l *look) claimFact(m *Member) string {
 func (l *look) bothClaimsFact(retain string) string {
 	namespace := l.Settings.Namespace
 	return fmt.Sprintf("the volume claims data-%s and data-%s are being deleted: each is removed, with its data, when its pod ends. "+
-		"That cannot be taken back. Keep the pod of the primary %s. %s. Then have %s copied from it to a new volume: kubectl delete pod %s -n %s. "+
+		"That cannot be taken back. Keep the pod of the primary %s. %s. "+
+		"Then have %s copied from it to a new volume: kubectl delete pod %s -n %s. "+
 		"When %s is in sync, let it take over: kubectl dbpair failover %s -n %s",
 		l.holder.Name, l.passive.Name, l.holder.Name, retain, l.passive.Name, l.passive.Name, namespace,
 		l.passive.Name, l.Settings.Name, namespace)
