@@ -27,7 +27,7 @@ func TestMetricsEndWithWhatTheySpeakOf(t *testing.T) {
 			{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue},
 			{Type: v1alpha1.ConditionBackedUp, Status: metav1.ConditionFalse},
 		},
-		Backup: &v1alpha1.BackupStatus{LastCompletionTime: &metav1.Time{Time: time.Unix(1, 0)}, LastFailure: "no room"},
+		Backup: &v1alpha1.BackupStatus{LastCompletionTime: &metav1.MicroTime{Time: time.Unix(1, 0)}, LastFailure: "no room"},
 	}
 	setMetrics(name, o, status)
 	for _, want := range []string{"dbpair_pair_condition BackedUp", "dbpair_pair_condition Ready", "dbpair_backup_last_failed", "dbpair_member_lag_seconds"} {
