@@ -3,7 +3,6 @@ package agent
 import (
 	"bufio"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 )
@@ -14,12 +13,11 @@ var memoryEvents = []string{"/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memo
 // memoryKills is how many processes of this container the kernel has killed for memory; 0
 // where that is not counted.
 func memoryKills() int {
-	for _, file := range memoryEvents {
-		if text, err := os.ReadFile(file); err == nil {
-			return parseMemoryKills(string(text))
-		}
+	text, err := firstFile(memoryEvents)
+	if err != nil {
+		return 0
 	}
-	return 0
+	return parseMemoryKills(text)
 }
 
 func parseMemoryKills(text string) int {

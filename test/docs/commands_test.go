@@ -23,6 +23,7 @@ var elsewhere = map[string]string{
 	": ${NAMESPACE:=default}":        "a line of the script that test/e2e restores a lost pair with",
 	"sudo install":                   "writes into the machine's own folders; the story puts bin/ first in PATH instead",
 	"mysqldump --single-transaction": "needs a server of the reader's; dumps with and without --set-gtid-purged=OFF are loaded by test/e2e",
+	"mydumper --database":            "needs a server of the reader's; internal/dump and the plugin read folders of its form",
 	"mysqlbinlog --read-from-remote": "internal/agent reads a real server's binary logs with these flags",
 	"mysqlbinlog --skip-gtids":       "internal/rewind takes a tail back from its quarantine with these flags",
 	"mysql --host=shop.example.com":  "needs a name of the reader's; test/clients logs in with the same flags",
