@@ -53,6 +53,7 @@ const (
 	userNoPassword   = "PasswordMissing"
 	userNoSecret     = "SecretNotMade"
 	userNoPrimary    = "NoPrimary"
+	userNoPassive    = "NoPassiveService"
 	userOldAgent     = "AgentTooOld"
 	userNotReconcile = "NotReconciled"
 )
@@ -117,6 +118,13 @@ func (r *UserReconciler) keep(ctx context.Context, u *v1alpha1.DatabasePairUser,
 	if p.Spec.Paused {
 		return userVerdict{reason: userPaused, message: "the pair is paused: set spec.paused of " + p.Name + " to false"}, nil
 	}
+	if passive := p.Spec.Services.Passive.Enabled; u.Spec.Replication && passive != nil && !*passive {
+		return userVerdict{
+			reason: userNoPassive,
+			message: fmt.Sprintf("spec.replication: pair %s has no Service for its passive, where binary logs are read: "+
+				"set spec.services.passive.enabled of %s to true", p.Name, p.Name),
+		}, nil
+	}
 	if u.Spec.User == resources.AppUserOf(p) {
 		return userVerdict{
 			reason:  userTaken,
@@ -174,9 +182,8 @@ func (r *UserReconciler) ensureAccount(
 		Databases:      u.Spec.Databases,
 		MaxConnections: int(u.Spec.MaxConnections),
 		RequireTLS:     u.Spec.RequireTLS == nil || *u.Spec.RequireTLS,
-	}
-	for _, grant := range u.Spec.Grants {
-		command.Grants = append(command.Grants, string(grant))
+		Grants:         userGrants(u),
+		Replication:    u.Spec.Replication,
 	}
 	reply, err := r.Agents.EnsureUser(ctx, p, command)
 	if err != nil {
@@ -191,6 +198,21 @@ func (r *UserReconciler) ensureAccount(
 		until:   reply.FormerPasswordUntil,
 		changed: len(reply.Changed) > 0,
 	}, nil
+}
+
+// userGrants are those of the spec, or the default.
+func userGrants(u *v1alpha1.DatabasePairUser) []string {
+	switch {
+	case u.Spec.Grants == nil && u.Spec.Replication:
+		return []string{"SELECT"}
+	case u.Spec.Grants == nil:
+		return []string{"SELECT", "INSERT", "UPDATE", "DELETE"}
+	}
+	var grants []string
+	for _, grant := range u.Spec.Grants {
+		grants = append(grants, string(grant))
+	}
+	return grants
 }
 
 // refusedUser says what an agent's refusal means for a user. What was reconciled and cannot be

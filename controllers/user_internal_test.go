@@ -3,6 +3,8 @@ package controllers
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,5 +86,34 @@ func TestADeletedUserStaysUntilItsSecretIsGone(t *testing.T) {
 	}
 	if err := c.Get(t.Context(), request.NamespacedName, u); client.IgnoreNotFound(err) != nil || err == nil {
 		t.Errorf("the user is still there: %v", err)
+	}
+}
+
+func TestTheGrantsOfAUser(t *testing.T) {
+	for name, c := range map[string]struct {
+		spec v1alpha1.UserSpec
+		want []string
+	}{
+		"by default":             {v1alpha1.UserSpec{}, []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+		"of a reader by default": {v1alpha1.UserSpec{Replication: true}, []string{"SELECT"}},
+		"none":                   {v1alpha1.UserSpec{Grants: []v1alpha1.UserGrant{}}, nil},
+		"what the spec says":     {v1alpha1.UserSpec{Grants: []v1alpha1.UserGrant{"TRIGGER"}}, []string{"TRIGGER"}},
+	} {
+		if got := userGrants(&v1alpha1.DatabasePairUser{Spec: c.spec}); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// TestAReaderNeedsAPassiveToReadFrom: without the Service there is no way to the port for readers.
+func TestAReaderNeedsAPassiveToReadFrom(t *testing.T) {
+	off := false
+	p := &v1alpha1.DatabasePair{}
+	p.Name = "shop"
+	p.Spec.Services.Passive.Enabled = &off
+	u := &v1alpha1.DatabasePairUser{Spec: v1alpha1.UserSpec{User: "cdc", Replication: true}}
+	verdict, err := (&UserReconciler{}).keep(t.Context(), u, p)
+	if err != nil || verdict.reason != userNoPassive || !strings.Contains(verdict.message, "spec.services.passive.enabled") {
+		t.Errorf("got %+v, %v", verdict, err)
 	}
 }

@@ -68,6 +68,12 @@ func TestWrongUsersAreRefusedByField(t *testing.T) {
 		"SUPER":             {"{pairRef: {name: shop}, user: a, grants: [SELECT, SUPER]}", `spec.grants[1]: Unsupported value: "SUPER"`},
 		"REPLICATION SLAVE": {"{pairRef: {name: shop}, user: a, grants: [REPLICATION SLAVE]}", `Unsupported value: "REPLICATION SLAVE"`},
 		"GRANT OPTION":      {"{pairRef: {name: shop}, user: a, grants: [GRANT OPTION]}", `Unsupported value: "GRANT OPTION"`},
+		"a reader that writes": {
+			"{pairRef: {name: shop}, user: a, replication: true, grants: [SELECT, INSERT]}", "spec.grants must be SELECT and SHOW VIEW only",
+		},
+		"a reader that locks": {
+			"{pairRef: {name: shop}, user: a, replication: true, grants: [LOCK TABLES]}", "spec.grants must be SELECT and SHOW VIEW only",
+		},
 		"less than none":    {"{pairRef: {name: shop}, user: a, maxConnections: -1}", "spec.maxConnections"},
 		"an unknown policy": {"{pairRef: {name: shop}, user: a, deletionPolicy: Keep}", "spec.deletionPolicy"},
 		"a Secret, no key":  {"{pairRef: {name: shop}, user: a, passwordSecretRef: {name: own}}", "spec.passwordSecretRef.key"},
@@ -81,12 +87,14 @@ func TestWrongUsersAreRefusedByField(t *testing.T) {
 	}
 	u, err := s.user("fine", "{pairRef: {name: shop}, user: reporter}")
 	s.must(err)
-	if len(u.Spec.Grants) != 4 || u.Spec.RequireTLS == nil || !*u.Spec.RequireTLS || u.Spec.DeletionPolicy != v1alpha1.RetainUser {
+	if u.Spec.Replication || u.Spec.RequireTLS == nil || !*u.Spec.RequireTLS || u.Spec.DeletionPolicy != v1alpha1.RetainUser {
 		t.Errorf("defaults %+v", u.Spec)
 	}
 	for says, patch := range map[string]string{
 		"spec.user cannot be changed":    `{"spec": {"user": "other"}}`,
 		"spec.pairRef cannot be changed": `{"spec": {"pairRef": {"name": "other"}}}`,
+
+		"spec.replication cannot be changed": `{"spec": {"replication": true}}`,
 	} {
 		err := s.Patch(s.ctx, u.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(patch)))
 		if err == nil || !strings.Contains(err.Error(), says) {

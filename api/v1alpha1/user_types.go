@@ -33,6 +33,9 @@ type DatabasePairUserList struct {
 }
 
 // UserSpec is what an account is to be.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.replication) && self.replication) == (has(oldSelf.replication) && oldSelf.replication)",message="spec.replication cannot be changed: make another DatabasePairUser"
+// +kubebuilder:validation:XValidation:rule="!has(self.replication) || !self.replication || !has(self.grants) || self.grants.all(g, g in ['SELECT', 'SHOW VIEW'])",message="spec.grants must be SELECT and SHOW VIEW only where spec.replication is true: make another DatabasePairUser for what writes"
 type UserSpec struct {
 	// pairRef names the pair, in the same namespace.
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.pairRef cannot be changed: make another DatabasePairUser"
@@ -53,13 +56,18 @@ type UserSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(d, d.matches('^[A-Za-z0-9_][A-Za-z0-9_-]*$'))",message="spec.databases must have letters, digits, _ and - only, and not begin with -"
 	// +kubebuilder:validation:XValidation:rule="!self.exists(d, d.lowerAscii() in ['mysql', 'sys', 'information_schema', 'performance_schema', 'dbpair'])",message="spec.databases must not have a schema of MySQL or of the pair: mysql, sys, information_schema, performance_schema, dbpair"
 	Databases []string `json:"databases,omitempty"`
-	// grants are the rights on each of databases. Others, such as SUPER, FILE and
-	// REPLICATION SLAVE, are not for applications.
+	// grants are the rights on each of databases. Others, such as SUPER and FILE, are not for
+	// applications. The default is SELECT, INSERT, UPDATE and DELETE, with replication SELECT alone.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=20
-	// +kubebuilder:default={SELECT,INSERT,UPDATE,DELETE}
 	Grants []UserGrant `json:"grants,omitempty"`
+	// replication makes the account one of a reader of the binary logs, such as Debezium, mysqlbinlog
+	// or a replica outside of the pair: it has REPLICATION SLAVE and REPLICATION CLIENT, and grants on
+	// databases. It reads all databases' changes. It connects to port 3307 of the Service
+	// <pair>-passive and nowhere else, and never acknowledges a write.
+	// +optional
+	Replication bool `json:"replication,omitempty"`
 	// maxConnections is the most sessions that the account may have at once; 0 for no limit but
 	// that of the server.
 	// +optional

@@ -85,6 +85,6 @@ func (g *ackGuard) cutForeign(ctx context.Context, status mysqlops.Status) {
 		g.log.Info("foreign replica cut", "user", d.User, "host", d.Host, "replicaUUID", d.ReplicaUUID)
 		g.state.problem(agentapi.ProblemForeignReplica, "a foreign reader of the primary's binary logs ("+d.User+" from "+d.Host+
 			") was cut: the acknowledgements of a replica would let writes pass that the peer does not have; "+
-			"have it read from the passive, or take its REPLICATION SLAVE right away")
+			"have it read from the passive, by the account of a DatabasePairUser with spec.replication, or take its REPLICATION SLAVE right away")
 	}
 }

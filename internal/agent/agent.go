@@ -56,6 +56,7 @@ type Agent struct {
 	closing    *closing
 	tail       *tailCheck
 	waiting    *waiting
+	readers    *readers
 	follow     *replication
 
 	// What looks at mysqld and the volume all the time.

@@ -67,6 +67,7 @@ func (a *Agent) handler() http.Handler {
 	handle(mux, in, agentapi.PathSaveRows, a.rights.saveRows)
 	handle(mux, in, agentapi.PathPermitRepair, a.permit.order)
 	handle(mux, in, agentapi.PathEnsureUser, a.users.ensure)
+	handle(mux, in, agentapi.PathEnsureReader, a.users.ensure)
 	handle(mux, in, agentapi.PathRemoveUser, a.users.remove)
 	return mux
 }

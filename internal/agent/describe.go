@@ -43,6 +43,7 @@ func describeServer(s mysqlops.Status) *agentapi.Server {
 		OldestWait:      s.SemiSync.OldestWait,
 		SemiSyncClients: s.SemiSync.Clients,
 		ReplicaSemiSync: s.SemiSync.ReplicaActive,
+		BinlogReaders:   describeReaders(s.DumpThreads),
 	}
 }
 

@@ -21,6 +21,11 @@ func (a *Agent) listen(ctx context.Context, failed chan<- error) error {
 		return fmt.Errorf("listen for the door: %w", err)
 	}
 	go func() { failed <- a.door.Serve(entrance) }()
+	readers, err := door.Listen(ctx, a.opt.listen(a.opt.BinlogPort))
+	if err != nil {
+		return fmt.Errorf("listen for readers of the binary logs: %w", err)
+	}
+	go func() { failed <- a.readers.port.Serve(readers) }()
 	var ports net.ListenConfig
 	api, err := ports.Listen(ctx, "tcp", a.opt.listen(a.opt.AgentPort))
 	if err != nil {
@@ -55,6 +60,8 @@ func (a *Agent) listen(ctx context.Context, failed chan<- error) error {
 		<-ctx.Done()
 		_ = entrance.Close()
 		a.door.Close()
+		_ = readers.Close()
+		a.readers.port.End()
 		for _, s := range servers {
 			_ = s.Close()
 		}

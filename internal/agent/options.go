@@ -23,7 +23,7 @@ type Options struct {
 	// BindAddress of the door, the agent's API, metrics and mysqld's client port.
 	BindAddress string
 
-	MySQLPort, AdminPort, DoorPort, AgentPort, MetricsPort, ProbePort int
+	MySQLPort, AdminPort, DoorPort, AgentPort, MetricsPort, ProbePort, BinlogPort int
 
 	// PeerAddress and PeerAdmin replace what follows from the pair's name: host:port of
 	// the peer's agent and of its admin port.
@@ -66,6 +66,7 @@ func ParseOptions(args []string) (Options, error) {
 		{&o.MySQLPort, "mysql-port", pair.PortMySQL}, {&o.AdminPort, "admin-port", pair.PortAdmin},
 		{&o.DoorPort, "door-port", pair.PortDoor}, {&o.AgentPort, "agent-port", pair.PortAgent},
 		{&o.MetricsPort, "metrics-port", pair.PortMetrics}, {&o.ProbePort, "probe-port", pair.PortProbe},
+		{&o.BinlogPort, "binlog-port", pair.PortBinlog},
 	} {
 		set.IntVar(p.into, p.name, p.value, "")
 	}

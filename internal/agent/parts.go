@@ -120,12 +120,18 @@ func (a *Agent) addRepairs() {
 
 // addRoles makes what opens and closes mysqld.
 func (a *Agent) addRoles() {
+	a.readers = &readers{
+		log:  a.log,
+		ops:  a.ops,
+		port: a.newReadersPort(),
+	}
 	a.waiting = &waiting{
-		log:   a.log,
-		ops:   a.ops,
-		state: a.state,
-		post:  a.queue.post,
-		lost:  func() { a.metrics.interrupted.Inc() },
+		log:        a.log,
+		ops:        a.ops,
+		state:      a.state,
+		post:       a.queue.post,
+		lost:       func() { a.metrics.interrupted.Inc() },
+		endReaders: a.readers.end,
 	}
 	a.jobs = &jobGuard{
 		log:    a.log,

@@ -12,6 +12,7 @@ func (a *Agent) addGuards() {
 		denied:   func() { a.settings.otherRoot() },
 		relayLog: a.vol.NewestRelayLog,
 		waiting:  a.waiting,
+		readers:  a.readers,
 		owned:    a.owned,
 		lacking: lacking{
 			pairUID: a.env.PairUID,

@@ -55,6 +55,7 @@ func (u *users) ensure(ctx context.Context, c agentapi.EnsureUserCommand) (agent
 		Rights:     rights,
 		Sessions:   c.MaxConnections,
 		RequireTLS: c.RequireTLS,
+		ReadsLogs:  c.Replication,
 	}, max(u.config().AppPasswordOverlap, formerFor))
 	if len(done.Changed) > 0 {
 		u.log.Info("a user was changed", "user", c.User, "changes", done.Changed)

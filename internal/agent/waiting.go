@@ -27,12 +27,17 @@ type waiting struct {
 	state *board
 	post  func(authority.Event)
 	lost  func() // counts the interruptions that were published
+	// endReaders ends the readers of the binary logs; none is there while commits wait.
+	endReaders func(context.Context) error
 
 	// lock is held through a change, which takes up to a second.
 	lock    sync.Mutex
 	on      bool
 	version pair.LedgerVersion
 	known   int // interruptions that are this agent's own, or were published
+	// deceived is the version at which someone else than the peer acknowledged, 0 for none since
+	// the source side was last switched on.
+	deceived pair.LedgerVersion
 
 	mu      sync.Mutex
 	changes int // begun and ended: odd while one is under way
@@ -58,6 +63,16 @@ func (w *waiting) count() {
 	w.mu.Unlock()
 }
 
+// waitsForNobody reports whether what mysqld said, to a question that was put when changed gave
+// before, still holds when it was that commits do not wait, and whether they need not.
+func (w *waiting) waitsForNobody(before int, serving authority.Serving) bool {
+	if !w.lock.TryLock() {
+		return false // a change is under way
+	}
+	defer w.lock.Unlock()
+	return before%2 == 0 && before == w.changed() && (serving == authority.Shut || !w.on)
+}
+
 // change carries out one of the agent's own changes.
 func (w *waiting) change(ctx context.Context, on bool, version pair.LedgerVersion, do func() error) error {
 	w.lock.Lock()
@@ -71,6 +86,9 @@ func (w *waiting) change(ctx context.Context, on bool, version pair.LedgerVersio
 			return err
 		}
 		w.known = status.SemiSync.Interruptions
+		if err := w.endReaders(ctx); err != nil {
+			return err
+		}
 	}
 	if !on {
 		w.on = false
@@ -86,12 +104,15 @@ func (w *waiting) change(ctx context.Context, on bool, version pair.LedgerVersio
 
 // follow has commits wait, or not, as the ledger says.
 func (w *waiting) follow(ctx context.Context, act authority.SetSemiSync) {
-	err := w.change(ctx, act.Waiting, act.Version, func() error {
-		if act.Waiting {
-			return w.ops.StartWaiting(ctx)
-		}
-		return w.ops.StopWaiting(ctx, uint64(max(act.Version, 1)))
-	})
+	err := w.rearm(ctx, act)
+	if err == nil {
+		err = w.change(ctx, act.Waiting, act.Version, func() error {
+			if act.Waiting {
+				return w.ops.StartWaiting(ctx)
+			}
+			return w.stop(ctx, act.Version)
+		})
+	}
 	if err != nil {
 		w.log.Error(err, "cannot switch waiting", "waiting", act.Waiting, "ledgerVersion", act.Version)
 	} else {
@@ -105,12 +126,37 @@ func (w *waiting) follow(ctx context.Context, act authority.SetSemiSync) {
 	w.state.poke()
 }
 
+func (w *waiting) stop(ctx context.Context, version pair.LedgerVersion) error {
+	if err := w.ops.StopWaiting(ctx, uint64(max(version, 1))); err != nil {
+		return err
+	}
+	w.deceived = 0
+	return nil
+}
+
+// rearm has mysqld forget what someone else than the peer acknowledged: it can have been a place that
+// the binary logs have not reached yet, and then no commit waits up to there. Only switching the source
+// side off does that, which lets pass what waits at this moment. So it is done for a version of the
+// ledger that is newer than the one at which that was published: this one does not rely on what was
+// acknowledged until then, and the peer is compared with this member afterwards.
+func (w *waiting) rearm(ctx context.Context, act authority.SetSemiSync) error {
+	w.lock.Lock()
+	due := w.on && w.deceived != 0 && act.Waiting && act.Version > w.deceived
+	w.lock.Unlock()
+	if !due {
+		return nil
+	}
+	w.log.Info("the source side is switched off and on, since someone else than the peer acknowledged", "ledgerVersion", act.Version)
+	return w.change(ctx, false, act.Version, func() error { return w.stop(ctx, act.Version) })
+}
+
 // forget is called while the member is closed: what mysqld counted until it opens is of no
 // account.
 func (w *waiting) forget() {
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	w.on = false
+	w.deceived = 0 // the source side of a closed member is off
 }
 
 // publish says that the ledger promises more than there is.
@@ -125,6 +171,7 @@ func (w *waiting) foreign() {
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	if w.on {
+		w.deceived = w.version
 		w.publish()
 	}
 }

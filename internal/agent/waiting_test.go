@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"context"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -9,6 +11,7 @@ import (
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // promising is a waiting that the ledger of version 4 asks for.
@@ -25,10 +28,14 @@ func promising(t *testing.T) (w *waiting, server *recorder, published *int) {
 				*published++
 			}
 		},
-		lost: func() {},
+		lost:       func() {},
+		endReaders: func(context.Context) error { return server.change("end readers") },
 	}
 	if err := w.change(t.Context(), true, 4, func() error { return nil }); err != nil {
 		t.Fatal(err)
+	}
+	if done := server.done(); !slices.Equal(done, []string{"end readers"}) {
+		t.Errorf("before commits wait: %q", done)
 	}
 	return w, server, published
 }
@@ -76,6 +83,39 @@ func TestWhatWasReadAcrossAChangeIsNotJudged(t *testing.T) {
 	}
 	if w.judge(t.Context(), mysqlops.SemiSync{}, before) || *published != 0 || len(server.done()) != 0 {
 		t.Error("an answer from before a change was judged by what holds after it")
+	}
+}
+
+// What a reader acknowledged may be ahead of the binary logs: mysqld forgets it when its source side
+// is switched off, which is done as soon as the ledger does not rely on it any more.
+func TestWhatAReaderAcknowledgedIsForgottenAtTheNextVersion(t *testing.T) {
+	w, server, published := promising(t)
+	w.foreign()
+	for _, step := range []struct {
+		version pair.LedgerVersion
+		want    []string
+	}{
+		{4, []string{"start waiting"}},
+		{5, []string{"stop waiting", "end readers", "start waiting"}},
+		{6, []string{"start waiting"}},
+	} {
+		w.follow(t.Context(), authority.SetSemiSync{Waiting: true, Version: step.version})
+		if done := server.done(); !slices.Equal(done, step.want) {
+			t.Errorf("at version %d: %q, want %q", step.version, done, step.want)
+		}
+	}
+	if *published != 1 || !w.on {
+		t.Errorf("published %d times, on: %t", *published, w.on)
+	}
+}
+
+func TestCommitsDoNotWaitWhileReadersStay(t *testing.T) {
+	w, server, _ := promising(t)
+	w.forget()
+	server.failure = errReadersStay
+	err := w.change(t.Context(), true, 5, func() error { return server.change("start waiting") })
+	if !errors.Is(err, errReadersStay) || w.on || server.has("start waiting") {
+		t.Errorf("%v, on: %t, did %q", err, w.on, server.done())
 	}
 }
 

@@ -29,6 +29,7 @@ type watch struct {
 	relayLog func() (name string, size int64)
 
 	waiting  *waiting
+	readers  *readers
 	lacking  lacking
 	readOnly readOnlyGuard
 	acks     ackGuard
@@ -84,11 +85,13 @@ func (w *watch) look(ctx context.Context) {
 		w.log.V(1).Info("mysqld does not answer", "reason", err.Error())
 		return
 	}
+	w.readers.name(status.DumpThreads)
 	status = w.state.saw(status, asked)
 	file, size := w.relayLog()
 	w.state.receives(status.Channel.Receiver == mysqlops.ReceiverStreaming, file, size, asked)
 	view := w.state.view()
 	w.lacking.look(peer, status, view.Serving)
+	w.readers.look(ctx, status, view.Serving, func() bool { return w.waiting.waitsForNobody(before, view.Serving) })
 	switch view.Serving {
 	case authority.Serves:
 		if w.waiting.judge(ctx, status.SemiSync, before) {

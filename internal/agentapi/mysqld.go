@@ -56,6 +56,8 @@ type Server struct {
 	SemiSyncClients int           `json:"semiSyncClients"`
 	// ReplicaSemiSync: this member acknowledges what it receives.
 	ReplicaSemiSync bool `json:"replicaSemiSync"`
+	// BinlogReaders are those who read this member's binary logs besides its peer.
+	BinlogReaders []BinlogReader `json:"binlogReaders,omitempty"`
 
 	PrivilegedAccounts []string `json:"privilegedAccounts,omitempty"`
 	// PasswordsRevision is the revision of the internal Secret that mysqld's accounts
@@ -71,4 +73,17 @@ type ChannelThread struct {
 	Running   bool   `json:"running"`
 	LastErrno int    `json:"lastErrno,omitempty"`
 	LastError string `json:"lastError,omitempty"`
+}
+
+// BinlogReader is a session that reads a member's binary logs and is not the peer's.
+type BinlogReader struct {
+	User string `json:"user"`
+	// From is the address that it connects from, with a port where it came by the port for readers.
+	From string `json:"from"`
+	// ReplicaUUID is what it says of itself; empty when it says nothing, as mysqlbinlog.
+	ReplicaUUID string `json:"replicaUUID,omitempty"`
+	// For is the time since it began to read, or since mysqld last did something for it.
+	For time.Duration `json:"for,omitempty"`
+	// CaughtUp: it was sent everything. Where in the binary logs one is that was not, mysqld does not say.
+	CaughtUp bool `json:"caughtUp,omitempty"`
 }

@@ -31,6 +31,8 @@ const (
 
 	PathEnsureUser = "/v1/ensure-user" // POST EnsureUserCommand to the primary
 	PathRemoveUser = "/v1/remove-user" // POST RemoveUserCommand to the primary
+
+	PathEnsureReader = "/v1/ensure-reader" // POST EnsureUserCommand with Replication to the primary
 )
 
 // Caller is a kind of client of the agent's API, which its certificate names.
@@ -76,6 +78,7 @@ var Routes = []Route{
 	{Path: PathPermitRepair, Callers: []Caller{CallerOperator}},
 	{Path: PathEnsureUser, Callers: []Caller{CallerOperator}},
 	{Path: PathRemoveUser, Callers: []Caller{CallerOperator}},
+	{Path: PathEnsureReader, Callers: []Caller{CallerOperator}},
 }
 
 // MayAsk reports whether a kind of client may ask for a path.

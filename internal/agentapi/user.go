@@ -21,6 +21,10 @@ type EnsureUserCommand struct {
 	// MaxConnections is the most sessions at once; 0 for no limit.
 	MaxConnections int  `json:"maxConnections,omitempty"`
 	RequireTLS     bool `json:"requireTLS,omitempty"`
+	// Replication makes it an account of a reader of the binary logs: it may read them, logs in at
+	// the port for such readers only, and has no rights but ReaderGrants on Databases. It goes to
+	// PathEnsureReader, which an agent of an earlier version does not have.
+	Replication bool `json:"replication,omitempty"`
 }
 
 // RemoveUserCommand locks or drops an account that EnsureUserCommand made, and ends its
@@ -46,6 +50,10 @@ var UserGrants = []string{
 	"SELECT", "INSERT", "UPDATE", "DELETE", "EXECUTE", "SHOW VIEW", "CREATE", "ALTER", "DROP", "INDEX", "REFERENCES", "CREATE VIEW",
 	"CREATE ROUTINE", "ALTER ROUTINE", "TRIGGER", "EVENT", "CREATE TEMPORARY TABLES", "LOCK TABLES",
 }
+
+// ReaderGrants are those that a reader of the binary logs may be given. LOCK TABLES is not among
+// them: a lock on the passive holds up its applier.
+var ReaderGrants = []string{"SELECT", "SHOW VIEW"}
 
 // GrantAll stands for all of UserGrants.
 const GrantAll = "ALL"
@@ -74,6 +82,9 @@ func (c EnsureUserCommand) Check() error {
 	for _, right := range c.Grants {
 		if right != GrantAll && !slices.Contains(UserGrants, right) {
 			return fmt.Errorf("grants: %s is not for applications", right)
+		}
+		if c.Replication && !slices.Contains(ReaderGrants, right) {
+			return fmt.Errorf("grants: %s is not for readers of the binary logs", right)
 		}
 	}
 	if c.MaxConnections < 0 {

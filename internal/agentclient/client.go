@@ -163,7 +163,11 @@ func (c *Client) PermitRepair(ctx context.Context, r agentapi.PermitRepairComman
 // EnsureUser makes an account for an application what it has to be; idempotent.
 func (c *Client) EnsureUser(ctx context.Context, r agentapi.EnsureUserCommand) (agentapi.UserReply, error) {
 	var out agentapi.UserReply
-	return out, c.call(ctx, http.MethodPost, agentapi.PathEnsureUser, r, &out)
+	path := agentapi.PathEnsureUser
+	if r.Replication {
+		path = agentapi.PathEnsureReader
+	}
+	return out, c.call(ctx, http.MethodPost, path, r, &out)
 }
 
 // RemoveUser locks or drops an account that EnsureUser made; idempotent.

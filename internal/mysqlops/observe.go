@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/gtid"
@@ -213,11 +216,13 @@ func (s *Server) observeSessions(ctx context.Context, conn *sql.Conn, status *St
 	if err != nil {
 		return err
 	}
-	return eachRow(rows, func() error {
+	readers := false
+	err = eachRow(rows, func() error {
 		one, err := scanSession(rows)
 		if err != nil {
 			return err
 		}
+		readers = readers || (one.isDump() && one.user != UserReplication)
 		status.SemiSync.OldestWait = max(status.SemiSync.OldestWait, one.ackWait)
 		switch {
 		case one.isDump():
@@ -231,6 +236,37 @@ func (s *Server) observeSessions(ctx context.Context, conn *sql.Conn, status *St
 				status.Sessions.Jobs++
 			}
 		}
+		return nil
+	})
+	if err != nil || !readers {
+		return err
+	}
+	return observeReaders(ctx, conn, status)
+}
+
+// observeReaders reads of the readers of the binary logs what is not in the table threads.
+func observeReaders(ctx context.Context, conn *sql.Conn, status *Status) error {
+	rows, err := conn.QueryContext(ctx, `SELECT ID, COALESCE(HOST, ''), COALESCE(TIME, 0), COALESCE(STATE, '')
+		FROM performance_schema.processlist WHERE COMMAND LIKE 'Binlog Dump%'`)
+	if err != nil {
+		return err
+	}
+	return eachRow(rows, func() error {
+		var id, seconds int64
+		var host, state string
+		if err := rows.Scan(&id, &host, &seconds, &state); err != nil {
+			return err
+		}
+		i := slices.IndexFunc(status.DumpThreads, func(d DumpThread) bool { return d.SessionID == id })
+		if i < 0 {
+			return nil
+		}
+		d := &status.DumpThreads[i]
+		if _, port, err := net.SplitHostPort(host); err == nil {
+			d.Port, _ = strconv.Atoi(port) // mysqld's own text
+		}
+		d.Since = time.Duration(seconds) * time.Second
+		d.CaughtUp = strings.Contains(state, "has sent all binlog")
 		return nil
 	})
 }

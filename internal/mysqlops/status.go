@@ -156,6 +156,12 @@ type DumpThread struct {
 	ReplicaUUID gtid.ServerUUID
 	// Command is MySQL's word: "Binlog Dump" or "Binlog Dump GTID".
 	Command string
+
+	// Port that it connects from, Since when it reads and CaughtUp, that it was sent everything;
+	// read where there is a reader with another account than the peer's.
+	Port     int
+	Since    time.Duration
+	CaughtUp bool
 }
 
 // IsForeign reports whether the reader is not the peer's receiver: it logs in as another

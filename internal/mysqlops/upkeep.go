@@ -37,6 +37,17 @@ func (s *Server) CutForeignDumpThreads(ctx context.Context, account string, peer
 	return s.cutForeignDumpThreads(ctx, account, peer)
 }
 
+// EndReaders ends the sessions that read this member's binlog and do not log in as account, and
+// all that came from ReaderHost, and counts those that it found. They have ended when a further
+// call finds none. It is idempotent.
+func (s *Server) EndReaders(ctx context.Context, account string) (int, error) {
+	return s.endReaders(ctx, account)
+}
+
+// EndRemovedReaders ends the sessions from ReaderHost whose account was locked or dropped, and counts
+// them. It reads the accounts, so it is not for a member whose commits wait. It is idempotent.
+func (s *Server) EndRemovedReaders(ctx context.Context) (int, error) { return s.endRemovedReaders(ctx) }
+
 // PurgeLimits say how much binlog to keep.
 type PurgeLimits struct {
 	// MaxBytes is the size to come down to; 0 means no limit.

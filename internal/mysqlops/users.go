@@ -10,7 +10,11 @@ import (
 	"time"
 )
 
-// User is an account of an application, from everywhere. Who calls has checked that the account
+// ReaderHost is where the accounts of readers of the binary logs log in from, and nobody else can:
+// the agent connects from it for those who come to its port for readers.
+const ReaderHost = "127.0.33.7"
+
+// User is an account of an application, from everywhere, or that of a reader of the binary logs. Who calls has checked that the account
 // and the databases are not MySQL's, and that an application may have the rights.
 type User struct {
 	Name      string
@@ -21,6 +25,18 @@ type User struct {
 	// Sessions is the most that it may have at once; 0 for no limit.
 	Sessions   int
 	RequireTLS bool
+	// ReadsLogs lets the account read the binary logs, and log in from ReaderHost only.
+	ReadsLogs bool
+}
+
+// readerRights are what reads the binary logs needs everywhere.
+var readerRights = []string{"REPLICATION SLAVE", "REPLICATION CLIENT"}
+
+func (u User) account() Account {
+	if u.ReadsLogs {
+		return Account{User: u.Name, Host: ReaderHost}
+	}
+	return Account{User: u.Name, Host: "%"}
 }
 
 // UserChanges is what EnsureUser found and did.
@@ -77,7 +93,7 @@ type userState struct {
 
 func (u User) spec() (accountSpec, error) {
 	spec := accountSpec{
-		account:  Account{User: u.Name, Host: "%"},
+		account:  u.account(),
 		password: u.Password,
 		require:  requireNothing,
 		sessions: u.Sessions,
@@ -87,6 +103,9 @@ func (u User) spec() (accountSpec, error) {
 	}
 	if u.Password.IsZero() {
 		return spec, errEmptyPassword
+	}
+	if u.ReadsLogs {
+		spec.grants = append(spec.grants, grant{object: everywhere, rights: readerRights})
 	}
 	for _, name := range u.Databases {
 		schema, err := quoteName(name)
@@ -120,6 +139,9 @@ func (s *Server) ensureUser(ctx context.Context, u User, overlap time.Duration) 
 		if there && !is.managed {
 			return ErrNotManaged
 		}
+		if err := refuseNamesakes(ctx, conn, spec.account); err != nil {
+			return err
+		}
 		if err := makeDatabases(ctx, conn, u.Databases, &done); err != nil {
 			return err
 		}
@@ -133,6 +155,17 @@ func (s *Server) ensureUser(ctx context.Context, u User, overlap time.Duration) 
 		return done, wrapSecret(operation, err)
 	}
 	return done, wrap(operation, err)
+}
+
+// refuseNamesakes: which of two accounts of one name a client gets depends on where it comes from.
+func refuseNamesakes(ctx context.Context, conn *sql.Conn, account Account) error {
+	var n int
+	err := conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM mysql.user WHERE User = ? AND Host IN ('%', ?) AND Host <> ? AND account_locked = 'N'",
+		account.User, ReaderHost, account.Host).Scan(&n)
+	if err == nil && n > 0 {
+		err = ErrNotManaged
+	}
+	return err
 }
 
 // makeDatabases makes those that are missing.
@@ -318,26 +351,17 @@ func readExcess(ctx context.Context, conn *sql.Conn, account Account) ([]string,
 
 func (s *Server) removeUser(ctx context.Context, user string, drop bool) (bool, error) {
 	const operation = "remove a user"
-	account := Account{User: user, Host: "%"}
-	name, err := account.quoted()
-	if err != nil {
-		return false, wrap(operation, err)
-	}
 	found := false
-	err = s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
-		is, there, err := readUser(ctx, conn, account)
-		if err != nil || !there || !is.managed {
-			return err
-		}
-		found = true
-		statement := "ALTER USER " + name + " ACCOUNT LOCK"
-		if drop {
-			statement = "DROP USER IF EXISTS " + name
-		}
-		if drop || !is.locked {
-			if err := execEach(ctx, conn, statement); err != nil {
+	err := s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		for _, host := range []string{"%", ReaderHost} {
+			there, err := removeAccount(ctx, conn, Account{User: user, Host: host}, drop)
+			if err != nil {
 				return err
 			}
+			found = found || there
+		}
+		if !found {
+			return nil
 		}
 		all, err := listSessions(ctx, conn, s.nonce)
 		if err != nil {
@@ -347,4 +371,24 @@ func (s *Server) removeUser(ctx context.Context, user string, drop bool) (bool, 
 		return err
 	})
 	return found, wrap(operation, err)
+}
+
+// removeAccount reports whether there is such an account that EnsureUser made.
+func removeAccount(ctx context.Context, conn *sql.Conn, account Account, drop bool) (bool, error) {
+	name, err := account.quoted()
+	if err != nil {
+		return false, err
+	}
+	is, there, err := readUser(ctx, conn, account)
+	if err != nil || !there || !is.managed {
+		return false, err
+	}
+	statement := "ALTER USER " + name + " ACCOUNT LOCK"
+	if drop {
+		statement = "DROP USER IF EXISTS " + name
+	}
+	if !drop && is.locked {
+		return true, nil
+	}
+	return true, execEach(ctx, conn, statement)
 }

@@ -8,6 +8,10 @@ const (
 	PortAgent   = 7443
 	PortMetrics = 7080
 	PortProbe   = 7081
+	// PortBinlog is that of readers of the binary logs, and PortBinlogService what the read-only
+	// Service has for it.
+	PortBinlog        = 7307
+	PortBinlogService = 3307
 	// PortMysqldMetrics is that of the exporter of mysqld's counters, where the spec has it.
 	PortMysqldMetrics = 9104
 )

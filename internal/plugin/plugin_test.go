@@ -230,7 +230,14 @@ func TestStatus(t *testing.T) {
 				KnownEpoch: known,
 				Phase:      agentapi.PhaseClosed,
 				Problems:   problems,
-				Server:     &agentapi.Server{GTIDExecuted: passive, GTIDReceived: passive},
+				Server: &agentapi.Server{
+					GTIDExecuted: passive,
+					GTIDReceived: passive,
+					BinlogReaders: []agentapi.BinlogReader{
+						{User: "cdc", From: "10.0.3.7:40001", CaughtUp: true},
+						{User: "warehouse", From: "10.0.9.1:40002", ReplicaUUID: "33333333-3333-3333-3333-333333333333"},
+					},
+				},
 			},
 		}
 	}

@@ -18,6 +18,7 @@ func render(out io.Writer, r Report, p paint, wide bool) error {
 	renderMembers(&b, r, p)
 	if wide {
 		renderGTIDs(&b, r)
+		renderReaders(&b, r)
 	}
 	renderDiverged(&b, r, p)
 	renderConditions(&b, r, p)
@@ -81,6 +82,25 @@ func renderGTIDs(b *strings.Builder, r Report) {
 	for _, m := range r.Members {
 		if m.Executed != "" {
 			rows = append(rows, []string{m.Name, m.Executed, dash(m.Missing)})
+		}
+	}
+	if len(rows) > 1 {
+		b.WriteString("\n")
+		table(b, rows)
+	}
+}
+
+// renderReaders lists who reads the binary logs. How far one is mysqld says only of those who have
+// caught up.
+func renderReaders(b *strings.Builder, r Report) {
+	rows := [][]string{{"BINLOG READER", "OF", "FROM", "UUID", "POSITION"}}
+	for _, m := range r.Members {
+		for _, one := range m.BinlogReaders {
+			position := "behind"
+			if one.CaughtUp {
+				position = "caught up"
+			}
+			rows = append(rows, []string{one.User, m.Name, one.From, dash(one.ReplicaUUID), position})
 		}
 	}
 	if len(rows) > 1 {

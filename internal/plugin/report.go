@@ -54,9 +54,12 @@ type MemberReport struct {
 	// VolumeLow is the share of its volume, in percent, of which less is free; absent while more is.
 	VolumeLow int `json:"volumeLow,omitempty"`
 	// Waiting commits, and whether commits wait at all.
-	WaitingCommits int      `json:"waitingCommits,omitempty"`
-	Waits          bool     `json:"waits,omitempty"`
-	Problems       []string `json:"problems,omitempty"`
+	WaitingCommits int  `json:"waitingCommits,omitempty"`
+	Waits          bool `json:"waits,omitempty"`
+	// BinlogReaders read this member's binary logs, and are not its peer.
+	BinlogReaders []agentapi.BinlogReader `json:"binlogReaders,omitempty"`
+
+	Problems []string `json:"problems,omitempty"`
 }
 
 // report gathers a pair's status and asks both agents. An agent that does not answer is
@@ -142,6 +145,7 @@ func (c cluster) ask(ctx context.Context, m *MemberReport) {
 		m.Received = oneLine(s.GTIDReceived)
 		m.Waits = s.Waiting
 		m.WaitingCommits = s.WaitSessions
+		m.BinlogReaders = s.BinlogReaders
 	}
 }
 

@@ -63,11 +63,11 @@ func AppSecret(p *v1alpha1.DatabasePair, password string, caPEM []byte) (*corev1
 }
 
 // UserSecret is AppSecret for the account of a DatabasePairUser. Without databases, database and
-// what names it are empty.
+// what names it are empty. That of a reader of the binary logs leads to the port for such readers.
 func UserSecret(
 	p *v1alpha1.DatabasePair, u *v1alpha1.DatabasePairUser, password string, caPEM []byte,
 ) (*corev1ac.SecretApplyConfiguration, error) {
-	a := account{user: u.Spec.User, password: password}
+	a := account{user: u.Spec.User, password: password, readsLogs: u.Spec.Replication}
 	if len(u.Spec.Databases) > 0 {
 		a.database = u.Spec.Databases[0]
 	}
@@ -88,6 +88,8 @@ type account struct {
 	user     string
 	database string
 	password string
+	// readsLogs: it reads the binary logs.
+	readsLogs bool
 }
 
 func clientSecret(p *v1alpha1.DatabasePair, name string, a account, caPEM []byte) (*corev1ac.SecretApplyConfiguration, error) {
@@ -104,6 +106,10 @@ func clientSecret(p *v1alpha1.DatabasePair, name string, a account, caPEM []byte
 		caPEM:    string(caPEM),
 		connect:  leastConnectTimeout,
 		read:     leastReadTimeout,
+	}
+	if a.readsLogs {
+		t.host = NamesOf(p).Passive() + "." + p.Namespace + ".svc"
+		t.port = pair.PortBinlogService
 	}
 	held := p.Spec.Services.Primary.HoldTimeout.Duration.Round(time.Second) + holdMargin
 	t.connect = max(t.connect, held)

@@ -10,6 +10,7 @@ import (
 	policyv1ac "k8s.io/client-go/applyconfigurations/policy/v1"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // labelNamespaceName is put on every namespace by the API server.
@@ -50,7 +51,10 @@ func NetworkPolicy(p *v1alpha1.DatabasePair, operatorNamespace string) *networki
 		WithPodSelector(metav1ac.LabelSelector().
 			WithMatchLabels(map[string]string{LabelName: Product, labelComponent: componentManager}))
 	clients := networkingv1ac.NetworkPolicyIngressRule().
-		WithPorts(policyPort(portNameMySQL), policyPort(portNameDoor))
+		WithPorts(policyPort(portNameMySQL), policyPort(portNameDoor),
+			networkingv1ac.NetworkPolicyPort().
+				WithProtocol(corev1.ProtocolTCP).
+				WithPort(intstr.FromInt32(pair.PortBinlog)))
 	if allow := p.Spec.Network.AllowFrom; len(allow) > 0 {
 		clients.WithFrom(members())
 		for i := range allow {

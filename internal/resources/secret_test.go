@@ -130,3 +130,30 @@ func TestHeldClientsDoNotTimeOut(t *testing.T) {
 		}
 	}
 }
+
+// TestAReaderIsLedToThePortForReaders: it can log in nowhere else.
+func TestAReaderIsLedToThePortForReaders(t *testing.T) {
+	p := &v1alpha1.DatabasePair{}
+	p.Name = "shop"
+	p.Namespace = "ns"
+	u := &v1alpha1.DatabasePairUser{Spec: v1alpha1.UserSpec{
+		PairRef:     v1alpha1.UserPairReference{Name: "shop"},
+		User:        "cdc",
+		Replication: true,
+	}}
+	u.Name = "warehouse"
+	ca, err := os.ReadFile(filepath.Join("testdata", "ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := UserSecret(p, u, "Password1234", ca)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *s.Name != "shop-user-warehouse" || string(s.Data["host"]) != "shop-passive.ns.svc" || string(s.Data["port"]) != "3307" {
+		t.Errorf("Secret %s leads to %s:%s", *s.Name, s.Data["host"], s.Data["port"])
+	}
+	if text := string(s.Data[KeyOptionFile]); !strings.Contains(text, "host=shop-passive.ns.svc\nport=3307\n") {
+		t.Errorf("the option file is %q", text)
+	}
+}

@@ -21,6 +21,7 @@ const (
 	portNameAgent   = "agent"
 	portNameMetrics = "metrics"
 	portNameProbe   = "probe"
+	portNameBinlog  = "binlog"
 	// portNameMysqldMetrics is the port of the exporter of mysqld's counters.
 	portNameMysqldMetrics = "mysqld-metrics"
 )
@@ -132,7 +133,8 @@ func RouteOf(svc *corev1.Service) (Route, bool) {
 	return r, same
 }
 
-// PassiveService leads readers to whichever pods carry LabelReadable.
+// PassiveService leads readers to whichever pods carry LabelReadable, those of the binary logs by a
+// port of their own. That port has a number, not a name: pods that run have no other one of its name.
 func PassiveService(p *v1alpha1.DatabasePair) *corev1ac.ServiceApplyConfiguration {
 	selector := memberSelector(p.Name)
 	selector[pair.LabelReadable] = "true"
@@ -142,7 +144,10 @@ func PassiveService(p *v1alpha1.DatabasePair) *corev1ac.ServiceApplyConfiguratio
 		WithSpec(corev1ac.ServiceSpec().
 			WithType(corev1.ServiceTypeClusterIP).
 			WithSelector(selector).
-			WithPorts(servicePort(portNameMySQL, pair.PortMySQL)))
+			WithPorts(
+				servicePort(portNameMySQL, pair.PortMySQL),
+				servicePort(portNameBinlog, pair.PortBinlogService).WithTargetPort(intstr.FromInt32(pair.PortBinlog)),
+			))
 }
 
 // PodsService gives each member's pod its address as soon as it has an IP.

@@ -30,7 +30,10 @@ func Listen(ctx context.Context, address string) (net.Listener, error) {
 
 // DialTo returns a Config's Dial to a mysqld.
 func DialTo(address string) func(context.Context) (*net.TCPConn, error) {
-	dialer := net.Dialer{KeepAliveConfig: keepalive}
+	return dialTo(net.Dialer{KeepAliveConfig: keepalive}, address)
+}
+
+func dialTo(dialer net.Dialer, address string) func(context.Context) (*net.TCPConn, error) {
 	return func(ctx context.Context) (*net.TCPConn, error) {
 		conn, err := dialer.DialContext(ctx, "tcp", address)
 		if err != nil {
