@@ -83,7 +83,7 @@ const reasonDiscarded = "UnappliedDiscarded"
 // tellDiscard raises an event for what a member gave up for the present appointment or the one
 // that is due.
 func (r *PairReconciler) tellDiscard(v *visit, o failover.Observation, m *failover.Member) {
-	if m.State == nil || m.State.Discarded == nil || m.State.Discarded.Epoch+1 < o.Authority.Record.Epoch {
+	if m.State == nil || m.State.Discarded == nil || m.State.Discarded.Former != "" || m.State.Discarded.Epoch+1 < o.Authority.Record.Epoch {
 		return
 	}
 	d := m.State.Discarded

@@ -186,7 +186,7 @@ type OperationStatus struct {
 	// +optional
 	GTIDs *OperationGTIDs `json:"gtids,omitempty"`
 	// discarded is what the promoted member had received, could not apply and gave up, as
-	// spec.discardUnapplied allows.
+	// spec.discardUnapplied allows; of a re-seed, what the member had and the primary lacked. Absent when nothing was given up.
 	// +optional
 	Discarded *DiscardedTransactions `json:"discarded,omitempty"`
 	// writeGap is the time for which no member accepted writes, from the end of the former primary's to the
@@ -246,22 +246,74 @@ type OperationGTIDs struct {
 	Former string `json:"former,omitempty"`
 }
 
-// DiscardedTransactions are transactions that a promoted member gave up.
+// DiscardedTransactions are transactions that a member gave up.
 type DiscardedTransactions struct {
 	// gtids that were given up. A set that is too long is cut off and ends in "…".
 	// +kubebuilder:validation:MaxLength=2048
 	GTIDs string `json:"gtids"`
 	// transactions is their number.
 	Transactions int64 `json:"transactions"`
-	// directory on the member's volume in which the relay log was saved before.
+	// directory on the member's volume in which the relay log, or of a re-seed the binary logs, were saved before
+	// (kubectl dbpair quarantine).
 	// +kubebuilder:validation:MaxLength=1024
 	Directory string `json:"directory"`
-	// files are the names of the relay log there.
+	// files are the names of the logs there.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=255
 	Files []string `json:"files,omitempty"`
+	// list of the first transactions that a re-seed gave up.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	List []DiscardedTransaction `json:"list,omitempty"`
+	// notListed is how many more there are than list has.
+	// +optional
+	NotListed int64 `json:"notListed,omitempty"`
+	// notSaved are those of gtids that no saved binary log holds. A set that is too long is cut off and ends in "…".
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	NotSaved string `json:"notSaved,omitempty"`
+	// problem says why not all is known of what was given up.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Problem string `json:"problem,omitempty"`
+}
+
+// DiscardedTransaction is one transaction that a re-seed gave up.
+type DiscardedTransaction struct {
+	// gtid of the transaction; absent for one without.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	GTID string `json:"gtid,omitempty"`
+	// time of its commit.
+	Time metav1.Time `json:"time"`
+	// tables whose rows it changed.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Tables []DiscardedRows `json:"tables,omitempty"`
+	// statement that is no change of rows, such as ALTER TABLE, shortened; the first one of the transaction.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Statement string `json:"statement,omitempty"`
+}
+
+// DiscardedRows counts the rows of one table that a transaction changed.
+type DiscardedRows struct {
+	// table is "schema.table".
+	// +kubebuilder:validation:MaxLength=132
+	Table string `json:"table"`
+	// inserted rows.
+	// +optional
+	Inserted int64 `json:"inserted,omitempty"`
+	// updated rows.
+	// +optional
+	Updated int64 `json:"updated,omitempty"`
+	// deleted rows.
+	// +optional
+	Deleted int64 `json:"deleted,omitempty"`
 }
 
 // OperationEvent is one step of an operation.

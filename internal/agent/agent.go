@@ -221,6 +221,7 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 		return err
 	}
 	a.begin(found)
+	go a.discards.remember()
 	for _, part := range []func(context.Context){
 		a.loop, a.memory.run, a.beat.run, a.watch.runPeer, a.watch.runServer, a.follow.run, a.upkeep.run, a.events.run,
 		a.jobs.run, a.forcing.run, a.room.run,

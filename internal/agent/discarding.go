@@ -18,18 +18,20 @@ import (
 )
 
 // discards is what this member's quarantine has of received transactions that an admin allowed
-// to give up. The notes on the volume are what counts after a crash.
+// to give up, and of data that was given up for a copy. The notes on the volume are what counts after a crash.
 type discards struct {
 	log      logr.Logger
 	ops      discardServer
 	vol      *volume.Volume
 	data     *dataset
 	state    *board
+	peer     peerSource
 	failures *failpoints
 
 	mu     sync.Mutex
 	loaded bool
 	notes  []volume.SavedRelayLog
+	copies []agentapi.Discarded
 }
 
 // discardMost bounds one discard: what mysqld rolls back beyond that is gone at the next try.
@@ -159,7 +161,12 @@ func (d *discards) load() error {
 	if err != nil {
 		return err
 	}
+	copies, err := d.vol.GivenUp()
+	if err != nil {
+		return err
+	}
 	d.notes = notes
+	d.copies = copies
 	d.loaded = true
 	d.publish()
 	return nil
@@ -232,11 +239,21 @@ func (d *discards) settle(s mysqlops.Status) error {
 	return nil
 }
 
-// publish has the state name the last discard, as long as the member has the data it is about.
+// publish has the state name the last discard of the data that the member has, or is given.
 func (d *discards) publish() {
+	id := d.data.get()
+	data := id.DataID
+	if id.Void {
+		data = id.Initializing
+	}
 	var last *agentapi.Discarded
+	for i := range d.copies {
+		if d.copies[i].DataID == data {
+			last = &d.copies[i]
+		}
+	}
 	for _, note := range d.notes {
-		if note.Discarded == "" {
+		if note.Discarded == "" || note.DataID != data {
 			continue
 		}
 		last = &agentapi.Discarded{

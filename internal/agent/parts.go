@@ -49,6 +49,7 @@ func (a *Agent) addReplication() {
 		vol:      a.vol,
 		data:     a.data,
 		state:    a.state,
+		peer:     a.peer,
 		failures: a.failures,
 	}
 	channel := &channel{

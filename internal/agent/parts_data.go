@@ -104,6 +104,7 @@ func (a *Agent) addData() {
 		follow:   a.follow,
 		make:     create,
 		adoption: adopt,
+		givenUp:  a.discards,
 		post:     a.queue.post,
 		beside:   a.beside,
 		failures: a.failures,

@@ -65,8 +65,29 @@ func (r *returns) checkSaved(m *member, before map[string][]byte, given gtid.Set
 		case agentapi.QuarantineRelayLog:
 		}
 	}
+	if entry.Kind == agentapi.QuarantineData {
+		r.checkNoted(m, given)
+	}
 	if same == 0 || (entry.Kind == agentapi.QuarantineData && same != len(before)) {
 		t.Errorf("%d files of %s are those of %d binary logs", same, entry.Name, len(before))
+	}
+}
+
+// checkNoted: a member that was copied publishes what that gave up.
+func (r *returns) checkNoted(m *member, given gtid.Set) {
+	r.t.Helper()
+	d := m.now().Discarded
+	if d == nil || !gtid.MustParse(d.GTIDs).Equal(given) || d.Transactions != given.Count() || d.NotSaved != "" || d.Problem != "" {
+		r.t.Errorf("%s says that it gave up %+v, want %s", m.name, d, given)
+		return
+	}
+	if len(d.List) != min(int(given.Count()), agentapi.MostGivenUp) {
+		r.t.Errorf("%d of %d transactions are listed", len(d.List), given.Count())
+	}
+	for _, one := range d.List {
+		if len(one.Tables) == 0 && len(one.Statements) == 0 {
+			r.t.Errorf("%s has no table", one.GTID)
+		}
 	}
 }
 

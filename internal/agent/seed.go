@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -14,6 +15,7 @@ import (
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/mycnf"
+	"github.com/dbpair/dbpair/internal/pair"
 )
 
 // seeding replaces this member's data by a copy of the primary's.
@@ -28,6 +30,9 @@ type seeding struct {
 	make     dataMaker
 	copier   copier
 	adoption *adoption
+	givenUp  interface {
+		giveUp(former, copy pair.DataID)
+	}
 	post     func(authority.Event)
 	beside   beside // the command: it does not wait for the end
 	failures *failpoints
@@ -117,6 +122,8 @@ func (s *seeding) try(ctx context.Context, command agentapi.SeedCommand) error {
 		s.log.Info("binary logs kept in quarantine", "dataID", old.DataID, "files", files)
 	}
 	s.failures.at(failAfterQuarantine)
+	noted := s.noteGivenUp(old.DataID, command.DataID)
+	defer noted()
 	if err := s.vol.GiveUpData(); err != nil {
 		return err
 	}
@@ -132,7 +139,19 @@ func (s *seeding) try(ctx context.Context, command agentapi.SeedCommand) error {
 		return err
 	}
 	s.failures.at(failAfterClone)
+	noted()
 	return s.adoption.adopt(command.DataID)
+}
+
+// noteGivenUp reads beside the copy what the former data had that the primary lacks. The function that it returns waits
+// for the end of that.
+func (s *seeding) noteGivenUp(former, copy pair.DataID) (await func()) {
+	if former == "" {
+		return func() {} // an empty volume
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() { s.givenUp.giveUp(former, copy) })
+	return reading.Wait
 }
 
 // emptyHands has the machine give up its mysqld and waits for the end.

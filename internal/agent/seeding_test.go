@@ -99,6 +99,7 @@ func TestDataIsCalledVoidBeforeItIsGivenUp(t *testing.T) {
 				make:     mysqld,
 				copier:   mysqld,
 				adoption: newTestAdoption(vol, data, post),
+				givenUp:  &discards{log: logr.Discard(), vol: vol, data: data, state: state, peer: heard{}},
 				post:     post,
 				failures: &failpoints{},
 			}

@@ -205,18 +205,34 @@ type SeedProgress struct {
 	Remaining      time.Duration `json:"remaining,omitempty"`
 }
 
-// Discarded is what a member had received, could not apply, and gave up because an admin
-// allowed it.
+// Discarded is what a member gave up: what it had received and could not apply, because an admin
+// allowed it, or, when Former is set, what its former data had and the primary lacked, for a copy.
 type Discarded struct {
-	// Operation in which that was allowed, and the epoch at which it was done.
-	Operation string      `json:"operation"`
-	Epoch     pair.Epoch  `json:"epoch"`
-	DataID    pair.DataID `json:"dataID"`
+	// Operation in which that was allowed, and the epoch at which it was done. Both are empty for a copy.
+	Operation string     `json:"operation"`
+	Epoch     pair.Epoch `json:"epoch"`
+	// DataID of the data whose relay log it was, or of the copy.
+	DataID pair.DataID `json:"dataID"`
+	// Former is the data that was given up for the copy.
+	Former pair.DataID `json:"former,omitempty"`
 	// GTIDs that were given up, and their number.
 	GTIDs        string `json:"gtids"`
 	Transactions uint64 `json:"transactions"`
-	// Directory on the member's volume where the relay log was saved before, and the names of
-	// its files there.
+	// Directory on the member's volume where the relay log, or the binary logs, were saved before, and the names of
+	// the files there.
 	Directory string   `json:"directory"`
 	Files     []string `json:"files"`
+	// List of the first transactions that a copy gave up, at most MostGivenUp of them, each with at most
+	// MostGivenUpTables tables and no rows.
+	List []QuarantineTransaction `json:"list,omitempty"`
+	// NotSaved are GTIDs of them that no saved binary log holds any more.
+	NotSaved string `json:"notSaved,omitempty"`
+	// Problem says why not all is known of what a copy gave up.
+	Problem string `json:"problem,omitempty"`
 }
+
+// Bounds of the list of what was given up.
+const (
+	MostGivenUp       = 20
+	MostGivenUpTables = 8
+)

@@ -331,6 +331,19 @@ func TestRecorderKeepsOneRecordAndNeverChangesAFinishedOne(t *testing.T) {
 		Transactions: 3,
 		Directory:    "/quarantine/x",
 		Files:        make([]string, 100),
+		Problem:      strings.Repeat("ü", 2000),
+		List: []agentapi.QuarantineTransaction{{
+			GTID:       "a:1",
+			At:         now,
+			Tables:     make([]agentapi.QuarantineTable, 20),
+			Statements: []string{strings.Repeat("ü", 300), "another"},
+		}},
+	}
+	done.Discarded.List[0].Tables[0] = agentapi.QuarantineTable{
+		Schema:   "app",
+		Table:    "t",
+		Inserted: 2,
+		Updated:  1,
 	}
 	for _, n := range []failover.OperationNote{note, note, done, note} {
 		if err := r.Operation(t.Context(), n); err != nil {
@@ -351,6 +364,18 @@ func TestRecorderKeepsOneRecordAndNeverChangesAFinishedOne(t *testing.T) {
 	d := op.Status.Discarded
 	if d == nil || len(d.GTIDs) != gtidLimit || d.Transactions != 3 || d.Directory != "/quarantine/x" || len(d.Files) != mostFiles {
 		t.Errorf("discarded %+v", d)
+	}
+	if len(d.List) != 1 || d.NotListed != 2 || len([]rune(d.Problem)) != problemLimit {
+		t.Fatalf("discarded %+v", d)
+	}
+	one := d.List[0]
+	rows := v1alpha1.DiscardedRows{
+		Table:    "app.t",
+		Inserted: 2,
+		Updated:  1,
+	}
+	if one.GTID != "a:1" || len(one.Tables) != agentapi.MostGivenUpTables || one.Tables[0] != rows || len([]rune(one.Statement)) != statementLimit {
+		t.Errorf("listed %+v", one)
 	}
 	if op.Status.Phase != v1alpha1.OperationSucceeded || op.Status.Proof != "Demoted" || op.Status.From != "shop-0" || len(op.Status.Timeline) != 1 {
 		t.Errorf("status = %+v", op.Status)

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/execute"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/pair"
@@ -139,10 +140,7 @@ func noteDrain(s *v1alpha1.OperationStatus, d *failover.Drained) {
 	}
 	s.Drain = &v1alpha1.OperationDrain{Closed: int32(min(d.Closed, math.MaxInt32)), Cut: int32(min(d.Cut, math.MaxInt32))}
 	for _, one := range d.Sessions[:min(len(d.Sessions), sessionsLimit)] {
-		if runes := []rune(one); len(runes) > sessionLimit {
-			one = string(runes[:sessionLimit])
-		}
-		s.Drain.Sessions = append(s.Drain.Sessions, one)
+		s.Drain.Sessions = append(s.Drain.Sessions, firstRunes(one, sessionLimit))
 	}
 }
 
@@ -152,7 +150,7 @@ const gtidLimit = 2048
 // mostFiles is the API's limit on the names of saved files.
 const mostFiles = 64
 
-// noteDiscarded keeps what the promoted member gave up.
+// noteDiscarded keeps what a member gave up.
 func noteDiscarded(s *v1alpha1.OperationStatus, n failover.OperationNote) {
 	d := n.Discarded
 	if d == nil {
@@ -163,7 +161,50 @@ func noteDiscarded(s *v1alpha1.OperationStatus, n failover.OperationNote) {
 		Transactions: int64(min(d.Transactions, math.MaxInt64)),
 		Directory:    d.Directory,
 		Files:        d.Files[:min(len(d.Files), mostFiles)],
+		NotSaved:     shortened(d.NotSaved),
+		Problem:      firstRunes(d.Problem, problemLimit),
 	}
+	for _, one := range d.List[:min(len(d.List), agentapi.MostGivenUp)] {
+		s.Discarded.List = append(s.Discarded.List, discardedTransaction(one))
+	}
+	if len(s.Discarded.List) > 0 {
+		s.Discarded.NotListed = max(0, s.Discarded.Transactions-int64(len(s.Discarded.List)))
+	}
+}
+
+// Limits of the API on a transaction that was given up.
+const (
+	problemLimit   = 1024
+	gtidTextLimit  = 128
+	tableLimit     = 132
+	statementLimit = 256
+)
+
+func discardedTransaction(one agentapi.QuarantineTransaction) v1alpha1.DiscardedTransaction {
+	out := v1alpha1.DiscardedTransaction{
+		GTID: firstRunes(one.GTID, gtidTextLimit),
+		Time: metav1.NewTime(one.At),
+	}
+	for _, table := range one.Tables[:min(len(one.Tables), agentapi.MostGivenUpTables)] {
+		out.Tables = append(out.Tables, v1alpha1.DiscardedRows{
+			Table:    firstRunes(table.Schema+"."+table.Table, tableLimit),
+			Inserted: table.Inserted,
+			Updated:  table.Updated,
+			Deleted:  table.Deleted,
+		})
+	}
+	if len(one.Statements) > 0 {
+		out.Statement = firstRunes(one.Statements[0], statementLimit)
+	}
+	return out
+}
+
+// firstRunes is the beginning of a text within a limit of the API, which counts runes.
+func firstRunes(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most])
+	}
+	return text
 }
 
 // shortened is a set of GTIDs within the API's limit.
@@ -246,9 +287,13 @@ func (r Recorder) create(ctx context.Context, n failover.OperationNote) (*v1alph
 			Reason:  "by rule " + string(n.Rule),
 		},
 	}
-	if n.Verb == failover.VerbSwitchover {
+	switch n.Verb {
+	case failover.VerbSwitchover:
 		// It has an end: nothing is left to do once this member is the primary.
 		op.Spec.Target = string(n.To)
+	case failover.VerbReseed:
+		op.Spec.Target = string(n.Target)
+	default:
 	}
 	return op, r.Client.Create(ctx, op, client.FieldOwner(FieldManager))
 }

@@ -107,10 +107,12 @@ type OperationNote struct {
 	Epoch pair.Epoch
 	From  pair.MemberName
 	To    pair.MemberName
-	Proof fencing.Kind
+	// Target of a re-seed of which the recorder makes the object.
+	Target pair.MemberName
+	Proof  fencing.Kind
 	// GTIDs, as far as they are known; what is empty changes nothing that was noted.
 	GTIDs GTIDs
-	// Discarded is what the promoted member gave up unapplied; nil for nothing.
+	// Discarded is what the promoted member gave up unapplied, or a copied one with its former data; nil for nothing.
 	Discarded *agentapi.Discarded
 	// WriteGap is zero while it is not known.
 	WriteGap time.Duration

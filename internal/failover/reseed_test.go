@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
@@ -231,5 +232,74 @@ func TestAReseedThatFindsErrantTransactionsFails(t *testing.T) {
 	}
 	if !found {
 		t.Errorf("it goes on: %+v", failover.Decide(o))
+	}
+}
+
+// What a copy gave up is in the record of its operation, also of one that the operator began by itself.
+func TestWhatAReseedGaveUpIsRecorded(t *testing.T) {
+	copied := copyOf(t)
+	d := &agentapi.Discarded{
+		DataID:       copied,
+		Former:       "data-shop-1",
+		GTIDs:        serverOf(m1) + ":5",
+		Transactions: 1,
+		Directory:    "/var/lib/dbpair/quarantine/data-shop-1",
+	}
+	o := steady()
+	reseed(started)(t, &o)
+	o.Authority.Record.Data[m1] = copied
+	o.Members[1].State.DataID = copied
+	o.Members[1].State.Discarded = d
+	got := note(t, failover.Decide(o))
+	if got.Phase != pair.OperationSucceeded || got.Discarded != d || !strings.Contains(got.Message, "gave up 1 transactions") {
+		t.Errorf("note %+v", got)
+	}
+	d.DataID = "another copy"
+	if got := note(t, failover.Decide(o)); got.Discarded != nil {
+		t.Errorf("what another copy gave up is in the record: %+v", got.Discarded)
+	}
+}
+
+// The operator keeps a record of the copies that spec.rejoin.onDivergence has it begin.
+func TestAnAutomaticReseedHasARecord(t *testing.T) {
+	o := solo()
+	then(automatic, wroteOn(serverOf(m1)))(t, &o)
+	p := failover.Decide(o)
+	n := p.Operation
+	if n == nil || n.Verb != failover.VerbReseed || n.Target != m1 || n.From != m0 || n.Phase != pair.OperationRunning || n.Name != "shop-reseed-fresh" {
+		t.Fatalf("plan %s, note %+v", p.Fact, n)
+	}
+	recorded := failover.Operation{
+		Name:       n.Name,
+		Verb:       n.Verb,
+		Target:     n.Target,
+		Confirmed:  -1,
+		Running:    true,
+		ByOperator: true,
+		Epoch:      n.Epoch,
+		StartedAt:  t0,
+		CreatedAt:  t0,
+	}
+
+	o.Operations = []failover.Operation{recorded}
+	if got := failover.Decide(o); got.Rule != failover.RuleReseedDiverged && got.Rule != failover.RuleDiverged {
+		t.Errorf("with a record that the Lease does not know yet: %s, %s", got.Rule, got.Fact)
+	}
+	o.Now = t0.Add(2 * time.Minute)
+	if got := failover.Decide(o); note(t, got).Phase != pair.OperationAbandoned {
+		t.Errorf("with a record that nothing came of: %s, %s", got.Rule, got.Fact)
+	}
+
+	o = steady()
+	o.Authority.Record.Data[m1] = "fresh"
+	o.Members[1].State.DataID = "fresh"
+	o.Members[1].State.Discarded = &agentapi.Discarded{
+		DataID:       "fresh",
+		Former:       "data-shop-1",
+		Transactions: 2,
+	}
+	o.Operations = []failover.Operation{recorded}
+	if got := note(t, failover.Decide(o)); got.Phase != pair.OperationSucceeded || got.Discarded == nil {
+		t.Errorf("note %+v", got)
 	}
 }

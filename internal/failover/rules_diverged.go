@@ -34,7 +34,10 @@ func reseedDiverged(l *look) (Plan, bool) {
 	case l.FreshID == "":
 		return wait("%s", fact)
 	}
-	return act(fact, l.change(authority.ForgetData{Member: m.Name, NewData: pair.DataID(l.FreshID)}))
+	data := pair.DataID(l.FreshID)
+	p, ok := act(fact, l.change(authority.ForgetData{Member: m.Name, NewData: data}))
+	p.Operation = l.ownReseedNote(m, data, fact)
+	return p, ok
 }
 
 // toGiveUp is what the passive has, the primary lacks, and a rewind does not take away; empty when

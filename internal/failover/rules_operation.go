@@ -93,6 +93,9 @@ func operationFinished(l *look) (Plan, bool) {
 			note.Discarded = discarded(l.member(op.Target), op.Name)
 			note.Held = l.heldAtItsDoor()
 		}
+		if op.Verb == VerbReseed {
+			note.Discarded = l.gaveUp(op)
+		}
 		if a, last := l.rec.Appointed, l.rec.LastHolder; a != nil && last != nil && a.Operation == op.Name {
 			// The operator that appointed may not have lived to note it.
 			note.Proof = a.ProofOf(fencing.SubjectOf(last.Holder))

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -14,8 +15,31 @@ import (
 // copyName is the name of the data that a re-seed makes. It follows from the operation, so that
 // every operator sees by the Lease how far the operation is.
 func (o Operation) copyName() pair.DataID {
+	if o.ByOperator {
+		if i := strings.LastIndex(o.Name, ownReseed); i >= 0 {
+			return pair.DataID(o.Name[i+len(ownReseed):])
+		}
+	}
 	sum := sha256.Sum256([]byte(o.Name + "/" + o.CreatedAt.UTC().Format(time.RFC3339)))
 	return pair.DataID("copy-" + hex.EncodeToString(sum[:8]))
+}
+
+// ownReseed stands before the name of the copy in the name of the record of a re-seed that the operator began by itself.
+const ownReseed = "-reseed-"
+
+// ownReseedNote is the record of a re-seed that the operator begins by itself. It is made once the Lease gives the data
+// up, and nothing that is done depends on it.
+func (l *look) ownReseedNote(m *Member, data pair.DataID, fact string) *OperationNote {
+	return &OperationNote{
+		Name:    l.Settings.Name + ownReseed + string(data),
+		Verb:    VerbReseed,
+		Rule:    RuleReseedDiverged,
+		Phase:   pair.OperationRunning,
+		Epoch:   l.e,
+		From:    l.holder.Name,
+		Target:  m.Name,
+		Message: fact,
+	}
 }
 
 // reseed is the oldest unfinished re-seed of the passive that may be done; nil for none.
@@ -36,7 +60,7 @@ func (l *look) givenUp(op *Operation) bool {
 // awaitsReseed: the passive is about to be copied again, so that it does not join meanwhile.
 func (l *look) awaitsReseed() bool {
 	op := l.reseed()
-	return op != nil && op.Running && !l.givenUp(op)
+	return op != nil && op.Running && !op.ByOperator && !l.givenUp(op)
 }
 
 // cannotReseed says why the operation is not begun; empty when it may be.
@@ -113,7 +137,7 @@ func (l *look) onlyThere(m *Member) string {
 // seedPassive has it copied, whatever becomes of the operation.
 func reseedRequested(l *look) (Plan, bool) {
 	op := l.reseed()
-	if op == nil || l.givenUp(op) {
+	if op == nil || op.ByOperator || l.givenUp(op) {
 		return no()
 	}
 	if why := l.cannotReseed(op); why != "" {
@@ -156,6 +180,18 @@ func (l *look) giveUp(op *Operation) Step {
 	}
 }
 
+// supersededAfter is how long a record may be seen before the Lease that it is about.
+const supersededAfter = time.Minute
+
+// gaveUp is what the copy of this operation gave up, as the member says; nil for nothing.
+func (l *look) gaveUp(op *Operation) *agentapi.Discarded {
+	m := l.member(op.Target)
+	if m == nil || m.State == nil || m.State.Discarded == nil || m.State.Discarded.DataID != op.copyName() {
+		return nil
+	}
+	return m.State.Discarded
+}
+
 // reseeded ends a re-seed that was begun: when the copy is in sync, or when it cannot be.
 func (l *look) reseeded(op *Operation) (pair.OperationPhase, string) {
 	m := l.member(op.Target)
@@ -167,7 +203,15 @@ func (l *look) reseeded(op *Operation) (pair.OperationPhase, string) {
 	case m == l.holder:
 		return pair.OperationAbandoned, fmt.Sprintf("%s is the primary", m.Name)
 	case l.rec.Data[m.Name] == op.copyName() && inSync && streams(m) && l.candidacyOf(m).ok:
-		return pair.OperationSucceeded, fmt.Sprintf("%s was copied from %s and is in sync", m.Name, l.holder.Name)
+		gaveUp := ""
+		if d := l.gaveUp(op); d != nil {
+			gaveUp = fmt.Sprintf("; it gave up %d transactions, which are saved in %s on its volume", d.Transactions, d.Directory)
+		}
+		return pair.OperationSucceeded, fmt.Sprintf("%s was copied from %s and is in sync%s", m.Name, l.holder.Name, gaveUp)
+	case op.ByOperator && !l.givenUp(op):
+		if l.Now.Sub(op.StartedAt) > supersededAfter {
+			return pair.OperationAbandoned, fmt.Sprintf("%s was given other data meanwhile", m.Name)
+		}
 	case !l.givenUp(op) && !op.GiveUp && !l.compare(m).errant.IsEmpty():
 		return pair.OperationFailed, l.onlyThere(m)
 	}

@@ -44,7 +44,11 @@ func figuresOf(st *v1alpha1.OperationStatus) []figure {
 		out = append(out, f)
 	}
 	if d := st.Discarded; d != nil {
-		out = append(out, figure{"Discarded", fmt.Sprintf("%d transactions", d.Transactions), "received and not applied; relay log saved"})
+		note := "received and not applied; relay log saved"
+		if len(d.List) > 0 {
+			note = "on the copied member only; binary logs saved"
+		}
+		out = append(out, figure{"Discarded", fmt.Sprintf("%d transactions", d.Transactions), note})
 	}
 	return append(out, resultFigures(st.Result)...)
 }

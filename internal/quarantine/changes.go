@@ -38,13 +38,34 @@ func Changes(root string, wanted gtid.Set) (agentapi.BinlogChanges, error) {
 	if wanted.IsEmpty() {
 		return found, errors.New("changes: --gtids names no transactions")
 	}
+	has, totals, problems, err := readChanges(volume.Open(root).DataDir(), wanted, func(one agentapi.QuarantineTransaction) {
+		addChange(&found, one)
+	})
+	if err != nil {
+		return found, err
+	}
+	found.GTIDs = has.String()
+	found.NotFound = wanted.Subtract(has).String()
+	found.Tables = totals.sorted()
+	if found.NotFound != "" {
+		// The end of the file that mysqld is writing is no problem while all was found before it.
+		found.Problem = problems
+	}
+	return found, nil
+}
+
+// readChanges reads the wanted transactions in the binary logs of a directory. It returns which of them it found, the
+// rows that they changed by table, and what could not be read, in one line.
+func readChanges(
+	dir string, wanted gtid.Set, take func(agentapi.QuarantineTransaction),
+) (has gtid.Set, totals counts, problem string, err error) {
 	var problems []string
 	r := &reading{
 		wanted: Wanted{GTIDs: wanted, Transactions: math.MaxInt64},
 		totals: counts{},
 		emit: func(record agentapi.QuarantineRecord) error {
 			if record.Transaction != nil {
-				addChange(&found, *record.Transaction)
+				take(*record.Transaction)
 			}
 			if record.Problem != nil {
 				problems = append(problems, record.Problem.File+": "+record.Problem.Message)
@@ -52,29 +73,21 @@ func Changes(root string, wanted gtid.Set) (agentapi.BinlogChanges, error) {
 			return nil
 		},
 	}
-	logs, unread, err := logsWith(volume.Open(root).DataDir(), wanted)
+	logs, unread, err := logsWith(dir, wanted)
 	if err != nil {
-		return found, err
+		return has, nil, "", err
 	}
 	for _, path := range logs {
 		if err := r.readLog(path); err != nil {
-			return found, err
+			return has, nil, "", err
 		}
 	}
 	if err := r.flush(); err != nil {
-		return found, err
+		return has, nil, "", err
 	}
-	has := r.has.all()
-	found.GTIDs = has.String()
-	found.NotFound = wanted.Subtract(has).String()
-	found.Tables = r.totals.sorted()
-	if found.NotFound != "" {
-		// The end of the file that mysqld is writing is no problem while all was found before it.
-		problems = append(unread, problems...)
-		slices.Sort(problems)
-		found.Problem = strings.Join(slices.Compact(problems), "; ")
-	}
-	return found, nil
+	problems = append(unread, problems...)
+	slices.Sort(problems)
+	return r.has.all(), r.totals, strings.Join(slices.Compact(problems), "; "), nil
 }
 
 func addChange(found *agentapi.BinlogChanges, one agentapi.QuarantineTransaction) {
@@ -110,15 +123,10 @@ func (r *reading) readLog(path string) error {
 // their order: what a file holds is what the next one says that those before it have, without what
 // the file itself says. A file of which that cannot be told is read, and the reason returned.
 func logsWith(dataDir string, wanted gtid.Set) (paths, unread []string, err error) {
-	all, err := filepath.Glob(filepath.Join(dataDir, "binlog.*"))
+	all, err := logsIn(dataDir)
 	if err != nil {
 		return nil, nil, err
 	}
-	all = slices.DeleteFunc(all, func(path string) bool { return !isLog.MatchString(filepath.Base(path)) })
-	if len(all) == 0 {
-		return nil, nil, fmt.Errorf("%s has no binary logs", dataDir)
-	}
-	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
 	before := make([]gtid.Set, len(all))
 	known := make([]bool, len(all))
 	for i, path := range all {
@@ -140,6 +148,20 @@ func logsWith(dataDir string, wanted gtid.Set) (paths, unread []string, err erro
 		paths = append(paths, path)
 	}
 	return paths, unread, nil
+}
+
+// logsIn are the binary logs of a directory in their order; an error when there are none.
+func logsIn(dir string) ([]string, error) {
+	all, err := filepath.Glob(filepath.Join(dir, "binlog.*"))
+	if err != nil {
+		return nil, err
+	}
+	all = slices.DeleteFunc(all, func(path string) bool { return !isLog.MatchString(filepath.Base(path)) })
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s has no binary logs", dir)
+	}
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	return all, nil
 }
 
 // previousOf is what a binary log says that those before it have.

@@ -105,6 +105,79 @@ func TestChangesAreCountedByTable(t *testing.T) {
 	}
 }
 
+// saved is a quarantine that has these files of data "former".
+func saved(t *testing.T, files map[string][]byte) Quarantine {
+	t.Helper()
+	root := t.TempDir()
+	for name, text := range files {
+		at(t, root, "former/"+name, text)
+	}
+	return Open(root, volume.Retention{})
+}
+
+// What a copy gives up is all that the saved logs have and the primary lacks: counted whole, listed up to a bound.
+func TestWhatIsGivenUpIsListed(t *testing.T) {
+	q := saved(t, map[string][]byte{
+		"binlog.000002": full(t).Bytes(),
+		"binlog.000003": later(6),
+		"binlog.index":  []byte("/gone/binlog.000002\n"),
+	})
+	when := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for name, c := range map[string]struct {
+		kept string
+		want *agentapi.Discarded
+	}{
+		"nothing": {server + ":1-9", nil},
+		"two transactions": {server + ":1-4", &agentapi.Discarded{
+			GTIDs:        server + ":5-6",
+			Transactions: 2,
+			List: []agentapi.QuarantineTransaction{
+				{GTID: server + ":5", At: when, Statements: []string{"ALTER TABLE t ADD v INT"}},
+				{GTID: server + ":6", At: when, Tables: []agentapi.QuarantineTable{{Schema: "app", Table: "t", Deleted: 2}}},
+			},
+		}},
+		"one of which no log is left": {server + ":2-5", &agentapi.Discarded{
+			GTIDs:        server + ":1:6",
+			Transactions: 2,
+			List: []agentapi.QuarantineTransaction{
+				{GTID: server + ":6", At: when, Tables: []agentapi.QuarantineTable{{Schema: "app", Table: "t", Deleted: 2}}},
+			},
+			NotSaved: server + ":1",
+		}},
+	} {
+		got := q.GivenUp("former", gtid.MustParse(c.kept))
+		if got != nil {
+			for i := range got.List {
+				got.List[i].File, got.List[i].Offset = "", 0
+				for j := range got.List[i].Statements {
+					got.List[i].Statements[j] = strings.TrimPrefix(got.List[i].Statements[j], "USE `app`; ")
+				}
+			}
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+
+	many := newLog()
+	many.previous(1)
+	for n := range uint64(30) {
+		many.gtid(n + 2)
+		many.add(replication.QUERY_EVENT, query("app", "CREATE TABLE t (id INT)"))
+	}
+	q = saved(t, map[string][]byte{"binlog.000001": many.Bytes()})
+	if got := q.GivenUp("former", gtid.MustParse(server+":1")); got == nil || got.Transactions != 30 || len(got.List) != agentapi.MostGivenUp || got.NotSaved != "" || got.Problem != "" {
+		t.Errorf("of 30: %+v", got)
+	}
+	q = saved(t, map[string][]byte{"binlog.000001": many.Bytes()[:many.Len()-5]})
+	if got := q.GivenUp("former", gtid.MustParse(server+":1")); got == nil || got.Transactions != 30 || got.Problem == "" {
+		t.Errorf("of a log that is cut off: %+v", got)
+	}
+	if got := q.GivenUp("another", gtid.Set{}); got == nil || got.Problem == "" {
+		t.Errorf("without logs: %+v", got)
+	}
+}
+
 func TestOnlyLogsThatCanHoldTheTransactionsAreRead(t *testing.T) {
 	root := data(t, map[string][]byte{
 		"binlog.000009":  later(3),

@@ -71,6 +71,9 @@ func (a *apiServer) operationMade(n failover.OperationNote) {
 		made.target = n.To
 		made.switchover = a.w.switchover()
 	}
+	if n.Verb == failover.VerbReseed {
+		made.target = n.Target
+	}
 	a.opsList = append(a.opsList, made)
 }
 

@@ -3,10 +3,12 @@ package volume
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
@@ -17,11 +19,7 @@ func (v *Volume) Quarantine(data pair.DataID) (files int, err error) {
 	if err != nil || len(names) == 0 {
 		return 0, err
 	}
-	name := string(data)
-	if name == "" || strings.ContainsAny(name, "/.") {
-		name = "unknown"
-	}
-	dir := filepath.Join(v.QuarantineDir(), name)
+	dir := v.SavedLogsDir(data)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return 0, fmt.Errorf("quarantine data %s: %w", data, err)
 	}
@@ -33,6 +31,48 @@ func (v *Volume) Quarantine(data pair.DataID) (files int, err error) {
 		files++
 	}
 	return files, syncDir(dir)
+}
+
+// SavedLogsDir is where Quarantine keeps the binary logs of this data.
+func (v *Volume) SavedLogsDir(data pair.DataID) string {
+	name := string(data)
+	if name == "" || strings.ContainsAny(name, "/.") {
+		name = "unknown"
+	}
+	return filepath.Join(v.QuarantineDir(), name)
+}
+
+// NoteGivenUp writes beside the binary logs of data that was given up what that gave up. It returns when that is on the
+// disk.
+func (v *Volume) NoteGivenUp(note agentapi.Discarded) error {
+	if err := v.writeJSON(filepath.Join(note.Directory, noteFile), note); err != nil {
+		return fmt.Errorf("note what was given up: %w", err)
+	}
+	return nil
+}
+
+// GivenUp lists what was noted of data that was given up. A directory whose note cannot be read is left out: it is there
+// for people to look at, and nothing relies on it.
+func (v *Volume) GivenUp() ([]agentapi.Discarded, error) {
+	entries, err := os.ReadDir(v.QuarantineDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list what was given up: %w", err)
+	}
+	var list []agentapi.Discarded
+	for _, entry := range entries {
+		dir := filepath.Join(v.QuarantineDir(), entry.Name())
+		note := agentapi.Discarded{}
+		found, err := readJSON(filepath.Join(dir, noteFile), &note)
+		if err != nil || !found || note.Former == "" {
+			continue
+		}
+		note.Directory = dir
+		list = append(list, note)
+	}
+	return list, nil
 }
 
 // SaveLines appends lines to the operation's file among the repairs in the quarantine, and

@@ -1,0 +1,80 @@
+package agent
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/dbpair/dbpair/internal/agent/volume"
+	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/pair"
+	"github.com/dbpair/dbpair/internal/quarantine"
+)
+
+// giveUp notes what the former data had and the primary lacks, by the binary logs that were saved of it, and publishes
+// that with the copy. It fails nothing: the logs are saved, and what cannot be told now can be read from them later.
+// It blocks until the logs that matter are read.
+func (d *discards) giveUp(former, copy pair.DataID) {
+	dir := d.vol.SavedLogsDir(former)
+	if _, err := os.Stat(dir); err != nil {
+		return // nothing was saved: the data had no binary logs
+	}
+	found := d.lacking(filepath.Base(dir))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.load(); err != nil {
+		d.log.Error(err, "cannot read what was given up before")
+	}
+	d.copies = slices.DeleteFunc(d.copies, func(one agentapi.Discarded) bool { return one.Former == former })
+	if found != nil {
+		found.DataID = copy
+		found.Former = former
+		found.Directory = dir
+		found.Files = logNames(dir)
+		d.copies = append(d.copies, *found)
+		d.log.Info("given up for a copy", "former", former, "dataID", copy, "gtids", found.GTIDs, "transactions", found.Transactions,
+			"notSaved", found.NotSaved, "saved", dir, "problem", found.Problem)
+		if err := d.vol.NoteGivenUp(*found); err != nil {
+			d.log.Error(err, "what was given up is known until the agent ends")
+		}
+	}
+	d.publish()
+}
+
+// lacking are the transactions of an entry of the quarantine that the primary lacks; nil for none.
+func (d *discards) lacking(entry string) *agentapi.Discarded {
+	primary, _ := d.peer.last()
+	if primary == nil || primary.Server == nil {
+		return &agentapi.Discarded{Problem: "what was given up is not known: the primary did not say what it has"}
+	}
+	kept := gtid.Set{}
+	for _, text := range []string{primary.Server.BinlogGTIDs, primary.Server.GTIDExecuted} {
+		set, err := gtid.Parse(text)
+		if err != nil {
+			return &agentapi.Discarded{Problem: "what was given up is not known: " + err.Error()}
+		}
+		kept = kept.Union(set)
+	}
+	return quarantine.Open(d.vol.Root(), volume.Retention{}).GivenUp(entry, kept)
+}
+
+// logNames are the names of the binary logs in a directory.
+func logNames(dir string) []string {
+	paths, _ := filepath.Glob(filepath.Join(dir, "binlog.[0-9]*")) // the pattern is well formed
+	names := make([]string, 0, len(paths))
+	for _, path := range paths {
+		names = append(names, filepath.Base(path))
+	}
+	return names
+}
+
+// remember publishes what the notes on the volume say, once.
+func (d *discards) remember() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.load(); err != nil && !errors.Is(err, os.ErrNotExist) {
+		d.log.Error(err, "cannot read what was given up before")
+	}
+}
