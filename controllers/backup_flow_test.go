@@ -122,6 +122,30 @@ func TestABackupIsTakenByAJob(t *testing.T) {
 	}
 }
 
+// A backup that is asked for while the passive is copied again is taken of the copy.
+func TestABackupWaitsForAReseed(t *testing.T) {
+	s := newJobStage(t, toVolume)
+	s.claim(nil)
+	s.ask("r", v1alpha1.OperationReseed, nil)
+	phase := func(phase v1alpha1.OperationPhase) {
+		op := s.operation("r")
+		op.Status.Phase = phase
+		if err := s.c.Status().Update(s.Context(), op); err != nil {
+			t.Fatal(err)
+		}
+	}
+	phase(v1alpha1.OperationRunning)
+	s.ask("b1", v1alpha1.OperationBackup, nil)
+	s.look()
+	s.is("b1", v1alpha1.OperationPending, "waits for r (Reseed)")
+	if jobs := s.jobs(); len(jobs) > 0 {
+		t.Errorf("Jobs %v", jobs)
+	}
+	phase(v1alpha1.OperationSucceeded)
+	s.look()
+	s.is("b1", v1alpha1.OperationRunning, "")
+}
+
 func TestWhatABackupWaitsForAndWhatEndsIt(t *testing.T) {
 	keys := func(data map[string][]byte) *corev1.Secret {
 		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "keys", Namespace: "ns"}, Data: data}

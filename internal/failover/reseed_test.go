@@ -194,6 +194,8 @@ func TestReseedsThatAreRefused(t *testing.T) {
 			*o = draining()
 			o.Operations[0].CreatedAt = t0
 		}, reseed(func(o *failover.Operation) { o.Name = "op-2" })), "operation op-1 switches over between shop-0 and shop-1"},
+		"during a backup": {then(reseed(), func(_ *testing.T, o *obs) { o.Jobs = []string{"shop-backup-1"} }),
+			"operation shop-backup-1 is running and reads shop-1: ask again when it has ended, or end it with kubectl delete dbpo shop-backup-1 -n "},
 		"between two holders": {then(func(_ *testing.T, o *obs) { *o = between() }, reseed()), "nobody is the primary: there is nothing to copy from"},
 	} {
 		t.Run(name, func(t *testing.T) {

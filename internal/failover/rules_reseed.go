@@ -80,6 +80,10 @@ func (l *look) cannotReseed(op *Operation) string {
 		return fmt.Sprintf("the primary %s is not open: there is nothing to copy from", l.holder.Name)
 	case !m.heard():
 		return fmt.Sprintf("the agent of %s does not answer (%s)", m.Name, m.Reach)
+	case len(l.Jobs) > 0 && !op.Running:
+		// Beside a re-seed the Job would make way, and its work be lost.
+		return fmt.Sprintf("operation %[1]s is running and reads %[2]s: ask again when it has ended, or end it with kubectl delete dbpo %[1]s -n %[3]s",
+			l.Jobs[0], m.Name, l.Settings.Namespace)
 	case needsSeed(m), l.seeding() != "", m.State.Phase == agentapi.PhaseSeeding:
 		return fmt.Sprintf("%s is being copied already", m.Name)
 	}
