@@ -25,13 +25,14 @@ kind: Pod
 metadata: {name: warehouse}
 spec:
   terminationGracePeriodSeconds: 1
-  securityContext: {runAsUser: 999, runAsGroup: 999, fsGroup: 999}
+  securityContext: {runAsNonRoot: true, runAsUser: 999, runAsGroup: 999, fsGroup: 999, seccompProfile: {type: RuntimeDefault}}
   volumes:
   - {name: app, secret: {secretName: shop-user-cdc}}
   - {name: data, emptyDir: {}}
   containers:
   - name: mysqld
     image: %[1]s
+    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
     command: [sh, -c]
     args:
     - |
@@ -43,12 +44,13 @@ spec:
     volumeMounts: [{name: app, mountPath: /etc/dbpair/app}, {name: data, mountPath: /data}]
   - name: binlog
     image: %[1]s
+    securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
     command: [sh, -c]
     args:
     - |
       echo "[client]" > /data/c && grep -E "^(host|port|user|password|ssl)" /etc/dbpair/app/my.cnf >> /data/c
       while true; do
-        first=$(mysql --defaults-file=/data/c -NBe "SHOW BINARY LOGS" | head -n 1 | cut -f 1)
+        first=$(mysql --defaults-file=/data/c -NBe "SHOW BINARY LOGS" | awk 'NR == 1 {print $1}')
         [ -z "$first" ] || mysqlbinlog --defaults-file=/data/c --read-from-remote-source=BINLOG-DUMP-GTIDS --stop-never \
           --connection-server-id=4711 --base64-output=DECODE-ROWS --verbose "$first" >> /data/read
         sleep 0.5
