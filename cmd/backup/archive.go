@@ -17,6 +17,8 @@ import (
 	"github.com/dbpair/dbpair/cmd/backup/internal/archive"
 	"github.com/dbpair/dbpair/cmd/backup/internal/archiver"
 	"github.com/dbpair/dbpair/cmd/backup/internal/blobstore"
+	"github.com/dbpair/dbpair/cmd/backup/internal/recovery"
+	"github.com/dbpair/dbpair/internal/backup"
 )
 
 type archiveOptions struct {
@@ -152,7 +154,11 @@ func (a *app) archiveListCommand() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return printCatalog(cmd.OutOrStdout(), catalog)
+				if err := printCatalog(cmd.OutOrStdout(), catalog); err != nil {
+					return err
+				}
+				printWindows(cmd.Context(), cmd.OutOrStdout(), objects, catalog)
+				return nil
 			})
 		},
 	}
@@ -177,6 +183,25 @@ func printCatalog(w io.Writer, c archive.Catalog) error {
 		fmt.Fprintln(w, "gap", gap)
 	}
 	return nil
+}
+
+// printWindows says which moments can be restored with the backups that are there.
+func printWindows(ctx context.Context, w io.Writer, objects archive.Objects, c archive.Catalog) {
+	listing, err := backup.List(ctx, objects)
+	var windows []recovery.Window
+	if err == nil {
+		windows, err = recovery.Windows(c, listing.Manifests)
+	}
+	if err != nil {
+		fmt.Fprintln(w, "what can be restored is not known:", err)
+		return
+	}
+	for _, one := range windows {
+		fmt.Fprintf(w, "can be restored: %s, from backup %s on\n", one, one.Backup)
+	}
+	if len(windows) == 0 {
+		fmt.Fprintln(w, "no moment can be restored: that takes a backup that was taken after the archive began")
+	}
 }
 
 func moment(at time.Time) string {

@@ -44,7 +44,7 @@ func (a *app) archiveServeCommand() *cobra.Command {
 	flags.StringVar(&options.serve.certFile, "tls-cert", "", "file with the certificate to show")
 	flags.StringVar(&options.serve.keyFile, "tls-key", "", "file with its key")
 	flags.StringVar(&options.time, "to-time", "", "leave out what was committed after this time, for example 2026-01-02T15:04:05+02:00")
-	flags.StringVar(&options.gtid, "to-gtid", "", "the last transaction to replay")
+	flags.StringVar(&options.gtid, "to-gtid", "", "the transactions to replay, and none that comes after the last of them")
 	flags.StringVar(&options.before, "before-gtid", "", "the first transaction to leave out, with all that follow")
 	registerIdentity(flags, &options.serve.identityFile)
 	return command

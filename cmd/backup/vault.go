@@ -16,6 +16,7 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
+	"github.com/dbpair/dbpair/cmd/backup/internal/archive/source"
 	"github.com/dbpair/dbpair/cmd/backup/internal/blobstore"
 	"github.com/dbpair/dbpair/internal/backup"
 	"github.com/dbpair/dbpair/internal/clonewire"
@@ -41,6 +42,7 @@ func newVaultCommand() *cobra.Command {
 				files:        jobapi.VaultDir,
 				identityFile: filepath.Join(jobapi.IdentityDir, jobapi.IdentityFile),
 				listen:       net.JoinHostPort("", strconv.Itoa(jobapi.PortVault)),
+				replayOn:     net.JoinHostPort("", strconv.Itoa(jobapi.PortReplay)),
 				log:          cmd.ErrOrStderr(),
 			}
 			if err := json.Unmarshal([]byte(os.Getenv(jobapi.EnvVault)), &v.request); err != nil {
@@ -56,13 +58,15 @@ func newVaultCommand() *cobra.Command {
 	}
 }
 
-// vault is the process of a vault's pod: the donor that a new pair's first member copies.
+// vault is the process of a vault's pod: the donor that a new pair's first member copies, and the
+// source that it replicates from after that, up to the target.
 type vault struct {
 	request jobapi.VaultRequest
 	// files is the directory of the password and the certificate.
 	files        string
 	identityFile string
 	listen       string
+	replayOn     string
 	log          io.Writer
 }
 
@@ -74,9 +78,9 @@ type unservable struct {
 
 func (e *unservable) Error() string { return e.text }
 
-// serve answers CLONE INSTANCE FROM until ctx ends, and returns nil then. It returns why it
-// cannot go on, as soon as it knows: when it is started, or when an object turns out to be
-// damaged.
+// serve answers CLONE INSTANCE FROM, and replicas, until ctx ends, and returns nil then. It
+// returns why it cannot go on, as soon as it knows: when it is started, or when an object turns out
+// to be damaged.
 func (v vault) serve(ctx context.Context) error {
 	objects, err := v.open(ctx)
 	if err != nil {
@@ -87,24 +91,29 @@ func (v vault) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	below := folder{Objects: objects, name: chosen.uid + "/"}
-	source, err := v.source(ctx, below, chosen.id)
+	what := folder{Objects: objects, name: chosen.uid + "/"}
+	chosen, replay, err := v.plan(ctx, what, chosen, all)
+	if err != nil {
+		return withOlder(err, chosen, all)
+	}
+	recorded, err := v.source(ctx, what, chosen.id)
 	if err == nil && v.request.Verify {
-		err = undamaged(ctx, below, chosen.id)
+		err = undamaged(ctx, what, chosen.id)
 	}
 	if err != nil {
 		return withOlder(err, chosen, all)
 	}
-	donor, err := v.donor(source)
+	fmt.Fprintf(v.log, "backup %s of MySQL %s is served\n", chosen.id, recorded.Manifest().Server.Version)
+	replay.Version = recorded.Manifest().Server.Version
+	return withOlder(v.both(ctx, recorded, replay), chosen, all)
+}
+
+// both serves a backup and what is replayed on it until ctx ends, or neither can be served.
+func (v vault) both(ctx context.Context, recorded clonewire.Source, replay source.Source) error {
+	donor, err := v.donor(recorded)
 	if err != nil {
 		return err
 	}
-	var listen net.ListenConfig
-	listener, err := listen.Listen(ctx, "tcp", v.listen)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	fmt.Fprintf(v.log, "backup %s of MySQL %s is served\n", chosen.id, source.Manifest().Server.Version)
 	serving, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	donor.Served = func(err error) {
@@ -113,13 +122,41 @@ func (v vault) serve(ctx context.Context) error {
 			time.AfterFunc(answerFirst, func() { end(err) })
 		}
 	}
-	if err := donor.Serve(serving, listener); err != nil {
+	replay.User = donor.User
+	replay.Password = donor.Password
+	replay.TLS = donor.TLS
+	replay.UUID = uuidOf(v.request.Store)
+	replay.Sent = func() { fmt.Fprintln(v.log, "the member has been sent everything up to the target") }
+	replay.Served = func(err error) {
+		fmt.Fprintln(v.log, "the replay ended:", err)
+		if unreadable(err) {
+			time.AfterFunc(answerFirst, func() { end(err) })
+		}
+	}
+	var listen net.ListenConfig
+	replays, err := listen.Listen(ctx, "tcp", v.replayOn)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	replayed := make(chan error, 1)
+	go func() {
+		err := replay.Serve(serving, replays)
+		end(err)
+		replayed <- err
+	}()
+	// The pod is ready when this one is there.
+	clones, err := listen.Listen(ctx, "tcp", v.listen)
+	if err == nil {
+		err = donor.Serve(serving, clones)
+	}
+	end(err)
+	if err := errors.Join(err, <-replayed); err != nil {
 		return err
 	}
 	if ctx.Err() != nil {
 		return nil
 	}
-	return withOlder(context.Cause(serving), chosen, all)
+	return context.Cause(serving)
 }
 
 // undamaged reads every object of a backup. Its error is that of a copy which comes to the first
@@ -170,12 +207,12 @@ func (v vault) source(ctx context.Context, objects backup.Objects, id string) (*
 	if err != nil {
 		return nil, err
 	}
-	source, err := backup.OpenSource(ctx, objects, id, identities)
+	recorded, err := backup.OpenSource(ctx, objects, id, identities)
 	if err != nil {
 		return nil, err
 	}
-	_, err = source.Opening(ctx)
-	return source, err
+	_, err = recorded.Opening(ctx)
+	return recorded, err
 }
 
 func (v vault) identities() ([]age.Identity, error) {
@@ -193,7 +230,7 @@ func (v vault) identities() ([]age.Identity, error) {
 	return identities, nil
 }
 
-func (v vault) donor(source clonewire.Source) (clonewire.Donor, error) {
+func (v vault) donor(recorded clonewire.Source) (clonewire.Donor, error) {
 	password, err := readPassword(filepath.Join(v.files, jobapi.VaultPassword))
 	if err != nil {
 		return clonewire.Donor{}, err
@@ -209,6 +246,6 @@ func (v vault) donor(source clonewire.Source) (clonewire.Donor, error) {
 			Certificates: []tls.Certificate{pair},
 			MinVersion:   tls.VersionTLS12,
 		},
-		Source: source,
+		Source: recorded,
 	}, nil
 }

@@ -46,9 +46,10 @@ func newVault(t *testing.T, root string) vault {
 			Pair:     "ns/shop",
 			BackupID: v1alpha1.LatestBackup,
 		},
-		files:  files,
-		listen: net.JoinHostPort("127.0.0.1", strconv.Itoa(mysqldtest.FreePort(t))),
-		log:    io.Discard,
+		files:    files,
+		listen:   net.JoinHostPort("127.0.0.1", strconv.Itoa(mysqldtest.FreePort(t))),
+		replayOn: net.JoinHostPort("127.0.0.1", strconv.Itoa(mysqldtest.FreePort(t))),
+		log:      io.Discard,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/cmd/backup/internal/archive"
 	"github.com/dbpair/dbpair/internal/backup"
 	"github.com/dbpair/dbpair/internal/jobapi"
 	"github.com/dbpair/dbpair/internal/store"
@@ -117,6 +118,13 @@ func withOlder(err error, chosen stored, all []stored) error {
 	if !errors.As(err, &damaged) {
 		return err
 	}
+	if archive.Owns(damaged.Key) {
+		return &unservable{
+			reason: jobapi.ArchiveDamaged,
+			text: fmt.Sprintf("%v; put it back from a copy of the store, or delete this pair, which has no data yet, and make it again with a "+
+				"%s.target before it, or with the backup alone by its backupID", err, restoreField),
+		}
+	}
 	at := slices.Index(all, chosen)
 	way := "there is no older one"
 	if at > 0 {
@@ -164,7 +172,7 @@ func reportOf(err error, location string) jobapi.VaultReport {
 
 // folder is a part of a store, for reading.
 type folder struct {
-	backup.Objects
+	archive.Objects
 	// name ends in a slash.
 	name string
 }
@@ -174,6 +182,11 @@ var errReadOnly = errors.New("a restore writes nothing into the store")
 // Get implements backup.Objects.
 func (f folder) Get(ctx context.Context, key string) ([]byte, error) {
 	return f.Objects.Get(ctx, f.name+key)
+}
+
+// Head implements archive.Objects.
+func (f folder) Head(ctx context.Context, key string, size int64) ([]byte, error) {
+	return f.Objects.Head(ctx, f.name+key, size)
 }
 
 // List implements backup.Objects.

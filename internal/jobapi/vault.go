@@ -12,6 +12,10 @@ const (
 	VaultUser = "dbpair_vault"
 	// PortVault is the port that a vault answers on.
 	PortVault = 33062
+	// PortReplay is the port on which a vault is the source of what was archived after the backup.
+	// It asks for the same account; its gtid_executed is what a member has in the end, and empty
+	// when there is nothing to replay.
+	PortReplay = 33063
 	// IdentityDir holds the age identity of an encrypted backup.
 	IdentityDir = "/etc/dbpair/identity"
 	// IdentityFile is the file there.
@@ -35,6 +39,21 @@ type VaultRequest struct {
 	// Verify reads every object before the first of them is served: the backup was damaged when
 	// it was served last, and a member would copy it again up to there.
 	Verify bool `json:"verify,omitempty"`
+	// Replay says that the member replays what was archived after the backup.
+	Replay bool `json:"replay,omitempty"`
+	// Target is up to where it does. Without one, that is everything after the latest backup, and
+	// nothing after one that BackupID names.
+	Target VaultTarget `json:"target,omitzero"`
+}
+
+// VaultTarget is one of three.
+type VaultTarget struct {
+	// Time in RFC 3339, with an offset: what was committed later is left out, and all that follows.
+	Time string `json:"time,omitempty"`
+	// GTID is a set: nothing comes after the last of it.
+	GTID string `json:"gtid,omitempty"`
+	// BeforeGTID is the first transaction that is left out, with all that follow.
+	BeforeGTID string `json:"beforeGTID,omitempty"`
 }
 
 // VaultReason is why a backup cannot be served. Each is a reason of the condition Bootstrapped.
@@ -48,6 +67,14 @@ const (
 	BackupAmbiguous VaultReason = "BackupAmbiguous"
 	// BackupDamaged: an object of the backup is missing or is not what was written.
 	BackupDamaged VaultReason = "BackupDamaged"
+	// ArchiveNotFound: there is a target, and the pair has left no archive of binary logs.
+	ArchiveNotFound VaultReason = "ArchiveNotFound"
+	// ArchiveDamaged: an object of the archive is missing or is not what was written.
+	ArchiveDamaged VaultReason = "ArchiveDamaged"
+	// TargetInvalid: the target is no time with an offset, or no GTIDs.
+	TargetInvalid VaultReason = "TargetInvalid"
+	// TargetUnreachable: no backup and archive lead to the target.
+	TargetUnreachable VaultReason = "TargetUnreachable"
 	// IdentityMissing: the backup is encrypted, and no identity is given.
 	IdentityMissing VaultReason = "IdentityMissing"
 	// IdentityWrong: the identity given is of no recipient of the backup.
@@ -72,6 +99,10 @@ func VaultReasons() []VaultReason {
 		BackupNotFound,
 		BackupAmbiguous,
 		BackupDamaged,
+		ArchiveNotFound,
+		ArchiveDamaged,
+		TargetInvalid,
+		TargetUnreachable,
 		IdentityMissing,
 		IdentityWrong,
 		StoreDenied,

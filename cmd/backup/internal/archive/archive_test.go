@@ -189,7 +189,7 @@ func TestWhatIsArchivedComesBack(t *testing.T) {
 			}
 			if len(recipients) > 0 {
 				_, _, err := openArchive(t, objects).Verify(t.Context())
-				if !errors.Is(err, errNoIdentity) {
+				if !errors.Is(err, ErrNoIdentity) {
 					t.Errorf("without an identity: %v", err)
 				}
 			}
@@ -280,7 +280,7 @@ func TestARecordedGapEndsARun(t *testing.T) {
 		t.Errorf("inside the gap: %v", err)
 	}
 	inside := numbered(15)
-	_, err = a.Cut(t.Context(), Target{GTID: &inside}, second(100))
+	_, err = a.Cut(t.Context(), Target{GTIDs: inside.Set()}, second(100))
 	if !errors.As(err, &unreached) || !cmp.Equal(unreached.Nearest, []time.Time{second(10), second(21)}) {
 		t.Errorf("inside the gap: %v", err)
 	}
@@ -376,7 +376,7 @@ func TestCutsAreExact(t *testing.T) {
 		id := numbered(max(1, at))
 		for name, target := range map[string]Target{
 			"time":   {Time: second(at)},
-			"gtid":   {GTID: &id},
+			"gtid":   {GTIDs: id.Set()},
 			"before": {Before: &id},
 		} {
 			want := at
@@ -427,7 +427,8 @@ func TestTargetsOutsideTheWindow(t *testing.T) {
 		"too early":   {Target{Time: second(9)}, "begins later", []time.Time{second(10)}},
 		"not yet":     {Target{Time: second(61)}, "complete up to an earlier time", []time.Time{second(60)}},
 		"future":      {Target{Time: second(200)}, "in the future", []time.Time{second(60)}},
-		"before it":   {Target{GTID: &early}, "begins after it", []time.Time{second(10)}},
+		"before it":   {Target{GTIDs: early.Set()}, "begins after it", []time.Time{second(10)}},
+		"beyond it":   {Target{GTIDs: set(5, 21)}, "does not have " + set(21, 21).String(), []time.Time{second(60)}},
 		"unknown one": {Target{Before: &unknown}, "does not have", []time.Time{second(60)}},
 	} {
 		_, err := a.Cut(t.Context(), c.target, second(100))
@@ -438,6 +439,9 @@ func TestTargetsOutsideTheWindow(t *testing.T) {
 	}
 	if c := a.mustCut(t, Target{Time: second(59)}); !c.Through.Equal(set(1, 20)) {
 		t.Errorf("before the watermark: %s", c.Through)
+	}
+	if c := a.mustCut(t, Target{GTIDs: set(3, 12).Union(set(14, 14))}); !c.Through.Equal(set(1, 14)) {
+		t.Errorf("after all of a set: %s", c.Through)
 	}
 }
 
@@ -476,7 +480,8 @@ func TestParseTarget(t *testing.T) {
 		{"2026-01-02 03:04:05", "", "", "offset"},
 		{"yesterday", "", "", "target.time"},
 		{"", "7", "", "target.gtid"},
-		{"", id + "-9", "", "target.gtid"},
+		{"", id + "-3", "", "target.gtid"},
+		{"", " ", "", "target.gtid"},
 		{"", "", string(server), "target.beforeGTID"},
 		{"2026-01-02T03:04:05Z", id, "", "one of"},
 	} {
@@ -502,7 +507,7 @@ func FuzzObject(f *testing.F) {
 		scanner := binlog.NewScanner(nothing{})
 		err := a.unpack(keyOf(1, 1), content, scanner)
 		var damage *backup.DamagedError
-		if err != nil && !errors.As(err, &damage) && !errors.Is(err, errNoIdentity) && !errors.Is(err, binlog.ErrMalformed) {
+		if err != nil && !errors.As(err, &damage) && !errors.Is(err, ErrNoIdentity) && !errors.Is(err, binlog.ErrMalformed) {
 			t.Error(err)
 		}
 	})

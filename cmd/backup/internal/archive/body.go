@@ -28,7 +28,7 @@ func unseal(h Header, body []byte, identities []age.Identity, out io.Writer) err
 	}
 	in, err := sealed.NewReader(body, h.Encrypted, identities, rawLimit)
 	if errors.Is(err, sealed.ErrNoIdentity) {
-		return errNoIdentity
+		return ErrNoIdentity
 	}
 	if err != nil {
 		return err
@@ -44,4 +44,5 @@ func unseal(h Header, body []byte, identities []age.Identity, out io.Writer) err
 	return nil
 }
 
-var errNoIdentity = errors.New("the archive is encrypted: name the file of an age identity")
+// ErrNoIdentity says that an encrypted archive was opened without an identity.
+var ErrNoIdentity = errors.New("the archive is encrypted: name the file of an age identity")

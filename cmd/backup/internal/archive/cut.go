@@ -3,6 +3,7 @@ package archive
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/dbpair/dbpair/cmd/backup/internal/binlog"
@@ -42,10 +43,10 @@ func (a *Archive) Cut(ctx context.Context, t Target, now time.Time) (Cut, error)
 		return Cut{}, unreachable(t, nil, "the archive is empty")
 	}
 	switch {
-	case t.GTID != nil:
-		return a.cutAt(ctx, t, *t.GTID, true)
+	case !t.GTIDs.IsEmpty():
+		return a.cutAfter(ctx, t)
 	case t.Before != nil:
-		return a.cutAt(ctx, t, *t.Before, false)
+		return a.cutBefore(ctx, t)
 	case !t.Time.IsZero():
 		return a.cutTime(ctx, t, now)
 	}
@@ -84,8 +85,9 @@ func (a *Archive) cut(run, segments int, rest []binlog.Transaction) Cut {
 	}
 }
 
-// cutAt is the place of a transaction, after it if it is included.
-func (a *Archive) cutAt(ctx context.Context, t Target, id gtid.GTID, included bool) (Cut, error) {
+// cutBefore is the place before a transaction.
+func (a *Archive) cutBefore(ctx context.Context, t Target) (Cut, error) {
+	id := *t.Before
 	for i, run := range a.catalog.Runs {
 		for j, s := range run.Segments {
 			if !s.Header.Adds.Contains(id) {
@@ -99,25 +101,52 @@ func (a *Archive) cutAt(ctx context.Context, t Target, id gtid.GTID, included bo
 			for transactions[place].GTID != id {
 				place++
 			}
-			if included {
-				place++
-			}
 			return a.cut(i, j, transactions[:place]), nil
 		}
 	}
+	return Cut{}, a.absent(t, id.Set())
+}
+
+// cutAfter is the place after the last transaction of a set, all of which is before it then.
+func (a *Archive) cutAfter(ctx context.Context, t Target) (Cut, error) {
+	for i, run := range slices.Backward(a.catalog.Runs) {
+		for j, s := range slices.Backward(run.Segments) {
+			if s.Header.Adds.Intersect(t.GTIDs).IsEmpty() {
+				continue
+			}
+			transactions, err := a.transactions(ctx, s)
+			if err != nil {
+				return Cut{}, err
+			}
+			place := len(transactions)
+			for !t.GTIDs.Contains(transactions[place-1].GTID) {
+				place--
+			}
+			found := a.cut(i, j, transactions[:place])
+			if lost := t.GTIDs.Subtract(found.Through); !lost.IsEmpty() {
+				return Cut{}, a.absent(t, lost)
+			}
+			return found, nil
+		}
+	}
+	return Cut{}, a.absent(t, t.GTIDs)
+}
+
+// absent says why no segment has transactions.
+func (a *Archive) absent(t Target, lost gtid.Set) error {
 	for _, g := range a.catalog.Gaps {
-		if g.Missing.Contains(id) {
-			return Cut{}, unreachable(t, a.around(g), "it is inside a gap of the archive")
+		if !g.Missing.Intersect(lost).IsEmpty() {
+			return unreachable(t, a.around(g), "it is inside a gap of the archive")
 		}
 	}
 	for _, run := range a.catalog.Runs {
-		if run.Base.Contains(id) {
+		if run.Base.Covers(lost) {
 			from, _, _ := run.Window()
-			return Cut{}, unreachable(t, times(from), "the archive begins after it")
+			return unreachable(t, times(from), "the archive begins after it")
 		}
 	}
 	_, to, _ := a.catalog.Runs[len(a.catalog.Runs)-1].Window()
-	return Cut{}, unreachable(t, times(to), "the archive does not have that transaction")
+	return unreachable(t, times(to), "the archive does not have %s", lost)
 }
 
 // around are the times at both sides of a gap.

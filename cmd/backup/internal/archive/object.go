@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/backup"
@@ -105,6 +106,9 @@ func parseKey(key string) (first, last uint64, ok bool) {
 	}
 	return first, last, first <= last
 }
+
+// Owns reports whether a key is one of the archive's.
+func Owns(key string) bool { return strings.HasPrefix(key, folder) }
 
 func damaged(key, format string, args ...any) error {
 	return &backup.DamagedError{

@@ -194,7 +194,7 @@ func (a *Archive) scan(key string, h Header, body []byte, scanner io.Writer) err
 		return out.err
 	case errors.As(err, &foreign):
 		return fmt.Errorf("object %s: no identity given is of a recipient of this archive: %w", key, err)
-	case errors.Is(err, errNoIdentity):
+	case errors.Is(err, ErrNoIdentity):
 		return err
 	}
 	return damaged(key, "%s", err)

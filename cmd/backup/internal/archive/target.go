@@ -13,8 +13,8 @@ import (
 type Target struct {
 	// Time leaves out the first transaction that was committed later, and all that follow.
 	Time time.Time
-	// GTID is the last transaction that is replayed.
-	GTID *gtid.GTID
+	// GTIDs are all replayed, and nothing that comes after the last of them.
+	GTIDs gtid.Set
 	// Before is the first transaction that is not.
 	Before *gtid.GTID
 }
@@ -36,9 +36,9 @@ func ParseTarget(moment, id, before string) (Target, error) {
 	case moment != "":
 		t.Time, err = parseTime(moment)
 	case id != "":
-		t.GTID, err = parseGTID("gtid", id)
+		t.GTIDs, err = parseGTIDs(id)
 	case before != "":
-		t.Before, err = parseGTID("beforeGTID", before)
+		t.Before, err = parseGTID(before)
 	}
 	return t, err
 }
@@ -57,19 +57,33 @@ func parseTime(text string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("target.time %q: write it as 2026-01-02T15:04:05Z or 2026-01-02T15:04:05+02:00", text)
 }
 
-func parseGTID(field, text string) (*gtid.GTID, error) {
+func parseGTIDs(text string) (gtid.Set, error) {
+	set, err := gtid.Parse(text)
+	if err == nil && set.IsEmpty() {
+		err = errors.New("it names no transaction")
+	}
+	if err != nil {
+		return gtid.Set{}, fmt.Errorf("target.gtid: %w; write a set as UUID:NUMBER-NUMBER, or one transaction as UUID:NUMBER", err)
+	}
+	return set, nil
+}
+
+func parseGTID(text string) (*gtid.GTID, error) {
 	id, err := gtid.ParseGTID(text)
 	if err != nil {
-		return nil, fmt.Errorf("target.%s: %w; write one transaction as UUID:NUMBER or UUID:TAG:NUMBER", field, err)
+		return nil, fmt.Errorf("target.beforeGTID: %w; write one transaction as UUID:NUMBER or UUID:TAG:NUMBER", err)
 	}
 	return &id, nil
 }
 
+// Latest reports whether it is the end of the archive.
+func (t Target) Latest() bool { return t.Time.IsZero() && t.GTIDs.IsEmpty() && t.Before == nil }
+
 // String is the target for people.
 func (t Target) String() string {
 	switch {
-	case t.GTID != nil:
-		return "transaction " + t.GTID.String()
+	case !t.GTIDs.IsEmpty():
+		return "transaction " + t.GTIDs.String()
 	case t.Before != nil:
 		return "the moment before transaction " + t.Before.String()
 	case !t.Time.IsZero():

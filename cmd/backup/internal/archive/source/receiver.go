@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -104,6 +105,8 @@ func (r *receiver) variable(name string) (string, bool) {
 		return string(r.source.UUID), true
 	case "gtid_mode", "@@gtid_mode":
 		return "ON", true
+	case "gtid_executed", "@@gtid_executed":
+		return r.source.Cut.Through.String(), true
 	case "version", "@@version":
 		return r.source.Version, true
 	case "@source_binlog_checksum", "@master_binlog_checksum":
@@ -133,6 +136,9 @@ func (r *receiver) HandleOtherCommand(command byte, data []byte) error {
 
 // dump sends what the receiver lacks, then heartbeats. It returns why that ended, never nil.
 func (r *receiver) dump(data []byte) error {
+	if r.source.Archive == nil {
+		return errors.New("there is nothing to replay")
+	}
 	have, err := parseDump(data)
 	if err != nil {
 		return err

@@ -28,8 +28,9 @@ const (
 
 // Source serves an archive to receivers until its context ends.
 type Source struct {
+	// Archive may be nil: then there is nothing to replay, and Cut has no transactions.
 	Archive *archive.Archive
-	// Cut is where it ends.
+	// Cut is where it ends. What it leads to is the source's gtid_executed.
 	Cut archive.Cut
 	// User and Password are those of the receiver's channel; the password may not be empty.
 	User, Password string
@@ -69,8 +70,6 @@ type accounts struct {
 
 func (s Source) login() (accounts, error) {
 	switch {
-	case s.Archive == nil:
-		return accounts{}, errors.New("Archive is needed")
 	case s.User == "" || s.Password == "":
 		return accounts{}, errors.New("User and Password are needed")
 	case s.TLS == nil || len(s.TLS.Certificates) == 0:
