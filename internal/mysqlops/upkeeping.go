@@ -255,3 +255,47 @@ func listBinlogs(ctx context.Context, conn *sql.Conn) ([]binlogFile, error) {
 	})
 	return files, err
 }
+
+func (s *Server) endReaders(ctx context.Context, account string) (int, error) {
+	found := 0
+	err := s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		all, err := listSessions(ctx, conn, s.nonce)
+		if err != nil {
+			return err
+		}
+		readers := choose(all, func(one session) bool {
+			return (one.isDump() && one.user != account) || one.host == ReaderHost
+		})
+		found = len(readers)
+		_, err = killSessions(ctx, conn, readers)
+		return err
+	})
+	return found, wrap("end readers of the binary logs", err)
+}
+
+func (s *Server) endRemovedReaders(ctx context.Context) (int, error) {
+	ended := 0
+	err := s.change(ctx, func(ctx context.Context, conn *sql.Conn) error {
+		rows, err := conn.QueryContext(ctx, `SELECT t.PROCESSLIST_ID FROM performance_schema.threads t
+			LEFT JOIN mysql.user u ON u.User = t.PROCESSLIST_USER AND u.Host = ? AND u.account_locked = 'N'
+			WHERE t.PROCESSLIST_HOST = ? AND t.PROCESSLIST_USER <> ? AND u.User IS NULL
+			AND NOT EXISTS (SELECT * FROM mysql.user w WHERE w.User = t.PROCESSLIST_USER AND w.Host <> ? AND w.account_locked = 'N')`,
+			ReaderHost, ReaderHost, loggingIn, ReaderHost)
+		if err != nil {
+			return err
+		}
+		var removed []session
+		err = eachRow(rows, func() error {
+			var one session
+			err := rows.Scan(&one.id)
+			removed = append(removed, one)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		ended, err = killSessions(ctx, conn, removed)
+		return err
+	})
+	return ended, wrap("end readers whose account was removed", err)
+}

@@ -160,8 +160,8 @@ func (s *Server) ensureUser(ctx context.Context, u User, overlap time.Duration) 
 // refuseNamesakes: which of two accounts of one name a client gets depends on where it comes from.
 func refuseNamesakes(ctx context.Context, conn *sql.Conn, account Account) error {
 	var n int
-	err := conn.QueryRowContext(ctx, "SELECT COUNT(*) FROM mysql.user WHERE User = ? AND Host IN ('%', ?) AND Host <> ? AND account_locked = 'N'",
-		account.User, ReaderHost, account.Host).Scan(&n)
+	const query = "SELECT COUNT(*) FROM mysql.user WHERE User = ? AND Host IN ('%', ?) AND Host <> ? AND account_locked = 'N'"
+	err := conn.QueryRowContext(ctx, query, account.User, ReaderHost, account.Host).Scan(&n)
 	if err == nil && n > 0 {
 		err = ErrNotManaged
 	}
