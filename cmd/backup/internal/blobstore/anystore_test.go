@@ -29,7 +29,7 @@ func TestAnyStore(t *testing.T) {
 		t.Helper()
 		one := *location
 		one.Path = fmt.Sprintf("%s/suite-%s/%d", root, run, stores.Add(1))
-		return open(t, one.String())
+		return opened(t, one.String())
 	}
 	conformance.Run(t, func(t *testing.T) conformance.Store { return next(t) })
 	t.Run("a head is the beginning of an object", func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestAnyStore(t *testing.T) {
 	t.Run("a bucket that is not there", func(t *testing.T) {
 		none := *location
 		none.Host = "dbpair-no-such-bucket"
-		s := open(t, none.String())
+		s := opened(t, none.String())
 		if err := s.Put(t.Context(), "key", nil); store.ClassOf(err) != store.NoBucket {
 			t.Errorf("put: %v", err)
 		}

@@ -12,9 +12,11 @@ import (
 	"syscall"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	"gocloud.dev/gcerrors"
+	"golang.org/x/oauth2"
 	"google.golang.org/api/googleapi"
 
 	"github.com/dbpair/dbpair/internal/store"
@@ -86,9 +88,16 @@ func classify(err error) store.Class {
 	return classOfTransport(err)
 }
 
-// isWithoutCredentials reports whether the SDK for S3 failed before it sent a request, because
-// it found no credentials or could not get them. It has no type for that.
-func isWithoutCredentials(err error) bool { return strings.Contains(err.Error(), "get identity: ") }
+// isWithoutCredentials reports whether an SDK failed before it sent a request, because it found
+// no credentials or could not get them. That of S3 has no type for it, nor has Azure's when it
+// found none.
+func isWithoutCredentials(err error) bool {
+	var google *oauth2.RetrieveError
+	var azure *azidentity.AuthenticationFailedError
+	text := err.Error()
+	return errors.As(err, &google) || errors.As(err, &azure) ||
+		strings.Contains(text, "get identity: ") || strings.Contains(text, "failed to acquire a token")
+}
 
 // classWithoutCredentials: a service for credentials that fails may be back later. What else
 // it said is about credentials, not about an object.
@@ -125,6 +134,14 @@ func statusOf(err error) int {
 	var google *googleapi.Error
 	if errors.As(err, &google) {
 		return google.Code
+	}
+	var token *oauth2.RetrieveError
+	if errors.As(err, &token) && token.Response != nil {
+		return token.Response.StatusCode
+	}
+	var identity *azidentity.AuthenticationFailedError
+	if errors.As(err, &identity) && identity.RawResponse != nil {
+		return identity.RawResponse.StatusCode
 	}
 	return 0
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/dbpair/dbpair/internal/store/conformance"
 )
 
-func open(t *testing.T, location string) *Store {
+func opened(t *testing.T, location string) *Store {
 	t.Helper()
 	s, err := Open(t.Context(), location)
 	if err != nil {
@@ -22,11 +22,11 @@ func open(t *testing.T, location string) *Store {
 }
 
 func TestMemory(t *testing.T) {
-	conformance.Run(t, func(t *testing.T) conformance.Store { return open(t, "mem://") })
+	conformance.Run(t, func(t *testing.T) conformance.Store { return opened(t, "mem://") })
 }
 
 func TestDirectory(t *testing.T) {
-	conformance.Run(t, func(t *testing.T) conformance.Store { return open(t, "file://"+t.TempDir()) })
+	conformance.Run(t, func(t *testing.T) conformance.Store { return opened(t, "file://"+t.TempDir()) })
 }
 
 func TestMissingDirectoryIsNoBucket(t *testing.T) {

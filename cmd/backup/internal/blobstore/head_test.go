@@ -8,7 +8,7 @@ import (
 
 func TestHead(t *testing.T) {
 	for _, location := range []string{"mem://", "file://" + t.TempDir()} {
-		s := open(t, location)
+		s := opened(t, location)
 		if err := s.Put(t.Context(), "a/b", []byte("content")); err != nil {
 			t.Fatal(err)
 		}

@@ -46,10 +46,6 @@ func Open(ctx context.Context, location string) (*Store, error) {
 			return nil, err
 		}
 	}
-	open := blob.OpenBucket
-	if strings.HasPrefix(target.url, "s3:") {
-		open = openBucket
-	}
 	bucket, err := open(ctx, target.url)
 	if err != nil {
 		return nil, fail("open", "", err)
@@ -58,6 +54,18 @@ func Open(ctx context.Context, location string) (*Store, error) {
 		bucket = blob.PrefixedBucket(bucket, target.prefix+"/")
 	}
 	return &Store{bucket: bucket, dir: target.dir}, nil
+}
+
+func open(ctx context.Context, location string) (*blob.Bucket, error) {
+	scheme, _, _ := strings.Cut(location, ":")
+	switch scheme {
+	case "s3":
+		return openS3(ctx, location)
+	case "gs":
+		return openGCS(ctx, location)
+	default:
+		return blob.OpenBucket(ctx, location)
+	}
 }
 
 // Close releases connections.

@@ -13,10 +13,10 @@ import (
 	"gocloud.dev/blob/s3blob"
 )
 
-// openBucket opens a bucket of S3. What SDKs add to requests by default is refused by many stores
+// openS3 opens a bucket of S3. What SDKs add to requests by default is refused by many stores
 // that are compatible with S3, so it is left out. Content-MD5 is in place of it: a bucket with a
 // default retention of object lock refuses a PUT that has neither.
-func openBucket(ctx context.Context, location string) (*blob.Bucket, error) {
+func openS3(ctx context.Context, location string) (*blob.Bucket, error) {
 	u, err := url.Parse(location)
 	if err != nil {
 		return nil, fmt.Errorf("store URL: %w", err)

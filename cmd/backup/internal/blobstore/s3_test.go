@@ -23,14 +23,14 @@ func fakeCredentials(t *testing.T) {
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 }
 
-func openS3(t *testing.T, endpoint string) *Store {
+func openedS3(t *testing.T, endpoint string) *Store {
 	t.Helper()
 	query := url.Values{
 		"endpoint":       {endpoint},
 		"region":         {"us-east-1"},
 		"use_path_style": {"true"},
 	}
-	return open(t, "s3://bucket/prefix?"+query.Encode())
+	return opened(t, "s3://bucket/prefix?"+query.Encode())
 }
 
 // request is what a server saw of one.
@@ -61,7 +61,7 @@ func recordRequests(t *testing.T) (*Store, func() []request) {
 		})
 	}))
 	t.Cleanup(server.Close)
-	return openS3(t, server.URL), func() []request {
+	return openedS3(t, server.URL), func() []request {
 		mu.Lock()
 		defer mu.Unlock()
 		return seen
@@ -128,7 +128,7 @@ func answer(t *testing.T, status int, code string) *Store {
 		}
 	}))
 	t.Cleanup(server.Close)
-	return openS3(t, server.URL)
+	return openedS3(t, server.URL)
 }
 
 func TestClassesOfS3(t *testing.T) {
@@ -188,7 +188,7 @@ func TestNobodyListensIsUnreachable(t *testing.T) {
 	fakeCredentials(t)
 	server := httptest.NewServer(http.NotFoundHandler())
 	server.Close()
-	s := openS3(t, server.URL)
+	s := openedS3(t, server.URL)
 	if err := s.Put(t.Context(), "key", []byte("x")); store.ClassOf(err) != store.Unreachable {
 		t.Errorf("put: %v", err)
 	}
@@ -203,7 +203,7 @@ func TestNoCredentialsIsDenied(t *testing.T) {
 	t.Setenv("AWS_CONFIG_FILE", none)
 	server := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(server.Close)
-	s := openS3(t, server.URL)
+	s := openedS3(t, server.URL)
 	if err := s.Put(t.Context(), "key", []byte("x")); store.ClassOf(err) != store.Denied {
 		t.Errorf("put: %v", err)
 	}

@@ -27,7 +27,7 @@ func TestS3Server(t *testing.T) {
 			var stores atomic.Int32
 			conformance.Run(t, func(t *testing.T) conformance.Store {
 				prefix := fmt.Sprint("ns.shop/", stores.Add(1))
-				return open(t, s3test.Location(server.Endpoint, s3test.Bucket, prefix))
+				return opened(t, s3test.Location(server.Endpoint, s3test.Bucket, prefix))
 			})
 		})
 	}
@@ -67,13 +67,13 @@ func TestWhatAnS3ServerRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server.Use(t, tc.keys)
-			classes(t, open(t, s3test.Location(server.Endpoint, tc.bucket, "p")), tc.want)
+			classes(t, opened(t, s3test.Location(server.Endpoint, tc.bucket, "p")), tc.want)
 		})
 	}
 	t.Run("a session token that is none", func(t *testing.T) {
 		server.Use(t, s3test.Owner)
 		t.Setenv("AWS_SESSION_TOKEN", "expired")
-		classes(t, open(t, s3test.Location(server.Endpoint, s3test.Bucket, "p")), store.Denied)
+		classes(t, opened(t, s3test.Location(server.Endpoint, s3test.Bucket, "p")), store.Denied)
 	})
 }
 
@@ -81,11 +81,11 @@ func TestAnAccountThatMayOnlyRead(t *testing.T) {
 	server := s3test.Start(t, s3test.Options{})
 	location := s3test.Location(server.Endpoint, s3test.Bucket, "p")
 	server.Use(t, s3test.Owner)
-	if err := open(t, location).Put(t.Context(), "key", []byte("x")); err != nil {
+	if err := opened(t, location).Put(t.Context(), "key", []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	server.Use(t, s3test.Reader)
-	s := open(t, location)
+	s := opened(t, location)
 	if content, err := s.Get(t.Context(), "key"); err != nil || string(content) != "x" {
 		t.Errorf("get: %q, %v", content, err)
 	}
@@ -112,16 +112,16 @@ func TestAServerOfAnotherAuthorityIsUntrusted(t *testing.T) {
 	location := s3test.Location(server.Endpoint, s3test.Bucket, "p")
 	server.Use(t, s3test.Owner)
 	t.Setenv("AWS_CA_BUNDLE", filepath.Join(other, "ca.crt"))
-	if err := open(t, location).Put(t.Context(), "key", nil); store.ClassOf(err) != store.Untrusted {
+	if err := opened(t, location).Put(t.Context(), "key", nil); store.ClassOf(err) != store.Untrusted {
 		t.Errorf("put: %v", err)
 	}
 	t.Setenv("AWS_CA_BUNDLE", "") // the public ones
-	if _, err := open(t, location).Get(t.Context(), "key"); store.ClassOf(err) != store.Untrusted {
+	if _, err := opened(t, location).Get(t.Context(), "key"); store.ClassOf(err) != store.Untrusted {
 		t.Errorf("get with the public authorities: %v", err)
 	}
 	// By plain HTTP nothing is said to it.
 	plain := strings.Replace(server.Endpoint, "https:", "http:", 1)
-	if err := open(t, s3test.Location(plain, s3test.Bucket, "p")).Put(t.Context(), "key", nil); err == nil {
+	if err := opened(t, s3test.Location(plain, s3test.Bucket, "p")).Put(t.Context(), "key", nil); err == nil {
 		t.Error("a server of TLS took a put without")
 	}
 }
@@ -129,7 +129,7 @@ func TestAServerOfAnotherAuthorityIsUntrusted(t *testing.T) {
 func TestAnObjectLockKeepsWhatWasWritten(t *testing.T) {
 	server := s3test.Start(t, s3test.Options{Lock: true})
 	server.Use(t, s3test.Owner)
-	s := open(t, s3test.Location(server.Endpoint, s3test.LockedBucket, "p"))
+	s := opened(t, s3test.Location(server.Endpoint, s3test.LockedBucket, "p"))
 	if err := s.Put(t.Context(), "key", []byte("first")); err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestAClockThatDiffersIsSkewed(t *testing.T) {
 		}
 		return false
 	})
-	s := open(t, s3test.Location(endpoint, s3test.Bucket, "p"))
+	s := opened(t, s3test.Location(endpoint, s3test.Bucket, "p"))
 	if err := s.Put(t.Context(), "key", []byte("x")); store.ClassOf(err) != store.Skewed {
 		t.Errorf("put: %v", err)
 	}
@@ -186,7 +186,7 @@ func TestARealServerAcceptsThePut(t *testing.T) {
 		}
 		return false
 	})
-	s := open(t, s3test.Location(endpoint, s3test.Bucket, "prefix"))
+	s := opened(t, s3test.Location(endpoint, s3test.Bucket, "prefix"))
 	if err := s.Put(t.Context(), "a/object", make([]byte, store.MaxSize)); err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestARealServerAcceptsThePut(t *testing.T) {
 func TestAServerThatAnswersNothingIsWaitedFor(t *testing.T) {
 	server := s3test.Start(t, s3test.Options{})
 	server.Use(t, s3test.Owner)
-	s := open(t, s3test.Location(server.Endpoint, s3test.Bucket, "p"))
+	s := opened(t, s3test.Location(server.Endpoint, s3test.Bucket, "p"))
 	server.Freeze()
 	done := make(chan error, 1)
 	go func() { done <- s.Put(t.Context(), "key", []byte("x")) }()
