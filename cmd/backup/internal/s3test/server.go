@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -231,8 +232,23 @@ func (s *Server) Dir(prefix string) string {
 	return filepath.Join(s.path("data"), Bucket, filepath.FromSlash(prefix))
 }
 
-// Freeze has the server answer nothing until Thaw.
-func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
+// Freeze has the server answer nothing until Thaw. It returns when the server has stopped.
+func (s *Server) Freeze() {
+	s.tb.Helper()
+	s.signal(syscall.SIGSTOP)
+	for {
+		var status syscall.WaitStatus
+		_, err := syscall.Wait4(s.process.Process.Pid, &status, syscall.WUNTRACED, nil)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil || !status.Stopped():
+			s.tb.Errorf("the S3 server does not stop: %v, status %v", err, status)
+			return
+		default:
+			return
+		}
+	}
+}
 
 // Thaw ends Freeze.
 func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
