@@ -93,7 +93,8 @@ func ifNotExists(text []byte) []byte {
 
 // ofShiftedSets are the lines that mydumper 0.10 writes for a routine of MySQL 8.0 and newer: each value stands one
 // column too far on, so that the first two are empty and the collation has the character set.
-var ofShiftedSets = regexp.MustCompile(`(?m)^SET character_set_client = ;\nSET character_set_results = ;\nSET collation_connection = (\w+);$`)
+var ofShiftedSets = regexp.MustCompile(
+	`(?m)^SET character_set_client = ;\nSET character_set_results = ;\nSET collation_connection = (\w+);$`)
 
 func repairCharacterSets(text []byte) []byte {
 	return ofShiftedSets.ReplaceAll(text, []byte("\n\nSET NAMES $1;"))

@@ -82,8 +82,8 @@ func (l *look) cannotReseed(op *Operation) string {
 		return fmt.Sprintf("the agent of %s does not answer (%s)", m.Name, m.Reach)
 	case len(l.Jobs) > 0 && !op.Running:
 		// Beside a re-seed the Job would make way, and its work be lost.
-		return fmt.Sprintf("operation %[1]s is running and reads %[2]s: ask again when it has ended, or end it with kubectl delete dbpo %[1]s -n %[3]s",
-			l.Jobs[0], m.Name, l.Settings.Namespace)
+		return fmt.Sprintf("operation %[1]s is running and reads %[2]s: ask again when it has ended, "+
+			"or end it with kubectl delete dbpo %[1]s -n %[3]s", l.Jobs[0], m.Name, l.Settings.Namespace)
 	case needsSeed(m), l.seeding() != "", m.State.Phase == agentapi.PhaseSeeding:
 		return fmt.Sprintf("%s is being copied already", m.Name)
 	}
@@ -187,6 +187,12 @@ func (l *look) giveUp(op *Operation) Step {
 // supersededAfter is how long a record may be seen before the Lease that it is about.
 const supersededAfter = time.Minute
 
+// copied: the member has the data of this operation, follows and may take over.
+func (l *look) copied(op *Operation, m *Member) bool {
+	inSync := !l.Settings.Lossless || l.rec.Ledger.State == authority.Both
+	return l.rec.Data[m.Name] == op.copyName() && inSync && streams(m) && l.candidacyOf(m).ok
+}
+
 // gaveUp is what the copy of this operation gave up, as the member says; nil for nothing.
 func (l *look) gaveUp(op *Operation) *agentapi.Discarded {
 	m := l.member(op.Target)
@@ -202,11 +208,10 @@ func (l *look) reseeded(op *Operation) (pair.OperationPhase, string) {
 	if !op.Running || m == nil || l.holder == nil {
 		return "", ""
 	}
-	inSync := !l.Settings.Lossless || l.rec.Ledger.State == authority.Both
 	switch {
 	case m == l.holder:
 		return pair.OperationAbandoned, fmt.Sprintf("%s is the primary", m.Name)
-	case l.rec.Data[m.Name] == op.copyName() && inSync && streams(m) && l.candidacyOf(m).ok:
+	case l.copied(op, m):
 		gaveUp := ""
 		if d := l.gaveUp(op); d != nil {
 			gaveUp = fmt.Sprintf("; it gave up %d transactions, which are saved in %s on its volume", d.Transactions, d.Directory)

@@ -20,8 +20,9 @@ import (
 const importLong = `Load a dump of SQL statements on the primary, as root, so that the binary log carries it to the passive.
 
 The dump comes from standard input or from --file, plain or compressed by gzip or zstd, or is the folder --dir that mydumper
-wrote. It is read twice: nothing is loaded when a statement of it would bypass the binary log, change replication, write into a system schema, use a disabled storage
-engine or name a definer that does not exist, or when the dump is cut off. Each is named with its line.
+wrote. It is read twice: nothing is loaded when a statement of it would bypass the binary log, change replication, write into
+a system schema, use a disabled storage engine or name a definer that does not exist, or when the dump is cut off. Each is
+named with its line.
 
 --strip leaves out the statements that would bypass the binary log: SET of sql_log_bin, gtid_purged and gtid_next. That is
 what a dump needs that was made without --set-gtid-purged=OFF.

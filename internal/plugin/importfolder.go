@@ -77,8 +77,8 @@ func (c cluster) folderFits(ctx context.Context, primary string, folder *dump.Fo
 	if len(both) == 0 {
 		return nil
 	}
-	return fmt.Errorf("--dir: nothing was loaded: %d tables or views of the dump are in the pair already, such as %s: drop or rename them there first",
-		len(both), strings.Join(both[:min(len(both), 3)], ", "))
+	return fmt.Errorf("--dir: nothing was loaded: %d tables or views of the dump are in the pair already, such as %s: "+
+		"drop or rename them there first", len(both), strings.Join(both[:min(len(both), 3)], ", "))
 }
 
 const tablesQuery = "SELECT COALESCE(JSON_ARRAYAGG(CONCAT(TABLE_SCHEMA, '.', TABLE_NAME)), JSON_ARRAY()) FROM information_schema.TABLES" +

@@ -91,7 +91,7 @@ func commandsOf(script string, where Command) ([]Command, error) {
 				return true
 			}
 			c := where
-			c.Line += int(call.Pos().Line()) - 1 //nolint:gosec // a document has few lines
+			c.Line += int(call.Pos().Line()) - 1
 			c.Text = text
 			for _, word := range call.Args {
 				c.Args = append(c.Args, unquoted(word))

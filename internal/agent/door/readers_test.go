@@ -3,6 +3,7 @@ package door
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -121,7 +122,7 @@ func TestAReaderIsRelayedFromTheAddressOfReaders(t *testing.T) {
 		t.Error("nobody is there")
 	}
 	_ = client.Close()
-	if _, err := server.Read(got); err != io.EOF {
+	if _, err := server.Read(got); !errors.Is(err, io.EOF) {
 		t.Errorf("mysqld is not told that the reader is gone: %v", err)
 	}
 	p.awaitEmpty()
@@ -143,7 +144,7 @@ func TestAClosedPortIsEmptyWhenMysqldHasHungUp(t *testing.T) {
 	if _, err := client.Read(make([]byte, 1)); err == nil {
 		t.Error("the reader is not cut")
 	}
-	if _, err := server.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("mysqld's end: %v, want EOF", err)
 	}
 	time.Sleep(2 * partLimit)
