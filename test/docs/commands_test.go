@@ -86,11 +86,15 @@ func TestEveryCommandIsChecked(t *testing.T) {
 
 func isListed(c Command, used map[string]bool) error {
 	line := strings.Join(c.Args, " ")
+	listed := false
 	for entry := range elsewhere {
 		if strings.HasPrefix(line, entry) {
-			used[entry] = true
-			return nil
+			used[entry] = true // of two entries that fit both are
+			listed = true
 		}
+	}
+	if listed {
+		return nil
 	}
 	return fmt.Errorf("no test runs it: add a check, make it part of a story, or list it with a reason")
 }
