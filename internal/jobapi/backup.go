@@ -9,10 +9,10 @@ const (
 	StoreCADir = "/etc/dbpair/store-ca"
 	// StoreCAFile is the file there.
 	StoreCAFile = "ca.crt"
-	// StoreCredentialsDir holds the credentials of Google Cloud Storage.
-	StoreCredentialsDir = "/etc/dbpair/store-credentials"
-	// StoreCredentialsFile is the file there.
-	StoreCredentialsFile = "credentials.json"
+	// StoreAccountDir holds the credentials of Google Cloud Storage.
+	StoreAccountDir = "/etc/dbpair/store-account"
+	// StoreAccountFile is the file there.
+	StoreAccountFile = "account.json"
 	// MaxStored bounds the lists of backups in a BackupResult.
 	MaxStored = 50
 )

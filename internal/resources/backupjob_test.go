@@ -53,7 +53,7 @@ func TestTheJobOfABackupHasTheCredentialsOfItsStore(t *testing.T) {
 				Bucket:      "b",
 				Credentials: &v1alpha1.KeyReference{Name: "keys", Key: "key.json"},
 			}},
-			map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": "/etc/dbpair/store-credentials/credentials.json"},
+			map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": "/etc/dbpair/store-account/account.json"},
 			"keys",
 		},
 		"an identity of Google": {v1alpha1.BackupDestination{GCS: &v1alpha1.GCSDestination{Bucket: "b"}}, nil, ""},

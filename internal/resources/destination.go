@@ -13,14 +13,14 @@ import (
 )
 
 const (
-	volumeStore            = "store"
-	volumeStoreCA          = "store-ca"
-	volumeStoreCredentials = "store-credentials"
+	volumeStore        = "store"
+	volumeStoreCA      = "store-ca"
+	volumeStoreAccount = "store-account"
 
 	// envCABundle is where the AWS SDK looks for further authorities.
 	envCABundle = "AWS_CA_BUNDLE"
-	// envGoogleCredentials is where Google's SDK looks for the name of a file with credentials.
-	envGoogleCredentials = "GOOGLE_APPLICATION_CREDENTIALS"
+	// envGoogleFile is where Google's SDK looks for the name of a file with credentials.
+	envGoogleFile = "GOOGLE_APPLICATION_CREDENTIALS"
 	// envAzureAccount names the storage account whose access key is in the environment.
 	envAzureAccount = "AZURE_STORAGE_ACCOUNT"
 	// AzureKey is the key of the Secret of an azure destination, and where the key is in the
@@ -135,14 +135,14 @@ func forGCS(pod *corev1.PodSpec, container *corev1.Container, gcs *v1alpha1.GCSD
 	if gcs.Credentials == nil {
 		return
 	}
-	mountFile(pod, container, volumeStoreCredentials, jobapi.StoreCredentialsDir, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+	mountFile(pod, container, volumeStoreAccount, jobapi.StoreAccountDir, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
 		SecretName:  gcs.Credentials.Name,
 		DefaultMode: ptr.To[int32](0o440),
-		Items:       []corev1.KeyToPath{{Key: gcs.Credentials.Key, Path: jobapi.StoreCredentialsFile}},
+		Items:       []corev1.KeyToPath{{Key: gcs.Credentials.Key, Path: jobapi.StoreAccountFile}},
 	}})
 	container.Env = append(container.Env, corev1.EnvVar{
-		Name:  envGoogleCredentials,
-		Value: jobapi.StoreCredentialsDir + "/" + jobapi.StoreCredentialsFile,
+		Name:  envGoogleFile,
+		Value: jobapi.StoreAccountDir + "/" + jobapi.StoreAccountFile,
 	})
 }
 
