@@ -41,6 +41,7 @@ var phases = []phase{
 	{"services", (*childrenReconciler).ensureServices},
 	{"network", (*childrenReconciler).ensureNetwork},
 	{"members", (*childrenReconciler).ensureMembers},
+	{"archive", (*childrenReconciler).ensureArchive},
 	{"volumes", (*childrenReconciler).ensureVolumes},
 }
 
@@ -81,7 +82,9 @@ type childrenReconciler struct {
 	// Key is the operator's; nil for one that lasts as long as this process.
 	Key *pki.Key
 	// Allowed limits what pairs may ask for.
-	Allowed  Allowed
+	Allowed Allowed
+	// Off are the features that this operator does without.
+	Off      Off
 	agents   *agents
 	sessions *sessions
 	// notify has the roles' reconcile look at a pair. It may block for a moment.

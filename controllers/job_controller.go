@@ -107,7 +107,8 @@ func (r *JobReconciler) Setup(mgr ctrl.Manager, concurrent int) error {
 // pairOfJob finds the pair of a Job or its ConfigMap.
 func pairOfJob(_ context.Context, o client.Object) []reconcile.Request {
 	name := o.GetLabels()[resources.LabelJobOf]
-	if name == "" {
+	ofArchive := o.GetName() == resources.Names{Pair: name}.Archive()
+	if name == "" || ofArchive {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: o.GetNamespace(), Name: name}}}

@@ -182,6 +182,7 @@ func forgetMetrics(name types.NamespacedName) {
 		v.DeletePartialMatch(of)
 	}
 	forgetBackupMetrics(of)
+	forgetArchiveMetrics(of)
 }
 
 func oneIf(b bool) float64 {

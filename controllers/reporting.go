@@ -73,6 +73,7 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	}
 	done.Backup = status.BackedUp(v.pair, v.ours())
 	done.BackupStaleAfter, done.BackupProblem = r.backupSchedule(v.pair, o.Now)
+	done.Archive = r.archive(ctx, v, o.Now)
 	done.Bootstrap = status.Bootstrap{
 		Spec:   v.pair.Spec.Bootstrap,
 		Reason: v.session.bootstrap.reason,
@@ -83,6 +84,7 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	next.Drill = drilled(v, o.Now)
 	next.VolumeSize = volumeSize(v.claims)
 	setMetrics(v.name, o, next)
+	setArchiveMetrics(v.name, done.Archive, o.Now)
 	wrote, err := status.Write(ctx, r.Client, v.pair, next, v.session.reported.last, o.Now)
 	if wrote {
 		v.session.reported.last = o.Now

@@ -126,6 +126,7 @@ func (r *PairReconciler) prepare(notify func(types.NamespacedName)) {
 		Namespace: r.Namespace,
 		Key:       r.Key,
 		Allowed:   r.Allowed,
+		Off:       r.Off,
 		agents:    r.Agents,
 		sessions:  r.sessions,
 		notify:    notify,

@@ -221,6 +221,14 @@ func notServing(v *visit, pod *corev1.Pod) string {
 	if pod == nil {
 		return "Job " + v.names.Vault() + " has no pod yet"
 	}
+	if why := unstartable(pod); why != "" {
+		return why
+	}
+	return "pod " + pod.Name + " does not serve the backup yet"
+}
+
+// unstartable says why a pod does not start; empty when the cluster gives no reason.
+func unstartable(pod *corev1.Pod) string {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
 			return fmt.Sprintf("pod %s is not scheduled: %s", pod.Name, c.Message)
@@ -231,7 +239,7 @@ func notServing(v *visit, pod *corev1.Pod) string {
 			return fmt.Sprintf("pod %s does not start: %s", pod.Name, waiting.Message)
 		}
 	}
-	return "pod " + pod.Name + " does not serve the backup yet"
+	return ""
 }
 
 // terminated is when a vault's pod has ended; the zero time while it has not.

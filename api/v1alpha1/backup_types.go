@@ -46,11 +46,32 @@ type BackupSpec struct {
 	// +optional
 	Encryption *BackupEncryption `json:"encryption,omitempty"`
 
+	// binlog archives the binary logs beside the backups, so that a restore can lead to any
+	// moment after one.
+	// +optional
+	// +kubebuilder:default={}
+	Binlog BinlogArchive `json:"binlog,omitempty"`
+
 	// verify reads every object of a new backup back and compares its sha256 before the backup
 	// counts as one. It takes as much traffic again as the backup.
 	// +optional
 	// +kubebuilder:default=true
 	Verify *bool `json:"verify,omitempty"`
+}
+
+// BinlogArchive says whether binary logs are archived, and how. They are read from the passive by
+// the pod of the Deployment <pair>-archive, encrypted as backups are, and removed with the last backup
+// that needs them.
+type BinlogArchive struct {
+	// enabled archives the binary logs.
+	// +optional
+	Enabled bool `json:"enabled,omitempty"`
+
+	// flushInterval is how long a transaction waits for others before it is written to the store.
+	// +optional
+	// +kubebuilder:default="5s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('5m')",message="spec.backup.binlog.flushInterval must be from 1s to 5m"
+	FlushInterval metav1.Duration `json:"flushInterval,omitempty"`
 }
 
 // BackupDestination is one store.
@@ -260,6 +281,42 @@ type StoredBackup struct {
 	// proven is when someone last recorded that a restore of it was right.
 	// +optional
 	Proven *metav1.Time `json:"proven,omitempty"`
+}
+
+// ArchiveStatus is what is known of the archive of the pair's binary logs. Times are by the clock of the
+// member that was read.
+type ArchiveStatus struct {
+	// until is the newest moment up to which nothing is missing, as the store says it: what a restore can
+	// lead to. Without writes it is renewed every five minutes.
+	// +optional
+	Until *metav1.Time `json:"until,omitempty"`
+	// current is the newest moment at which everything that the member had was in the store.
+	// +optional
+	Current *metav1.Time `json:"current,omitempty"`
+	// gtids is everything that is archived, was there before the archive began, or is in a gap. A set
+	// that is too long is cut off and ends in "…".
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	GTIDs string `json:"gtids,omitempty"`
+	// segments is the number of objects in the store.
+	// +optional
+	Segments int64 `json:"segments,omitempty"`
+	// member is the address that is read; empty while none is.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Member string `json:"member,omitempty"`
+	// gap is the last gap of the archive: no restore leads across it.
+	// +optional
+	Gap *ArchiveGap `json:"gap,omitempty"`
+}
+
+// ArchiveGap are transactions that the archive does not have.
+type ArchiveGap struct {
+	// gtids are the missing ones. A set that is too long is cut off and ends in "…".
+	// +kubebuilder:validation:MaxLength=2048
+	GTIDs string `json:"gtids"`
+	// found is when they were found to be missing. Backups that began later lead on.
+	Found metav1.Time `json:"found"`
 }
 
 // BackupStatus is what is known of the pair's backups.

@@ -5,7 +5,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The condition types of a DatabasePair. All but BackedUp and Bootstrapped
+// The condition types of a DatabasePair. All but BackedUp, Archiving and Bootstrapped
 // are present from the operator's first visit. The reason is the name of the rule that decided, the message a fact and, where
 // someone has to act, the verb.
 const (
@@ -33,6 +33,9 @@ const (
 	// ConditionBackedUp: the newest backup is as young as the schedule promises. Only pairs with
 	// spec.backup have it.
 	ConditionBackedUp = "BackedUp"
+	// ConditionArchiving: binary logs are in the archive soon after they are written. Only pairs
+	// with spec.backup.binlog.enabled have it.
+	ConditionArchiving = "Archiving"
 	// ConditionBootstrapped: the data that the pair was to begin with is there. Only pairs with
 	// spec.bootstrap have it.
 	ConditionBootstrapped = "Bootstrapped"
@@ -102,6 +105,9 @@ type DatabasePairStatus struct {
 	// backup is what is known of the pair's backups.
 	// +optional
 	Backup *BackupStatus `json:"backup,omitempty"`
+	// archive is what is known of the archive of binary logs; absent while spec.backup.binlog is off.
+	// +optional
+	Archive *ArchiveStatus `json:"archive,omitempty"`
 	// bootstrap is how far the copy is that the pair begins with; absent once it has data.
 	// +optional
 	Bootstrap *BootstrapStatus `json:"bootstrap,omitempty"`

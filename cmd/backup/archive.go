@@ -88,18 +88,7 @@ func runArchiver(cmd *cobra.Command, objects archive.Objects, o archiveOptions) 
 		if _, err := server.donor(0); err != nil {
 			return fmt.Errorf("--member %s: %w", address, err)
 		}
-		o.archiver.Members = append(o.archiver.Members, archiver.Member{
-			Address:  address,
-			User:     server.user,
-			Password: func() (string, error) { return readPassword(server.passwordFile) },
-			TLS: func() (*tls.Config, error) {
-				donor, err := server.donor(0)
-				if err != nil {
-					return nil, err
-				}
-				return donor.tls, nil
-			},
-		})
+		o.archiver.Members = append(o.archiver.Members, server.member())
 	}
 	o.archiver.Log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
 	ctx, cancel := context.WithCancel(cmd.Context())
@@ -108,6 +97,22 @@ func runArchiver(cmd *cobra.Command, objects archive.Objects, o archiveOptions) 
 	defer compacting.Wait()
 	defer cancel()
 	return archiver.Run(ctx, objects, o.archiver)
+}
+
+// member is the server for an archiver, which reads passwords and certificates for each connection.
+func (o serverOptions) member() archiver.Member {
+	return archiver.Member{
+		Address:  o.address,
+		User:     o.user,
+		Password: func() (string, error) { return readPassword(o.passwordFile) },
+		TLS: func() (*tls.Config, error) {
+			donor, err := o.donor(0)
+			if err != nil {
+				return nil, err
+			}
+			return donor.tls, nil
+		},
+	}
 }
 
 // compactHourly compacts the archive until ctx ends. What fails is tried an hour later.

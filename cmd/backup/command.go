@@ -43,6 +43,7 @@ func newCommand() *cobra.Command {
 		a.proveCommand(),
 		newRunCommand(),
 		newVaultCommand(),
+		newArchiverCommand(),
 	)
 	return root
 }

@@ -60,7 +60,7 @@ var (
 	clusterScoped = []string{"nodes", "namespaces", "persistentvolumes", "storageclasses", "volumeattachments", "csidrivers",
 		"tokenreviews", "subjectaccessreviews"}
 	namespaced = []string{"pods", "pods/status", "services", "secrets", "configmaps", "events", "serviceaccounts", "endpoints",
-		"persistentvolumeclaims", "statefulsets", "statefulsets/status", "jobs", "poddisruptionbudgets", "networkpolicies",
+		"persistentvolumeclaims", "deployments", "statefulsets", "statefulsets/status", "jobs", "poddisruptionbudgets", "networkpolicies",
 		"roles", "rolebindings", "leases", "endpointslices", "resourcequotas", "limitranges", "controllerrevisions",
 		"databasepairs", "databasepairs/status", "databasepairs/finalizers",
 		"databasepairoperations", "databasepairoperations/status", "databasepairoperations/finalizers",
@@ -111,6 +111,7 @@ func renderRules(root string) (string, error) {
 // features are the values without which the operator does not need a resource.
 var features = map[string]string{
 	"jobs":                 "or .Values.features.checksum .Values.features.repair .Values.features.backup",
+	"deployments":          ".Values.features.backup",
 	"tokenreviews":         ".Values.metrics.enabled",
 	"subjectaccessreviews": ".Values.metrics.enabled",
 }

@@ -38,6 +38,7 @@ func cacheOptions(namespaces []string) cache.Options {
 			&corev1.ServiceAccount{}:        ours,
 			&corev1.PersistentVolumeClaim{}: ours,
 			&appsv1.StatefulSet{}:           ours,
+			&appsv1.Deployment{}:            ours,
 			&policyv1.PodDisruptionBudget{}: ours,
 			&networkingv1.NetworkPolicy{}:   ours,
 			&rbacv1.Role{}:                  ours,

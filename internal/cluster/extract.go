@@ -36,6 +36,8 @@ func extract(o client.Object) (runtime.ApplyConfiguration, error) {
 		return policyv1ac.ExtractPodDisruptionBudget(live, FieldManager)
 	case *networkingv1.NetworkPolicy:
 		return networkingv1ac.ExtractNetworkPolicy(live, FieldManager)
+	case *appsv1.Deployment:
+		return appsv1ac.ExtractDeployment(live, FieldManager)
 	case *appsv1.StatefulSet:
 		return appsv1ac.ExtractStatefulSet(live, FieldManager)
 	}

@@ -26,7 +26,7 @@ const contentLimit = 64 << 10
 func Slim(o any) (any, error) {
 	switch live := o.(type) {
 	case *corev1.Secret:
-		if !ofPair(live, resources.SecretNames) || sizeOf(live.Data) > contentLimit {
+		if !ofPair(live, cachedSecrets) || sizeOf(live.Data) > contentLimit {
 			live.Data = nil
 			slim(live)
 		}
@@ -36,13 +36,16 @@ func Slim(o any) (any, error) {
 	return o, nil
 }
 
-// slimConfigMap keeps of a Job's ConfigMap what the operator reads: what the Job said, but
+// cachedSecrets are those whose content is kept.
+func cachedSecrets(n resources.Names) []string { return append(resources.SecretNames(n), n.Archive()) }
+
+// slimConfigMap keeps of the ConfigMap of a Job or an archiver what the operator reads: what it said, but
 // neither its report nor its state, which are large.
 func slimConfigMap(live *corev1.ConfigMap) {
 	live.BinaryData = nil
 	if live.Labels[resources.LabelJobOf] != "" {
 		for key := range live.Data {
-			if key != jobapi.KeyProgress && key != jobapi.KeyResult {
+			if key != jobapi.KeyProgress && key != jobapi.KeyResult && key != jobapi.KeyArchive {
 				delete(live.Data, key)
 			}
 		}

@@ -74,11 +74,12 @@ func accountSpecs(passwords Passwords, app AppAccount) ([]accountSpec, error) {
 	jobs := requireSubject + "'" + JobSubject + "'"
 	return []accountSpec{
 		{
-			// Reads the binlog of the peer, over the admin port.
+			// Reads the binlog, over the admin port: the peer, and the archiver, which also asks for the
+			// state of the channel.
 			account:  Account{UserReplication, "%"},
 			password: passwords.Replication,
 			require:  requireCertificate,
-			grants:   []grant{{everywhere, []string{"REPLICATION SLAVE", "SERVICE_CONNECTION_ADMIN", "CONNECTION_ADMIN"}}},
+			grants:   []grant{{everywhere, []string{"REPLICATION SLAVE", "REPLICATION CLIENT", "SERVICE_CONNECTION_ADMIN", "CONNECTION_ADMIN"}}},
 		},
 		{
 			// Copies the whole data directory, over the admin port.

@@ -1,6 +1,7 @@
 package mysqlops
 
 import (
+	"strings"
 	"time"
 
 	"github.com/dbpair/dbpair/internal/gtid"
@@ -162,6 +163,15 @@ type DumpThread struct {
 	Port     int
 	Since    time.Duration
 	CaughtUp bool
+}
+
+// ArchiverPrefix begins the UUID by which an archiver of a pair's binary logs calls itself, so that it
+// can be told from the peer: both log in with the account of replication.
+const ArchiverPrefix = "0a5c417e-"
+
+// IsArchiver reports whether the reader says that it archives binary logs.
+func (d DumpThread) IsArchiver() bool {
+	return strings.HasPrefix(string(d.ReplicaUUID), ArchiverPrefix)
 }
 
 // IsForeign reports whether the reader is not the peer's receiver: it logs in as another

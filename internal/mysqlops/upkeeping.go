@@ -264,7 +264,8 @@ func (s *Server) endReaders(ctx context.Context, account string) (int, error) {
 			return err
 		}
 		readers := choose(all, func(one session) bool {
-			return (one.isDump() && one.user != account) || one.host == ReaderHost
+			isReader := one.isDump() && (one.user != account || one.dumpThread().IsArchiver())
+			return isReader || one.host == ReaderHost
 		})
 		found = len(readers)
 		_, err = killSessions(ctx, conn, readers)

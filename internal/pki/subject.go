@@ -62,6 +62,15 @@ func Vault(n resources.Names) Subject {
 	}
 }
 
+// Archive is the subject of the client certificate of what archives a pair's binary logs. Members
+// let it log in to mysqld; agents do nothing for it.
+func Archive() Subject {
+	return Subject{
+		CommonName: "dbpair-archive",
+		Life:       OperatorLife,
+	}
+}
+
 // Metrics is the subject of the certificate of the operator's metrics endpoint, which is
 // reached by the names of a Service.
 func Metrics(service, namespace string) Subject {

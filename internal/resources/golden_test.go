@@ -58,6 +58,13 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		archived := backedUp(p, name)
+		archived.Spec.Backup.Binlog.Enabled = true
+		archived.Spec.Backup.Binlog.FlushInterval.Duration = 5 * time.Second
+		archive, err := ArchiveDeployment(archived, image)
+		if err != nil {
+			t.Fatal(err)
+		}
 		passwords := map[string][]byte{}
 		for _, key := range InternalKeys() {
 			passwords[key] = []byte("password-of-" + key)
@@ -86,7 +93,10 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 			"job-backup":     Job(backedUp(p, name), backup, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
 			"vault-job":      VaultJob(restored(p, name), image, "{}"), "vault-service": VaultService(p),
 			"vault-secret": VaultSecret(p, "password", []byte("certificate"), []byte("key")), "vault-networkpolicy": VaultNetworkPolicy(p),
-			"job-repair": Job(p, repair, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
+			"archive-deployment": archive, "archive-role": ArchiveRole(p), "archive-rolebinding": ArchiveRoleBinding(p),
+			"archive-configmap": ArchiveConfigMap(p), "archive-networkpolicy": NetworkPolicy(archived, "dbpair-system"),
+			"archive-secret": ArchiveSecret(p, []byte("authority"), []byte("certificate"), []byte("key")),
+			"job-repair":     Job(p, repair, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
 		} {
 			t.Run(name+"/"+file, func(t *testing.T) { golden(t, filepath.Join("testdata", name, file+".yaml"), object) })
 		}

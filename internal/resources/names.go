@@ -181,6 +181,7 @@ func objectNames(pairName string) []string {
 		"Secret " + n.App(), "Secret " + n.Internal(), "Secret " + n.CA(),
 		"ServiceAccount " + n.Job(), "Role " + n.Job(), "RoleBinding " + n.Job(),
 		"Job " + n.Vault(), "Service " + n.Vault(), "Secret " + n.Vault(), "NetworkPolicy " + n.Vault(),
+		"Deployment " + n.Archive(), "Secret " + n.Archive(), "ConfigMap " + n.Archive(), "Role " + n.Archive(), "RoleBinding " + n.Archive(),
 	}
 	for _, o := range []pair.Ordinal{0, 1} {
 		out = append(out, "Pod "+string(o.Member(n.Pair)), "PersistentVolumeClaim "+n.Claim(o), "Secret "+n.TLS(o))

@@ -72,6 +72,9 @@ func NetworkPolicy(p *v1alpha1.DatabasePair, operatorNamespace string) *networki
 			WithFrom(networkingv1ac.NetworkPolicyPeer().
 				WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(jobSelector(p.Name)))),
 	}
+	if ArchiveWanted(p) {
+		rules = append(rules, archivePeer(p.Name))
+	}
 	if from := p.Spec.Network.MetricsFrom; len(from) > 0 {
 		metrics := networkingv1ac.NetworkPolicyIngressRule().WithPorts(policyPort(portNameMetrics))
 		if p.Spec.Monitoring.MysqldExporter.Enabled {

@@ -36,6 +36,8 @@ type Reconciled struct {
 	BackupStaleAfter time.Duration
 	// BackupProblem says why there are no backups by spec.backup, and what to do.
 	BackupProblem string
+	// Archive is what is known of the pair's archive of binary logs.
+	Archive Archive
 	// Bootstrap is what the pair begins with.
 	Bootstrap Bootstrap
 }
@@ -46,6 +48,9 @@ func Conditions(o failover.Observation, p failover.Plan, done Reconciled, old []
 	out := append([]metav1.Condition{}, old...)
 	if !done.Backup.Wanted {
 		meta.RemoveStatusCondition(&out, v1alpha1.ConditionBackedUp)
+	}
+	if !done.Archive.Wanted {
+		meta.RemoveStatusCondition(&out, v1alpha1.ConditionArchiving)
 	}
 	found := judge(o, p, done)
 	if done.Bootstrap.Spec != nil {
@@ -95,6 +100,9 @@ func judge(o failover.Observation, p failover.Plan, done Reconciled) []metav1.Co
 	}
 	if done.Backup.Wanted {
 		out = append(out, backedUp(o, done))
+	}
+	if done.Archive.Wanted {
+		out = append(out, archiving(o, done))
 	}
 	return out
 }

@@ -32,6 +32,12 @@ const (
 	ReasonBackupFailed   = "BackupFailed"
 	ReasonNeverBackedUp  = "NeverBackedUp"
 
+	ReasonArchiveCurrent     = "ArchiveCurrent"
+	ReasonArchiveBehind      = "ArchiveBehind"
+	ReasonArchiveGap         = "ArchiveGap"
+	ReasonArchiveStarting    = "ArchiveStarting"
+	ReasonArchiverNotRunning = "ArchiverNotRunning"
+
 	ReasonDataCopied      = "DataCopied"
 	ReasonCopying         = "Copying"
 	ReasonNotBegun        = "NotBegun"
@@ -281,6 +287,44 @@ var otherMeanings = []Meaning{
 		Status:  metav1.ConditionUnknown,
 		Means:   "no backup was tried yet",
 		Reasons: []Reason{{ReasonNeverBackedUp, "none was asked for, or the schedule's first is still to come"}},
+	},
+	{
+		Type:   v1alpha1.ConditionArchiving,
+		Status: metav1.ConditionTrue,
+		Means: "binary logs are in the [archive](backup.md#archive-binary-logs) soon after they are written; only a pair with " +
+			"`spec.backup.binlog.enabled` has this condition",
+		Reasons: []Reason{{ReasonArchiveCurrent, "the store had everything at a moment that is younger than a minute, or three flush intervals"}},
+	},
+	{
+		Type:   v1alpha1.ConditionArchiving,
+		Status: metav1.ConditionFalse,
+		Means:  "what is written now may not be in the archive, or no restore leads across a gap; `status.archive` has the moment up to which nothing is missing",
+		Reasons: []Reason{
+			{ReasonArchiveGap, "transactions were removed from the members before they were archived, and no backup began since"},
+			{ReasonArchiveBehind, "the archive is behind, and its program does not say why"},
+			{ReasonArchiverNotRunning, "the pod of the Deployment `<pair>-archive` does not run"},
+			{ReasonSecretMissing, "a Secret, ConfigMap or PersistentVolumeClaim that the spec names, or its key, is not there"},
+			{ReasonBackupsOff, "the operator was installed without `features.backup`"},
+			{string(jobapi.NoMemberToRead), "no member is a passive that receives, or none can be reached"},
+			{string(jobapi.ArchiveForked), "the archive has transactions that no member has"},
+			{string(jobapi.ArchiveForeign), "another process writes to the same archive"},
+			{string(jobapi.StoreDenied), "the store refuses the credentials"},
+			{string(jobapi.BucketNotFound), "there is no such bucket"},
+			{string(jobapi.StoreSkewed), "the clocks of the node and of the store differ too much"},
+			{string(jobapi.StoreUntrusted), "the store's certificate is of another authority"},
+			{string(jobapi.StoreUnreachable), "the store does not answer"},
+			{string(jobapi.StoreFull), "the store has no room"},
+			{string(jobapi.ArchiveFailed), "another reason, which the message has"},
+		},
+	},
+	{
+		Type:   v1alpha1.ConditionArchiving,
+		Status: metav1.ConditionUnknown,
+		Means:  "nothing was archived yet, or nothing can be",
+		Reasons: []Reason{
+			{ReasonArchiveStarting, "the archiver has not reported yet"},
+			{string(failover.RuleHibernated), "`spec.hibernate` is set, and both members are ended"},
+		},
 	},
 	{
 		Type:   v1alpha1.ConditionBootstrapped,

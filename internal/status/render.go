@@ -23,6 +23,7 @@ func Render(o failover.Observation, p failover.Plan, done Reconciled, old v1alph
 	out.ObservedGeneration = o.Settings.Generation
 	out.Checksum = done.Checksum
 	out.Backup = done.Backup.Status
+	out.Archive = done.Archive.status(old.Archive)
 	out.Bootstrap = bootstrapStatus(o, done, old.Conditions)
 	out.Conditions = Conditions(o, p, done, old.Conditions)
 	out.LastDecision = decided(o, p.Stated(), old.LastDecision)

@@ -3,9 +3,11 @@ package status
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -43,6 +45,11 @@ func Write(
 	return true, nil
 }
 
+// isCurrentArchive: the message of this condition has a moment that advances all the time.
+func isCurrentArchive(c metav1.Condition) bool {
+	return c.Type == v1alpha1.ConditionArchiving && c.Status == metav1.ConditionTrue
+}
+
 // withoutFigures is a status without what changes all the time.
 func withoutFigures(s v1alpha1.DatabasePairStatus) v1alpha1.DatabasePairStatus {
 	out := *s.DeepCopy()
@@ -50,6 +57,15 @@ func withoutFigures(s v1alpha1.DatabasePairStatus) v1alpha1.DatabasePairStatus {
 	if out.Bootstrap != nil {
 		out.Bootstrap.Bytes = 0
 		out.Bootstrap.TotalBytes = 0
+	}
+	if out.Archive != nil {
+		out.Archive.Until = nil
+		out.Archive.Current = nil
+		out.Archive.GTIDs = ""
+		out.Archive.Segments = 0
+	}
+	if i := slices.IndexFunc(out.Conditions, isCurrentArchive); i >= 0 {
+		out.Conditions[i].Message = ""
 	}
 	if out.LastDecision != nil {
 		out.LastDecision.Message = ""

@@ -182,6 +182,19 @@
   - list
   - patch
   - watch
+{{- if .Values.features.backup }}
+- apiGroups:
+  - apps
+  resources:
+  - deployments
+  verbs:
+  - create
+  - delete
+  - get
+  - list
+  - patch
+  - watch
+{{- end }}
 {{- if or .Values.features.checksum .Values.features.repair .Values.features.backup }}
 - apiGroups:
   - ""

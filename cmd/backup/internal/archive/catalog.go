@@ -70,6 +70,8 @@ type Gap struct {
 	Recorded bool
 	// At is the number of the object before which it is.
 	At uint64
+	// Found is when the archiver found it; zero if that is not known.
+	Found time.Time
 }
 
 func (g Gap) String() string {
@@ -257,6 +259,7 @@ func (b *chaining) add(item Object) {
 			Missing:  h.Missing,
 			Recorded: true,
 			At:       h.First,
+			Found:    h.Found,
 		})
 		b.all = b.all.Union(h.after())
 		return

@@ -41,6 +41,8 @@ type Log struct {
 
 	next uint64
 	all  gtid.Set
+	// complete is the newest moment up to which nothing is missing, as an object says it.
+	complete time.Time
 	// fresh is an archive without any object.
 	fresh bool
 }
@@ -76,6 +78,7 @@ func Resume(ctx context.Context, objects Objects, pair string) (*Log, error) {
 		return nil, fmt.Errorf("%w (object %s is of pair %q, this one is %q)", ErrForeign, newest, h.Pair, pair)
 	}
 	log.all = h.after()
+	log.complete = h.Complete
 	log.fresh = false
 	return log, nil
 }
@@ -85,6 +88,10 @@ func (l *Log) Fresh() bool { return l.fresh }
 
 // All is everything that is archived, was there before the archive began, or is missing.
 func (l *Log) All() gtid.Set { return l.all }
+
+// Complete is the newest moment up to which nothing is missing, by what was written last; zero if
+// that is not known.
+func (l *Log) Complete() time.Time { return l.complete }
 
 // Start says what was there before the archive began. It is for a fresh one.
 func (l *Log) Start(purged gtid.Set) { l.all = purged }
@@ -109,6 +116,7 @@ func (l *Log) Append(ctx context.Context, d Draft, source gtid.ServerUUID, compl
 func (l *Log) Gap(ctx context.Context, missing gtid.Set, source gtid.ServerUUID) error {
 	h := l.header(source)
 	h.Missing = missing
+	h.Found = time.Now().UTC().Round(0)
 	return l.write(ctx, h, nil)
 }
 
@@ -132,6 +140,7 @@ func (l *Log) write(ctx context.Context, h Header, body []byte) error {
 		return err
 	}
 	l.all = h.after()
+	l.complete = latest(l.complete, h.Complete)
 	l.next = h.Last + 1
 	l.fresh = false
 	return nil

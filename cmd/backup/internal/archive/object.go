@@ -61,6 +61,9 @@ type Header struct {
 	// Complete is a moment up to which nothing is missing after this object, by the clock of
 	// Source; zero if that is not known.
 	Complete time.Time `json:"complete,omitzero"`
+	// Found is when the missing transactions were, by the clock of the writer; zero in an object
+	// without any, and in one of an earlier version.
+	Found time.Time `json:"found,omitzero"`
 	// Encrypted bodies are read with an age identity.
 	Encrypted bool `json:"encrypted,omitempty"`
 	// Pack lists the objects that the body consists of, header and body each; else the body

@@ -36,6 +36,8 @@ type Options struct {
 	Retry time.Duration
 	// Log gets a line for each thing that happens.
 	Log *slog.Logger
+	// Progress is called with each change, by the goroutine that archives; it may be nil.
+	Progress func(Progress)
 }
 
 // DefaultOptions are those of the program.
@@ -49,8 +51,8 @@ func DefaultOptions() Options {
 }
 
 var (
-	// errNoPassive: no member is one that may be read now.
-	errNoPassive = errors.New("no member can be read now")
+	// ErrNoMember: no member is one that may be read now.
+	ErrNoMember = errors.New("no member can be read now")
 	// errRoles: the roles have moved since the session began.
 	errRoles = errors.New("the roles have changed")
 	// ErrFork: the archive has transactions that the pair has given up.
@@ -65,15 +67,17 @@ func Run(ctx context.Context, objects archive.Objects, o Options) error {
 	if err != nil {
 		return err
 	}
-	log.Waiting = func(err error) error {
-		o.Log.Warn("the store cannot be reached; it is tried again", "error", err)
-		return nil
-	}
 	r := runner{
 		options: o,
 		log:     log,
 		id:      newServerID(),
 	}
+	log.Waiting = func(err error) error {
+		o.Log.Warn("the store cannot be reached; it is tried again", "error", err)
+		r.fails(err)
+		return nil
+	}
+	r.tell()
 	o.Log.Info("the archive goes on", "archived", log.All().String())
 	var said string
 	for {
@@ -81,10 +85,12 @@ func Run(ctx context.Context, objects archive.Objects, o Options) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		r.reads("")
 		var failure *storeError
 		if errors.As(err, &failure) {
 			return failure.error
 		}
+		r.fails(err)
 		// It may fail for the same reason for hours.
 		if err.Error() != said {
 			o.Log.Warn("the reading ended; it begins again", "error", err)
@@ -115,7 +121,8 @@ type runner struct {
 	options Options
 	log     *archive.Log
 	// id is the server ID that the sources see.
-	id uint32
+	id       uint32
+	progress Progress
 }
 
 // session reads one member until something ends that. Its two connections end with it: that of
@@ -140,6 +147,12 @@ func (r *runner) session(ctx context.Context) error {
 		if err := r.log.Gap(ctx, missing, now.uuid); err != nil {
 			return &storeError{err}
 		}
+		r.progress.Gap = &archive.Gap{
+			Missing:  missing,
+			Recorded: true,
+			Found:    time.Now().UTC().Round(0),
+		}
+		r.wrote(time.Time{})
 	}
 	conn, err := member.connect(ctx)
 	if err != nil {
@@ -150,6 +163,7 @@ func (r *runner) session(ctx context.Context) error {
 		return err
 	}
 	r.options.Log.Info("reads a member", "address", hostname(member.Address), "server", string(now.uuid))
+	r.reads(hostname(member.Address))
 	reading := &reading{
 		runner:  r,
 		ctx:     ctx,
@@ -179,7 +193,7 @@ func (r *runner) choose(ctx context.Context) (Member, *client.Conn, state, error
 		failures = append(failures, fmt.Errorf("%s: %w", member.Address, err))
 		_ = conn.Close()
 	}
-	return Member{}, nil, state{}, fmt.Errorf("%w: %w", errNoPassive, errors.Join(failures...))
+	return Member{}, nil, state{}, fmt.Errorf("%w: %w", ErrNoMember, errors.Join(failures...))
 }
 
 // fit reports why a member may not be read, nil if it may.
@@ -208,8 +222,10 @@ type reading struct {
 
 	// since is when the first transaction of the next segment came.
 	since time.Time
-	// written is when the last segment was.
+	// written is when the last segment was, and checked when it was last seen that nothing is
+	// missing without one.
 	written time.Time
+	checked time.Time
 	// goal is what has to be archived for nothing to be missing at the moment reached.
 	goal    gtid.Set
 	reached time.Time
@@ -256,10 +272,38 @@ func (s *reading) due(scanner *binlog.Scanner) error {
 		}
 		return s.builder.Flush()
 	}
-	if now.Sub(s.written) < s.options.Watermark {
-		return nil
+	if now.Sub(s.written) >= s.options.Watermark {
+		return s.emit(archive.Draft{})
 	}
-	return s.emit(archive.Draft{})
+	if now.Sub(s.checked) >= s.options.Flush {
+		return s.check()
+	}
+	return nil
+}
+
+// check finds out, without writing a segment, whether the store has everything.
+func (s *reading) check() error {
+	s.checked = time.Now()
+	now, err := s.settled(gtid.Set{})
+	if err == nil {
+		s.goesOn(s.complete(now, gtid.Set{}))
+	}
+	return err
+}
+
+// complete is a moment up to which nothing is missing once some transactions are archived, zero if
+// there is none yet: what the server had at a moment may be still to come.
+func (s *reading) complete(now state, adds gtid.Set) time.Time {
+	if s.reached.IsZero() && now.current() {
+		s.goal = now.known()
+		s.reached = now.at
+	}
+	if !s.log.All().Union(adds).Covers(s.goal) {
+		return time.Time{}
+	}
+	complete := s.reached
+	s.reached = time.Time{}
+	return complete
 }
 
 // emit writes a segment, if its transactions may be archived.
@@ -273,28 +317,18 @@ func (s *reading) emit(d archive.Draft) error {
 	if err != nil {
 		return err
 	}
-	if s.reached.IsZero() && now.current() {
-		s.goal = now.known()
-		s.reached = now.at
-	}
-	var complete time.Time
-	if s.log.All().Union(d.Adds).Covers(s.goal) {
-		complete = s.reached
-		s.reached = time.Time{}
-	}
+	complete := s.complete(now, d.Adds)
 	if d.Transactions == 0 && complete.IsZero() {
 		return nil // nothing to say yet
 	}
-	if err := s.append(d, complete); err != nil {
-		return err
-	}
-	return nil
+	return s.append(d, complete)
 }
 
 func (s *reading) append(d archive.Draft, complete time.Time) error {
 	if err := s.log.Append(s.ctx, d, s.source, complete); err != nil {
 		return &storeError{err}
 	}
+	s.wrote(complete)
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dbpair/dbpair/cmd/backup/internal/binlog"
 	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
 // dump is a stream of events from a server. Nothing is read ahead: while its reader does
@@ -46,11 +47,11 @@ func begin(conn *client.Conn, have gtid.Set, serverID uint32, heartbeat time.Dur
 	}, nil
 }
 
-// newUUID names a reader that is no server.
+// newUUID names a reader that is no server. Agents end it before commits wait for the peer.
 func newUUID() string {
-	var raw [16]byte
+	var raw [12]byte
 	_, _ = rand.Read(raw[:]) // it never fails
-	return fmt.Sprintf("%x-%x-%x-%x-%x", raw[:4], raw[4:6], raw[6:8], raw[8:10], raw[10:])
+	return fmt.Sprintf("%s%x-%x-%x-%x", mysqlops.ArchiverPrefix, raw[:2], raw[2:4], raw[4:6], raw[6:])
 }
 
 // dumpCommand is COM_BINLOG_DUMP_GTID, with room for a packet's header.

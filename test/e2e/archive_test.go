@@ -1,0 +1,141 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/gtid"
+	"github.com/dbpair/dbpair/internal/jobapi"
+	"github.com/dbpair/dbpair/internal/resources"
+	"github.com/dbpair/dbpair/internal/status"
+	"github.com/dbpair/dbpair/test/e2e/harness"
+)
+
+// TestBinaryLogsAreArchivedOverChangesOfRoles archives to a volume, over a switchover and the loss of
+// a primary, and reads the archive back.
+func TestBinaryLogsAreArchivedOverChangesOfRoles(t *testing.T) {
+	harness.NeedsLong(t)
+	t.Parallel()
+	s := newScene(t, "archive")
+	s.must(cluster.Create(s.ctx, &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "backups", Namespace: s.namespace},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+			},
+		},
+	}))
+	p := s.readyPair("shop", "backup: {destination: {volume: {claimName: backups}}, binlog: {enabled: true, flushInterval: 1s}}")
+	s.archives(p)
+	s.sql(p, s.primary(p), "CREATE TABLE app.orders (id INT AUTO_INCREMENT PRIMARY KEY, v INT); INSERT INTO app.orders (v) VALUES (1), (2)")
+	s.awaitArchived(p)
+
+	former := s.primary(p)
+	if out, err := cluster.Plugin(s.ctx, s.namespace, "switchover", "shop", "--wait"); err != nil {
+		s.Fatalf("switchover: %v\n%s", err, out)
+	}
+	if now := s.primary(p); now == former {
+		s.Fatalf("%s is still the primary", now)
+	}
+	s.sql(p, s.primary(p), "INSERT INTO app.orders (v) VALUES (3)")
+	s.awaitArchived(p)
+
+	lost := s.primary(p)
+	s.must(cluster.Delete(s.ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: lost}}))
+	s.must(harness.Eventually(s.ctx, harness.Patience, "the other member is the primary", func(ctx context.Context) error {
+		if now, err := p.Primary(ctx); err != nil || now == lost {
+			return harness.NotYet("the primary is %q (%v)", now, err)
+		}
+		return nil
+	}))
+	s.must(p.AwaitReady(s.ctx))
+	s.sql(p, s.primary(p), "INSERT INTO app.orders (v) VALUES (4)")
+	s.awaitArchived(p)
+	s.archives(p)
+
+	store := "file://" + jobapi.StoreDir + "/" + s.namespace + ".shop/" + s.uidOf(p)
+	out, err := cluster.Exec(s.ctx, s.namespace, s.archiver(p).Name, resources.ContainerArchive, "/backup", "archive", "verify", "--store", store)
+	if err != nil || strings.Contains(out, "gap") {
+		s.Fatalf("verify: %v\n%s", err, out)
+	}
+
+	s.must(p.PatchSpec(s.ctx, "backup: {binlog: {enabled: false}}"))
+	s.must(harness.Eventually(s.ctx, harness.Patience, "the archiver is removed", func(ctx context.Context) error {
+		var pods corev1.PodList
+		if err := cluster.List(ctx, &pods, client.InNamespace(s.namespace), client.MatchingLabels(resources.ArchiveSelector("shop"))); err != nil {
+			return err
+		}
+		if len(pods.Items) > 0 {
+			return harness.NotYet("%s is there", pods.Items[0].Name)
+		}
+		return nil
+	}))
+}
+
+// archives waits for the condition.
+func (s *scene) archives(p *harness.Pair) {
+	s.Helper()
+	s.must(p.Await(s.ctx, 2*harness.Patience, harness.Want{
+		Type:   v1alpha1.ConditionArchiving,
+		Status: metav1.ConditionTrue,
+		Reason: status.ReasonArchiveCurrent,
+	}))
+}
+
+// awaitArchived waits until everything that the primary has executed by now is in the archive, as
+// the pair's status says.
+func (s *scene) awaitArchived(p *harness.Pair) {
+	s.Helper()
+	executed, err := gtid.Parse(s.sql(p, s.primary(p), "SELECT @@GLOBAL.gtid_executed"))
+	s.must(err)
+	begin := time.Now()
+	s.must(harness.Eventually(s.ctx, 2*harness.Patience, "everything is archived", func(ctx context.Context) error {
+		object, err := p.Object(ctx)
+		if err != nil {
+			return err
+		}
+		archive := object.Status.Archive
+		if archive == nil {
+			return harness.NotYet("there is no status")
+		}
+		archived, err := gtid.Parse(archive.GTIDs)
+		if err != nil {
+			return fmt.Errorf("status.archive.gtids: %w", err)
+		}
+		if lacking := executed.Subtract(archived); !lacking.IsEmpty() || archive.Gap != nil {
+			return harness.NotYet("it lacks %s, gap %v", lacking, archive.Gap)
+		}
+		return nil
+	}))
+	s.Logf("archived, and in the status, after %s", time.Since(begin))
+}
+
+// archiver is the pod that archives.
+func (s *scene) archiver(p *harness.Pair) *corev1.Pod {
+	s.Helper()
+	var pods corev1.PodList
+	s.must(cluster.List(s.ctx, &pods, client.InNamespace(s.namespace), client.MatchingLabels(resources.ArchiveSelector(p.Name))))
+	if len(pods.Items) != 1 {
+		s.Fatalf("%d archivers", len(pods.Items))
+	}
+	return &pods.Items[0]
+}
+
+func (s *scene) uidOf(p *harness.Pair) string {
+	s.Helper()
+	object, err := p.Object(s.ctx)
+	s.must(err)
+	return string(object.UID)
+}
