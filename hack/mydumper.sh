@@ -7,12 +7,14 @@ set -euo pipefail
 base="$CACHE/mydumper"
 rootfs="$base/rootfs"
 program="$base/mydumper"
+# The newest stable release that has it. Its client library takes a server's own certificate, over the socket.
+suite=bookworm
 
 unpack() {
   [ "$(dpkg --print-architecture 2>/dev/null)" ] || die "mydumper for tests comes from Debian packages: apt and dpkg are missing. Set DBPAIR_MYDUMPER to the program instead"
   rm -rf "$rootfs"
   mkdir -p "$rootfs"
-  "$HACK/debs.sh" extract "$MYSQL_SUITE" "$rootfs" mydumper
+  "$HACK/debs.sh" extract "$suite" "$rootfs" mydumper
   local loader libraries
   loader=$(find "$rootfs/usr/lib64" "$rootfs/usr/lib" -maxdepth 1 -name 'ld-linux*' | head -n 1)
   libraries=$(dirname "$(find "$rootfs/usr/lib" -name 'libc.so.6' | head -n 1)")
@@ -29,11 +31,11 @@ W
 ensure() {
   local content
   content=$({
-    printf '%s ' "$MYSQL_SUITE" "$base"
+    printf '%s ' "$suite" "$base"
     declare -f unpack
   } | sha256sum | cut -c1-16)
   if fresh "$base/.recipe" "$content"; then return; fi
-  log "unpacking mydumper of Debian $MYSQL_SUITE into $rootfs"
+  log "unpacking mydumper of Debian $suite into $rootfs"
   quietly "$CACHE/log/mydumper.log" unpack
   mark "$base/.recipe" "$content"
 }

@@ -102,8 +102,7 @@ func dumpInto(t *testing.T, program string, from realServer, args ...string) str
 	folder := filepath.Join(t.TempDir(), "export")
 	args = append([]string{
 		"--socket=" + from.Member.Socket,
-		"--user=root",
-		"--password=" + mysqldtest.Passwords.Root.Reveal(),
+		"--user=dumper",
 		"--outputdir=" + folder,
 		"--regex=^(app|od-d)\\.",
 		"--triggers",
@@ -129,6 +128,7 @@ func TestImportOfAFolderOfMydumper(t *testing.T) {
 		t.Fatal(err)
 	}
 	source.output(t, string(seed), "mysql")
+	source.output(t, "CREATE USER dumper@localhost; GRANT ALL ON *.* TO dumper@localhost", "mysql")
 	want := source.contents(t)
 	w := importWorld(t)
 	w.execer.mysql = func(args []string, streams genericiooptions.IOStreams) error {
