@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -224,9 +225,33 @@ func TestARestoreToAnyMoment(t *testing.T) {
 		t.Errorf("what can be restored:\n%s", out)
 	}
 	h.refuses(t)
-	h.early.is(t, "to a time", restoredTo(t, h.vault(t, jobapi.VaultTarget{Time: h.earlyTime})))
+	member := restoredTo(t, h.vault(t, jobapi.VaultTarget{Time: h.earlyTime}))
+	h.early.is(t, "to a time", member)
 	before := h.vault(t, jobapi.VaultTarget{BeforeGTID: h.dropped.String()})
 	h.late.is(t, "before the table was dropped", restoredTo(t, before))
+
+	// A vault sends a server only what that lacks.
+	if err := goOn(t, h.vault(t, jobapi.VaultTarget{GTID: h.late.executed}), member); err != nil {
+		t.Error(err)
+	}
+	h.late.is(t, "up to a set", member)
+	end := h.vault(t, jobapi.VaultTarget{})
+	putBack := damageNewest(t, h.root)
+	if err := goOn(t, end, member); err == nil || !strings.Contains(err.Error(), "not replayed") {
+		t.Errorf("a damaged archive was replayed: %v", err)
+	}
+	early := h.vault(t, jobapi.VaultTarget{GTID: h.end.executed})
+	if r := reportOf(early.serve(t.Context()), ""); r.Reason != jobapi.ArchiveDamaged || !strings.Contains(r.Message, "binlog/") {
+		t.Errorf("where the cut is in what is damaged: %+v", r)
+	}
+	putBack()
+	if err := goOn(t, end, member); err != nil {
+		t.Error(err)
+	}
+	h.end.is(t, "the end", member)
+	if err := goOn(t, before, member); err == nil || !strings.Contains(err.Error(), "beyond the target") {
+		t.Errorf("back in time: %v", err)
+	}
 }
 
 // refuses looks what a vault says of targets that nothing leads to.
@@ -259,4 +284,71 @@ func (h history) refuses(t *testing.T) {
 	if err := os.Rename(h.root+"-away", dir); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// goOn has a member replay what a vault serves, without a copy before it.
+func goOn(t *testing.T, v vault, member *mysqldtest.Instance) error {
+	t.Helper()
+	files := member.TLSFiles()
+	copyFile(t, files.Cert, filepath.Join(v.files, "tls.crt"))
+	copyFile(t, files.Key, filepath.Join(v.files, "tls.key"))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- v.serve(ctx) }()
+	awaitListens(t, v.replayOn)
+	err := replayFrom(t, v, member)
+	if err != nil {
+		if reset := member.Ops.ResetReplicaAll(t.Context(), true); reset != nil {
+			t.Error(reset)
+		}
+	}
+	cancel()
+	if end := <-ended; end != nil {
+		if r := reportOf(end, ""); r.Reason != jobapi.ArchiveDamaged || !strings.Contains(r.Message, "binlog/") {
+			t.Errorf("the vault reports %+v", r)
+		}
+	}
+	return err
+}
+
+func awaitListens(t *testing.T, address string) {
+	t.Helper()
+	mysqldtest.Await(t, "the vault listens", func() bool {
+		conn, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err == nil
+	})
+}
+
+// damageNewest damages the newest object of the archive that has a transaction.
+func damageNewest(t *testing.T, root string) (putBack func()) {
+	t.Helper()
+	dir := filepath.Join(root, "uid-1", "binlog")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range slices.Backward(entries) {
+		path := filepath.Join(dir, entry.Name())
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(content), `"transactions":0`) {
+			damaged := slices.Clone(content)
+			damaged[len(damaged)-1] ^= 1
+			if err := os.WriteFile(path, damaged, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return func() {
+				if err := os.WriteFile(path, content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	t.Fatal("the archive has no transaction")
+	return nil
 }
