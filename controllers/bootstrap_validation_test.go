@@ -46,7 +46,7 @@ func TestEachWrongFieldOfARestoreGetsItsMessage(t *testing.T) {
 	for name, tc := range map[string]struct{ spec, says string }{
 		"a donor as well":    {"{donor: {" + donor + "}, backup: {" + from + "}}", "exactly one of donor, backup and dump"},
 		"no destination":     {"{backup: {pair: {name: shop}}}", "spec.bootstrap.backup.destination"},
-		"two destinations":   {"{backup: {destination: {}, pair: {name: shop}}}", "destination needs exactly one of s3 and volume"},
+		"two destinations":   {"{backup: {destination: {}, pair: {name: shop}}}", "destination needs exactly one of s3, gcs, azure and volume"},
 		"no pair":            {"{backup: {destination: {volume: {claimName: backups}}}}", "spec.bootstrap.backup.pair"},
 		"a pair upwards":     {"{backup: {destination: {volume: {claimName: a}}, pair: {name: ../shop}}}", "name must be the name of a DatabasePair"},
 		"a namespace":        {"{backup: {destination: {volume: {claimName: a}}, pair: {name: shop, namespace: a/b}}}", "namespace must be the name of a namespace"},
