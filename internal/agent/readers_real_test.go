@@ -341,45 +341,6 @@ func TestALyingReplicaIsCutAndForgotten(t *testing.T) {
 	}
 }
 
-// What a rewind takes back was never on the passive, where readers are: one that followed the pair all
-// the while has nothing that the pair lacks.
-func TestAReaderNeverReadsWhatARewindTakesBack(t *testing.T) {
-	w, a, b := writing(t)
-	a.makeReader()
-	b.awaitReadersPort(true)
-	third := newOutsideReplica(w, b)
-	third.follow(b)
-	a.insert(3001)
-	third.await(3001)
-	w.leaveTailOf(a, b, "INSERT INTO t (v) VALUES (3002)")
-	a.awaitPhase(agentapi.PhaseHeld, patience)
-	w.failover(a, b)
-	b.insert(3003)
-	third.await(3003) // the new primary is alone
-	snapshot, err := b.client.Snapshot(t.Context(), w.head())
-	if err != nil {
-		t.Fatal(err)
-	}
-	rewind := agentapi.RewindCommand{Command: w.head(), HolderGTIDs: snapshot.BinlogGTIDs, Target: "data-0"}
-	if _, err := a.client.Rewind(t.Context(), rewind); err != nil {
-		t.Fatal(err)
-	}
-	w.join(a, b)
-	a.awaitReadersPort(true)
-	third.follow(a)
-	b.insert(3004)
-	third.await(3004)
-	var tail int
-	var has string
-	if err := third.root.QueryRow("SELECT COALESCE(SUM(v = 3002), 0), @@GLOBAL.gtid_executed FROM app.t").Scan(&tail, &has); err != nil {
-		t.Fatal(err)
-	}
-	if all := w.executedOf(b); tail != 0 || !all.Covers(gtid.MustParse(has)) {
-		t.Errorf("it has %d rows of the tail, and %s where the pair has %s", tail, has, all)
-	}
-	w.disjoint()
-}
-
 // What was written is read on the passive once it has executed the GTIDs of the session that wrote.
 func TestReadYourWritesOnThePassive(t *testing.T) {
 	_, a, b := writing(t)
