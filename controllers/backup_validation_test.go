@@ -34,6 +34,7 @@ func TestEachWrongFieldOfABackupGetsItsMessage(t *testing.T) {
 		"an identity":              {volume + ", encryption: {recipients: [AGE-SECRET-KEY-1]}", "spec.backup.encryption.recipients must be public keys"},
 		"no recipient":             {volume + ", encryption: {recipients: []}", "spec.backup.encryption.recipients"},
 		"a flush of a millisecond": {volume + ", binlog: {flushInterval: 1ms}", "spec.backup.binlog.flushInterval must be from 1s to 5m"},
+		"a backlog of everything":  {volume + ", binlog: {maxBacklog: 100%}", "spec.backup.binlog.maxBacklog must be a share from 1% to 90%"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := s.pair("a", plain+"\nbackup: {"+tc.spec+"}")

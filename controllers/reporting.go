@@ -74,6 +74,7 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	done.Backup = status.BackedUp(v.pair, v.ours())
 	done.BackupStaleAfter, done.BackupProblem = r.backupSchedule(v.pair, o.Now)
 	done.Archive = r.archive(ctx, v, o.Now)
+	r.tellArchived(ctx, v, o, done.Archive)
 	done.Bootstrap = status.Bootstrap{
 		Spec:   v.pair.Spec.Bootstrap,
 		Reason: v.session.bootstrap.reason,

@@ -55,6 +55,8 @@ type session struct {
 	farewell farewell
 	// bootstrap is what spec.bootstrap waits for.
 	bootstrap awaited
+	// archivedTold is what the members' agents were told of the archive.
+	archivedTold [2]archivedTold
 	// vaultGone: nothing is left of what served the backup that the pair began with.
 	vaultGone bool
 	tries     tries

@@ -81,6 +81,7 @@ type Agent struct {
 	forcing      *forcing
 	rights       *repairRights
 	users        *users
+	archived     *archived
 	permit       *permit
 
 	queue   *queue

@@ -66,6 +66,7 @@ func (a *Agent) handler() http.Handler {
 	handle(mux, in, agentapi.PathRepairRights, a.rights.order)
 	handle(mux, in, agentapi.PathSaveRows, a.rights.saveRows)
 	handle(mux, in, agentapi.PathPermitRepair, a.permit.order)
+	handle(mux, in, agentapi.PathArchived, a.archived.order)
 	handle(mux, in, agentapi.PathEnsureUser, a.users.ensure)
 	handle(mux, in, agentapi.PathEnsureReader, a.users.ensure)
 	handle(mux, in, agentapi.PathRemoveUser, a.users.remove)

@@ -102,6 +102,7 @@ func (a *Agent) addRepairs() {
 		follow: a.follow,
 		permit: a.permit,
 	}
+	a.archived = &archived{pairUID: a.env.PairUID}
 	a.users = &users{
 		gate:   a.gate,
 		log:    a.log,

@@ -95,6 +95,7 @@ func (a *Agent) newUpkeep() *upkeep {
 			ops:      a.ops,
 			state:    a.state,
 			peer:     a.peer,
+			archived: a.archived,
 			config:   a.settings.get,
 		},
 		saved: &quarantineGuard{

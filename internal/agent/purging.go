@@ -28,6 +28,7 @@ type purging struct {
 	ops      purgeServer
 	state    *board
 	peer     peerSource
+	archived *archived
 	config   func() agentapi.Config
 }
 
@@ -39,20 +40,26 @@ type purgeServer interface {
 // purge removes old binary logs. What the peer has not received stays, unless this primary
 // is alone in the ledger and the logs have reached their limit: a peer that stays away would
 // fill the primary's volume and end its writes. Such a peer is copied when it is back, which
-// is said when half of the limit is reached.
+// is said when half of the limit is reached. What is not archived stays up to a size of its own,
+// unless the volume is nearly full: a commit must never wait for an archive.
 func (p *purging) purge(ctx context.Context) {
 	config := p.config()
 	limit := binlogLimit(config.BinlogMaxSize, p.root)
 	alone := p.isAlone()
 	received, recent, receives := p.peerReceived()
 	without := alone && !receives
-	purged, err := p.ops.PurgeBinlogs(ctx, mysqlops.PurgeLimits{
+	limits := mysqlops.PurgeLimits{
 		MaxBytes:    limit,
 		MaxAge:      config.BinlogRetention,
 		Received:    received,
 		WithoutPeer: without,
 		KeepAll:     !recent && !without,
-	})
+	}
+	if config.BinlogBacklog != "" && !nearlyFull(p.root) {
+		limits.Backlog = binlogLimit(config.BinlogBacklog, p.root)
+		limits.Archived = p.archived.get()
+	}
+	purged, err := p.ops.PurgeBinlogs(ctx, limits)
 	if err != nil {
 		p.log.V(1).Info("cannot purge binary logs", "reason", err.Error())
 		return
@@ -98,6 +105,13 @@ func (p *purging) peerReceived() (received gtid.Set, recent, receives bool) {
 	received, err := gtid.Parse(peer.Server.GTIDReceived)
 	recent = err == nil && silent <= time.Minute
 	return received, recent, recent && peer.Server.Receiver.Running
+}
+
+// nearlyFull: less than a tenth of the volume at root is free, or that is not known.
+func nearlyFull(root string) bool {
+	const share = 10
+	var fs unix.Statfs_t
+	return unix.Statfs(root, &fs) != nil || fs.Bavail < fs.Blocks/share
 }
 
 // binlogLimit is a quantity, or a share of the volume at root; 0 for no limit.

@@ -65,6 +65,53 @@ func ledgerOf(state authority.LedgerState, acted bool) authority.View {
 	return view
 }
 
+// TestBinaryLogsThatAreNotArchivedStayUpToABacklog: without an archive, and on a volume that is
+// nearly full, nothing is kept for one.
+func TestBinaryLogsThatAreNotArchivedStayUpToABacklog(t *testing.T) {
+	server := &kept{}
+	config := agentapi.Config{BinlogMaxSize: "100Mi"}
+	told := &archived{pairUID: "pair-a"}
+	p := &purging{
+		pairUID:  "pair-a",
+		self:     "shop-0",
+		peerName: "shop-1",
+		root:     t.TempDir(),
+		log:      logr.Discard(),
+		ops:      server,
+		state:    newTestBoard(),
+		peer:     heard{},
+		archived: told,
+		config:   func() agentapi.Config { return config },
+	}
+	p.purge(t.Context())
+	if server.limits.Backlog != 0 {
+		t.Errorf("without an archive: %+v", server.limits)
+	}
+	config.BinlogBacklog = "50Mi"
+	const set = ownUUID + ":1-3"
+	if _, err := told.order(t.Context(), agentapi.ArchivedCommand{PairUID: "pair-b", GTIDs: set}); err == nil {
+		t.Error("the archive of another pair counts")
+	}
+	if _, err := told.order(t.Context(), agentapi.ArchivedCommand{PairUID: "pair-a", GTIDs: "x"}); err == nil {
+		t.Error("a malformed set counts")
+	}
+	if _, err := told.order(t.Context(), agentapi.ArchivedCommand{PairUID: "pair-a", GTIDs: set}); err != nil {
+		t.Fatal(err)
+	}
+	if nearlyFull(p.root) {
+		t.Skip("the machine's own disk is nearly full")
+	}
+	p.purge(t.Context())
+	if got := server.limits; got.Backlog != 50<<20 || got.Archived.String() != set {
+		t.Errorf("limits %+v", got)
+	}
+	p.root = "/nowhere"
+	p.purge(t.Context())
+	if server.limits.Backlog != 0 {
+		t.Errorf("on a volume that cannot be measured: %+v", server.limits)
+	}
+}
+
 func TestBinaryLogsThatThePeerLacksGoOnlyWhenThisPrimaryIsAlone(t *testing.T) {
 	receives := &agentapi.State{PairUID: "pair-a", Server: &agentapi.Server{GTIDReceived: ownUUID + ":1-3"}}
 	receives.Server.Receiver.Running = true

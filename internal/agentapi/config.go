@@ -132,6 +132,10 @@ type Config struct {
 	// BinlogMaxSize on a primary that is alone in the ledger: its peer is copied then.
 	BinlogRetention time.Duration `json:"binlogRetention"`
 	BinlogMaxSize   string        `json:"binlogMaxSize"`
+	// BinlogBacklog ("20%" of the volume or a quantity) is the size up to which binary logs stay
+	// that are not archived, whatever BinlogRetention and BinlogMaxSize say; empty without an
+	// archive. ArchivedCommand says what is archived.
+	BinlogBacklog string `json:"binlogBacklog,omitempty"`
 
 	// QuarantineTime is how long everything in the quarantine stays, and QuarantineSize ("20%" of
 	// the volume or a quantity) what it may take beyond that time. Where they are absent,

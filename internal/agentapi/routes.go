@@ -29,6 +29,8 @@ const (
 	PathSaveRows     = "/v1/save-rows"     // POST SaveRowsCommand to the passive
 	PathPermitRepair = "/v1/permit-repair" // POST PermitRepairCommand to both members
 
+	PathArchived = "/v1/archived" // POST ArchivedCommand to both members
+
 	PathEnsureUser = "/v1/ensure-user" // POST EnsureUserCommand to the primary
 	PathRemoveUser = "/v1/remove-user" // POST RemoveUserCommand to the primary
 
@@ -76,6 +78,7 @@ var Routes = []Route{
 	{Path: PathRepairRights, Callers: []Caller{CallerOperator, CallerJob}},
 	{Path: PathSaveRows, Callers: []Caller{CallerOperator, CallerJob}},
 	{Path: PathPermitRepair, Callers: []Caller{CallerOperator}},
+	{Path: PathArchived, Callers: []Caller{CallerOperator}},
 	{Path: PathEnsureUser, Callers: []Caller{CallerOperator}},
 	{Path: PathRemoveUser, Callers: []Caller{CallerOperator}},
 	{Path: PathEnsureReader, Callers: []Caller{CallerOperator}},

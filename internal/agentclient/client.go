@@ -110,6 +110,11 @@ func (c *Client) ReadLease(ctx context.Context, r agentapi.Command) (agentapi.Do
 	return c.done(ctx, agentapi.PathReadLease, r)
 }
 
+// Archived says what the archive of binary logs has. Idempotent.
+func (c *Client) Archived(ctx context.Context, r agentapi.ArchivedCommand) (agentapi.Done, error) {
+	return c.done(ctx, agentapi.PathArchived, r)
+}
+
 // ReleaseHeld has the door let clients through to the mysqld that is open at the command's
 // epoch, now or later. Idempotent.
 func (c *Client) ReleaseHeld(ctx context.Context, r agentapi.Command) (agentapi.Done, error) {

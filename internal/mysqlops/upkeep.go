@@ -60,6 +60,10 @@ type PurgeLimits struct {
 	// WithoutPeer lets a file over MaxBytes go also when the peer lacks it: the peer has to
 	// be copied again then.
 	WithoutPeer bool
+	// Backlog is the size up to which a file stays that has anything beyond Archived, whatever the
+	// other limits say; 0 when nothing is archived.
+	Backlog  int64
+	Archived gtid.Set
 	// KeepAll removes nothing and only counts.
 	KeepAll bool
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mysqldtest"
 	"github.com/dbpair/dbpair/internal/mysqlops"
 )
@@ -139,6 +140,55 @@ func TestPurgeKeepsWhatThePeerLacks(t *testing.T) {
 	got, err = pair.A.Ops.PurgeBinlogs(ctx, limits)
 	if err != nil || got.Files != 0 {
 		t.Errorf("purge of young files %+v, %v", got, err)
+	}
+}
+
+// TestBinaryLogsThatAreNotArchivedStay: up to the backlog, and not beyond it.
+func TestBinaryLogsThatAreNotArchivedStay(t *testing.T) {
+	member := mysqldtest.Start(t, mysqldtest.Options{})
+	member.Open(false)
+	executed := func() gtid.Set {
+		t.Helper()
+		status, err := member.Ops.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status.Executed
+	}
+	purge := func(limits mysqlops.PurgeLimits) gtid.Set {
+		t.Helper()
+		limits.MaxBytes = 1
+		limits.WithoutPeer = true
+		if _, err := member.Ops.PurgeBinlogs(t.Context(), limits); err != nil {
+			t.Fatal(err)
+		}
+		status, err := member.Ops.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return status.Purged
+	}
+	write := func(statement string) {
+		t.Helper()
+		for _, one := range []string{statement, "FLUSH BINARY LOGS"} {
+			if _, err := member.Root().ExecContext(t.Context(), one); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write("CREATE TABLE app.t (id INT PRIMARY KEY)")
+	archived := executed()
+	write("INSERT INTO app.t VALUES (1)")
+	write("INSERT INTO app.t VALUES (2)")
+	const large = 1 << 40
+	if purged := purge(mysqlops.PurgeLimits{Backlog: large}); !purged.IsEmpty() {
+		t.Errorf("purged %s, and nothing is archived", purged)
+	}
+	if purged := purge(mysqlops.PurgeLimits{Backlog: large, Archived: archived}); !purged.Equal(archived) {
+		t.Errorf("purged %s, archived is %s", purged, archived)
+	}
+	if purged := purge(mysqlops.PurgeLimits{Backlog: 1, Archived: archived}); !purged.Equal(executed()) {
+		t.Errorf("purged %s beyond the backlog, executed is %s", purged, executed())
 	}
 }
 

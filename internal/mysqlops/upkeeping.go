@@ -176,13 +176,11 @@ func (l PurgeLimits) lacking(ctx context.Context, conn *sql.Conn, files []binlog
 	return 0, nil
 }
 
-// allow reports whether file may go: it is over a limit, and the peer has all
-// that comes before next, the file after it.
+// allow reports whether file may go: it is over a limit, and the peer and the archive have all
+// that comes before next, the file after it, as far as they have to.
 func (l PurgeLimits) allow(ctx context.Context, conn *sql.Conn, file, next string, total int64) (bool, error) {
 	over := l.MaxBytes > 0 && total > l.MaxBytes
-	if over && l.WithoutPeer {
-		return true, nil
-	}
+	withoutPeer := over && l.WithoutPeer
 	if !over && l.MaxAge > 0 {
 		age, err := binlogAge(ctx, conn, file)
 		if err != nil {
@@ -193,8 +191,15 @@ func (l PurgeLimits) allow(ctx context.Context, conn *sql.Conn, file, next strin
 	if !over {
 		return false, nil
 	}
+	forArchive := l.Backlog > 0 && total <= l.Backlog
+	if withoutPeer && !forArchive {
+		return true, nil
+	}
 	before, err := gtidsBefore(ctx, conn, next)
-	return err == nil && l.Received.Covers(before), err
+	if err != nil || (forArchive && !l.Archived.Covers(before)) {
+		return false, err
+	}
+	return withoutPeer || l.Received.Covers(before), nil
 }
 
 // binlogAge looks at the file itself: no statement tells its age. The agent

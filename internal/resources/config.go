@@ -56,6 +56,9 @@ func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 		AppPasswordOverlap:  spec.Application.PasswordOverlap.Duration,
 		AppWithoutTLS:       spec.Services.Primary.TLS == v1alpha1.TLSPreferred,
 	}
+	if ArchiveWanted(p) {
+		c.BinlogBacklog = spec.Backup.Binlog.MaxBacklog
+	}
 	if len(spec.MySQL.Config) > 0 {
 		c.MySQL = make(map[string]string, len(spec.MySQL.Config))
 		for k, v := range spec.MySQL.Config {
