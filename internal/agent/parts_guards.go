@@ -96,6 +96,7 @@ func (a *Agent) newUpkeep() *upkeep {
 			state:    a.state,
 			peer:     a.peer,
 			archived: a.archived,
+			full:     nearlyFull,
 			config:   a.settings.get,
 		},
 		saved: &quarantineGuard{

@@ -29,6 +29,7 @@ type purging struct {
 	state    *board
 	peer     peerSource
 	archived *archived
+	full     func(root string) bool // nearlyFull
 	config   func() agentapi.Config
 }
 
@@ -55,7 +56,7 @@ func (p *purging) purge(ctx context.Context) {
 		WithoutPeer: without,
 		KeepAll:     !recent && !without,
 	}
-	if config.BinlogBacklog != "" && !nearlyFull(p.root) {
+	if config.BinlogBacklog != "" && !p.full(p.root) {
 		limits.Backlog = binlogLimit(config.BinlogBacklog, p.root)
 		limits.Archived = p.archived.get()
 	}
