@@ -83,8 +83,8 @@ func TestAFolderIsReadInTheOrderOfWhatNeedsWhat(t *testing.T) {
 		"-- `a``b`;\nCREATE TABLE IF NOT EXISTS `c` (id INT);\n" +
 		"-- `app`;\nINSERT INTO `a` VALUES (1);\n" +
 		"-- `app`;\nINSERT INTO `a` VALUES (2);\n" +
-		"-- `app`;\nDELIMITER $$$\nCREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW BEGIN\n  SET @a = '$$'; \nEND$$$\nDELIMITER ;\n" +
-		"-- `app`;\nDELIMITER $$\nCREATE PROCEDURE p() BEGIN\n  SELECT 1; \nEND$$\nDELIMITER ;\n" +
+		"-- `app`;\nDELIMITER $$$\nCREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW BEGIN\n  SET @a = '$$';\nEND$$$\nDELIMITER ;\n" +
+		"-- `app`;\nDELIMITER $$\nCREATE PROCEDURE p() BEGIN\n  SELECT 1;\nEND$$\nDELIMITER ;\n" +
 		"-- `app`;\nDROP TABLE IF EXISTS `v`;\nCREATE VIEW `v` AS SELECT 1;\n"
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

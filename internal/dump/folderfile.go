@@ -101,7 +101,8 @@ func repairCharacterSets(text []byte) []byte {
 }
 
 // delimited gives each statement an end that the mysql client does not mistake for the end of a statement in the body
-// of a routine. In mydumper's files a statement ends where a line ends in a semicolon; in bodies it puts a space there.
+// of a routine. In mydumper's files a statement ends where a line ends in a semicolon; in bodies it puts a space there,
+// which is taken out again.
 func delimited(text []byte) ([]byte, error) {
 	const longest = 15 // of the mysql client
 	delimiter := []byte("$$")
@@ -114,10 +115,14 @@ func delimited(text []byte) ([]byte, error) {
 	fmt.Fprintf(&out, "DELIMITER %s\n", delimiter)
 	for line := range bytes.Lines(text) {
 		body := bytes.TrimSuffix(line, []byte("\n"))
-		if statement, ended := bytes.CutSuffix(body, []byte(";")); ended {
+		statement, ended := bytes.CutSuffix(body, []byte(";"))
+		switch {
+		case ended:
 			out.Write(statement)
 			out.Write(delimiter)
-		} else {
+		case bytes.HasSuffix(body, []byte("; ")):
+			out.Write(body[:len(body)-1])
+		default:
 			out.Write(body)
 		}
 		out.WriteByte('\n')
