@@ -6,13 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/failover"
 	"github.com/dbpair/dbpair/internal/resources"
 	"github.com/dbpair/dbpair/test/e2e/harness"
@@ -43,6 +46,12 @@ func TestWritesOnThePassive(t *testing.T) {
 func TestRejoin(t *testing.T) {
 	harness.NeedsLong(t)
 	runFaults(t, "rejoin", []fault{
+		{
+			name:   "root writes on the passive, and the primary does not receive it",
+			want:   undisturbed,
+			inject: divergeOnPassive,
+			after:  (*stage).replayErrant,
+		},
 		{
 			name:      "ibdata1 of the passive is overwritten",
 			want:      undisturbed,
@@ -129,4 +138,74 @@ func overwriteSystemTablespace(st *stage) (func(context.Context) error, error) {
 		err = st.pair.Signal(st.ctx, st.passive, unix.SIGKILL, harness.RoleMysqld)
 	}
 	return func(ctx context.Context) error { return st.confirmed(ctx, "reseed", st.passive, "--wait") }, err
+}
+
+// divergeOnPassive writes on the passive as root, while the primary's channel to it is kept from
+// running, so that only the passive has it. The pair says so within seconds, with the command that
+// copies the passive again, and clients write on meanwhile.
+func divergeOnPassive(st *stage) (func(context.Context) error, error) {
+	stopped := make(chan error, 1)
+	go func() {
+		_, err := st.pair.SQL(st.ctx, st.primary, strings.Repeat("STOP REPLICA IO_THREAD; DO SLEEP(0.02); ", 200))
+		stopped <- err
+	}()
+	const off = "SELECT 1 FROM performance_schema.replication_connection_status WHERE SERVICE_STATE = 'OFF' LIMIT 1"
+	err := st.pair.AwaitRow(st.ctx, st.primary, off)
+	if err == nil {
+		_, err = st.pair.SQL(st.ctx, st.passive, "SET GLOBAL super_read_only = OFF; CREATE TABLE app.errant (id INT PRIMARY KEY, v VARCHAR(9));"+
+			"INSERT INTO app.errant VALUES (1, 'one'), (2, 'two')")
+	}
+	if err := errors.Join(err, <-stopped); err != nil {
+		return nil, err
+	}
+	return nil, st.copyErrant()
+}
+
+// errantPatience is for how long nobody may know of transactions that the passive alone has, on a
+// machine that is busy with other tests.
+const errantPatience = 30 * time.Second
+
+// copyErrant waits until the pair names what the passive alone has, and pastes the command that it
+// prints.
+func (st *stage) copyErrant() error {
+	uuid, err := st.pair.SQL(st.ctx, st.passive, "SELECT @@server_uuid")
+	if err != nil {
+		return err
+	}
+	for _, want := range []string{st.passive + " has ", uuid, "kubectl dbpair reseed " + st.pair.Name + " " + st.passive + " -n " + st.namespace} {
+		if err := st.pair.Await(st.ctx, errantPatience, harness.Want{
+			Type:    v1alpha1.ConditionFailoverReady,
+			Status:  metav1.ConditionFalse,
+			Reason:  string(failover.RuleDiverged),
+			Message: want,
+		}); err != nil {
+			return err
+		}
+	}
+	st.awaitComplaint(st.pair, uuid, "transactions that")
+	if err := st.run.Clients.AwaitAcks(st.ctx, harness.Patience, 100); err != nil {
+		return err
+	}
+	shown, err := cluster.Plugin(st.ctx, st.namespace, "divergence", st.pair.Name)
+	if err != nil {
+		return err
+	}
+	for _, want := range []string{"app.errant", "2 inserted", "Keep the data of " + st.primary} {
+		if !strings.Contains(shown, want) {
+			return fmt.Errorf("divergence shows no %q:\n%s", want, shown)
+		}
+	}
+	return st.pasted(st.ctx, "reseed", st.passive)
+}
+
+// replayErrant: what was written on the passive alone is in its quarantine, and its rows are on
+// both members once the extracted logs were replayed.
+func (st *stage) replayErrant() error {
+	if out, err := st.pair.SQL(st.ctx, st.passive, "SHOW TABLES IN app LIKE 'errant'"); err != nil || out != "" {
+		return fmt.Errorf("the copy has the table %q (%w)", out, err)
+	}
+	if err := st.replay(st.passive, "app.errant", "app.errant: 2 inserted", "-- INSERT INTO `app`.`errant`"); err != nil {
+		return err
+	}
+	return st.awaitOnBoth("SELECT GROUP_CONCAT(v ORDER BY id) FROM app.errant", "one,two")
 }

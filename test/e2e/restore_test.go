@@ -22,15 +22,15 @@ import (
 	"github.com/dbpair/dbpair/test/e2e/harness"
 )
 
-// restoreScript is what docs/backup.md says about a lost cluster.
-func (s *scene) restoreScript() string {
+// documented is the script below a mark in a file of docs.
+func (s *scene) documented(file, mark string) string {
 	s.Helper()
-	text, err := os.ReadFile("../../docs/backup.md")
+	text, err := os.ReadFile(filepath.Join("../../docs", file))
 	s.must(err)
-	_, rest, found := strings.Cut(string(text), "<!-- restore -->\n```sh\n")
+	_, rest, found := strings.Cut(string(text), "<!-- "+mark+" -->\n```sh\n")
 	script, _, ended := strings.Cut(rest, "```\n")
 	if !found || !ended {
-		s.Fatal("docs/backup.md has no script that restores a lost cluster")
+		s.Fatalf("docs/%s has no script below the mark %q", file, mark)
 	}
 	return script
 }
@@ -63,7 +63,7 @@ func TestALostPairIsRestored(t *testing.T) {
 	s.must(os.WriteFile(manifest, []byte(saved), 0o600))
 	s.lose(old)
 
-	out, err := cluster.Script(s.ctx, s.restoreScript(),
+	out, err := cluster.Script(s.ctx, s.documented("backup.md", "restore"),
 		"NAMESPACE="+s.namespace, "OLD=shop", "NEW=shop2", "MANIFEST="+manifest)
 	if err != nil {
 		s.Fatalf("restore: %v\n%s", err, out)
