@@ -70,6 +70,7 @@ type Agent struct {
 	// What the operator, the peer and Jobs ask for.
 	commands     *commands
 	reports      *reports
+	roles        *roles
 	doorOrders   *doorOrders
 	draining     *draining
 	initializing *initializing
@@ -157,6 +158,7 @@ func selfOf(env Environment, start pair.AgentStart, version string) agentapi.Sta
 		PodUID:       env.PodUID,
 		AgentStart:   start,
 		AgentVersion: version,
+		TellsRole:    true,
 	}
 }
 

@@ -107,6 +107,17 @@ func (c *certs) server() *tls.Config {
 	}
 }
 
+// anonymous is the configuration of the listener for routers, which asks for no client certificate.
+func (c *certs) anonymous() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			leaf, _ := c.get()
+			return &leaf, nil
+		},
+	}
+}
+
 // client is the configuration for a connection to someone of this common name.
 func (c *certs) client(commonName string) (*tls.Config, error) {
 	leaf, pool := c.get()

@@ -79,7 +79,7 @@ type member struct {
 	peerAdmin string
 }
 
-var portNames = []string{"mysql", "admin", "door", "agent", "metrics", "probe", "binlog"}
+var portNames = []string{"mysql", "admin", "door", "agent", "metrics", "probe", "binlog", "role"}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()

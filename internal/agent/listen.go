@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 
 	"github.com/dbpair/dbpair/internal/agent/door"
 )
@@ -44,6 +45,10 @@ func (a *Agent) listen(ctx context.Context, failed chan<- error) error {
 	if err != nil {
 		return fmt.Errorf("listen for metrics: %w", err)
 	}
+	role, err := ports.Listen(ctx, "tcp", a.opt.listen(a.opt.RolePort))
+	if err != nil {
+		return fmt.Errorf("listen for routers: %w", err)
+	}
 	serve := func(l net.Listener, h http.Handler) *http.Server {
 		s := &http.Server{
 			Handler:           h,
@@ -55,7 +60,12 @@ func (a *Agent) listen(ctx context.Context, failed chan<- error) error {
 		go func() { failed <- s.Serve(l) }()
 		return s
 	}
-	servers := []*http.Server{serve(tls.NewListener(api, a.certs.server()), a.handler()), serve(probe, probes), serve(metrics, figures)}
+	servers := []*http.Server{
+		serve(tls.NewListener(api, a.certs.server()), a.handler()),
+		serve(probe, probes),
+		serve(metrics, figures),
+		serve(tls.NewListener(netutil.LimitListener(role, roleConnections), a.certs.anonymous()), a.roles.handler()),
+	}
 	go func() {
 		<-ctx.Done()
 		_ = entrance.Close()

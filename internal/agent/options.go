@@ -23,7 +23,7 @@ type Options struct {
 	// BindAddress of the door, the agent's API, metrics and mysqld's client port.
 	BindAddress string
 
-	MySQLPort, AdminPort, DoorPort, AgentPort, MetricsPort, ProbePort, BinlogPort int
+	MySQLPort, AdminPort, DoorPort, AgentPort, MetricsPort, ProbePort, BinlogPort, RolePort int
 
 	// PeerAddress and PeerAdmin replace what follows from the pair's name: host:port of
 	// the peer's agent and of its admin port.
@@ -67,6 +67,7 @@ func ParseOptions(args []string) (Options, error) {
 		{&o.DoorPort, "door-port", pair.PortDoor}, {&o.AgentPort, "agent-port", pair.PortAgent},
 		{&o.MetricsPort, "metrics-port", pair.PortMetrics}, {&o.ProbePort, "probe-port", pair.PortProbe},
 		{&o.BinlogPort, "binlog-port", pair.PortBinlog},
+		{&o.RolePort, "role-port", pair.PortRole},
 	} {
 		set.IntVar(p.into, p.name, p.value, "")
 	}

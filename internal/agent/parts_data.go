@@ -236,6 +236,11 @@ func (a *Agent) addCommands() {
 		mysqld: a.mysqld,
 		state:  a.state,
 	}
+	a.roles = &roles{
+		self:   a.env.PodName,
+		state:  a.state,
+		config: a.settings.get,
+	}
 }
 
 // access says who may ask this agent.

@@ -84,6 +84,9 @@ const (
 // DefaultMaxLockTime is that of a pair that says nothing about it.
 const DefaultMaxLockTime = 250 * time.Millisecond
 
+// DefaultPassiveMaxLag is that of a pair that says nothing about it.
+const DefaultPassiveMaxLag = 10 * time.Second
+
 // The retention of the quarantine of a pair that says nothing about it.
 const (
 	DefaultQuarantineTime = 30 * 24 * time.Hour
@@ -154,6 +157,9 @@ type Config struct {
 	// MaxHeld how many at once.
 	HoldTimeout time.Duration `json:"holdTimeout,omitempty"`
 	MaxHeld     int           `json:"maxHeld,omitempty"`
+
+	// PassiveMaxLag is the lag up to which the passive serves reads; 0 stands for DefaultPassiveMaxLag.
+	PassiveMaxLag time.Duration `json:"passiveMaxLag,omitempty"`
 
 	// RefuseWithReset makes the door answer with a TCP reset instead of a MySQL error.
 	RefuseWithReset bool `json:"refuseWithReset,omitempty"`

@@ -130,6 +130,9 @@ type State struct {
 	// Quarantine is what was given up and is kept on the volume; nil before it was measured.
 	Quarantine *QuarantineUse `json:"quarantine,omitempty"`
 
+	// TellsRole: the agent has the listener for routers.
+	TellsRole bool `json:"tellsRole,omitempty"`
+
 	// Drain is the last drain of this open primary; nil for none.
 	Drain *Drain `json:"drain,omitempty"`
 

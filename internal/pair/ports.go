@@ -12,6 +12,8 @@ const (
 	// Service has for it.
 	PortBinlog        = 7307
 	PortBinlogService = 3307
+	// PortRole tells routers whether the member is the primary or a passive that serves reads.
+	PortRole = 7082
 	// PortMysqldMetrics is that of the exporter of mysqld's counters, where the spec has it.
 	PortMysqldMetrics = 9104
 )

@@ -50,6 +50,7 @@ func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 		OnRoleChange:        string(spec.Services.Primary.OnRoleChange),
 		HoldTimeout:         spec.Services.Primary.HoldTimeout.Duration,
 		MaxHeld:             int(spec.Services.Primary.MaxHeld),
+		PassiveMaxLag:       spec.Services.Passive.MaxLag.Duration,
 		RefuseWithReset:     spec.Services.Primary.OnRoleChange == v1alpha1.OnRoleChangeReset,
 		AppUser:             AppUserOf(p),
 		AppSchema:           AppSchemaOf(p),
