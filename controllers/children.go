@@ -20,6 +20,7 @@ import (
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
+	"github.com/dbpair/dbpair/internal/status"
 )
 
 // phase is one part of what surrounds a pair.
@@ -43,6 +44,7 @@ var phases = []phase{
 	{"members", (*childrenReconciler).ensureMembers},
 	{"archive", (*childrenReconciler).ensureArchive},
 	{"volumes", (*childrenReconciler).ensureVolumes},
+	{"router", (*childrenReconciler).ensureRouter},
 }
 
 // childrenMemory is what is remembered of the objects around one pair between two reconciles.
@@ -114,6 +116,8 @@ type childrenVisit struct {
 	// pods of the members, nil for none.
 	pods   [2]*corev1.Pod
 	copies map[string][]byte
+	// router is what is known of the router's pods.
+	router status.RouterPods
 	// writes: the Secrets are written at this visit, so that a rotation can go on.
 	writes   bool
 	material material
@@ -129,6 +133,7 @@ func (r *childrenReconciler) keep(ctx context.Context, v *childrenVisit) childre
 		refused:    r.refusal(v),
 		trying:     v.memory.trying(v.pair.Generation),
 		notGrown:   v.memory.notGrown,
+		router:     v.router,
 	}
 }
 

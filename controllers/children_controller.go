@@ -9,6 +9,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,6 +24,7 @@ import (
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/resources"
+	"github.com/dbpair/dbpair/internal/status"
 )
 
 // Reconcile makes the objects around one pair what they have to be, and hands a report to the
@@ -96,7 +98,7 @@ func (s *childrenMemory) wait(generation int64, now time.Time) time.Duration {
 // next is when the objects are looked at again if nothing calls for it before.
 func (v *childrenVisit) next(report childrenReport) time.Duration {
 	switch {
-	case report.err != nil, report.trying, v.writes && v.keyring.unsignedCounts():
+	case report.err != nil, report.trying, report.router.Problem != "", v.writes && v.keyring.unsignedCounts():
 		return requeueSoon
 	case v.memory.absences[0].absent(), v.memory.absences[1].absent():
 		return lookForPod
@@ -139,6 +141,8 @@ type childrenReport struct {
 	trying bool
 	// notGrown says which volume cannot get the size of the spec, and why; empty when all can.
 	notGrown string
+	// router is what is known of the router's pods.
+	router status.RouterPods
 }
 
 // reports keep the last report about one pair. Safe for concurrent use; the zero value has none.
@@ -181,6 +185,8 @@ func (r *childrenReconciler) setup(mgr ctrl.Manager, concurrent int) error {
 		&corev1.ServiceAccount{},
 		&corev1.PersistentVolumeClaim{},
 		&appsv1.StatefulSet{},
+		&appsv1.Deployment{},
+		&policyv1.PodDisruptionBudget{},
 		&networkingv1.NetworkPolicy{},
 		&rbacv1.Role{},
 		&rbacv1.RoleBinding{},

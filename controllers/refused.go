@@ -51,6 +51,10 @@ func (a Allowed) refusal(p *v1alpha1.DatabasePair) string {
 		found = append(found, fmt.Sprintf("spec.mysql.image: %q is not among the images that this operator allows (--allowed-images): %s",
 			image, strings.Join(a.Images, ", ")))
 	}
+	if image := p.Spec.Router.Image; p.Spec.Router.Enabled && !matches(a.Images, image) {
+		found = append(found, fmt.Sprintf("spec.router.image: %q is not among the images that this operator allows (--allowed-images): %s",
+			image, strings.Join(a.Images, ", ")))
+	}
 	if class := p.Spec.PodTemplate.Spec.PriorityClassName; class != "" && !matches(a.PriorityClasses, class) {
 		found = append(found, fmt.Sprintf(
 			"spec.podTemplate.spec.priorityClassName: %q is not among the classes that this operator allows (--allowed-priority-classes): %s",

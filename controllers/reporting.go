@@ -75,6 +75,10 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	done.BackupStaleAfter, done.BackupProblem = r.backupSchedule(v.pair, o.Now)
 	done.Archive = r.archive(ctx, v, o.Now)
 	r.tellArchived(ctx, v, o, done.Archive)
+	done.Router = status.Router{
+		Wanted: v.pair.Spec.Router.Enabled,
+		Pods:   v.reported().router,
+	}
 	done.Bootstrap = status.Bootstrap{
 		Spec:   v.pair.Spec.Bootstrap,
 		Reason: v.session.bootstrap.reason,

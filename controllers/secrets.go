@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/big"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -227,7 +228,11 @@ func (r *childrenReconciler) ensureMemberCertificate(ctx context.Context, v *chi
 		return err
 	}
 	leaf := pki.Leaf{CertPEM: data[corev1.TLSCertKey], KeyPEM: data[corev1.TLSPrivateKeyKey]}
-	subject := pki.Member(v.names, o, v.pair.Spec.Services.Primary.Hostnames...)
+	names := v.pair.Spec.Services.Primary.Hostnames
+	if v.pair.Spec.Router.Enabled {
+		names = slices.Concat(names, pki.RouterNames(v.names))
+	}
+	subject := pki.Member(v.names, o, names...)
 	if why := certificateDue(v.material.authority, v.pair, leaf, subject, r.Now()); why != "" {
 		if leaf, err = v.material.authority.Issue(subject, r.Now()); err != nil {
 			return err

@@ -3,6 +3,7 @@
 #   hack/e2e.sh up NAME              cluster and images; safe to repeat
 #   hack/e2e.sh run NAME [FLAG…]     the tests; flags go to go test (-run 'TestFailover/node killed')
 #   hack/e2e.sh bench NAME WHAT      the measurements of test/bench
+#   hack/e2e.sh router NAME          the image of the router, which its test needs; "up" brings it with E2E_LONG=1
 #   hack/e2e.sh programs NAME        the image with client programs, which the measurement of clients needs
 #   hack/e2e.sh down NAME            removes the cluster
 # The tests install the chart themselves.
@@ -13,6 +14,7 @@ command=${1:-} cluster=${2:-dbpair-e2e}
 client_image=${E2E_CLIENT_IMAGE:-ghcr.io/dbpair/e2e-client:dev}
 failpoint_image=${E2E_FAILPOINT_IMAGE:-ghcr.io/dbpair/dbpair:failpoints}
 old_image=${E2E_OLD_MYSQL_IMAGE:-ghcr.io/dbpair/e2e-old-mysql:dev}
+router_image=haproxy:3.0
 programs_image=${E2E_PROGRAMS_IMAGE:-ghcr.io/dbpair/e2e-programs:dev}
 s3_image=${E2E_S3_IMAGE:-ghcr.io/dbpair/e2e-s3:dev}
 export IMG=${E2E_OPERATOR_IMAGE:-ghcr.io/dbpair/dbpair:dev}
@@ -72,6 +74,13 @@ s3_server() {
   docker load -q -i "$CACHE/e2e-s3.tar"
 }
 
+# What spec.router runs.
+router() {
+  use_engine
+  "$HACK/pull.sh" "$router_image"
+  "$HACK/cluster.sh" load "$cluster" "$router_image"
+}
+
 up() {
   "$HACK/cluster.sh" up "$cluster"
   stage "helm" "$HACK/tools/build.sh" helm
@@ -84,6 +93,7 @@ up() {
   if [ -n "${E2E_LONG:-}" ]; then
     stage "S3 server image" s3_server
     "$HACK/cluster.sh" load "$cluster" "$s3_image"
+    stage "image of the router" router
   fi
   renew
 }
@@ -102,6 +112,7 @@ case $command in
     cd "$ROOT"
     exec go test -tags e2e -count=1 -v -timeout 60m ./test/e2e "$@"
     ;;
+  router) stage "image of the router" router ;;
   programs) stage "image with client programs" programs ;;
   bench)
     shift 2
@@ -110,5 +121,5 @@ case $command in
     exec go run ./test/bench "$@"
     ;;
   down) exec "$HACK/cluster.sh" down "$cluster" ;;
-  *) die "usage: hack/e2e.sh up|run|programs|bench|down NAME" ;;
+  *) die "usage: hack/e2e.sh up|run|router|programs|bench|down NAME" ;;
 esac

@@ -24,6 +24,7 @@ make_offline() {
   case $image in
     "$NODE_IMAGE") "$HACK/offline/nodeimage/build.sh" ;;
     "$MYSQL_IMAGE") "$HACK/offline/mysqlimage/build.sh" ;;
+    haproxy:3.0) "$HACK/offline/haproxyimage/build.sh" ;;
     *) die "$image cannot be pulled, and hack/offline does not make it" ;;
   esac
 }

@@ -7,6 +7,7 @@ cd "$ROOT"
 
 stage "mysqld" "$HACK/mysqld.sh"
 stage "kube-apiserver and etcd" "$HACK/envtest.sh"
+stage "haproxy" "$HACK/haproxy.sh"
 stage "client libraries" "$HACK/clients.sh"
 stage "mydumper" "$HACK/mydumper.sh"
 stage "S3 server" "$HACK/tools/build.sh" versitygw
@@ -15,8 +16,10 @@ KUBEBUILDER_ASSETS=$("$HACK/envtest.sh")
 DBPAIR_CLIENTS=$("$HACK/clients.sh")
 DBPAIR_S3_SERVER=$("$HACK/tools/build.sh" versitygw)
 DBPAIR_MYDUMPER=$("$HACK/mydumper.sh")
-export DBPAIR_MYSQL_BIN KUBEBUILDER_ASSETS DBPAIR_CLIENTS DBPAIR_S3_SERVER DBPAIR_MYDUMPER
+DBPAIR_HAPROXY=$("$HACK/haproxy.sh")
+export DBPAIR_MYSQL_BIN KUBEBUILDER_ASSETS DBPAIR_CLIENTS DBPAIR_S3_SERVER DBPAIR_MYDUMPER DBPAIR_HAPROXY
 export DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_ENVTEST=1 DBPAIR_REQUIRE_CLIENTS=1 DBPAIR_REQUIRE_S3=1 DBPAIR_REQUIRE_MYDUMPER=1
+export DBPAIR_REQUIRE_HAPROXY=1
 
 mapfile -t packages < <(go list ./... | grep -v /test/e2e$)
 

@@ -117,6 +117,11 @@ type DatabasePairSpec struct {
 	// +kubebuilder:default={}
 	Services ServicesSpec `json:"services,omitempty"`
 
+	// router is an optional HAProxy before the pair.
+	// +optional
+	// +kubebuilder:default={}
+	Router RouterSpec `json:"router,omitempty"`
+
 	// network limits who may connect, and how long silence is tolerated.
 	// +optional
 	// +kubebuilder:default={}

@@ -5,7 +5,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The condition types of a DatabasePair. All but BackedUp, Archiving and Bootstrapped
+// The condition types of a DatabasePair. All but BackedUp, Archiving, Bootstrapped and RouterReady
 // are present from the operator's first visit. The reason is the name of the rule that decided, the message a fact and, where
 // someone has to act, the verb.
 const (
@@ -39,6 +39,9 @@ const (
 	// ConditionBootstrapped: the data that the pair was to begin with is there. Only pairs with
 	// spec.bootstrap have it.
 	ConditionBootstrapped = "Bootstrapped"
+	// ConditionRouterReady: the router's pods are ready, and the members' agents tell them who is the primary. Only
+	// pairs with spec.router.enabled have it. Ready does not depend on it: the pair's own Service needs no router.
+	ConditionRouterReady = "RouterReady"
 )
 
 // ConditionTypes lists the condition types that every pair has, in the order of the status.

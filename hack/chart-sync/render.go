@@ -132,7 +132,7 @@ func newRuleSet() ruleSet { return ruleSet{when: map[string][]rbacv1.PolicyRule{
 
 // add sorts the resources of rules, and verbs of some, by the feature that needs them.
 func (s *ruleSet) add(rules []rbacv1.PolicyRule) {
-	for _, rule := range rules {
+	for _, rule := range apart(rules) {
 		rule = s.withoutOptionalVerbs(rule)
 		always := rule
 		always.Resources = nil
@@ -150,6 +150,28 @@ func (s *ruleSet) add(rules []rbacv1.PolicyRule) {
 			s.always = append(s.always, always)
 		}
 	}
+}
+
+// apart gives each resource with optional verbs a rule of its own: controller-gen joins those of the same verbs.
+func apart(rules []rbacv1.PolicyRule) []rbacv1.PolicyRule {
+	var out []rbacv1.PolicyRule
+	for _, rule := range rules {
+		rest := rule
+		rest.Resources = nil
+		for _, resource := range rule.Resources {
+			if verbsOf[resource] == nil {
+				rest.Resources = append(rest.Resources, resource)
+				continue
+			}
+			one := rule
+			one.Resources = []string{resource}
+			out = append(out, one)
+		}
+		if len(rest.Resources) > 0 || len(rest.NonResourceURLs) > 0 {
+			out = append(out, rest)
+		}
+	}
+	return out
 }
 
 // withoutOptionalVerbs moves the verbs that a feature needs into rules of their own.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -49,6 +50,24 @@ func TestAVerbOfAFeatureIsRenderedOnlyWithIt(t *testing.T) {
 	want := "- apiGroups:\n  - \"\"\n  resources:\n  - secrets\n  verbs:\n  - get\n" +
 		"{{- if or .Values.features.checksum .Values.features.repair .Values.features.backup }}\n" +
 		"- apiGroups:\n  - \"\"\n  resources:\n  - secrets\n  verbs:\n  - delete\n{{- end }}\n"
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAVerbOfAFeatureStaysOneWhereRulesWereJoined(t *testing.T) {
+	joined := newRuleSet()
+	joined.add([]rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps", "secrets"}, Verbs: []string{"delete", "get"}}})
+	apart := newRuleSet()
+	apart.add([]rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"delete", "get"}},
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"delete", "get"}},
+	})
+	want, errApart := apart.render()
+	got, errJoined := joined.render()
+	if err := errors.Join(errApart, errJoined); err != nil {
+		t.Fatal(err)
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

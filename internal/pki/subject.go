@@ -37,6 +37,12 @@ func Member(n resources.Names, o pair.Ordinal, hostnames ...string) Subject {
 	}
 }
 
+// RouterNames are the names by which clients reach a pair's router, which passes them on without
+// ending their TLS.
+func RouterNames(n resources.Names) []string {
+	return append([]string{n.Router()}, forms(n.Router(), n.Namespace)...)
+}
+
 // Operator is the subject of the operator's client certificate.
 func Operator() Subject {
 	return Subject{CommonName: agentapi.RoleOperator, Life: OperatorLife}

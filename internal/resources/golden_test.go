@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
@@ -69,7 +70,20 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 		for _, key := range InternalKeys() {
 			passwords[key] = []byte("password-of-" + key)
 		}
+		routed := withRouter(p, name)
+		routerConfig, err := RouterConfigMap(routed, ca)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for file, object := range map[string]any{
+			"router-deployment":           RouterDeployment(routed, routerConfig),
+			"router-configmap":            routerConfig,
+			"router-service":              RouterService(routed),
+			"router-service-member":       RouterMemberService(routed, 1),
+			"router-pdb":                  RouterDisruptionBudget(routed),
+			"router-networkpolicy":        RouterNetworkPolicy(routed),
+			"router-networkpolicy-member": NetworkPolicy(routed, "dbpair-system"),
+
 			"statefulset":        StatefulSet(p, Image{Name: "registry.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}, ClaimOf(p)),
 			"service":            ClientService(p),
 			"service-new":        NewClientService(p, Route{Member: "shop-0", Mode: RouteDoor}),
@@ -101,6 +115,28 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 			t.Run(name+"/"+file, func(t *testing.T) { golden(t, filepath.Join("testdata", name, file+".yaml"), object) })
 		}
 	}
+}
+
+// withRouter is the pair with a router: with the defaults of the API if it is the plain one.
+func withRouter(p *v1alpha1.DatabasePair, name string) *v1alpha1.DatabasePair {
+	out := p.DeepCopy()
+	out.Spec.Router = v1alpha1.RouterSpec{
+		Enabled:         true,
+		Image:           "haproxy:3.0",
+		ImagePullPolicy: v1alpha1.ImagePullPolicy(corev1.PullIfNotPresent),
+		MaxConnections:  2000,
+		Service:         v1alpha1.RouterServiceSpec{Type: "ClusterIP"},
+	}
+	if name != "plain" {
+		out.Spec.Services.Passive.FallbackToPrimary = true
+		out.Spec.Router.MaxConnections = 500
+		out.Spec.Router.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("128Mi")}
+		out.Spec.Router.Service = v1alpha1.RouterServiceSpec{
+			Type:        "LoadBalancer",
+			Annotations: map[string]string{"lb.test/address": "192.0.2.7"},
+		}
+	}
+	return out
 }
 
 // backedUp is the pair with backups: to a volume if it is the plain one, else to a bucket.

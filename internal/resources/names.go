@@ -71,6 +71,13 @@ func (n Names) Vault() string { return n.Pair + "-vault" }
 // VaultHost is the address of what serves the backup.
 func (n Names) VaultHost() string { return n.Vault() + "." + n.Namespace + ".svc" }
 
+// Router is the Deployment, Service, ConfigMap, PodDisruptionBudget and NetworkPolicy of the router.
+func (n Names) Router() string { return n.Pair + "-router" }
+
+// RouterMember is the Service by which the router reaches a member. Its address stays when the
+// member's pod is made again.
+func (n Names) RouterMember(o pair.Ordinal) string { return n.Router() + "-" + strconv.Itoa(int(o)) }
+
 // TLS is the Secret of a member's certificate.
 func (n Names) TLS(o pair.Ordinal) string { return n.Pair + "-tls-" + strconv.Itoa(int(o)) }
 
@@ -80,7 +87,7 @@ func SecretNames(n Names) []string {
 }
 
 // ConfigMapNames are all ConfigMaps of a pair but those of its Jobs.
-func ConfigMapNames(n Names) []string { return []string{n.Config()} }
+func ConfigMapNames(n Names) []string { return []string{n.Config(), n.Router()} }
 
 // Claim is the PersistentVolumeClaim of a member.
 func (n Names) Claim(o pair.Ordinal) string { return "data-" + string(o.Member(n.Pair)) }
@@ -182,8 +189,11 @@ func objectNames(pairName string) []string {
 		"ServiceAccount " + n.Job(), "Role " + n.Job(), "RoleBinding " + n.Job(),
 		"Job " + n.Vault(), "Service " + n.Vault(), "Secret " + n.Vault(), "NetworkPolicy " + n.Vault(),
 		"Deployment " + n.Archive(), "Secret " + n.Archive(), "ConfigMap " + n.Archive(), "Role " + n.Archive(), "RoleBinding " + n.Archive(),
+		"Deployment " + n.Router(), "ConfigMap " + n.Router(), "PodDisruptionBudget " + n.Router(), "NetworkPolicy " + n.Router(),
+		"Service " + n.Router(),
 	}
 	for _, o := range []pair.Ordinal{0, 1} {
+		out = append(out, "Service "+n.RouterMember(o))
 		out = append(out, "Pod "+string(o.Member(n.Pair)), "PersistentVolumeClaim "+n.Claim(o), "Secret "+n.TLS(o))
 	}
 	return out

@@ -51,12 +51,12 @@ func NetworkPolicy(p *v1alpha1.DatabasePair, operatorNamespace string) *networki
 		WithPodSelector(metav1ac.LabelSelector().
 			WithMatchLabels(map[string]string{LabelName: Product, labelComponent: componentManager}))
 	clients := networkingv1ac.NetworkPolicyIngressRule().
-		WithPorts(policyPort(portNameMySQL), policyPort(portNameDoor),
-			networkingv1ac.NetworkPolicyPort().
-				WithProtocol(corev1.ProtocolTCP).
-				WithPort(intstr.FromInt32(pair.PortBinlog)))
+		WithPorts(policyPort(portNameMySQL), policyPort(portNameDoor), policyPortNumber(pair.PortBinlog))
 	if allow := p.Spec.Network.AllowFrom; len(allow) > 0 {
 		clients.WithFrom(members())
+		if p.Spec.Router.Enabled {
+			clients.WithFrom(routers(p))
+		}
 		for i := range allow {
 			clients.WithFrom(policyPeer(&allow[i]))
 		}
@@ -74,6 +74,11 @@ func NetworkPolicy(p *v1alpha1.DatabasePair, operatorNamespace string) *networki
 	}
 	if ArchiveWanted(p) {
 		rules = append(rules, archivePeer(p.Name))
+	}
+	if p.Spec.Router.Enabled {
+		rules = append(rules, networkingv1ac.NetworkPolicyIngressRule().
+			WithPorts(policyPortNumber(pair.PortRole)).
+			WithFrom(routers(p)))
 	}
 	if from := p.Spec.Network.MetricsFrom; len(from) > 0 {
 		metrics := networkingv1ac.NetworkPolicyIngressRule().WithPorts(policyPort(portNameMetrics))
@@ -98,6 +103,14 @@ func policyPort(name string) *networkingv1ac.NetworkPolicyPortApplyConfiguration
 	return networkingv1ac.NetworkPolicyPort().
 		WithProtocol(corev1.ProtocolTCP).
 		WithPort(intstr.FromString(name))
+}
+
+// policyPortNumber is a port that the members' containers do not name: a name more would make their
+// pods again.
+func policyPortNumber(port int32) *networkingv1ac.NetworkPolicyPortApplyConfiguration {
+	return networkingv1ac.NetworkPolicyPort().
+		WithProtocol(corev1.ProtocolTCP).
+		WithPort(intstr.FromInt32(port))
 }
 
 func policyPeer(p *v1alpha1.NetworkPeer) *networkingv1ac.NetworkPolicyPeerApplyConfiguration {

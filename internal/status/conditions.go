@@ -40,6 +40,8 @@ type Reconciled struct {
 	Archive Archive
 	// Bootstrap is what the pair begins with.
 	Bootstrap Bootstrap
+	// Router is what is known of the pair's router.
+	Router Router
 }
 
 // Conditions are the pair's conditions after this look. old is not modified; a condition
@@ -51,6 +53,9 @@ func Conditions(o failover.Observation, p failover.Plan, done Reconciled, old []
 	}
 	if !done.Archive.Wanted {
 		meta.RemoveStatusCondition(&out, v1alpha1.ConditionArchiving)
+	}
+	if !done.Router.Wanted {
+		meta.RemoveStatusCondition(&out, v1alpha1.ConditionRouterReady)
 	}
 	found := judge(o, p, done)
 	if done.Bootstrap.Spec != nil {
@@ -103,6 +108,9 @@ func judge(o failover.Observation, p failover.Plan, done Reconciled) []metav1.Co
 	}
 	if done.Archive.Wanted {
 		out = append(out, archiving(o, done))
+	}
+	if done.Router.Wanted {
+		out = append(out, routerReady(o, done.Router.Pods))
 	}
 	return out
 }

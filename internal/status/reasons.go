@@ -37,6 +37,8 @@ const (
 	ReasonArchiveGap         = "ArchiveGap"
 	ReasonArchiveStarting    = "ArchiveStarting"
 	ReasonArchiverNotRunning = "ArchiverNotRunning"
+	ReasonRouterPodsReady    = "RouterPodsReady"
+	ReasonRouterPodsNotReady = "RouterPodsNotReady"
 
 	ReasonDataCopied      = "DataCopied"
 	ReasonCopying         = "Copying"
@@ -375,6 +377,29 @@ var otherMeanings = []Meaning{
 			{string(agentapi.ProblemVolumeFull), "the volume is too small"},
 			{string(agentapi.ProblemSeedFailed), "the copy failed for another reason, which the message has"},
 		},
+	},
+	{
+		Type:   v1alpha1.ConditionRouterReady,
+		Status: metav1.ConditionTrue,
+		Means: "the [router](clients.md#the-router) serves; only a pair with `spec.router.enabled` has this condition, " +
+			"and `Ready` does not depend on it",
+		Reasons: []Reason{{ReasonRouterPodsReady, "its pods are ready, and the agents tell them who is the primary"}},
+	},
+	{
+		Type:   v1alpha1.ConditionRouterReady,
+		Status: metav1.ConditionFalse,
+		Means:  "the router, or one of its pods, does not serve, or not as it should; the pair's own Services do",
+		Reasons: []Reason{
+			{ReasonObjectsPending, "an object of the router cannot be made; the message says why"},
+			{ReasonRouterPodsNotReady, "a pod is not ready, or has a former configuration"},
+			{string(failover.RuleAgentOutdated), "an agent is too old to tell the router about its role"},
+		},
+	},
+	{
+		Type:    v1alpha1.ConditionRouterReady,
+		Status:  metav1.ConditionUnknown,
+		Means:   "the operator has not looked at it",
+		Reasons: []Reason{{ReasonObjectsPending, "it has just begun to, or the pair is paused"}},
 	},
 }
 

@@ -28,10 +28,20 @@
 - apiGroups:
   - ""
   resources:
-  - configmaps
-  - serviceaccounts
+  - secrets
   verbs:
   - create
+  - get
+  - list
+  - patch
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - configmaps
+  verbs:
+  - create
+  - delete
   - get
   - list
   - patch
@@ -66,7 +76,7 @@
 - apiGroups:
   - ""
   resources:
-  - secrets
+  - serviceaccounts
   verbs:
   - create
   - get
@@ -157,6 +167,7 @@
   - networkpolicies
   verbs:
   - create
+  - delete
   - get
   - list
   - patch
@@ -167,6 +178,7 @@
   - poddisruptionbudgets
   verbs:
   - create
+  - delete
   - get
   - list
   - patch

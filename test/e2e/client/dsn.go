@@ -23,12 +23,17 @@ const (
 	readTimeout = 8 * time.Second
 )
 
+// config is that of a host, or of host:port.
 func (o options) config(host string) (*mysql.Config, error) {
 	cfg := mysql.NewConfig()
 	cfg.User = o.user
 	cfg.Passwd = o.password
 	cfg.DBName = o.database
 	cfg.Net, cfg.Addr = "tcp", net.JoinHostPort(host, o.port)
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		cfg.Addr = host
+		host = name
+	}
 	cfg.Timeout = dialTimeout
 	cfg.ReadTimeout = readTimeout
 	cfg.WriteTimeout = readTimeout

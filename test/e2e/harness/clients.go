@@ -45,6 +45,14 @@ func (p *Pair) clientPod(name string) *corev1.Pod {
 			LocalObjectReference: corev1.LocalObjectReference{Name: names.App()}, Key: key,
 		}}}
 	}
+	host := fromApp("DB_HOST", "host")
+	if p.ClientHost != "" {
+		host = corev1.EnvVar{Name: "DB_HOST", Value: p.ClientHost}
+	}
+	polled := names.Host(pair.Ordinal(0)) + "," + names.Host(pair.Ordinal(1))
+	if p.ReaderAddress != "" {
+		polled += "," + p.ReaderAddress
+	}
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: p.Namespace,
@@ -68,10 +76,10 @@ func (p *Pair) clientPod(name string) *corev1.Pod {
 				ImagePullPolicy: corev1.PullIfNotPresent,
 				Command:         []string{"/client"},
 				Env: []corev1.EnvVar{
-					fromApp("DB_HOST", "host"), fromApp("DB_PORT", "port"), fromApp("DB_USERNAME", "username"),
+					host, fromApp("DB_PORT", "port"), fromApp("DB_USERNAME", "username"),
 					fromApp("DB_PASSWORD", "password"), fromApp("DB_DATABASE", "database"),
 					{Name: "DB_CA", Value: "/app/ca.crt"},
-					{Name: "DB_MEMBERS", Value: names.Host(pair.Ordinal(0)) + "," + names.Host(pair.Ordinal(1))},
+					{Name: "DB_MEMBERS", Value: polled},
 				},
 				VolumeMounts: []corev1.VolumeMount{{
 					Name:      "app",

@@ -23,6 +23,9 @@ type Pair struct {
 	*Cluster
 	Namespace string
 	Name      string
+	// ClientHost is where clients write, and ReaderAddress is host:port that the poller asks beside the members. Empty: the
+	// pair's Service, and nothing.
+	ClientHost, ReaderAddress string
 }
 
 // Pair is a handle on a pair that exists or will exist.
