@@ -200,7 +200,8 @@ func (l *look) canFailOver(p Plan) Readiness {
 	}
 	if errant := l.compare(l.passive).errant; !errant.IsEmpty() {
 		return no(RuleDiverged, "%s has %d transactions that %s lacks, such as %.200s: "+
-			"someone wrote on it, or they are of its time as the primary. %s", l.passive.Name, errant.Count(), l.holder.Name, errant, l.copyAgain(l.passive))
+			"someone wrote on it, or they are of its time as the primary. %s",
+			l.passive.Name, errant.Count(), l.holder.Name, errant, l.copyAgain(l.passive))
 	}
 	if c := l.candidacyOf(l.passive); !c.ok {
 		return no(RuleNoCandidate, "%s", c.why)

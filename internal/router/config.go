@@ -93,7 +93,8 @@ const healthConnections = 20
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%ds", int64(d/time.Second)) }
 
-var configuration = template.Must(template.New("haproxy.cfg").Parse(`# Router of the pair {{.Config.Namespace}}/{{.Config.Pair}}. Written by dbpair, which undoes changes.
+var configuration = template.Must(template.New("haproxy.cfg").Parse(
+	`# Router of the pair {{.Config.Namespace}}/{{.Config.Pair}}. Written by dbpair, which undoes changes.
 global
     log stdout format raw local0 notice
     maxconn {{.All}}
