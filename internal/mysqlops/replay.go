@@ -25,12 +25,6 @@ const (
 // Replay is how far a replay is, in transactions.
 type Replay struct{ Done, Total uint64 }
 
-// ReplayFlags are what a mysqld needs in addition to replay an archive on data that is void until it is
-// complete: it flushes nothing before its end, and receives no more than a gibibyte before it is applied.
-func ReplayFlags() []string {
-	return []string{"--sync-binlog=0", "--innodb-flush-log-at-trx-commit=0", "--relay-log-space-limit=1073741824"}
-}
-
 // ReplayFrom replicates from a source that stands for an archive until this member has executed
 // exactly what that leads to, and forgets the source. The member has to be closed and without a
 // channel. It blocks for as long as that takes, bounded by ctx only, and calls progress about
