@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -49,6 +50,23 @@ func TestWhoWaitsIsWokenByNewsOnly(t *testing.T) {
 	<-woken
 	if s := b.snapshot(); s.Revision == before || s.OpenEpoch != 3 {
 		t.Errorf("revision %d, open epoch %d", s.Revision, s.OpenEpoch)
+	}
+}
+
+func TestTheStateSaysWhatTheMemberIsAllItsLife(t *testing.T) {
+	self := selfOf(Environment{PairUID: "pair", PodName: "shop-0", PodUID: "pod"}, "start", "1.2.3")
+	b := newBoard(logr.Discard(), self, func() agentapi.Config { return agentapi.Config{} })
+	got := b.facts(authority.View{})
+	lasting := agentapi.State{
+		PairUID:      got.PairUID,
+		Member:       got.Member,
+		PodUID:       got.PodUID,
+		AgentStart:   got.AgentStart,
+		AgentVersion: got.AgentVersion,
+		TellsRole:    got.TellsRole,
+	}
+	if !reflect.DeepEqual(lasting, self) {
+		t.Errorf("the state has %+v of %+v", lasting, self)
 	}
 }
 

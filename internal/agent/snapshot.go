@@ -70,6 +70,7 @@ func (b *board) facts(v authority.View) agentapi.State {
 		PodUID:            b.self.PodUID,
 		AgentStart:        b.self.AgentStart,
 		AgentVersion:      b.self.AgentVersion,
+		TellsRole:         b.self.TellsRole,
 		KnownEpoch:        v.Known,
 		ActedLedger:       v.ActedLedger,
 		OpenEpoch:         v.OpenEpoch,
