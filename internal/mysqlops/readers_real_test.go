@@ -1,6 +1,7 @@
 package mysqlops_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -161,7 +162,9 @@ func TestReadersEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _, _ = asks.Execute("SELECT SLEEP(600)") }()
+	var asked sync.WaitGroup
+	defer asked.Wait() // its session has ended then, or the test has
+	asked.Go(func() { _, _ = asks.Execute("SELECT SLEEP(600)") })
 	member.AwaitStatus("one reads", func(s mysqlops.Status) bool {
 		return len(s.DumpThreads) == 1 && s.DumpThreads[0].Port > 0 && s.DumpThreads[0].CaughtUp
 	})
