@@ -98,7 +98,7 @@ func (s *scene) archives(p *harness.Pair) {
 // the pair's status says.
 func (s *scene) awaitArchived(p *harness.Pair) {
 	s.Helper()
-	executed, err := gtid.Parse(s.sql(p, s.primary(p), "SELECT @@GLOBAL.gtid_executed"))
+	executed, err := gtid.Parse(s.sql(p, s.primary(p), "SELECT REPLACE(@@GLOBAL.gtid_executed, '\\n', '')"))
 	s.must(err)
 	begin := time.Now()
 	s.must(harness.Eventually(s.ctx, 2*harness.Patience, "everything is archived", func(ctx context.Context) error {
