@@ -27,9 +27,11 @@ import (
 // has asked it again, on a busy machine.
 const readersLag = 3 * time.Second
 
-// fewestReaders is how many readers the passive has to answer in a case. After a lost primary there is no passive until it
-// is back, and readers are refused.
-const fewestReaders = 5
+// fewestReaders is how many readers the passive has to answer in a case.
+const fewestReaders = 20
+
+// readersServed is for how long the read-only port has to answer when the pair is ready again.
+const readersServed = 5 * time.Second
 
 // TestRouter: clients write through the router while roles change. Nothing else runs beside it, as a node is cut off.
 func TestRouter(t *testing.T) {
@@ -43,10 +45,34 @@ func TestRouter(t *testing.T) {
 	s.must(p.Await(s.ctx, harness.Patience, harness.Want{Type: v1alpha1.ConditionRouterReady, Status: metav1.ConditionTrue}))
 	st := newStage(s, p)
 	for _, f := range []fault{
-		{name: "switchover, Demote", want: failsOver, inject: switchOver("Demote"), clients: readersAtThePassive},
-		{name: "switchover, DeletePod", want: failsOver, inject: switchOver("DeletePod"), clients: readersAtThePassive},
-		{name: "mysqld killed", want: failsOver, inject: signal(unix.SIGKILL, harness.RoleMysqld), clients: readersAtThePassive},
-		{name: "node cut off the network", want: failsOver, inject: cutOffUnderAStatement, clients: readersAtThePassive},
+		{
+			name:    "switchover, Demote",
+			want:    failsOver,
+			inject:  switchOver("Demote"),
+			after:   readersAreServed,
+			clients: readersAtThePassive,
+		},
+		{
+			name:    "switchover, DeletePod",
+			want:    failsOver,
+			inject:  switchOver("DeletePod"),
+			after:   readersAreServed,
+			clients: readersAtThePassive,
+		},
+		{
+			name:    "mysqld killed",
+			want:    failsOver,
+			inject:  signal(unix.SIGKILL, harness.RoleMysqld),
+			after:   readersAreServed,
+			clients: readersAtThePassive,
+		},
+		{
+			name:    "node cut off the network",
+			want:    failsOver,
+			inject:  cutOffUnderAStatement,
+			after:   readersAreServed,
+			clients: readersAtThePassive,
+		},
 	} {
 		if !t.Run(f.name, func(t *testing.T) { st.on(t).play(f) }) {
 			return
@@ -61,6 +87,27 @@ func TestRouter(t *testing.T) {
 		return err
 	}))
 	s.must(p.AwaitReady(s.ctx))
+}
+
+// readersAreServed: with a passive that follows, the read-only port answers again and goes on to.
+func readersAreServed(st *stage) error {
+	const script = `MYSQL_PWD="$1" exec mysql --no-defaults --ssl-mode=REQUIRED -u"$0" -h"$2" -P"$3" -e "SELECT 1"`
+	var app corev1.Secret
+	if err := st.pair.Get(st.ctx, client.ObjectKey{Namespace: st.namespace, Name: st.pair.Names().App()}, &app); err != nil {
+		return err
+	}
+	read := func(ctx context.Context) error {
+		out, err := st.pair.Exec(ctx, st.namespace, st.passive, resources.ContainerMysqld, "sh", "-c", script,
+			string(app.Data["username"]), string(app.Data["password"]), st.pair.ClientHost, strconv.Itoa(resources.PortRouterRead))
+		if err != nil {
+			return harness.NotYet("%v: %s", err, out)
+		}
+		return nil
+	}
+	if err := harness.Eventually(st.ctx, harness.Patience, "an answer of the read-only port", read); err != nil {
+		return err
+	}
+	return harness.Consistently(st.ctx, readersServed, "answers of the read-only port", read)
 }
 
 // readersAtThePassive: the read-only port answered, and never from a primary but for a moment.
