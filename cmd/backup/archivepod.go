@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +16,6 @@ import (
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
-	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/dbpair/dbpair/cmd/backup/internal/archive"
 	"github.com/dbpair/dbpair/cmd/backup/internal/archiver"
@@ -54,26 +51,13 @@ func newArchiverCommand() *cobra.Command {
 }
 
 func archiveInPod(ctx context.Context, log io.Writer) error {
-	namespace := os.Getenv(agentapi.EnvPodNamespace)
-	name := os.Getenv(jobapi.EnvConfigMap)
-	if namespace == "" || name == "" {
-		return fmt.Errorf("%w: %s and %s must be set, as the operator's Deployment has them",
-			errForGood, agentapi.EnvPodNamespace, jobapi.EnvConfigMap)
-	}
 	var request jobapi.ArchiveRequest
-	if err := json.Unmarshal([]byte(os.Getenv(jobapi.EnvArchive)), &request); err != nil {
-		return fmt.Errorf("%w: read the request in %s: %w", errForGood, jobapi.EnvArchive, err)
-	}
-	config, err := rest.InClusterConfig()
+	reports, err := startInPod("Deployment", jobapi.EnvArchive, &request)
 	if err != nil {
-		return fmt.Errorf("find the API server: %w", err)
-	}
-	core, err := typedv1.NewForConfig(config)
-	if err != nil {
-		return fmt.Errorf("make a client: %w", err)
+		return err
 	}
 	pod := archivePod{
-		board:   board{api: core.ConfigMaps(namespace), name: name},
+		board:   reports,
 		request: request,
 		account: serverOptions{
 			user:         mysqlops.UserReplication,

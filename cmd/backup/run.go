@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +18,6 @@ import (
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	typedv1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/cmd/backup/internal/archive"
@@ -61,26 +58,13 @@ func newRunCommand() *cobra.Command {
 }
 
 func runInPod(ctx context.Context, log io.Writer) error {
-	namespace := os.Getenv(agentapi.EnvPodNamespace)
-	name := os.Getenv(jobapi.EnvConfigMap)
-	if namespace == "" || name == "" {
-		return fmt.Errorf("%w: %s and %s must be set, as the operator's Jobs have them",
-			errForGood, agentapi.EnvPodNamespace, jobapi.EnvConfigMap)
-	}
 	var request jobapi.Request
-	if err := json.Unmarshal([]byte(os.Getenv(jobapi.EnvRequest)), &request); err != nil {
-		return fmt.Errorf("%w: read the request in %s: %w", errForGood, jobapi.EnvRequest, err)
-	}
-	config, err := rest.InClusterConfig()
+	reports, err := startInPod("Job", jobapi.EnvRequest, &request)
 	if err != nil {
-		return fmt.Errorf("find the API server: %w", err)
-	}
-	core, err := typedv1.NewForConfig(config)
-	if err != nil {
-		return fmt.Errorf("make a client: %w", err)
+		return err
 	}
 	job := podJob{
-		board:   board{api: core.ConfigMaps(namespace), name: name},
+		board:   reports,
 		request: request,
 		server: serverOptions{
 			address:      net.JoinHostPort(request.Host(request.Passive), strconv.Itoa(pair.PortAdmin)),

@@ -8,7 +8,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
@@ -207,23 +206,9 @@ func archiveContainer(p *v1alpha1.DatabasePair, image Image, request string) cor
 				Value: request,
 			},
 		},
-		Resources: corev1.ResourceRequirements{
-			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
-			Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("512Mi")},
-		},
+		Resources:                jobResources(),
 		SecurityContext:          restrictedContainer(),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-		VolumeMounts: []corev1.VolumeMount{
-			{
-				Name:      volumeInternal,
-				MountPath: agentapi.InternalDir,
-				ReadOnly:  true,
-			},
-			{
-				Name:      volumeJobTLS,
-				MountPath: jobapi.TLSDir,
-				ReadOnly:  true,
-			},
-		},
+		VolumeMounts:             jobMounts(),
 	}
 }

@@ -32,16 +32,22 @@ func exporterContainer(p *v1alpha1.DatabasePair, agent Image) *corev1ac.Containe
 }
 
 func exporterResources(p *v1alpha1.DatabasePair) *corev1ac.ResourceRequirementsApplyConfiguration {
-	out := corev1ac.ResourceRequirements()
-	r := p.Spec.Monitoring.MysqldExporter.Resources
+	return resourcesOr(p.Spec.Monitoring.MysqldExporter.Resources, corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{
+			corev1.ResourceCPU:    resource.MustParse("20m"),
+			corev1.ResourceMemory: resource.MustParse("32Mi"),
+		},
+		Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("128Mi")},
+	})
+}
+
+// resourcesOr are the resources that a spec asks for, or others where it asks for none.
+func resourcesOr(wanted, others corev1.ResourceRequirements) *corev1ac.ResourceRequirementsApplyConfiguration {
+	r := wanted
 	if len(r.Requests) == 0 && len(r.Limits) == 0 {
-		return out.
-			WithRequests(corev1.ResourceList{
-				corev1.ResourceCPU:    resource.MustParse("20m"),
-				corev1.ResourceMemory: resource.MustParse("32Mi"),
-			}).
-			WithLimits(corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("128Mi")})
+		r = others
 	}
+	out := corev1ac.ResourceRequirements()
 	if len(r.Requests) > 0 {
 		out.WithRequests(r.Requests)
 	}

@@ -287,24 +287,10 @@ func jobContainer(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, 
 			{Name: jobapi.EnvConfigMap, Value: NamesOf(p).JobName(op.UID)},
 			{Name: jobapi.EnvRequest, Value: o.Request},
 		},
-		Resources: corev1.ResourceRequirements{
-			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("50m"), corev1.ResourceMemory: resource.MustParse("64Mi")},
-			Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1"), corev1.ResourceMemory: resource.MustParse("512Mi")},
-		},
+		Resources:                jobResources(),
 		SecurityContext:          restrictedContainer(),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-		VolumeMounts: []corev1.VolumeMount{
-			{
-				Name:      volumeInternal,
-				MountPath: agentapi.InternalDir,
-				ReadOnly:  true,
-			},
-			{
-				Name:      volumeJobTLS,
-				MountPath: jobapi.TLSDir,
-				ReadOnly:  true,
-			},
-		},
+		VolumeMounts:             jobMounts(),
 	}
 }
 
@@ -320,4 +306,34 @@ func jobPasswords(t v1alpha1.OperationType) []corev1.KeyToPath {
 		items = append(items, corev1.KeyToPath{Key: agentapi.PasswordFileRepair, Path: agentapi.PasswordFileRepair})
 	}
 	return items
+}
+
+// jobResources are those of the pods that work beside the members.
+func jobResources() corev1.ResourceRequirements {
+	return corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{
+			corev1.ResourceCPU:    resource.MustParse("50m"),
+			corev1.ResourceMemory: resource.MustParse("64Mi"),
+		},
+		Limits: corev1.ResourceList{
+			corev1.ResourceCPU:    resource.MustParse("1"),
+			corev1.ResourceMemory: resource.MustParse("512Mi"),
+		},
+	}
+}
+
+// jobMounts are the password files of a pair's own accounts, and the certificate to log in with.
+func jobMounts() []corev1.VolumeMount {
+	return []corev1.VolumeMount{
+		{
+			Name:      volumeInternal,
+			MountPath: agentapi.InternalDir,
+			ReadOnly:  true,
+		},
+		{
+			Name:      volumeJobTLS,
+			MountPath: jobapi.TLSDir,
+			ReadOnly:  true,
+		},
+	}
 }

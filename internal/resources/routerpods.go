@@ -145,21 +145,11 @@ func routerContainer(p *v1alpha1.DatabasePair) *corev1ac.ContainerApplyConfigura
 }
 
 func routerResources(p *v1alpha1.DatabasePair) *corev1ac.ResourceRequirementsApplyConfiguration {
-	r := p.Spec.Router.Resources
-	out := corev1ac.ResourceRequirements()
-	if len(r.Requests) == 0 && len(r.Limits) == 0 {
-		return out.
-			WithRequests(corev1.ResourceList{
-				corev1.ResourceCPU:    resource.MustParse("50m"),
-				corev1.ResourceMemory: resource.MustParse("64Mi"),
-			}).
-			WithLimits(corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("256Mi")})
-	}
-	if len(r.Requests) > 0 {
-		out.WithRequests(r.Requests)
-	}
-	if len(r.Limits) > 0 {
-		out.WithLimits(r.Limits)
-	}
-	return out
+	return resourcesOr(p.Spec.Router.Resources, corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{
+			corev1.ResourceCPU:    resource.MustParse("50m"),
+			corev1.ResourceMemory: resource.MustParse("64Mi"),
+		},
+		Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("256Mi")},
+	})
 }
