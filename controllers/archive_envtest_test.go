@@ -41,7 +41,7 @@ func TestAnArchiveIsMadeAndRemovedAsTheSpecSays(t *testing.T) {
 		return fmt.Errorf("conditions %+v", p.Status.Conditions)
 	})
 
-	// The archiver's identity writes its report and nothing else; nobody else does.
+	// The archiver's identity writes its report and nothing else, and no other identity writes it.
 	self, err := client.New(env.as("system:serviceaccount:"+s.namespace+":shop-job", "system:serviceaccounts"), client.Options{Scheme: app.Scheme()})
 	s.must(err)
 	report := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: "shop-archive"}}

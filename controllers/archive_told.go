@@ -15,19 +15,19 @@ import (
 
 const (
 	// archivedNewsEvery is the shortest time between two reports to an agent of what is archived, and
-	// archivedAgain the time after which it is told the same again, which may not have arrived.
+	// archivedAgain the time after which the same report is sent again, since the last may not have arrived.
 	archivedNewsEvery = 10 * time.Second
 	archivedAgain     = time.Minute
 )
 
-// archivedTold is what one agent was told of the archive.
+// archivedTold is the last report of what is archived that was sent to one agent.
 type archivedTold struct {
 	start pair.AgentStart
 	gtids string
 	at    time.Time
 }
 
-// due reports whether an agent is to be told.
+// due reports whether a report has to be sent.
 func (t archivedTold) due(start pair.AgentStart, gtids string, now time.Time) bool {
 	age := now.Sub(t.at)
 	changed := t.gtids != gtids && age >= archivedNewsEvery

@@ -7,7 +7,7 @@ import (
 	"github.com/dbpair/dbpair/internal/pair"
 )
 
-func TestAnAgentIsToldWhatIsArchivedWhenThatIsNewOrMayBeLost(t *testing.T) {
+func TestAnAgentGetsWhatIsArchivedWhenThatIsNewOrMayBeLost(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	told := archivedTold{
 		start: "a",
@@ -21,7 +21,7 @@ func TestAnAgentIsToldWhatIsArchivedWhenThatIsNewOrMayBeLost(t *testing.T) {
 		after time.Duration
 		want  bool
 	}{
-		"an agent that was told nothing":   {archivedTold{}, "a", "1-3", 0, true},
+		"an agent that got no report":      {archivedTold{}, "a", "1-3", 0, true},
 		"an agent that was started again":  {told, "b", "1-3", time.Second, true},
 		"the same":                         {told, "a", "1-3", 30 * time.Second, false},
 		"the same, after a while":          {told, "a", "1-3", time.Minute, true},

@@ -55,7 +55,7 @@ type session struct {
 	farewell farewell
 	// bootstrap is what spec.bootstrap waits for.
 	bootstrap awaited
-	// archivedTold is what the members' agents were told of the archive.
+	// archivedTold are the last reports of what is archived, by member.
 	archivedTold [2]archivedTold
 	// vaultGone: nothing is left of what served the backup that the pair began with.
 	vaultGone bool

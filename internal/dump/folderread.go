@@ -68,8 +68,8 @@ func (f *Folder) checkPart(one *part, rules Rules, found map[Finding]*FileFindin
 	return nil
 }
 
-// All reads all files as one dump, which the mysql client can load in one session. read is told how many bytes of
-// the files, as they are stored, have been read since it was last called. Place names a line of what was read.
+// All reads all files as one dump, which the mysql client can load in one session. It calls read with the number of
+// bytes of the files, as they are stored, that it has read since the last call. Place names a line of what was read.
 func (f *Folder) All(read func(bytes int)) io.ReadCloser {
 	f.starts = nil
 	return &folderReader{

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ReaderHost is where the accounts of readers of the binary logs log in from, and nobody else can:
+// ReaderHost is where the accounts of readers of the binary logs log in from, and no other client can:
 // the agent connects from it for those who come to its port for readers.
 const ReaderHost = "127.0.33.7"
 

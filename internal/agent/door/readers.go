@@ -10,7 +10,7 @@ import (
 )
 
 // Readers is the port of those who read the binary logs. While it is open it relays them to
-// mysqld from an address that nobody else connects from, which their accounts are bound to. So
+// mysqld from an address that is used for nothing else, which their accounts are bound to. So
 // no reader reaches a mysqld except through here. It is made closed. All methods are safe for
 // concurrent use; none but Serve and End blocks.
 type Readers struct {
@@ -112,7 +112,7 @@ func (r *Readers) End() {
 	for one := range r.relays {
 		one.cut()
 		if one.server != nil {
-			_ = one.server.Close() // a deadline would be set anew by who drains
+			_ = one.server.Close() // a deadline would be replaced by the goroutine that drains
 		}
 	}
 	r.mu.Unlock()
@@ -194,7 +194,7 @@ func (one *readerRelay) end() {
 }
 
 // pass copies both ways in the kernel until one of both has hung up. It hides relay.pass: mysqld does
-// not notice that a reader is gone before it has something to send, so it is told.
+// not notice that a reader is gone before it has something to send, so its side is closed here.
 func (one *readerRelay) pass() {
 	done := make(chan struct{})
 	go func() {
