@@ -1,10 +1,13 @@
 package agent
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
@@ -15,13 +18,13 @@ import (
 
 // giveUp notes what the former data had and the primary lacks, by the binary logs that were saved of it, and publishes
 // that with the copy. It fails nothing: the logs are saved, and what cannot be told now can be read from them later.
-// It blocks until the logs that matter are read.
-func (d *discards) giveUp(former, copy pair.DataID) {
+// It blocks until the primary has said what it has, or was asked often enough, and the logs that matter are read.
+func (d *discards) giveUp(ctx context.Context, former, copy pair.DataID) {
 	dir := d.vol.SavedLogsDir(former)
 	if _, err := os.Stat(dir); err != nil {
 		return // nothing was saved: the data had no binary logs
 	}
-	found := d.lacking(filepath.Base(dir))
+	found := d.lacking(ctx, filepath.Base(dir))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.load(); err != nil {
@@ -44,20 +47,51 @@ func (d *discards) giveUp(former, copy pair.DataID) {
 }
 
 // lacking are the transactions of an entry of the quarantine that the primary lacks; nil for none.
-func (d *discards) lacking(entry string) *agentapi.Discarded {
-	primary, _ := d.peer.last()
-	if primary == nil || primary.Server == nil {
-		return &agentapi.Discarded{Problem: "what was given up is not known: the primary did not say what it has"}
-	}
-	kept := gtid.Set{}
-	for _, text := range []string{primary.Server.BinlogGTIDs, primary.Server.GTIDExecuted} {
-		set, err := gtid.Parse(text)
-		if err != nil {
-			return &agentapi.Discarded{Problem: "what was given up is not known: " + err.Error()}
-		}
-		kept = kept.Union(set)
+func (d *discards) lacking(ctx context.Context, entry string) *agentapi.Discarded {
+	kept, err := d.primaryHas(ctx)
+	if err != nil {
+		return &agentapi.Discarded{Problem: "what was given up is not known: " + err.Error()}
 	}
 	return quarantine.Open(d.vol.Root(), volume.Retention{}).GivenUp(entry, kept)
+}
+
+// primaryHas asks the primary what it has. What it said before does not count: it may have been the passive
+// then, and transactions that it has received since would be called given up.
+func (d *discards) primaryHas(ctx context.Context) (gtid.Set, error) {
+	const (
+		tries = 5
+		limit = 3 * time.Second
+		pause = time.Second
+	)
+	var last error
+	for range tries {
+		var primary *agentapi.State
+		if primary, last = d.peer.ask(ctx, limit, true); last == nil {
+			var kept gtid.Set
+			if kept, last = inBinlogOrExecuted(primary); last == nil {
+				return kept, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return gtid.Set{}, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+	return gtid.Set{}, fmt.Errorf("the primary does not say what it has: %w", last)
+}
+
+// inBinlogOrExecuted are the transactions that a member says it has.
+func inBinlogOrExecuted(s *agentapi.State) (gtid.Set, error) {
+	if s.Server == nil {
+		return gtid.Set{}, errors.New("its mysqld does not answer")
+	}
+	binlog, err := gtid.Parse(s.Server.BinlogGTIDs)
+	if err != nil {
+		return gtid.Set{}, err
+	}
+	executed, err := gtid.Parse(s.Server.GTIDExecuted)
+	return binlog.Union(executed), err
 }
 
 // logNames are the names of the binary logs in a directory.

@@ -31,7 +31,7 @@ type seeding struct {
 	copier   copier
 	adoption *adoption
 	givenUp  interface {
-		giveUp(former, copy pair.DataID)
+		giveUp(ctx context.Context, former, copy pair.DataID)
 	}
 	post     func(authority.Event)
 	beside   beside // the command: it does not wait for the end
@@ -122,7 +122,7 @@ func (s *seeding) try(ctx context.Context, command agentapi.SeedCommand) error {
 		s.log.Info("binary logs kept in quarantine", "dataID", old.DataID, "files", files)
 	}
 	s.failures.at(failAfterQuarantine)
-	noted := s.noteGivenUp(old.DataID, command.DataID)
+	noted := s.noteGivenUp(ctx, old.DataID, command.DataID)
 	defer noted()
 	if err := s.vol.GiveUpData(); err != nil {
 		return err
@@ -145,12 +145,12 @@ func (s *seeding) try(ctx context.Context, command agentapi.SeedCommand) error {
 
 // noteGivenUp reads beside the copy what the former data had that the primary lacks. The function that it returns waits
 // for the end of that.
-func (s *seeding) noteGivenUp(former, copy pair.DataID) (await func()) {
+func (s *seeding) noteGivenUp(ctx context.Context, former, copy pair.DataID) (await func()) {
 	if former == "" {
 		return func() {} // an empty volume
 	}
 	var reading sync.WaitGroup
-	reading.Go(func() { s.givenUp.giveUp(former, copy) })
+	reading.Go(func() { s.givenUp.giveUp(ctx, former, copy) })
 	return reading.Wait
 }
 

@@ -89,6 +89,7 @@ func TestDataIsCalledVoidBeforeItIsGivenUp(t *testing.T) {
 					t.Errorf("at %q the volume says %+v, %v", step, id, err)
 				}
 			}
+			primary := heard{state: &agentapi.State{Server: &agentapi.Server{}}}
 			s := &seeding{
 				log:      logr.Discard(),
 				vol:      vol,
@@ -99,7 +100,13 @@ func TestDataIsCalledVoidBeforeItIsGivenUp(t *testing.T) {
 				make:     mysqld,
 				copier:   mysqld,
 				adoption: newTestAdoption(vol, data, post),
-				givenUp:  &discards{log: logr.Discard(), vol: vol, data: data, state: state, peer: heard{}},
+				givenUp: &discards{
+					log:   logr.Discard(),
+					vol:   vol,
+					data:  data,
+					state: state,
+					peer:  primary,
+				},
 				post:     post,
 				failures: &failpoints{},
 			}
