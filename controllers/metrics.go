@@ -144,7 +144,7 @@ func setMetrics(name types.NamespacedName, o failover.Observation, s v1alpha1.Da
 // forgetFormerConditions removes the conditions that a pair has no more, since its spec asks for nothing of their kind now, and
 // what is known of its backups with theirs: an alert about them would never end.
 func forgetFormerConditions(name types.NamespacedName, present []metav1.Condition) {
-	for _, kind := range []string{v1alpha1.ConditionBackedUp, v1alpha1.ConditionBootstrapped} {
+	for _, kind := range v1alpha1.OptionalConditionTypes {
 		if meta.FindStatusCondition(present, kind) != nil {
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/dbpair/dbpair/internal/failover"
 )
 
-// An alert is about what is so now: with spec.backup a failed backup and its condition go, and with a member's answers its lag.
+// An alert is about what is so now: with spec.backup a failed backup and its conditions go, and with a member's answers its lag.
 func TestMetricsEndWithWhatTheySpeakOf(t *testing.T) {
 	name := types.NamespacedName{Namespace: "metrics-that-end", Name: "shop"}
 	t.Cleanup(func() { forgetMetrics(name) })
@@ -25,12 +25,16 @@ func TestMetricsEndWithWhatTheySpeakOf(t *testing.T) {
 	status := v1alpha1.DatabasePairStatus{
 		Conditions: []metav1.Condition{
 			{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue},
-			{Type: v1alpha1.ConditionBackedUp, Status: metav1.ConditionFalse},
 		},
 		Backup: &v1alpha1.BackupStatus{LastCompletionTime: &metav1.MicroTime{Time: time.Unix(1, 0)}, LastFailure: "no room"},
 	}
+	ends := []string{"dbpair_backup_last_failed", "dbpair_member_lag_seconds"}
+	for _, kind := range v1alpha1.OptionalConditionTypes {
+		status.Conditions = append(status.Conditions, metav1.Condition{Type: kind, Status: metav1.ConditionFalse})
+		ends = append(ends, "dbpair_pair_condition "+kind)
+	}
 	setMetrics(name, o, status)
-	for _, want := range []string{"dbpair_pair_condition BackedUp", "dbpair_pair_condition Ready", "dbpair_backup_last_failed", "dbpair_member_lag_seconds"} {
+	for _, want := range append([]string{"dbpair_pair_condition Ready"}, ends...) {
 		if !served(t, name)[want] {
 			t.Errorf("%s is not served: %v", want, served(t, name))
 		}
@@ -38,7 +42,7 @@ func TestMetricsEndWithWhatTheySpeakOf(t *testing.T) {
 	status.Conditions = status.Conditions[:1]
 	o.Members[1].State = nil
 	setMetrics(name, o, status)
-	for _, gone := range []string{"dbpair_pair_condition BackedUp", "dbpair_backup_last_failed", "dbpair_member_lag_seconds"} {
+	for _, gone := range ends {
 		if served(t, name)[gone] {
 			t.Errorf("%s is served still", gone)
 		}

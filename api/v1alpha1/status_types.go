@@ -5,7 +5,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// The condition types of a DatabasePair. All but BackedUp, Archiving, Bootstrapped and RouterReady
+// The condition types of a DatabasePair. All but OptionalConditionTypes
 // are present from the operator's first visit. The reason is the name of the rule that decided, the message a fact and, where
 // someone has to act, the verb.
 const (
@@ -43,6 +43,11 @@ const (
 	// pairs with spec.router.enabled have it. Ready does not depend on it: the pair's own Service needs no router.
 	ConditionRouterReady = "RouterReady"
 )
+
+// OptionalConditionTypes lists the condition types that a pair has only while its spec asks for what they are about.
+var OptionalConditionTypes = []string{
+	ConditionBackedUp, ConditionArchiving, ConditionBootstrapped, ConditionRouterReady,
+}
 
 // ConditionTypes lists the condition types that every pair has, in the order of the status.
 var ConditionTypes = []string{

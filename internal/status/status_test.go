@@ -64,6 +64,21 @@ func statuses(conditions []metav1.Condition) map[string]metav1.ConditionStatus {
 	return out
 }
 
+// TestEveryConditionIsListed: who forgets what a pair has no more goes by the lists.
+func TestEveryConditionIsListed(t *testing.T) {
+	listed := slices.Concat(v1alpha1.ConditionTypes, v1alpha1.OptionalConditionTypes)
+	described := map[string]bool{}
+	for _, m := range status.Meanings {
+		described[m.Type] = true
+		if !slices.Contains(listed, m.Type) {
+			t.Errorf("condition %s is in no list", m.Type)
+		}
+	}
+	if len(described) != len(listed) {
+		t.Errorf("%d conditions are described, and %d are listed: %v", len(described), len(listed), listed)
+	}
+}
+
 func TestEveryConditionIsThereFromTheFirstVisit(t *testing.T) {
 	got := status.Conditions(failover.Observation{Now: now}, failover.Decide(failover.Observation{Now: now}), status.Reconciled{}, nil)
 	for _, want := range v1alpha1.ConditionTypes {
