@@ -7,6 +7,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
+	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
 const (
@@ -105,4 +106,39 @@ func TestNoDataIsMadeWithALibraryThatTheImageLacks(t *testing.T) {
 	if s := a.awaitPhase(agentapi.PhaseEmpty, patience); s.DataID != "" || !strings.Contains(s.Problems[0].Message, "nosuch.so") {
 		t.Errorf("data %q was made: %+v", s.DataID, s.Problems)
 	}
+}
+
+// TestARefusedPasswordIsNamed: the rules of a component refuse the new passwords of a rotation. The member names the account and the
+// way out, goes on with the former ones, and takes the new ones once the rules allow them.
+func TestARefusedPasswordIsNamed(t *testing.T) {
+	w := newWorld(t)
+	w.bootstrap()
+	primary := w.members[0]
+	if err := primary.exec(primary.db("root"), "INSTALL COMPONENT 'file://"+passwordRules+"'"); err != nil {
+		t.Fatal(err)
+	}
+	before := primary.awaitState("a revision", patience, func(s agentapi.State) bool {
+		return s.Server != nil && s.Server.PasswordsRevision != ""
+	}).Server.PasswordsRevision
+	w.rotate("-without-a-digit")
+	const says = "the new password of the account " + mysqlops.UserReplication + " is not in use, the former one is"
+	refused := primary.awaitProblem(agentapi.ProblemPasswordRefused, patience, says)
+	if text := problem(refused, agentapi.ProblemPasswordRefused); !strings.Contains(text, "loose_validate_password.policy: LOW") {
+		t.Errorf("the way out is not named: %s", text)
+	}
+	if got := refused.Server.PasswordsRevision; got != before {
+		t.Errorf("the primary works with the passwords of revision %s, and has refused one of them", got)
+	}
+	if err := primary.exec(primary.db("root"), "SET GLOBAL validate_password.policy = LOW"); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range w.members {
+		m.awaitState("the new passwords", patience, func(s agentapi.State) bool {
+			return s.Server != nil && s.Server.PasswordsRevision != "" && s.Server.PasswordsRevision != before
+		})
+	}
+	w.rotated("-without-a-digit")
+	primary.awaitState("no refused password", patience, func(s agentapi.State) bool {
+		return problem(s, agentapi.ProblemPasswordRefused) == ""
+	})
 }
