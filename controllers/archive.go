@@ -24,13 +24,14 @@ import (
 	"github.com/dbpair/dbpair/internal/status"
 )
 
-// ensureArchive makes what archives the pair's binary logs, or removes it. It is idempotent.
+// ensureArchive makes what archives the pair's binary logs, or removes it; nothing mounts a member's volume but the member.
+// It is idempotent.
 func (r *childrenReconciler) ensureArchive(ctx context.Context, v *childrenVisit) error {
 	if r.Off.Backup {
 		return nil // without the right to read or remove a Deployment
 	}
 	name := types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Archive()}
-	if !resources.ArchiveWanted(v.pair) {
+	if !resources.ArchiveWanted(v.pair) || ownVolume(v.pair) != "" {
 		return errors.Join(
 			r.Applier.Remove(ctx, v.pair, name, &appsv1.Deployment{}),
 			r.Applier.Remove(ctx, v.pair, name, &corev1.Secret{}),
@@ -143,6 +144,9 @@ func (r *PairReconciler) archiveReport(ctx context.Context, v *visit) (*jobapi.A
 
 // archiveMissing says what the archiver's pod lacks, or why it does not run; empty when it runs.
 func (r *PairReconciler) archiveMissing(ctx context.Context, v *visit) (reason, fact string, err error) {
+	if why := ownVolume(v.pair); why != "" {
+		return status.ReasonSecretMissing, why, nil
+	}
 	named := namedObjects{live: r.Live, namespace: v.name.Namespace}
 	why, err := named.missingOf(ctx, v.pair.Spec.Backup.Destination, "spec.backup.destination")
 	if err != nil || why != "" {

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -79,6 +80,26 @@ func TestAnArchiveIsMadeAndRemovedAsTheSpecSays(t *testing.T) {
 	})
 	if err := s.event("ChangeUndone", resources.NamesOf(p).Archive()); err == nil {
 		t.Error("the operator repaired what nobody changed")
+	}
+}
+
+// An archiver that mounted a member's volume would write beside its data.
+func TestNoArchiveGoesToTheVolumeOfAMember(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain+"\nrouter: {enabled: true}\nbackup: {destination: {volume: {claimName: data-shop-1}}, binlog: {enabled: true}}")
+	s.must(err)
+	// It is made after the archive.
+	s.eventually("the router", func() error { return s.Get(s.ctx, s.key("shop-router"), &appsv1.Deployment{}) })
+	s.eventually("the condition says why there is none", func() error {
+		s.must(s.Get(s.ctx, s.key("shop"), p))
+		c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionArchiving)
+		if c == nil || c.Status != metav1.ConditionFalse || !strings.Contains(c.Message, "data-shop-1 is the volume of a member") {
+			return fmt.Errorf("condition %+v", c)
+		}
+		return nil
+	})
+	if err := s.Get(s.ctx, s.key("shop-archive"), &appsv1.Deployment{}); !apierrors.IsNotFound(err) {
+		t.Errorf("an archiver is there (%v)", err)
 	}
 }
 

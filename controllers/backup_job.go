@@ -91,13 +91,19 @@ func noDestination(v *jobVisit, op *v1alpha1.DatabasePairOperation) string {
 	if v.pair.Spec.Backup == nil {
 		return "the pair has no spec.backup: say there where its backups go"
 	}
-	volume := v.pair.Spec.Backup.Destination.Volume
-	if volume == nil {
+	return ownVolume(v.pair)
+}
+
+// ownVolume says that spec.backup names the volume of one of the pair's members as its destination; empty when it does not.
+func ownVolume(p *v1alpha1.DatabasePair) string {
+	if p.Spec.Backup == nil || p.Spec.Backup.Destination.Volume == nil {
 		return ""
 	}
+	names := resources.NamesOf(p)
+	claim := p.Spec.Backup.Destination.Volume.ClaimName
 	for _, o := range ordinals {
-		if volume.ClaimName == v.names.Claim(o) {
-			return fmt.Sprintf("spec.backup.destination.volume.claimName %s is the volume of a member: name another claim", volume.ClaimName)
+		if claim == names.Claim(o) {
+			return fmt.Sprintf("spec.backup.destination.volume.claimName %s is the volume of a member: name another claim", claim)
 		}
 	}
 	return ""
