@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -505,7 +506,7 @@ func FuzzObject(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		a := &Archive{}
 		scanner := binlog.NewScanner(nothing{})
-		err := a.unpack(keyOf(1, 1), content, scanner)
+		err := a.unpack(keyOf(1, 1), content, Header{Last: math.MaxUint64}, scanner)
 		var damage *backup.DamagedError
 		if err != nil && !errors.As(err, &damage) && !errors.Is(err, ErrNoIdentity) && !errors.Is(err, binlog.ErrMalformed) {
 			t.Error(err)

@@ -11,14 +11,15 @@ import (
 	"github.com/dbpair/dbpair/cmd/backup/internal/binlog"
 	"github.com/dbpair/dbpair/internal/backup"
 	"github.com/dbpair/dbpair/internal/gtid"
-	"github.com/dbpair/dbpair/internal/store"
 )
 
-// Archive is an archive that is read. Its catalog is that of the time at which it was opened.
+// Archive is an archive that is read. Its catalog is that of the time at which it was opened; what
+// was put into packs since is found there.
 type Archive struct {
 	objects    Objects
 	identities []age.Identity
 	catalog    Catalog
+	packed     lastPack
 }
 
 // Open reads the catalog of an archive. To read an encrypted one takes an identity.
@@ -41,7 +42,7 @@ func (a *Archive) Catalog() Catalog { return a.catalog }
 var errCut = errors.New("cut")
 
 // Replay tells sink the transactions up to a cut that have does not contain. Each object is
-// compared with its sha256 before any of it is handed out. Memory is that of one object. An
+// compared with its sha256 before any of it is handed out. Memory is that of one object and a pack. An
 // error of the sink ends it.
 func (a *Archive) Replay(ctx context.Context, c Cut, have gtid.Set, sink binlog.Sink) error {
 	segments := a.catalog.Runs[c.Run].Segments
@@ -129,14 +130,11 @@ func (a *Archive) read(ctx context.Context, s Segment, sink binlog.Sink) error {
 	contents := &checking{Sink: sink}
 	scanner := binlog.NewScanner(contents)
 	for _, object := range s.Objects {
-		content, err := a.objects.Get(ctx, object.Key)
-		if store.ClassOf(err) == store.NotFound {
-			return damaged(object.Key, "it is missing")
-		}
+		key, content, err := a.get(ctx, object)
 		if err != nil {
 			return err
 		}
-		if err := a.unpack(object.Key, content, scanner); err != nil {
+		if err := a.unpack(key, content, object.Header, scanner); err != nil {
 			return err
 		}
 	}
@@ -154,8 +152,9 @@ func (a *Archive) read(ctx context.Context, s Segment, sink binlog.Sink) error {
 	return nil
 }
 
-// unpack writes the binary log of an object to a scanner, which is that of its segment.
-func (a *Archive) unpack(key string, content []byte, scanner io.Writer) error {
+// unpack writes the binary log of an object with this header to a scanner, which is that of its segment. The
+// content is that of the object, or of a pack that has it.
+func (a *Archive) unpack(key string, content []byte, of Header, scanner io.Writer) error {
 	h, body, err := decode(key, content)
 	if err != nil {
 		return err
@@ -167,7 +166,12 @@ func (a *Archive) unpack(key string, content []byte, scanner io.Writer) error {
 		if entry.Size < 0 || entry.Size > int64(len(body)) {
 			return damaged(key, "object %d in it has %d bytes", entry.First, entry.Size)
 		}
-		inner, innerBody, err := decode(key, body[:entry.Size])
+		one := body[:entry.Size]
+		body = body[entry.Size:]
+		if entry.First < of.First || entry.First > of.Last {
+			continue
+		}
+		inner, innerBody, err := decode(key, one)
 		if err != nil {
 			return err
 		}
@@ -177,7 +181,6 @@ func (a *Archive) unpack(key string, content []byte, scanner io.Writer) error {
 		if err := a.scan(key, inner, innerBody, scanner); err != nil {
 			return err
 		}
-		body = body[entry.Size:]
 	}
 	if len(body) > 0 {
 		return damaged(key, "%d bytes are in none of its objects", len(body))
