@@ -292,6 +292,15 @@ type PrimaryServiceSpec struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=20000
 	MaxHeld int32 `json:"maxHeld,omitempty"`
+	// rejectNewClients says whether a packet rule refuses new connections of clients to a member
+	// that serves none, with a TCP reset of the kernel: to mysqld's client port while the member is not
+	// the open primary and not a passive that serves readers, and to the door with onRoleChange
+	// Reset. None: no rule. PacketReset: each member's pod has the container packet-rule, the only one that runs as
+	// root and has a capability (NET_ADMIN), so that its namespace has to admit the Pod Security level
+	// privileged. A change restarts the members by a rollout.
+	// +optional
+	// +kubebuilder:default=None
+	RejectNewClients RejectNewClients `json:"rejectNewClients,omitempty"`
 	// tls says whether the application's account logs in by TLS only (Required), or also without
 	// (Preferred). The connection strings in the Secret <pair>-app use TLS either way.
 	// +optional
@@ -311,6 +320,18 @@ const (
 	OnRoleChangeError OnRoleChange = "Error"
 	// OnRoleChangeReset answers with a TCP reset.
 	OnRoleChangeReset OnRoleChange = "Reset"
+)
+
+// RejectNewClients is how clients are kept from a member that serves none, beside its own refusals.
+// +kubebuilder:validation:Enum=None;PacketReset
+type RejectNewClients string
+
+// How clients are kept from a member that serves none.
+const (
+	// RejectNewClientsNone leaves it to mysqld and to the door.
+	RejectNewClientsNone RejectNewClients = "None"
+	// RejectNewClientsPacketReset has the kernel answer with a TCP reset.
+	RejectNewClientsPacketReset RejectNewClients = "PacketReset"
 )
 
 // PassiveServiceSpec is the read-only Service.

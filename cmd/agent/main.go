@@ -1,6 +1,6 @@
-// Command agent is the first process of a member's mysqld container, the deadman beside it, the exporter's parent in a
-// container of its own, and what the init container runs to bring it in. It only reads its arguments and starts package agent
-// or the deadman; it decides nothing and talks to no mysqld itself.
+// Command agent is the first process of a member's mysqld container, the deadman beside it, the exporter's parent and the
+// packet rule's in containers of their own, and what the init container runs to bring it in. It only reads its arguments
+// and starts package agent or the deadman; it decides nothing and talks to no mysqld itself.
 package main
 
 import (
@@ -12,13 +12,14 @@ import (
 	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/exporter"
 	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/packetrule"
 	"github.com/dbpair/dbpair/internal/quarantine"
 )
 
 // version is set by the linker.
 var version = "dev"
 
-const usage = `usage: agent run | deadman | install <dir> | state | sessions | quarantine | exporter | version | failpoints`
+const usage = `usage: agent run | deadman | install <dir> | state | sessions | quarantine | exporter | packet-rule | version | failpoints`
 
 func main() {
 	if err := dispatch(os.Args[1:]); err != nil {
@@ -49,6 +50,8 @@ func dispatch(args []string) error {
 		return quarantine.Run(args[1:], os.Stdout)
 	case "exporter":
 		return exporter.RunInContainer(mysqlops.UserMonitor)
+	case "packet-rule":
+		return packetrule.RunInContainer(agent.NewLog(os.Stdout).WithName("packet-rule"))
 	case "version":
 		fmt.Println(version)
 		return nil

@@ -215,6 +215,7 @@ func (a *Agent) Run(ctx context.Context, terminate <-chan os.Signal) error {
 	if err := a.listen(ctx, failed); err != nil {
 		return err
 	}
+	a.servePacketRule(ctx)
 	go a.watchFiles(ctx)
 	found, err := a.intake().await(ctx, terminate, failed)
 	if errors.Is(err, errEnded) {

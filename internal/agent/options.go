@@ -36,6 +36,9 @@ type Options struct {
 	// Mysqld is the program.
 	Mysqld string
 
+	// PacketRuleDir is the folder shared with the container of the packet rule; empty without one.
+	PacketRuleDir string
+
 	// Linger is how long the agent stays after the end of its mysqld when it was asked to
 	// end: longer than the nodes need to learn that the Service leads elsewhere.
 	Linger time.Duration
@@ -55,6 +58,7 @@ func ParseOptions(args []string) (Options, error) {
 		{&o.TLSDir, "tls-dir", ""}, {&o.BindAddress, "bind-address", ""},
 		{&o.PeerAddress, "peer-address", ""}, {&o.PeerAdmin, "peer-admin-address", ""},
 		{&o.APIServer, "api-server", ""}, {&o.TokenDir, "token-dir", agentapi.TokenDir}, {&o.Mysqld, "mysqld", "mysqld"},
+		{&o.PacketRuleDir, "packet-rule-dir", ""},
 	} {
 		set.StringVar(s.into, s.name, s.value, "")
 	}

@@ -66,7 +66,7 @@ func passiveStatus(self pair.MemberName, v authority.View, s agentapi.State, c a
 		return http.StatusServiceUnavailable
 	}
 	follows := v.HolderRead && !v.Holder.Nobody() && v.Holder.Member != self
-	readable := server.SuperReadOnly && !server.OfflineMode
+	readable := servesReads(server)
 	replicates := server.Receiver.Running && server.Applier.Running
 	limit := c.PassiveMaxLag
 	if limit == 0 {
@@ -77,4 +77,9 @@ func passiveStatus(self pair.MemberName, v authority.View, s agentapi.State, c a
 		return http.StatusOK
 	}
 	return http.StatusServiceUnavailable
+}
+
+// servesReads: mysqld takes clients and lets none of them write.
+func servesReads(server *agentapi.Server) bool {
+	return server.SuperReadOnly && !server.OfflineMode
 }

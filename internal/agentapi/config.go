@@ -27,6 +27,11 @@ const (
 	DataDir     = "/data"
 	RunDir      = "/run/dbpair"
 	BinDir      = "/opt/dbpair"
+
+	// PacketRuleDir is shared with the container of the packet rule, if there is one. The agent's
+	// socket PacketRuleSocket is there.
+	PacketRuleDir    = "/run/dbpair-packet-rule"
+	PacketRuleSocket = "agent.sock"
 )
 
 // Files below InternalDir, and keys of the Secret "<pair>-internal". The application's
@@ -79,6 +84,8 @@ const (
 	// EnvGracePeriod is the pod's terminationGracePeriodSeconds. A deletion, an eviction or a
 	// node that shuts down can give less, which no container learns.
 	EnvGracePeriod = "GRACE_PERIOD_SECONDS"
+	// EnvPodIPs are all addresses of the pod, with commas; in the container of the packet rule only.
+	EnvPodIPs = "POD_IPS"
 )
 
 // DefaultMaxLockTime is that of a pair that says nothing about it.
@@ -160,6 +167,9 @@ type Config struct {
 
 	// PassiveMaxLag is the lag up to which the passive serves reads; 0 stands for DefaultPassiveMaxLag.
 	PassiveMaxLag time.Duration `json:"passiveMaxLag,omitempty"`
+	// WithoutReaders: no Service leads readers to the passive. Where there is a packet rule, it refuses
+	// new clients there.
+	WithoutReaders bool `json:"withoutReaders,omitempty"`
 
 	// RefuseWithReset makes the door answer with a TCP reset instead of a MySQL error.
 	RefuseWithReset bool `json:"refuseWithReset,omitempty"`

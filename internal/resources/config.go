@@ -57,6 +57,9 @@ func AgentConfig(p *v1alpha1.DatabasePair) agentapi.Config {
 		AppPasswordOverlap:  spec.Application.PasswordOverlap.Duration,
 		AppWithoutTLS:       spec.Services.Primary.TLS == v1alpha1.TLSPreferred,
 	}
+	if passive := spec.Services.Passive.Enabled; passive != nil {
+		c.WithoutReaders = !*passive
+	}
 	if ArchiveWanted(p) {
 		c.BinlogBacklog = spec.Backup.Binlog.MaxBacklog
 	}

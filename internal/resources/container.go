@@ -38,6 +38,16 @@ const (
 )
 
 func mysqldContainer(p *v1alpha1.DatabasePair) *corev1ac.ContainerApplyConfiguration {
+	c := mysqldContainerAlone(p)
+	if hasPacketRule(p) {
+		c.WithArgs("--packet-rule-dir=" + agentapi.PacketRuleDir).
+			WithVolumeMounts(mount(volumePacketRule, agentapi.PacketRuleDir, false))
+	}
+	return c
+}
+
+// mysqldContainerAlone is that of a member without a packet rule.
+func mysqldContainerAlone(p *v1alpha1.DatabasePair) *corev1ac.ContainerApplyConfiguration {
 	return corev1ac.Container().
 		WithName(ContainerMysqld).
 		WithImage(p.Spec.MySQL.Image).

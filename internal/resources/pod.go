@@ -60,6 +60,9 @@ func podTemplate(p *v1alpha1.DatabasePair, agent Image) *corev1ac.PodTemplateSpe
 	if p.Spec.Monitoring.MysqldExporter.Enabled {
 		spec.WithContainers(exporterContainer(p, agent)).WithVolumes(exporterVolume(p))
 	}
+	if hasPacketRule(p) {
+		spec.WithContainers(packetRuleContainer(agent)).WithVolumes(packetRuleVolume())
+	}
 	if a := affinity(p); a != nil {
 		spec.WithAffinity(a)
 	}

@@ -71,7 +71,7 @@ func roleOf(dir string) (Role, bool) {
 		return RoleMysqld, true
 	case name == "agent" && len(args) > 1 && args[1] == "deadman":
 		return RoleDeadman, true
-	case name == "agent":
+	case name == "agent" && len(args) > 1 && args[1] == "run":
 		return RoleAgent, true
 	default:
 		return "", false
