@@ -60,7 +60,7 @@ func connectGo(ctx context.Context) (*sql.Conn, error) {
 		return nil, err
 	}
 	config.Logger = &mysql.NopLogger{}
-	if os.Getenv(goClientVariable) == codeCA {
+	if config.TLS != nil && os.Getenv(goClientVariable) == codeCA {
 		ca, err := os.ReadFile(filepath.Join(resources.AppDir, resources.KeyCA))
 		if err != nil {
 			return nil, err
@@ -86,13 +86,16 @@ func runGo(ctx context.Context, conn *sql.Conn, statement string) (string, error
 		return "", err
 	}
 	defer rows.Close()
-	var value sql.NullString
-	if rows.Next() {
-		if err := rows.Scan(&value); err != nil {
-			return "", err
-		}
+	columns, err := rows.Columns()
+	if err != nil || !rows.Next() {
+		return "", errors.Join(err, rows.Err())
 	}
-	return value.String, rows.Err()
+	values := make([]any, len(columns))
+	for i := range values {
+		values[i] = &sql.NullString{}
+	}
+	err = rows.Scan(values...)
+	return values[0].(*sql.NullString).String, errors.Join(err, rows.Err())
 }
 
 func answerOf(value string, err error) string {

@@ -25,7 +25,7 @@ type root struct {
 }
 
 // requireRootfs returns the folder that hack/clients.sh made, or skips the test.
-func requireRootfs(t *testing.T) string {
+func requireRootfs(t testing.TB) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("SKIPPED: -short leaves out everything that needs a real mysqld")
@@ -73,7 +73,7 @@ func unshareFlags() []string {
 }
 
 // programs are all that can be run. hosts is the text of their /etc/hosts.
-func programs(t *testing.T, hosts string) []program {
+func programs(t testing.TB, hosts string) []program {
 	rootfs := requireRootfs(t)
 	own := root{dir: rootfs, etc: makeEtc(t, filepath.Join(rootfs, "etc"), hosts)}
 	host := root{dir: "/", etc: makeEtc(t, "", hosts)}
@@ -109,7 +109,7 @@ func programs(t *testing.T, hosts string) []program {
 }
 
 // makeEtc makes a folder to mount over /etc: a copy of from, the programs, the names of hosts.
-func makeEtc(t *testing.T, from, hosts string) string {
+func makeEtc(t testing.TB, from, hosts string) string {
 	t.Helper()
 	etc := filepath.Join(t.TempDir(), "etc")
 	if from == "" {
@@ -145,9 +145,17 @@ if [ "$2" != / ]; then mount --rbind /dev "$2/dev"; mount --rbind /proc "$2/proc
 root=$2; shift 3
 exec chroot "$root" "$@"`
 
+// within is a command that sees root as its files, with a Secret mounted.
+func (r root) within(secret string, argv ...string) *exec.Cmd {
+	flags := append(unshareFlags(), "sh", "-c", enter, "enter", r.etc, r.dir, secret)
+	cmd := exec.Command("unshare", append(flags, argv...)...)
+	cmd.Dir = "/"
+	return cmd
+}
+
 // session is a running program.
 type session struct {
-	t    *testing.T
+	t    testing.TB
 	name string
 	*clientprograms.Session
 }
@@ -155,12 +163,10 @@ type session struct {
 type answer = clientprograms.Answer
 
 // start runs p with secret as its Secret and returns the answer to its first connection.
-func (p program) start(t *testing.T, secret string) (*session, answer) {
+func (p program) start(t testing.TB, secret string) (*session, answer) {
 	t.Helper()
-	argv := append(unshareFlags(), "sh", "-c", enter, "enter", p.root.etc, p.root.dir, secret)
-	cmd := exec.Command("unshare", append(argv, p.Argv...)...)
+	cmd := p.root.within(secret, p.Argv...)
 	cmd.Env = append(clientprograms.Environment(), p.Env...)
-	cmd.Dir = "/"
 	stderr := &strings.Builder{}
 	cmd.Stderr = stderr
 	running, connected, err := clientprograms.Start(cmd)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/mysqldtest"
+	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/pki"
 	"github.com/dbpair/dbpair/internal/resources"
@@ -22,6 +23,9 @@ import (
 
 // hostilePassword has every character that means something to some driver.
 const hostilePassword = `p'w"\x;y/z@a:b?c#d%25&e=f g$h{i}j<k>l+m,n!o(q)r[s]t|u~v^w*` + "`"
+
+// columns are those of a table of letters.
+const columns = "(id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(100) CHARACTER SET utf8mb4)"
 
 // service is a pair's primary behind the address of its Service, on loopback.
 type service struct {
@@ -60,7 +64,7 @@ func newService(t *testing.T) *service {
 	s.exec(t, "DROP USER IF EXISTS app")
 	s.exec(t, "CREATE USER app IDENTIFIED BY ? REQUIRE SSL", hostilePassword)
 	s.exec(t, "GRANT ALL ON app.* TO app")
-	s.exec(t, "CREATE TABLE app.letters (id INT PRIMARY KEY AUTO_INCREMENT, text VARCHAR(100) CHARACTER SET utf8mb4)")
+	s.exec(t, "CREATE TABLE app.letters "+columns)
 	s.link = newLink(t, s.member.Member.Port)
 	return s
 }
@@ -72,12 +76,14 @@ func (s *service) exec(t *testing.T, statement string, arguments ...any) {
 	}
 }
 
-// hosts has the names of the pair's Service, and that of another pair at the same address.
-func (s *service) hosts() string {
-	return fmt.Sprintf("127.0.0.1 localhost\n%s shop.db.svc other.db.svc\n", s.link.address)
+// hosts has the names of the pair's Services, and those of another pair at the same address.
+func (s *service) hosts() string { return hostsAt(s.link.address) }
+
+func hostsAt(address string) string {
+	return "127.0.0.1 localhost\n" + address + " shop.db.svc shop-passive.db.svc other.db.svc other-passive.db.svc\n"
 }
 
-func newCA(t *testing.T) *pki.Authority {
+func newCA(t testing.TB) *pki.Authority {
 	t.Helper()
 	ca, err := pki.NewAuthority("shop", time.Now())
 	if err != nil {
@@ -87,12 +93,18 @@ func newCA(t *testing.T) *pki.Authority {
 }
 
 // mountSecret writes the application's Secret of a pair as the kubelet mounts it.
-func mountSecret(t *testing.T, name, password string, ca *pki.Authority) string {
+func mountSecret(t testing.TB, name, password string, ca *pki.Authority) string {
 	t.Helper()
 	secret, err := resources.AppSecret(pairNamed(name), password, ca.CertPEM)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return mount(t, secret.Data)
+}
+
+// mount writes the content of a Secret as the kubelet does.
+func mount(t testing.TB, data map[string][]byte) string {
+	t.Helper()
 	dir := t.TempDir()
 	const version = "..2026_01_02_03_04_05.6"
 	if err := os.Mkdir(filepath.Join(dir, version), 0o755); err != nil {
@@ -101,7 +113,7 @@ func mountSecret(t *testing.T, name, password string, ca *pki.Authority) string 
 	if err := os.Symlink(version, filepath.Join(dir, "..data")); err != nil {
 		t.Fatal(err)
 	}
-	for key, value := range secret.Data {
+	for key, value := range data {
 		if err := os.WriteFile(filepath.Join(dir, version, key), value, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -130,35 +142,58 @@ func newLink(t *testing.T, to int) *link {
 	t.Helper()
 	l := &link{to: to}
 	l.free = sync.NewCond(&l.mu)
-	var listener net.Listener
-	for range 100 {
-		l.address = fmt.Sprintf("127.%d.%d.%d", 3+rand.IntN(200), rand.IntN(250), 1+rand.IntN(250))
-		var err error
-		if listener, err = net.Listen("tcp", fmt.Sprintf("%s:%d", l.address, pair.PortMySQL)); err == nil {
-			break
-		}
-	}
-	if listener == nil {
-		t.Fatalf("no address of loopback with a free port %d", pair.PortMySQL)
-	}
+	address, listeners := listen(t, pair.PortMySQL, pair.PortBinlogService)
+	l.address = address
+	clients, readers := listeners[0], listeners[1]
 	t.Cleanup(func() {
-		_ = listener.Close()
+		_ = clients.Close()
+		_ = readers.Close()
 		l.freeze(false)
 		l.cut(true)
 	})
-	go func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go l.serve(client.(*net.TCPConn))
-		}
-	}()
+	go l.accept(clients, "127.0.0.1")
+	// The agent comes from this address for those who come to its port for readers.
+	go l.accept(readers, mysqlops.ReaderHost)
 	return l
 }
 
-func (l *link) serve(client *net.TCPConn) {
+// listen takes an address of loopback on which all of these ports are free.
+func listen(t testing.TB, ports ...int) (address string, listeners []net.Listener) {
+	t.Helper()
+	for range 100 {
+		address = fmt.Sprintf("127.%d.%d.%d", 3+rand.IntN(200), rand.IntN(250), 1+rand.IntN(250))
+		for _, port := range ports {
+			listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", address, port))
+			if err != nil {
+				break
+			}
+			listeners = append(listeners, listener)
+		}
+		if len(listeners) == len(ports) {
+			return address, listeners
+		}
+		for _, listener := range listeners {
+			_ = listener.Close()
+		}
+		listeners = nil
+	}
+	t.Fatalf("no address of loopback with the free ports %d", ports)
+	return "", nil
+}
+
+// accept serves until the listener is closed. mysqld sees the clients come from an address.
+func (l *link) accept(listener net.Listener, from string) {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	for {
+		client, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go l.serve(client.(*net.TCPConn), dialer)
+	}
+}
+
+func (l *link) serve(client *net.TCPConn, dialer *net.Dialer) {
 	l.mu.Lock()
 	refusal := l.refusal
 	l.mu.Unlock()
@@ -167,7 +202,7 @@ func (l *link) serve(client *net.TCPConn) {
 		_ = client.Close()
 		return
 	}
-	server, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", l.to))
+	server, err := dialer.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", l.to))
 	if err != nil {
 		_ = client.Close()
 		return
