@@ -184,7 +184,7 @@ bench-switchover: ## Planned switchovers under load, beside a sequence without a
 	@hack/e2e.sh bench $(E2E_CLUSTER) switchover
 
 .PHONY: bench-clients
-bench-clients: ## What programs in several languages meet, by fault, held and not: BENCH_RUNS of each (10), BENCH_WORKERS (4), BENCH_PAUSE (0s)
+bench-clients: ## What programs in several languages meet, by fault, held and not: BENCH_RUNS of each (10), BENCH_WORKERS (4), BENCH_PAUSE (0s), BENCH_SPEC
 	@hack/e2e.sh up $(E2E_CLUSTER)
 	@hack/e2e.sh programs $(E2E_CLUSTER)
 	@hack/e2e.sh bench $(E2E_CLUSTER) clients

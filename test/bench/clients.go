@@ -154,7 +154,8 @@ func (b *bench) meet(ctx context.Context, f clientFault, onRoleChange string, wo
 		return seen, 0, err
 	}
 	pair := b.Pair(namespace, "shop")
-	if err := pair.Apply(ctx, benchSpec, "services: {primary: {onRoleChange: "+onRoleChange+"}}"); err != nil {
+	doors := "services: {primary: {onRoleChange: " + onRoleChange + "}}"
+	if err := pair.Apply(ctx, benchSpec, doors, cmp.Or(os.Getenv("BENCH_SPEC"), "{}")); err != nil {
 		return seen, 0, err
 	}
 	if err := pair.AwaitReady(ctx); err != nil {

@@ -11,8 +11,8 @@
 // BENCH_RUNS is how often each is measured (10), BENCH_ONLY a pattern of the names of the faults and ways that are
 // (all; with clients a name ends in ", Hold" or ", Error"), BENCH_WORKERS how many connections each program has (4),
 // BENCH_PAUSE how long each of them waits between two transactions (0s), BENCH_LOAD how long a round of durability
-// writes (20s), BENCH_WRITERS how many do (1,16,64), BENCH_SPEC what the pairs of durability have beside the defaults
-// (YAML of a spec), BENCH_PAIRS with how many pairs the operator's needs are measured (20; less on a small machine),
+// writes (20s), BENCH_WRITERS how many do (1,16,64), BENCH_SPEC what the pairs of clients and durability have beside the
+// defaults (YAML of a spec), BENCH_PAIRS with how many pairs the operator's needs are measured (20; less on a small machine),
 // BENCH_SIZES how much data the members of return have (1Gi; several are measured one after the other). It installs
 // the chart and removes what it made.
 package main

@@ -32,6 +32,14 @@ func TestForcedPromotion(t *testing.T) {
 			want:   failsOver,
 			doubt:  failover.RuleNoTrustedCopy,
 		},
+		{
+			name:   "solo primary lost with its node, and its writes saved",
+			inject: loseSoloNodeAndSave,
+			want:   failsOver,
+			doubt:  failover.RuleNoTrustedCopy,
+			after:  (*stage).replayFork,
+			long:   true,
+		},
 	})
 }
 
@@ -51,11 +59,31 @@ func TestConfirmedDeath(t *testing.T) {
 // loseSoloNode cuts the passive off until the primary goes on alone, and then kills the
 // primary's node before the passive could receive what was written since.
 func loseSoloNode(st *stage) (func(context.Context) error, error) {
+	return loseSolo(st, func() error { return nil }, st.copyAgain)
+}
+
+// loseSoloNodeAndSave has the same happen, and the member is copied again by the verb, which saves
+// what only the former primary has.
+func loseSoloNodeAndSave(st *stage) (func(context.Context) error, error) {
+	fork := func() error {
+		_, err := st.pair.SQL(st.ctx, st.primary,
+			"CREATE TABLE app.fork (id INT PRIMARY KEY, v VARCHAR(9)); INSERT INTO app.fork VALUES (1, 'one'), (2, 'two')")
+		return err
+	}
+	return loseSolo(st, fork, st.copyAndSave)
+}
+
+// loseSolo has the solo primary write something before its node is killed, and its member come back
+// in the given way.
+func loseSolo(st *stage, write func() error, comeBack func(context.Context) error) (func(context.Context) error, error) {
 	heal, err := goAlone(st)
 	if err != nil {
 		return heal, err
 	}
 	if err := st.run.Clients.AwaitAcks(st.ctx, harness.Patience, 200); err != nil {
+		return heal, err
+	}
+	if err := write(); err != nil {
 		return heal, err
 	}
 	restart, err := killNode(st)
@@ -67,7 +95,7 @@ func loseSoloNode(st *stage) (func(context.Context) error, error) {
 		if err == nil {
 			err = st.force(ctx, "force-promote", st.passive, v1alpha1.OperationForcePromote)
 		}
-		return errors.Join(err, st.restarted(ctx, restart))
+		return errors.Join(err, st.restarted(ctx, restart, comeBack))
 	}, nil
 }
 
@@ -85,7 +113,7 @@ func loseNodeForGood(st *stage) (func(context.Context) error, error) {
 		if err == nil {
 			err = st.provenBy(ctx, fencing.HumanAck)
 		}
-		return errors.Join(err, st.restarted(ctx, restart))
+		return errors.Join(err, st.restarted(ctx, restart, st.copyAgain))
 	}, nil
 }
 
@@ -193,8 +221,8 @@ func (st *stage) provenBy(ctx context.Context, kind fencing.Kind) error {
 }
 
 // restarted boots the node. What its member holds is kept until a person gives it up, as
-// docs/operations.md says: claim and pod are deleted, and the member is copied again.
-func (st *stage) restarted(ctx context.Context, restart func(context.Context) error) error {
+// docs/operations.md says, and the member is copied again.
+func (st *stage) restarted(ctx context.Context, restart, comeBack func(context.Context) error) error {
 	if err := restart(ctx); err != nil {
 		return err
 	}
@@ -217,7 +245,37 @@ func (st *stage) restarted(ctx context.Context, restart func(context.Context) er
 		}
 		return harness.NotYet("%s", harness.Conditions(object))
 	})
-	return errors.Join(held, st.copyAgain(ctx))
+	return errors.Join(held, comeBack(ctx))
+}
+
+// copyAndSave shows what either side has since the fork and the two ways out, takes the one that
+// keeps the new primary's data, and finds the former primary's writes in its quarantine.
+func (st *stage) copyAndSave(ctx context.Context) error {
+	shown, err := cluster.Plugin(ctx, st.namespace, "divergence", st.pair.Name)
+	if err != nil {
+		return err
+	}
+	for _, want := range []string{
+		st.passive + " (Primary, Open)", st.primary + " (Passive, ", "app.e2e_writes", " inserted",
+		"Keep the data of " + st.passive + ":\n", "Keep the data of " + st.primary, "transactions that only " + st.primary + " has",
+	} {
+		if !strings.Contains(shown, want) {
+			return fmt.Errorf("divergence shows no %q:\n%s", want, shown)
+		}
+	}
+	return st.confirmed(ctx, "reseed", st.primary, "--wait")
+}
+
+// replayFork: a table that only the former primary had is in its quarantine, and on both members
+// once it was replayed. The writes of the clients are left there.
+func (st *stage) replayFork() error {
+	if out, err := st.pair.SQL(st.ctx, st.passive, "SHOW TABLES IN app LIKE 'fork'"); err != nil || out != "" {
+		return fmt.Errorf("the new primary has the table %q (%w)", out, err)
+	}
+	if err := st.replay(st.primary, "app.fork", "app.e2e_writes", "app.fork: 2 inserted"); err != nil {
+		return err
+	}
+	return st.awaitOnBoth("SELECT GROUP_CONCAT(v ORDER BY id) FROM app.fork", "one,two")
 }
 
 // copyAgain gives up what the former primary holds.
