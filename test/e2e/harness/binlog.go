@@ -116,9 +116,13 @@ func commitOf(event replication.Event) (history.Commit, bool) {
 	}
 	id := gtid.SID
 	server := fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+	at := gtid.OriginalCommitTimestamp
+	if at == 0 { // the statements that mysqlbinlog makes of a transaction leave it out
+		at = gtid.ImmediateCommitTimestamp
+	}
 	return history.Commit{
 		Server: server,
 		GNO:    gtid.GNO,
-		At:     time.UnixMicro(int64(gtid.OriginalCommitTimestamp)),
+		At:     time.UnixMicro(int64(at)),
 	}, true
 }
