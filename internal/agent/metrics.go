@@ -24,6 +24,7 @@ type metrics struct {
 	vouches      *prometheus.CounterVec
 	leaseReads   *prometheus.CounterVec
 	held         *prometheus.CounterVec
+	logins       *prometheus.CounterVec
 	holdTime     prometheus.Histogram
 }
 
@@ -41,6 +42,7 @@ func newMetrics(refused func() int64, state func() agentapi.State) *metrics {
 		openFailures: counter("open_failures_total", "Attempts to open that failed."),
 		vouches:      counters("vouches_asked_total", "Confirmations asked of the peer, by result.", "result"),
 		leaseReads:   counters("lease_reads_total", "Readings of the Lease, by outcome.", "outcome"),
+		logins:       counters("logins_refused_total", "Logins that mysqld refused, by reason.", "reason"),
 		held:         counters("door_held_total", "Clients whose holding at the door ended, by outcome.", "outcome"),
 		holdTime: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: metricNamespace,
@@ -53,9 +55,12 @@ func newMetrics(refused func() int64, state func() agentapi.State) *metrics {
 	for _, outcome := range door.Outcomes {
 		m.held.WithLabelValues(string(outcome))
 	}
+	for _, reason := range []string{refusedDenied, refusedInsecure} {
+		m.logins.WithLabelValues(reason)
+	}
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		m.exits, m.corrections, m.settings, m.interrupted, m.openFailures, m.locksEnded, m.vouches, m.leaseReads, m.held, m.holdTime,
+		m.exits, m.corrections, m.settings, m.interrupted, m.openFailures, m.locksEnded, m.vouches, m.leaseReads, m.held, m.logins, m.holdTime,
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Namespace: metricNamespace,
 			Subsystem: metricSubsystem,
@@ -89,6 +94,9 @@ func counters(name, help, label string) *prometheus.CounterVec {
 		Help:      help,
 	}, []string{label})
 }
+
+// refused counts logins that mysqld refused.
+func (m *metrics) refused(reason string, n int64) { m.logins.WithLabelValues(reason).Add(float64(n)) }
 
 // gauges are read from the agent's state when they are asked for.
 func gauges(state func() agentapi.State) []prometheus.Collector {

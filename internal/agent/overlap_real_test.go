@@ -1,9 +1,14 @@
 package agent_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/dbpair/dbpair/internal/agentapi"
 )
@@ -110,28 +115,56 @@ func TestTheApplicationsFormerPasswordStaysForItsOverlap(t *testing.T) {
 	})
 }
 
-// A client without TLS gets in only where the pair's spec says so.
+// A client without TLS gets in only where the pair's spec says so, and the log tells it from one
+// with a wrong password.
 func TestTheApplicationsAccountFollowsTheSpecAboutTLS(t *testing.T) {
 	w, a, _ := writing(t)
-	plain := func() bool {
+	// plain is the number of the error that a client without TLS gets; 0 when it gets in.
+	plain := func() uint16 {
 		db, err := a.login("app", "app-secret", "mysql", nil)
-		if err != nil {
-			return false
+		if err == nil {
+			_ = db.Close()
+			return 0
 		}
-		_ = db.Close()
-		return true
+		refused, ok := errors.AsType[*mysql.MySQLError](err)
+		if !ok {
+			t.Fatal(err)
+		}
+		return refused.Number
 	}
-	if plain() {
-		t.Fatal("a client without TLS gets in")
+	const (
+		denied   = 1045
+		insecure = 3159
+	)
+	if got := plain(); got != denied {
+		t.Fatalf("a client without TLS: error %d, want %d", got, denied)
 	}
-	for _, without := range []bool{true, false} {
+	for _, step := range []struct {
+		account, server bool // which of them require TLS
+		want            uint16
+	}{
+		{false, false, 0},
+		{true, false, denied},
+		{false, true, insecure},
+	} {
 		for _, m := range w.members {
-			m.configure(func(c *agentapi.Config) { c.AppWithoutTLS = without })
+			m.configure(func(c *agentapi.Config) {
+				c.AppWithoutTLS = !step.account
+				if step.server {
+					c.MySQL["require_secure_transport"] = "ON"
+				}
+			})
 		}
 		chown(t, w.dir)
-		w.await("the account is as the spec says", patience, func() bool { return plain() == without })
+		w.await(fmt.Sprintf("a client without TLS gets error %d", step.want), patience, func() bool { return plain() == step.want })
 		if !a.logsIn("app-secret") {
 			t.Error("a client with TLS does not get in")
 		}
+	}
+	for _, part := range []string{`"withoutTLS":`, "clients without TLS were refused"} {
+		w.await("the log has "+part, patience, func() bool {
+			text, err := os.ReadFile(a.path("log"))
+			return err == nil && strings.Contains(string(text), part)
+		})
 	}
 }

@@ -71,6 +71,11 @@ func (a *Agent) newUpkeep() *upkeep {
 			publish: a.state.hasSettings,
 		},
 		libraries: a.libraries,
+		logins: &logins{
+			log:     a.log,
+			ops:     a.ops,
+			refused: func(reason string, n int64) { a.metrics.refused(reason, n) },
+		},
 		space: &volumeSpace{
 			log:   a.log,
 			vol:   a.vol,

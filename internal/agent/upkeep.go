@@ -24,6 +24,7 @@ type upkeep struct {
 	purging   *purging
 	saved     *quarantineGuard
 	libraries *libraries
+	logins    *logins
 }
 
 // upkeepServer is what the upkeep itself needs of mysqld.
@@ -43,7 +44,8 @@ func (u *upkeep) run(ctx context.Context) {
 	})
 }
 
-// look is one round. What costs more is done every half minute.
+// look is one round. What costs more is done every half minute, and what is of interest to people
+// only every minute.
 func (u *upkeep) look(ctx context.Context, round int) {
 	u.reloadTLS(ctx)
 	u.space.check()
@@ -56,6 +58,9 @@ func (u *upkeep) look(ctx context.Context, round int) {
 		u.listPrivileged(ctx)
 		u.purging.purge(ctx)
 		u.saved.prune()
+	}
+	if round%12 == 0 {
+		u.logins.look(ctx)
 	}
 }
 
