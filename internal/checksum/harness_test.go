@@ -43,6 +43,7 @@ func TestOnAPair(t *testing.T) {
 	}{
 		{"planted drift is found", testPlantedDriftIsFound},
 		{"random drift is found", testRandomDriftIsFound},
+		{"unusual tables are compared", testUnusualTablesAreCompared},
 		{"drift of definitions is listed", testDriftOfDefinitionsIsListed},
 		{"a run is resumed where it was", testARunIsResumedWhereItWas},
 		{"snapshots are renewed", testSnapshotsAreRenewed},
