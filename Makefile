@@ -42,6 +42,11 @@ test-clients: ## Clients in Go, PHP, Python, Perl, Node and Java with what the S
 	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_CLIENTS="$$(hack/clients.sh)" DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_CLIENTS=1 \
 	go test -count=1 -timeout 20m -v ./test/clients
 
+.PHONY: bench-refused
+bench-refused: ## How long each program takes to report that the door turned it away, at 5, 50 and 200 attempts a second: BENCH_SECONDS of each (10)
+	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_CLIENTS="$$(hack/clients.sh)" DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_CLIENTS=1 \
+	go test -run '^$$' -bench RefusedClients -benchtime "$${BENCH_SECONDS:-10}x" -timeout 20m ./test/clients
+
 .PHONY: test-store
 test-store: ## The suite of stores against a real one, below a prefix of its own: STORE=URL (docs/backup.md), credentials in the environment
 	@DBPAIR_STORE="$(STORE)" go test -C cmd/backup -tags store -count=1 -v -run TestAnyStore ./internal/blobstore
