@@ -116,9 +116,9 @@ func (r *JobReconciler) otherJob(ctx context.Context, v *jobVisit, op *v1alpha1.
 		}
 	}
 	// A Job that is gone may have left a pod that has not ended yet. The cache holds only the
-	// members' pods.
+	// members' pods. The archiver's runs for as long as the pair does, and hinders nobody.
 	var pods corev1.PodList
-	err = r.Live.List(ctx, &pods, client.InNamespace(v.name.Namespace), client.MatchingLabels{resources.LabelJobOf: v.name.Name})
+	err = r.Live.List(ctx, &pods, client.InNamespace(v.name.Namespace), client.MatchingLabels(resources.JobSelector(v.name.Name)))
 	if err != nil {
 		return false, fmt.Errorf("list the pods of the jobs of %s: %w", v.name, err)
 	}

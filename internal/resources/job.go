@@ -61,7 +61,8 @@ func JobLabels(pairName string) map[string]string {
 	}
 }
 
-func jobSelector(pairName string) map[string]string {
+// JobSelector picks what JobLabels is on, and not the pods of a vault or an archiver, which work for the pair as well.
+func JobSelector(pairName string) map[string]string {
 	return map[string]string{LabelJobOf: pairName, LabelName: nameJob}
 }
 

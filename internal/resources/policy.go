@@ -70,7 +70,7 @@ func NetworkPolicy(p *v1alpha1.DatabasePair, operatorNamespace string) *networki
 		networkingv1ac.NetworkPolicyIngressRule().
 			WithPorts(policyPort(portNameAdmin), policyPort(portNameAgent)).
 			WithFrom(networkingv1ac.NetworkPolicyPeer().
-				WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(jobSelector(p.Name)))),
+				WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(JobSelector(p.Name)))),
 	}
 	if ArchiveWanted(p) {
 		rules = append(rules, archivePeer(p.Name))
