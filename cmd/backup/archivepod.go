@@ -66,10 +66,11 @@ func archiveInPod(ctx context.Context, log io.Writer) error {
 			certFile:     filepath.Join(jobapi.TLSDir, "tls.crt"),
 			keyFile:      filepath.Join(jobapi.TLSDir, "tls.key"),
 		},
-		port:  pair.PortAdmin,
-		pause: archivePause,
-		now:   time.Now,
-		log:   slog.New(slog.NewTextHandler(log, nil)),
+		port:        pair.PortAdmin,
+		readersPort: pair.PortBinlog,
+		pause:       archivePause,
+		now:         time.Now,
+		log:         slog.New(slog.NewTextHandler(log, nil)),
 	}
 	return pod.run(ctx)
 }
@@ -81,10 +82,12 @@ type archivePod struct {
 	request jobapi.ArchiveRequest
 	// account is that of the members; its address is not used.
 	account serverOptions
-	port    int
-	pause   time.Duration
-	now     func() time.Time
-	log     *slog.Logger
+	// port is where members are read, and readersPort where a primary is that is alone.
+	port        int
+	readersPort int
+	pause       time.Duration
+	now         func() time.Time
+	log         *slog.Logger
 
 	mu     sync.Mutex
 	report jobapi.ArchiveReport
@@ -188,7 +191,11 @@ func (p *archivePod) members() []archiver.Member {
 	for _, host := range p.request.Hosts {
 		account := p.account
 		account.address = net.JoinHostPort(host, strconv.Itoa(p.port))
-		members = append(members, account.member())
+		member := account.member()
+		if p.request.Alone {
+			member.Readers = net.JoinHostPort(host, strconv.Itoa(p.readersPort))
+		}
+		members = append(members, member)
 	}
 	return members
 }

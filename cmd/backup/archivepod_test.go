@@ -90,6 +90,21 @@ func TestThePodOfAnArchiveReports(t *testing.T) {
 	}
 }
 
+func TestAPrimaryIsReadAtThePortForReadersIfTheRequestSaysSo(t *testing.T) {
+	pod := archivePod{
+		request:     jobapi.ArchiveRequest{Hosts: []string{"shop-0.shop-pods.db.svc"}},
+		port:        33062,
+		readersPort: 7307,
+	}
+	if got := pod.members()[0]; got.Address != "shop-0.shop-pods.db.svc:33062" || got.Readers != "" {
+		t.Errorf("a member is read at %s, and at %q while it is open", got.Address, got.Readers)
+	}
+	pod.request.Alone = true
+	if got := pod.members()[0].Readers; got != "shop-0.shop-pods.db.svc:7307" {
+		t.Errorf("while it is open a member is read at %q", got)
+	}
+}
+
 func TestWhyAnArchiverDoesNotGoOnHasAReason(t *testing.T) {
 	for want, err := range map[jobapi.ArchiveReason]error{
 		jobapi.ArchiveForeign:                         archive.ErrForeign,

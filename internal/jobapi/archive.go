@@ -27,6 +27,9 @@ type ArchiveRequest struct {
 	Recipients []string `json:"recipients,omitempty"`
 	// Flush is how long a transaction waits for others of its segment.
 	Flush time.Duration `json:"flush"`
+	// Alone has the primary read while it is alone. A pair that may give up what such a primary has
+	// committed leaves it out.
+	Alone bool `json:"alone,omitempty"`
 }
 
 // ArchiveReason is why an archiver does not go on. Each is a reason of the condition Archiving.
@@ -35,7 +38,7 @@ type ArchiveReason string
 // The reasons. A store refuses with those of a vault: StoreDenied, BucketNotFound, StoreSkewed,
 // StoreUntrusted and StoreUnreachable.
 const (
-	// NoMemberToRead: no member is a passive that receives, or none can be reached.
+	// NoMemberToRead: no member is a passive or a primary that is alone, or none can be reached.
 	NoMemberToRead ArchiveReason = "NoMemberToRead"
 	// ArchiveForked: the archive has transactions that no member has.
 	ArchiveForked ArchiveReason = "ArchiveForked"

@@ -47,7 +47,7 @@ func ArchiveSelector(pairName string) map[string]string {
 // archivePeer admits the archiver to the members.
 func archivePeer(pairName string) *networkingv1ac.NetworkPolicyIngressRuleApplyConfiguration {
 	return networkingv1ac.NetworkPolicyIngressRule().
-		WithPorts(policyPort(portNameAdmin)).
+		WithPorts(policyPort(portNameAdmin), policyPortNumber(pair.PortBinlog)).
 		WithFrom(networkingv1ac.NetworkPolicyPeer().
 			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(ArchiveSelector(pairName))))
 }
@@ -59,6 +59,8 @@ func ArchiveRequest(p *v1alpha1.DatabasePair) jobapi.ArchiveRequest {
 		Store:   BackupStore(p),
 		PairUID: string(p.UID),
 		Flush:   p.Spec.Backup.Binlog.FlushInterval.Duration,
+		// In Async a failover may give up what a primary without a passive has committed.
+		Alone: p.Spec.Durability.Mode == v1alpha1.Lossless,
 	}
 	for _, o := range []pair.Ordinal{0, 1} {
 		request.Hosts = append(request.Hosts, names.Host(o))

@@ -51,7 +51,7 @@ var optionalMeanings = []Meaning{
 			{ReasonArchiverNotRunning, "the pod of the Deployment `<pair>-archive` does not run"},
 			{ReasonSecretMissing, "a Secret, ConfigMap or PersistentVolumeClaim that the spec names, or its key, is not there"},
 			{ReasonBackupsOff, "the operator was installed without `features.backup`"},
-			{string(jobapi.NoMemberToRead), "no member is a passive that receives, or none can be reached"},
+			{string(jobapi.NoMemberToRead), "no member is a passive or a primary that is alone, or none can be reached"},
 			{string(jobapi.ArchiveForked), "the archive has transactions that no member has"},
 			{string(jobapi.ArchiveForeign), "another process writes to the same archive"},
 			{string(jobapi.StoreDenied), "the store refuses the credentials"},

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"filippo.io/age"
-	"github.com/go-mysql-org/go-mysql/client"
 	"github.com/go-mysql-org/go-mysql/mysql"
 
 	"github.com/dbpair/dbpair/cmd/backup/internal/archive"
@@ -131,7 +130,7 @@ type runner struct {
 func (r *runner) session(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	member, queries, now, err := r.choose(ctx)
+	now, err := r.choose(ctx)
 	if err != nil {
 		return err
 	}
@@ -140,7 +139,7 @@ func (r *runner) session(ctx context.Context) error {
 	}
 	if lacking := r.log.All().Subtract(now.known()); !lacking.IsEmpty() {
 		return fmt.Errorf("%w: %s has no %s. It may still receive them; if the pair has given them up, archive into a new folder",
-			ErrFork, member.Address, lacking)
+			ErrFork, now.member.Address, lacking)
 	}
 	if missing := now.purged.Subtract(r.log.All()); !missing.IsEmpty() {
 		r.options.Log.Error("a gap: no member has these transactions any more", "missing", missing.String())
@@ -154,7 +153,7 @@ func (r *runner) session(ctx context.Context) error {
 		}
 		r.wrote(time.Time{})
 	}
-	conn, err := member.connect(ctx)
+	conn, err := now.member.connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -162,53 +161,14 @@ func (r *runner) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.options.Log.Info("reads a member", "address", hostname(member.Address), "server", string(now.uuid))
-	r.reads(hostname(member.Address))
+	r.options.Log.Info("reads a member", "address", hostname(now.member.Address), "server", string(now.uuid), "alone", now.free)
+	r.reads(hostname(now.member.Address))
 	reading := &reading{
-		runner:  r,
-		ctx:     ctx,
-		queries: queries,
-		source:  now.uuid,
+		runner: r,
+		ctx:    ctx,
+		found:  now,
 	}
 	return reading.run(stream)
-}
-
-// choose finds the member to read: the passive, which is closed and receives from the other; or
-// the only member while it is open.
-func (r *runner) choose(ctx context.Context) (Member, *client.Conn, state, error) {
-	var failures []error
-	for _, member := range r.options.Members {
-		conn, err := member.connect(ctx)
-		if err != nil {
-			failures = append(failures, err)
-			continue
-		}
-		now, err := observe(conn)
-		if err == nil {
-			err = r.fit(now)
-		}
-		if err == nil {
-			return member, conn, now, nil
-		}
-		failures = append(failures, fmt.Errorf("%s: %w", member.Address, err))
-		_ = conn.Close()
-	}
-	return Member{}, nil, state{}, fmt.Errorf("%w: %w", ErrNoMember, errors.Join(failures...))
-}
-
-// fit reports why a member may not be read, nil if it may.
-func (r *runner) fit(now state) error {
-	switch {
-	case r.options.Alone && !now.open:
-		return errors.New("it is not open for writes")
-	case r.options.Alone:
-		return nil
-	case now.open:
-		return errors.New("it is open for writes: a primary is not read")
-	case !now.replica:
-		return errors.New("it replicates from no other member")
-	}
-	return nil
 }
 
 // reading is what a session archives.
@@ -216,8 +176,7 @@ type reading struct {
 	*runner
 
 	ctx     context.Context
-	queries *client.Conn
-	source  gtid.ServerUUID
+	found   found
 	builder *archive.Builder
 
 	// since is when the first transaction of the next segment came.
@@ -226,6 +185,10 @@ type reading struct {
 	// missing without one.
 	written time.Time
 	checked time.Time
+	// looked is when it was last asked whether the other member is alone, and vouched the moment of the
+	// last state after which it was not.
+	looked  time.Time
+	vouched time.Time
 	// goal is what has to be archived for nothing to be missing at the moment reached.
 	goal    gtid.Set
 	reached time.Time
@@ -294,7 +257,7 @@ func (s *reading) check() error {
 // complete is a moment up to which nothing is missing once some transactions are archived, zero if
 // there is none yet: what the server had at a moment may be still to come.
 func (s *reading) complete(now state, adds gtid.Set) time.Time {
-	if s.reached.IsZero() && now.current() {
+	if s.reached.IsZero() && now.current() && now.at.Equal(s.vouched) {
 		s.goal = now.known()
 		s.reached = now.at
 	}
@@ -313,6 +276,9 @@ func (s *reading) emit(d archive.Draft) error {
 	if d.More {
 		return s.append(d, time.Time{})
 	}
+	if d.Transactions == 0 {
+		s.looked = time.Time{} // it is written to say that nothing is missing
+	}
 	now, err := s.settled(d.Adds)
 	if err != nil {
 		return err
@@ -325,7 +291,7 @@ func (s *reading) emit(d archive.Draft) error {
 }
 
 func (s *reading) append(d archive.Draft, complete time.Time) error {
-	if err := s.log.Append(s.ctx, d, s.source, complete); err != nil {
+	if err := s.log.Append(s.ctx, d, s.found.uuid, complete); err != nil {
 		return &storeError{err}
 	}
 	s.wrote(complete)
@@ -342,15 +308,15 @@ const (
 // server may not be read any more: then they are read again from another.
 func (s *reading) settled(adds gtid.Set) (state, error) {
 	for deadline := time.Now().Add(settleLimit); ; {
-		now, err := observe(s.queries)
+		now, err := observe(s.found.queries)
 		if err != nil {
 			return state{}, err
 		}
-		if err := s.fit(now); err != nil || now.uuid != s.source {
+		if err := (sight{state: now, free: s.found.free}).fit(); err != nil || now.uuid != s.found.uuid {
 			return state{}, fmt.Errorf("%w: %w", errRoles, err)
 		}
 		if now.executed.Covers(adds) {
-			return now, nil
+			return now, s.lookElsewhere(now)
 		}
 		if time.Now().After(deadline) {
 			return state{}, fmt.Errorf("the server has sent %s and does not execute it", adds.Subtract(now.executed))

@@ -90,12 +90,20 @@ func (l logTo) Write(text []byte) (int, error) {
 }
 
 // startArchiver runs one until stop is called, which returns what Run returned.
-func startArchiver(t *testing.T, objects archive.Objects, members ...*mysqldtest.Instance) (stop func() error) {
+func startArchiver(t *testing.T, objects archive.Objects, servers ...*mysqldtest.Instance) (stop func() error) {
+	t.Helper()
+	var members []archiver.Member
+	for _, server := range servers {
+		members = append(members, memberOf(t, server))
+	}
+	return startOn(t, objects, members...)
+}
+
+// startOn is startArchiver of members.
+func startOn(t *testing.T, objects archive.Objects, members ...archiver.Member) (stop func() error) {
 	t.Helper()
 	options := archiver.DefaultOptions()
-	for _, server := range members {
-		options.Members = append(options.Members, memberOf(t, server))
-	}
+	options.Members = members
 	options.Alone = len(members) == 1
 	options.Flush = 200 * time.Millisecond
 	options.Watermark = time.Second

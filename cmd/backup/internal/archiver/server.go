@@ -27,6 +27,11 @@ const (
 type Member struct {
 	// Address is HOST:PORT of the admin port.
 	Address string
+	// Readers is HOST:PORT where the member's agent lets readers of the binary logs through while
+	// commits of the member wait for nobody, and ends them before they wait. While the member is open
+	// it is read there and only there. Empty if it is not to be read while it is open, which is right
+	// if the pair may give up what it has committed.
+	Readers string
 	User    string
 	// Password returns the account's password.
 	Password func() (string, error)
@@ -160,7 +165,7 @@ func (s *state) readChannels(channels *mysql.Result) error {
 func (s state) known() gtid.Set { return s.executed.Union(s.received) }
 
 // current reports whether what a member has is all there is at that moment.
-func (s state) current() bool { return !s.replica || s.receiving }
+func (s state) current() bool { return s.open || !s.replica || s.receiving }
 
 // mysqlCode is the number of a server's error, 0 if it is none.
 func mysqlCode(err error) uint16 {
