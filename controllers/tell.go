@@ -51,20 +51,23 @@ func (r *PairReconciler) warnOnce(v *visit, related client.Object, reason, note 
 	}
 }
 
-// news is what events were raised for: the rule that spoke, problems of members with their
-// counts, and refused writes.
+// news is what events were raised for: the rule that spoke and its topic, problems of members with
+// their counts, and refused writes.
 type news struct {
 	rule     failover.RuleName
+	topic    string
 	problems map[string]int
 	refused  map[failover.Write]bool
 }
 
-// tell raises events for what is new: another rule speaks, or a member has a problem it
-// did not have.
+// tell raises events for what is new: another rule speaks, or of something else, or a member has a
+// problem it did not have.
 func (r *PairReconciler) tell(v *visit, o failover.Observation, plan failover.Plan) {
 	r.tellRefused(v, o.Refused)
-	if v.session.news.rule != plan.Rule && !housekeeping(plan) && !plan.Retried {
+	spoken := v.session.news.rule == plan.Rule && v.session.news.topic == plan.Topic
+	if !spoken && !housekeeping(plan) && !plan.Retried {
 		v.session.news.rule = plan.Rule
+		v.session.news.topic = plan.Topic
 		if kind := eventKind(plan); kind != "" && plan.Fact != "" {
 			r.event(v.pair, nil, kind, string(plan.Rule), status.Message(o, plan.Fact, plan.Remedy))
 		}

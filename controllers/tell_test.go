@@ -72,6 +72,30 @@ func TestEachMemberHasItsEvent(t *testing.T) {
 	})
 }
 
+// TestAnotherTopicIsNews: of a rule that speaks of one claim, then of both, each is told once. Ages in what a rule says are no news.
+func TestAnotherTopicIsNews(t *testing.T) {
+	said := &events{}
+	r := &PairReconciler{Events: said}
+	v := &visit{
+		name:    types.NamespacedName{Namespace: "ns", Name: "shop"},
+		session: newSession("u", &lease.Store{}, time.Now()),
+		pair:    &v1alpha1.DatabasePair{},
+	}
+	for _, plan := range []failover.Plan{
+		{Fact: "one claim", Topic: "one"},
+		{Fact: "one claim", Topic: "one"},
+		{Fact: "both claims", Topic: "both"},
+		{Fact: "both claims, for 3 s", Topic: "both"},
+	} {
+		plan.Kind = failover.Holds
+		plan.Rule = failover.RuleVolumeClaimDeleting
+		r.tell(v, failover.Observation{}, plan)
+	}
+	if len(said.list) != 2 || !strings.Contains(said.list[0], "one claim") || !strings.Contains(said.list[1], "both claims") {
+		t.Errorf("events: %q", said.list)
+	}
+}
+
 func TestHousekeepingIsNoNews(t *testing.T) {
 	for name, tc := range map[string]struct {
 		kind failover.Kind

@@ -33,6 +33,9 @@ type Plan struct {
 	Kind Kind
 	// Fact is one sentence about what was seen.
 	Fact string
+	// Topic tells facts of one rule apart: another topic is worth an event although the same rule speaks. It has
+	// no counts and no times. Empty for rules that speak of one thing only.
+	Topic string
 	// Verb resolves it; VerbNone when nobody has to act.
 	Verb Verb
 	// Remedy is the verb with the members that it can name, and what it may cost.

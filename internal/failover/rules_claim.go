@@ -11,7 +11,9 @@ func claimDeleting(l *look) (Plan, bool) {
 	}
 	for _, m := range members {
 		if m.ClaimDeleting {
-			return hold(VerbNone, "%s", l.claimFact(m))
+			p, ok := hold(VerbNone, "%s", l.claimFact(m))
+			p.Topic = p.Fact // it names what to do next, step by step
+			return p, ok
 		}
 	}
 	return no()
