@@ -44,6 +44,25 @@ func Run(t *testing.T, open func(*testing.T) Store) {
 	}
 }
 
+// RunWithoutBucket tests a store whose bucket, container or directory is not there: every operation
+// says so, and not that an object is missing.
+func RunWithoutBucket(t *testing.T, s Store) {
+	t.Helper()
+	_, getErr := s.Get(t.Context(), "key")
+	_, statErr := s.Stat(t.Context(), "key")
+	for op, err := range map[string]error{
+		"put":    s.Put(t.Context(), "key", []byte("x")),
+		"get":    getErr,
+		"list":   s.List(t.Context(), "", func(store.Info) error { return nil }),
+		"stat":   statErr,
+		"delete": s.Delete(t.Context(), "key"),
+	} {
+		if got := store.ClassOf(err); got != store.NoBucket {
+			t.Errorf("%s: class %s, want %s: %v", op, got, store.NoBucket, err)
+		}
+	}
+}
+
 func put(t *testing.T, s Store, key string, content []byte) {
 	t.Helper()
 	if err := s.Put(t.Context(), key, content); err != nil {

@@ -47,12 +47,6 @@ func TestAnyStore(t *testing.T) {
 	t.Run("a bucket that is not there", func(t *testing.T) {
 		none := *location
 		none.Host = "dbpair-no-such-bucket"
-		s := opened(t, none.String())
-		if err := s.Put(t.Context(), "key", nil); store.ClassOf(err) != store.NoBucket {
-			t.Errorf("put: %v", err)
-		}
-		if _, err := s.Get(t.Context(), "key"); store.ClassOf(err) != store.NoBucket {
-			t.Errorf("get: %v", err)
-		}
+		conformance.RunWithoutBucket(t, opened(t, none.String()))
 	})
 }

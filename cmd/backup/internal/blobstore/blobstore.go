@@ -36,7 +36,7 @@ func (s *Store) Put(ctx context.Context, key string, content []byte) error {
 		IfNotExist:  true,
 	}
 	if err := s.bucket.Upload(ctx, key, bytes.NewReader(content), options); err != nil {
-		return fail("put", key, err)
+		return failBucket("put", key, err)
 	}
 	if err := s.sync(key); err != nil {
 		return fail("put", key, err)
@@ -91,7 +91,7 @@ func (s *Store) List(ctx context.Context, prefix string, visit func(store.Info) 
 			return nil
 		}
 		if err != nil {
-			return fail("list", prefix, err)
+			return failBucket("list", prefix, err)
 		}
 		err = visit(store.Info{
 			Key:      object.Key,
@@ -134,6 +134,21 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 		return nil
 	}
 	return failure
+}
+
+// failBucket is fail for what names no object that has to be there: where something was not found, it
+// is the bucket. Google's answer does not say so.
+func failBucket(op, key string, err error) error {
+	failure := fail(op, key, err)
+	if store.ClassOf(failure) != store.NotFound {
+		return failure
+	}
+	return &store.Error{
+		Op:    op,
+		Key:   key,
+		Class: store.NoBucket,
+		Err:   err,
+	}
 }
 
 // failMissing is fail for one object. Some answers say only that something was not found, or

@@ -11,11 +11,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/dbpair/dbpair/internal/store"
+	"github.com/dbpair/dbpair/internal/store/conformance"
 )
 
 func TestNoCredentialsOfGoogleIsDenied(t *testing.T) {
@@ -41,6 +43,19 @@ func TestARefusedKeyOfGoogleIsDenied(t *testing.T) {
 	if _, err := s.Get(t.Context(), "key"); store.ClassOf(err) != store.Denied {
 		t.Errorf("get: %v", err)
 	}
+}
+
+// TestAMissingBucketOfGoogleIsNoBucket: the answer is the same as for an object that is not there.
+func TestAMissingBucketOfGoogleIsNoBucket(t *testing.T) {
+	answers := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = w.Write([]byte(`{"error": {"code": 404, "message": "The specified bucket does not exist.",
+			"errors": [{"message": "The specified bucket does not exist.", "domain": "global", "reason": "notFound"}]}}`))
+	}))
+	t.Cleanup(answers.Close)
+	t.Setenv(envEmulator, strings.TrimPrefix(answers.URL, "http://"))
+	conformance.RunWithoutBucket(t, opened(t, "gs://none/p"))
 }
 
 // serviceAccount is a file with the key of a service account, as Google gives it out.
