@@ -105,6 +105,7 @@ func (r *PairReconciler) archive(ctx context.Context, v *visit, now time.Time) s
 		return out
 	}
 	out.Report = report
+	out = out.WithOperations(v.name.Name, v.ours())
 	if !out.Behind(now) {
 		return out
 	}

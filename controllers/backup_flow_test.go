@@ -238,6 +238,53 @@ func TestBackupsHaveAScheduleOfTheirOwn(t *testing.T) {
 	}
 }
 
+// asMadeByTheServer gives an operation that the operator made what the API server would.
+func (s *jobStage) asMadeByTheServer(name string) {
+	s.Helper()
+	made := s.operation(name)
+	if err := s.c.Delete(s.Context(), made); err != nil {
+		s.Fatal(err)
+	}
+	s.ask(name, made.Spec.Type, func(op *v1alpha1.DatabasePairOperation) {
+		op.Spec = made.Spec
+		op.Labels = made.Labels
+		op.Annotations = made.Annotations
+	})
+}
+
+// A gap of the archive is followed by one backup, and by no other when that one fails.
+func TestAGapOfTheArchiveIsFollowedByABackup(t *testing.T) {
+	s := newJobStage(t, func(p *v1alpha1.DatabasePair) {
+		toVolume(p)
+		p.Spec.Backup.Binlog.Enabled = true
+	})
+	s.claim(nil)
+	s.look()
+	var none v1alpha1.DatabasePairOperationList
+	if err := s.c.List(t.Context(), &none); err != nil || len(none.Items) > 0 {
+		t.Fatalf("operations %v, %v", none.Items, err)
+	}
+	s.roles(func(st *v1alpha1.DatabasePairStatus) {
+		st.Archive = &v1alpha1.ArchiveStatus{Gap: &v1alpha1.ArchiveGap{GTIDs: "g", Found: metav1.NewTime(s.now)}}
+	})
+	const name = "shop-gap-20260102030000"
+	s.look()
+	s.asMadeByTheServer(name)
+	s.look()
+	op := s.is(name, v1alpha1.OperationRunning, "")
+	if op.Status.Rule != "AnchorAfterGap" || !byOperator(op) || op.Spec.Type != v1alpha1.OperationBackup || op.Spec.PairRef.UID != "pair-uid" {
+		t.Errorf("made %+v with rule %s", op.Spec, op.Status.Rule)
+	}
+	s.answer(name, jobapi.KeyResult, jobapi.Result{Outcome: jobapi.Failed, Message: "Denied"})
+	s.look()
+	s.is(name, v1alpha1.OperationFailed, "Denied")
+	s.look()
+	var list v1alpha1.DatabasePairOperationList
+	if err := s.c.List(t.Context(), &list); err != nil || len(list.Items) != 1 {
+		t.Errorf("operations %v, %v", list.Items, err)
+	}
+}
+
 func TestABackupThatComesTooLateIsLeftOut(t *testing.T) {
 	s := newJobStage(t, func(p *v1alpha1.DatabasePair) {
 		toVolume(p)

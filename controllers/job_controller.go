@@ -131,6 +131,9 @@ func (r *JobReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 	if err != nil {
 		return ctrl.Result{}, quiet(err)
 	}
+	if err := r.backUpAfterGap(ctx, v); err != nil {
+		return ctrl.Result{}, quiet(err)
+	}
 	next = min(next, nextBackup)
 	if len(v.mine) == 0 {
 		return ctrl.Result{RequeueAfter: min(next, jobIdleLook)}, quiet(r.idle(ctx, v))

@@ -111,13 +111,18 @@ func notNow(v *jobVisit, op *v1alpha1.DatabasePairOperation) string {
 const (
 	ruleRequested = "Requested"
 	ruleScheduled = "Scheduled"
+	// ruleAfterGap: the archive of binary logs has a gap, behind which only a new backup leads on.
+	ruleAfterGap = "AnchorAfterGap"
 )
 
 func ruleOf(op *v1alpha1.DatabasePairOperation) string {
-	if status.ScheduledAt(op).IsZero() {
-		return ruleRequested
+	switch {
+	case !status.ScheduledAt(op).IsZero():
+		return ruleScheduled
+	case op.Annotations[status.AnnotationGap] != "":
+		return ruleAfterGap
 	}
-	return ruleScheduled
+	return ruleRequested
 }
 
 // driftReason is the reason of the event that tells of a difference.

@@ -33,7 +33,7 @@ type BackupSpec struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('168h')",message="spec.backup.startingDeadline must be from 1m to 168h"
 	StartingDeadline metav1.Duration `json:"startingDeadline,omitempty"`
 
-	// suspend leaves out what is scheduled. A backup under way goes on.
+	// suspend leaves out what is scheduled, and the backup after a gap of the archive. A backup under way goes on.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
@@ -317,6 +317,10 @@ type ArchiveStatus struct {
 	// gap is the last gap of the archive: no restore leads across it.
 	// +optional
 	Gap *ArchiveGap `json:"gap,omitempty"`
+	// gapBackup is the newest backup operation that was begun because of a gap: one for each.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	GapBackup string `json:"gapBackup,omitempty"`
 }
 
 // ArchiveGap are transactions that the archive does not have.

@@ -24,6 +24,9 @@ type Archive struct {
 	// Reason and Fact say why the archiver does not run; empty when it does, or when nobody asked.
 	Reason string
 	Fact   string
+
+	// gapBackup is the backup that was begun for the gap of the report; nil if its record is not there.
+	gapBackup *v1alpha1.DatabasePairOperation
 }
 
 // Behind reports whether the archive lacks what is older than the limit, or may lack it: nothing
@@ -46,15 +49,12 @@ func (a Archive) Known() bool { return a.Report != nil && !a.Report.Current.IsZe
 
 // gap is the gap that no backup leads across yet; nil for none. A backup that began after it was
 // found has what is missing.
-func (a Archive) gap(backups Backups) *jobapi.ArchiveGap {
+func (a Archive) gap(pair string, backups Backups) *jobapi.ArchiveGap {
 	if a.Report == nil || a.Report.Gap == nil {
 		return nil
 	}
-	s := backups.Status
-	if s == nil || s.LastSuccessTime == nil || s.Duration == nil {
-		return a.Report.Gap
-	}
-	if s.LastSuccessTime.Add(-s.Duration.Duration).After(a.Report.Gap.Time) {
+	found := a.Report.Gap.Time
+	if leadsOn(backups, found, GapBackup(pair, found)) {
 		return nil
 	}
 	return a.Report.Gap
@@ -65,11 +65,11 @@ func archiving(o failover.Observation, done Reconciled) metav1.Condition {
 	const kind = v1alpha1.ConditionArchiving
 	a := done.Archive
 	until := a.until()
-	switch gap := a.gap(done.Backup); {
+	switch gap := a.gap(o.Settings.Name, done.Backup); {
 	case gap != nil:
 		fact := fmt.Sprintf("the archive has a gap, found at %s: %s was removed from the members before it was archived, and no "+
-			"restore leads across it; a new backup leads on. Command: kubectl dbpair backup %s -n %s",
-			moment(gap.Time), clipSet(gap.GTIDs, shortSet), o.Settings.Name, o.Settings.Namespace)
+			"restore leads across it; a new backup leads on%s",
+			moment(gap.Time), clipSet(gap.GTIDs, shortSet), a.remedy(o.Settings.Name, o.Settings.Namespace))
 		return condition(kind, metav1.ConditionFalse, ReasonArchiveGap, fact+until)
 	case o.Hibernates() && a.Behind(o.Now):
 		return condition(kind, metav1.ConditionUnknown, failover.RuleHibernated, "the pair hibernates, and nothing is read"+until)
@@ -155,6 +155,9 @@ func (a Archive) status(old *v1alpha1.ArchiveStatus) *v1alpha1.ArchiveStatus {
 			GTIDs: clipSet(gap.GTIDs, longSet),
 			Found: metav1.NewTime(gap.Time.UTC().Truncate(time.Second)),
 		}
+	}
+	if a.gapBackup != nil {
+		out.GapBackup = a.gapBackup.Name
 	}
 	return out
 }

@@ -259,7 +259,7 @@ func TestARecordedGapEndsARun(t *testing.T) {
 	objects := newStore(t)
 	w := newWriter(t, objects)
 	w.segment(1, 10, 5)
-	if err := w.log.Gap(t.Context(), set(11, 20), server); err != nil {
+	if _, err := w.log.Gap(t.Context(), set(11, 20), server); err != nil {
 		t.Fatal(err)
 	}
 	w.segment(21, 30, 5)

@@ -112,12 +112,17 @@ func (l *Log) Append(ctx context.Context, d Draft, source gtid.ServerUUID, compl
 	return l.write(ctx, h, d.body)
 }
 
-// Gap records that transactions are missing for good.
-func (l *Log) Gap(ctx context.Context, missing gtid.Set, source gtid.ServerUUID) error {
+// Gap records that transactions are missing for good, and returns the gap as the record has it.
+func (l *Log) Gap(ctx context.Context, missing gtid.Set, source gtid.ServerUUID) (Gap, error) {
 	h := l.header(source)
 	h.Missing = missing
 	h.Found = time.Now().UTC().Round(0)
-	return l.write(ctx, h, nil)
+	return Gap{
+		Missing:  missing,
+		Recorded: true,
+		At:       h.First,
+		Found:    h.Found,
+	}, l.write(ctx, h, nil)
 }
 
 func (l *Log) header(source gtid.ServerUUID) Header {

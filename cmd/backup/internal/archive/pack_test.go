@@ -51,7 +51,7 @@ func TestCompactionChangesNothing(t *testing.T) {
 			case 0:
 				w.watermark(second(next))
 			case 1:
-				if err := w.log.Gap(context.Background(), set(next, next+1), server); err != nil {
+				if _, err := w.log.Gap(context.Background(), set(next, next+1), server); err != nil {
 					t.Fatal(err)
 				}
 				next += 2

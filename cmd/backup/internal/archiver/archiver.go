@@ -143,14 +143,11 @@ func (r *runner) session(ctx context.Context) error {
 	}
 	if missing := now.purged.Subtract(r.log.All()); !missing.IsEmpty() {
 		r.options.Log.Error("a gap: no member has these transactions any more", "missing", missing.String())
-		if err := r.log.Gap(ctx, missing, now.uuid); err != nil {
+		gap, err := r.log.Gap(ctx, missing, now.uuid)
+		if err != nil {
 			return &storeError{err}
 		}
-		r.progress.Gap = &archive.Gap{
-			Missing:  missing,
-			Recorded: true,
-			Found:    time.Now().UTC().Round(0),
-		}
+		r.progress.Gap = &gap
 		r.wrote(time.Time{})
 	}
 	conn, err := now.member.connect(ctx)

@@ -73,7 +73,7 @@ func archived(t *testing.T, first, last int, gaps ...[2]int) *archive.Archive {
 				continue
 			}
 			missing := set(gap[1]).Subtract(set(gap[0] - 1))
-			if err := log.Gap(t.Context(), missing, server); err != nil {
+			if _, err := log.Gap(t.Context(), missing, server); err != nil {
 				t.Fatal(err)
 			}
 			n = gap[1] + 1
