@@ -67,21 +67,46 @@ func (r *childrenReconciler) ensureArchiveCertificate(ctx context.Context, v *ch
 // ensureArchiveReports makes the ConfigMap that the archiver writes, and its right to. What is in
 // the ConfigMap is the archiver's.
 func (r *childrenReconciler) ensureArchiveReports(ctx context.Context, v *childrenVisit) error {
+	if err := r.ensureArchiveConfigMap(ctx, v); err != nil {
+		return err
+	}
+	return errors.Join(
+		r.ensure(ctx, v, resources.ArchiveRole(v.pair), &rbacv1.Role{}),
+		r.ensure(ctx, v, resources.ArchiveRoleBinding(v.pair), &rbacv1.RoleBinding{}),
+	)
+}
+
+func (r *childrenReconciler) ensureArchiveConfigMap(ctx context.Context, v *childrenVisit) error {
 	wish := resources.ArchiveConfigMap(v.pair)
-	found, err := r.Applier.Find(ctx, v.pair, client.ObjectKeyFromObject(wish), &corev1.ConfigMap{})
+	name := client.ObjectKeyFromObject(wish)
+	var live corev1.ConfigMap
+	found, err := r.Applier.Find(ctx, v.pair, name, &live)
 	if err != nil {
 		return err
 	}
 	if !found {
 		err := r.Client.Create(ctx, wish, client.FieldOwner(cluster.FieldManager))
 		if err != nil && !apierrors.IsAlreadyExists(err) {
-			return fmt.Errorf("make ConfigMap %s: %w", client.ObjectKeyFromObject(wish), err)
+			return fmt.Errorf("make ConfigMap %s: %w", name, err)
 		}
+		return nil
 	}
-	return errors.Join(
-		r.ensure(ctx, v, resources.ArchiveRole(v.pair), &rbacv1.Role{}),
-		r.ensure(ctx, v, resources.ArchiveRoleBinding(v.pair), &rbacv1.RoleBinding{}),
-	)
+	reporter, wanted := wish.Annotations[resources.AnnotationReporter]
+	if live.Annotations[resources.AnnotationReporter] == reporter {
+		return nil
+	}
+	var value any // null removes it
+	if wanted {
+		value = reporter
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]any{resources.AnnotationReporter: value}}})
+	if err != nil {
+		return err
+	}
+	if err := r.Client.Patch(ctx, wish, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(cluster.FieldManager)); err != nil {
+		return fmt.Errorf("change who may write ConfigMap %s: %w", name, err)
+	}
+	return nil
 }
 
 // archive is what is known of a pair's archive. Why its pod does not run is found out only if the

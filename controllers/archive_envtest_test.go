@@ -103,6 +103,54 @@ func TestNoArchiveGoesToTheVolumeOfAMember(t *testing.T) {
 	}
 }
 
+// The archive runs as the ServiceAccount that the store knows. One that is not there is named, and only the
+// one of the spec may write the report.
+func TestAnArchiveRunsAsTheServiceAccountOfItsStore(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain+"\nbackup: {destination: {gcs: {bucket: abc}, serviceAccountName: backups}, binlog: {enabled: true}}")
+	s.must(err)
+	s.surrounded("shop")
+	s.eventually("the condition names the ServiceAccount", func() error {
+		s.must(s.Get(s.ctx, s.key("shop"), p))
+		c := meta.FindStatusCondition(p.Status.Conditions, v1alpha1.ConditionArchiving)
+		if c == nil || c.Status != metav1.ConditionFalse || !strings.Contains(c.Message, "serviceAccountName: there is no ServiceAccount backups") {
+			return fmt.Errorf("condition %+v", c)
+		}
+		return nil
+	})
+	s.must(s.Create(s.ctx, &corev1.ServiceAccount{ObjectMeta: s.meta("backups", nil)}))
+	var deployment appsv1.Deployment
+	s.must(s.Get(s.ctx, s.key("shop-archive"), &deployment))
+	if got := deployment.Spec.Template.Spec.ServiceAccountName; got != "backups" {
+		t.Errorf("the pod runs as %s", got)
+	}
+	self := s.as("system:serviceaccount:"+s.namespace+":backups", "system:serviceaccounts")
+	jobs := s.as("system:serviceaccount:"+s.namespace+":shop-job", "system:serviceaccounts")
+	report := func(as client.Client, text string) error {
+		written := client.RawPatch("application/merge-patch+json", []byte(`{"data": {"`+jobapi.KeyArchive+`": "`+text+`"}}`))
+		return as.Patch(s.ctx, &corev1.ConfigMap{ObjectMeta: s.meta("shop-archive", nil)}, written)
+	}
+	s.eventually("its ServiceAccount may report", func() error { return report(self, "{}") })
+	if err := report(jobs, "{ }"); !apierrors.IsForbidden(err) {
+		t.Errorf("another ServiceAccount reports: %v", err)
+	}
+	s.must(s.patched(env.admin, p, func() { p.Spec.Backup.Destination.ServiceAccountName = "" }))
+	s.eventually("that of Jobs may report, and the former one may not", func() error {
+		if err := report(jobs, "{}"); err != nil {
+			return err
+		}
+		if err := report(self, "{ }"); !apierrors.IsForbidden(err) {
+			return fmt.Errorf("the former one reports: %w", err)
+		}
+		var m corev1.ConfigMap
+		s.must(s.Get(s.ctx, s.key("shop-archive"), &m))
+		if name := m.Annotations[resources.AnnotationReporter]; name != "" {
+			return fmt.Errorf("%s may report", name)
+		}
+		return nil
+	})
+}
+
 // archiveAttempts are what nobody but the operator and Kubernetes' controllers may do: the pod of an
 // archive has a password of the members.
 func (s *scene) archiveAttempts(deployment *appsv1.Deployment) {

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -191,6 +192,11 @@ func TestWhatABackupWaitsForAndWhatEndsIt(t *testing.T) {
 			toVolume(p)
 			p.Spec.Backup.Destination = v1alpha1.BackupDestination{GCS: &v1alpha1.GCSDestination{Bucket: "b"}}
 		}, nil, v1alpha1.OperationRunning, ""},
+		"no ServiceAccount": {func(p *v1alpha1.DatabasePair) {
+			toBucket(p)
+			p.Spec.Backup.Destination.S3.Credentials = nil
+			p.Spec.Backup.Destination.ServiceAccountName = "backups"
+		}, nil, v1alpha1.OperationPending, "spec.backup.destination.serviceAccountName: there is no ServiceAccount backups in this namespace: make it"},
 		"the volume of a member": {func(p *v1alpha1.DatabasePair) {
 			toVolume(p)
 			p.Spec.Backup.Destination.Volume.ClaimName = "data-shop-1"
@@ -210,6 +216,37 @@ func TestWhatABackupWaitsForAndWhatEndsIt(t *testing.T) {
 				t.Errorf("Jobs %v", jobs)
 			}
 		})
+	}
+}
+
+// The pod of a backup runs as the ServiceAccount that the store knows, and that one may report.
+func TestABackupRunsAsTheServiceAccountOfItsStore(t *testing.T) {
+	s := newJobStage(t, func(p *v1alpha1.DatabasePair) {
+		toBucket(p)
+		p.Spec.Backup.Destination.S3.Credentials = nil
+		p.Spec.Backup.Destination.ServiceAccountName = "backups"
+	})
+	if err := s.c.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "backups", Namespace: "ns"}}); err != nil {
+		t.Fatal(err)
+	}
+	s.ask("b1", v1alpha1.OperationBackup, nil)
+	s.look()
+	s.is("b1", v1alpha1.OperationRunning, "")
+	key := types.NamespacedName{Namespace: "ns", Name: s.jobOf("b1")}
+	var job batchv1.Job
+	var m corev1.ConfigMap
+	if err := errors.Join(s.c.Get(t.Context(), key, &job), s.c.Get(t.Context(), key, &m)); err != nil {
+		t.Fatal(err)
+	}
+	if got := job.Spec.Template.Spec.ServiceAccountName; got != "backups" || m.Annotations[resources.AnnotationReporter] != "backups" {
+		t.Errorf("it runs as %s, and %s reports", got, m.Annotations[resources.AnnotationReporter])
+	}
+	s.ask("c1", v1alpha1.OperationChecksum, nil)
+	checksum := resources.JobConfigMap(&v1alpha1.DatabasePair{Spec: v1alpha1.DatabasePairSpec{Backup: &v1alpha1.BackupSpec{
+		Destination: v1alpha1.BackupDestination{ServiceAccountName: "backups"},
+	}}}, s.operation("c1"))
+	if checksum.Annotations[resources.AnnotationReporter] != "" {
+		t.Error("the ServiceAccount of a store may write the result of a comparison")
 	}
 }
 

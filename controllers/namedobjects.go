@@ -22,6 +22,12 @@ type namedObjects struct {
 // missingOf says what of the objects that a destination names is not there, and by which field
 // below at; empty when nothing is missing.
 func (n namedObjects) missingOf(ctx context.Context, destination v1alpha1.BackupDestination, at string) (string, error) {
+	if name := destination.ServiceAccountName; name != "" {
+		why, err := n.missing(ctx, &corev1.ServiceAccount{}, name, at+".serviceAccountName", "ServiceAccount")
+		if why != "" || err != nil {
+			return why, err
+		}
+	}
 	switch {
 	case destination.Volume != nil:
 		return n.claimMissing(ctx, destination.Volume.ClaimName, at+".volume.claimName")

@@ -85,6 +85,7 @@ type BinlogArchive struct {
 
 // BackupDestination is one store.
 // +kubebuilder:validation:XValidation:rule="[has(self.s3), has(self.gcs), has(self.azure), has(self.volume)].exists_one(given, given)",message="destination needs exactly one of s3, gcs, azure and volume"
+// +kubebuilder:validation:XValidation:rule="!has(self.serviceAccountName) || !(has(self.volume) || (has(self.s3) && has(self.s3.credentials)) || (has(self.gcs) && has(self.gcs.credentials)) || (has(self.azure) && has(self.azure.credentials)))",message="destination takes its credentials from a Secret (credentials) or from the ServiceAccount of serviceAccountName, not from both, and a volume needs none"
 type BackupDestination struct {
 	// s3 is a bucket of Amazon S3 or of a store that is compatible with it.
 	// +optional
@@ -98,6 +99,13 @@ type BackupDestination struct {
 	// volume is a volume of the cluster.
 	// +optional
 	Volume *VolumeDestination `json:"volume,omitempty"`
+	// serviceAccountName is a ServiceAccount in the pair's namespace by which the cloud knows the pods
+	// that reach the store, as workload identity does, where there is no Secret with credentials;
+	// <pair>-job when absent. It has to exist.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')",message="serviceAccountName must be the name of a ServiceAccount in the pair's namespace"
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 }
 
 // PathStyle says how the bucket is named in requests.
@@ -147,7 +155,7 @@ type S3Destination struct {
 	CABundle *KeyReference `json:"caBundle,omitempty"`
 	// credentials is a Secret with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and
 	// AWS_SESSION_TOKEN if there is one. Without it the AWS SDK looks for credentials of the
-	// ServiceAccount <pair>-job and of the node.
+	// ServiceAccount of serviceAccountName, or <pair>-job, and of the node.
 	// +optional
 	Credentials *SecretReference `json:"credentials,omitempty"`
 }

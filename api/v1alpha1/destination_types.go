@@ -13,7 +13,7 @@ type GCSDestination struct {
 	Prefix string `json:"prefix,omitempty"`
 	// credentials is a key of a Secret with the JSON file of a service account's key, or of a
 	// federation of identities. Without it the SDK looks for credentials of the ServiceAccount
-	// <pair>-job and of the node.
+	// of serviceAccountName, or <pair>-job, and of the node.
 	// +optional
 	Credentials *KeyReference `json:"credentials,omitempty"`
 }
@@ -34,7 +34,8 @@ type AzureDestination struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$') && !self.matches('(^|/)[.][.]?(/|$)')",message="prefix may have letters, digits, '.', '_', '-' and '/' between them, and no segment '.' or '..'"
 	Prefix string `json:"prefix,omitempty"`
 	// credentials is a Secret with the key AZURE_STORAGE_KEY, an access key of the account. Without
-	// it the SDK looks for credentials of the ServiceAccount <pair>-job and of the node.
+	// it the SDK looks for credentials of the ServiceAccount of serviceAccountName, or <pair>-job, and
+	// of the node.
 	// +optional
 	Credentials *SecretReference `json:"credentials,omitempty"`
 }

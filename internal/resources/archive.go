@@ -1,6 +1,7 @@
 package resources
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -89,6 +90,7 @@ func ArchiveConfigMap(p *v1alpha1.DatabasePair) *corev1.ConfigMap {
 		Name:            NamesOf(p).Archive(),
 		Namespace:       p.Namespace,
 		Labels:          labels,
+		Annotations:     reporter(p),
 		OwnerReferences: []metav1.OwnerReference{OwnerReference(p)},
 	}}
 }
@@ -106,7 +108,7 @@ func ArchiveRole(p *v1alpha1.DatabasePair) *rbacv1ac.RoleApplyConfiguration {
 			WithVerbs("patch"))
 }
 
-// ArchiveRoleBinding binds the Role to the ServiceAccount of the pair's Jobs, which a store knows.
+// ArchiveRoleBinding binds the Role to the ServiceAccount that the store knows.
 func ArchiveRoleBinding(p *v1alpha1.DatabasePair) *rbacv1ac.RoleBindingApplyConfiguration {
 	name := NamesOf(p).Archive()
 	return rbacv1ac.RoleBinding(name, p.Namespace).
@@ -114,7 +116,7 @@ func ArchiveRoleBinding(p *v1alpha1.DatabasePair) *rbacv1ac.RoleBindingApplyConf
 		WithOwnerReferences(owner(p)).
 		WithRoleRef(rbacv1ac.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("Role").WithName(name)).
 		WithSubjects(rbacv1ac.Subject().
-			WithKind(rbacv1.ServiceAccountKind).WithName(NamesOf(p).Job()).WithNamespace(p.Namespace))
+			WithKind(rbacv1.ServiceAccountKind).WithName(cmp.Or(storeAccount(p), NamesOf(p).Job())).WithNamespace(p.Namespace))
 }
 
 // ArchiveDeployment runs the archiver: one pod, and never two by a rollout. A hibernated pair has

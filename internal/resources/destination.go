@@ -75,6 +75,27 @@ func s3Folder(s3 *v1alpha1.S3Destination, folder string) string {
 	return "s3://" + s3.Bucket + below(s3.Prefix, folder) + "?" + query.Encode()
 }
 
+// AnnotationReporter is on a ConfigMap in which a pod reports that runs as a ServiceAccount of the
+// user's: its name. The admission policy lets that one write, beside that of the pair's Jobs.
+const AnnotationReporter = "dbpair.io/reporter"
+
+// storeAccount is the ServiceAccount of the user's with which the store of a pair's backups is reached;
+// empty for that of the pair's Jobs.
+func storeAccount(p *v1alpha1.DatabasePair) string {
+	if p.Spec.Backup == nil {
+		return ""
+	}
+	return p.Spec.Backup.Destination.ServiceAccountName
+}
+
+// reporter are the annotations of a ConfigMap in which a pod that reaches the store reports.
+func reporter(p *v1alpha1.DatabasePair) map[string]string {
+	if name := storeAccount(p); name != "" {
+		return map[string]string{AnnotationReporter: name}
+	}
+	return nil
+}
+
 // access is what a pod does with a store.
 type access bool
 
@@ -85,6 +106,9 @@ const (
 
 // mountDestination gives a pod what it needs to reach a store.
 func mountDestination(pod *corev1.PodSpec, container *corev1.Container, destination v1alpha1.BackupDestination, mode access) {
+	if destination.ServiceAccountName != "" {
+		pod.ServiceAccountName = destination.ServiceAccountName
+	}
 	switch {
 	case destination.S3 != nil:
 		forS3(pod, container, destination.S3)

@@ -90,15 +90,20 @@ func JobRole(p *v1alpha1.DatabasePair, configMap string) *rbacv1ac.RoleApplyConf
 		WithVerbs("get", "patch"))
 }
 
-// JobRoleBinding binds the two.
+// JobRoleBinding binds the two, and the ServiceAccount with which the Job of a backup reaches its store.
 func JobRoleBinding(p *v1alpha1.DatabasePair) *rbacv1ac.RoleBindingApplyConfiguration {
 	name := NamesOf(p).Job()
-	return rbacv1ac.RoleBinding(name, p.Namespace).
+	binding := rbacv1ac.RoleBinding(name, p.Namespace).
 		WithLabels(Labels(p.Name)).
 		WithOwnerReferences(owner(p)).
 		WithRoleRef(rbacv1ac.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("Role").WithName(name)).
 		WithSubjects(rbacv1ac.Subject().
 			WithKind(rbacv1.ServiceAccountKind).WithName(name).WithNamespace(p.Namespace))
+	if account := storeAccount(p); account != "" && account != name {
+		binding.WithSubjects(rbacv1ac.Subject().
+			WithKind(rbacv1.ServiceAccountKind).WithName(account).WithNamespace(p.Namespace))
+	}
+	return binding
 }
 
 // ownedBy makes an operation the controller of an object: a record and its report go
@@ -115,7 +120,11 @@ func ownedBy(op *v1alpha1.DatabasePairOperation) []metav1.OwnerReference {
 
 // JobConfigMap is where an operation's Job keeps its state and answers.
 func JobConfigMap(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation) *corev1.ConfigMap {
-	return &corev1.ConfigMap{ObjectMeta: besideJob(p, op)}
+	out := &corev1.ConfigMap{ObjectMeta: besideJob(p, op)}
+	if op.Spec.Type == v1alpha1.OperationBackup {
+		out.Annotations = reporter(p)
+	}
+	return out
 }
 
 // JobTLSSecret holds the client certificate of an operation's Job.
