@@ -22,8 +22,8 @@ import (
 	"github.com/dbpair/dbpair/test/e2e/harness"
 )
 
-// TestBinaryLogsAreArchivedOverChangesOfRoles archives to a volume, over a switchover and the loss of
-// a primary, and reads the archive back.
+// TestBinaryLogsAreArchivedOverChangesOfRoles archives to a volume, over a switchover, the loss of a
+// primary and a time in which the primary is alone, and reads the archive back.
 func TestBinaryLogsAreArchivedOverChangesOfRoles(t *testing.T) {
 	harness.NeedsLong(t)
 	t.Parallel()
@@ -63,6 +63,7 @@ func TestBinaryLogsAreArchivedOverChangesOfRoles(t *testing.T) {
 	s.must(p.AwaitReady(s.ctx))
 	s.sql(p, s.primary(p), "INSERT INTO app.orders (v) VALUES (4)")
 	s.awaitArchived(p)
+	s.archivesAlone(p)
 	s.archives(p)
 
 	store := "file://" + jobapi.StoreDir + "/" + s.namespace + ".shop/" + s.uidOf(p)
@@ -82,6 +83,29 @@ func TestBinaryLogsAreArchivedOverChangesOfRoles(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// archivesAlone has the members cut off from each other, so that the primary goes on alone. What it
+// writes then is archived although the passive, which can be read, does not receive it.
+func (s *scene) archivesAlone(p *harness.Pair) {
+	s.Helper()
+	primary := s.primary(p)
+	one, err := p.Pod(s.ctx, primary)
+	s.must(err)
+	other, err := p.Pod(s.ctx, p.Peer(primary))
+	s.must(err)
+	cut, err := harness.CutTraffic(s.ctx, []string{one.Status.PodIP}, []string{other.Status.PodIP}, true)
+	s.must(err)
+	s.onEnd(func() { _ = cut.Heal(context.WithoutCancel(s.ctx)) })
+	s.sql(p, primary, "INSERT INTO app.orders (v) VALUES (5)") // it waits until the primary is alone
+	s.awaitArchived(p)
+	if rows := s.sql(p, p.Peer(primary), "SELECT COUNT(*) FROM app.orders WHERE v = 5"); rows != "0" {
+		s.Fatalf("the passive has what was written while it was cut off")
+	}
+	s.must(cut.Heal(s.ctx))
+	s.must(p.AwaitReady(s.ctx))
+	s.sql(p, s.primary(p), "INSERT INTO app.orders (v) VALUES (6)")
+	s.awaitArchived(p)
 }
 
 // archives waits for the condition.
