@@ -37,16 +37,29 @@ func TestPacketRule(t *testing.T) {
 	_, err = p.Exec(s.ctx, s.namespace, primary, resources.ContainerPacketRule, "/agent", "version")
 	s.must(err)
 	s.must(p.PatchSpec(s.ctx, "services: {primary: {rejectNewClients: None}}"))
-	s.must(p.AwaitReady(s.ctx))
-	for _, member := range p.Members() {
-		pod, err := p.Pod(s.ctx, member)
-		s.must(err)
-		for i := range pod.Spec.Containers {
-			if c := &pod.Spec.Containers[i]; c.Name == resources.ContainerPacketRule || len(c.SecurityContext.Capabilities.Add) > 0 {
-				t.Errorf("%s still has the container %s, with %v", member, c.Name, c.SecurityContext.Capabilities.Add)
+	s.must(harness.Eventually(s.ctx, harness.Patience, "pods without the rule", func(ctx context.Context) error {
+		for _, member := range p.Members() {
+			if err := withoutPacketRule(ctx, p, member); err != nil {
+				return err
 			}
 		}
+		return nil
+	}))
+	s.must(p.AwaitReady(s.ctx))
+}
+
+// withoutPacketRule: no container of a member's pod is the rule's or has a capability.
+func withoutPacketRule(ctx context.Context, p *harness.Pair, member string) error {
+	pod, err := p.Pod(ctx, member)
+	if err != nil {
+		return harness.NotYet("%v", err) // it is made again
 	}
+	for i := range pod.Spec.Containers {
+		if c := &pod.Spec.Containers[i]; c.Name == resources.ContainerPacketRule || len(c.SecurityContext.Capabilities.Add) > 0 {
+			return harness.NotYet("%s has the container %s, with %v", member, c.Name, c.SecurityContext.Capabilities.Add)
+		}
+	}
+	return nil
 }
 
 // refusedAtThePassiveAlone: a client in one member's pod is reset at the port of the other while that is the passive, and meets
