@@ -37,8 +37,9 @@ func (r *JobReconciler) backUpAfterGap(ctx context.Context, v *jobVisit) error {
 		return fmt.Errorf("make operation %s: %w", op.Name, err)
 	}
 	log(ctx, op).Info("begun because of a gap in the archive", "found", gap.Found.Time)
-	r.event(v, op, warning, ReasonBackupAfterGap, fmt.Sprintf("the archive of binary logs has a gap, found at %s, and no restore leads across it: "+
-		"%s, a backup, was begun, and leads on behind it", gap.Found.UTC().Format(time.RFC3339), op.Name))
+	note := fmt.Sprintf("the archive of binary logs has a gap, found at %s, and no restore leads across it: %s, a backup, was begun, "+
+		"and leads on behind it", gap.Found.UTC().Format(time.RFC3339), op.Name)
+	r.event(v, op, warning, ReasonBackupAfterGap, note)
 	return nil
 }
 
