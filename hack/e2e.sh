@@ -5,6 +5,7 @@
 #   hack/e2e.sh bench NAME WHAT      the measurements of test/bench
 #   hack/e2e.sh router NAME          the image of the router, which its test needs; "up" brings it with E2E_LONG=1
 #   hack/e2e.sh programs NAME        the image with client programs, which the measurement of clients needs
+#   hack/e2e.sh prometheus NAME      the image with Prometheus, which the test of the alerts needs; "up" brings it with E2E_LONG=1
 #   hack/e2e.sh down NAME            removes the cluster
 # The tests install the chart themselves.
 set -euo pipefail
@@ -17,13 +18,14 @@ old_image=${E2E_OLD_MYSQL_IMAGE:-ghcr.io/dbpair/e2e-old-mysql:dev}
 router_image=haproxy:3.0
 programs_image=${E2E_PROGRAMS_IMAGE:-ghcr.io/dbpair/e2e-programs:dev}
 s3_image=${E2E_S3_IMAGE:-ghcr.io/dbpair/e2e-s3:dev}
+prometheus_image=${E2E_PROMETHEUS_IMAGE:-ghcr.io/dbpair/e2e-prometheus:dev}
 export IMG=${E2E_OPERATOR_IMAGE:-ghcr.io/dbpair/dbpair:dev}
 
 use_cluster() {
   eval "$("$HACK/cluster.sh" env "$cluster")"
   HELM=$("$HACK/tools/build.sh" helm)
   export HELM E2E_CLIENT_IMAGE="$client_image" E2E_OPERATOR_IMAGE="$IMG" E2E_FAILPOINT_IMAGE="$failpoint_image" E2E_OLD_MYSQL_IMAGE="$old_image"
-  export E2E_PROGRAMS_IMAGE="$programs_image" E2E_S3_IMAGE="$s3_image"
+  export E2E_PROGRAMS_IMAGE="$programs_image" E2E_S3_IMAGE="$s3_image" E2E_PROMETHEUS_IMAGE="$prometheus_image"
   export KIND_EXPERIMENTAL_DOCKER_NETWORK="${DBPAIR_NETWORK:-dbpair}"
 }
 
@@ -74,6 +76,18 @@ s3_server() {
   docker load -q -i "$CACHE/e2e-s3.tar"
 }
 
+# Prometheus of Debian, which loads the chart's alerts.
+prometheus() {
+  use_engine
+  local root
+  root=$("$HACK/prometheus.sh")
+  "$HACK/offline/nodeimage/binaries.sh" mkimg
+  "$CACHE/bin/mkimg" -o "$CACHE/e2e-prometheus.tar" -user 65532:65532 "$prometheus_image=$root,/usr/bin/prometheus"
+  docker load -q -i "$CACHE/e2e-prometheus.tar"
+  rm -f "$CACHE/e2e-prometheus.tar"
+  "$HACK/cluster.sh" load "$cluster" "$prometheus_image"
+}
+
 # What spec.router runs.
 router() {
   use_engine
@@ -94,6 +108,7 @@ up() {
     stage "S3 server image" s3_server
     "$HACK/cluster.sh" load "$cluster" "$s3_image"
     stage "image of the router" router
+    stage "image with Prometheus" prometheus
   fi
   renew
 }
@@ -114,6 +129,7 @@ case $command in
     ;;
   router) stage "image of the router" router ;;
   programs) stage "image with client programs" programs ;;
+  prometheus) stage "image with Prometheus" prometheus ;;
   bench)
     shift 2
     use_cluster
@@ -121,5 +137,5 @@ case $command in
     exec go run ./test/bench "$@"
     ;;
   down) exec "$HACK/cluster.sh" down "$cluster" ;;
-  *) die "usage: hack/e2e.sh up|run|router|programs|bench|down NAME" ;;
+  *) die "usage: hack/e2e.sh up|run|router|programs|prometheus|bench|down NAME" ;;
 esac

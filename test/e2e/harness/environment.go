@@ -29,6 +29,11 @@ func ProgramsImage() string {
 	return cmp.Or(os.Getenv("E2E_PROGRAMS_IMAGE"), "ghcr.io/dbpair/e2e-programs:dev")
 }
 
+// PrometheusImage holds Debian's Prometheus.
+func PrometheusImage() string {
+	return cmp.Or(os.Getenv("E2E_PROMETHEUS_IMAGE"), "ghcr.io/dbpair/e2e-prometheus:dev")
+}
+
 // OldMySQLImage holds a mysqld that is too old.
 func OldMySQLImage() string {
 	return cmp.Or(os.Getenv("E2E_OLD_MYSQL_IMAGE"), "ghcr.io/dbpair/e2e-old-mysql:dev")
