@@ -40,6 +40,26 @@ func TestEachWrongFieldOfADonorGetsItsMessage(t *testing.T) {
 	}
 }
 
+const someGTID = "3e11fa47-71ca-11e1-9e33-c80aa9429562:77"
+
+func TestAPairMayBeginAtAnyMoment(t *testing.T) {
+	s := newScene(t)
+	for name, target := range map[string]string{
+		"utc":       "{time: \"2026-01-02T03:04:05Z\"}",
+		"latest":    "{time: Latest}",
+		"offset":    "{time: \"2026-01-02T03:04:05.123456+02:00\"}",
+		"gtid":      "{gtid: \"" + someGTID + "\"}",
+		"sets":      "{gtid: \"" + someGTID + "-99:101,\\n4e11fa47-71ca-11e1-9e33-c80aa9429562:tagged:1-5\"}",
+		"before":    "{beforeGTID: \"" + someGTID + "\"}",
+		"beforetag": "{beforeGTID: \"3e11fa47-71ca-11e1-9e33-c80aa9429562:tagged:77\"}",
+	} {
+		_, err := s.pair(name, plain+"\nbootstrap: {backup: {destination: {volume: {claimName: backups}}, pair: {name: shop}, target: "+target+"}}")
+		if err != nil {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
+}
+
 func TestEachWrongFieldOfARestoreGetsItsMessage(t *testing.T) {
 	s := newScene(t)
 	const from = "destination: {volume: {claimName: backups}}, pair: {name: shop}"
@@ -53,6 +73,19 @@ func TestEachWrongFieldOfARestoreGetsItsMessage(t *testing.T) {
 		"a UID upwards":      {"{backup: {destination: {volume: {claimName: a}}, pair: {name: shop, uid: ..}}}", "uid must be the UID"},
 		"an ID that is none": {"{backup: {" + from + ", backupID: newest}}", "backupID must be Latest, or an ID"},
 		"half an identity":   {"{backup: {" + from + ", identitySecretRef: {name: a}}}", "spec.bootstrap.backup.identitySecretRef.key"},
+		"an empty target":    {"{backup: {" + from + ", target: {}}}", "target needs exactly one of time, gtid and beforeGTID"},
+		"two targets": {
+			"{backup: {" + from + ", target: {time: \"2026-01-02T03:04:05Z\", gtid: \"" + someGTID + "\"}}}", "target needs exactly one",
+		},
+		"a time without an offset": {"{backup: {" + from + ", target: {time: \"2026-01-02T03:04:05\"}}}", "target.time must have an offset"},
+		"a time that is none":      {"{backup: {" + from + ", target: {time: yesterday}}}", "target.time must have an offset"},
+		"a time in two parts":      {"{backup: {" + from + ", target: {time: \"2026-01-02 03:04:05Z\"}}}", "target.time must have an offset"},
+		"an empty time":            {"{backup: {" + from + ", target: {time: \"\"}}}", "target.time must have an offset"},
+		"an empty set":             {"{backup: {" + from + ", target: {gtid: \"\"}}}", "target.gtid must be a set of GTIDs"},
+		"transaction 0":            {"{backup: {" + from + ", target: {beforeGTID: \"3e11fa47-71ca-11e1-9e33-c80aa9429562:0\"}}}", "target.beforeGTID must be one GTID"},
+		"a number as GTID":         {"{backup: {" + from + ", target: {gtid: \"77\"}}}", "target.gtid must be a set of GTIDs"},
+		"half a GTID":              {"{backup: {" + from + ", target: {gtid: \"" + someGTID + "-\"}}}", "target.gtid must be a set of GTIDs"},
+		"before a set":             {"{backup: {" + from + ", target: {beforeGTID: \"" + someGTID + "-99\"}}}", "target.beforeGTID must be one GTID"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := s.pair("a", plain+"\nbootstrap: "+tc.spec)

@@ -30,7 +30,7 @@ import (
 const (
 	// vaultPause is how long after the end of a vault another one is made.
 	vaultPause = 20 * time.Second
-	// vaultPauseDamaged is the same for a damaged backup, which is read again whole.
+	// vaultPauseDamaged is the same for a damaged backup or archive, which is read again whole.
 	vaultPauseDamaged = 5 * time.Minute
 )
 
@@ -107,6 +107,7 @@ func (r *PairReconciler) runVault(ctx context.Context, v *visit) (*agentapi.Fore
 		Password: string(secret.Data[jobapi.VaultPassword]),
 		CA:       string(bundle),
 		Backup:   true,
+		Replay:   replayPort(v.pair),
 	}, nil
 }
 
@@ -160,7 +161,29 @@ func vaultRequest(p *v1alpha1.DatabasePair) jobapi.VaultRequest {
 		UID:      source.Pair.UID,
 		BackupID: source.BackupID,
 		Identity: source.IdentitySecretRef != nil,
+		Replay:   source.Target != nil,
+		Target:   vaultTarget(source.Target),
 	}
+}
+
+// vaultTarget is where a replay ends; empty for the end of the archive.
+func vaultTarget(to *v1alpha1.RestoreTarget) jobapi.VaultTarget {
+	if to == nil || to.Time == v1alpha1.LatestMoment {
+		return jobapi.VaultTarget{}
+	}
+	return jobapi.VaultTarget{
+		Time:       to.Time,
+		GTID:       to.GTID,
+		BeforeGTID: to.BeforeGTID,
+	}
+}
+
+// replayPort is where the member replicates from after the copy; 0 without a target, when the copy is all.
+func replayPort(p *v1alpha1.DatabasePair) int {
+	if p.Spec.Bootstrap.Backup.Target == nil {
+		return 0
+	}
+	return jobapi.PortReplay
 }
 
 // endedVault keeps why a vault has ended, and removes its Job some time after that, so that the
@@ -174,7 +197,7 @@ func (r *PairReconciler) endedVault(ctx context.Context, v *visit, job *batchv1.
 		ended = failed.LastTransitionTime.Time
 	}
 	pause := vaultPause
-	if report.Reason == jobapi.BackupDamaged {
+	if report.Reason == jobapi.BackupDamaged || report.Reason == jobapi.ArchiveDamaged {
 		pause = vaultPauseDamaged
 	}
 	if r.Now().Sub(ended) >= pause {

@@ -48,6 +48,7 @@ func newVaultScene(t *testing.T) *vaultScene {
 		Destination: v1alpha1.BackupDestination{Volume: &v1alpha1.VolumeDestination{ClaimName: "backups"}},
 		Pair:        v1alpha1.BackedUpPair{Namespace: "old", Name: "shop"},
 		BackupID:    v1alpha1.LatestBackup,
+		Target:      &v1alpha1.RestoreTarget{Time: "2026-01-02T03:04:05+02:00"},
 	}}
 	ca, err := pki.NewAuthority(p.Name, s.now)
 	if err != nil {
@@ -163,15 +164,29 @@ func TestAVaultIsMadeServesAndIsRemoved(t *testing.T) {
 	}})
 	donor, err := s.r.foreignDonor(t.Context(), s.v)
 	s.must(err)
-	if donor.Host != "shop2-vault.ns.svc" || donor.Port != jobapi.PortVault || donor.Password == "" || donor.CA == "" || !donor.Backup {
+	if donor.Host != "shop2-vault.ns.svc" || donor.Port != jobapi.PortVault || donor.Password == "" || donor.CA == "" || !donor.Backup ||
+		donor.Replay != jobapi.PortReplay {
 		t.Errorf("donor %+v", donor)
 	}
 	if s.v.session.bootstrap.reason != "" {
 		t.Errorf("it still waits for %+v", s.v.session.bootstrap)
 	}
 	request := s.request()
-	if !strings.Contains(request, `"store":"file:///backups/old.shop"`) || !strings.Contains(request, `"pair":"old/shop"`) {
+	if !strings.Contains(request, `"store":"file:///backups/old.shop"`) || !strings.Contains(request, `"pair":"old/shop"`) ||
+		!strings.Contains(request, `"target":{"time":"2026-01-02T03:04:05+02:00"}`) {
 		t.Errorf("request %s", request)
+	}
+
+	// Without a target the copy is all.
+	s.v.pair.Spec.Bootstrap.Backup.Target = nil
+	donor, err = s.r.foreignDonor(t.Context(), s.v)
+	s.must(err)
+	if alone := vaultRequest(s.v.pair); donor.Replay != 0 || alone.Replay || alone.Target != (jobapi.VaultTarget{}) {
+		t.Errorf("without a target: donor %+v, request %+v", donor, alone)
+	}
+	s.v.pair.Spec.Bootstrap.Backup.Target = &v1alpha1.RestoreTarget{Time: v1alpha1.LatestMoment}
+	if end := vaultRequest(s.v.pair); !end.Replay || end.Target != (jobapi.VaultTarget{}) {
+		t.Errorf("the end of the archive: request %+v", end)
 	}
 
 	// Nothing is removed before the copy is the pair's data.

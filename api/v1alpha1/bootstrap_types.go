@@ -90,8 +90,12 @@ type DonorSource struct {
 	TLS DonorTLS `json:"tls,omitempty"`
 }
 
-// LatestBackup is the backupID of whichever backup is the newest.
-const LatestBackup = "Latest"
+const (
+	// LatestBackup is the backupID of whichever backup is the newest.
+	LatestBackup = "Latest"
+	// LatestMoment is the time of the end of an archive of binary logs.
+	LatestMoment = "Latest"
+)
 
 // BackupSource is a backup in a store. It has to be of the same series of MySQL, such as 8.4.
 type BackupSource struct {
@@ -106,10 +110,37 @@ type BackupSource struct {
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(Latest|[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8})$')",message="backupID must be Latest, or an ID as kubectl dbpair backups prints it, such as 20260102T030405Z-0a1b2c3d"
 	BackupID string `json:"backupID,omitempty"`
+	// target is the moment to restore: of the newest backup that was complete before it, or of the
+	// one that backupID names, the archive of binary logs leads on up to it. Without a target it is the
+	// backup, and nothing that came later.
+	// +optional
+	Target *RestoreTarget `json:"target,omitempty"`
 	// identitySecretRef is a key of a Secret with an age identity, as age-keygen writes it, of one
 	// of the recipients that the backup was encrypted for. A backup that is not encrypted needs none.
 	// +optional
 	IdentitySecretRef *KeyReference `json:"identitySecretRef,omitempty"`
+}
+
+// RestoreTarget is a moment that a pair's backups and its archive of binary logs lead to.
+// +kubebuilder:validation:XValidation:rule="[has(self.time), has(self.gtid), has(self.beforeGTID)].exists_one(given, given)",message="spec.bootstrap.backup.target needs exactly one of time, gtid and beforeGTID"
+type RestoreTarget struct {
+	// time with an offset: the first transaction that was committed later, by the clock of the member
+	// that it was written on, is left out, and all that follow. Latest is everything that is archived.
+	// +optional
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(Latest|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2}))$')",message="spec.bootstrap.backup.target.time must have an offset, such as 2026-01-02T15:04:05+02:00, or 2026-01-02T13:04:05Z for UTC, or be Latest"
+	Time string `json:"time,omitempty"`
+	// gtid is a set of transactions, or one: all of them are restored, and nothing that comes after
+	// the last of them.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}[0-9a-zA-Z_:, \\n-]*:[0-9]+(-[0-9]+)?$')",message="spec.bootstrap.backup.target.gtid must be a set of GTIDs, such as 3e11fa47-71ca-11e1-9e33-c80aa9429562:1-77, as gtid_executed shows it"
+	GTID string `json:"gtid,omitempty"`
+	// beforeGTID is a transaction, such as that of a DROP TABLE: it is left out, and all that follow.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(:[a-zA-Z_][0-9a-zA-Z_]{0,31})?:[1-9][0-9]*$')",message="spec.bootstrap.backup.target.beforeGTID must be one GTID, such as 3e11fa47-71ca-11e1-9e33-c80aa9429562:77"
+	BeforeGTID string `json:"beforeGTID,omitempty"`
 }
 
 // BackedUpPair names a pair that has backups in a store.
@@ -141,7 +172,8 @@ type BootstrapStatus struct {
 	// member that copies or loads it.
 	// +optional
 	Member string `json:"member,omitempty"`
-	// stage of the copy, in MySQL's words; of a dump: await, check, load, accounts.
+	// stage of the copy, in MySQL's words; then how much of the archive is replayed, and accounts. Of a
+	// dump: await, check, load, accounts.
 	// +optional
 	Stage string `json:"stage,omitempty"`
 	// bytes of this stage that are copied; of a dump those of the file as it is stored.

@@ -257,6 +257,7 @@ func TestARestoreToAnyMoment(t *testing.T) {
 // refuses looks what a vault says of targets that nothing leads to.
 func (h history) refuses(t *testing.T) {
 	t.Helper()
+	const unknown = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 	for name, c := range map[string]struct {
 		target jobapi.VaultTarget
 		reason jobapi.VaultReason
@@ -265,9 +266,16 @@ func (h history) refuses(t *testing.T) {
 		"the future":        {jobapi.VaultTarget{Time: "2999-01-01T00:00:00Z"}, jobapi.TargetUnreachable, "in the future; what can be restored is "},
 		"before everything": {jobapi.VaultTarget{Time: "2001-01-01T00:00:00Z"}, jobapi.TargetUnreachable, "begins later; what can be restored is "},
 		"no offset":         {jobapi.VaultTarget{Time: "2026-01-01T00:00:00"}, jobapi.TargetInvalid, "spec.bootstrap.backup.target.time"},
-		"no GTID":           {jobapi.VaultTarget{GTID: "77"}, jobapi.TargetInvalid, "spec.bootstrap.backup.target.gtid"},
+		"no such month":     {jobapi.VaultTarget{Time: "2026-13-01T00:00:00Z"}, jobapi.TargetInvalid, "spec.bootstrap.backup.target.time"},
+		"half a set":        {jobapi.VaultTarget{GTID: unknown + ":1-"}, jobapi.TargetInvalid, "spec.bootstrap.backup.target.gtid"},
+		"before a set":      {jobapi.VaultTarget{BeforeGTID: unknown + ":1-5"}, jobapi.TargetInvalid, "spec.bootstrap.backup.target.beforeGTID"},
+		"two targets":       {jobapi.VaultTarget{Time: h.earlyTime, GTID: h.late.executed}, jobapi.TargetInvalid, "give one of"},
+		"a known and an unknown GTID": {
+			jobapi.VaultTarget{GTID: h.late.executed + "," + unknown + ":1"}, jobapi.TargetUnreachable, "does not have " + unknown + ":1",
+		},
+		"no GTID": {jobapi.VaultTarget{GTID: "77"}, jobapi.TargetInvalid, "spec.bootstrap.backup.target.gtid"},
 		"an unknown GTID": {
-			jobapi.VaultTarget{BeforeGTID: "3e11fa47-71ca-11e1-9e33-c80aa9429562:77"}, jobapi.TargetUnreachable, "does not have",
+			jobapi.VaultTarget{BeforeGTID: unknown + ":77"}, jobapi.TargetUnreachable, "does not have",
 		},
 	} {
 		if r := reportOf(h.vault(t, c.target).serve(t.Context()), ""); r.Reason != c.reason || !strings.Contains(r.Message, c.says) {

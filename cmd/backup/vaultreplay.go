@@ -28,8 +28,7 @@ func (v vault) plan(ctx context.Context, objects archive.Objects, chosen stored,
 			text:   restoreField + "." + err.Error(),
 		}
 	}
-	named := v.request.BackupID != v1alpha1.LatestBackup
-	if !v.request.Replay || (named && target.Latest()) {
+	if !v.request.Replay {
 		return chosen, nothing, nil
 	}
 	identities, err := v.identities()
@@ -41,7 +40,7 @@ func (v vault) plan(ctx context.Context, objects archive.Objects, chosen stored,
 		return chosen, nothing, err
 	}
 	candidates := all
-	if named || target.Latest() {
+	if named := v.request.BackupID != v1alpha1.LatestBackup; named || target.Latest() {
 		candidates = []stored{chosen}
 	}
 	backups, err := v.manifests(ctx, objects, candidates)
@@ -53,9 +52,6 @@ func (v vault) plan(ctx context.Context, objects archive.Objects, chosen stored,
 		return chosen, nothing, v.planFailure(err)
 	}
 	chosen.id = plan.Backup.ID
-	if !plan.Replay {
-		return chosen, nothing, nil
-	}
 	fmt.Fprintf(v.log, "the archive is served up to %s: %s\n", target, plan.Cut.Through)
 	return chosen, source.Source{
 		Archive: opened,

@@ -250,3 +250,96 @@ func TestAPairBeginsWithABackup(t *testing.T) {
 		t.Error(fmt.Errorf("an account of the backup: %w", err))
 	}
 }
+
+// beginFrom orders the copy whenever the agent has none to make, also after a crash, until something is the case.
+func (w *world) beginFrom(m *member, donor agentapi.ForeignDonor, what string, fine func(agentapi.State) bool) {
+	w.t.Helper()
+	w.insist(what, func() bool {
+		s, err := m.client.State(w.t.Context(), 0, 0, false)
+		if err != nil || fine(s) {
+			return err == nil
+		}
+		if s.Phase == agentapi.PhaseEmpty {
+			_, _ = m.client.Initialize(w.t.Context(), agentapi.InitializeCommand{Command: w.head(), DataID: "data-0", Donor: &donor})
+		}
+		return false
+	})
+}
+
+// goOnWriting changes tables and accounts of a server after its backup, and gives it the account of a vault.
+func goOnWriting(t *testing.T, server *mysqldtest.Instance) {
+	t.Helper()
+	root := server.Root()
+	_, _ = root.ExecContext(t.Context(), "SET GLOBAL validate_password.policy = LOW") // not every build has it
+	for _, statement := range []string{
+		"SET GLOBAL server_id = 77", // a replica has another one than its source
+		"INSERT INTO app.t (v) VALUES (4)", "GRANT SELECT ON app.* TO app@'%'", "ALTER USER app@'%' IDENTIFIED BY 'later-secret'",
+		"CREATE TABLE app.blobs (id INT PRIMARY KEY, b LONGBLOB)", "INSERT INTO app.blobs VALUES (1, RANDOM_BYTES(1000))",
+		"CREATE USER dbpair_vault IDENTIFIED BY 'vault-secret'", "GRANT REPLICATION SLAVE ON *.* TO dbpair_vault",
+		"ALTER USER root@localhost IDENTIFIED BY 'later-secret'", "INSERT INTO app.t (v) VALUES (5)",
+	} {
+		if _, err := root.ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	server.SetPassword(mysqlops.NewSecret("later-secret"))
+}
+
+// A copy goes on to where a source that stands for an archive ends, before the accounts in it
+// are those of the pair. While there is no source, and after a crash, nothing looks like data.
+func TestAPairBeginsWithABackupAndWhatFollowed(t *testing.T) {
+	w := newWorld(t)
+	a := w.members[0]
+	server, donor := foreignDonor(t)
+	server.SetPassword(mysqlops.NewSecret("newer"))
+	all := &objects{all: map[string][]byte{}}
+	id := backup.NewID(time.Now(), [4]byte{1})
+	_, err := backup.Take(t.Context(), all, recorded{donor: donor}, backup.TakeOptions{ID: id, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	goOnWriting(t, server)
+	want := sums(t, server.Root())
+	// The vault and the source of the archive have one certificate.
+	vault, _ := served(t, all, id, filepath.Dir(server.TLSFiles().CA))
+	w.write(func(r *authority.Record) { r.Bootstrap = &authority.Bootstrap{Member: a.name, DataID: "data-0"} })
+	ends := a.keepAlive("DBPAIR_FAILPOINTS=in-replay=kill,after-replay=kill")
+	vault.Replay = mysqldtest.FreePort(t)
+	w.beginFrom(a, vault, "the replay fails", func(s agentapi.State) bool {
+		if s.DataID != "" {
+			t.Fatalf("the member has data %s that was not replayed", s.DataID)
+		}
+		return strings.Contains(problem(s, agentapi.ProblemSeedFailed), "not replayed")
+	})
+	vault.Replay = server.Member.Port
+	w.beginFrom(a, vault, "closed, with the data", func(s agentapi.State) bool {
+		return s.DataID == "data-0" && s.Phase == agentapi.PhaseClosed && s.Mysqld.Running
+	})
+	if n := ends(); n != 2 {
+		t.Errorf("the agent died %d times", n)
+	}
+	for _, user := range []string{"root", "app"} {
+		for _, password := range []string{"donors", "later-secret"} {
+			if err := a.knows(user, password); err == nil {
+				t.Errorf("%s logs in with the password %q of the donor", user, password)
+			}
+		}
+	}
+	w.openFirst(a)
+	if diff := cmp.Diff(want, sums(t, a.db("root"))); diff != "" {
+		t.Errorf("the tables (-server +restored):\n%s", diff)
+	}
+	if err := a.exec(a.db("app"), "INSERT INTO app.t (v) VALUES (6)"); err != nil {
+		t.Errorf("the application's account: %v", err)
+	}
+	for query, expected := range map[string]int{
+		"SELECT COUNT(*) FROM performance_schema.replication_connection_configuration": 0,
+		"SELECT @@GLOBAL.sync_binlog":                    1,
+		"SELECT @@GLOBAL.innodb_flush_log_at_trx_commit": 1,
+	} {
+		var got int
+		if err := a.db("root").QueryRowContext(t.Context(), query).Scan(&got); err != nil || got != expected {
+			t.Errorf("%s: %d, %v", query, got, err)
+		}
+	}
+}

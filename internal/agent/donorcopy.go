@@ -55,8 +55,54 @@ func (d *donorCopies) contents(ctx context.Context, command agentapi.InitializeC
 	}
 	d.whole = true
 	d.failures.at(failAfterClone)
+	if command.Donor.Replay != 0 {
+		if err := d.replay(ctx, *command.Donor, stage); err != nil {
+			return err
+		}
+		d.failures.at(failAfterReplay)
+	}
 	stage("accounts")
 	return d.accounts.run(ctx)
+}
+
+// replay has the copy go on to where the donor's source ends.
+func (d *donorCopies) replay(ctx context.Context, donor agentapi.ForeignDonor, stage func(string)) error {
+	from, err := d.source(donor)
+	if err != nil {
+		return err
+	}
+	remove, err := writeAuthority(from, donor)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	stage("replay")
+	source := mysqlops.Source{
+		Host:     donor.Host,
+		Port:     donor.Replay,
+		User:     donor.User,
+		Password: from.Password,
+		TLS:      from.TLS,
+	}
+	return d.accounts.replay(ctx, source, func(r mysqlops.Replay) { stage(replayStage(r)) })
+}
+
+// replayStage changes ten times in a replay: whoever watches the state is told of each change.
+func replayStage(r mysqlops.Replay) string {
+	const step = 10
+	percent := int(100*float64(r.Done)/float64(max(r.Total, 1))) / step * step
+	return fmt.Sprintf("replay of %d transactions, %d %% are done", r.Total, percent)
+}
+
+// writeAuthority writes the donor's certificate authority to its file, which remove removes.
+func writeAuthority(from mysqlops.Donor, donor agentapi.ForeignDonor) (remove func(), err error) {
+	if donor.CA == "" {
+		return func() {}, nil
+	}
+	if err := volume.WriteFile(from.TLS.CA, []byte(donor.CA), 0o600); err != nil {
+		return nil, fmt.Errorf("write the donor's authority: %w", err)
+	}
+	return func() { _ = os.Remove(from.TLS.CA) }, nil
 }
 
 func (d *donorCopies) copy(ctx context.Context, donor agentapi.ForeignDonor) error {
@@ -64,12 +110,11 @@ func (d *donorCopies) copy(ctx context.Context, donor agentapi.ForeignDonor) err
 	if err != nil {
 		return err
 	}
-	if donor.CA != "" {
-		if err := volume.WriteFile(from.TLS.CA, []byte(donor.CA), 0o600); err != nil {
-			return fmt.Errorf("write the donor's authority: %w", err)
-		}
-		defer os.Remove(from.TLS.CA)
+	remove, err := writeAuthority(from, donor)
+	if err != nil {
+		return err
 	}
+	defer remove()
 	ops := d.make.connect()
 	defer ops.Disconnect()
 	stop, err := d.make.runPrivately(ctx, d.vol.NewDataDir(), ops)

@@ -13,6 +13,8 @@ const (
 	failAfterInstall    Failpoint = "after-install"    // installed, identity not written
 	failAfterQuarantine Failpoint = "after-quarantine" // void, nothing wiped
 	failAfterClone      Failpoint = "after-clone"      // copied, never started
+	failInReplay        Failpoint = "in-replay"        // copied, nothing replayed
+	failAfterReplay     Failpoint = "after-replay"     // replayed, the accounts not made again
 	failAfterLoad       Failpoint = "after-load"       // a dump loaded, the accounts not made again
 	failAfterReset      Failpoint = "after-reset"      // donor's channel forgotten, not noted
 	failBeforeRewind    Failpoint = "before-rewind"
@@ -32,7 +34,8 @@ const (
 // Failpoints lists all of them.
 func Failpoints() []Failpoint {
 	return []Failpoint{
-		failAfterMark, failAfterInit, failAfterAccounts, failAfterInstall, failAfterQuarantine, failAfterClone, failAfterLoad, failAfterReset,
+		failAfterMark, failAfterInit, failAfterAccounts, failAfterInstall, failAfterQuarantine, failAfterClone, failInReplay, failAfterReplay,
+		failAfterLoad, failAfterReset,
 		failBeforeRewind, failAfterRewind, failBeforeSave, failAfterSave, failAfterDiscard,
 		failBeforePersist, failAfterPersist, failBeforeStart, failBeforeReceiver, failBeforeOpen, failAfterOpen, failBeforeClose,
 	}

@@ -28,11 +28,35 @@ type takeover struct {
 	failures *failpoints
 }
 
-// run starts mysqld without a network, so that nobody uses the passwords that came with the data,
-// has it forget what it replicated from, and creates the pair's accounts again.
+// run starts mysqld without a network, has it forget what it replicated from, and creates the
+// pair's accounts again.
 func (t *takeover) run(ctx context.Context) error {
 	passwords := t.settings.all()
-	script, err := mysqlops.RootScript(passwords.Root)
+	return t.privately(ctx, passwords.Root, func(ops *mysqlops.Server) error { return t.renew(ctx, ops, passwords) })
+}
+
+// replay starts mysqld without a network and has it replicate from a source that stands for an
+// archive, up to its end. The accounts are those of the data until run makes them again: what is
+// replayed may need them, and change them. On success everything is on the disk.
+func (t *takeover) replay(ctx context.Context, from mysqlops.Source, progress func(mysqlops.Replay)) error {
+	err := t.privately(ctx, t.settings.all().Root, func(ops *mysqlops.Server) error {
+		if err := ops.ResetReplicaAll(ctx, true); err != nil {
+			return err
+		}
+		t.failures.at(failInReplay)
+		return ops.ReplayFrom(ctx, from, progress)
+	}, mysqlops.ReplayFlags()...)
+	if err != nil {
+		return err
+	}
+	// mysqld did not flush its binary logs, but for the data.
+	return t.vol.SyncNew("binlog.*")
+}
+
+// privately does something with a mysqld on the data that nobody can reach by the passwords that
+// came with it: it has no network, and root has the pair's password.
+func (t *takeover) privately(ctx context.Context, root mysqlops.Secret, do func(*mysqlops.Server) error, more ...string) error {
+	script, err := mysqlops.RootScript(root)
 	if err != nil {
 		return err
 	}
@@ -41,13 +65,13 @@ func (t *takeover) run(ctx context.Context) error {
 		return fmt.Errorf("write the script that creates root again: %w", err)
 	}
 	defer os.Remove(file)
-	ops := t.connect(func() mysqlops.Secret { return passwords.Root })
+	ops := t.connect(func() mysqlops.Secret { return root })
 	defer ops.Disconnect()
-	stop, err := t.make.runPrivately(ctx, t.vol.NewDataDir(), ops, mysqlops.RootFlags(file)...)
+	stop, err := t.make.runPrivately(ctx, t.vol.NewDataDir(), ops, append(mysqlops.RootFlags(file), more...)...)
 	if err != nil {
 		return fmt.Errorf("start on the copy: %w", err)
 	}
-	if err := t.renew(ctx, ops, passwords); err != nil {
+	if err := do(ops); err != nil {
 		_ = stop(false)
 		return err
 	}

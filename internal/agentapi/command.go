@@ -44,6 +44,9 @@ type ForeignDonor struct {
 	NoTLS bool `json:"noTLS,omitempty"`
 	// Backup: it is no server but a backup that is served. It answers a clone and nothing else.
 	Backup bool `json:"backup,omitempty"`
+	// Replay is the port of a source there, for the same account, from which the copy replicates up
+	// to its end before it is used; 0 for none.
+	Replay int `json:"replay,omitempty"`
 }
 
 // Address is host:port.

@@ -41,8 +41,7 @@ type VaultRequest struct {
 	Verify bool `json:"verify,omitempty"`
 	// Replay says that the member replays what was archived after the backup.
 	Replay bool `json:"replay,omitempty"`
-	// Target is up to where it does. Without one, that is everything after the latest backup, and
-	// nothing after one that BackupID names.
+	// Target is up to where it does; an empty one is the end of the archive.
 	Target VaultTarget `json:"target,omitzero"`
 }
 

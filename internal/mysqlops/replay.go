@@ -16,30 +16,40 @@ import (
 var ErrReplay = errors.New("the archive was not replayed")
 
 const (
-	// replayPatience is how long a source may be away in a replay.
+	// replayPatience is how long a source may be away in a replay, and the member silent.
 	replayPatience = 30 * time.Second
 	// replayPulse is the time between two looks at a replay.
 	replayPulse = 500 * time.Millisecond
+	// askPatience is how long a source is asked where it ends, and askPulse the time between two questions.
+	askPatience = 10 * time.Second
+	askPulse    = time.Second
 )
 
 // Replay is how far a replay is, in transactions.
 type Replay struct{ Done, Total uint64 }
 
+// ReplayFlags are what a mysqld needs in addition to replay an archive on data that is void until it is
+// complete: it leaves flushing to the operating system, and receives no more than a gibibyte before it is
+// applied. A mysqld that is killed loses nothing by it, a machine may: the binary logs have to be flushed afterwards.
+func ReplayFlags() []string {
+	return []string{"--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2", "--relay-log-space-limit=1073741824"}
+}
+
 // ReplayFrom replicates from a source that stands for an archive until this member has executed
 // exactly what that leads to, and forgets the source. The member has to be closed and without a
 // channel. It blocks for as long as that takes, bounded by ctx only, and calls progress about
-// twice a second, if it is not nil. A source without transactions is success at once.
+// twice a second, if it is not nil.
 //
-// An error wraps ErrReplay when the source refuses, a transaction cannot be applied, or the source
-// is away for 30 seconds; the member has a part of the transactions then.
+// An error wraps ErrReplay when the source has nothing to replay or refuses, a transaction cannot be
+// applied, or the source is away for 30 seconds; the member has a part of the transactions then.
 func (s *Server) ReplayFrom(ctx context.Context, source Source, progress func(Replay)) error {
 	const operation = "replay an archive"
-	target, err := endOf(ctx, source)
+	target, err := awaitEndOf(ctx, source)
 	if err != nil {
 		return wrapSecret(operation, fmt.Errorf("%w: ask where it ends: %w", ErrReplay, err))
 	}
 	if target.IsEmpty() {
-		return nil
+		return wrap(operation, fmt.Errorf("%w: its source has nothing to replay", ErrReplay))
 	}
 	if _, err := s.ConfigureChannel(ctx, source, false); err != nil {
 		return err
@@ -50,10 +60,25 @@ func (s *Server) ReplayFrom(ctx context.Context, source Source, progress func(Re
 	if err := s.StartReceiver(ctx); err != nil {
 		return err
 	}
-	if err := s.awaitReplayed(ctx, target, progress); err != nil {
+	if err := s.awaitReplayed(ctx, newReplaying(target, progress)); err != nil {
 		return wrap(operation, err)
 	}
 	return s.ResetReplicaAll(ctx, false)
+}
+
+// awaitEndOf asks a source where it ends, again while nobody answers: what came before took long.
+func awaitEndOf(ctx context.Context, source Source) (gtid.Set, error) {
+	for begun := time.Now(); ; {
+		end, err := endOf(ctx, source)
+		if err == nil || errorNumber(err) != 0 || time.Since(begun) > askPatience {
+			return end, err
+		}
+		select {
+		case <-ctx.Done():
+			return gtid.Set{}, ctx.Err()
+		case <-time.After(askPulse):
+		}
+	}
 }
 
 // endOf asks a source what a member has executed that has replayed all of it.
@@ -83,30 +108,34 @@ func endOf(ctx context.Context, source Source) (gtid.Set, error) {
 	return gtid.Parse(text)
 }
 
+// replaying is a replay as it was seen so far.
+type replaying struct {
+	target   gtid.Set
+	progress func(Replay)
+	total    uint64
+	// answered is when the member answered last, and streamed when its source was there last.
+	answered time.Time
+	streamed time.Time
+}
+
+func newReplaying(target gtid.Set, progress func(Replay)) *replaying {
+	if progress == nil {
+		progress = func(Replay) {}
+	}
+	return &replaying{
+		target:   target,
+		progress: progress,
+		answered: time.Now(),
+		streamed: time.Now(),
+	}
+}
+
 // awaitReplayed looks at a replay until it has come to its end.
-func (s *Server) awaitReplayed(ctx context.Context, target gtid.Set, progress func(Replay)) error {
-	var total uint64
-	streamed := time.Now()
+func (s *Server) awaitReplayed(ctx context.Context, r *replaying) error {
 	for {
-		status, err := s.Status(ctx)
-		if err != nil {
-			return err
-		}
-		left := target.Subtract(status.Executed)
-		if left.IsEmpty() {
-			return exactly(target, status.Executed)
-		}
-		total = max(total, left.Count())
-		if progress != nil {
-			progress(Replay{
-				Done:  total - left.Count(),
-				Total: total,
-			})
-		}
-		if status.Channel.Receiver == ReceiverStreaming {
-			streamed = time.Now()
-		}
-		if err := replayFailure(status.Channel, time.Since(streamed)); err != nil {
+		status, failed := s.Status(ctx)
+		ended, err := r.look(status, failed)
+		if ended || err != nil {
 			return err
 		}
 		select {
@@ -115,6 +144,30 @@ func (s *Server) awaitReplayed(ctx context.Context, target gtid.Set, progress fu
 		case <-time.After(replayPulse):
 		}
 	}
+}
+
+// look reports whether the member is at the target. A member that is busy may be late with its answer.
+func (r *replaying) look(status Status, failed error) (ended bool, err error) {
+	if failed != nil {
+		if time.Since(r.answered) > replayPatience {
+			return false, failed
+		}
+		return false, nil
+	}
+	r.answered = time.Now()
+	left := r.target.Subtract(status.Executed)
+	if left.IsEmpty() {
+		return true, exactly(r.target, status.Executed)
+	}
+	r.total = max(r.total, left.Count())
+	r.progress(Replay{
+		Done:  r.total - left.Count(),
+		Total: r.total,
+	})
+	if status.Channel.Receiver == ReceiverStreaming {
+		r.streamed = r.answered
+	}
+	return false, replayFailure(status.Channel, time.Since(r.streamed))
 }
 
 // exactly says that a member has executed more than a replay leads to; nil when it has not.

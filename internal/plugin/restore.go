@@ -23,6 +23,9 @@ manifest of it (-f), which is kept best as kubectl get dbp PAIR -o yaml printed 
 that the destination names have to be in the new pair's namespace. Accounts of the pair get new passwords, as in every new
 pair; those that you made are as they were.
 
+Where binary logs are archived, the new pair can have what PAIR had at a moment (--time, --gtid or --before-gtid), or all
+that is archived (--time Latest). Without one of them it has the backup, and nothing later.
+
 What the spec says of load balancers, DNS names and schedules counts for both pairs: look at the manifest with --dry-run, and
 apply it by hand if something of that has to differ.`
 
@@ -33,6 +36,7 @@ type restoreRequest struct {
 	uid           string
 	as            string
 	backupID      string
+	target        v1alpha1.RestoreTarget
 	identity      string
 	file          string
 	dryRun        bool
@@ -43,10 +47,13 @@ func (s *session) restoreCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "restore PAIR --as NEW",
 		GroupID: "backups",
-		Short:   "Make a new pair that begins with a backup of this one",
+		Short:   "Make a new pair that begins with a backup of this one, or with what it had at a moment",
 		Long:    restoreLong,
 		Example: "  kubectl dbpair restore shop --as shop2\n" +
 			"  kubectl dbpair restore shop --as shop2 --backup 20260102T030405Z-0a1b2c3d --dry-run\n" +
+			"  kubectl dbpair restore shop --as shop2 --time Latest\n" +
+			"  kubectl dbpair restore shop --as shop2 --time 2026-01-02T15:04:05+02:00\n" +
+			"  kubectl dbpair restore shop --as shop2 --before-gtid 3e11fa47-71ca-11e1-9e33-c80aa9429562:77\n" +
 			"  kubectl dbpair restore shop --as shop -f shop.yaml --identity backup-key/identity.txt",
 		Args: onePair,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -61,6 +68,11 @@ func (s *session) restoreCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&w.as, "as", "", "name of the new pair")
 	flags.StringVar(&w.backupID, "backup", v1alpha1.LatestBackup, "ID of the backup, as kubectl dbpair backups prints it")
+	flags.StringVar(&w.target.Time, "time", "", "leave out what was committed after this time, which has an offset: 2026-01-02T15:04:05+02:00; Latest "+
+		"for all that is archived")
+	flags.StringVar(&w.target.GTID, "gtid", "", "set of transactions to restore, with nothing that comes after the last of them")
+	flags.StringVar(&w.target.BeforeGTID, "before-gtid", "", "transaction to leave out, with all that follow, such as that of a DROP TABLE")
+	cmd.MarkFlagsMutuallyExclusive("time", "gtid", "before-gtid")
 	flags.StringVar(&w.fromNamespace, "from-namespace", "", "namespace of PAIR, if it is not the new pair's")
 	flags.StringVar(&w.uid, "uid", "", "UID of PAIR, if several pairs of its name have left backups and PAIR is gone")
 	flags.StringVar(&w.identity, "identity", "", "SECRET/KEY of an age identity, for an encrypted backup")
@@ -91,9 +103,17 @@ func (s *session) restore(ctx context.Context, c cluster, w restoreRequest) erro
 	if err != nil {
 		return fmt.Errorf("make pair %s: %w", made.Name, err)
 	}
-	_, err = fmt.Fprintf(s.streams.Out, "databasepair.dbpair.io/%s created\nFollow it with: kubectl get dbp %s -n %s --watch\n",
-		made.Name, made.Name, made.Namespace)
+	_, err = fmt.Fprintf(s.streams.Out, "databasepair.dbpair.io/%s created\n%sFollow it with: kubectl get dbp %s -n %s --watch\n",
+		made.Name, unused(made.Spec), made.Name, made.Namespace)
 	return err
+}
+
+// unused says that a restore leaves an archive out; empty when it does not, or there is none.
+func unused(spec v1alpha1.DatabasePairSpec) string {
+	if spec.Bootstrap.Backup.Target != nil || !spec.Backup.Binlog.Enabled {
+		return ""
+	}
+	return "It has the backup alone. What is archived after that comes with --time Latest\n"
 }
 
 // backedUp is the pair whose backup is restored, from the cluster or from a manifest.
@@ -154,6 +174,9 @@ func restoredPair(old *v1alpha1.DatabasePair, namespace string, w restoreRequest
 	}
 	if w.uid != "" {
 		source.Pair.UID = w.uid
+	}
+	if w.target != (v1alpha1.RestoreTarget{}) {
+		source.Target = &w.target
 	}
 	switch name, key, ok := strings.Cut(w.identity, "/"); {
 	case w.identity == "" && old.Spec.Backup.Encryption != nil:

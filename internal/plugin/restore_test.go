@@ -63,6 +63,21 @@ func TestRestoreMakesAPairThatBeginsWithABackup(t *testing.T) {
 	if diff := cmp.Diff(got.Spec, dry.Spec); diff != "" || dry.Name != "shop2" || strings.Contains(printed, "status") {
 		t.Errorf("the manifest (-made +printed):\n%s\n%s", diff, printed)
 	}
+	const moment = "2026-01-02T03:04:05+02:00"
+	if said, _, err := w.call(t, "", "restore", p.Name, "--as", "shop3", "--time", moment); err != nil || strings.Contains(said, "alone") {
+		t.Fatal(said, err)
+	}
+	then := &v1alpha1.DatabasePair{}
+	if err := w.client.Get(t.Context(), types.NamespacedName{Namespace: p.Namespace, Name: "shop3"}, then); err != nil {
+		t.Fatal(err)
+	}
+	if source := then.Spec.Bootstrap.Backup; source.Target == nil || source.Target.Time != moment || source.BackupID != v1alpha1.LatestBackup {
+		t.Errorf("at a moment: %+v", source)
+	}
+	_, _, err = w.call(t, "", "restore", p.Name, "--as", "shop4", "--time", moment, "--gtid", "a:1")
+	if err == nil || !strings.Contains(err.Error(), "none of the others can be") {
+		t.Errorf("two targets: %v", err)
+	}
 	if _, _, err := w.call(t, "", "restore", p.Name, "--as", "shop2"); err == nil || !strings.Contains(err.Error(), "there is a pair shop2") {
 		t.Errorf("over a pair that is there: %v", err)
 	}
@@ -107,5 +122,23 @@ func TestRestoreOfAPairThatIsGone(t *testing.T) {
 	if source.Pair.Namespace != "old" || source.Pair.UID != string(p.UID) || source.BackupID != v1alpha1.LatestBackup ||
 		source.IdentitySecretRef == nil || source.IdentitySecretRef.Key != "identity.txt" {
 		t.Errorf("%+v", source)
+	}
+}
+
+func TestARestoreSaysThatItLeavesAnArchiveOut(t *testing.T) {
+	p := onVolume()
+	p.Spec.Backup.Binlog.Enabled = true
+	w := newWorld(t, p)
+	for name, tc := range map[string]struct {
+		args []string
+		says bool
+	}{
+		"alone": {nil, true},
+		"end":   {[]string{"--time", v1alpha1.LatestMoment}, false},
+	} {
+		out, _, err := w.call(t, "", append([]string{"restore", p.Name, "--as", name}, tc.args...)...)
+		if err != nil || strings.Contains(out, "--time Latest") != tc.says {
+			t.Errorf("%s: %q, %v", name, out, err)
+		}
 	}
 }

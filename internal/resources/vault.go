@@ -23,6 +23,7 @@ const (
 	volumeVault    = "vault"
 	volumeIdentity = "identity"
 	portNameVault  = "vault"
+	portNameReplay = "replay"
 
 	// vaultProbe is the time between two looks whether a vault answers, in seconds.
 	vaultProbe = 2
@@ -70,11 +71,18 @@ func VaultService(p *v1alpha1.DatabasePair) *corev1.Service {
 		Spec: corev1.ServiceSpec{
 			ClusterIP: corev1.ClusterIPNone,
 			Selector:  VaultSelector(p.Name),
-			Ports: []corev1.ServicePort{{
-				Name:       portNameVault,
-				Port:       jobapi.PortVault,
-				TargetPort: intstr.FromString(portNameVault),
-			}},
+			Ports: []corev1.ServicePort{
+				{
+					Name:       portNameVault,
+					Port:       jobapi.PortVault,
+					TargetPort: intstr.FromString(portNameVault),
+				},
+				{
+					Name:       portNameReplay,
+					Port:       jobapi.PortReplay,
+					TargetPort: intstr.FromString(portNameReplay),
+				},
+			},
 		},
 	}
 }
@@ -88,7 +96,7 @@ func VaultNetworkPolicy(p *v1alpha1.DatabasePair) *networkingv1ac.NetworkPolicyA
 			WithPolicyTypes(networkingv1.PolicyTypeIngress).
 			WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(VaultSelector(p.Name))).
 			WithIngress(networkingv1ac.NetworkPolicyIngressRule().
-				WithPorts(policyPort(portNameVault)).
+				WithPorts(policyPort(portNameVault), policyPort(portNameReplay)).
 				WithFrom(networkingv1ac.NetworkPolicyPeer().
 					WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(memberSelector(p.Name))))))
 }
@@ -154,10 +162,16 @@ func vaultContainer(image Image, request string) corev1.Container {
 		ImagePullPolicy: image.PullPolicy,
 		Command:         []string{"/backup", "vault"},
 		Env:             []corev1.EnvVar{{Name: jobapi.EnvVault, Value: request}},
-		Ports: []corev1.ContainerPort{{
-			Name:          portNameVault,
-			ContainerPort: jobapi.PortVault,
-		}},
+		Ports: []corev1.ContainerPort{
+			{
+				Name:          portNameVault,
+				ContainerPort: jobapi.PortVault,
+			},
+			{
+				Name:          portNameReplay,
+				ContainerPort: jobapi.PortReplay,
+			},
+		},
 		ReadinessProbe: &corev1.Probe{
 			ProbeHandler: corev1.ProbeHandler{
 				TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromString(portNameVault)},

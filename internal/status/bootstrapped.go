@@ -57,14 +57,33 @@ func (b Bootstrap) from() string {
 
 func backupName(source *v1alpha1.BackupSource) string {
 	which := "backup " + source.BackupID
-	if source.BackupID == v1alpha1.LatestBackup {
+	switch {
+	case source.BackupID != v1alpha1.LatestBackup:
+	case source.Target != nil:
+		which = "a backup"
+	default:
 		which = "the latest backup"
 	}
 	of := source.Pair.Name
 	if source.Pair.Namespace != "" {
 		of = source.Pair.Namespace + "/" + of
 	}
-	return which + " of pair " + of
+	return which + " of pair " + of + upTo(source.Target)
+}
+
+// upTo names a target; empty without one.
+func upTo(target *v1alpha1.RestoreTarget) string {
+	switch {
+	case target == nil:
+		return ""
+	case target.GTID != "":
+		return " up to " + target.GTID
+	case target.BeforeGTID != "":
+		return " up to the moment before " + target.BeforeGTID
+	case target.Time == v1alpha1.LatestMoment:
+		return " up to the end of the archive"
+	}
+	return " up to " + target.Time
 }
 
 // beganWith is the sentence about data that is there.

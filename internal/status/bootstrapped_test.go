@@ -51,6 +51,29 @@ func TestTheConditionBootstrappedSaysHowTheCopyGoes(t *testing.T) {
 			},
 			metav1.ConditionTrue, conditions.ReasonDataCopied, "a copy of the latest backup of pair ns/shop",
 		},
+		"it has the data of a moment": {
+			func(o *failover.Observation, _ *failover.Plan, done *conditions.Reconciled) {
+				done.Bootstrap.Spec = &v1alpha1.BootstrapSpec{Backup: &v1alpha1.BackupSource{
+					BackupID: v1alpha1.LatestBackup,
+					Pair:     v1alpha1.BackedUpPair{Name: "shop"},
+					Target:   &v1alpha1.RestoreTarget{BeforeGTID: "a:7"},
+				}}
+				o.Authority.Record.Epoch = 1
+			},
+			metav1.ConditionTrue, conditions.ReasonDataCopied, "a copy of a backup of pair shop up to the moment before a:7",
+		},
+		"it has all that is archived": {
+			func(o *failover.Observation, _ *failover.Plan, done *conditions.Reconciled) {
+				done.Bootstrap.Spec = &v1alpha1.BootstrapSpec{Backup: &v1alpha1.BackupSource{
+					BackupID: "20260102T030405Z-0a1b2c3d",
+					Pair:     v1alpha1.BackedUpPair{Name: "shop"},
+					Target:   &v1alpha1.RestoreTarget{Time: v1alpha1.LatestMoment},
+				}}
+				o.Authority.Record.Epoch = 1
+			},
+			metav1.ConditionTrue, conditions.ReasonDataCopied,
+			"a copy of backup 20260102T030405Z-0a1b2c3d of pair shop up to the end of the archive",
+		},
 		"a wrong password": {
 			func(o *failover.Observation, _ *failover.Plan, _ *conditions.Reconciled) {
 				o.Members[0].State.Problems = []agentapi.Problem{{Code: agentapi.ProblemDonorDenied, Message: "Access denied"}}

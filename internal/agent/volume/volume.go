@@ -224,6 +224,21 @@ func (v *Volume) HasData() (bool, error) { return hasContent(v.DataDir()) }
 // DropNew removes a data directory that was never finished.
 func (v *Volume) DropNew() error { return os.RemoveAll(v.NewDataDir()) }
 
+// SyncNew writes what the operating system still keeps of some files of a new data directory to the disk.
+// It blocks until it is there.
+func (v *Volume) SyncNew(pattern string) error {
+	paths, err := filepath.Glob(filepath.Join(v.NewDataDir(), pattern))
+	if err != nil {
+		return fmt.Errorf("flush the new data: %w", err)
+	}
+	for _, path := range append(paths, v.NewDataDir()) {
+		if err := syncDir(path); err != nil {
+			return fmt.Errorf("flush the new data: %w", err)
+		}
+	}
+	return nil
+}
+
 // InstallNew makes the finished new data directory the data directory. There must be
 // none: data is never overwritten.
 func (v *Volume) InstallNew() error {

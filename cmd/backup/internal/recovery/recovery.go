@@ -19,9 +19,8 @@ var ErrNoArchive = errors.New("there is no archive of binary logs")
 type Plan struct {
 	// Backup is what a restore begins with.
 	Backup backup.Manifest
-	// Replay is whether the archive is replayed on it, up to Cut.
-	Replay bool
-	Cut    archive.Cut
+	// Cut is up to where the archive is replayed on it.
+	Cut archive.Cut
 }
 
 // contents are the limits of what a backup has.
@@ -45,17 +44,15 @@ func (c contents) reaches(base, through gtid.Set) bool {
 }
 
 // Choose finds the newest of some backups, the oldest of which comes first, that is at or before
-// the target. Without a target that is the last one, with all that was archived after it. The
-// error is a *TargetError if nothing leads there, and ErrNoArchive without an archive.
+// the target. The end of the archive is reached with the last one only: what an older one leads to may
+// be less than that has by itself. The error is a *TargetError if nothing leads there, and ErrNoArchive
+// without an archive.
 func Choose(ctx context.Context, a *archive.Archive, backups []backup.Manifest, t archive.Target, now time.Time) (Plan, error) {
 	if len(backups) == 0 {
 		return Plan{}, errors.New("there is no backup to begin with")
 	}
 	catalog := a.Catalog()
 	if len(catalog.Runs) == 0 {
-		if t.Latest() {
-			return Plan{Backup: backups[len(backups)-1]}, nil
-		}
 		return Plan{}, ErrNoArchive
 	}
 	windows, err := Windows(catalog, backups)
@@ -85,7 +82,6 @@ func Choose(ctx context.Context, a *archive.Archive, backups []backup.Manifest, 
 		if has.reaches(cut.Base, cut.Through) {
 			return Plan{
 				Backup: m,
-				Replay: true,
 				Cut:    cut,
 			}, nil
 		}
@@ -99,21 +95,18 @@ func Choose(ctx context.Context, a *archive.Archive, backups []backup.Manifest, 
 // latest is how the end is reached with the last backup.
 func latest(cut archive.Cut, last backup.Manifest, windows []Window) (Plan, error) {
 	has, err := contentsOf(last)
-	switch {
-	case err != nil:
+	if err != nil {
 		return Plan{}, err
-	case has.reaches(cut.Base, cut.Through):
+	}
+	if has.reaches(cut.Base, cut.Through) {
 		return Plan{
 			Backup: last,
-			Replay: true,
 			Cut:    cut,
 		}, nil
-	case has.most.Covers(cut.Through):
-		return Plan{Backup: last}, nil // the archive ends before it
 	}
 	return Plan{}, &TargetError{
 		Reason: fmt.Sprintf("the end of the archive cannot be reached: it does not go on from the last backup, %s. "+
-			"Name that backup to begin with it alone, or a target", last.ID),
+			"Leave target out to begin with that backup alone, or name a moment", last.ID),
 		Windows: windows,
 	}
 }

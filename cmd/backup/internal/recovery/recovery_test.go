@@ -117,7 +117,7 @@ func TestChoose(t *testing.T) {
 		backups []backup.Manifest
 		target  archive.Target
 		begins  backup.Manifest
-		// through is the last transaction in the end; 0 for that of the backup.
+		// through is the last transaction in the end.
 		through int
 		says    string
 	}{
@@ -131,8 +131,8 @@ func TestChoose(t *testing.T) {
 		"the end behind a gap":         {broken, backups, archive.Target{}, late, 50, ""},
 		"a time behind a gap":          {broken, backups, target(t, at(48), "", ""), late, 48, ""},
 		"a time before a gap":          {broken, backups, target(t, at(25), "", ""), backups[2], 25, ""},
-		"the archive ends before":      {archived(t, 10, 30), backups, archive.Target{}, late, 0, ""},
-		"no archive, and no target":    {archived(t, 1, 0), backups, archive.Target{}, late, 0, ""},
+		"the archive ends before":      {archived(t, 10, 30), backups, archive.Target{}, late, 0, "does not go on from the last backup, " + late.ID},
+		"the end of no archive":        {archived(t, 1, 0), backups, archive.Target{}, late, 0, "no archive"},
 		"no archive":                   {archived(t, 1, 0), backups, target(t, at(30), "", ""), late, 0, "no archive"},
 		"before every backup":          {whole, backups, target(t, at(13), "", ""), late, 0, "no backup was complete before it"},
 		"before the archive":           {whole, backups, target(t, at(7), "", ""), late, 0, at(14) + " until " + at(50)},
@@ -155,10 +155,10 @@ func TestChoose(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if plan.Backup.ID != c.begins.ID || plan.Replay != (c.through > 0) {
-				t.Errorf("it begins with %s, replay %t", plan.Backup.ID, plan.Replay)
+			if plan.Backup.ID != c.begins.ID {
+				t.Errorf("it begins with %s", plan.Backup.ID)
 			}
-			if plan.Replay && !plan.Cut.Through.Equal(set(c.through)) {
+			if !plan.Cut.Through.Equal(set(c.through)) {
 				t.Errorf("it ends with %s, want %d", plan.Cut.Through, c.through)
 			}
 		})
