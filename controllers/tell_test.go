@@ -72,7 +72,7 @@ func TestEachMemberHasItsEvent(t *testing.T) {
 	})
 }
 
-// TestAnotherTopicIsNews: of a rule that speaks of one claim, then of both, each is told once. Ages in what a rule says are no news.
+// TestAnotherTopicIsNews: of a rule that speaks of one claim, then of both, each has one event. Ages in what a rule says are no news.
 func TestAnotherTopicIsNews(t *testing.T) {
 	said := &events{}
 	r := &PairReconciler{Events: said}

@@ -260,7 +260,11 @@ func (w *world) beginFrom(m *member, donor agentapi.ForeignDonor, what string, f
 			return err == nil
 		}
 		if s.Phase == agentapi.PhaseEmpty {
-			_, _ = m.client.Initialize(w.t.Context(), agentapi.InitializeCommand{Command: w.head(), DataID: "data-0", Donor: &donor})
+			_, _ = m.client.Initialize(w.t.Context(), agentapi.InitializeCommand{
+				Command: w.head(),
+				DataID:  "data-0",
+				Donor:   &donor,
+			})
 		}
 		return false
 	})

@@ -87,7 +87,7 @@ func (d *donorCopies) replay(ctx context.Context, donor agentapi.ForeignDonor, s
 	return d.accounts.replay(ctx, source, func(r mysqlops.Replay) { stage(replayStage(r)) })
 }
 
-// replayStage changes ten times in a replay: whoever watches the state is told of each change.
+// replayStage changes ten times in a replay: each change of the state goes to all that watch it.
 func replayStage(r mysqlops.Replay) string {
 	const step = 10
 	percent := int(100*float64(r.Done)/float64(max(r.Total, 1))) / step * step

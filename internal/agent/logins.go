@@ -10,8 +10,8 @@ import (
 )
 
 // logins tells the log how many clients mysqld turned away, and how many of them came without
-// TLS: a client without TLS for an account that requires it is told what one with a wrong password
-// is, and mysqld's own log has neither.
+// TLS: a client without TLS for an account that requires it gets the error of one with a wrong
+// password, and mysqld's own log has neither.
 type logins struct {
 	log logr.Logger
 	ops loginServer

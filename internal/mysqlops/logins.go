@@ -28,7 +28,7 @@ type LoginCounts struct {
 	// Refused are all that were denied or met an offline server, read after them.
 	Logins  int64
 	Refused int64
-	// Changed are the times that a session logged in anew or tried to, which is one more of Logins or
+	// Changed are the times that a session changed its user or tried to, which is one more of Logins or
 	// Denied without a connection.
 	Changed int64
 }
@@ -102,7 +102,7 @@ func (s *Server) loginCounts(ctx context.Context) (LoginCounts, error) {
 	return c, wrap("count logins", err)
 }
 
-// Since is what came after an earlier reading. It is not ok when mysqld has started anew since
+// Since is what came after an earlier reading. It is not ok when mysqld has restarted since
 // then, or a counter was reset: by a new certificate, or by hand.
 func (c LoginCounts) Since(before LoginCounts) (came LoginCounts, ok bool) {
 	came.Uptime = c.Uptime - before.Uptime

@@ -14,7 +14,7 @@ import (
 	"github.com/dbpair/dbpair/internal/mysqlops"
 )
 
-// attempt is a login of the application at a port, and what it is told: 0 when it gets in.
+// attempt is a login of the application at a port, and the error that it gets: 0 when it gets in.
 type attempt struct {
 	password mysqlops.Secret
 	encrypt  bool

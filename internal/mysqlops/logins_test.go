@@ -48,7 +48,7 @@ func TestDeniedLoginsWithoutTLSAreBounded(t *testing.T) {
 			least: 0,
 			most:  60,
 		},
-		"sessions that log in anew leave it open, too": {
+		"sessions that change their user leave it open, too": {
 			came: mysqlops.LoginCounts{
 				Denied:      5,
 				Connections: 6,

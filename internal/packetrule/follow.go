@@ -50,7 +50,7 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// follow does what an agent says until it is gone or nothing was heard of it for the time of a lease, and refuses nobody then.
+// follow does what an agent says until it is gone or has said nothing for the time of a lease, and refuses nobody then.
 func (f *follower) follow(ctx context.Context) error {
 	var sockets net.Dialer
 	agent, err := sockets.DialContext(ctx, "unix", f.socket)

@@ -318,7 +318,7 @@ func TestTheKernelRefusesNewClientsAlone(t *testing.T) {
 		passes(t, own, serves)
 		passes(t, clients, admin)
 
-		// A rule that is installed anew, as by a container that was started again, refuses nobody.
+		// A rule that is installed again, as by a container that was started again, refuses nobody.
 		if err := kernel.install(); err != nil {
 			t.Fatal(err)
 		}
@@ -390,7 +390,7 @@ func container(t *testing.T, socket string) *exec.Cmd {
 	return cmd
 }
 
-func TestTheRuleEndsWithWhoeverDies(t *testing.T) {
+func TestTheRuleEndsWithItsProcesses(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		serves := listener(t, server, false)
 		established, err := connect(clients, serves)

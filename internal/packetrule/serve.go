@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// renewal is how often an agent says anew what is refused, and lease for how long a port is refused after it said so. Two
+// renewal is how often an agent repeats what is refused, and lease for how long a port is refused after it said so. Two
 // renewals can be lost before clients pass.
 const (
 	renewal = time.Second

@@ -192,7 +192,11 @@ func comesFrom(from netip.Prefix) []expr.Any {
 			Mask:           net.CIDRMask(from.Bits(), len(address)*8),
 			Xor:            make([]byte, size),
 		},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: registerUsed, Data: address},
+		&expr.Cmp{
+			Op:       expr.CmpOpEq,
+			Register: registerUsed,
+			Data:     address,
+		},
 	}
 }
 

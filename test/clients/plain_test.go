@@ -45,7 +45,7 @@ func withoutTLS(t *testing.T, data map[string][]byte) map[string][]byte {
 	return plain
 }
 
-// TestClientsWithoutTLS: what each client is told that has the right password and does not use
+// TestClientsWithoutTLS: the error of each client that has the right password and does not use
 // TLS, by who requires it. It prints the table of docs/clients.md.
 func TestClientsWithoutTLS(t *testing.T) {
 	requireRootfs(t)

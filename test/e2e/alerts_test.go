@@ -83,7 +83,11 @@ func newWatched(t *testing.T) *watched {
 			t.Error(err)
 		}
 	})
-	w := &watched{scene: s, pair: p, prometheus: prometheus}
+	w := &watched{
+		scene:      s,
+		pair:       p,
+		prometheus: prometheus,
+	}
 	for _, job := range []string{"members", "operator"} {
 		s.must(harness.Eventually(s.ctx, harness.Patience, "both targets of "+job, func(ctx context.Context) error {
 			up, err := prometheus.Up(ctx, job)
