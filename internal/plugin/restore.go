@@ -68,8 +68,8 @@ func (s *session) restoreCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&w.as, "as", "", "name of the new pair")
 	flags.StringVar(&w.backupID, "backup", v1alpha1.LatestBackup, "ID of the backup, as kubectl dbpair backups prints it")
-	flags.StringVar(&w.target.Time, "time", "", "leave out what was committed after this time, which has an offset: 2026-01-02T15:04:05+02:00; Latest "+
-		"for all that is archived")
+	flags.StringVar(&w.target.Time, "time", "", "leave out what was committed after this time, which has an offset: "+
+		"2026-01-02T15:04:05+02:00; Latest for all that is archived")
 	flags.StringVar(&w.target.GTID, "gtid", "", "set of transactions to restore, with nothing that comes after the last of them")
 	flags.StringVar(&w.target.BeforeGTID, "before-gtid", "", "transaction to leave out, with all that follow, such as that of a DROP TABLE")
 	cmd.MarkFlagsMutuallyExclusive("time", "gtid", "before-gtid")

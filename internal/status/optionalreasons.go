@@ -97,8 +97,8 @@ var optionalMeanings = []Meaning{
 			{string(jobapi.ArchiveNotFound), "the spec has a target, and the pair has left no archive of binary logs"},
 			{string(jobapi.ArchiveDamaged), "an object of the archive is missing or is not what was written"},
 			{string(jobapi.TargetInvalid), "the target is no time with an offset, or no GTIDs"},
-			{string(jobapi.TargetUnreachable), "no backup and archive lead to the target: it is outside of what is archived, in a gap or in the future; " +
-				"the message has the times that can be restored"},
+			{string(jobapi.TargetUnreachable), "no backup and archive lead to the target: it is outside of what is archived, in a gap or " +
+				"in the future; the message has the times that can be restored"},
 			{string(jobapi.IdentityMissing), "the backup is encrypted, and the spec names no identity"},
 			{string(jobapi.IdentityWrong), "the identity is of no recipient of the backup"},
 			{string(jobapi.StoreDenied), "the store refuses the credentials"},
