@@ -119,11 +119,16 @@ func TestAnArchiveRunsAsTheServiceAccountOfItsStore(t *testing.T) {
 		return nil
 	})
 	s.must(s.Create(s.ctx, &corev1.ServiceAccount{ObjectMeta: s.meta("backups", nil)}))
-	var deployment appsv1.Deployment
-	s.must(s.Get(s.ctx, s.key("shop-archive"), &deployment))
-	if got := deployment.Spec.Template.Spec.ServiceAccountName; got != "backups" {
-		t.Errorf("the pod runs as %s", got)
-	}
+	s.eventually("the archive's pods run as it", func() error {
+		var deployment appsv1.Deployment
+		if err := s.Get(s.ctx, s.key("shop-archive"), &deployment); err != nil {
+			return err
+		}
+		if got := deployment.Spec.Template.Spec.ServiceAccountName; got != "backups" {
+			return fmt.Errorf("they run as %q", got)
+		}
+		return nil
+	})
 	self := s.as("system:serviceaccount:"+s.namespace+":backups", "system:serviceaccounts")
 	jobs := s.as("system:serviceaccount:"+s.namespace+":shop-job", "system:serviceaccounts")
 	report := func(as client.Client, text string) error {
