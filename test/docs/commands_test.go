@@ -29,6 +29,7 @@ var elsewhere = map[string]string{
 	"mysql --host=shop.example.com":  "needs a name of the reader's; test/clients logs in with the same flags",
 	"base64 -d":                      "after a pipe, with the kubectl before it",
 	"gunzip":                         "after a pipe, with the kubectl before it",
+	"grep -E were (denied|refused)":  "after a pipe, with the kubectl before it",
 	"backup take":                    "cmd/backup parses the lines of docs/backup.md",
 	"backup serve":                   "cmd/backup parses the lines of docs/backup.md",
 	"backup archive":                 "cmd/backup parses the lines of docs/backup.md",
