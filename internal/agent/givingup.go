@@ -64,19 +64,24 @@ func (d *discards) primaryHas(ctx context.Context) (gtid.Set, error) {
 		pause = time.Second
 	)
 	var last error
-	for range tries {
-		var primary *agentapi.State
-		if primary, last = d.peer.ask(ctx, limit, true); last == nil {
-			var kept gtid.Set
-			if kept, last = inBinlogOrExecuted(primary); last == nil {
-				return kept, nil
+	for try := range tries {
+		if try > 0 {
+			select {
+			case <-ctx.Done():
+				return gtid.Set{}, ctx.Err()
+			case <-time.After(pause):
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return gtid.Set{}, ctx.Err()
-		case <-time.After(pause):
+		primary, err := d.peer.ask(ctx, limit, true)
+		if err != nil {
+			last = err
+			continue
 		}
+		kept, err := inBinlogOrExecuted(primary)
+		if err == nil {
+			return kept, nil
+		}
+		last = err
 	}
 	return gtid.Set{}, fmt.Errorf("the primary does not say what it has: %w", last)
 }
