@@ -54,7 +54,12 @@ func TestWhoWaitsIsWokenByNewsOnly(t *testing.T) {
 }
 
 func TestTheStateSaysWhatTheMemberIsAllItsLife(t *testing.T) {
-	self := selfOf(Environment{PairUID: "pair", PodName: "shop-0", PodUID: "pod"}, "start", "1.2.3")
+	environment := Environment{
+		PairUID: "pair",
+		PodName: "shop-0",
+		PodUID:  "pod",
+	}
+	self := selfOf(environment, "start", "1.2.3")
 	b := newBoard(logr.Discard(), self, func() agentapi.Config { return agentapi.Config{} })
 	got := b.facts(authority.View{})
 	lasting := agentapi.State{

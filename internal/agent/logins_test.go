@@ -49,7 +49,11 @@ func TestDeniedClientsAreLoggedOnceALook(t *testing.T) {
 		want             string // what the one line has; empty for none
 	}{
 		{what: "the first look begins to count"},
-		{what: "connections that are served", connections: 70, tls: 70},
+		{
+			what:        "connections that are served",
+			connections: 70,
+			tls:         70,
+		},
 		{
 			what:        "without TLS",
 			connections: 60,
@@ -76,7 +80,12 @@ func TestDeniedClientsAreLoggedOnceALook(t *testing.T) {
 			insecure:    7,
 			want:        `"` + messageInsecure + `" "clients"=7 "in"="1m0s"`,
 		},
-		{what: "mysqld does not answer", connections: 5, denied: 5, err: errors.New("gone")},
+		{
+			what:        "mysqld does not answer",
+			connections: 5,
+			denied:      5,
+			err:         errors.New("gone"),
+		},
 		{what: "a new mysqld, whose first minute is not known", restarted: true},
 		{
 			what:        "without TLS again",
@@ -94,7 +103,11 @@ func TestDeniedClientsAreLoggedOnceALook(t *testing.T) {
 		server.counts.Denied += step.denied
 		server.counts.Insecure += step.insecure
 		if step.restarted {
-			server.counts = mysqlops.LoginCounts{Uptime: time.Minute, Denied: 3, Connections: 3}
+			server.counts = mysqlops.LoginCounts{
+				Uptime:      time.Minute,
+				Denied:      3,
+				Connections: 3,
+			}
 		}
 		l.look(t.Context())
 		got := strings.Join(lines, "\n")

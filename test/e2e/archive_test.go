@@ -10,7 +10,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -28,15 +27,7 @@ func TestBinaryLogsAreArchivedOverChangesOfRoles(t *testing.T) {
 	harness.NeedsLong(t)
 	t.Parallel()
 	s := newScene(t, "archive")
-	s.must(cluster.Create(s.ctx, &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Name: "backups", Namespace: s.namespace},
-		Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			Resources: corev1.VolumeResourceRequirements{
-				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
-			},
-		},
-	}))
+	s.claimForBackups()
 	p := s.readyPair("shop", "backup: {destination: {volume: {claimName: backups}}, binlog: {enabled: true, flushInterval: 1s}}")
 	s.archives(p)
 	s.sql(p, s.primary(p), "CREATE TABLE app.orders (id INT AUTO_INCREMENT PRIMARY KEY, v INT); INSERT INTO app.orders (v) VALUES (1), (2)")

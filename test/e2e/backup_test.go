@@ -24,16 +24,7 @@ const backedUpWithin = 4 * time.Minute
 func TestBackupsGoToAVolume(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, "backup")
-	claim := &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Name: "backups", Namespace: s.namespace},
-		Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			Resources: corev1.VolumeResourceRequirements{
-				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
-			},
-		},
-	}
-	s.must(cluster.Create(s.ctx, claim))
+	s.claimForBackups()
 	p := s.readyPair("shop", "backup: {destination: {volume: {claimName: backups}}}")
 	s.must(p.Await(s.ctx, harness.Patience, harness.Want{
 		Type:   v1alpha1.ConditionBackedUp,
@@ -79,4 +70,18 @@ func (s *scene) lastBackup(p *harness.Pair) v1alpha1.BackupResult {
 		return v1alpha1.BackupResult{}
 	}
 	return *object.Status.Backup.Last
+}
+
+// claimForBackups makes the claim "backups", which the specs of the tests name as their destination.
+func (s *scene) claimForBackups() {
+	s.Helper()
+	s.must(cluster.Create(s.ctx, &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Name: "backups", Namespace: s.namespace},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+			},
+		},
+	}))
 }

@@ -11,7 +11,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -41,15 +40,7 @@ func TestALostPairIsRestored(t *testing.T) {
 	harness.NeedsLong(t)
 	t.Parallel()
 	s := newScene(t, "restore")
-	s.must(cluster.Create(s.ctx, &corev1.PersistentVolumeClaim{
-		ObjectMeta: metav1.ObjectMeta{Name: "backups", Namespace: s.namespace},
-		Spec: corev1.PersistentVolumeClaimSpec{
-			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-			Resources: corev1.VolumeResourceRequirements{
-				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
-			},
-		},
-	}))
+	s.claimForBackups()
 	old := s.readyPair("shop", "backup: {destination: {volume: {claimName: backups}}}")
 	s.sql(old, s.primary(old), "CREATE TABLE app.orders (id INT PRIMARY KEY, v VARCHAR(9)); INSERT INTO app.orders VALUES (1, 'a'), (2, 'b'), (3, NULL);"+
 		"CREATE USER reader IDENTIFIED BY 'reader-secret'")
