@@ -16,7 +16,8 @@ var schemeBuilder = runtime.NewSchemeBuilder(func(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&DatabasePair{}, &DatabasePairList{},
 		&DatabasePairOperation{}, &DatabasePairOperationList{},
-		&DatabasePairUser{}, &DatabasePairUserList{})
+		&DatabasePairUser{}, &DatabasePairUserList{},
+		&DatabasePairBackup{}, &DatabasePairBackupList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 })

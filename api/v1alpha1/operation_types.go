@@ -77,6 +77,9 @@ const (
 // ByJob reports whether a Job does the operation, beside the pair's roles.
 func (t OperationType) ByJob() bool { return t.Compares() || t == OperationBackup }
 
+// ReachesStore reports whether the operation's Job reaches the store of the pair's backups, and says what is there.
+func (t OperationType) ReachesStore() bool { return t == OperationBackup }
+
 // Compares reports whether the operation compares the members' tables or repairs one.
 func (t OperationType) Compares() bool { return t == OperationChecksum || t == OperationRepair }
 

@@ -91,6 +91,8 @@ type podJob struct {
 	stored atomic.Int64
 	mu     sync.Mutex
 	note   string
+	// catalog is what the store has at the end; nil when it could not be listed.
+	catalog *jobapi.Catalog
 }
 
 // run takes the backup and writes the result down. It blocks until then or until ctx ends. An
@@ -120,7 +122,11 @@ func (j *podJob) run(ctx context.Context) error {
 	}
 	result.Asked = j.request.Asked()
 	fmt.Fprintln(j.log, result.Outcome+":", result.Message)
-	return j.board.write(last, map[string]any{jobapi.KeyResult: result})
+	answers := map[string]any{jobapi.KeyResult: result}
+	if j.catalog != nil {
+		answers[jobapi.KeyCatalog] = j.catalog
+	}
+	return j.board.write(last, answers)
 }
 
 // lasting errors are not tried again: someone has to change something.
@@ -281,21 +287,10 @@ func (j *podJob) expire(ctx context.Context, objects archive.Objects, taken *v1a
 		taken.RetentionProblem = err.Error()
 		return
 	}
+	j.catalog = catalogOf(j.request.Backup.Store, listing)
 	taken.StoredTotal = int64(len(listing.Manifests))
 	for i := len(listing.Manifests) - 1; i >= 0 && len(taken.Stored) < jobapi.MaxStored; i-- {
-		m := listing.Manifests[i]
-		stored := v1alpha1.StoredBackup{
-			ID:         m.ID,
-			Finished:   metav1.NewTime(m.Finished),
-			Size:       m.Raw,
-			StoredSize: m.Stored,
-			Encrypted:  m.Encrypted,
-			Pinned:     listing.Backups[i].Pinned,
-		}
-		if proven := listing.Backups[i].Proven; !proven.IsZero() {
-			stored.Proven = &metav1.Time{Time: proven}
-		}
-		taken.Stored = append(taken.Stored, stored)
+		taken.Stored = append(taken.Stored, entryOf(listing.Manifests[i], listing.Backups[i]))
 	}
 }
 

@@ -78,6 +78,16 @@ func (m *oneMap) result(t *testing.T) *jobapi.Result {
 	return &out
 }
 
+// catalog is what the Job found in the store at its end.
+func (m *oneMap) catalog(t *testing.T) jobapi.Catalog {
+	t.Helper()
+	var out jobapi.Catalog
+	if err := json.Unmarshal([]byte(m.data[jobapi.KeyCatalog]), &out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 func newPodJob(m *oneMap, location string) *podJob {
 	return &podJob{
 		board: board{api: m, name: "shop-job-1"},
@@ -133,6 +143,11 @@ func TestTheJobTakesVerifiesAndRemovesBackups(t *testing.T) {
 			t.Errorf("backup %+v", b)
 		}
 		ids = append(ids, b.ID)
+		found := m.catalog(t)
+		if found.Store != location || found.Total != int(b.StoredTotal) || len(found.Backups) != found.Total || found.Backups[0].ID != b.ID ||
+			found.Backups[0].GTIDs != b.GTIDs || found.Backups[0].Started.IsZero() {
+			t.Errorf("catalog %+v", found)
+		}
 		clock = clock.Add(time.Hour)
 		if len(ids) == 3 && (b.StoredTotal != 2 || len(b.Removed) != 1 || b.Removed[0] != ids[0] || b.Stored[0].ID != ids[2]) {
 			t.Errorf("after three: %+v", b)

@@ -27,6 +27,7 @@ var kinds = []struct {
 }{
 	{"DatabasePair", "dbpair.io_databasepairs.yaml", reflect.TypeFor[v1alpha1.DatabasePair]()},
 	{"DatabasePairUser", "dbpair.io_databasepairusers.yaml", reflect.TypeFor[v1alpha1.DatabasePairUser]()},
+	{"DatabasePairBackup", "dbpair.io_databasepairbackups.yaml", reflect.TypeFor[v1alpha1.DatabasePairBackup]()},
 	{"DatabasePairOperation", "dbpair.io_databasepairoperations.yaml", reflect.TypeFor[v1alpha1.DatabasePairOperation]()},
 }
 

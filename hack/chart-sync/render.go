@@ -64,7 +64,8 @@ var (
 		"roles", "rolebindings", "leases", "endpointslices", "resourcequotas", "limitranges", "controllerrevisions",
 		"databasepairs", "databasepairs/status", "databasepairs/finalizers",
 		"databasepairoperations", "databasepairoperations/status", "databasepairoperations/finalizers",
-		"databasepairusers", "databasepairusers/status"}
+		"databasepairusers", "databasepairusers/status",
+		"databasepairbackups", "databasepairbackups/status"}
 )
 
 // renderRules splits the operator's ClusterRole into what belongs to a namespace and what does not, as two named
@@ -110,10 +111,12 @@ func renderRules(root string) (string, error) {
 
 // features are the values without which the operator does not need a resource.
 var features = map[string]string{
-	"jobs":                 "or .Values.features.checksum .Values.features.repair .Values.features.backup",
-	"deployments":          ".Values.features.backup",
-	"tokenreviews":         ".Values.metrics.enabled",
-	"subjectaccessreviews": ".Values.metrics.enabled",
+	"jobs":                       "or .Values.features.checksum .Values.features.repair .Values.features.backup",
+	"deployments":                ".Values.features.backup",
+	"databasepairbackups":        ".Values.features.backup",
+	"databasepairbackups/status": ".Values.features.backup",
+	"tokenreviews":               ".Values.metrics.enabled",
+	"subjectaccessreviews":       ".Values.metrics.enabled",
 }
 
 // verbsOf are the values without which the operator does not need one verb of a resource.

@@ -99,7 +99,17 @@ func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
 		Now:    o.now(),
 		Agents: r,
 	}
-	return users.Setup(mgr, o.Concurrent)
+	if err := users.Setup(mgr, o.Concurrent); err != nil {
+		return err
+	}
+	if o.Off.Backup {
+		return nil
+	}
+	backups := &controllers.StoredBackupReconciler{
+		Client: mgr.GetClient(),
+		Live:   mgr.GetAPIReader(),
+	}
+	return backups.Setup(mgr, o.Concurrent)
 }
 
 // metricsOptions serve metrics with TLS to readers that the API server authenticates and lets

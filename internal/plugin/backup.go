@@ -1,13 +1,21 @@
 package plugin
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 )
@@ -48,9 +56,9 @@ func (s *session) backupsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "backups PAIR",
 		GroupID: "backups",
-		Short:   "List the pair's backups, as its last backup found them in the store",
-		Long: "List the pair's backups, as its last backup found them in the store, the newest first. The store is not read\n" +
-			"between two backups; the program backup lists what is there now.",
+		Short:   "List the pair's backups, as the last Job found them in the store",
+		Long: "List the pair's backups, as the last Job that reached the store found them there, the newest first: the\n" +
+			"DatabasePairBackups of the pair (kubectl get dbpb). The program backup lists what is there now.",
 		Example: "  kubectl dbpair backups shop",
 		Args:    onePair,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -62,16 +70,40 @@ func (s *session) backupsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return writeBackups(s.streams.Out, p)
+			stored, err := c.storedBackups(cmd.Context(), p)
+			if err != nil {
+				return err
+			}
+			return writeBackups(s.streams.Out, p, stored)
 		},
 	}
 }
 
+// storedBackups are the objects of the pair's backups, the newest first; none in a cluster that does not know them.
+func (c cluster) storedBackups(ctx context.Context, p *v1alpha1.DatabasePair) ([]v1alpha1.DatabasePairBackup, error) {
+	var list v1alpha1.DatabasePairBackupList
+	err := c.client.List(ctx, &list, client.InNamespace(p.Namespace), client.MatchingLabels{v1alpha1.LabelBackupOf: p.Name})
+	if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the DatabasePairBackups of %s/%s: %w", p.Namespace, p.Name, err)
+	}
+	out := slices.DeleteFunc(list.Items, func(b v1alpha1.DatabasePairBackup) bool { return b.Spec.PairRef.UID != string(p.UID) })
+	slices.SortFunc(out, func(a, b v1alpha1.DatabasePairBackup) int { return strings.Compare(b.Spec.BackupID, a.Spec.BackupID) })
+	return out, nil
+}
+
 // writeBackups writes the table, and around it what a reader has to know to believe it.
-func writeBackups(w io.Writer, p *v1alpha1.DatabasePair) error {
+func writeBackups(w io.Writer, p *v1alpha1.DatabasePair, stored []v1alpha1.DatabasePairBackup) error {
 	status := p.Status.Backup
 	out := &strings.Builder{}
 	switch {
+	case shown(status, stored):
+		objectTable(out, stored)
+		if status != nil && status.Last != nil {
+			retentionNote(out, status.Last)
+		}
 	case status == nil && p.Spec.Backup == nil:
 		fmt.Fprintf(out, "Pair %s has no spec.backup and no backups (docs/backup.md).\n", p.Name)
 	case status == nil || status.Last == nil:
@@ -86,6 +118,41 @@ func writeBackups(w io.Writer, p *v1alpha1.DatabasePair) error {
 	return err
 }
 
+// shown: the objects are there, and not older than what the pair's status has of its last backup.
+func shown(status *v1alpha1.BackupStatus, stored []v1alpha1.DatabasePairBackup) bool {
+	if len(stored) == 0 {
+		return false
+	}
+	return status == nil || status.Last == nil || stored[0].Spec.BackupID >= status.Last.ID
+}
+
+func objectTable(out *strings.Builder, stored []v1alpha1.DatabasePairBackup) {
+	fmt.Fprintln(out, stored[0].Status.Location)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tFINISHED\tSIZE\tSTORED\tFROM\tENCRYPTED\tPINNED\tVERIFIED\tPROVEN")
+	for i := range stored {
+		b := &stored[i].Status
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", stored[i].Spec.BackupID, timeOr(b.CompletionTime, "unknown"),
+			quantityOf(b.Size), quantityOf(b.StoredSize), cmp.Or(b.From, "unknown"), yesNo(b.Encrypted), yesNo(b.Pinned),
+			cmp.Or(b.Verified, v1alpha1.BackupUnverified), timeOr(b.ProvenTime, "never"))
+	}
+	_ = table.Flush() // a strings.Builder takes everything
+}
+
+func timeOr(at *metav1.Time, none string) string {
+	if at == nil {
+		return none
+	}
+	return at.UTC().Format(time.RFC3339)
+}
+
+func quantityOf(q *resource.Quantity) string {
+	if q == nil {
+		return "unknown"
+	}
+	return q.String()
+}
+
 func backupTable(out *strings.Builder, status *v1alpha1.BackupStatus) {
 	last := status.Last
 	if status.LastSuccessTime != nil {
@@ -94,17 +161,17 @@ func backupTable(out *strings.Builder, status *v1alpha1.BackupStatus) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tFINISHED\tSIZE\tSTORED\tENCRYPTED\tPINNED\tPROVEN")
 	for _, one := range last.Stored {
-		proven := "never"
-		if one.Proven != nil {
-			proven = one.Proven.UTC().Format(time.RFC3339)
-		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.ID, one.Finished.UTC().Format(time.RFC3339),
-			mebibytes(one.Size), mebibytes(one.StoredSize), yesNo(one.Encrypted), yesNo(one.Pinned), proven)
+			mebibytes(one.Size), mebibytes(one.StoredSize), yesNo(one.Encrypted), yesNo(one.Pinned), timeOr(one.Proven, "never"))
 	}
 	_ = table.Flush() // a strings.Builder takes everything
 	if more := last.StoredTotal - int64(len(last.Stored)); more > 0 {
 		fmt.Fprintf(out, "and %d older ones\n", more)
 	}
+	retentionNote(out, last)
+}
+
+func retentionNote(out *strings.Builder, last *v1alpha1.BackupResult) {
 	if last.RetentionProblem != "" {
 		fmt.Fprintf(out, "Old backups were not removed: %s\n", last.RetentionProblem)
 	}

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/status"
@@ -51,6 +52,11 @@ func TestBackupsGoToAVolume(t *testing.T) {
 		s.Errorf("backups: %v\n%s", err, out)
 	}
 
+	made := s.storedBackup("shop", first.ID)
+	if made.Status.From != p.Peer(primary) || made.Status.Verified != v1alpha1.BackupReadBack || made.Status.Location != first.Location {
+		s.Errorf("its object: %+v", made.Status)
+	}
+
 	s.must(p.PatchSpec(s.ctx, "backup: {schedule: '* * * * *', timeZone: Europe/Berlin}"))
 	s.must(harness.Eventually(s.ctx, backedUpWithin, "the schedule's backup", func(context.Context) error {
 		if last := s.lastBackup(p); last.StoredTotal < 2 {
@@ -70,6 +76,20 @@ func (s *scene) lastBackup(p *harness.Pair) v1alpha1.BackupResult {
 		return v1alpha1.BackupResult{}
 	}
 	return *object.Status.Backup.Last
+}
+
+// storedBackup awaits the object of a backup, and its status.
+func (s *scene) storedBackup(pair, id string) v1alpha1.DatabasePairBackup {
+	s.Helper()
+	var b v1alpha1.DatabasePairBackup
+	key := types.NamespacedName{Namespace: s.namespace, Name: pair + "-" + strings.ToLower(id)}
+	s.must(harness.Eventually(s.ctx, harness.Patience, "the object of backup "+id, func(ctx context.Context) error {
+		if err := cluster.Get(ctx, key, &b); err != nil || b.Status.CompletionTime == nil {
+			return harness.NotYet("%v, %+v", err, b.Status)
+		}
+		return nil
+	}))
+	return b
 }
 
 // claimForBackups makes the claim "backups", which the specs of the tests name as their destination.

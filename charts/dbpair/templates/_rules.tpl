@@ -206,6 +206,22 @@
   - list
   - patch
   - watch
+- apiGroups:
+  - dbpair.io
+  resources:
+  - databasepairbackups
+  verbs:
+  - create
+  - delete
+  - get
+  - list
+  - watch
+- apiGroups:
+  - dbpair.io
+  resources:
+  - databasepairbackups/status
+  verbs:
+  - patch
 {{- end }}
 {{- if or .Values.features.checksum .Values.features.repair .Values.features.backup }}
 - apiGroups:
