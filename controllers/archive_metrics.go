@@ -51,6 +51,6 @@ func setArchiveMetrics(name types.NamespacedName, a status.Archive, now time.Tim
 // forgetArchiveMetrics removes those of a pair.
 func forgetArchiveMetrics(of prometheus.Labels) {
 	for _, gauge := range archiveGauges {
-		gauge.DeletePartialMatch(of)
+		gauge.Delete(of)
 	}
 }

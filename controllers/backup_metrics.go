@@ -55,6 +55,6 @@ func setBackupMetrics(labels []string, s *v1alpha1.BackupStatus) {
 // forgetBackupMetrics removes those of a pair that is gone.
 func forgetBackupMetrics(of prometheus.Labels) {
 	for _, gauge := range backupGauges {
-		gauge.DeletePartialMatch(of)
+		gauge.Delete(of)
 	}
 }

@@ -113,13 +113,16 @@ func outcomeOf(err error) string {
 	return "error"
 }
 
+// conditionStatuses are what a condition can be.
+var conditionStatuses = []string{"True", "False", "Unknown"}
+
 func setMetrics(name types.NamespacedName, o failover.Observation, s v1alpha1.DatabasePairStatus) {
 	labels := []string{name.Namespace, name.Name}
 	pairEpoch.WithLabelValues(labels...).Set(float64(s.Epoch))
 	pairHibernated.WithLabelValues(labels...).Set(oneIf(o.Hibernates()))
 	forgetFormerConditions(name, s.Conditions)
 	for _, c := range s.Conditions {
-		for _, value := range []string{"True", "False", "Unknown"} {
+		for _, value := range conditionStatuses {
 			pairCondition.WithLabelValues(name.Namespace, name.Name, c.Type, value).Set(oneIf(string(c.Status) == value))
 		}
 	}
@@ -148,7 +151,10 @@ func forgetFormerConditions(name types.NamespacedName, present []metav1.Conditio
 		if meta.FindStatusCondition(present, kind) != nil {
 			continue
 		}
-		pairCondition.DeletePartialMatch(prometheus.Labels{"namespace": name.Namespace, "pair": name.Name, "condition": kind})
+		// Each by its own labels: a partial match reads the metrics of all pairs, and this runs for each status.
+		for _, value := range conditionStatuses {
+			pairCondition.DeleteLabelValues(name.Namespace, name.Name, kind, value)
+		}
 		if kind == v1alpha1.ConditionBackedUp {
 			forgetBackupMetrics(prometheus.Labels{"namespace": name.Namespace, "pair": name.Name})
 		}
