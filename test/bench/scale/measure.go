@@ -112,11 +112,17 @@ func (b *bench) begin(ctx context.Context, n int) error {
 	return err
 }
 
-// make makes the pairs, and waits until all of them could fail over.
+// make makes the pairs, a wave at a time, and waits until all of them could fail over.
 func (b *bench) make(ctx context.Context, r *result) error {
 	begun := time.Now()
 	note("%d pairs are made", r.pairs)
-	for _, p := range b.pairs {
+	for i, p := range b.pairs {
+		if i > 0 && i%together == 0 {
+			if err := b.awaitReady(ctx, i); err != nil {
+				return err
+			}
+			note("%d are ready", i)
+		}
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: p.name.Namespace}}
 		// As a person writes it: what is not said gets the defaults.
 		o := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
@@ -132,15 +138,15 @@ func (b *bench) make(ctx context.Context, r *result) error {
 			}
 		}
 	}
-	if err := b.awaitReady(ctx); err != nil {
+	if err := b.awaitReady(ctx, len(b.pairs)); err != nil {
 		return err
 	}
 	r.made = time.Since(begun)
 	return nil
 }
 
-// awaitReady waits until the status of every pair says that it is ready.
-func (b *bench) awaitReady(ctx context.Context) error {
+// awaitReady waits until the status of n pairs says that they are ready.
+func (b *bench) awaitReady(ctx context.Context, n int) error {
 	told := time.Now()
 	return await(ctx, "wait for all pairs to be ready", 40*time.Minute, func() error {
 		var list v1alpha1.DatabasePairList
@@ -158,14 +164,14 @@ func (b *bench) awaitReady(ctx context.Context) error {
 				why = list.Items[i].Namespace + ": " + c.Reason + ": " + c.Message
 			}
 		}
-		if ready == len(b.pairs) {
+		if ready >= n {
 			return nil
 		}
 		if time.Since(told) > settle {
-			note("%d of %d are ready; %s", ready, len(b.pairs), why)
+			note("%d of %d are ready; %s", ready, n, why)
 			told = time.Now()
 		}
-		return fmt.Errorf("%d of %d; %s", ready, len(b.pairs), why)
+		return fmt.Errorf("%d of %d; %s", ready, n, why)
 	})
 }
 
@@ -220,7 +226,7 @@ func (b *bench) killOne(ctx context.Context, r *result) error {
 			return err
 		}
 	}
-	return b.awaitReady(ctx)
+	return b.awaitReady(ctx, len(b.pairs))
 }
 
 // failedOver waits until the candidate is open and the Service leads to it, and returns how long that took from at on.

@@ -52,7 +52,10 @@ func newWorld(ctx context.Context) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	server.ControlPlane.GetAPIServer().Err = log
+	apiServer := server.ControlPlane.GetAPIServer()
+	apiServer.Err = log
+	// Every pair has several Services, and the range of envtest has 254 addresses.
+	apiServer.Configure().Set("service-cluster-ip-range", "10.0.0.0/16")
 	if w.conf, err = server.Start(); err != nil {
 		return nil, fmt.Errorf("start the API server: %w", err)
 	}
