@@ -63,6 +63,58 @@ func TestBinaryLogsAreArchivedOverChangesOfRoles(t *testing.T) {
 		s.Fatalf("verify: %v\n%s", err, out)
 	}
 
+	s.endArchive(p)
+}
+
+// TestAGapOfTheArchiveIsFollowedByABackup removes binary logs while nothing archives. The archive then
+// says which transactions it lacks, and a backup that begins by itself ends the gap.
+func TestAGapOfTheArchiveIsFollowedByABackup(t *testing.T) {
+	harness.NeedsLong(t)
+	t.Parallel()
+	s := newScene(t, "gap")
+	s.claimForBackups()
+	p := s.readyPair("shop", "backup: {destination: {volume: {claimName: backups}}, binlog: {enabled: true, flushInterval: 1s}}")
+	s.archives(p)
+	s.sql(p, s.primary(p), "CREATE TABLE app.orders (id INT AUTO_INCREMENT PRIMARY KEY, v INT); INSERT INTO app.orders (v) VALUES (1)")
+	s.awaitArchived(p)
+	s.endArchive(p)
+
+	s.sql(p, s.primary(p), "INSERT INTO app.orders (v) VALUES (2)")
+	s.must(p.AwaitRow(s.ctx, p.Peer(s.primary(p)), "SELECT 1 FROM app.orders WHERE v = 2"))
+	lost := s.executed(p)
+	for _, member := range p.Members() {
+		s.sql(p, member, "FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW(6) + INTERVAL 1 SECOND")
+	}
+	s.must(p.PatchSpec(s.ctx, "backup: {binlog: {enabled: true}}"))
+
+	s.must(p.Await(s.ctx, 2*harness.Patience, harness.Want{
+		Type:   v1alpha1.ConditionArchiving,
+		Status: metav1.ConditionFalse,
+		Reason: status.ReasonArchiveGap,
+	}))
+	s.awaitEvent(p, "BackupAfterGap")
+	s.awaitPhase(p, s.newest(p, v1alpha1.OperationBackup), v1alpha1.OperationSucceeded)
+	s.archives(p)
+	s.sql(p, s.primary(p), "INSERT INTO app.orders (v) VALUES (3)")
+	s.must(harness.Eventually(s.ctx, harness.Patience, "what follows is archived", func(ctx context.Context) error {
+		object, err := p.Object(ctx)
+		if err != nil {
+			return err
+		}
+		archived, err := gtid.Parse(object.Status.Archive.GTIDs)
+		if err != nil {
+			return fmt.Errorf("status.archive.gtids: %w", err)
+		}
+		if lacking := s.executed(p).Subtract(archived).Subtract(lost); !lacking.IsEmpty() {
+			return harness.NotYet("it lacks %s", lacking)
+		}
+		return nil
+	}))
+}
+
+// endArchive switches the archive off and waits until its pod is gone.
+func (s *scene) endArchive(p *harness.Pair) {
+	s.Helper()
 	s.must(p.PatchSpec(s.ctx, "backup: {binlog: {enabled: false}}"))
 	s.must(harness.Eventually(s.ctx, harness.Patience, "the archiver is removed", func(ctx context.Context) error {
 		var pods corev1.PodList
@@ -74,6 +126,14 @@ func TestBinaryLogsAreArchivedOverChangesOfRoles(t *testing.T) {
 		}
 		return nil
 	}))
+}
+
+// executed is what the primary has executed by now.
+func (s *scene) executed(p *harness.Pair) gtid.Set {
+	s.Helper()
+	executed, err := gtid.Parse(s.sql(p, s.primary(p), "SELECT REPLACE(@@GLOBAL.gtid_executed, '\\n', '')"))
+	s.must(err)
+	return executed
 }
 
 // archivesAlone has the members cut off from each other, so that the primary goes on alone. What it
@@ -113,8 +173,7 @@ func (s *scene) archives(p *harness.Pair) {
 // the pair's status says.
 func (s *scene) awaitArchived(p *harness.Pair) {
 	s.Helper()
-	executed, err := gtid.Parse(s.sql(p, s.primary(p), "SELECT REPLACE(@@GLOBAL.gtid_executed, '\\n', '')"))
-	s.must(err)
+	executed := s.executed(p)
 	begin := time.Now()
 	s.must(harness.Eventually(s.ctx, 2*harness.Patience, "everything is archived", func(ctx context.Context) error {
 		object, err := p.Object(ctx)
