@@ -76,5 +76,8 @@ func TestOnlyLabeledSecretsAreCached(t *testing.T) {
 		if by.Label == nil || by.Label.Empty() {
 			t.Errorf("%s is cached without a label", kind)
 		}
+		if by.Transform == nil && kind != "*v1.Job" {
+			t.Errorf("%s is cached with its managed fields", kind)
+		}
 	}
 }

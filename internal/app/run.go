@@ -34,6 +34,7 @@ func Run(ctx context.Context, conf *rest.Config, o Options) error {
 	if err := noticeDeadConnections(); err != nil {
 		return err
 	}
+	leaveRoom()
 	conf = rest.CopyConfig(conf)
 	conf.QPS = float32(o.QPS)
 	conf.Burst = o.Burst
