@@ -1,12 +1,14 @@
 package agent
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/dbpair/dbpair/internal/agent/process"
 	"github.com/dbpair/dbpair/internal/agentapi"
 )
 
@@ -87,5 +89,49 @@ func TestThePacketRuleLearnsOfAChangeAtOnce(t *testing.T) {
 	<-done
 	if _, now := p.Refused(); now == revision {
 		t.Error("the revision is the same")
+	}
+}
+
+// What the kernel says of a rule that it does not take is the member's problem until there is one.
+func TestAMissingPacketRuleIsAProblemOfTheMember(t *testing.T) {
+	state := newTestBoard()
+	p := &packetRule{
+		state:  state,
+		config: func() agentapi.Config { return agentapi.Config{} },
+		member: "shop-1",
+		heard:  process.Now(),
+	}
+	missing := func() string {
+		for _, found := range state.snapshot().Problems {
+			if found.Code == agentapi.ProblemPacketRule {
+				return found.Message
+			}
+		}
+		return ""
+	}
+	p.look(p.heard.Add(packetRulePatience))
+	if says := missing(); says != "" {
+		t.Errorf("before the container had its time: %q", says)
+	}
+	p.look(p.heard.Add(packetRulePatience + time.Second))
+	if says := missing(); !strings.Contains(says, "kubectl logs shop-1 -c packet-rule") {
+		t.Errorf("a container that says nothing: %q", says)
+	}
+	p.Report("install the packet rule: operation not supported")
+	says := missing()
+	for _, part := range []string{"spec.services.primary.rejectNewClients", "operation not supported"} {
+		if !strings.Contains(says, part) {
+			t.Errorf("a kernel without nf_tables: %q, want %q", says, part)
+		}
+	}
+	// The conditions name the first problem of a member.
+	state.problem(agentapi.ProblemWrongPassword, "the agent cannot log in")
+	want := []agentapi.ProblemCode{agentapi.ProblemWrongPassword, agentapi.ProblemPacketRule}
+	if diff := cmp.Diff(want, published(state)); diff != "" {
+		t.Error(diff)
+	}
+	p.Report("")
+	if says := missing(); says != "" {
+		t.Errorf("the rule is in place: %q", says)
 	}
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -56,9 +57,20 @@ func (b *board) snapshot() agentapi.State {
 			s.Problems = append(s.Problems, p.Problem)
 		}
 	}
-	slices.SortFunc(s.Problems, func(x, y agentapi.Problem) int { return strings.Compare(string(x.Code), string(y.Code)) })
+	slices.SortFunc(s.Problems, byUrgency)
 	s.Phase = b.phaseOf(v, child, identity.Void, identity.DataID == "", member.busy)
 	return s
+}
+
+// byUrgency is the order of problems, of which conditions name the first: what a member does without comes last.
+func byUrgency(x, y agentapi.Problem) int {
+	last := func(p agentapi.Problem) int {
+		if p.Code == agentapi.ProblemPacketRule {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(last(x), last(y)), strings.Compare(string(x.Code), string(y.Code)))
 }
 
 // facts are what the board itself knows. Called with its lock held.

@@ -31,6 +31,9 @@ const (
 	ProblemErrant           ProblemCode = "Errant"
 	ProblemCertificate      ProblemCode = "CertificateInvalid"
 	ProblemAdminCrowded     ProblemCode = "AdminPortCrowded"
+	// ProblemPacketRule: the kernel does not refuse clients as services.primary.rejectNewClients asks. The
+	// member does without it, so it comes after all other problems.
+	ProblemPacketRule ProblemCode = "PacketRuleMissing"
 
 	// Why the server that a new pair is to be copied from cannot be.
 	ProblemDonorUnreachable ProblemCode = "DonorUnreachable"

@@ -59,7 +59,9 @@ func (f *follower) follow(ctx context.Context) error {
 	}
 	defer func() { _ = agent.Close() }()
 	if err := f.rule.install(); err != nil {
-		return fmt.Errorf("install the packet rule, for which the container needs NET_ADMIN and the node's kernel nf_tables: %w", err)
+		err = fmt.Errorf("install the packet rule, for which the container needs NET_ADMIN and the node's kernel nf_tables: %w", err)
+		f.reply(agent, err.Error())
+		return err
 	}
 	f.problem = ""
 	f.log.Info("the packet rule follows the agent")
@@ -82,17 +84,36 @@ func (f *follower) obey(agent net.Conn) error {
 		if err := lines.Decode(&says); err != nil {
 			return fmt.Errorf("ask the agent who may connect: %w", err)
 		}
-		if len(says.Ports) == 0 && len(refused) == 0 {
-			continue
-		}
-		if err := f.rule.refuse(says.Ports, f.lease); err != nil {
+		if err := f.refuse(says.Ports, refused); err != nil {
+			f.reply(agent, err.Error())
 			return err
 		}
-		if !slices.Equal(says.Ports, refused) {
-			f.changed(says.Ports)
-		}
 		refused = says.Ports
+		f.reply(agent, "")
 	}
+}
+
+// refuse does as ordered. Where nothing is refused and nothing was, there is nothing to do.
+func (f *follower) refuse(ports, before []uint16) error {
+	if len(ports) == 0 && len(before) == 0 {
+		return nil
+	}
+	if err := f.rule.refuse(ports, f.lease); err != nil {
+		return err
+	}
+	if !slices.Equal(ports, before) {
+		f.changed(ports)
+	}
+	return nil
+}
+
+// reply says to the agent why the kernel does not do as ordered, or that it does. An agent that does not take it is gone, which
+// the next line from it shows.
+func (f *follower) reply(agent net.Conn, problem string) {
+	if err := agent.SetWriteDeadline(time.Now().Add(f.lease)); err != nil {
+		return
+	}
+	_ = json.NewEncoder(agent).Encode(answer{Problem: problem})
 }
 
 // changed logs what is refused now, and how many clients were before.

@@ -25,12 +25,30 @@ const patience = 30 * time.Second
 type fakeRule struct {
 	did chan []string
 
-	mu      sync.Mutex
-	steps   []string
-	problem error // of install
+	mu       sync.Mutex
+	steps    []string
+	problems map[string]error // by the name of what fails
 }
 
-func newFakeRule() *fakeRule { return &fakeRule{did: make(chan []string, 1000)} }
+func newFakeRule() *fakeRule {
+	return &fakeRule{
+		did:      make(chan []string, 1000),
+		problems: map[string]error{},
+	}
+}
+
+// fail has install or refuse fail from now on, or work again.
+func (r *fakeRule) fail(what string, problem error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.problems[what] = problem
+}
+
+func (r *fakeRule) problem(what string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.problems[what]
+}
 
 func (r *fakeRule) note(step string) {
 	r.mu.Lock()
@@ -44,15 +62,13 @@ func (r *fakeRule) note(step string) {
 
 func (r *fakeRule) install() error {
 	r.note("install")
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.problem
+	return r.problem("install")
 }
 
 func (r *fakeRule) refuse(ports []uint16, _ time.Duration) error {
 	text, _ := json.Marshal(ports)
 	r.note("refuse " + string(text))
-	return nil
+	return r.problem("refuse")
 }
 
 func (r *fakeRule) refusals() (uint64, error) { return 0, nil }
@@ -231,7 +247,7 @@ func TestAskedToEndTheRuleStaysUntilTheAgentHasEnded(t *testing.T) {
 func TestAKernelWithoutTheRuleIsAskedAgainAndReportedOnce(t *testing.T) {
 	agent := newFakeAgent(t)
 	kernel := newFakeRule()
-	kernel.problem = errors.New("not supported")
+	kernel.fail("install", errors.New("not supported"))
 	var mu sync.Mutex
 	var lines []string
 	f := newFollower(agent.socket, kernel)

@@ -25,12 +25,21 @@ type order struct {
 	Ports []uint16 `json:"ports"`
 }
 
+// answer is what the container says in turn: a line of JSON for each order.
+type answer struct {
+	// Problem is why the kernel does not do as ordered; empty if it does.
+	Problem string `json:"problem"`
+}
+
 // Source is what an agent knows.
 type Source interface {
 	// Refused are the ports at which new clients are refused now, sorted, and the revision of the state that says so.
 	Refused() (ports []uint16, revision int64)
 	// Wait returns when the state has another revision, after the limit, or when done is closed.
 	Wait(done <-chan struct{}, revision int64, limit time.Duration)
+	// Report takes why the kernel does not refuse clients as it should, in its own words; empty if it does. It is called after
+	// each order, by several goroutines.
+	Report(problem string)
 }
 
 // Listen makes the socket, in the place of one that an earlier process left, for this process's group as well: the container
@@ -50,8 +59,8 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 	return listener, nil
 }
 
-// Serve tells everyone who connects what is refused, until ctx ends or the listener fails. It closes the listener. Who does
-// not read is left after the time of a renewal.
+// Serve tells everyone who connects what is refused, and the source what they answer, until ctx ends or the listener fails. It
+// closes the listener. Who does not read is left after the time of a renewal.
 func Serve(ctx context.Context, listener net.Listener, source Source) error {
 	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
 	for {
@@ -66,6 +75,19 @@ func Serve(ctx context.Context, listener net.Listener, source Source) error {
 			return errors.Join(fmt.Errorf("listen for the packet rule: %w", err), listener.Close())
 		}
 		go tell(ctx, conn, source)
+		go hear(conn, source)
+	}
+}
+
+// hear reports what the other side answers until the connection ends.
+func hear(conn net.Conn, source Source) {
+	lines := json.NewDecoder(conn)
+	for {
+		var says answer
+		if err := lines.Decode(&says); err != nil {
+			return
+		}
+		source.Report(says.Problem)
 	}
 }
 

@@ -3,8 +3,11 @@ package packetrule
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -18,9 +21,41 @@ type fakeSource struct {
 	ports    []uint16
 	revision int64
 	news     chan struct{}
+	// reported are the last answers; what nobody reads is left out.
+	reported chan string
 }
 
-func newFakeSource() *fakeSource { return &fakeSource{news: make(chan struct{})} }
+func newFakeSource() *fakeSource {
+	return &fakeSource{
+		news:     make(chan struct{}),
+		reported: make(chan string, 1000),
+	}
+}
+
+func (s *fakeSource) Report(problem string) {
+	select {
+	case s.reported <- problem:
+	default:
+	}
+}
+
+// awaitReport waits until the container answers with a problem that has these words, or that there is none.
+func (s *fakeSource) awaitReport(t *testing.T, words ...string) {
+	t.Helper()
+	limit := time.After(patience)
+	var last string
+	for {
+		select {
+		case last = <-s.reported:
+			missing := slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(last, word) })
+			if (len(words) == 0) == (last == "") && !missing {
+				return
+			}
+		case <-limit:
+			t.Fatalf("the last answer is %q, want %q", last, words)
+		}
+	}
+}
 
 func (s *fakeSource) set(ports ...uint16) {
 	s.mu.Lock()
@@ -113,4 +148,32 @@ func TestWhatIsRefusedIsSaidAtOnceAndRenewed(t *testing.T) {
 		}
 	}
 	t.Error("the connection outlives the agent's end")
+}
+
+// The agent learns in the kernel's words that there is no rule, and that there is one.
+func TestTheAgentLearnsWhyTheKernelRefusesNobody(t *testing.T) {
+	source := newFakeSource()
+	socket := filepath.Join(t.TempDir(), "agent.sock")
+	listener, err := Listen(t.Context(), socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, endAgent := context.WithCancel(t.Context())
+	defer endAgent()
+	go func() { _ = Serve(ctx, listener, source) }()
+	kernel := newFakeRule()
+	kernel.fail("install", errors.New("operation not supported"))
+	end, ended := begin(t, newFollower(socket, kernel))
+	defer end()
+	source.awaitReport(t, "NET_ADMIN", "nf_tables", "operation not supported")
+	kernel.fail("install", nil)
+	source.awaitReport(t)
+	kernel.fail("refuse", errors.New("no such file or directory"))
+	source.set(3306)
+	source.awaitReport(t, "no such file or directory")
+	kernel.fail("refuse", nil)
+	source.awaitReport(t)
+	end()
+	endAgent()
+	await(t, "the end", ended)
 }
