@@ -124,6 +124,46 @@ func (s *scene) event(reason, with string) error {
 	return fmt.Errorf("no event %s with %q among %q", reason, with, seen)
 }
 
+// What the spec says of the Services is there at once, is taken back with the spec, and leads to no further writes.
+func TestServicesAreAsTheSpecSays(t *testing.T) {
+	s := newScene(t)
+	p, err := s.pair("shop", plain+"\nservices: {ipFamilyPolicy: PreferDualStack, primary: {type: NodePort, externalTrafficPolicy: Local}}")
+	s.must(err)
+	s.surrounded("shop")
+	service := func(name string) *corev1.Service {
+		found := &corev1.Service{}
+		s.must(s.Get(s.ctx, s.key(name), found))
+		return found
+	}
+	awaitPolicy := func(want corev1.ServiceExternalTrafficPolicy) {
+		t.Helper()
+		s.eventually("the policy "+string(want), func() error {
+			if got := service("shop").Spec.ExternalTrafficPolicy; got != want {
+				return fmt.Errorf("it is %q", got)
+			}
+			return nil
+		})
+	}
+	awaitPolicy(corev1.ServiceExternalTrafficPolicyLocal)
+	for _, name := range []string{"shop", "shop-passive"} {
+		if got := ptr.Deref(service(name).Spec.IPFamilyPolicy, ""); got != corev1.IPFamilyPolicyPreferDualStack {
+			t.Errorf("Service %s has the policy %q", name, got)
+		}
+	}
+	port := service("shop").Spec.Ports[0].NodePort
+	if port == 0 {
+		t.Error("it has no node port")
+	}
+	s.must(s.Get(s.ctx, s.key("shop"), p))
+	base := p.DeepCopy()
+	p.Spec.Services.Primary.ExternalTrafficPolicy = ""
+	s.must(s.Patch(s.ctx, p, client.MergeFrom(base)))
+	awaitPolicy(corev1.ServiceExternalTrafficPolicyCluster)
+	if got := service("shop").Spec.Ports[0].NodePort; got != port {
+		t.Errorf("the node port was %d and is %d", port, got)
+	}
+}
+
 // mysqld knows the old passwords: a new one would lock the pair out.
 func TestHostnamesAreTakenIntoRunningCertificates(t *testing.T) {
 	s := newScene(t)

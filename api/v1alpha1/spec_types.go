@@ -247,13 +247,26 @@ type ServicesSpec struct {
 	// +optional
 	// +kubebuilder:default={}
 	Passive PassiveServiceSpec `json:"passive,omitempty"`
+	// ipFamilyPolicy of both Services: whether they have addresses of IPv4 and of IPv6. Without it the cluster's default,
+	// SingleStack; it can be changed later.
+	// +optional
+	IPFamilyPolicy IPFamilyPolicy `json:"ipFamilyPolicy,omitempty"`
 }
+
+// IPFamilyPolicy is which families of addresses a Service has.
+// +kubebuilder:validation:Enum=SingleStack;PreferDualStack;RequireDualStack
+type IPFamilyPolicy string
+
+// ExternalTrafficPolicy is which nodes take clients from outside of the cluster.
+// +kubebuilder:validation:Enum=Cluster;Local
+type ExternalTrafficPolicy string
 
 // ServiceType of the read-write Service.
 // +kubebuilder:validation:Enum=ClusterIP;NodePort;LoadBalancer
 type ServiceType string
 
 // PrimaryServiceSpec is the read-write Service.
+// +kubebuilder:validation:XValidation:rule="!has(self.externalTrafficPolicy) || (has(self.type) && self.type != 'ClusterIP')",message="spec.services.primary.externalTrafficPolicy is for the types NodePort and LoadBalancer; remove it, or set spec.services.primary.type"
 type PrimaryServiceSpec struct {
 	// type of the Service.
 	// +optional
@@ -263,6 +276,11 @@ type PrimaryServiceSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxProperties=50
 	Annotations map[string]string `json:"annotations,omitempty"`
+	// externalTrafficPolicy of a Service of type NodePort or LoadBalancer. Cluster, the cluster's default: each node takes
+	// clients. Local: the node of the primary alone does, and mysqld sees the addresses of the clients; a load balancer finds
+	// another node by its health checks.
+	// +optional
+	ExternalTrafficPolicy ExternalTrafficPolicy `json:"externalTrafficPolicy,omitempty"`
 	// hostnames are further DNS names (a wildcard in the first label is allowed) and IP
 	// addresses by which clients reach the Service, such as those of a load balancer or
 	// of another cluster domain. They are added to the members' certificates, which are

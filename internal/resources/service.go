@@ -29,20 +29,33 @@ const (
 // ClientService is the read-write Service without what Route decides: its selector and
 // its ports belong to anyone who executes the routing step.
 func ClientService(p *v1alpha1.DatabasePair) *corev1ac.ServiceApplyConfiguration {
+	spec := corev1ac.ServiceSpec().
+		WithType(corev1.ServiceType(p.Spec.Services.Primary.Type)).
+		WithSessionAffinity(corev1.ServiceAffinityNone).
+		WithPublishNotReadyAddresses(true)
+	if policy := p.Spec.Services.Primary.ExternalTrafficPolicy; policy != "" {
+		spec.WithExternalTrafficPolicy(corev1.ServiceExternalTrafficPolicy(policy))
+	}
 	svc := corev1ac.Service(p.Name, p.Namespace).
 		WithLabels(clientServiceLabels(p.Name)).
 		WithOwnerReferences(owner(p)).
-		WithSpec(corev1ac.ServiceSpec().
-			WithType(corev1.ServiceType(p.Spec.Services.Primary.Type)).
-			WithSessionAffinity(corev1.ServiceAffinityNone).
-			WithPublishNotReadyAddresses(true))
+		WithSpec(withFamilies(spec, p))
 	if a := p.Spec.Services.Primary.Annotations; len(a) > 0 {
 		svc.WithAnnotations(a)
 	}
 	return svc
 }
 
-// NewClientService is the read-write Service as it is first created, with a route.
+// withFamilies sets which families of addresses a Service has, if the spec says it.
+func withFamilies(spec *corev1ac.ServiceSpecApplyConfiguration, p *v1alpha1.DatabasePair) *corev1ac.ServiceSpecApplyConfiguration {
+	if policy := p.Spec.Services.IPFamilyPolicy; policy != "" {
+		spec.WithIPFamilyPolicy(corev1.IPFamilyPolicy(policy))
+	}
+	return spec
+}
+
+// NewClientService is the read-write Service as it is first created, with a route. What the cluster may refuse is left to
+// ClientService.
 func NewClientService(p *v1alpha1.DatabasePair, r Route) *corev1.Service {
 	svc := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
@@ -141,7 +154,7 @@ func PassiveService(p *v1alpha1.DatabasePair) *corev1ac.ServiceApplyConfiguratio
 	return corev1ac.Service(NamesOf(p).Passive(), p.Namespace).
 		WithLabels(Labels(p.Name)).
 		WithOwnerReferences(owner(p)).
-		WithSpec(corev1ac.ServiceSpec().
+		WithSpec(withFamilies(corev1ac.ServiceSpec(), p).
 			WithType(corev1.ServiceTypeClusterIP).
 			WithSelector(selector).
 			WithPorts(
