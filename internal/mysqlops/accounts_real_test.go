@@ -342,3 +342,34 @@ func TestRotationKeepsTheOldPasswordUntilDiscarded(t *testing.T) {
 		t.Errorf("the new password: %v", err)
 	}
 }
+
+// TestPasswordsOfThePairNeverExpire: a lifetime of passwords that someone sets ends the logins of other accounts alone.
+func TestPasswordsOfThePairNeverExpire(t *testing.T) {
+	member := mysqldtest.Start(t, mysqldtest.Options{})
+	ctx := t.Context()
+	member.Open(false)
+	person := mysqlops.NewSecret("person-pass")
+	mustExec(t, member.Root(),
+		"CREATE USER person IDENTIFIED BY 'person-pass'",
+		"SET GLOBAL default_password_lifetime = 90",
+		"UPDATE mysql.user SET password_last_changed = NOW() - INTERVAL 100 DAY WHERE password_last_changed IS NOT NULL",
+		"FLUSH PRIVILEGES")
+	if err := member.Client("person", person, false).PingContext(ctx); err == nil {
+		t.Error("the password of an account of someone else has not expired")
+	}
+	for user, password := range map[string]mysqlops.Secret{
+		mysqlops.UserApp:         mysqldtest.Passwords.App,
+		mysqlops.UserReplication: mysqldtest.Passwords.Replication,
+		mysqlops.UserClone:       mysqldtest.Passwords.Clone,
+		mysqlops.UserMonitor:     mysqldtest.Passwords.Monitor,
+		mysqlops.UserChecksum:    mysqldtest.Passwords.Checksum,
+		mysqlops.UserRepair:      mysqldtest.Passwords.Repair,
+	} {
+		if err := member.Client(user, password, user != mysqlops.UserApp).PingContext(ctx); err != nil {
+			t.Errorf("%s: %v", user, err)
+		}
+	}
+	if err := member.Root().PingContext(ctx); err != nil {
+		t.Errorf("the agent's account: %v", err)
+	}
+}
