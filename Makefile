@@ -38,7 +38,7 @@ test-short: ## What needs neither a mysqld nor an API server
 	go test -C cmd/backup -short ./...
 
 .PHONY: test-clients
-test-clients: ## Clients in Go, PHP, Python, Perl, Node and Java with what the Secret hands out; prints the table of docs/clients.md
+test-clients: ## Clients in Go, PHP, Python, Perl, Node, Ruby and Java with what the Secret hands out; prints the table of docs/clients.md
 	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_CLIENTS="$$(hack/clients.sh)" DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_CLIENTS=1 \
 	go test -count=1 -timeout 20m -v ./test/clients
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Makes a folder with PHP, Python, Perl, Node and Java and the drivers of MySQL for them, which test/clients runs, and prints
+# Makes a folder with PHP, Python, Perl, Node, Ruby and Java and the drivers of MySQL for them, which test/clients runs, and prints
 # it. All but one come from Debian packages, unpacked into the cache; mysql2 comes from npm where its client is installed.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 base="$CACHE/clients"
 rootfs="$base/rootfs"
-packages=(php-cli php-mysql python3-pymysql python3-sqlalchemy libdbd-mariadb-perl nodejs openjdk-21-jdk-headless libmariadb-java)
+packages=(php-cli php-mysql python3-pymysql python3-sqlalchemy libdbd-mariadb-perl nodejs openjdk-21-jdk-headless libmariadb-java
+  ruby ruby-mysql2 libkeepalive0)
 # Of the module path of Node.
 modules=usr/lib/node_modules
 

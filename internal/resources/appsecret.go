@@ -26,6 +26,8 @@ const (
 	KeyPDO         = "pdo.php"
 	KeyPyMySQL     = "pymysql.json"
 	KeyMySQL2      = "mysql2.json"
+	KeyRuby        = "mysql2-ruby.json"
+	KeyDotNet      = "dsn-dotnet"
 	KeyOptionFile  = "my.cnf"
 	// KeyTrustStore has the certificates of KeyCA in the form that Java reads, with the
 	// password TrustStorePassword, which protects nothing: the certificates are public.

@@ -41,6 +41,8 @@ var connectionStrings = map[string]func(target) string{
 	KeyPDO:         renderPDO,
 	KeyPyMySQL:     renderPyMySQL,
 	KeyMySQL2:      renderMySQL2,
+	KeyRuby:        renderRuby,
+	KeyDotNet:      renderDotNet,
 	KeyOptionFile:  renderOptionFile,
 }
 
@@ -101,6 +103,37 @@ func renderJDBCMariaDB(t target) string {
 	return "jdbc:mariadb://" + t.address() + "/" + t.database +
 		"?useSsl=true&sslMode=verify-full&serverSslCert=" + pathCA +
 		"&connectTimeout=" + milliseconds(t.connect) + "&socketTimeout=" + milliseconds(t.read) + "&tcpKeepAlive=true"
+}
+
+// renderDotNet has the options that MySqlConnector and Oracle's Connector/NET have in common. An answer that takes longer than
+// the command's timeout ends the connection.
+func renderDotNet(t target) string {
+	var list []string
+	for option := range slices.Chunk([]string{
+		"Server", t.host,
+		"Port", strconv.Itoa(t.port),
+		"Database", t.database,
+		"User ID", t.username,
+		"Password", t.password,
+		"SslMode", "VerifyFull",
+		"SslCa", pathCA,
+		"Connection Timeout", seconds(t.connect),
+		"Default Command Timeout", seconds(t.read),
+		"Keepalive", seconds(keepAlive),
+	}, 2) {
+		if option[1] != "" {
+			list = append(list, option[0]+"="+quoteDotNet(option[1]))
+		}
+	}
+	return strings.Join(list, ";")
+}
+
+// quoteDotNet quotes what would end a value, or be taken from it.
+func quoteDotNet(value string) string {
+	if strings.ContainsAny(value, ";'\"=") || value != strings.TrimSpace(value) {
+		return `"` + strings.ReplaceAll(value, `"`, `""`) + `"`
+	}
+	return value
 }
 
 // renderPerl has no account: DBI takes both as arguments, and its strings know no quotes.

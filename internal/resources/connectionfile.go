@@ -95,9 +95,9 @@ func renderPyMySQL(t target) string {
 	})
 }
 
-// nodeKeepAlive is when Node begins to ask whether the server is still there; it gives up
+// keepAlive is when a client begins to ask whether the server is still there; Node gives up
 // 10 s later.
-const nodeKeepAlive = 4 * time.Second
+const keepAlive = 4 * time.Second
 
 // renderMySQL2 holds the CA itself: Node takes no name of a file.
 func renderMySQL2(t target) string {
@@ -131,7 +131,39 @@ func renderMySQL2(t target) string {
 		},
 		ConnectTimeout: t.connect.Milliseconds(),
 		KeepAlive:      true,
-		KeepAliveDelay: nodeKeepAlive.Milliseconds(),
+		KeepAliveDelay: keepAlive.Milliseconds(),
+	})
+}
+
+// renderRuby is read by the gem mysql2. With the library of MariaDB it verifies the server because of sslverify, with that of
+// MySQL because of ssl_mode.
+func renderRuby(t target) string {
+	return renderJSON(struct {
+		Host           string `json:"host"`
+		Port           int    `json:"port"`
+		SSLMode        string `json:"ssl_mode"`
+		CA             string `json:"sslca"`
+		Verify         bool   `json:"sslverify"`
+		Username       string `json:"username"`
+		Password       string `json:"password"`
+		Database       string `json:"database"`
+		Encoding       string `json:"encoding"`
+		ConnectTimeout int    `json:"connect_timeout"`
+		ReadTimeout    int    `json:"read_timeout"`
+		WriteTimeout   int    `json:"write_timeout"`
+	}{
+		Host:           t.host,
+		Port:           t.port,
+		SSLMode:        "verify_identity",
+		CA:             pathCA,
+		Verify:         true,
+		Username:       t.username,
+		Password:       t.password,
+		Database:       t.database,
+		Encoding:       "utf8mb4",
+		ConnectTimeout: int(t.connect / time.Second),
+		ReadTimeout:    int(t.read / time.Second),
+		WriteTimeout:   int(t.read / time.Second),
 	})
 }
 

@@ -51,6 +51,8 @@ func TestEveryConnectionStringVerifiesTheServer(t *testing.T) {
 		KeyPDO:         {"SSL_VERIFY_SERVER_CERT') => true", "SSL_CA') => '/etc/dbpair/app/ca.crt'"},
 		KeyPyMySQL:     {`"ssl_verify_cert": true`, `"ssl_verify_identity": true`, `"ssl_ca": "/etc/dbpair/app/ca.crt"`},
 		KeyMySQL2:      {`"rejectUnauthorized": true`, `"verifyIdentity": true`, "-----BEGIN CERTIFICATE-----"},
+		KeyRuby:        {`"ssl_mode": "verify_identity"`, `"sslverify": true`, `"sslca": "/etc/dbpair/app/ca.crt"`},
+		KeyDotNet:      {"SslMode=VerifyFull", "SslCa=/etc/dbpair/app/ca.crt"},
 		KeyOptionFile:  {"ssl-mode=VERIFY_IDENTITY", "ssl-ca=/etc/dbpair/app/ca.crt"},
 	} {
 		for _, part := range append(want, "shop.ns.svc") {
@@ -87,11 +89,32 @@ func TestPasswordsAreReadBackAsTheyWere(t *testing.T) {
 	if err != nil || jdbc.Query().Get("password") != hostilePassword {
 		t.Errorf("%s %v: %v", KeyJDBC, jdbc, err)
 	}
-	for _, key := range []string{KeyPyMySQL, KeyMySQL2} {
+	for _, key := range []string{KeyPyMySQL, KeyMySQL2, KeyRuby} {
 		var options struct{ Password string }
 		if err := json.Unmarshal(data[key], &options); err != nil || options.Password != hostilePassword {
 			t.Errorf("%s: password %q: %v", key, options.Password, err)
 		}
+	}
+}
+
+// TestStringsOfDotNetAreQuoted: the classes of .NET for such strings read a value to the next semicolon, or in quotes to the
+// next single quote of that kind.
+func TestStringsOfDotNetAreQuoted(t *testing.T) {
+	for password, want := range map[string]string{
+		"Password1234":      "Password=Password1234",
+		`p;w'x"y=z`:         `Password="p;w'x""y=z"`,
+		" begins and ends ": `Password=" begins and ends "`,
+		`back\slash`:        `Password=back\slash`,
+	} {
+		text := string(appSecret(t, password, time.Second)[KeyDotNet])
+		whole := "Server=shop.ns.svc;Port=3306;Database=app;User ID=app;" + want + ";SslMode=VerifyFull;SslCa=/etc/dbpair/app/ca.crt;" +
+			"Connection Timeout=5;Default Command Timeout=10;Keepalive=4"
+		if text != whole {
+			t.Errorf("%q:\n%s, want\n%s", password, text, whole)
+		}
+	}
+	if text := renderDotNet(target{host: "shop.ns.svc"}); strings.Contains(text, "Database") {
+		t.Errorf("without a database: %s", text)
 	}
 }
 

@@ -22,8 +22,11 @@ import (
 // docs/clients.md shows it, environmentCA leaves it to SSL_CERT_DIR.
 const (
 	goClientVariable = "DBPAIR_GO_CLIENT"
-	codeCA           = "code"
-	environmentCA    = "environment"
+	// goHostsVariable has the hosts of which the client takes the one that accepts writes, with commas; empty for that of the DSN.
+	goHostsVariable = "DBPAIR_GO_HOSTS"
+
+	codeCA        = "code"
+	environmentCA = "environment"
 )
 
 // goClient speaks the protocol of programs/protocol.md. It holds one connection, so that
@@ -68,13 +71,23 @@ func connectGo(ctx context.Context) (*sql.Conn, error) {
 		config.TLS.RootCAs = x509.NewCertPool()
 		config.TLS.RootCAs.AppendCertsFromPEM(ca)
 	}
+	db, err := openGo(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxIdleConns(-1)
+	return db.Conn(ctx)
+}
+
+func openGo(ctx context.Context, config *mysql.Config) (*sql.DB, error) {
+	if hosts := os.Getenv(goHostsVariable); hosts != "" {
+		return primary(ctx, config, strings.Split(hosts, ","))
+	}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, err
 	}
-	db := sql.OpenDB(connector)
-	db.SetMaxIdleConns(-1)
-	return db.Conn(ctx)
+	return sql.OpenDB(connector), nil
 }
 
 func runGo(ctx context.Context, conn *sql.Conn, statement string) (string, error) {

@@ -30,8 +30,8 @@ type Command struct {
 // Environment is what every program gets.
 func Environment() []string { return []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C"} }
 
-// Commands are the programs that a root file system has what is needed for. Node's driver may be missing; an error says that
-// something else is.
+// Commands are the programs that a root file system has what is needed for. Node's driver and Ruby may be missing; an error says
+// that something else is.
 func Commands(root string) ([]Command, error) {
 	interpreter, errPHP := only(root, "usr/bin/php[0-9]*")
 	java, errJava := only(root, "usr/lib/jvm/java-*/bin/java")
@@ -73,6 +73,12 @@ func Commands(root string) ([]Command, error) {
 			Name: "Node mysql2",
 			Argv: []string{"/usr/bin/node", Dir + "/node.js"},
 			Env:  []string{"NODE_PATH=/usr/lib/node_modules"},
+		})
+	}
+	if interpreter, err := only(root, "usr/bin/ruby[0-9]*"); err == nil {
+		list = append(list, Command{
+			Name: "Ruby mysql2",
+			Argv: []string{interpreter, Dir + "/ruby.rb"},
 		})
 	}
 	return list, nil
