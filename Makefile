@@ -97,7 +97,7 @@ check-modules: ## Are go.mod and go.sum what go mod tidy makes?
 vet: ## go vet, with every build tag
 	@go vet ./...
 	@go vet -tags bench,e2e,failpoints ./...
-	@go vet -C cmd/backup -tags store ./...
+	@go vet -C cmd/backup -tags bench,store ./...
 
 .PHONY: lint
 lint: ## golangci-lint with every build tag: import rules, sizes, docs of exported names, errors, what is unsafe
@@ -208,6 +208,14 @@ bench-return: ## A killed primary until it is in sync again; re-seed beside cp a
 bench-checksum: ## Comparisons of two real mysqlds: BENCH_NARROW, BENCH_WIDE rows (10,000,000 and 500,000)
 	@DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 PT_TABLE_CHECKSUM="$${PT_TABLE_CHECKSUM-$$(hack/percona.sh)}" \
 	go test -tags bench -count=1 -timeout 180m -v -run TestBenchChecksum ./test/bench/checksum
+
+.PHONY: bench-backup
+bench-backup: ## Backup, restore and archive of two real mysqlds and a real S3 server: BENCH_ROWS, BENCH_SIZE (4GiB), BENCH_RUNS (3), BENCH_OUTAGE (1h)
+	@work=$$(mktemp -d); trap 'rm -rf "$$work"' EXIT; \
+	CGO_ENABLED=0 go build -C cmd/backup -trimpath -ldflags '-s -w -X main.version=bench' -o "$$work/" . && \
+	BENCH_PROGRAM="$$work/backup" DBPAIR_S3_SERVER="$$(hack/tools/build.sh versitygw)" DBPAIR_REQUIRE_S3=1 \
+	DBPAIR_MYSQL_BIN="$$(hack/mysqld.sh)" DBPAIR_REQUIRE_MYSQLD=1 \
+	go test -C cmd/backup -tags bench -count=1 -timeout 0 -v -run TestBenchBackup ./internal/bench
 
 .PHONY: bench-scale
 bench-scale: ## What one operator needs for 10, 100 and 1,000 pairs of cheap stand-ins (BENCH_PAIRS), and how fast it is then

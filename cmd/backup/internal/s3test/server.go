@@ -232,6 +232,9 @@ func (s *Server) Dir(prefix string) string {
 	return filepath.Join(s.path("data"), Bucket, filepath.FromSlash(prefix))
 }
 
+// PID is that of the server's process.
+func (s *Server) PID() int { return s.process.Process.Pid }
+
 // Freeze has the server answer nothing until Thaw. It returns when the server has stopped.
 func (s *Server) Freeze() {
 	s.tb.Helper()
