@@ -102,7 +102,7 @@ func ownVolume(p *v1alpha1.DatabasePair) string {
 	names := resources.NamesOf(p)
 	claim := p.Spec.Backup.Destination.Volume.ClaimName
 	for _, o := range ordinals {
-		if claim == names.Claim(o) {
+		if claim == names.Claim(o) || claim == names.BinlogClaim(o) {
 			return fmt.Sprintf("spec.backup.destination.volume.claimName %s is the volume of a member: name another claim", claim)
 		}
 	}

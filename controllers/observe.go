@@ -134,14 +134,16 @@ func (r *PairReconciler) observeMembers(ctx context.Context, v *visit, seen *vie
 		return out, err
 	}
 	for i, o := range ordinals {
-		var claim corev1.PersistentVolumeClaim
-		err := cluster.Read(ctx, r.Client, r.Live, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Claim(o)}, &claim)
-		if err == nil {
-			seen.claims = append(seen.claims, claim)
-		} else if !apierrors.IsNotFound(err) {
-			return out, fmt.Errorf("read volume claim of %s: %w", o.Member(v.pair.Name), err)
+		from := owners{set: &set}
+		for _, one := range sizedClaims(v.pair, o) {
+			claim, err := r.readClaim(ctx, v, seen, one.name)
+			if err != nil {
+				return out, err
+			}
+			from.claims = append(from.claims, claim)
 		}
-		if out[i], err = r.observeMember(ctx, v, seen, o, owners{set: &set, claim: &claim}); err != nil {
+		var err error
+		if out[i], err = r.observeMember(ctx, v, seen, o, from); err != nil {
 			return out, err
 		}
 	}
@@ -150,6 +152,21 @@ func (r *PairReconciler) observeMembers(ctx context.Context, v *visit, seen *vie
 	seen.unprocessed = cmp.Or(unprocessed(v.pair, &set), seen.unread)
 	seen.unsettled = unsettledVolumes(v.pair, &set, seen.claims)
 	return out, nil
+}
+
+// readClaim reads a volume claim; one that is not there has no name.
+func (r *PairReconciler) readClaim(ctx context.Context, v *visit, seen *view, name string) (corev1.PersistentVolumeClaim, error) {
+	var claim corev1.PersistentVolumeClaim
+	err := cluster.Read(ctx, r.Client, r.Live, types.NamespacedName{Namespace: v.pair.Namespace, Name: name}, &claim)
+	switch {
+	case err == nil:
+		seen.claims = append(seen.claims, claim)
+	case apierrors.IsNotFound(err):
+		return corev1.PersistentVolumeClaim{}, nil
+	default:
+		return claim, fmt.Errorf("read volume claim %s: %w", name, err)
+	}
+	return claim, nil
 }
 
 // scaleOf is how many pods a StatefulSet asks for; nothing is known about one that is not there.
@@ -166,8 +183,8 @@ func scaleOf(set *appsv1.StatefulSet) failover.StatefulSet {
 
 // owners are the objects that a member's pod is made from. What is not there has no name.
 type owners struct {
-	set   *appsv1.StatefulSet
-	claim *corev1.PersistentVolumeClaim
+	set    *appsv1.StatefulSet
+	claims []corev1.PersistentVolumeClaim // the data's first
 }
 
 // observeMember looks at one member.
@@ -175,11 +192,11 @@ func (r *PairReconciler) observeMember(
 	ctx context.Context, v *visit, seen *view, o pair.Ordinal, from owners,
 ) (failover.Member, error) {
 	m := failover.Member{Name: o.Member(v.pair.Name)}
-	claim := from.claim
-	if claim.Name != "" {
-		m.ClaimDeleting = claim.DeletionTimestamp != nil
-		m.MadeForPair = failover.Known(!claim.CreationTimestamp.Before(&v.pair.CreationTimestamp))
+	if data := &from.claims[0]; data.Name != "" {
+		m.MadeForPair = failover.Known(!data.CreationTimestamp.Before(&v.pair.CreationTimestamp))
 	}
+	m.DeletingClaim = claimInDeletion(from.claims)
+	m.ClaimDeleting = m.DeletingClaim != ""
 	pod, reading, err := r.readMemberPod(ctx, v, seen, o)
 	if err != nil || reading != failover.Read {
 		m.Pod.Reading = reading
@@ -193,7 +210,7 @@ func (r *PairReconciler) observeMember(
 	m.Pod = r.observePod(ctx, pod, seen.containers[o])
 	m.Pod.RestartAsked = v.pair.Annotations[v1alpha1.AnnotationRestartPrefix+pod.Name] == string(pod.UID)
 	m.Pod.NeverRan = neverRan(pod)
-	m.Pod.Problem = podProblem(pod, claim)
+	m.Pod.Problem = podProblem(pod, from.claims)
 	if m.Pod.NeverRan {
 		m.Pod.Problem = cmp.Or(m.Pod.Problem, v.session.podEvents.warnings[o])
 	}
@@ -212,6 +229,16 @@ func (r *PairReconciler) observeMember(
 		m.Reach = failover.NoPodIP
 	}
 	return m, nil
+}
+
+// claimInDeletion is the first claim whose deletion was accepted; empty for none.
+func claimInDeletion(claims []corev1.PersistentVolumeClaim) string {
+	for i := range claims {
+		if claims[i].DeletionTimestamp != nil {
+			return claims[i].Name
+		}
+	}
+	return ""
 }
 
 func (r *PairReconciler) observePod(ctx context.Context, pod *corev1.Pod, containers cluster.Seen) failover.Pod {

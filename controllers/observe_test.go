@@ -48,7 +48,7 @@ func TestPodProblemsSayWhatToDo(t *testing.T) {
 		"a crash loop":                 {waiting("CrashLoopBackOff", "back-off"), bound, []string{"exit code 1", "agent: no peer"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := podProblem(&corev1.Pod{Status: tc.status}, &tc.claim)
+			got := podProblem(&corev1.Pod{Status: tc.status}, []corev1.PersistentVolumeClaim{tc.claim})
 			if (got == "") != (tc.want == nil) {
 				t.Fatalf("problem = %q", got)
 			}

@@ -26,14 +26,16 @@ func imageOf(containers []corev1.Container) string {
 
 // podProblem says why a pod does not run and what to do; empty when it does or when it
 // is only beginning to.
-func podProblem(pod *corev1.Pod, claim *corev1.PersistentVolumeClaim) string {
+func podProblem(pod *corev1.Pod, claims []corev1.PersistentVolumeClaim) string {
 	for _, c := range pod.Status.Conditions {
 		if c.Type != corev1.PodScheduled || c.Status != corev1.ConditionFalse || c.Reason != corev1.PodReasonUnschedulable {
 			continue
 		}
-		if claim.Name != "" && claim.Status.Phase == corev1.ClaimPending {
-			return fmt.Sprintf("Unschedulable: %s (volume claim %s is not bound; see kubectl describe pvc %s and spec.storage.storageClassName)",
-				c.Message, claim.Name, claim.Name)
+		for i := range claims {
+			if claims[i].Name != "" && claims[i].Status.Phase == corev1.ClaimPending {
+				return fmt.Sprintf("Unschedulable: %s (volume claim %[2]s is not bound; see kubectl describe pvc %[2]s and %[3]s)",
+					c.Message, claims[i].Name, classField(&claims[i], pod.Name))
+			}
 		}
 		return "Unschedulable: " + c.Message
 	}
@@ -43,6 +45,14 @@ func podProblem(pod *corev1.Pod, claim *corev1.PersistentVolumeClaim) string {
 		}
 	}
 	return ""
+}
+
+// classField is the field of the spec with the storage class of a member's claim.
+func classField(claim *corev1.PersistentVolumeClaim, member string) string {
+	if claim.Name == pair.BinlogClaim(pair.MemberName(member)) {
+		return "spec.storage.binlog.storageClassName"
+	}
+	return "spec.storage.storageClassName"
 }
 
 // neverRan: the pod is still pending, and no mysqld container was started in it.

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -36,5 +37,13 @@ func TestLowSpaceIsReportedAtEachShare(t *testing.T) {
 		for len(recorder.Events) > 0 {
 			<-recorder.Events
 		}
+	}
+	m.State = &agentapi.State{VolumeLow: 20, BinlogVolumeLow: 10}
+	r.tellVolumeLow(v, m)
+	if len(recorder.Events) != 1 {
+		t.Fatalf("%d events about the volume of the binary logs", len(recorder.Events))
+	}
+	if said := <-recorder.Events; !strings.Contains(said, "BinlogVolumeLow") || !strings.Contains(said, "spec.storage.binlog.size") {
+		t.Errorf("said %q", said)
 	}
 }

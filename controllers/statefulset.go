@@ -28,17 +28,17 @@ func (r *childrenReconciler) ensureMembers(ctx context.Context, v *childrenVisit
 	if err != nil {
 		return err
 	}
-	claim := resources.ClaimOf(v.pair)
+	claims := resources.ClaimsOf(v.pair)
 	if found {
-		if had, ok := resources.LiveClaim(&live); ok {
-			claim = had
+		if had, ok := resources.LiveClaims(&live); ok {
+			claims = had
 		}
 	} else if err := r.awaitFormerPods(ctx, v); err != nil {
 		return err
 	}
 	// A spec that is refused changes nothing that runs, and begins nothing.
 	if !r.refuses(v) {
-		set := resources.StatefulSet(v.pair, r.Agent, claim)
+		set := resources.StatefulSet(v.pair, r.Agent, claims)
 		if found && v.staysDown(&live) {
 			set.Spec.WithReplicas(0)
 		}

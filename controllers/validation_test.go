@@ -21,6 +21,8 @@ func TestEachWrongFieldGetsItsMessage(t *testing.T) {
 		"a name that begins with a digit":    {"1a", plain, "must start with a lower-case letter"},
 		"a name with a dot":                  {"a.b", plain, "lower-case letters, digits and '-'"},
 		"a volume too small":                 {"a", "storage: {size: 1Mi}", "spec.storage.size must be at least 1Gi"},
+		"a binlog volume too small":          {"a", "storage: {size: 1Gi, binlog: {size: 100Mi}}", "spec.storage.binlog.size must be at least 1Gi"},
+		"a binlog volume without a size":     {"a", "storage: {size: 1Gi, binlog: {}}", "spec.storage.binlog.size"},
 		"a size that is no size":             {"a", "storage: {size: much}", "spec.storage.size"},
 		"an access mode of shared volumes":   {"a", "storage: {size: 1Gi, accessMode: ReadWriteMany}", "ReadWriteOncePod"},
 		"an empty image":                     {"a", plain + "\nmysql: {image: \"\"}", "spec.mysql.image"},
@@ -234,4 +236,37 @@ func TestASizeThatTheVolumesWereNotGivenIsTakenBack(t *testing.T) {
 			return nil
 		})
 	}
+}
+
+// TestAVolumeForBinaryLogsIsChosenAtBirth: it is neither added nor removed, and grows like the other.
+func TestAVolumeForBinaryLogsIsChosenAtBirth(t *testing.T) {
+	s := newScene(t)
+	without, err := s.pair("one", plain)
+	s.must(err)
+	with, err := s.pair("two", "storage: {size: 1Gi, binlog: {size: 5Gi, storageClassName: logs}}")
+	s.must(err)
+	for name, c := range map[string]struct {
+		of    *v1alpha1.DatabasePair
+		patch string
+		says  string
+	}{
+		"added":         {without, `{"binlog":{"size":"5Gi"}}`, "spec.storage.binlog cannot be added or removed"},
+		"removed":       {with, `{"binlog":null}`, "spec.storage.binlog cannot be added or removed"},
+		"another class": {with, `{"binlog":{"storageClassName":"fast"}}`, "spec.storage.binlog.storageClassName cannot be changed"},
+		"no class":      {with, `{"binlog":{"storageClassName":null}}`, "spec.storage.binlog.storageClassName cannot be changed"},
+		"smaller":       {with, `{"binlog":{"size":"4Gi"}}`, "spec.storage.binlog.size cannot shrink"},
+		"larger":        {with, `{"binlog":{"size":"6Gi"}}`, ""},
+		"other things":  {without, `{"size":"30Gi"}`, ""},
+	} {
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"storage":`+c.patch+`}}`))
+		err := s.Patch(s.ctx, c.of.DeepCopy(), patch, client.DryRunAll)
+		if (err == nil) != (c.says == "") || (err != nil && !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: got %v, want %q", name, err, c.says)
+		}
+	}
+	s.eventually("taken back", func() error {
+		given := client.RawPatch(types.MergePatchType, []byte(`{"status":{"binlogVolumeSize":"3Gi"}}`))
+		s.must(s.Status().Patch(s.ctx, with.DeepCopy(), given))
+		return s.Patch(s.ctx, with.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"storage":{"binlog":{"size":"4Gi"}}}}`)), client.DryRunAll)
+	})
 }

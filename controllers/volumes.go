@@ -18,6 +18,7 @@ import (
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/pair"
 	"github.com/dbpair/dbpair/internal/resources"
 )
 
@@ -47,10 +48,13 @@ func unsettledVolumes(p *v1alpha1.DatabasePair, set *appsv1.StatefulSet, claims 
 // growPatience is how long a volume may take to get a size that was asked for before that is said.
 const growPatience = 10 * time.Minute
 
-// volumeSize is the largest size that a volume has of what its claim asks for; nil while there is none.
-func volumeSize(claims []corev1.PersistentVolumeClaim) *resource.Quantity {
+// volumeSize is the largest size that a volume of these names has of what its claim asks for; nil while there is none.
+func volumeSize(claims []corev1.PersistentVolumeClaim, named func(pair.Ordinal) string) *resource.Quantity {
 	var largest *resource.Quantity
 	for i := range claims {
+		if name := claims[i].Name; name != named(ordinals[0]) && name != named(ordinals[1]) {
+			continue
+		}
 		size := claims[i].Spec.Resources.Requests[corev1.ResourceStorage]
 		if has, bound := claims[i].Status.Capacity[corev1.ResourceStorage]; bound && has.Cmp(size) < 0 {
 			size = has
@@ -66,43 +70,75 @@ func volumeSize(claims []corev1.PersistentVolumeClaim) *resource.Quantity {
 // is made again gets the size with which the StatefulSet was made, and grows from there, and so
 // it does with labels: see resources.KeptLabels.
 func (r *childrenReconciler) ensureVolumes(ctx context.Context, v *childrenVisit) error {
-	want := v.pair.Spec.Storage.Size
 	v.memory.notGrown = ""
 	for _, o := range ordinals {
-		var claim corev1.PersistentVolumeClaim
-		err := r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: v.names.Claim(o)}, &claim)
-		if apierrors.IsNotFound(err) {
-			continue
+		for _, one := range sizedClaims(v.pair, o) {
+			var claim corev1.PersistentVolumeClaim
+			err := r.Client.Get(ctx, types.NamespacedName{Namespace: v.pair.Namespace, Name: one.name}, &claim)
+			if apierrors.IsNotFound(err) {
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("read volume claim %s: %w", one.name, err)
+			}
+			if err := r.keepClaim(ctx, v, &claim); err != nil {
+				return err
+			}
+			r.growClaim(ctx, v, &claim, one)
 		}
-		if err != nil {
-			return fmt.Errorf("read volume claim of %s: %w", o.Member(v.pair.Name), err)
-		}
-		if err := r.keepClaim(ctx, v, &claim); err != nil {
-			return err
-		}
-		has := claim.Spec.Resources.Requests[corev1.ResourceStorage]
-		v.memory.notGrown = cmp.Or(v.memory.notGrown, r.neverGrew(v, &claim, want))
-		if has.Cmp(want) == 0 || claim.Status.Phase != corev1.ClaimBound || (has.Cmp(want) > 0 && !canTakeBack(&claim, want)) {
-			continue
-		}
-		base := claim.DeepCopy()
-		claim.Spec.Resources.Requests[corev1.ResourceStorage] = want
-		err = r.Client.Patch(ctx, &claim, client.MergeFrom(base), client.FieldOwner(cluster.FieldManager))
-		if err != nil && has.Cmp(want) > 0 {
-			// An older cluster takes nothing back: the storage goes on trying, which harms nobody.
-			v.log.V(1).Info("a volume claim does not ask for less", "claim", claim.Name, "reason", err.Error())
-			continue
-		}
-		if err != nil {
-			// A class that cannot grow volumes says so; everything else goes on.
-			why := notGrown(base, want, err)
-			v.memory.notGrown = cmp.Or(v.memory.notGrown, why)
-			r.warnOnce(v, &claim, "VolumeNotGrown", why)
-			continue
-		}
-		r.tell(v, &claim, normal, "VolumeGrows", fmt.Sprintf("asked for %s for volume %s", want.String(), claim.Name))
 	}
 	return nil
+}
+
+// sizedClaim is a claim of a member, and the field with its size.
+type sizedClaim struct {
+	name  string
+	field string
+	want  resource.Quantity
+}
+
+// sizedClaims are the claims of a member.
+func sizedClaims(p *v1alpha1.DatabasePair, o pair.Ordinal) []sizedClaim {
+	names := resources.NamesOf(p)
+	list := []sizedClaim{{
+		name:  names.Claim(o),
+		field: "spec.storage.size",
+		want:  p.Spec.Storage.Size,
+	}}
+	if b := p.Spec.Storage.Binlog; b != nil {
+		list = append(list, sizedClaim{
+			name:  names.BinlogClaim(o),
+			field: "spec.storage.binlog.size",
+			want:  b.Size,
+		})
+	}
+	return list
+}
+
+// growClaim has one claim ask for the size of the spec, and notes why it does not get it.
+func (r *childrenReconciler) growClaim(ctx context.Context, v *childrenVisit, claim *corev1.PersistentVolumeClaim, one sizedClaim) {
+	want := one.want
+	has := claim.Spec.Resources.Requests[corev1.ResourceStorage]
+	v.memory.notGrown = cmp.Or(v.memory.notGrown, r.neverGrew(v, claim, one))
+	if has.Cmp(want) == 0 || claim.Status.Phase != corev1.ClaimBound || (has.Cmp(want) > 0 && !canTakeBack(claim, want)) {
+		return
+	}
+	base := claim.DeepCopy()
+	claim.Spec.Resources.Requests[corev1.ResourceStorage] = want
+	err := r.Client.Patch(ctx, claim, client.MergeFrom(base), client.FieldOwner(cluster.FieldManager))
+	if err != nil && has.Cmp(want) > 0 {
+		// An older cluster takes nothing back: the storage goes on trying, which harms nobody.
+		v.log.V(1).Info("a volume claim does not ask for less", "claim", claim.Name, "reason", err.Error())
+		return
+	}
+	if err != nil {
+		// A class that cannot grow volumes says so; everything else goes on.
+		why := notGrown(base, one, err)
+		v.memory.notGrown = cmp.Or(v.memory.notGrown, why)
+		r.warnOnce(v, claim, "VolumeNotGrown", why)
+		return
+	}
+	r.tell(v, claim, normal, "VolumeGrows", fmt.Sprintf("asked for %s for volume %s", want.String(), claim.Name))
 }
 
 // canTakeBack: a claim asks for more than its volume has got and than is wanted now. Kubernetes takes less than was
@@ -114,7 +150,8 @@ func canTakeBack(claim *corev1.PersistentVolumeClaim, want resource.Quantity) bo
 
 // neverGrew says that a volume does not get the size that its claim asks for, why, and how to go back; empty while it
 // may only take its time. A failure that the storage reports is returned at once.
-func (r *childrenReconciler) neverGrew(v *childrenVisit, claim *corev1.PersistentVolumeClaim, want resource.Quantity) string {
+func (r *childrenReconciler) neverGrew(v *childrenVisit, claim *corev1.PersistentVolumeClaim, one sizedClaim) string {
+	want := one.want
 	asked := claim.Spec.Resources.Requests[corev1.ResourceStorage]
 	got, known := claim.Status.Capacity[corev1.ResourceStorage]
 	if !known || asked.Cmp(want) < 0 || got.Cmp(want) >= 0 {
@@ -133,9 +170,9 @@ func (r *childrenReconciler) neverGrew(v *childrenVisit, claim *corev1.Persisten
 	if failure == "" && r.Now().Sub(since) < growPatience {
 		return ""
 	}
-	why := fmt.Sprintf("spec.storage.size: volume %s was asked to grow to %s and has %s: %s; "+
-		"put spec.storage.size back to %s, or to what its storage can give",
-		claim.Name, asked.String(), got.String(), cmp.Or(failure, "its storage has not answered for "+growPatience.String()), got.String())
+	why := fmt.Sprintf("%[1]s: volume %[2]s was asked to grow to %[3]s and has %[4]s: %[5]s; "+
+		"put %[1]s back to %[4]s, or to what its storage can give",
+		one.field, claim.Name, asked.String(), got.String(), cmp.Or(failure, "its storage has not answered for "+growPatience.String()))
 	r.warnOnce(v, claim, "VolumeNotGrown", why)
 	return why
 }
@@ -171,13 +208,13 @@ func (r *childrenReconciler) keepClaim(ctx context.Context, v *childrenVisit, cl
 }
 
 // notGrown says that a claim cannot get a size, why, and how to go back.
-func notGrown(claim *corev1.PersistentVolumeClaim, want resource.Quantity, err error) string {
+func notGrown(claim *corev1.PersistentVolumeClaim, one sizedClaim, err error) string {
 	has := claim.Spec.Resources.Requests[corev1.ResourceStorage]
 	class := ""
 	if claim.Spec.StorageClassName != nil {
 		class = " " + *claim.Spec.StorageClassName
 	}
-	return fmt.Sprintf("spec.storage.size: volume %s of %s was not grown to %s: %v; "+
-		"put spec.storage.size back to %s, or set allowVolumeExpansion of storage class%s "+
-		"if its driver can grow volumes", claim.Name, has.String(), want.String(), err, has.String(), class)
+	return fmt.Sprintf("%[1]s: volume %[2]s of %[3]s was not grown to %[4]s: %[5]v; "+
+		"put %[1]s back to %[3]s, or set allowVolumeExpansion of storage class%[6]s "+
+		"if its driver can grow volumes", one.field, claim.Name, has.String(), one.want.String(), err, class)
 }

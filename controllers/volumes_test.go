@@ -88,6 +88,56 @@ func TestASizeThatTheClassCannotGiveIsReported(t *testing.T) {
 	})
 }
 
+// TestTheVolumesOfBinaryLogsGrowLikeTheOthers: each claim gets the size of its own field, also one
+// that is made again, and what a class cannot give is named by that field.
+func TestTheVolumesOfBinaryLogsGrowLikeTheOthers(t *testing.T) {
+	s := newScene(t)
+	class := &storagev1.StorageClass{
+		ObjectMeta:           metav1.ObjectMeta{Name: s.namespace},
+		Provisioner:          "example.test/none",
+		AllowVolumeExpansion: ptr.To(false),
+	}
+	s.must(s.Create(s.ctx, class))
+	t.Cleanup(func() { _ = env.admin.Delete(t.Context(), class) })
+	p, err := s.pair("shop", "storage: {size: 1Gi, storageClassName: "+class.Name+", binlog: {size: 1Gi, storageClassName: "+class.Name+"}}")
+	s.must(err)
+	s.surrounded("shop")
+	set := &appsv1.StatefulSet{}
+	s.must(s.Get(s.ctx, s.key("shop"), set))
+	if n := len(set.Spec.VolumeClaimTemplates); n != 2 {
+		t.Fatalf("the StatefulSet has %d templates of claims", n)
+	}
+	names := []string{"data-shop-0", "data-shop-1", "binlog-shop-0", "binlog-shop-1"}
+	for _, name := range names {
+		s.claim(name, class.Name)
+	}
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"storage":{"binlog":{"size":"2Gi"}}}}`))
+	s.must(s.Patch(s.ctx, p.DeepCopy(), patch))
+	s.eventually("the refusal is told", func() error {
+		return s.readySays("shop", "SpecRefused", "spec.storage.binlog.size", "binlog-shop-0", "put spec.storage.binlog.size back to 1Gi", class.Name)
+	})
+	class.AllowVolumeExpansion = ptr.To(true)
+	s.must(s.Update(s.ctx, class))
+	asks := func(want ...string) func() error {
+		return func() error {
+			for i, name := range names {
+				claim := &corev1.PersistentVolumeClaim{}
+				s.must(s.Get(s.ctx, s.key(name), claim))
+				if got := claim.Spec.Resources.Requests[corev1.ResourceStorage]; got.String() != want[i/2] {
+					return fmt.Errorf("%s asks for %s", name, got.String())
+				}
+			}
+			return nil
+		}
+	}
+	s.eventually("only they grow", asks("1Gi", "2Gi"))
+	former := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "binlog-shop-1", Namespace: s.namespace}}
+	s.must(s.Delete(s.ctx, former))
+	s.must(s.Patch(s.ctx, former, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
+	s.claim("binlog-shop-1", class.Name)
+	s.eventually("one that is made again grows, too", asks("1Gi", "2Gi"))
+}
+
 // TestAVolumeThatNeverGrowsIsReported: what the storage says is in the status with the way back, which is open, and the
 // claims ask for less again.
 func TestAVolumeThatNeverGrowsIsReported(t *testing.T) {

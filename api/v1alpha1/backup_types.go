@@ -73,9 +73,9 @@ type BinlogArchive struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('5m')",message="spec.backup.binlog.flushInterval must be from 1s to 5m"
 	FlushInterval metav1.Duration `json:"flushInterval,omitempty"`
 
-	// maxBacklog is the size of binary logs, as a quantity (10Gi) or a share of the volume (20%), up to
-	// which a member keeps what is not archived, whatever spec.mysql says. Beyond it, and when less than
-	// a tenth of the volume is free, they are removed by spec.mysql, and the archive has a gap.
+	// maxBacklog is the size of binary logs, as a quantity (10Gi) or a share of the volume that they are on
+	// (20%), up to which a member keeps what is not archived, whatever spec.mysql says. Beyond it, and when
+	// less than a tenth of that volume is free, they are removed by spec.mysql, and the archive has a gap.
 	// +optional
 	// +kubebuilder:default="20%"
 	// +kubebuilder:validation:MaxLength=20

@@ -22,6 +22,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40",message="metadata.name must be at most 40 characters: the names of the pods, volumes and Secrets are derived from it"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must start with a lower-case letter and hold only lower-case letters, digits and '-': it becomes the name of a Service"
 // +kubebuilder:validation:XValidation:rule="quantity(string(self.spec.storage.size)).compareTo(quantity(string(oldSelf.spec.storage.size))) >= 0 || (has(self.status) && has(self.status.volumeSize) && quantity(string(self.spec.storage.size)).compareTo(quantity(string(self.status.volumeSize))) >= 0)",message="spec.storage.size cannot shrink below the size of the volumes: a volume only grows; put the former size back"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.storage.binlog) || !has(oldSelf.spec.storage.binlog) || quantity(string(self.spec.storage.binlog.size)).compareTo(quantity(string(oldSelf.spec.storage.binlog.size))) >= 0 || (has(self.status) && has(self.status.binlogVolumeSize) && quantity(string(self.spec.storage.binlog.size)).compareTo(quantity(string(self.status.binlogVolumeSize))) >= 0)",message="spec.storage.binlog.size cannot shrink below the size of the volumes: a volume only grows; put the former size back"
 type DatabasePair struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -217,7 +218,7 @@ type MySQLSpec struct {
 	BinlogRetention metav1.Duration `json:"binlogRetention,omitempty"`
 
 	// binlogMaxSize caps all binary logs together: a quantity (10Gi) or a share of the
-	// volume (30%). What the other member has not received is kept beyond it, except by a
+	// volume that they are on (30%). What the other member has not received is kept beyond it, except by a
 	// primary that is alone: then it is removed at this size, and the other member is copied
 	// when it is back.
 	// +optional

@@ -9,6 +9,7 @@ import (
 // StorageSpec is the volume of each member.
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.storageClassName) || (has(self.storageClassName) && self.storageClassName == oldSelf.storageClassName)",message="spec.storage.storageClassName cannot be changed: a volume does not move between classes; make a new pair"
 // +kubebuilder:validation:XValidation:rule="self.accessMode == oldSelf.accessMode",message="spec.storage.accessMode cannot be changed on existing volumes; make a new pair"
+// +kubebuilder:validation:XValidation:rule="has(self.binlog) == has(oldSelf.binlog)",message="spec.storage.binlog cannot be added or removed: the binary logs of existing data do not move between volumes; make a new pair, which can begin with a backup of this one (spec.bootstrap)"
 type StorageSpec struct {
 	// size of each member's volume. It can grow, never shrink; a size that the volumes were
 	// not given can be taken back.
@@ -27,11 +28,34 @@ type StorageSpec struct {
 	// +kubebuilder:default=ReadWriteOnce
 	AccessMode AccessMode `json:"accessMode,omitempty"`
 
+	// binlog puts the binary logs of each member on a volume of their own, with the relay
+	// logs and what the quarantine keeps of both. Without it everything is on one volume. It is
+	// chosen when the pair is made: it can be neither added nor removed later.
+	// +optional
+	Binlog *BinlogStorageSpec `json:"binlog,omitempty"`
+
 	// persistentVolumeClaimRetentionPolicy says what becomes of the volumes when the
 	// pair is deleted.
 	// +optional
 	// +kubebuilder:default={}
 	PersistentVolumeClaimRetentionPolicy RetentionPolicy `json:"persistentVolumeClaimRetentionPolicy,omitempty"`
+}
+
+// BinlogStorageSpec is the volume of each member's binary logs. Its accessMode and what becomes of
+// it are those of spec.storage.
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.storageClassName) || (has(self.storageClassName) && self.storageClassName == oldSelf.storageClassName)",message="spec.storage.binlog.storageClassName cannot be changed: a volume does not move between classes; make a new pair"
+type BinlogStorageSpec struct {
+	// size of each member's volume for binary logs. It can grow, never shrink; a size that the
+	// volumes were not given can be taken back.
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('1Gi')) >= 0",message="spec.storage.binlog.size must be at least 1Gi"
+	Size resource.Quantity `json:"size"`
+
+	// storageClassName of the volumes; the cluster's default class when absent, whatever
+	// spec.storage.storageClassName says.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	StorageClassName *string `json:"storageClassName,omitempty"`
 }
 
 // AccessMode is how a member's volume is claimed.

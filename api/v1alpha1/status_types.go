@@ -75,6 +75,9 @@ type DatabasePairStatus struct {
 	// put back to it.
 	// +optional
 	VolumeSize *resource.Quantity `json:"volumeSize,omitempty"`
+	// binlogVolumeSize is the same of the volumes of binary logs and spec.storage.binlog.size; absent without them.
+	// +optional
+	BinlogVolumeSize *resource.Quantity `json:"binlogVolumeSize,omitempty"`
 	// inSync are the members that have every acknowledged write.
 	// +optional
 	// +listType=set

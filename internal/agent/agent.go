@@ -121,7 +121,7 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 		log:      log.WithValues("pair", env.PairName, "member", env.PodName),
 		settings: settings,
 		certs:    certs,
-		vol:      volume.Open(opt.DataDir),
+		vol:      volume.OpenWithBinlogs(opt.DataDir, opt.BinlogDir),
 		lease:    lease,
 		start:    pair.AgentStart(random()),
 		mysqld:   &instance{},
@@ -145,7 +145,10 @@ func New(opt Options, env Environment, version string, log logr.Logger) (*Agent,
 	a.addCommands()
 	a.addGuards()
 	a.metrics = newMetrics(a.door.Refused.Load, a.state.snapshot)
-	a.metrics.registry.MustRegister(volumeGauges(a.state)...)
+	a.metrics.registry.MustRegister(volumeGauges(a.state, dataVolume)...)
+	if a.vol.HasBinlogVolume() {
+		a.metrics.registry.MustRegister(volumeGauges(a.state, binlogVolume)...)
+	}
 	a.state.from = a.sources()
 	return a, nil
 }

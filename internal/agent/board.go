@@ -53,7 +53,7 @@ type board struct {
 	lack      *agentapi.Lack
 	// quarantine is what was measured last.
 	quarantine *agentapi.QuarantineUse
-	space      spaceUse
+	space      [2]spaceUse // by volumeKind
 	accounts   []string
 	inFlight   []agentapi.Session // for long, as last seen while open
 	tls        bool
@@ -249,6 +249,7 @@ func (b *board) blocked(phase agentapi.Phase, code agentapi.ProblemCode, message
 func (b *board) unblocked() {
 	for _, code := range []agentapi.ProblemCode{
 		agentapi.ProblemVolumeInUse, agentapi.ProblemForeignVolume, agentapi.ProblemVolumeUnreadable, agentapi.ProblemVolumeFull,
+		agentapi.ProblemBinlogsLost,
 	} {
 		b.resolve(code)
 	}

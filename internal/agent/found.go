@@ -80,6 +80,9 @@ func (t *intake) look(ctx context.Context) (foundVolume, bool) {
 		Member:    t.env.PodName,
 	}
 	id := found.identity
+	if !t.hasItsBinlogs(found, owner) {
+		return found, false
+	}
 	switch {
 	case id == (volume.Identity{}):
 		found.identity = volume.Identity{Owner: owner, PairUID: t.env.PairUID}
@@ -104,12 +107,21 @@ func (t *intake) look(ctx context.Context) (foundVolume, bool) {
 			return found, false
 		}
 	}
-	t.data.set(found.identity)
 	if found, err = t.recover(found); err != nil {
 		t.state.blocked(agentapi.PhaseVolumeLost, problemOfVolume(err), err.Error(), nil)
 		return found, false
 	}
+	err = t.vol.CheckBinlogs(found.identity)
+	if err != nil && !errors.Is(err, volume.ErrBinlogsLost) {
+		t.state.blocked(agentapi.PhaseVolumeLost, problemOfVolume(err), err.Error(), nil)
+		return found, false
+	}
 	t.state.unblocked()
+	if err != nil {
+		found.identity.Void = true // until the volume says so itself, which a seed has it do first
+		t.state.problem(agentapi.ProblemBinlogsLost, lostBinlogs(t.env.PodName, err))
+	}
+	t.data.set(found.identity)
 	return found, true
 }
 
@@ -190,6 +202,7 @@ func (t *intake) recover(found foundVolume) (foundVolume, error) {
 	if full && id.DataID == "" {
 		// The crash came between the rename and the name.
 		id.DataID = id.Initializing
+		id.SeparateBinlogs = t.vol.HasBinlogVolume()
 		found.remembered = true
 		found.renewed = true
 	} else if err := t.vol.DropNew(); err != nil {
@@ -201,7 +214,6 @@ func (t *intake) recover(found foundVolume) (foundVolume, error) {
 		return found, err
 	}
 	found.identity = id
-	t.data.set(id)
 	return found, nil
 }
 

@@ -52,7 +52,7 @@ func (d *discards) lacking(ctx context.Context, entry string) *agentapi.Discarde
 	if err != nil {
 		return &agentapi.Discarded{Problem: "what was given up is not known: " + err.Error()}
 	}
-	return quarantine.Open(d.vol.Root(), volume.Retention{}).GivenUp(entry, kept)
+	return quarantine.Of(d.vol, volume.Retention{}).GivenUp(entry, kept)
 }
 
 // primaryHas asks the primary what it has. What it said before does not count: it may have been the passive

@@ -44,6 +44,9 @@ const (
 	patience = 2 * time.Minute
 )
 
+// binlogVolumeEnv says in the environment that all members have a volume for binary logs.
+const binlogVolumeEnv = "DBPAIR_TEST_BINLOG_VOLUME"
+
 // world is a pair of agent processes with real mysqlds on loopback, the API server's
 // part that they use, and the operator's certificate.
 type world struct {
@@ -57,6 +60,10 @@ type world struct {
 	key     *pki.Key
 	opKey   string
 	members [2]*member
+
+	// binlogVolume: the members have a volume of their own for binary logs. Every test of two
+	// members can be run so, by the environment variable binlogVolumeEnv.
+	binlogVolume bool
 
 	mu      sync.Mutex // also for ca and op once members run
 	record  *authority.Record
@@ -83,7 +90,7 @@ var portNames = []string{"mysql", "admin", "door", "agent", "metrics", "probe", 
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, bins: mysqldtest.Require(t), lease: leaseT}
+	w := &world{t: t, bins: mysqldtest.Require(t), lease: leaseT, binlogVolume: os.Getenv(binlogVolumeEnv) != ""}
 	var err error
 	if w.dir, err = mysqldtest.MakeDir(); err != nil {
 		t.Fatal(err)
@@ -293,7 +300,7 @@ func (m *member) writeFiles(o pair.Ordinal) {
 		writeFile(t, m.path(path), text)
 	}
 	m.configure(func(*agentapi.Config) {})
-	for _, dir := range []string{"data", "run", "tmp"} {
+	for _, dir := range []string{"data", "binlog", "run", "tmp"} {
 		if err := os.MkdirAll(m.path(dir), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -374,6 +381,9 @@ func (m *member) start(environment ...string) {
 	}
 	for _, name := range portNames {
 		args = append(args, "--"+name+"-port", strconv.Itoa(m.ports[name]))
+	}
+	if m.w.binlogVolume {
+		args = append(args, "--binlog-dir", m.path("binlog"))
 	}
 	log, err := os.OpenFile(m.path("log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {

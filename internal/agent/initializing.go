@@ -174,6 +174,7 @@ func (p *adoption) adopt(data pair.DataID) error {
 	id.Initializing = ""
 	id.Donor = ""
 	id.Void = false
+	id.SeparateBinlogs = p.vol.HasBinlogVolume()
 	// Whatever passwords the former data had, these are those of the new.
 	prints, _ := p.settings.fingerprints()
 	if err := p.vol.WritePasswords(volume.Passwords{Applied: prints}); err != nil {

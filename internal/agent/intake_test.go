@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -88,6 +90,73 @@ func TestWhichVolumeIsTaken(t *testing.T) {
 			written, _, err := vol.ReadIdentity()
 			if err != nil || written.PairUID != "present" || written.Owner != owner || taking.data.get() != written || found.identity != written {
 				t.Errorf("the volume says %+v (%v), the agent %+v", written, err, taking.data.get())
+			}
+		})
+	}
+}
+
+// A member whose binary logs are lost goes on as one whose data is void, and its volume does not say
+// so, since they may come back. What is not this pair's present data is not taken up at all.
+func TestAVolumeIsTakenWithItsBinlogs(t *testing.T) {
+	owner := volume.Owner{Namespace: "ns", Pair: "shop", Member: "shop-0"}
+	present := volume.Identity{Owner: owner, PairUID: "present", DataID: "data-0", SeparateBinlogs: true}
+	former := present
+	former.PairUID = "former"
+	together := present
+	together.SeparateBinlogs = false
+	void := present
+	void.Void = true
+	foreign := `{"namespace":"ns","pair":"shop","member":"shop-1","dataID":"data-0"}`
+	for name, c := range map[string]struct {
+		identity volume.Identity
+		logs     string         // the identity of the binary logs; empty for an empty volume
+		phase    agentapi.Phase // empty when it is taken
+		void     bool
+		problem  agentapi.ProblemCode
+	}{
+		"an empty volume of logs":                 {present, "", "", true, agentapi.ProblemBinlogsLost},
+		"logs of other data":                      {present, `{"namespace":"ns","pair":"shop","member":"shop-0","dataID":"data-9"}`, "", true, agentapi.ProblemBinlogsLost},
+		"another member's logs":                   {present, foreign, agentapi.PhaseForeign, false, agentapi.ProblemForeignVolume},
+		"another member's logs beside no data":    {volume.Identity{}, foreign, agentapi.PhaseForeign, false, agentapi.ProblemForeignVolume},
+		"an identity that cannot be read":         {present, "{", agentapi.PhaseVolumeLost, false, agentapi.ProblemVolumeUnreadable},
+		"data that had its logs beside it":        {together, "", agentapi.PhaseVolumeLost, false, agentapi.ProblemBinlogsLost},
+		"an earlier pair's data without its logs": {former, "", agentapi.PhaseForeign, false, agentapi.ProblemBinlogsLost},
+		"data that is void already":               {void, "", "", true, ""},
+		"two empty volumes":                       {volume.Identity{}, "", "", false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			vol := volume.OpenWithBinlogs(t.TempDir(), t.TempDir())
+			err := vol.Lock()
+			if c.identity != (volume.Identity{}) {
+				err = errors.Join(err, vol.WriteIdentity(c.identity))
+			}
+			if c.logs != "" {
+				err = errors.Join(err, os.WriteFile(filepath.Join(vol.BinlogRoot(), "dbpair", "identity.json"), []byte(c.logs), 0o600))
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			taking := &intake{
+				env:   Environment{Namespace: "ns", PairName: "shop", PairUID: "present", PodName: "shop-0"},
+				log:   logr.Discard(),
+				vol:   vol,
+				lease: leaseSays{outcome: authority.ReadFailed},
+				state: newTestBoard(),
+				data:  &dataset{},
+			}
+			found, taken := taking.look(t.Context())
+			s := taking.state.snapshot()
+			if taken != (c.phase == "") || (!taken && s.Phase != c.phase) || found.identity.Void != c.void && taken {
+				t.Fatalf("taken: %t with %+v, the state is %+v", taken, found.identity, s)
+			}
+			if c.problem == "" && len(s.Problems) > 0 || c.problem != "" && (len(s.Problems) != 1 || s.Problems[0].Code != c.problem) {
+				t.Errorf("problems %+v, want %q", s.Problems, c.problem)
+			}
+			if f := s.Found; f != nil && c.identity == former && !f.Void {
+				t.Errorf("it may be taken up as the pair's data: %+v", f)
+			}
+			if written, _, err := vol.ReadIdentity(); err != nil || written.Void != c.identity.Void {
+				t.Errorf("the volume says %+v, %v", written, err)
 			}
 		})
 	}

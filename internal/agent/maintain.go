@@ -40,6 +40,9 @@ func (n *newData) directory(ctx context.Context, more ...string) error {
 	if err := n.vol.DropNew(); err != nil {
 		return err
 	}
+	if err := n.vol.NewBinlogs(); err != nil {
+		return err
+	}
 	dir := n.vol.NewDataDir()
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err

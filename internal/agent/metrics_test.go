@@ -13,7 +13,7 @@ import (
 func TestAlertsAndDashboardsNameMetricsThatThereAre(t *testing.T) {
 	state := newTestBoard()
 	m := newMetrics(func() int64 { return 0 }, state.snapshot)
-	m.registry.MustRegister(volumeGauges(state)...)
+	m.registry.MustRegister(volumeGauges(state, dataVolume)...)
 	metricstest.Check(t, metricstest.Registered(t, m.registry), func(name string) bool {
 		return strings.HasPrefix(name, "dbpair_agent_")
 	}, "namespace", "pair", "member")

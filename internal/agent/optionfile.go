@@ -42,6 +42,7 @@ func (f *optionFile) member(dataDir string) mycnf.Member {
 		Port:            f.opt.MySQLPort,
 		AdminPort:       f.opt.AdminPort,
 		DataDir:         dataDir,
+		BinlogDir:       f.vol.SeparateBinlogDir(),
 		Socket:          f.opt.socket(),
 		PIDFile:         f.opt.pidFile(),
 		TLSDir:          f.opt.TLSDir,

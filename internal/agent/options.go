@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,6 +20,9 @@ import (
 // container.
 type Options struct {
 	DataDir, RunDir, ConfigDir, InternalDir, TLSDir string
+
+	// BinlogDir is where the volume of binary and relay logs is mounted; empty when they are in DataDir.
+	BinlogDir string
 
 	// BindAddress of the door, the agent's API, metrics and mysqld's client port.
 	BindAddress string
@@ -53,7 +57,7 @@ func ParseOptions(args []string) (Options, error) {
 		into        *string
 		name, value string
 	}{
-		{&o.DataDir, "data-dir", agentapi.DataDir}, {&o.RunDir, "run-dir", agentapi.RunDir},
+		{&o.DataDir, "data-dir", agentapi.DataDir}, {&o.BinlogDir, "binlog-dir", os.Getenv(agentapi.EnvBinlogDir)}, {&o.RunDir, "run-dir", agentapi.RunDir},
 		{&o.ConfigDir, "config-dir", agentapi.ConfigDir}, {&o.InternalDir, "internal-dir", agentapi.InternalDir},
 		{&o.TLSDir, "tls-dir", ""}, {&o.BindAddress, "bind-address", ""},
 		{&o.PeerAddress, "peer-address", ""}, {&o.PeerAdmin, "peer-admin-address", ""},

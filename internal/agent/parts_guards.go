@@ -76,6 +76,11 @@ func (a *Agent) newUpkeep() *upkeep {
 			ops:     a.ops,
 			refused: func(reason string, n int64) { a.metrics.refused(reason, n) },
 		},
+		marks: &binlogMarks{
+			log:  a.log,
+			vol:  a.vol,
+			data: a.data,
+		},
 		space: &volumeSpace{
 			log:   a.log,
 			vol:   a.vol,
@@ -95,7 +100,7 @@ func (a *Agent) newUpkeep() *upkeep {
 			pairUID:  a.env.PairUID,
 			self:     a.env.PodName,
 			peerName: a.env.Peer,
-			root:     a.vol.Root(),
+			root:     a.vol.BinlogRoot(),
 			log:      a.log,
 			ops:      a.ops,
 			state:    a.state,

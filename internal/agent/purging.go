@@ -23,7 +23,7 @@ type purging struct {
 	pairUID  pair.UID
 	self     pair.MemberName
 	peerName pair.MemberName
-	root     string // of the volume
+	root     string // of the volume of the binary logs
 	log      logr.Logger
 	ops      purgeServer
 	state    *board

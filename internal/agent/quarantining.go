@@ -79,7 +79,7 @@ func (q *quarantineGuard) pruning() judge.Pruning {
 // removeSaved removes what is due, and says what that was.
 func (q *quarantineGuard) removeSaved(due []volume.Saved, retention volume.Retention) *agentapi.QuarantineRemoval {
 	entries := map[string]agentapi.QuarantineEntry{}
-	described, err := quarantine.Open(q.vol.Root(), retention).List()
+	described, err := quarantine.Of(q.vol, retention).List()
 	if err != nil {
 		// It is removed all the same: a quarantine that cannot be read would fill the volume.
 		q.log.Error(err, "cannot describe what is removed from the quarantine")
@@ -146,7 +146,7 @@ func (b *board) quarantineUse(use agentapi.QuarantineUse) {
 
 // keyOfVolume changes with what is news about the volume; sizes are not.
 func keyOfVolume(s agentapi.State) string {
-	key := fmt.Sprint(s.VolumeLow)
+	key := fmt.Sprint(s.VolumeLow, s.BinlogVolumeLow)
 	if q := s.Quarantine; q != nil {
 		key += fmt.Sprint(q.Entries, q.Kept)
 		if q.Removal != nil {

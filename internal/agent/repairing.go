@@ -147,12 +147,12 @@ func (r *repairRights) saveRows(_ context.Context, c agentapi.SaveRowsCommand) (
 		size += int64(len(line)) + 1
 	}
 	var fs unix.Statfs_t
-	if err := unix.Statfs(r.vol.Root(), &fs); err != nil {
+	if err := unix.Statfs(r.vol.BinlogRoot(), &fs); err != nil {
 		return done, err
 	}
 	if free := int64(fs.Bavail) * fs.Bsize; free-size < 2*fullBelow {
 		return done, refuse(agentapi.ErrorRefused,
-			"the volume has no room to keep the rows that are written over: %d bytes are free; raise spec.storage.size", free)
+			"the volume has no room to keep the rows that are written over: %d bytes are free; raise %s", free, sizeOfBinlogs(r.vol))
 	}
 	if err := r.vol.SaveLines(c.Operation, c.Lines); err != nil {
 		return done, refuse(agentapi.ErrorRefused, "%v", err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/authority"
 	"github.com/dbpair/dbpair/internal/gtid"
@@ -242,7 +243,7 @@ func (r *returns) comeBack(kind leaving) gtid.Set {
 		t.Fatal(err)
 	}
 	data := r.current().Data[m.name]
-	executed, err := quarantine.Executed(m.path("data"))
+	executed, err := quarantine.Open(m.path("data"), volume.Retention{}).Executed()
 	if err != nil {
 		t.Fatal(err)
 	}

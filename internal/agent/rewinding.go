@@ -90,7 +90,7 @@ func (r *rewinding) refusalOf(err error, order tailOrder) tailRefusal {
 	if !rewind.IsRefusal(err) {
 		return tailRefusal{}
 	}
-	contents, unread := rewind.Contents(r.vol.DataDir())
+	contents, unread := rewind.Contents(r.vol.BinlogDir())
 	if unread != nil {
 		return tailRefusal{why: err.Error()} // the same reason
 	}
@@ -140,9 +140,12 @@ func (r *rewinding) try(ctx context.Context, order tailOrder) error {
 	if err != nil {
 		return err
 	}
+	if err := r.vol.ForgetBinlogMark(); err != nil {
+		return err
+	}
 	r.failures.at(failBeforeRewind)
 	result, err := rewind.Cut(rewind.Member{
-		DataDir:    r.vol.DataDir(),
+		BinlogDir:  r.vol.BinlogDir(),
 		Server:     uuid,
 		Keep:       order.keep,
 		Quarantine: r.vol.QuarantineDir(),
@@ -151,6 +154,10 @@ func (r *rewinding) try(ctx context.Context, order tailOrder) error {
 		return err
 	}
 	r.failures.at(failAfterRewind)
+	// A look at the logs that began before the cut may have noted their former end.
+	if err := r.vol.ForgetBinlogMark(); err != nil {
+		return err
+	}
 	r.log.Info("rewound", "transactions", result.Tail.Transactions, "errant", result.Tail.Errant.String(), "saved", result.Saved)
 	return nil
 }
@@ -158,7 +165,7 @@ func (r *rewinding) try(ctx context.Context, order tailOrder) error {
 // findNoTail compares this member's binlogs with the holder's. Without a tail there is nothing
 // that a start of mysqld could commit, so the member may go on whatever the Lease says about it.
 func (r *rewinding) findNoTail(keep gtid.Set) error {
-	contents, err := rewind.Contents(r.vol.DataDir())
+	contents, err := rewind.Contents(r.vol.BinlogDir())
 	if err != nil {
 		return err
 	}

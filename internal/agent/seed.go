@@ -92,6 +92,7 @@ func (s *seeding) run(ctx context.Context, command agentapi.SeedCommand) {
 	}
 	if err == nil {
 		s.state.resolve(agentapi.ProblemSeedFailed)
+		s.state.resolve(agentapi.ProblemBinlogsLost)
 		s.state.refusesRewind(tailRefusal{}) // it was that of the former data
 		s.log.Info("seeded", "donor", command.Donor, "dataID", command.DataID, "took", process.Now().Sub(started))
 	}

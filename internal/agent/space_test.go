@@ -18,13 +18,17 @@ func TestTheVolumesFiguresAreThoseMeasuredLast(t *testing.T) {
 	}
 	state := newTestBoard()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(volumeGauges(state)...)
-	state.measured(volume.Space{Used: 10, Free: 90})
+	registry.MustRegister(volumeGauges(state, dataVolume)...)
+	state.measured(dataVolume, volume.Space{Used: 10, Free: 90})
 	before := state.snapshot()
-	state.measured(volume.Space{Used: 85, Free: 15})
+	state.measured(dataVolume, volume.Space{Used: 85, Free: 15})
 	after := state.snapshot()
 	if before.VolumeLow != 0 || after.VolumeLow != 20 || after.Revision == before.Revision {
 		t.Errorf("low %d, then %d; revisions %d, %d", before.VolumeLow, after.VolumeLow, before.Revision, after.Revision)
+	}
+	state.measured(binlogVolume, volume.Space{Used: 95, Free: 5})
+	if both := state.snapshot(); both.VolumeLow != 20 || both.BinlogVolumeLow != 10 || both.Revision == after.Revision {
+		t.Errorf("low %d and %d of the binary logs; revisions %d, %d", both.VolumeLow, both.BinlogVolumeLow, after.Revision, both.Revision)
 	}
 	families, err := registry.Gather()
 	if err != nil {

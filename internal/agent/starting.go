@@ -54,6 +54,10 @@ func (s *starter) start(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.mysqld.starting(cancel)
+	if err := s.vol.CheckBinlogs(s.data.get()); err != nil {
+		s.withoutBinlogs(err)
+		return
+	}
 	proc, incarnation, err := s.launcher.launch(ctx, s.vol.DataDir(), true)
 	if err != nil {
 		s.log.Error(err, "cannot start mysqld")

@@ -50,7 +50,7 @@ func (t *takeover) replay(ctx context.Context, from mysqlops.Source, progress fu
 		return err
 	}
 	// mysqld did not flush its binary logs, but for the data.
-	return t.vol.SyncNew("binlog.*")
+	return t.vol.SyncNewBinlogs()
 }
 
 // privately does something with a mysqld on the data that nobody can reach by the passwords that

@@ -18,6 +18,7 @@ type upkeep struct {
 	mysqld    *instance
 	state     *board
 	space     *volumeSpace
+	marks     *binlogMarks
 	passwords *rotation
 	rights    *repairRights
 	live      *liveSettings
@@ -50,6 +51,9 @@ func (u *upkeep) look(ctx context.Context, round int) {
 	u.reloadTLS(ctx)
 	u.space.check()
 	u.space.measure()
+	if round%2 == 0 {
+		u.marks.note()
+	}
 	u.passwords.tend(ctx)
 	u.rights.look(ctx)
 	u.live.look(ctx)

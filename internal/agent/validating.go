@@ -89,6 +89,7 @@ func (t *trials) tryFile(ctx context.Context, r agentapi.ValidateConfigRequest) 
 	member := t.member(filepath.Join(dir, "data"))
 	member.Socket = filepath.Join(dir, "mysqld.sock")
 	member.PIDFile = filepath.Join(dir, "mysqld.pid")
+	member.BinlogDir = "" // those of the member's data are in use
 	member.Settings = settings
 	member.Plugins = r.Plugins
 	text, err := mycnf.Render(member)

@@ -25,6 +25,7 @@ const (
 	TLSDirBase  = "/etc/dbpair/tls-"     // followed by the ordinal: ca.crt, tls.crt, tls.key
 	TokenDir    = "/var/run/secrets/kubernetes.io/serviceaccount"
 	DataDir     = "/data"
+	BinlogDir   = "/binlog" // where there is a volume for binary logs
 	RunDir      = "/run/dbpair"
 	BinDir      = "/opt/dbpair"
 
@@ -81,6 +82,8 @@ const (
 	EnvNodeName     = "NODE_NAME"
 	EnvPairName     = "PAIR_NAME"
 	EnvPairUID      = "PAIR_UID"
+	// EnvBinlogDir is where the volume of binary and relay logs is mounted; absent without one.
+	EnvBinlogDir = "BINLOG_DIR"
 	// EnvGracePeriod is the pod's terminationGracePeriodSeconds. A deletion, an eviction or a
 	// node that shuts down can give less, which no container learns.
 	EnvGracePeriod = "GRACE_PERIOD_SECONDS"

@@ -18,6 +18,7 @@ const (
 	ProblemMysqldExits      ProblemCode = "MysqldExits"
 	ProblemOwnedVariable    ProblemCode = "OwnedVariableChanged"
 	ProblemBinlogsLacking   ProblemCode = "BinlogsLacking"
+	ProblemBinlogsLost      ProblemCode = "BinlogsLost"
 	ProblemQuarantineLarge  ProblemCode = "QuarantineLarge"
 	ProblemSettingDrift     ProblemCode = "SettingDrift"
 	ProblemLibraryMissing   ProblemCode = "LibraryMissing"

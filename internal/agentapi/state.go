@@ -127,6 +127,8 @@ type State struct {
 	// VolumeLow is the share of the volume, in percent, below which its free space has fallen: 20
 	// or 10; zero while more is free.
 	VolumeLow int `json:"volumeLow,omitempty"`
+	// BinlogVolumeLow is the same of the volume of binary logs, where they have one of their own.
+	BinlogVolumeLow int `json:"binlogVolumeLow,omitempty"`
 	// Quarantine is what was given up and is kept on the volume; nil before it was measured.
 	Quarantine *QuarantineUse `json:"quarantine,omitempty"`
 

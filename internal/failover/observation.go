@@ -191,9 +191,11 @@ type Member struct {
 	// MadeForPair: the member's volume claim was created after the pair, so that it can
 	// hold no data of an earlier one. No when it is older.
 	MadeForPair Tri
-	// ClaimDeleting: the deletion of the member's volume claim was accepted. Its data goes
-	// when its pod ends.
+	// ClaimDeleting: the deletion of one of the member's volume claims was accepted. Its data
+	// goes when its pod ends, or its binary logs do, without which its data is not used.
 	ClaimDeleting bool
+	// DeletingClaim is the name of that claim; empty stands for the one of the data.
+	DeletingClaim string
 }
 
 // Silence says that the member's agent does not answer, and how the last attempt ended.

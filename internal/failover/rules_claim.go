@@ -1,6 +1,11 @@
 package failover
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/dbpair/dbpair/internal/pair"
+)
 
 // claimDeleting: the volume claim of a member is being deleted. Kubernetes removes it, and
 // with most storage classes the data, as soon as the member's pod is gone.
@@ -20,11 +25,11 @@ func claimDeleting(l *look) (Plan, bool) {
 }
 
 func (l *look) claimFact(m *Member) string {
-	fact := fmt.Sprintf("the volume claim data-%s is being deleted: "+
-		"it is removed, with its data, when the pod of %s ends. That cannot be taken back", m.Name, m.Name)
+	fact := fmt.Sprintf("the volume claim %s is being deleted: "+
+		"it is removed, with %s when the pod of %s ends. That cannot be taken back", m.deletingClaim(), m.goesWithClaim(), m.Name)
 	retain := fmt.Sprintf("To keep the volume: kubectl patch pv "+
-		"$(kubectl get pvc data-%s -n %s -o jsonpath={.spec.volumeName}) -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'",
-		m.Name, l.Settings.Namespace)
+		"$(kubectl get pvc %s -n %s -o jsonpath={.spec.volumeName}) -p '{\"spec\":{\"persistentVolumeReclaimPolicy\":\"Retain\"}}'",
+		m.deletingClaim(), l.Settings.Namespace)
 	switch {
 	case m == l.holder && l.passive != nil && l.passive.ClaimDeleting:
 		return l.bothClaimsFact(retain)
@@ -42,14 +47,25 @@ func (l *look) claimFact(m *Member) string {
 	return fact + fmt.Sprintf(". Keep the pod until %s is in sync. %s", l.other(m.Name).Name, retain)
 }
 
+// deletingClaim is the claim that is being deleted.
+func (m *Member) deletingClaim() string { return cmp.Or(m.DeletingClaim, pair.DataClaim(m.Name)) }
+
+// goesWithClaim is what the volume of the claim holds.
+func (m *Member) goesWithClaim() string {
+	if m.deletingClaim() == pair.BinlogClaim(m.Name) {
+		return "its binary logs, without which its data is not used,"
+	}
+	return "its data,"
+}
+
 // bothClaimsFact: the primary's volume is the copy that the passive's next volume is made of, so the passive's goes first.
 func (l *look) bothClaimsFact(retain string) string {
 	namespace := l.Settings.Namespace
-	return fmt.Sprintf("the volume claims data-%s and data-%s are being deleted: each is removed, with its data, when its pod ends. "+
+	return fmt.Sprintf("the volume claims %s and %s are being deleted: each is removed, with its data, when its pod ends. "+
 		"That cannot be taken back. Keep the pod of the primary %s. %s. "+
 		"Then have %s copied from it to a new volume: kubectl delete pod %s -n %s. "+
 		"When %s is in sync, let it take over: kubectl dbpair failover %s -n %s",
-		l.holder.Name, l.passive.Name, l.holder.Name, retain, l.passive.Name, l.passive.Name, namespace,
+		l.holder.deletingClaim(), l.passive.deletingClaim(), l.holder.Name, retain, l.passive.Name, l.passive.Name, namespace,
 		l.passive.Name, l.Settings.Name, namespace)
 }
 

@@ -373,7 +373,7 @@ func memberProblem(l *look) (Plan, bool) {
 	}
 	for _, m := range members {
 		if m.heard() && len(m.State.Problems) > 0 {
-			return hold(VerbNone, "%s: %s", m.Name, m.State.Problems[0].Message)
+			return hold(VerbNone, "%s: %s", m.Name, cmp.Or(l.keptWithoutBinlogs(m), m.State.Problems[0].Message))
 		}
 	}
 	if differs := l.LibraryDifference(); differs != "" {

@@ -76,6 +76,9 @@ func seedPassive(l *look) (Plan, bool) {
 	if !needsSeed(m) && !l.isGivenUp(m) && !l.cannotCatchUp(m) {
 		return no()
 	}
+	if why := l.keptWithoutBinlogs(m); why != "" {
+		return hold(VerbNone, "%s", why)
+	}
 	if !l.open(l.holder) {
 		return wait("%s is to be copied from %s, which is not open", m.Name, l.holder.Name)
 	}
@@ -90,6 +93,8 @@ func seedPassive(l *look) (Plan, bool) {
 		fact := fmt.Sprintf("the volume of %s is %s", m.Name, m.State.Phase)
 		if !needsSeed(m) {
 			fact = fmt.Sprintf("%s lacks transactions that %s cannot send to it, and has none that %s lacks", m.Name, l.holder.Name, l.holder.Name)
+		} else if lost := lostBinlogs(m); lost != "" {
+			fact = lost
 		}
 		return act(fact, l.change(authority.ForgetData{Member: m.Name, NewData: pair.DataID(l.FreshID)}))
 	}

@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -110,8 +111,8 @@ func holderDataLost(l *look) (Plan, bool) {
 	if l.holderGone() != "" || !l.lostData(l.holder) {
 		return no()
 	}
-	return l.failOver(RuleHolderDataLost,
-		fmt.Sprintf("the volume of %s does not hold its data any more (%s)", l.holder.Name, l.holder.State.Phase))
+	fact := fmt.Sprintf("the volume of %s does not hold its data any more (%s)", l.holder.Name, l.holder.State.Phase)
+	return l.failOver(RuleHolderDataLost, cmp.Or(lostBinlogs(l.holder), fact))
 }
 
 // exited says that the holder's agent reports its mysqld gone. It is a reason to revoke,

@@ -139,10 +139,11 @@ func (m Member) temporary() []Expectation {
 // paths are owned settings that the option file spells in another way than
 // mysqld shows them.
 func (m Member) paths() []Expectation {
+	logs := strings.TrimSuffix(cmp.Or(m.BinlogDir, m.DataDir), "/")
 	list := []Expectation{
 		{"log_bin", "ON"},
-		{"log_bin_basename", strings.TrimSuffix(m.DataDir, "/") + "/binlog"},
-		{"relay_log_basename", strings.TrimSuffix(m.DataDir, "/") + "/relay"},
+		{"log_bin_basename", logs + "/binlog"},
+		{"relay_log_basename", logs + "/relay"},
 		{"datadir", m.DataDir},
 		{"socket", m.Socket},
 		{"port", strconv.Itoa(m.Port)},

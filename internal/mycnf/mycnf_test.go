@@ -23,6 +23,26 @@ func member() mycnf.Member {
 	}
 }
 
+// Binary and relay logs on a volume of their own have full paths, and are read back there.
+func TestBinlogsOnAVolumeOfTheirOwn(t *testing.T) {
+	m := member()
+	m.BinlogDir = "/binlog/mysql"
+	text, err := mycnf.Render(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"log_bin = \"/binlog/mysql/binlog\"\n", "relay_log = \"/binlog/mysql/relay\"\n", "datadir = \"/data/mysql\"\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	for _, want := range []mycnf.Expectation{{"log_bin_basename", "/binlog/mysql/binlog"}, {"relay_log_basename", "/binlog/mysql/relay"}} {
+		if !slices.Contains(mycnf.Expect(m, mycnf.State{}), want) {
+			t.Errorf("%s is not read back as %s", want.Variable, want.Want)
+		}
+	}
+}
+
 func TestRenderIsAsInTheGoldenFile(t *testing.T) {
 	m := member()
 	m.Settings = map[string]string{"max-connections": "900", "loose_new_in_9_9": "1", "sql_mode": ""}
@@ -185,6 +205,8 @@ func TestFactsThatCanNotStandInTheFileAreRefused(t *testing.T) {
 		"no admin address":                      func(m *mycnf.Member) { m.PodIP = "" },
 		"a relative temporary directory":        func(m *mycnf.Member) { m.TempDir = "tmp" },
 		"temporary files in the data directory": func(m *mycnf.Member) { m.TempDir = "/data/mysql/tmp" },
+		"binary logs in the data directory":     func(m *mycnf.Member) { m.BinlogDir = "/data/mysql/binlog" },
+		"a relative directory of binary logs":   func(m *mycnf.Member) { m.BinlogDir = "binlog" },
 		"a relative data directory":             func(m *mycnf.Member) { m.DataDir = "data" },
 		"a line break in a path":                func(m *mycnf.Member) { m.Socket = "/run/x\nsuper_read_only=OFF" },
 		"a line break in the host":              func(m *mycnf.Member) { m.Host = "x\n[client]" },

@@ -31,6 +31,9 @@ type Member struct {
 
 	// DataDir, Socket and PIDFile are absolute paths.
 	DataDir, Socket, PIDFile string
+	// BinlogDir has the binary and relay logs. It must exist and lie outside DataDir; empty stands
+	// for DataDir.
+	BinlogDir string
 	// TLSDir holds ca.crt, tls.crt and tls.key; empty means that mysqld keeps
 	// what it finds in its data directory, which is fit for tests only.
 	TLSDir string
@@ -178,12 +181,15 @@ func (m Member) check() error {
 			problems = append(problems, fmt.Errorf("%s %q: want an absolute path", one.name, one.value))
 		}
 	}
-	if err := m.checkTempDir(); err != nil {
-		problems = append(problems, err)
+	for _, one := range []line{{"temporary directory", m.TempDir}, {"directory of binary logs", m.BinlogDir}} {
+		if err := m.checkOutside(one); err != nil {
+			problems = append(problems, err)
+		}
 	}
 	for _, one := range []line{
 		{"host", m.Host}, {"bind address", m.BindAddress}, {"data directory", m.DataDir}, {"socket", m.Socket},
 		{"PID file", m.PIDFile}, {"TLS directory", m.TLSDir}, {"temporary directory", m.TempDir},
+		{"directory of binary logs", m.BinlogDir},
 	} {
 		if err := checkValue(one.name, one.value); err != nil {
 			problems = append(problems, err)
@@ -195,17 +201,26 @@ func (m Member) check() error {
 	return nil
 }
 
-// checkTempDir: a directory inside the data directory would be taken for a schema, and
+// checkOutside: a directory inside the data directory would be taken for a schema, and
 // mysqld refuses it as innodb_tmpdir.
-func (m Member) checkTempDir() error {
-	if m.TempDir == "" {
+func (m Member) checkOutside(one line) error {
+	if one.value == "" {
 		return nil
 	}
-	inside := strings.HasPrefix(strings.TrimSuffix(m.TempDir, "/")+"/", strings.TrimSuffix(m.DataDir, "/")+"/")
-	if !strings.HasPrefix(m.TempDir, "/") || inside {
-		return fmt.Errorf("temporary directory %q: want an absolute path outside of the data directory", m.TempDir)
+	inside := strings.HasPrefix(strings.TrimSuffix(one.value, "/")+"/", strings.TrimSuffix(m.DataDir, "/")+"/")
+	if !strings.HasPrefix(one.value, "/") || inside {
+		return fmt.Errorf("%s %q: want an absolute path outside of the data directory", one.name, one.value)
 	}
 	return nil
+}
+
+// logName is the base name of binary or relay logs as the option file has it. A relative one is in
+// the data directory, which may be renamed; an absolute one stays valid in mysqld's index.
+func (m Member) logName(base string) string {
+	if m.BinlogDir == "" {
+		return base
+	}
+	return strings.TrimSuffix(m.BinlogDir, "/") + "/" + base
 }
 
 // applierWorkers apply what is received, however few CPUs there are: each waits for its own flush, which
@@ -253,8 +268,8 @@ func (m Member) owned() []line {
 		line{"report_host", m.Host},
 		line{"report_port", strconv.Itoa(m.AdminPort)},
 		line{"loose_mysqlx", "OFF"},
-		line{"log_bin", "binlog"},
-		line{"relay_log", "relay"},
+		line{"log_bin", m.logName("binlog")},
+		line{"relay_log", m.logName("relay")},
 		line{"binlog_expire_logs_seconds", strconv.FormatInt(int64(m.BinlogRetention/time.Second), 10)},
 	)
 	if m.TLSDir != "" {

@@ -90,3 +90,9 @@ func PeerOf(members [2]MemberName, m MemberName) MemberName {
 	}
 	return members[0]
 }
+
+// DataClaim is the volume claim of a member's data.
+func DataClaim(m MemberName) string { return "data-" + string(m) }
+
+// BinlogClaim is the volume claim of a member's binary and relay logs, where they have one of their own.
+func BinlogClaim(m MemberName) string { return "binlog-" + string(m) }

@@ -58,7 +58,7 @@ func aboutMembers(n resources.Names) []wanted {
 	var members, claims []string
 	for _, o := range []pair.Ordinal{0, 1} {
 		members = append(members, string(o.Member(n.Pair)))
-		claims = append(claims, n.Claim(o))
+		claims = append(claims, n.Claim(o), n.BinlogClaim(o))
 	}
 	return []wanted{
 		{

@@ -12,7 +12,6 @@ import (
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/pair"
-	"github.com/dbpair/dbpair/internal/resources"
 )
 
 // replaceLoss says what goes with a volume, with the pair and the member put in.
@@ -32,20 +31,17 @@ func (s *session) newVolume(ctx context.Context, c cluster, p *v1alpha1.Database
 	if err := s.confirm(p, verb{name: "reseed", loss: replaceLoss}, w.wish); err != nil {
 		return err
 	}
-	claim := &corev1.PersistentVolumeClaim{}
-	claim.Name = claimOf(p, w.target)
-	pod := &corev1.Pod{}
-	pod.Name = w.target
-	for _, one := range []struct {
-		kind   string
-		object client.Object
-	}{
-		{"persistentvolumeclaim", claim},
-		{"pod", pod},
-	} {
-		if err := s.deleteAsSeen(ctx, c, one.kind, one.object); err != nil {
+	for _, name := range claimsOf(p, w.target) {
+		claim := &corev1.PersistentVolumeClaim{}
+		claim.Name = name
+		if err := s.deleteAsSeen(ctx, c, "persistentvolumeclaim", claim); err != nil {
 			return err
 		}
+	}
+	pod := &corev1.Pod{}
+	pod.Name = w.target
+	if err := s.deleteAsSeen(ctx, c, "pod", pod); err != nil {
+		return err
 	}
 	_, err := fmt.Fprintf(s.streams.Out, "%s is copied from %s when its next pod runs: kubectl dbpair status %s\n"+
 		"If the node of its former pod is gone for good, and the pod stays: "+
@@ -54,12 +50,13 @@ func (s *session) newVolume(ctx context.Context, c cluster, p *v1alpha1.Database
 	return err
 }
 
-func claimOf(p *v1alpha1.DatabasePair, member string) string {
-	names := resources.Names{Pair: p.Name, Namespace: p.Namespace}
-	if o := pair.Ordinal(0); string(o.Member(p.Name)) == member {
-		return names.Claim(o)
+// claimsOf are the claims of a member: both of its volumes may be on the node that is gone.
+func claimsOf(p *v1alpha1.DatabasePair, member string) []string {
+	name := pair.MemberName(member)
+	if p.Spec.Storage.Binlog == nil {
+		return []string{pair.DataClaim(name)}
 	}
-	return names.Claim(pair.Ordinal(1))
+	return []string{pair.DataClaim(name), pair.BinlogClaim(name)}
 }
 
 func nodeOf(pod *corev1.Pod) string {

@@ -71,6 +71,10 @@ func renderMembers(b *strings.Builder, r Report, p paint) {
 		if m.VolumeLow > 0 {
 			fmt.Fprintf(b, "%s\n", p.in(yellow, fmt.Sprintf("%s: less than %d %% of its volume is free", m.Name, m.VolumeLow)))
 		}
+		if m.BinlogVolumeLow > 0 {
+			fmt.Fprintf(b, "%s\n", p.in(yellow,
+				fmt.Sprintf("%s: less than %d %% of the volume of its binary logs is free", m.Name, m.BinlogVolumeLow)))
+		}
 		if m.KnownEpoch > r.Epoch {
 			fmt.Fprintf(b, "%s\n", p.in(red, fmt.Sprintf("%s: its agent knows epoch %d, which is newer than the pair's", m.Name, m.KnownEpoch)))
 		}

@@ -53,6 +53,8 @@ type MemberReport struct {
 	Errant string `json:"errant,omitempty"`
 	// VolumeLow is the share of its volume, in percent, of which less is free; absent while more is.
 	VolumeLow int `json:"volumeLow,omitempty"`
+	// BinlogVolumeLow is the same of the volume of its binary logs, where they have one of their own.
+	BinlogVolumeLow int `json:"binlogVolumeLow,omitempty"`
 	// Waiting commits, and whether commits wait at all.
 	WaitingCommits int  `json:"waitingCommits,omitempty"`
 	Waits          bool `json:"waits,omitempty"`
@@ -139,6 +141,7 @@ func (c cluster) ask(ctx context.Context, m *MemberReport) {
 	}
 	m.Errant = errantIn(state)
 	m.VolumeLow = state.VolumeLow
+	m.BinlogVolumeLow = state.BinlogVolumeLow
 	m.Copy = status.CopyOf(&state)
 	if s := state.Server; s != nil {
 		m.Executed = oneLine(s.GTIDExecuted)

@@ -14,7 +14,6 @@ import (
 
 	"github.com/go-mysql-org/go-mysql/replication"
 
-	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/rewind"
@@ -22,8 +21,8 @@ import (
 
 // Executed reads what the binary logs of the data on the volume hold, while mysqld is down. It
 // touches nothing.
-func Executed(root string) (agentapi.BinlogContents, error) {
-	set, err := rewind.Contents(volume.Open(root).DataDir())
+func (q Quarantine) Executed() (agentapi.BinlogContents, error) {
+	set, err := rewind.Contents(q.vol.BinlogDir())
 	if err != nil {
 		return agentapi.BinlogContents{}, err
 	}
@@ -33,12 +32,12 @@ func Executed(root string) (agentapi.BinlogContents, error) {
 // Changes counts what these transactions changed, by the binary logs of the data on the volume. It
 // touches nothing and works whether mysqld runs or not, as long as the transactions were in the
 // logs before. It reads only the files that can hold some of them, and blocks until they are read.
-func Changes(root string, wanted gtid.Set) (agentapi.BinlogChanges, error) {
+func (q Quarantine) Changes(wanted gtid.Set) (agentapi.BinlogChanges, error) {
 	var found agentapi.BinlogChanges
 	if wanted.IsEmpty() {
 		return found, errors.New("changes: --gtids names no transactions")
 	}
-	has, totals, problems, err := readChanges(volume.Open(root).DataDir(), wanted, func(one agentapi.QuarantineTransaction) {
+	has, totals, problems, err := readChanges(q.vol.BinlogDir(), wanted, func(one agentapi.QuarantineTransaction) {
 		addChange(&found, one)
 	})
 	if err != nil {

@@ -229,12 +229,12 @@ func TestWhatCannotBeCountedIsSaid(t *testing.T) {
 			},
 		},
 	} {
-		got, err := Changes(data(t, c.logs), gtid.MustParse(server+":4"))
+		got, err := Open(data(t, c.logs), volume.Retention{}).Changes(gtid.MustParse(server + ":4"))
 		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
 		}
 	}
-	if _, err := Changes(t.TempDir(), gtid.MustParse(server+":4")); err == nil || !strings.Contains(err.Error(), "no binary logs") {
+	if _, err := Open(t.TempDir(), volume.Retention{}).Changes(gtid.MustParse(server + ":4")); err == nil || !strings.Contains(err.Error(), "no binary logs") {
 		t.Errorf("a volume without data: %v", err)
 	}
 	if _, err := run(t, t.TempDir(), "changes"); err == nil || !strings.Contains(err.Error(), "--gtids") {
@@ -251,7 +251,7 @@ func FuzzChanges(f *testing.F) {
 	f.Add(binary.LittleEndian.AppendUint64(head.Bytes(), 1))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		root := data(t, map[string][]byte{"binlog.000001": text, "binlog.000002": text})
-		if _, err := Changes(root, gtid.MustParse(server+":1-100")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if _, err := Open(root, volume.Retention{}).Changes(gtid.MustParse(server + ":1-100")); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Error(err)
 		}
 	})

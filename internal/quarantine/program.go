@@ -37,11 +37,12 @@ func Run(args []string, w io.Writer) error {
 	if len(args) == 0 {
 		return errors.New(usage)
 	}
-	var root, configDir, set string
+	var root, binlogs, configDir, set string
 	wanted := Wanted{}
 	flags := flag.NewFlagSet("agent quarantine "+args[0], flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&root, "data-dir", agentapi.DataDir, "")
+	flags.StringVar(&binlogs, "binlog-dir", os.Getenv(agentapi.EnvBinlogDir), "")
 	flags.StringVar(&configDir, "config-dir", agentapi.ConfigDir, "")
 	flags.StringVar(&set, "gtids", "", "")
 	flags.Int64Var(&wanted.Transactions, "limit", 1000, "")
@@ -55,7 +56,7 @@ func Run(args []string, w io.Writer) error {
 	}
 	debug.SetMemoryLimit(memory)
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowest)
-	q := Open(root, retentionIn(configDir))
+	q := Of(volume.OpenWithBinlogs(root, binlogs), retentionIn(configDir))
 	switch command := args[0]; {
 	case command == "show" && flags.NArg() == 1:
 		out := bufio.NewWriter(w)
@@ -80,9 +81,9 @@ func (q Quarantine) answer(command string, args []string, wanted Wanted) (any, e
 	case command == "list" && len(args) == 1:
 		return q.Entry(args[0])
 	case command == "executed" && len(args) == 0:
-		return Executed(q.vol.Root())
+		return q.Executed()
 	case command == "changes" && len(args) == 0:
-		return Changes(q.vol.Root(), wanted.GTIDs)
+		return q.Changes(wanted.GTIDs)
 	}
 	return nil, errors.New(usage)
 }

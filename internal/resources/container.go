@@ -17,6 +17,7 @@ import (
 // The volumes of a member's pod.
 const (
 	volumeData     = "data"
+	volumeBinlog   = "binlog"
 	volumeBin      = "bin"
 	volumeRun      = "run"
 	volumeTmp      = "tmp"
@@ -37,8 +38,13 @@ const (
 	tmpLimit = "128Mi"
 )
 
-func mysqldContainer(p *v1alpha1.DatabasePair) *corev1ac.ContainerApplyConfiguration {
+func mysqldContainer(p *v1alpha1.DatabasePair, claims Claims) *corev1ac.ContainerApplyConfiguration {
 	c := mysqldContainerAlone(p)
+	// What the pod has follows from the claims that the StatefulSet has, which never change.
+	if claims.Binlog != nil {
+		c.WithEnv(corev1ac.EnvVar().WithName(agentapi.EnvBinlogDir).WithValue(agentapi.BinlogDir)).
+			WithVolumeMounts(mount(volumeBinlog, agentapi.BinlogDir, false))
+	}
 	if hasPacketRule(p) {
 		c.WithArgs("--packet-rule-dir=" + agentapi.PacketRuleDir).
 			WithVolumeMounts(mount(volumePacketRule, agentapi.PacketRuleDir, false))
@@ -46,7 +52,7 @@ func mysqldContainer(p *v1alpha1.DatabasePair) *corev1ac.ContainerApplyConfigura
 	return c
 }
 
-// mysqldContainerAlone is that of a member without a packet rule.
+// mysqldContainerAlone is that of a member without a packet rule and with one volume.
 func mysqldContainerAlone(p *v1alpha1.DatabasePair) *corev1ac.ContainerApplyConfiguration {
 	return corev1ac.Container().
 		WithName(ContainerMysqld).

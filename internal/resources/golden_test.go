@@ -4,10 +4,12 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -84,7 +86,7 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 			"router-networkpolicy":        RouterNetworkPolicy(routed),
 			"router-networkpolicy-member": NetworkPolicy(routed, "dbpair-system"),
 
-			"statefulset":        StatefulSet(p, Image{Name: "registry.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}, ClaimOf(p)),
+			"statefulset":        StatefulSet(p, Image{Name: "registry.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}, ClaimsOf(p)),
 			"service":            ClientService(p),
 			"service-new":        NewClientService(p, Route{Member: "shop-0", Mode: RouteDoor}),
 			"service-passive":    PassiveService(p),
@@ -185,5 +187,38 @@ func golden(t *testing.T, path string, object any) {
 	}
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("%s (-want +got; go test ./internal/resources -update writes it again):\n%s", path, diff)
+	}
+}
+
+// What a StatefulSet has cannot be changed, so that it is applied as it is, and the pods mount what
+// there is.
+func TestTheClaimsThatExistAreKept(t *testing.T) {
+	p := loadPair(t, "rich")
+	image := Image{Name: "registry.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}
+	for name, binlog := range map[string]*v1alpha1.BinlogStorageSpec{"one volume": nil, "two volumes": p.Spec.Storage.Binlog} {
+		p.Spec.Storage.Binlog = binlog
+		text, err := yaml.Marshal(StatefulSet(p, image, ClaimsOf(p)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		live := &appsv1.StatefulSet{}
+		if err := yaml.Unmarshal(text, live); err != nil {
+			t.Fatal(err)
+		}
+		claims, ok := LiveClaims(live)
+		if !ok {
+			t.Fatalf("%s: no claims in\n%s", name, text)
+		}
+		p.Spec.Storage.Binlog = &v1alpha1.BinlogStorageSpec{Size: resource.MustParse("7Gi")}
+		again, err := yaml.Marshal(StatefulSet(p, image, claims))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(text), string(again)); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
+		}
+		if mounted := strings.Contains(string(text), "mountPath: /binlog"); mounted != (binlog != nil) {
+			t.Errorf("%s: mounted %t", name, mounted)
+		}
 	}
 }

@@ -90,7 +90,10 @@ func SecretNames(n Names) []string {
 func ConfigMapNames(n Names) []string { return []string{n.Config(), n.Router()} }
 
 // Claim is the PersistentVolumeClaim of a member.
-func (n Names) Claim(o pair.Ordinal) string { return "data-" + string(o.Member(n.Pair)) }
+func (n Names) Claim(o pair.Ordinal) string { return pair.DataClaim(o.Member(n.Pair)) }
+
+// BinlogClaim is the PersistentVolumeClaim of a member's binary logs, where they have one of their own.
+func (n Names) BinlogClaim(o pair.Ordinal) string { return pair.BinlogClaim(o.Member(n.Pair)) }
 
 // Domain follows a member's name in its address.
 func (n Names) Domain() string { return n.Pods() + "." + n.Namespace + ".svc" }
@@ -195,6 +198,7 @@ func objectNames(pairName string) []string {
 	for _, o := range []pair.Ordinal{0, 1} {
 		out = append(out, "Service "+n.RouterMember(o))
 		out = append(out, "Pod "+string(o.Member(n.Pair)), "PersistentVolumeClaim "+n.Claim(o), "Secret "+n.TLS(o))
+		out = append(out, "PersistentVolumeClaim "+n.BinlogClaim(o))
 	}
 	return out
 }

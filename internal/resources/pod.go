@@ -32,7 +32,7 @@ const memberUID = 999
 // soon as the authority names another, a crash recovery or a slow disk may take longer.
 const gracePeriod = 5 * time.Minute
 
-func podTemplate(p *v1alpha1.DatabasePair, agent Image) *corev1ac.PodTemplateSpecApplyConfiguration {
+func podTemplate(p *v1alpha1.DatabasePair, agent Image, claims Claims) *corev1ac.PodTemplateSpecApplyConfiguration {
 	labels := maps.Clone(p.Spec.PodTemplate.Metadata.Labels)
 	if labels == nil {
 		labels = map[string]string{}
@@ -55,7 +55,7 @@ func podTemplate(p *v1alpha1.DatabasePair, agent Image) *corev1ac.PodTemplateSpe
 		WithTerminationGracePeriodSeconds(int64(gracePeriod / time.Second)).
 		WithSecurityContext(podSecurity(p)).
 		WithInitContainers(installContainer(p, agent)).
-		WithContainers(mysqldContainer(p)).
+		WithContainers(mysqldContainer(p, claims)).
 		WithVolumes(volumes(p)...)
 	if p.Spec.Monitoring.MysqldExporter.Enabled {
 		spec.WithContainers(exporterContainer(p, agent)).WithVolumes(exporterVolume(p))

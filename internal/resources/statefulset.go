@@ -27,57 +27,94 @@ type Claim struct {
 	Labels     map[string]string
 }
 
-// ClaimOf is the claim that the spec asks for.
-func ClaimOf(p *v1alpha1.DatabasePair) Claim {
-	return Claim{
-		Size:       p.Spec.Storage.Size,
-		AccessMode: corev1.PersistentVolumeAccessMode(p.Spec.Storage.AccessMode),
-		ClassName:  p.Spec.Storage.StorageClassName,
-		Labels:     KeptLabels(p.Name),
-	}
+// Claims are those of each member.
+type Claims struct {
+	Data Claim
+	// Binlog is that of the binary logs; nil where they are on the volume of the data.
+	Binlog *Claim
 }
 
-// LiveClaim is the claim of a StatefulSet that exists; growth happens on the claims
+// ClaimsOf are the claims that the spec asks for.
+func ClaimsOf(p *v1alpha1.DatabasePair) Claims {
+	storage := &p.Spec.Storage
+	claim := func(size resource.Quantity, class *string) Claim {
+		return Claim{
+			Size:       size,
+			AccessMode: corev1.PersistentVolumeAccessMode(storage.AccessMode),
+			ClassName:  class,
+			Labels:     KeptLabels(p.Name),
+		}
+	}
+	claims := Claims{Data: claim(storage.Size, storage.StorageClassName)}
+	if b := storage.Binlog; b != nil {
+		binlog := claim(b.Size, b.StorageClassName)
+		claims.Binlog = &binlog
+	}
+	return claims
+}
+
+// LiveClaims are the claims of a StatefulSet that exists; growth happens on the claims
 // themselves.
-func LiveClaim(sts *appsv1.StatefulSet) (Claim, bool) {
+func LiveClaims(sts *appsv1.StatefulSet) (Claims, bool) {
+	var claims Claims
+	found := false
 	for i := range sts.Spec.VolumeClaimTemplates {
 		t := &sts.Spec.VolumeClaimTemplates[i]
-		if t.Name != volumeData || len(t.Spec.AccessModes) != 1 {
+		if len(t.Spec.AccessModes) != 1 {
 			continue
 		}
-		return Claim{
+		claim := Claim{
 			Size:       t.Spec.Resources.Requests[corev1.ResourceStorage],
 			AccessMode: t.Spec.AccessModes[0],
 			ClassName:  t.Spec.StorageClassName,
 			Labels:     t.Labels,
-		}, true
+		}
+		switch t.Name {
+		case volumeData:
+			claims.Data = claim
+			found = true
+		case volumeBinlog:
+			claims.Binlog = &claim
+		}
 	}
-	return Claim{}, false
+	return claims, found
+}
+
+// template is a claim as a StatefulSet has it. The claims keep their labels when the pair is gone,
+// so none of them may depend on anything but its name. The list of templates is owned as a whole,
+// so it says what the API server would add; else it would never look as applied.
+func (c Claim) template(name string) *corev1ac.PersistentVolumeClaimApplyConfiguration {
+	pvc := corev1ac.PersistentVolumeClaimSpec().
+		WithVolumeMode(corev1.PersistentVolumeFilesystem).
+		WithAccessModes(c.AccessMode).
+		WithResources(corev1ac.VolumeResourceRequirements().
+			WithRequests(corev1.ResourceList{corev1.ResourceStorage: c.Size}))
+	if c.ClassName != nil {
+		pvc.WithStorageClassName(*c.ClassName)
+	}
+	return &corev1ac.PersistentVolumeClaimApplyConfiguration{
+		ObjectMetaApplyConfiguration: metav1ac.ObjectMeta().WithName(name).WithLabels(c.Labels),
+		Spec:                         pvc,
+		Status:                       corev1ac.PersistentVolumeClaimStatus().WithPhase(corev1.ClaimPending),
+	}
+}
+
+// templates are those of all claims of a member.
+func (c Claims) templates() []*corev1ac.PersistentVolumeClaimApplyConfiguration {
+	list := []*corev1ac.PersistentVolumeClaimApplyConfiguration{c.Data.template(volumeData)}
+	if c.Binlog != nil {
+		list = append(list, c.Binlog.template(volumeBinlog))
+	}
+	return list
 }
 
 // StatefulSet runs the two members. Its pods are made in parallel, since neither waits
 // for the other, and replaced only when the operator deletes one, since only it knows
 // which may go.
-func StatefulSet(p *v1alpha1.DatabasePair, agent Image, claim Claim) *appsv1ac.StatefulSetApplyConfiguration {
-	pvc := corev1ac.PersistentVolumeClaimSpec().
-		WithVolumeMode(corev1.PersistentVolumeFilesystem).
-		WithAccessModes(claim.AccessMode).
-		WithResources(corev1ac.VolumeResourceRequirements().
-			WithRequests(corev1.ResourceList{corev1.ResourceStorage: claim.Size}))
-	if claim.ClassName != nil {
-		pvc.WithStorageClassName(*claim.ClassName)
-	}
+func StatefulSet(p *v1alpha1.DatabasePair, agent Image, claims Claims) *appsv1ac.StatefulSetApplyConfiguration {
 	whenDeleted := appsv1.RetainPersistentVolumeClaimRetentionPolicyType
 	if p.Spec.Storage.PersistentVolumeClaimRetentionPolicy.WhenDeleted == v1alpha1.DeleteVolumes {
 		whenDeleted = appsv1.DeletePersistentVolumeClaimRetentionPolicyType
-	}
-	// The claims keep their labels when the pair is gone, so none of them may depend on
-	// anything but its name. The list is owned as a whole, so it says what the API server
-	// would add; else it would never look as applied.
-	template := &corev1ac.PersistentVolumeClaimApplyConfiguration{
-		ObjectMetaApplyConfiguration: metav1ac.ObjectMeta().WithName(volumeData).WithLabels(claim.Labels),
-		Spec:                         pvc,
-		Status:                       corev1ac.PersistentVolumeClaimStatus().WithPhase(corev1.ClaimPending),
 	}
 	return appsv1ac.StatefulSet(p.Name, p.Namespace).
 		WithLabels(Labels(p.Name)).
@@ -93,6 +130,6 @@ func StatefulSet(p *v1alpha1.DatabasePair, agent Image, claim Claim) *appsv1ac.S
 				WithWhenDeleted(whenDeleted).
 				WithWhenScaled(appsv1.RetainPersistentVolumeClaimRetentionPolicyType)).
 			WithSelector(metav1ac.LabelSelector().WithMatchLabels(memberSelector(p.Name))).
-			WithTemplate(podTemplate(p, agent)).
-			WithVolumeClaimTemplates(template))
+			WithTemplate(podTemplate(p, agent, claims)).
+			WithVolumeClaimTemplates(claims.templates()...))
 }

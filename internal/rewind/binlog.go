@@ -217,8 +217,8 @@ func hasChecksum(e event) bool {
 }
 
 // binlogFiles returns the files that the index lists, in order.
-func binlogFiles(dataDir string) ([]string, error) {
-	text, err := os.ReadFile(filepath.Join(dataDir, indexName))
+func binlogFiles(dir string) ([]string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, indexName))
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +228,7 @@ func binlogFiles(dataDir string) ([]string, error) {
 			continue
 		}
 		if !filepath.IsAbs(line) {
-			line = filepath.Join(dataDir, line)
+			line = filepath.Join(dir, line)
 		}
 		files = append(files, line)
 	}

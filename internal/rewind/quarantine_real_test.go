@@ -32,7 +32,7 @@ func TestWhatIsGivenUpIsReadBack(t *testing.T) {
 	root := t.TempDir()
 	vol := volume.Open(root)
 	l.member.Quarantine = vol.QuarantineDir()
-	copyLogs(t, filepath.Join(l.member.DataDir, "binlog.*"), vol.DataDir())
+	copyLogs(t, filepath.Join(l.member.BinlogDir, "binlog.*"), vol.DataDir())
 	copyLogs(t, filepath.Join(l.pair.B.Member.DataDir, "relay.*"), vol.DataDir())
 	if _, err := vol.SaveRelayLog(volume.SavedRelayLog{DataID: "data-1", SavedAt: time.Now()}); err != nil {
 		t.Fatal(err)

@@ -65,7 +65,7 @@ func killedWithTail(t *testing.T, before func(app *sql.DB), statements ...string
 	return left{
 		pair: pair, acknowledged: good.Executed, tail: bad.Binlog.Subtract(good.Binlog),
 		member: rewind.Member{
-			DataDir: pair.A.Member.DataDir, Server: bad.ServerUUID, Keep: good.Executed, Quarantine: filepath.Join(pair.A.Dir, "quarantine"),
+			BinlogDir: pair.A.Member.DataDir, Server: bad.ServerUUID, Keep: good.Executed, Quarantine: filepath.Join(pair.A.Dir, "quarantine"),
 		},
 	}
 }
@@ -90,7 +90,7 @@ func one[T any](t *testing.T, db *sql.DB, query string) T {
 
 func TestUncutTailIsCommittedByTheNextStart(t *testing.T) {
 	l := killedWithTail(t, nil, "INSERT INTO app.t VALUES (2)")
-	contents, err := rewind.Contents(l.member.DataDir)
+	contents, err := rewind.Contents(l.member.BinlogDir)
 	if err != nil || !contents.Equal(l.acknowledged.Union(l.tail)) {
 		t.Errorf("contents %v, %v", contents, err)
 	}
@@ -177,7 +177,7 @@ func TestCutTakesBackDefinitionsAccountsAndTags(t *testing.T) {
 	} {
 		t.Run(statement, func(t *testing.T) {
 			l := killedWithTail(t, nil, statement)
-			contents, err := rewind.Contents(l.member.DataDir)
+			contents, err := rewind.Contents(l.member.BinlogDir)
 			if err != nil || !contents.Equal(l.acknowledged.Union(l.tail)) || l.tail.Count() != 1 {
 				t.Errorf("contents %v, want %v and %v; %v", contents, l.acknowledged, l.tail, err)
 			}
@@ -210,7 +210,7 @@ func TestCutRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		member.Terminate()
-		refused(t, rewind.Member{DataDir: member.Member.DataDir, Server: s.ServerUUID}, rewind.ErrClosed)
+		refused(t, rewind.Member{BinlogDir: member.Member.DataDir, Server: s.ServerUUID}, rewind.ErrClosed)
 	})
 	l := killedWithTail(t, nil, "INSERT INTO app.t VALUES (2)", "INSERT INTO app.t VALUES (3)")
 	t.Run("a tail with something that stays after it", func(t *testing.T) {
@@ -226,9 +226,9 @@ func TestCutRefuses(t *testing.T) {
 	})
 	t.Run("an encrypted binlog", func(t *testing.T) {
 		m := l.member
-		m.DataDir = t.TempDir()
-		write(t, filepath.Join(m.DataDir, "binlog.index"), "./binlog.000001\n")
-		write(t, filepath.Join(m.DataDir, "binlog.000001"), "\xfdbin0123456789")
+		m.BinlogDir = t.TempDir()
+		write(t, filepath.Join(m.BinlogDir, "binlog.index"), "./binlog.000001\n")
+		write(t, filepath.Join(m.BinlogDir, "binlog.000001"), "\xfdbin0123456789")
 		refused(t, m, rewind.ErrEncrypted)
 	})
 	t.Run("an XA transaction", func(t *testing.T) {
@@ -250,17 +250,17 @@ func killedWithXA(t *testing.T) rewind.Member {
 	}
 	mustExec(t, root, "XA START 'x'", "INSERT INTO app.t VALUES (1)", "XA END 'x'", "XA PREPARE 'x'")
 	member.Kill()
-	return rewind.Member{DataDir: member.Member.DataDir, Server: s.ServerUUID, Keep: s.Executed}
+	return rewind.Member{BinlogDir: member.Member.DataDir, Server: s.ServerUUID, Keep: s.Executed}
 }
 
 func refused(t *testing.T, member rewind.Member, want error) {
 	t.Helper()
 	member.Quarantine = filepath.Join(t.TempDir(), "q")
-	before := fingerprint(t, member.DataDir)
+	before := fingerprint(t, member.BinlogDir)
 	if _, err := rewind.Cut(member, time.Now()); !errors.Is(err, want) {
 		t.Errorf("error %v, want %v", err, want)
 	}
-	if after := fingerprint(t, member.DataDir); after != before {
+	if after := fingerprint(t, member.BinlogDir); after != before {
 		t.Errorf("a refused cut changed the binlogs: %s, before %s", after, before)
 	}
 	if _, err := os.Stat(member.Quarantine); err == nil {

@@ -48,8 +48,8 @@ func IsRefusal(err error) bool {
 
 // Member says whose binlog it is and what of it stays.
 type Member struct {
-	// DataDir is mysqld's; mysqld is down and the caller holds its lock.
-	DataDir string
+	// BinlogDir has the binlogs and their index; mysqld is down and the caller holds its lock.
+	BinlogDir string
 	// Server is the UUID of this data directory.
 	Server gtid.ServerUUID
 	// Keep is the holder's binlog, its waiting commits included. What this
@@ -78,8 +78,8 @@ func (t Tail) IsEmpty() bool { return t.Transactions == 0 }
 
 // Contents returns all GTIDs of a member's binlogs, purged ones included,
 // while mysqld is down.
-func Contents(dataDir string) (gtid.Set, error) {
-	files, err := binlogFiles(dataDir)
+func Contents(dir string) (gtid.Set, error) {
+	files, err := binlogFiles(dir)
 	if err != nil {
 		return gtid.Set{}, fmt.Errorf("read binlogs: %w", err)
 	}
@@ -105,7 +105,7 @@ func Inspect(member Member) (Tail, error) {
 }
 
 func inspect(member Member) (Tail, error) {
-	files, err := binlogFiles(member.DataDir)
+	files, err := binlogFiles(member.BinlogDir)
 	if err != nil {
 		return Tail{}, err
 	}

@@ -13,9 +13,15 @@ import (
 )
 
 // Quarantine keeps the binary logs of data that is about to be given up, below the name
-// of the data, by hard links: it takes no room as long as the originals live. Idempotent.
+// of the data, by hard links: it takes no room as long as the originals live. A volume of binary
+// logs says itself whose they are. Idempotent.
 func (v *Volume) Quarantine(data pair.DataID) (files int, err error) {
-	names, err := filepath.Glob(filepath.Join(v.DataDir(), "binlog.*"))
+	if v.HasBinlogVolume() {
+		if data, err = v.savesBinlogsOf(); err != nil || data == "" {
+			return 0, err
+		}
+	}
+	names, err := filepath.Glob(filepath.Join(v.BinlogDir(), "binlog.*"))
 	if err != nil || len(names) == 0 {
 		return 0, err
 	}

@@ -41,7 +41,7 @@ const (
 
 // NewestRelayLog is the last file of mysqld's relay log and its size in bytes; empty for none.
 func (v *Volume) NewestRelayLog() (name string, size int64) {
-	files, _ := filepath.Glob(filepath.Join(v.DataDir(), "relay.[0-9]*")) // the pattern is well formed
+	files, _ := filepath.Glob(filepath.Join(v.BinlogDir(), "relay.[0-9]*")) // the pattern is well formed
 	for _, file := range files {
 		if base := filepath.Base(file); len(base) > len(name) || (len(base) == len(name) && base > name) {
 			name = base
@@ -50,7 +50,7 @@ func (v *Volume) NewestRelayLog() (name string, size int64) {
 	if name == "" {
 		return "", 0
 	}
-	info, err := os.Stat(filepath.Join(v.DataDir(), name))
+	info, err := os.Stat(filepath.Join(v.BinlogDir(), name))
 	if err != nil {
 		return "", 0
 	}
@@ -70,7 +70,7 @@ func (v *Volume) SaveRelayLog(note SavedRelayLog) (SavedRelayLog, error) {
 }
 
 func (v *Volume) saveRelayLog(note SavedRelayLog) (SavedRelayLog, error) {
-	files, err := filepath.Glob(filepath.Join(v.DataDir(), "relay.*"))
+	files, err := filepath.Glob(filepath.Join(v.BinlogDir(), "relay.*"))
 	if err != nil {
 		return note, err
 	}
@@ -99,7 +99,7 @@ func (v *Volume) saveRelayLog(note SavedRelayLog) (SavedRelayLog, error) {
 		return note, err
 	}
 	note.Directory = final
-	return note, errors.Join(syncDir(v.QuarantineDir()), syncDir(v.own()))
+	return note, errors.Join(syncDir(v.QuarantineDir()), syncDir(filepath.Dir(v.QuarantineDir())))
 }
 
 // relayLogDir makes the directory in which a copy grows, without what a crash left of another.

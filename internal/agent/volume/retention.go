@@ -35,11 +35,11 @@ func RetentionOf(c agentapi.Config) Retention {
 	return r
 }
 
-// Bytes is the retention's size on this volume.
+// Bytes is the retention's size on the volume of the quarantine.
 func (r Retention) Bytes(v *Volume) (int64, error) { return v.Share(r.Size) }
 
-// Share is a size in bytes: of a quantity, such as 10Gi, or of a share of the volume, such as
-// 20%. It needs no lock.
+// Share is a size in bytes: of a quantity, such as 10Gi, or of a share of the volume of the binary
+// logs, such as 20%. It needs no lock.
 func (v *Volume) Share(size string) (int64, error) {
 	share, isShare := strings.CutSuffix(size, "%")
 	if !isShare {
@@ -53,7 +53,7 @@ func (v *Volume) Share(size string) (int64, error) {
 	if err != nil || percent > 100 {
 		return 0, fmt.Errorf("size %q is no share from 0%% to 100%%", size)
 	}
-	space, err := v.Space()
+	space, err := v.BinlogSpace()
 	if err != nil {
 		return 0, err
 	}
@@ -69,10 +69,15 @@ type Space struct {
 }
 
 // Space measures the volume. It needs no lock.
-func (v *Volume) Space() (Space, error) {
+func (v *Volume) Space() (Space, error) { return spaceOf(v.root) }
+
+// BinlogSpace measures the volume of the binary logs, which may be the same. It needs no lock.
+func (v *Volume) BinlogSpace() (Space, error) { return spaceOf(v.BinlogRoot()) }
+
+func spaceOf(root string) (Space, error) {
 	var fs unix.Statfs_t
-	if err := unix.Statfs(v.root, &fs); err != nil {
-		return Space{}, fmt.Errorf("measure volume %s: %w", v.root, err)
+	if err := unix.Statfs(root, &fs); err != nil {
+		return Space{}, fmt.Errorf("measure volume %s: %w", root, err)
 	}
 	return Space{
 		Total: int64(fs.Blocks) * fs.Bsize,

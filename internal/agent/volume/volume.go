@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -51,6 +52,8 @@ type Identity struct {
 	// Components are the names of those that were installed since spec.mysql.components has them,
 	// with commas between.
 	Components string `json:"components,omitempty"`
+	// SeparateBinlogs: the binary logs of the data are on a volume of their own.
+	SeparateBinlogs bool `json:"separateBinlogs,omitempty"`
 }
 
 // Memory is the content of the epoch file.
@@ -60,10 +63,14 @@ type Memory struct {
 	Seen *agentapi.SeenLedger `json:"seen,omitempty"`
 }
 
-// Volume is a member's volume. Lock it before anything else.
+// Volume is a member's volume, with the one of its binary logs if they have one of their own.
+// Lock it before anything else.
 type Volume struct {
-	root string
-	lock *os.File
+	root    string
+	binlogs string // where the volume of the binary logs is mounted; empty without one
+	locks   []*os.File
+
+	marking sync.Mutex // held while the note on how far the binary logs reach is written
 }
 
 // Open returns the volume mounted at root. It touches nothing.
@@ -79,13 +86,17 @@ func (v *Volume) NewDataDir() string { return filepath.Join(v.root, "mysql.new")
 // pair's owner chose, so that what sorts and large transactions take is not the node's.
 func (v *Volume) TempDir() string { return filepath.Join(v.root, "tmp") }
 
-// QuarantineDir is where what a seed replaces is kept.
-func (v *Volume) QuarantineDir() string { return filepath.Join(v.own(), "quarantine") }
+// QuarantineDir is where what a seed replaces is kept. It is on the volume of the binary logs: they
+// are saved by hard links.
+func (v *Volume) QuarantineDir() string { return v.binlogFile("quarantine") }
 
 // Root is where the volume is mounted.
 func (v *Volume) Root() string { return v.root }
 
-func (v *Volume) own() string             { return filepath.Join(v.root, "dbpair") }
+// ownDir is the agent's own directory on a volume.
+const ownDir = "dbpair"
+
+func (v *Volume) own() string             { return filepath.Join(v.root, ownDir) }
 func (v *Volume) file(name string) string { return filepath.Join(v.own(), name) }
 func (v *Volume) identityFile() string    { return v.file("identity.json") }
 func (v *Volume) epochFile() string       { return v.file("epoch.json") }
@@ -94,22 +105,10 @@ func (v *Volume) epochFile() string       { return v.file("epoch.json") }
 // that has the data open. It does not wait: ErrInUse says that someone has it.
 // Idempotent.
 func (v *Volume) Lock() error {
-	if v.lock == nil {
-		if err := os.MkdirAll(v.own(), 0o700); err != nil {
-			return fmt.Errorf("lock volume %s: %w", v.root, err)
+	if len(v.locks) == 0 {
+		if err := v.lock(); err != nil {
+			return err
 		}
-		f, err := os.OpenFile(v.file("lock"), os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return fmt.Errorf("lock volume %s: %w", v.root, err)
-		}
-		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			_ = f.Close()
-			if errors.Is(err, unix.EWOULDBLOCK) {
-				err = ErrInUse
-			}
-			return fmt.Errorf("lock volume %s: %w", v.root, err)
-		}
-		v.lock = f
 	}
 	for _, dir := range []string{v.DataDir(), v.NewDataDir()} {
 		if err := mysqldLock(filepath.Join(dir, "ibdata1")); err != nil {
@@ -117,6 +116,45 @@ func (v *Volume) Lock() error {
 		}
 	}
 	return nil
+}
+
+// lock takes all locks or none.
+func (v *Volume) lock() error {
+	roots := []string{v.root}
+	if v.HasBinlogVolume() {
+		roots = append(roots, v.binlogs)
+	}
+	var taken []*os.File
+	for _, root := range roots {
+		f, err := lockRoot(root)
+		if err != nil {
+			for _, one := range taken {
+				_ = one.Close()
+			}
+			return fmt.Errorf("lock volume %s: %w", root, err)
+		}
+		taken = append(taken, f)
+	}
+	v.locks = taken
+	return nil
+}
+
+func lockRoot(root string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Join(root, ownDir), 0o700); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(root, ownDir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			err = ErrInUse
+		}
+		return nil, err
+	}
+	return f, nil
 }
 
 // mysqldLock asks whether a mysqld has the system tablespace locked.
@@ -224,14 +262,18 @@ func (v *Volume) HasData() (bool, error) { return hasContent(v.DataDir()) }
 // DropNew removes a data directory that was never finished.
 func (v *Volume) DropNew() error { return os.RemoveAll(v.NewDataDir()) }
 
-// SyncNew writes what the operating system still keeps of some files of a new data directory to the disk.
-// It blocks until it is there.
-func (v *Volume) SyncNew(pattern string) error {
-	paths, err := filepath.Glob(filepath.Join(v.NewDataDir(), pattern))
+// SyncNewBinlogs writes what the operating system still keeps of the binary logs of a new data directory to the
+// disk. It blocks until it is there.
+func (v *Volume) SyncNewBinlogs() error {
+	dir := v.NewDataDir()
+	if v.HasBinlogVolume() {
+		dir = v.BinlogDir()
+	}
+	paths, err := filepath.Glob(filepath.Join(dir, "binlog.*"))
 	if err != nil {
 		return fmt.Errorf("flush the new data: %w", err)
 	}
-	for _, path := range append(paths, v.NewDataDir()) {
+	for _, path := range append(paths, dir, v.NewDataDir()) {
 		if err := syncDir(path); err != nil {
 			return fmt.Errorf("flush the new data: %w", err)
 		}
@@ -286,7 +328,7 @@ func (v *Volume) writeJSON(path string, from any) error {
 		return err
 	}
 	err = WriteFile(path, append(text, '\n'), 0o600)
-	if errors.Is(err, unix.ENOSPC) && os.Remove(v.reserveFile()) == nil {
+	if errors.Is(err, unix.ENOSPC) && os.Remove(v.reserveFor(path)) == nil {
 		err = WriteFile(path, append(text, '\n'), 0o600)
 	}
 	if err != nil {
@@ -299,14 +341,33 @@ func (v *Volume) writeJSON(path string, from any) error {
 // volume is full must still be able to give up its authority for good.
 const reserve = 256 << 10
 
-func (v *Volume) reserveFile() string { return v.file("reserve") }
+func (v *Volume) reserveFile() string { return v.file(reserveName) }
 
-// KeepReserve sets the reserve aside, if there is room. Idempotent.
+const reserveName = "reserve"
+
+// reserveFor is the reserve of the volume that has this file.
+func (v *Volume) reserveFor(path string) string {
+	if v.HasBinlogVolume() && strings.HasPrefix(path, strings.TrimSuffix(v.binlogs, "/")+"/") {
+		return v.binlogFile(reserveName)
+	}
+	return v.reserveFile()
+}
+
+// KeepReserve sets the reserve aside on the volume and that of the binary logs, where there is
+// room. Idempotent.
 func (v *Volume) KeepReserve() error {
-	if info, err := os.Stat(v.reserveFile()); err == nil && info.Size() == reserve {
+	err := keepReserve(v.reserveFile())
+	if v.HasBinlogVolume() {
+		err = errors.Join(err, keepReserve(v.binlogFile(reserveName)))
+	}
+	return err
+}
+
+func keepReserve(path string) error {
+	if info, err := os.Stat(path); err == nil && info.Size() == reserve {
 		return nil
 	}
-	f, err := os.OpenFile(v.reserveFile(), os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("keep a reserve: %w", err)
 	}
@@ -318,7 +379,7 @@ func (v *Volume) KeepReserve() error {
 		err = closeErr
 	}
 	if err != nil {
-		_ = os.Remove(v.reserveFile())
+		_ = os.Remove(path)
 		return fmt.Errorf("keep a reserve: %w", err)
 	}
 	return nil

@@ -18,15 +18,16 @@ import (
 // Commits are the transactions in a member's binlogs, read from its volume: mysqld is
 // not asked, so this works for a closed member as well.
 func (p *Pair) Commits(ctx context.Context, member string) ([]history.Commit, error) {
-	script := "cd " + agentapi.DataDir + "/mysql && cat binlog.index"
-	index, err := p.Exec(ctx, p.Namespace, member, resources.ContainerMysqld, "sh", "-c", script)
+	// The container's environment says where the binary logs have a volume of their own.
+	const cd = "cd ${" + agentapi.EnvBinlogDir + ":-" + agentapi.DataDir + "}/mysql && "
+	index, err := p.Exec(ctx, p.Namespace, member, resources.ContainerMysqld, "sh", "-c", cd+"cat binlog.index")
 	if err != nil {
 		return nil, fmt.Errorf("commits of %s: %w", member, err)
 	}
 	var commits []history.Commit
 	for _, name := range strings.Fields(index) {
 		var raw bytes.Buffer
-		if err := p.ExecTo(ctx, &raw, p.Namespace, member, resources.ContainerMysqld, "sh", "-c", `cd `+agentapi.DataDir+`/mysql && exec cat "$0"`, name); err != nil {
+		if err := p.ExecTo(ctx, &raw, p.Namespace, member, resources.ContainerMysqld, "sh", "-c", cd+`exec cat "$0"`, name); err != nil {
 			return nil, fmt.Errorf("commits of %s: %w", member, err)
 		}
 		list, err := parseBinlog(raw.Bytes())
