@@ -357,3 +357,72 @@ func TestABackupEndsWhenTheRolesMove(t *testing.T) {
 		t.Errorf("Jobs %v", jobs)
 	}
 }
+
+// An expiry asks no member for anything, so that it does not wait for the pair to be Available.
+func TestAnExpiryIsDoneByAJobOfTheStore(t *testing.T) {
+	s := newJobStage(t, func(p *v1alpha1.DatabasePair) {
+		toVolume(p)
+		p.Status.Conditions = nil
+	})
+	s.claim(nil)
+	for id, pinned := range map[string]bool{"20260102T030000Z-00000001": true, "20260102T040000Z-00000002": false} {
+		object := &v1alpha1.DatabasePairBackup{
+			ObjectMeta: metav1.ObjectMeta{Name: "shop-" + strings.ToLower(id), Namespace: "ns"},
+			Spec: v1alpha1.StoredBackupSpec{
+				PairRef:  v1alpha1.BackupPairReference{Name: "shop", UID: "pair-uid"},
+				BackupID: id,
+				Pinned:   &pinned,
+			},
+		}
+		if err := s.c.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const id = "20260102T030405Z-0a1b2c3d"
+	s.ask("e1", v1alpha1.OperationExpire, func(op *v1alpha1.DatabasePairOperation) {
+		op.Spec.Expire = &v1alpha1.ExpireParameters{BackupID: id, Force: true}
+	})
+	s.look()
+	s.is("e1", v1alpha1.OperationRunning, "")
+	var request jobapi.Request
+	if err := json.Unmarshal([]byte(s.requestOf("e1")), &request); err != nil {
+		t.Fatal(err)
+	}
+	want := &jobapi.BackupRequest{
+		Store:    "file:///backups/ns.shop/pair-uid",
+		Verify:   true,
+		KeepFor:  48 * time.Hour,
+		KeepLast: 3,
+		Pins:     []string{"20260102T030000Z-00000001"},
+		Unpins:   []string{"20260102T040000Z-00000002"},
+		Remove:   id,
+		Force:    true,
+	}
+	if diff := cmp.Diff(want, request.Backup); diff != "" || request.Kind != jobapi.Expire {
+		t.Errorf("kind %s (-want +got):\n%s", request.Kind, diff)
+	}
+	s.answer("e1", jobapi.KeyResult, jobapi.Result{
+		Outcome: jobapi.Done,
+		Message: "removed",
+		OperationResult: v1alpha1.OperationResult{
+			Expire: &v1alpha1.ExpireResult{Removed: []string{id, strings.Repeat("x", 100)}, StoredTotal: 2},
+		},
+	})
+	s.look()
+	op := s.is("e1", v1alpha1.OperationSucceeded, "removed")
+	if got := op.Status.Result; got == nil || got.Expire == nil || got.Expire.StoredTotal != 2 || len(got.Expire.Removed[1]) > 64 || got.Backup != nil {
+		t.Errorf("result %+v", got)
+	}
+}
+
+func TestANewBackupCanBePinned(t *testing.T) {
+	s := newJobStage(t, toVolume)
+	s.claim(nil)
+	s.ask("b1", v1alpha1.OperationBackup, func(op *v1alpha1.DatabasePairOperation) {
+		op.Spec.Backup = &v1alpha1.BackupParameters{Pin: true}
+	})
+	s.look()
+	if request := s.requestOf("b1"); !strings.Contains(request, `"pin":true`) {
+		t.Errorf("request %s", request)
+	}
+}

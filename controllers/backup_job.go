@@ -85,7 +85,7 @@ func startingDeadline(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperati
 
 // noDestination says why a backup cannot be taken at all; empty when it can.
 func noDestination(v *jobVisit, op *v1alpha1.DatabasePairOperation) string {
-	if op.Spec.Type != v1alpha1.OperationBackup || op.Status.Phase == v1alpha1.OperationRunning {
+	if !op.Spec.Type.ReachesStore() || op.Status.Phase == v1alpha1.OperationRunning {
 		return ""
 	}
 	if v.pair.Spec.Backup == nil {
@@ -122,17 +122,17 @@ func (r *JobReconciler) awaitsDestination(ctx context.Context, v *jobVisit, op *
 // destinationNotReady says what a backup waits for at its destination; empty when nothing is
 // missing. A Job whose pod cannot start says nothing by itself.
 func (r *JobReconciler) destinationNotReady(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) (string, error) {
-	if op.Spec.Type != v1alpha1.OperationBackup || v.pair.Spec.Backup == nil {
+	if !op.Spec.Type.ReachesStore() || v.pair.Spec.Backup == nil {
 		return "", nil
 	}
 	named := namedObjects{live: r.Live, namespace: v.name.Namespace}
 	return named.missingOf(ctx, v.pair.Spec.Backup.Destination, "waits: spec.backup.destination")
 }
 
-// backupRequest is what the Job of a backup is asked for beside the roles; nil for others.
+// backupRequest is what the Job of a backup or an expiry is asked for beside the roles; nil for others.
 func backupRequest(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation) *jobapi.BackupRequest {
 	spec := p.Spec.Backup
-	if op.Spec.Type != v1alpha1.OperationBackup || spec == nil {
+	if !op.Spec.Type.ReachesStore() || spec == nil {
 		return nil
 	}
 	out := &jobapi.BackupRequest{
@@ -144,7 +144,37 @@ func backupRequest(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation)
 	if spec.Encryption != nil {
 		out.Recipients = spec.Encryption.Recipients
 	}
+	if op.Spec.Backup != nil {
+		out.Pin = op.Spec.Backup.Pin
+	}
+	if op.Spec.Expire != nil {
+		out.Remove = op.Spec.Expire.BackupID
+		out.Force = op.Spec.Expire.Force
+	}
 	return out
+}
+
+// addPins has the Job mark the backups as the objects of the pair say; nothing for a request of another kind.
+func (r *JobReconciler) addPins(ctx context.Context, v *jobVisit, request *jobapi.BackupRequest) error {
+	if request == nil {
+		return nil
+	}
+	var list v1alpha1.DatabasePairBackupList
+	if err := r.Client.List(ctx, &list, client.InNamespace(v.name.Namespace)); err != nil {
+		return fmt.Errorf("list backups: %w", err)
+	}
+	for i := range list.Items {
+		b := &list.Items[i]
+		ofPair := b.Spec.PairRef.Name == v.pair.Name && b.Spec.PairRef.UID == string(v.pair.UID)
+		switch {
+		case !ofPair || b.Spec.Pinned == nil:
+		case *b.Spec.Pinned:
+			request.Pins = append(request.Pins, b.Spec.BackupID)
+		default:
+			request.Unpins = append(request.Unpins, b.Spec.BackupID)
+		}
+	}
+	return nil
 }
 
 // maxGTIDText is the API's limit of a set of GTIDs.
@@ -170,6 +200,14 @@ func boundBackup(b *v1alpha1.BackupResult) {
 	b.Stored = slices.DeleteFunc(b.Stored, func(one v1alpha1.StoredBackup) bool { return one.Finished.IsZero() })
 	for i := range b.Stored {
 		b.Stored[i].ID = short(b.Stored[i].ID)
+	}
+}
+
+// boundExpire shortens what a Job says of what it removed to the API's limits.
+func boundExpire(e *v1alpha1.ExpireResult) {
+	e.Removed = e.Removed[:min(len(e.Removed), jobapi.MaxStored)]
+	for i := range e.Removed {
+		e.Removed[i] = short(e.Removed[i])
 	}
 }
 

@@ -48,6 +48,9 @@ func bound(p *jobapi.Result) {
 	if p.Backup != nil {
 		boundBackup(p.Backup)
 	}
+	if p.Expire != nil {
+		boundExpire(p.Expire)
+	}
 }
 
 // rounded is a duration as a status shows it; zero for none.
@@ -90,11 +93,18 @@ func progressOf(p jobapi.Progress) *v1alpha1.OperationProgress {
 // resultOf is what the status of an operation of this kind shows of a result. report names the
 // ConfigMap of the report.
 func resultOf(kind v1alpha1.OperationType, p jobapi.Result, report string) *v1alpha1.OperationResult {
-	if kind == v1alpha1.OperationBackup {
+	switch kind {
+	case v1alpha1.OperationBackup:
 		return &v1alpha1.OperationResult{
 			Duration: rounded(p.Duration, time.Millisecond),
 			Backup:   p.Backup,
 		}
+	case v1alpha1.OperationExpire:
+		return &v1alpha1.OperationResult{
+			Duration: rounded(p.Duration, time.Millisecond),
+			Expire:   p.Expire,
+		}
+	default:
 	}
 	out := p.OperationResult
 	out.Duration = rounded(p.Duration, time.Millisecond)
@@ -105,5 +115,6 @@ func resultOf(kind v1alpha1.OperationType, p jobapi.Result, report string) *v1al
 	}
 	out.Report = report
 	out.Backup = nil
+	out.Expire = nil
 	return &out
 }

@@ -88,6 +88,9 @@ func notNow(v *jobVisit, op *v1alpha1.DatabasePairOperation) string {
 		}
 	}
 	needs := []string{v1alpha1.ConditionAvailable, v1alpha1.ConditionReplicating}
+	if op.Spec.Type == v1alpha1.OperationExpire {
+		needs = nil // no member is asked for anything
+	}
 	if op.Spec.Repair != nil && !op.Spec.Repair.DryRun {
 		needs = append(needs, v1alpha1.ConditionFailoverReady)
 	}

@@ -70,7 +70,11 @@ func (r *JobReconciler) makeJob(ctx context.Context, v *jobVisit, op *v1alpha1.D
 	if busy, err := r.otherJob(ctx, v, op); busy || err != nil {
 		return err
 	}
-	request, err := json.Marshal(requestOf(v, op, rec))
+	asked := requestOf(v, op, rec)
+	if err := r.addPins(ctx, v, asked.Backup); err != nil {
+		return fmt.Errorf("operation %s: %w", op.Name, err)
+	}
+	request, err := json.Marshal(asked)
 	if err != nil {
 		return fmt.Errorf("operation %s: encode the request: %w", op.Name, err)
 	}

@@ -9,7 +9,7 @@ package controllers
 // +kubebuilder:rbac:groups=dbpair.io,resources=databasepairoperations/status,verbs=patch
 // +kubebuilder:rbac:groups=dbpair.io,resources=databasepairusers,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=dbpair.io,resources=databasepairusers/status,verbs=patch
-// +kubebuilder:rbac:groups=dbpair.io,resources=databasepairbackups,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups=dbpair.io,resources=databasepairbackups,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=dbpair.io,resources=databasepairbackups/status,verbs=patch
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;create;update
 // +kubebuilder:rbac:groups=apps,resources=statefulsets,verbs=get;list;watch;create;patch

@@ -21,6 +21,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/catalog"
@@ -34,7 +35,9 @@ import (
 type StoredBackupReconciler struct {
 	Client client.Client
 	// Live reads from the API server.
-	Live client.Reader
+	Live   client.Reader
+	Events recorder.EventRecorder
+	Now    clock
 }
 
 // Setup registers the controller. An operator without backups has no rights on its objects.
@@ -87,14 +90,20 @@ func (r *StoredBackupReconciler) Reconcile(ctx context.Context, req ctrl.Request
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if v.pair == nil || v.pair.DeletionTimestamp != nil || v.pair.Spec.Backup == nil {
-		return ctrl.Result{}, nil
+	again, err := r.deletions(ctx, v)
+	if err == nil {
+		err = r.finalizers(ctx, v)
+	}
+	out := ctrl.Result{RequeueAfter: again}
+	unknown := v.pair == nil || v.pair.DeletionTimestamp != nil || v.pair.Spec.Backup == nil
+	if err != nil || unknown {
+		return out, quiet(err)
 	}
 	view, err := r.view(ctx, v)
 	if err != nil || view == nil {
-		return ctrl.Result{}, err
+		return out, err
 	}
-	return ctrl.Result{}, quiet(r.apply(ctx, catalog.Plan(v.objects, *view)))
+	return out, quiet(r.apply(ctx, catalog.Plan(v.objects, *view)))
 }
 
 func (r *StoredBackupReconciler) visit(ctx context.Context, name types.NamespacedName) (*backupVisit, error) {
@@ -225,6 +234,10 @@ func (r *StoredBackupReconciler) apply(ctx context.Context, changes catalog.Chan
 	for i := range changes.Remove {
 		b := &changes.Remove[i]
 		logf.FromContext(ctx).Info("a backup is no longer in the store", "backup", b.Spec.BackupID)
+		if err := r.release(ctx, b); err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		uid := b.UID
 		if err := client.IgnoreNotFound(r.Client.Delete(ctx, b, client.Preconditions{UID: &uid})); err != nil {
 			errs = append(errs, fmt.Errorf("delete the object of backup %s: %w", b.Spec.BackupID, err))

@@ -1,7 +1,9 @@
 package controllers
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/jobapi"
@@ -29,9 +32,13 @@ const (
 // backupStage is a pair with backups on a volume, and the controller of their objects.
 type backupStage struct {
 	*testing.T
-	c   client.Client
-	r   *StoredBackupReconciler
-	now time.Time
+	c client.Client
+	r *StoredBackupReconciler
+	// now is the time at which operations end, clock that of the controller: the API server sets the time of a deletion.
+	now    time.Time
+	clock  time.Time
+	events events
+	uids   int
 }
 
 func newBackupStage(t *testing.T) *backupStage {
@@ -42,7 +49,11 @@ func newBackupStage(t *testing.T) *backupStage {
 			t.Fatal(err)
 		}
 	}
-	s := &backupStage{T: t, now: time.Date(2026, 1, 2, 5, 0, 0, 0, time.UTC)}
+	s := &backupStage{
+		T:     t,
+		now:   time.Date(2026, 1, 2, 5, 0, 0, 0, time.UTC),
+		clock: time.Now(),
+	}
 	p := &v1alpha1.DatabasePair{ObjectMeta: metav1.ObjectMeta{
 		Name:              "shop",
 		Namespace:         "ns",
@@ -52,12 +63,25 @@ func newBackupStage(t *testing.T) *backupStage {
 	toVolume(p)
 	s.c = fake.NewClientBuilder().WithScheme(all).WithObjects(p, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}}).
 		WithStatusSubresource(&v1alpha1.DatabasePair{}, &v1alpha1.DatabasePairOperation{}, &v1alpha1.DatabasePairBackup{}).
-		WithIndex(&v1alpha1.DatabasePairOperation{}, indexPair, pairOfOperation).Build()
+		WithIndex(&v1alpha1.DatabasePairOperation{}, indexPair, pairOfOperation).
+		WithInterceptorFuncs(interceptor.Funcs{Create: s.create}).Build()
 	s.r = &StoredBackupReconciler{
 		Client: s.c,
 		Live:   s.c,
+		Events: &s.events,
+		Now:    func() time.Time { return s.clock },
 	}
 	return s
+}
+
+// create gives an object a UID and the time of its creation, as the API server does.
+func (s *backupStage) create(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+	if o.GetUID() == "" {
+		s.uids++
+		o.SetUID(types.UID(fmt.Sprintf("uid-%d", s.uids)))
+		o.SetCreationTimestamp(metav1.NewTime(s.now))
+	}
+	return c.Create(ctx, o, opts...)
 }
 
 func (s *backupStage) must(err error) {

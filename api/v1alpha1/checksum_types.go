@@ -144,7 +144,7 @@ type OperationProgress struct {
 	Attempts int32 `json:"attempts,omitempty"`
 }
 
-// OperationResult is what a comparison or a repair found, or the backup that was taken.
+// OperationResult is what a comparison or a repair found, or the backup that was taken, or what was removed.
 type OperationResult struct {
 	// tables that were compared.
 	// +optional
@@ -192,6 +192,9 @@ type OperationResult struct {
 	// backup that was taken.
 	// +optional
 	Backup *BackupResult `json:"backup,omitempty"`
+	// expire is what was removed from the store.
+	// +optional
+	Expire *ExpireResult `json:"expire,omitempty"`
 }
 
 // Drift is what differs, in one number.

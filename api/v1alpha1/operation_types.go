@@ -40,7 +40,7 @@ type DatabasePairOperationList struct {
 }
 
 // OperationType is what kind of thing is done.
-// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release;Reseed;Switchover;Checksum;Repair;Backup
+// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release;Reseed;Switchover;Checksum;Repair;Backup;Expire
 type OperationType string
 
 // The operation types.
@@ -72,13 +72,16 @@ const (
 	// OperationBackup takes a backup of the passive to spec.backup.destination of the pair. A
 	// person makes it, or the schedule.
 	OperationBackup OperationType = "Backup"
+	// OperationExpire removes one backup from the store, or those that spec.backup.retention of the
+	// pair no longer needs. A person makes it, or the operator for a DatabasePairBackup that is deleted.
+	OperationExpire OperationType = "Expire"
 )
 
 // ByJob reports whether a Job does the operation, beside the pair's roles.
-func (t OperationType) ByJob() bool { return t.Compares() || t == OperationBackup }
+func (t OperationType) ByJob() bool { return t.Compares() || t.ReachesStore() }
 
 // ReachesStore reports whether the operation's Job reaches the store of the pair's backups, and says what is there.
-func (t OperationType) ReachesStore() bool { return t == OperationBackup }
+func (t OperationType) ReachesStore() bool { return t == OperationBackup || t == OperationExpire }
 
 // Compares reports whether the operation compares the members' tables or repairs one.
 func (t OperationType) Compares() bool { return t == OperationChecksum || t == OperationRepair }
@@ -90,11 +93,13 @@ func (t OperationType) Compares() bool { return t == OperationChecksum || t == O
 // +kubebuilder:validation:XValidation:rule="has(self.checksum) ? self.type == 'Checksum' : true",message="spec.checksum is for type Checksum only: remove it"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) == (self.type == 'Repair')",message="spec.repair belongs to type Repair: name the table there, and nowhere else"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) && !(has(self.repair.dryRun) && self.repair.dryRun) ? has(self.confirm) : true",message="spec.confirm is required for a repair that writes: <pair>/<epoch>, as kubectl dbpair status shows them; or set spec.repair.dryRun"
-// +kubebuilder:validation:XValidation:rule="has(self.deadline) ? self.type in ['Checksum','Repair','Backup','Switchover'] : true",message="spec.deadline is for the types Checksum, Repair, Backup and Switchover: remove it"
-// +kubebuilder:validation:XValidation:rule="has(self.deadline) && self.type in ['Checksum','Repair','Backup'] ? duration(self.deadline) >= duration('1m') : true",message="spec.deadline must be from 1m to 720h"
+// +kubebuilder:validation:XValidation:rule="has(self.deadline) ? self.type in ['Checksum','Repair','Backup','Expire','Switchover'] : true",message="spec.deadline is for the types Checksum, Repair, Backup, Expire and Switchover: remove it"
+// +kubebuilder:validation:XValidation:rule="has(self.deadline) && self.type in ['Checksum','Repair','Backup','Expire'] ? duration(self.deadline) >= duration('1m') : true",message="spec.deadline must be from 1m to 720h"
 // +kubebuilder:validation:XValidation:rule="has(self.deadline) && self.type == 'Switchover' ? duration(self.deadline) <= duration('24h') : true",message="spec.deadline of a switchover must be from 5s to 24h"
 // +kubebuilder:validation:XValidation:rule="has(self.switchover) ? self.type == 'Switchover' : true",message="spec.switchover is for type Switchover only: remove it"
 // +kubebuilder:validation:XValidation:rule="has(self.switchover) && has(self.switchover.drainTimeout) && has(self.deadline) ? duration(self.switchover.drainTimeout) < duration(self.deadline) : true",message="spec.switchover.drainTimeout must be shorter than spec.deadline; lower it or raise the deadline"
+// +kubebuilder:validation:XValidation:rule="has(self.backup) ? self.type == 'Backup' : true",message="spec.backup is for type Backup only: remove it"
+// +kubebuilder:validation:XValidation:rule="has(self.expire) ? self.type == 'Expire' : true",message="spec.expire is for type Expire only: remove it"
 // +kubebuilder:validation:XValidation:rule="has(self.discardUnapplied) && self.discardUnapplied ? self.type == 'ForcePromote' : true",message="spec.discardUnapplied is for type ForcePromote only: remove it"
 type OperationSpec struct {
 	// pairRef is the pair, in the same namespace.
@@ -124,7 +129,7 @@ type OperationSpec struct {
 	// that was received is ever given up.
 	// +optional
 	DiscardUnapplied bool `json:"discardUnapplied,omitempty"`
-	// deadline ends a comparison, a repair or a backup that is not done by then (24h when absent), and gives up a switchover
+	// deadline ends a comparison, a repair, a backup or an expiry that is not done by then (24h when absent), and gives up a switchover
 	// that has not revoked the primary by then (spec.switchover.deadline of the pair when absent).
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('720h')",message="spec.deadline must be from 1m to 720h, of a switchover from 5s to 24h"
@@ -138,6 +143,12 @@ type OperationSpec struct {
 	// repair are the parameters of type Repair.
 	// +optional
 	Repair *RepairParameters `json:"repair,omitempty"`
+	// backup are the parameters of type Backup.
+	// +optional
+	Backup *BackupParameters `json:"backup,omitempty"`
+	// expire are the parameters of type Expire. Without them the retention is applied.
+	// +optional
+	Expire *ExpireParameters `json:"expire,omitempty"`
 }
 
 // PairReference names a pair in the same namespace.

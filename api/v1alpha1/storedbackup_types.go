@@ -22,6 +22,7 @@ import (
 // +kubebuilder:printcolumn:name="Stored",type=string,priority=1,JSONPath=`.status.storedSize`,description="What it takes in the store"
 // +kubebuilder:printcolumn:name="Encrypted",type=boolean,priority=1,JSONPath=`.status.encrypted`
 // +kubebuilder:printcolumn:name="Pinned",type=boolean,priority=1,JSONPath=`.status.pinned`,description="Is it kept whatever the retention says?"
+// +kubebuilder:printcolumn:name="On-Delete",type=string,priority=1,JSONPath=`.spec.deletionPolicy`,description="What becomes of the backup when the object is deleted"
 // +kubebuilder:printcolumn:name="GTIDs",type=string,priority=1,JSONPath=`.status.gtids`,description="What it restores"
 // +kubebuilder:validation:XValidation:rule="self.metadata.name == self.spec.pairRef.name + '-' + self.spec.backupID.lowerAscii()",message="metadata.name must be <pair>-<backupID in lower case>; the operator makes these objects"
 type DatabasePairBackup struct {
@@ -56,6 +57,66 @@ type StoredBackupSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$')",message="spec.backupID must be an ID as kubectl dbpair backups prints it, such as 20260102T030405Z-0a1b2c3d"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.backupID cannot be changed: the operator makes an object for each backup"
 	BackupID string `json:"backupID"`
+	// pinned: true keeps the backup whatever spec.backup.retention says, false does not. Each Job that applies the
+	// retention marks the backup accordingly in the store. Without it the mark in the store is left as it is.
+	// +optional
+	Pinned *bool `json:"pinned,omitempty"`
+	// deletionPolicy says what becomes of the backup when this object is deleted. Retain leaves it in the store, and the
+	// object comes back. Delete has it removed from the store by an operation of type Expire, unless it is pinned, the
+	// only complete one or the last one that was proven, or more than half of the pair's are deleted at once: then it stays. When the
+	// pair or the namespace is deleted it stays as well.
+	// +optional
+	// +kubebuilder:default=Retain
+	DeletionPolicy BackupDeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// BackupDeletionPolicy says what becomes of the backup of an object that is deleted.
+// +kubebuilder:validation:Enum=Retain;Delete
+type BackupDeletionPolicy string
+
+// What becomes of the backup of an object that is deleted.
+const (
+	// RetainBackup leaves it in the store.
+	RetainBackup BackupDeletionPolicy = "Retain"
+	// DeleteBackup removes it from the store.
+	DeleteBackup BackupDeletionPolicy = "Delete"
+)
+
+// AnnotationForceRemoval with the value "true" on a DatabasePairBackup has its backup removed from the store when the
+// object is deleted and its deletionPolicy is Delete, whatever else protects it.
+const AnnotationForceRemoval = "dbpair.io/force-removal"
+
+// BackupParameters are those of an operation of type Backup.
+type BackupParameters struct {
+	// pin keeps the new backup whatever spec.backup.retention says, until it is unpinned.
+	// +optional
+	Pin bool `json:"pin,omitempty"`
+}
+
+// ExpireParameters are those of an operation of type Expire.
+// +kubebuilder:validation:XValidation:rule="has(self.force) && self.force ? has(self.backupID) : true",message="spec.expire.force needs spec.expire.backupID: name the backup"
+type ExpireParameters struct {
+	// backupID is the one backup that is removed; without it those are that spec.backup.retention no longer needs.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$')",message="spec.expire.backupID must be an ID as kubectl dbpair backups prints it, such as 20260102T030405Z-0a1b2c3d"
+	BackupID string `json:"backupID,omitempty"`
+	// force removes it also when it is pinned, the only complete one, or the last one that was proven.
+	// +optional
+	Force bool `json:"force,omitempty"`
+}
+
+// ExpireResult is what an operation of type Expire removed.
+type ExpireResult struct {
+	// removed backups.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:items:MaxLength=64
+	Removed []string `json:"removed,omitempty"`
+	// storedTotal is how many complete ones are left.
+	// +optional
+	StoredTotal int64 `json:"storedTotal,omitempty"`
 }
 
 // BackupPairReference names a pair by its name and its UID: each has a folder of its own in the store.
@@ -128,4 +189,8 @@ type StoredBackupStatus struct {
 	// pinned: the retention does not remove it.
 	// +optional
 	Pinned bool `json:"pinned,omitempty"`
+	// operation is the one that removes the backup from the store, since this object was deleted.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Operation string `json:"operation,omitempty"`
 }

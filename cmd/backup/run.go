@@ -20,7 +20,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
-	"github.com/dbpair/dbpair/cmd/backup/internal/archive"
 	"github.com/dbpair/dbpair/cmd/backup/internal/blobstore"
 	"github.com/dbpair/dbpair/internal/agentapi"
 	"github.com/dbpair/dbpair/internal/backup"
@@ -48,7 +47,7 @@ var errForGood = errors.New("another attempt would not help")
 func newRunCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "run",
-		Short:  "What the Job of an operation of type Backup does",
+		Short:  "What the Job of an operation of type Backup or Expire does",
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -179,10 +178,11 @@ func (j *podJob) beat(ctx context.Context, progress *jobapi.Progress) error {
 	return j.board.write(ctx, map[string]any{jobapi.KeyProgress: progress})
 }
 
-// work takes one backup, verifies it and applies the retention.
+// work takes one backup, verifies it and applies the retention; or it only removes.
 func (j *podJob) work(ctx context.Context) (jobapi.Result, error) {
 	asked := j.request.Backup
-	if j.request.Kind != jobapi.Backup || asked == nil {
+	known := j.request.Kind == jobapi.Backup || j.request.Kind == jobapi.Expire
+	if !known || asked == nil {
 		return jobapi.Result{}, fmt.Errorf("%w: the request is no backup: its pair may have lost spec.backup", errForGood)
 	}
 	recipients, err := parseRecipients(asked.Recipients)
@@ -200,6 +200,9 @@ func (j *podJob) work(ctx context.Context) (jobapi.Result, error) {
 		return jobapi.Result{}, err
 	}
 	defer objects.Close()
+	if j.request.Kind == jobapi.Expire {
+		return j.workExpire(ctx, objects)
+	}
 	started := j.now()
 	taken, err := j.take(ctx, counting{Objects: objects, stored: &j.stored}, recipients)
 	if err != nil {
@@ -271,53 +274,6 @@ func (j *podJob) discard(ctx context.Context, objects backup.Objects, id string)
 	if err := backup.Remove(ctx, objects, backup.Removal{Incomplete: []string{id}}); err != nil {
 		fmt.Fprintln(j.log, "what was written of backup", id, "stays for a day:", err)
 	}
-}
-
-// expire applies the retention and says what is stored then. That it cannot makes no backup a
-// bad one.
-func (j *podJob) expire(ctx context.Context, objects archive.Objects, taken *v1alpha1.BackupResult) {
-	listing, err := backup.List(ctx, objects)
-	if err == nil {
-		taken.Removed, err = j.remove(ctx, objects, listing)
-	}
-	if err != nil {
-		taken.RetentionProblem = err.Error()
-	}
-	if listing, err = backup.List(ctx, objects); err != nil {
-		taken.RetentionProblem = err.Error()
-		return
-	}
-	j.catalog = catalogOf(j.request.Backup.Store, listing)
-	taken.StoredTotal = int64(len(listing.Manifests))
-	for i := len(listing.Manifests) - 1; i >= 0 && len(taken.Stored) < jobapi.MaxStored; i-- {
-		taken.Stored = append(taken.Stored, entryOf(listing.Manifests[i], listing.Backups[i]))
-	}
-}
-
-// clocksApart is how much the clocks of the node and of the store may differ: what was written
-// just now must not look as if it came from the future.
-const clocksApart = time.Minute
-
-func (j *podJob) remove(ctx context.Context, objects archive.Objects, listing backup.Listing) ([]string, error) {
-	now := j.now()
-	if ahead := listing.Newest.Sub(now); ahead > 0 && ahead <= clocksApart {
-		now = listing.Newest
-	}
-	policy := backup.Policy{
-		KeepFor:  j.request.Backup.KeepFor,
-		KeepLast: j.request.Backup.KeepLast,
-	}
-	removal, err := backup.PlanRemoval(listing.Catalog, policy, now, false)
-	if err != nil {
-		return nil, err
-	}
-	if removal.Segments, err = unneededSegments(ctx, objects, listing, policy, now); err != nil {
-		return nil, err
-	}
-	if err := backup.Remove(ctx, objects, removal); err != nil {
-		return nil, err
-	}
-	return removal.Backups, nil
 }
 
 // podDonor is the passive. Its certificate and password are read for each connection, since

@@ -108,6 +108,8 @@ func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
 	backups := &controllers.StoredBackupReconciler{
 		Client: mgr.GetClient(),
 		Live:   mgr.GetAPIReader(),
+		Events: mgr.GetEventRecorder(Name),
+		Now:    o.now(),
 	}
 	return backups.Setup(mgr, o.Concurrent)
 }

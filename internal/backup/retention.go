@@ -94,6 +94,24 @@ func neededBackups(backups []Complete, p Policy, now time.Time) map[string]bool 
 	return needed
 }
 
+// Protected says why a person's removal of one backup is refused; empty when it is not. A backup that is
+// not complete, or not there, is not protected.
+func Protected(c Catalog, id string) string {
+	proven, hasProven := lastProven(c.Backups)
+	for _, b := range c.Backups {
+		switch {
+		case b.ID != id:
+		case b.Pinned:
+			return "it is pinned"
+		case len(c.Backups) == 1:
+			return "it is the only complete backup"
+		case hasProven && proven == id:
+			return "it is the last one that a restore has proven"
+		}
+	}
+	return ""
+}
+
 func newestIDs(backups []Complete, count int) []string {
 	sorted := slices.Clone(backups)
 	slices.SortFunc(sorted, func(a, b Complete) int {

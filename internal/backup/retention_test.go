@@ -241,3 +241,26 @@ func TestWindowEndsNow(t *testing.T) {
 		t.Errorf("backups (-want +got):\n%s", diff)
 	}
 }
+
+func TestWhatAPersonMayNotRemove(t *testing.T) {
+	one := Complete{ID: "a", Finished: hour(1)}
+	two := Complete{ID: "b", Finished: hour(2), Proven: hour(3)}
+	three := Complete{ID: "c", Finished: hour(4), Pinned: true}
+	for name, tc := range map[string]struct {
+		backups []Complete
+		id      string
+		want    string
+	}{
+		"one of several":  {[]Complete{one, two, three}, "a", ""},
+		"the last proven": {[]Complete{one, two, three}, "b", "it is the last one that a restore has proven"},
+		"a pinned one":    {[]Complete{one, two, three}, "c", "it is pinned"},
+		"the only one":    {[]Complete{one}, "a", "it is the only complete backup"},
+		"none":            {[]Complete{one}, "x", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := Protected(Catalog{Backups: tc.backups}, tc.id); got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/jobapi"
@@ -69,7 +70,7 @@ func Plan(objects []v1alpha1.DatabasePairBackup, v View) Changes {
 		case !ok:
 			out.Create = append(out.Create, newObject(v, entry))
 		case object.Spec.PairRef.UID == v.UID && object.DeletionTimestamp == nil:
-			want := statusOf(v, entry, object.Status)
+			want := statusOf(v, entry, object)
 			if !equality.Semantic.DeepEqual(want, object.Status) {
 				out.Update = append(out.Update, Update{
 					Object: *object.DeepCopy(),
@@ -117,7 +118,7 @@ func notShown(c jobapi.Catalog, id string) bool {
 }
 
 func newObject(v View, entry jobapi.CatalogBackup) v1alpha1.DatabasePairBackup {
-	return v1alpha1.DatabasePairBackup{
+	out := v1alpha1.DatabasePairBackup{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:      Name(v.Pair, entry.ID),
 			Namespace: v.Namespace,
@@ -128,15 +129,18 @@ func newObject(v View, entry jobapi.CatalogBackup) v1alpha1.DatabasePairBackup {
 				Name: v.Pair,
 				UID:  v.UID,
 			},
-			BackupID: entry.ID,
+			BackupID:       entry.ID,
+			DeletionPolicy: v1alpha1.RetainBackup,
 		},
-		Status: statusOf(v, entry, v1alpha1.StoredBackupStatus{}),
 	}
+	out.Status = statusOf(v, entry, &out)
+	return out
 }
 
-// statusOf keeps of before what no catalog says: from where the backup was taken, and that it was read back.
-func statusOf(v View, entry jobapi.CatalogBackup, before v1alpha1.StoredBackupStatus) v1alpha1.StoredBackupStatus {
-	out := *before.DeepCopy()
+// statusOf keeps of the object's status what no catalog says: from where the backup was taken, and that it was read back.
+func statusOf(v View, entry jobapi.CatalogBackup, object *v1alpha1.DatabasePairBackup) v1alpha1.StoredBackupStatus {
+	out := *object.Status.DeepCopy()
+	readBack := out.Verified == v1alpha1.BackupReadBack
 	out.Location = v.Store
 	out.CompletionTime = entry.Finished.DeepCopy()
 	if !entry.Started.IsZero() {
@@ -151,9 +155,8 @@ func statusOf(v View, entry jobapi.CatalogBackup, before v1alpha1.StoredBackupSt
 		out.GTIDs = shortened(entry.GTIDs)
 	}
 	out.Encrypted = entry.Encrypted
-	out.Pinned = entry.Pinned
+	out.Pinned = ptr.Deref(object.Spec.Pinned, entry.Pinned)
 	out.ProvenTime = entry.Proven.DeepCopy()
-	readBack := before.Verified == v1alpha1.BackupReadBack
 	if taken, ok := v.Taken[entry.ID]; ok {
 		out.From = shortened(taken.From)
 		readBack = readBack || taken.Verified

@@ -120,6 +120,32 @@ func TestWhatNoCatalogSaysIsKept(t *testing.T) {
 	}
 }
 
+// A person's field counts for the retention of the next Job, whatever the store says until then.
+func TestAPinIsThatOfTheObjectOrOfTheStore(t *testing.T) {
+	yes, no := true, false
+	for name, tc := range map[string]struct {
+		spec  *bool
+		store bool
+		want  bool
+	}{
+		"by hand in the store": {nil, true, true},
+		"nowhere":              {nil, false, false},
+		"in the object":        {&yes, false, true},
+		"unpinned":             {&no, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := viewOf(1)
+			objects := catalog.Plan(nil, v).Create
+			objects[0].Spec.Pinned = tc.spec
+			v.Catalog.Backups[0].Pinned = tc.store
+			objects = after(objects, catalog.Plan(objects, v))
+			if objects[0].Status.Pinned != tc.want {
+				t.Errorf("pinned: %v", objects[0].Status.Pinned)
+			}
+		})
+	}
+}
+
 func TestObjectsFollowTheStore(t *testing.T) {
 	objects := after(nil, catalog.Plan(nil, viewOf(3, 2, 1)))
 	for name, tc := range map[string]struct {

@@ -17,7 +17,7 @@ const (
 	MaxStored = 50
 )
 
-// BackupRequest is what a backup is made with. Durations are nanoseconds.
+// BackupRequest is what a backup is made with, or removed. Durations are nanoseconds.
 type BackupRequest struct {
 	// Store is the URL of the pair's folder.
 	Store string `json:"store"`
@@ -28,4 +28,13 @@ type BackupRequest struct {
 	// KeepFor and KeepLast are the retention.
 	KeepFor  time.Duration `json:"keepFor"`
 	KeepLast int           `json:"keepLast"`
+	// Pin keeps the new backup whatever the retention says.
+	Pin bool `json:"pin,omitempty"`
+	// Pins and Unpins are the IDs of backups that are to be marked as pinned, or no longer.
+	Pins   []string `json:"pins,omitempty"`
+	Unpins []string `json:"unpins,omitempty"`
+	// Remove is the ID of the one backup that is removed, of the kind Expire; empty to apply the retention.
+	Remove string `json:"remove,omitempty"`
+	// Force removes it also when it is protected.
+	Force bool `json:"force,omitempty"`
 }

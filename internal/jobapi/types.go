@@ -51,6 +51,7 @@ const (
 	Checksum Kind = "Checksum"
 	Repair   Kind = "Repair"
 	Backup   Kind = "Backup"
+	Expire   Kind = "Expire"
 )
 
 // Table names a table.
@@ -91,7 +92,7 @@ type Request struct {
 	// BusyShare is in percent; zero means the default.
 	BusyShare int `json:"busyShare,omitempty"`
 
-	// Backup is set for this kind only.
+	// Backup is set for the kinds Backup and Expire only.
 	Backup *BackupRequest `json:"backup,omitempty"`
 }
 

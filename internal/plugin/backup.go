@@ -3,6 +3,7 @@ package plugin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -22,14 +23,14 @@ import (
 
 func (s *session) backupCommand() *cobra.Command {
 	var reason string
-	var wait bool
+	var wait, pin bool
 	cmd := &cobra.Command{
 		Use:     "backup PAIR",
 		GroupID: "backups",
 		Short:   "Back the pair up now, to where its spec.backup says",
 		Long: "Back the pair up now, to where its spec.backup says. A Job copies the passive's data beside the pair, without a lock.\n" +
 			"With --wait the exit status is 0 only if there is a new backup.",
-		Example: "  kubectl dbpair backup shop --wait",
+		Example: "  kubectl dbpair backup shop --wait\n  kubectl dbpair backup shop --pin --reason 'before the migration'",
 		Args:    onePair,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := s.connect()
@@ -44,10 +45,49 @@ func (s *session) backupCommand() *cobra.Command {
 				return fmt.Errorf("pair %s has no spec.backup: say there where its backups go (docs/backup.md)", p.Name)
 			}
 			spec := v1alpha1.OperationSpec{Type: v1alpha1.OperationBackup, Reason: reason}
+			if pin {
+				spec.Backup = &v1alpha1.BackupParameters{Pin: true}
+			}
 			return s.start(cmd.Context(), c, args[0], spec, wait)
 		},
 	}
 	cmd.Flags().BoolVarP(&wait, "wait", "w", false, "show the progress and wait for the result")
+	cmd.Flags().BoolVar(&pin, "pin", false, "keep the new backup whatever the retention says, until it is unpinned")
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for anyone who reads the record")
+	return cmd
+}
+
+func (s *session) expireCommand() *cobra.Command {
+	var reason string
+	var wait, force bool
+	cmd := &cobra.Command{
+		Use:     "expire PAIR [ID]",
+		GroupID: "backups",
+		Short:   "Remove one backup from the store, or those that spec.backup.retention no longer needs",
+		Long: "Remove one backup from the store, or without an ID those that spec.backup.retention no longer needs, and list what is there\n" +
+			"then. A backup that is pinned, the only complete one, or the last one that was proven is removed with --force only. What\n" +
+			"is removed cannot be restored any more.",
+		Example: "  kubectl dbpair expire shop\n  kubectl dbpair expire shop 20260102T030405Z-0a1b2c3d --wait",
+		Args:    cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := s.connect()
+			if err != nil {
+				return err
+			}
+			spec := v1alpha1.OperationSpec{Type: v1alpha1.OperationExpire, Reason: reason}
+			if len(args) > 1 {
+				spec.Expire = &v1alpha1.ExpireParameters{
+					BackupID: args[1],
+					Force:    force,
+				}
+			} else if force {
+				return errors.New("--force needs the ID of a backup: kubectl dbpair backups " + args[0] + " prints them")
+			}
+			return s.start(cmd.Context(), c, args[0], spec, wait)
+		},
+	}
+	cmd.Flags().BoolVarP(&wait, "wait", "w", false, "show the progress and wait for the result")
+	cmd.Flags().BoolVar(&force, "force", false, "remove the backup also when it is pinned, the only one, or the last proven one")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for anyone who reads the record")
 	return cmd
 }

@@ -73,3 +73,36 @@ func TestBackupsListsTheStatusWhileTheObjectsAreOlder(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+func TestExpireNamesTheBackup(t *testing.T) {
+	const id = "20260102T030405Z-0a1b2c3d"
+	p := onVolume()
+	w := newWorld(t, p)
+	if _, _, err := w.call(t, "", "expire", p.Name, "--force"); err == nil || !strings.Contains(err.Error(), "--force needs the ID") {
+		t.Errorf("got %v", err)
+	}
+	for _, args := range [][]string{{"expire", p.Name}, {"expire", p.Name, id, "--force"}, {"backup", p.Name, "--pin"}} {
+		if _, _, err := w.call(t, "", args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var made v1alpha1.DatabasePairOperationList
+	if err := w.client.List(t.Context(), &made); err != nil {
+		t.Fatal(err)
+	}
+	rule, one, pinned := 0, 0, 0
+	for i := range made.Items {
+		spec := &made.Items[i].Spec
+		switch {
+		case spec.Type == v1alpha1.OperationExpire && spec.Expire == nil:
+			rule++
+		case spec.Type == v1alpha1.OperationExpire && spec.Expire.BackupID == id && spec.Expire.Force:
+			one++
+		case spec.Type == v1alpha1.OperationBackup && spec.Backup.Pin:
+			pinned++
+		}
+	}
+	if rule != 1 || one != 1 || pinned != 1 {
+		t.Errorf("made %+v", made.Items)
+	}
+}

@@ -18,7 +18,7 @@ func BackupStore(p *v1alpha1.DatabasePair) string {
 // pairFolder holds the folders of all pairs that ever had a name.
 func pairFolder(namespace, name string) string { return "/" + namespace + "." + name }
 
-// forBackup makes the Job of a backup of one that compares: another program, which alone has
+// forBackup makes the Job of a backup or an expiry of one that compares: another program, which alone has
 // the credentials of the store.
 func forBackup(job *batchv1.Job, p *v1alpha1.DatabasePair) *batchv1.Job {
 	pod := &job.Spec.Template.Spec

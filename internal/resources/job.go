@@ -121,7 +121,7 @@ func ownedBy(op *v1alpha1.DatabasePairOperation) []metav1.OwnerReference {
 // JobConfigMap is where an operation's Job keeps its state and answers.
 func JobConfigMap(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation) *corev1.ConfigMap {
 	out := &corev1.ConfigMap{ObjectMeta: besideJob(p, op)}
-	if op.Spec.Type == v1alpha1.OperationBackup {
+	if op.Spec.Type.ReachesStore() {
 		out.Annotations = reporter(p)
 	}
 	return out
@@ -177,7 +177,7 @@ type JobOptions struct {
 // restricted, and is made again when it is lost.
 func Job(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOptions) *batchv1.Job {
 	job := baseJob(p, op, o)
-	if op.Spec.Type == v1alpha1.OperationBackup {
+	if op.Spec.Type.ReachesStore() {
 		return forBackup(job, p)
 	}
 	return job
@@ -308,7 +308,7 @@ const volumeJobTLS = "tls"
 
 // jobPasswords: a comparison never holds a password that could write.
 func jobPasswords(t v1alpha1.OperationType) []corev1.KeyToPath {
-	if t == v1alpha1.OperationBackup {
+	if t.ReachesStore() {
 		return backupPasswords()
 	}
 	items := []corev1.KeyToPath{{Key: agentapi.PasswordFileChecksum, Path: agentapi.PasswordFileChecksum}}

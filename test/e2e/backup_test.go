@@ -4,14 +4,17 @@ package e2e
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/status"
@@ -65,6 +68,37 @@ func TestBackupsGoToAVolume(t *testing.T) {
 		return nil
 	}))
 	s.must(p.PatchSpec(s.ctx, "backup: {suspend: true}"))
+	s.deleteBackup(made)
+}
+
+// deleteBackup deletes the object of a backup with the policy Delete, and with it the backup.
+func (s *scene) deleteBackup(b v1alpha1.DatabasePairBackup) {
+	s.Helper()
+	key := client.ObjectKeyFromObject(&b)
+	s.must(cluster.Patch(s.ctx, &b, client.RawPatch(types.MergePatchType, []byte(`{"spec": {"deletionPolicy": "Delete"}}`))))
+	s.must(harness.Eventually(s.ctx, harness.Patience, "the finalizer of "+b.Name, func(ctx context.Context) error {
+		if err := cluster.Get(ctx, key, &b); err != nil || len(b.Finalizers) == 0 {
+			return harness.NotYet("%v, finalizers %v", err, b.Finalizers)
+		}
+		return nil
+	}))
+	s.must(cluster.Delete(s.ctx, &b))
+	s.must(harness.Eventually(s.ctx, backedUpWithin, "the end of "+b.Name, func(ctx context.Context) error {
+		if err := cluster.Get(ctx, key, &b); !apierrors.IsNotFound(err) {
+			return harness.NotYet("it is still there: %v, %+v", err, b.Status)
+		}
+		return nil
+	}))
+	var all v1alpha1.DatabasePairOperationList
+	s.must(cluster.List(s.ctx, &all, client.InNamespace(s.namespace)))
+	removed := slices.ContainsFunc(all.Items, func(op v1alpha1.DatabasePairOperation) bool {
+		result := op.Status.Result
+		return result != nil && result.Expire != nil && slices.Contains(result.Expire.Removed, b.Spec.BackupID)
+	})
+	out, err := cluster.Plugin(s.ctx, s.namespace, "backups", b.Spec.PairRef.Name)
+	if err != nil || !removed || strings.Contains(out, b.Spec.BackupID) {
+		s.Errorf("removed by an operation: %v; the list (%v):\n%s", removed, err, out)
+	}
 }
 
 // lastBackup is what the pair's status says of the newest backup; the zero value for none.

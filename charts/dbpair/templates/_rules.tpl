@@ -116,6 +116,14 @@
 - apiGroups:
   - dbpair.io
   resources:
+  - databasepairoperations/status
+  - databasepairs/status
+  - databasepairusers/status
+  verbs:
+  - patch
+- apiGroups:
+  - dbpair.io
+  resources:
   - databasepairoperations
   verbs:
   - create
@@ -123,14 +131,6 @@
   - get
   - list
   - watch
-- apiGroups:
-  - dbpair.io
-  resources:
-  - databasepairoperations/status
-  - databasepairs/status
-  - databasepairusers/status
-  verbs:
-  - patch
 - apiGroups:
   - dbpair.io
   resources:
@@ -215,6 +215,7 @@
   - delete
   - get
   - list
+  - patch
   - watch
 - apiGroups:
   - dbpair.io
