@@ -79,6 +79,8 @@ func Commands(root string) ([]Command, error) {
 		list = append(list, Command{
 			Name: "Ruby mysql2",
 			Argv: []string{interpreter, Dir + "/ruby.rb"},
+			// As in Debian: its library is that of Perl.
+			ConnectOnly: true,
 		})
 	}
 	return list, nil
