@@ -260,7 +260,9 @@ func (r *StoredBackupReconciler) create(ctx context.Context, b *v1alpha1.Databas
 }
 
 // writeStatus patches the status of an object.
-func (r *StoredBackupReconciler) writeStatus(ctx context.Context, b *v1alpha1.DatabasePairBackup, status v1alpha1.StoredBackupStatus) error {
+func (r *StoredBackupReconciler) writeStatus(
+	ctx context.Context, b *v1alpha1.DatabasePairBackup, status v1alpha1.StoredBackupStatus,
+) error {
 	base := b.DeepCopy()
 	b.Status = status
 	err := r.Client.Status().Patch(ctx, b, client.MergeFrom(base), client.FieldOwner(cluster.FieldManager))

@@ -74,6 +74,16 @@ func (t *intake) look(ctx context.Context) (foundVolume, bool) {
 		t.state.blocked(agentapi.PhaseVolumeLost, problemOfVolume(err), err.Error(), nil)
 		return found, false
 	}
+	found, ours := t.identify(ctx, found)
+	if !ours {
+		return found, false
+	}
+	return t.complete(found)
+}
+
+// identify publishes why the volume is not one of this member; false for that. Otherwise the volume has the
+// identity that is returned.
+func (t *intake) identify(ctx context.Context, found foundVolume) (foundVolume, bool) {
 	owner := volume.Owner{
 		Namespace: t.env.Namespace,
 		Pair:      t.env.PairName,
@@ -107,7 +117,13 @@ func (t *intake) look(ctx context.Context) (foundVolume, bool) {
 			return found, false
 		}
 	}
-	if found, err = t.recover(found); err != nil {
+	return found, true
+}
+
+// complete ends what a crash may have left of a volume of this member, and looks for its binary logs.
+func (t *intake) complete(found foundVolume) (foundVolume, bool) {
+	found, err := t.recover(found)
+	if err != nil {
 		t.state.blocked(agentapi.PhaseVolumeLost, problemOfVolume(err), err.Error(), nil)
 		return found, false
 	}

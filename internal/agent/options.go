@@ -57,7 +57,8 @@ func ParseOptions(args []string) (Options, error) {
 		into        *string
 		name, value string
 	}{
-		{&o.DataDir, "data-dir", agentapi.DataDir}, {&o.BinlogDir, "binlog-dir", os.Getenv(agentapi.EnvBinlogDir)}, {&o.RunDir, "run-dir", agentapi.RunDir},
+		{&o.DataDir, "data-dir", agentapi.DataDir}, {&o.RunDir, "run-dir", agentapi.RunDir},
+		{&o.BinlogDir, "binlog-dir", os.Getenv(agentapi.EnvBinlogDir)},
 		{&o.ConfigDir, "config-dir", agentapi.ConfigDir}, {&o.InternalDir, "internal-dir", agentapi.InternalDir},
 		{&o.TLSDir, "tls-dir", ""}, {&o.BindAddress, "bind-address", ""},
 		{&o.PeerAddress, "peer-address", ""}, {&o.PeerAdmin, "peer-admin-address", ""},

@@ -96,19 +96,7 @@ func (a *Agent) newUpkeep() *upkeep {
 			worksWith:   a.follow.channel.worksWith,
 			acceptsRoot: a.acceptsRoot,
 		},
-		purging: &purging{
-			pairUID:  a.env.PairUID,
-			self:     a.env.PodName,
-			peerName: a.env.Peer,
-			root:     a.vol.BinlogRoot(),
-			log:      a.log,
-			ops:      a.ops,
-			state:    a.state,
-			peer:     a.peer,
-			archived: a.archived,
-			full:     nearlyFull,
-			config:   a.settings.get,
-		},
+		purging: a.newPurging(),
 		saved: &quarantineGuard{
 			peerName: a.env.Peer,
 			log:      a.log,
@@ -117,5 +105,21 @@ func (a *Agent) newUpkeep() *upkeep {
 			peer:     a.peer,
 			config:   a.settings.get,
 		},
+	}
+}
+
+func (a *Agent) newPurging() *purging {
+	return &purging{
+		pairUID:  a.env.PairUID,
+		self:     a.env.PodName,
+		peerName: a.env.Peer,
+		root:     a.vol.BinlogRoot(),
+		log:      a.log,
+		ops:      a.ops,
+		state:    a.state,
+		peer:     a.peer,
+		archived: a.archived,
+		full:     nearlyFull,
+		config:   a.settings.get,
 	}
 }

@@ -111,7 +111,8 @@ func (v *Volume) readBinlogIdentity(owner Owner) (binlogIdentity, bool, error) {
 	}
 	if found {
 		if of.Owner != owner {
-			return of, false, fmt.Errorf("%s has the binary logs of member %s of pair %s/%s: %w", v.binlogs, of.Member, of.Namespace, of.Pair, ErrForeign)
+			return of, false, fmt.Errorf("%s has the binary logs of member %s of pair %s/%s: %w",
+				v.binlogs, of.Member, of.Namespace, of.Pair, ErrForeign)
 		}
 		return of, true, nil
 	}
