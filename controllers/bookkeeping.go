@@ -84,6 +84,16 @@ func (r *PairReconciler) bookkeeping(
 		state:   &s.tries.signing,
 		do:      func(ctx context.Context) error { return r.keepLease(ctx, v, o, plan) },
 	}}
+	if v.backupReseed() != nil {
+		tasks = append(tasks, task{
+			failure: "the backup for a re-seed is not served",
+			state:   &s.tries.reseeding,
+			do: func(ctx context.Context) error {
+				again = min(again, requeueSoon)
+				return r.serveReseed(ctx, v, o, plan)
+			},
+		})
+	}
 	if s.reported.due(hurry, r.Now()) {
 		tasks = append(tasks, task{
 			failure: "the status was not written",

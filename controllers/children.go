@@ -260,7 +260,7 @@ func (r *childrenReconciler) ensureClientService(ctx context.Context, v *childre
 }
 
 func (r *childrenReconciler) ensureNetwork(ctx context.Context, v *childrenVisit) error {
-	if b := v.pair.Spec.Bootstrap; b != nil && b.Backup != nil {
+	if b := v.pair.Spec.Bootstrap; v.pair.Spec.Backup != nil || (b != nil && b.Backup != nil) {
 		if err := r.ensure(ctx, v, resources.VaultNetworkPolicy(v.pair), &networkingv1.NetworkPolicy{}); err != nil {
 			return err
 		}

@@ -191,4 +191,6 @@ type tries struct {
 	pruning  attempts
 	drilling attempts
 	vault    attempts
+
+	reseeding attempts
 }

@@ -70,6 +70,7 @@ func (r *PairReconciler) observe(ctx context.Context, v *visit) (failover.Observ
 	if o.Operations, err = r.observeOperations(ctx, v.pair, &seen); err != nil {
 		return o, seen, err
 	}
+	v.session.serveds(o.Operations)
 	o.Jobs = seen.jobs
 	o.StatefulSet = seen.scale
 	o.Authority, seen.foreignLease = r.observeAuthority(ctx, v)

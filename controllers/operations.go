@@ -92,6 +92,9 @@ func operationOf(op *v1alpha1.DatabasePairOperation) failover.Operation {
 	if op.Status.StartTime != nil {
 		out.StartedAt = op.Status.StartTime.Time
 	}
+	if op.Spec.Type == v1alpha1.OperationReseed && op.Spec.From == v1alpha1.ReseedFromBackup {
+		out.Backup = &failover.ServedBackup{Fact: "it was not looked at yet"}
+	}
 	if name, epoch, ok := strings.Cut(op.Spec.Confirm, "/"); ok {
 		if n, err := strconv.ParseInt(epoch, 10, 64); err == nil {
 			out.ConfirmedPair = name

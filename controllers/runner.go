@@ -64,6 +64,7 @@ func (r *PairReconciler) runner(v *visit) *execute.Runner {
 			Witnesses: pods,
 			Services:  cluster.Services{Client: r.Client, Name: v.name},
 			Recorder:  recorder,
+			Backup:    func(ctx context.Context) (*agentapi.ForeignDonor, error) { return r.reseedDonor(ctx, v) },
 			DonorHost: func(m pair.MemberName) string { return string(m) + "." + v.names.Domain() },
 		},
 		Clock:     wallClock{r.Now},

@@ -57,9 +57,11 @@ type session struct {
 	bootstrap awaited
 	// archivedTold are the last reports of what is archived, by member.
 	archivedTold [2]archivedTold
-	// vaultGone: nothing is left of what served the backup that the pair began with.
+	// vaultGone: nothing is left of what served a backup.
 	vaultGone bool
-	tries     tries
+	// reseed is the backup that is served for a re-seed.
+	reseed reseedVault
+	tries  tries
 }
 
 func newSession(uid types.UID, store *lease.Store, now time.Time) *session {

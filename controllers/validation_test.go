@@ -179,6 +179,8 @@ func TestOperationsAreRecords(t *testing.T) {
 		"an unknown verb":              {v1alpha1.OperationSpec{Type: "Dance"}, "spec.type"},
 		"a promotion of nobody":        {v1alpha1.OperationSpec{Type: v1alpha1.OperationForcePromote, Confirm: "none/1"}, "spec.target is required"},
 		"a promotion without a word":   {v1alpha1.OperationSpec{Type: v1alpha1.OperationForcePromote, Target: "none-0"}, "spec.confirm is required"},
+		"a switchover from a backup":   {v1alpha1.OperationSpec{Type: v1alpha1.OperationSwitchover, From: v1alpha1.ReseedFromBackup}, "spec.from is for type Reseed only"},
+		"a re-seed from elsewhere":     {v1alpha1.OperationSpec{Type: v1alpha1.OperationReseed, Target: "a-1", From: "Tape"}, "spec.from"},
 		"a failover that discards":     {v1alpha1.OperationSpec{Type: v1alpha1.OperationFailover, DiscardUnapplied: true}, "spec.discardUnapplied is for type ForcePromote only"},
 		"a confirmation without epoch": {v1alpha1.OperationSpec{Type: v1alpha1.OperationAdopt, Target: "none-0", Confirm: "yes"}, "spec.confirm"},
 	} {

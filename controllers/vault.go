@@ -60,54 +60,96 @@ func (r *PairReconciler) vaultMissing(ctx context.Context, v *visit) (string, er
 	const field = "spec.bootstrap.backup"
 	source := v.pair.Spec.Bootstrap.Backup
 	named := namedObjects{live: r.Live, namespace: v.name.Namespace}
-	why, err := named.missingOf(ctx, source.Destination, field+".destination")
-	if identity := source.IdentitySecretRef; why == "" && err == nil && identity != nil {
-		return named.secretMissing(ctx, identity.Name, field+".identitySecretRef", identity.Key)
+	return named.sourceMissing(ctx, source, field+".destination", field+".identitySecretRef")
+}
+
+// sourceMissing says what of the objects is not there that these two fields of a backup's source name.
+func (n namedObjects) sourceMissing(
+	ctx context.Context, source *v1alpha1.BackupSource, destination, identity string,
+) (string, error) {
+	why, err := n.missingOf(ctx, source.Destination, destination)
+	if ref := source.IdentitySecretRef; why == "" && err == nil && ref != nil {
+		return n.secretMissing(ctx, ref.Name, identity, ref.Key)
 	}
 	return why, err
 }
 
+// vaultSeen is what is there of a vault.
+type vaultSeen struct {
+	secret    corev1.Secret
+	hasSecret bool
+	job       batchv1.Job
+	hasJob    bool
+	// pod of the Job; nil for none.
+	pod *corev1.Pod
+}
+
+// ended: it serves no more. One whose Secret is gone is as good as ended.
+func (s *vaultSeen) ended() bool {
+	return s.hasJob && (over(&s.job) || !terminated(s.pod).IsZero() || !s.hasSecret)
+}
+
+func (s *vaultSeen) serves() bool {
+	return s.hasJob && !s.ended() && s.pod != nil && serves(s.pod)
+}
+
+// seeVault looks at the vault.
+func (r *PairReconciler) seeVault(ctx context.Context, v *visit) (*vaultSeen, error) {
+	seen := &vaultSeen{}
+	var err error
+	if seen.hasSecret, err = r.Applier.Find(ctx, v.pair, v.vaultName(), &seen.secret); err != nil {
+		return nil, err
+	}
+	if seen.hasJob, err = r.Applier.Find(ctx, v.pair, v.vaultName(), &seen.job); err != nil || !seen.hasJob {
+		return seen, err
+	}
+	seen.pod, err = r.vaultPod(ctx, v, &seen.job)
+	return seen, err
+}
+
 // runVault brings the vault a step further, and returns it as a donor once it answers.
 func (r *PairReconciler) runVault(ctx context.Context, v *visit) (*agentapi.ForeignDonor, error) {
-	var secret corev1.Secret
-	var job batchv1.Job
-	hasSecret, err := r.Applier.Find(ctx, v.pair, v.vaultName(), &secret)
+	seen, err := r.seeVault(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	hasJob, err := r.Applier.Find(ctx, v.pair, v.vaultName(), &job)
-	if err != nil {
-		return nil, err
-	}
-	if !hasJob {
-		if err := r.startVault(ctx, v, hasSecret); err != nil {
+	if !seen.hasJob {
+		asked := vaultRequest(v.pair)
+		// Without it the vault would serve, and a member copy, until the damaged object once more.
+		asked.Verify = v.session.bootstrap.reason == string(jobapi.BackupDamaged)
+		if err := r.startVault(ctx, v, v.pair.Spec.Bootstrap.Backup, asked, seen.hasSecret); err != nil {
 			return nil, err
 		}
 		return nil, v.session.awaitsVault("the pod of Job " + v.names.Vault() + " is made")
 	}
-	pod, err := r.vaultPod(ctx, v, &job)
-	if err != nil {
-		return nil, err
-	}
 	switch {
-	case over(&job) || !terminated(pod).IsZero() || !hasSecret:
-		return nil, r.endedVault(ctx, v, &job, pod)
-	case pod == nil || !serves(pod):
-		return nil, v.session.awaitsVault(notServing(v, pod))
+	case seen.ended():
+		return nil, r.endedVault(ctx, v, &seen.job, seen.pod)
+	case !seen.serves():
+		return nil, v.session.awaitsVault(notServing(v, seen.pod))
 	}
-	_, bundle, err := signerOf(ctx, r.Applier, v.pair)
+	donor, err := r.donorOf(ctx, v, seen)
 	if err != nil {
 		return nil, err
 	}
 	v.session.bootstrap = awaited{}
+	donor.Replay = replayPort(v.pair)
+	return donor, nil
+}
+
+// donorOf is a vault that serves, as a member copies it.
+func (r *PairReconciler) donorOf(ctx context.Context, v *visit, seen *vaultSeen) (*agentapi.ForeignDonor, error) {
+	_, bundle, err := signerOf(ctx, r.Applier, v.pair)
+	if err != nil {
+		return nil, err
+	}
 	return &agentapi.ForeignDonor{
 		Host:     v.names.VaultHost(),
 		Port:     jobapi.PortVault,
 		User:     jobapi.VaultUser,
-		Password: string(secret.Data[jobapi.VaultPassword]),
+		Password: string(seen.secret.Data[jobapi.VaultPassword]),
 		CA:       string(bundle),
 		Backup:   true,
-		Replay:   replayPort(v.pair),
 	}, nil
 }
 
@@ -117,17 +159,15 @@ func (v *visit) vaultName() types.NamespacedName {
 
 // startVault makes the Secret, the Service and the Job, in the order in which they need each
 // other. A Secret that is left of a Job that ended is used again.
-func (r *PairReconciler) startVault(ctx context.Context, v *visit, hasSecret bool) error {
+func (r *PairReconciler) startVault(
+	ctx context.Context, v *visit, source *v1alpha1.BackupSource, asked jobapi.VaultRequest, hasSecret bool,
+) error {
 	v.session.vaultGone = false
-	source := v.pair.Spec.Bootstrap.Backup
-	asked := vaultRequest(v.pair)
-	// Without it the vault would serve, and a member copy, until the damaged object once more.
-	asked.Verify = v.session.bootstrap.reason == string(jobapi.BackupDamaged)
 	request, err := json.Marshal(asked)
 	if err != nil {
 		return fmt.Errorf("encode the request of %s: %w", v.vaultName(), err)
 	}
-	made := []client.Object{resources.VaultService(v.pair), resources.VaultJob(v.pair, r.Agent, string(request))}
+	made := []client.Object{resources.VaultService(v.pair), resources.VaultJob(v.pair, source, r.Agent, string(request))}
 	if !hasSecret {
 		ca, _, err := signerOf(ctx, r.Applier, v.pair)
 		if err != nil {
@@ -303,10 +343,12 @@ func reportOf(pod *corev1.Pod) jobapi.VaultReport {
 	return out
 }
 
-// removeVault removes what served the backup once the pair has data. It is idempotent.
+// removeVault removes what served the backup once the pair has data and no operation copies it. It
+// is idempotent.
 func (r *PairReconciler) removeVault(ctx context.Context, v *visit, o failover.Observation) error {
-	spec := v.pair.Spec.Bootstrap
-	if spec == nil || spec.Backup == nil || v.session.vaultGone || r.Off.jobs() {
+	spec := v.pair.Spec
+	mayHave := spec.Backup != nil || (spec.Bootstrap != nil && spec.Bootstrap.Backup != nil) || v.session.reseed.operation != ""
+	if !mayHave || v.session.vaultGone || r.Off.jobs() || v.backupReseed() != nil {
 		return nil
 	}
 	rec := o.Authority.Record
@@ -328,5 +370,8 @@ func (r *PairReconciler) removeVault(ctx context.Context, v *visit, o failover.O
 		r.Applier.Remove(ctx, v.pair, v.vaultName(), &corev1.Secret{}),
 	)
 	v.session.vaultGone = err == nil
+	if err == nil {
+		v.session.reseed = reseedVault{}
+	}
 	return err
 }

@@ -215,6 +215,11 @@ type BackupEncryption struct {
 	// +kubebuilder:validation:items:MaxLength=62
 	// +kubebuilder:validation:XValidation:rule="self.all(r, r.matches('^age1[a-z0-9]{58}$'))",message="spec.backup.encryption.recipients must be public keys as age-keygen prints them: age1 and 58 letters and digits"
 	Recipients []string `json:"recipients"`
+	// identitySecretRef is a key of a Secret with an age identity, as age-keygen writes it, of one of the
+	// recipients. Backups are made without it: it is for what reads the pair's own backups again, such as a
+	// re-seed from a backup.
+	// +optional
+	IdentitySecretRef *KeyReference `json:"identitySecretRef,omitempty"`
 }
 
 // BackupResult is a backup that was taken.

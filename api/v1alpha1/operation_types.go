@@ -77,6 +77,18 @@ const (
 	OperationExpire OperationType = "Expire"
 )
 
+// ReseedSource is what a re-seed copies.
+// +kubebuilder:validation:Enum=Primary;Backup
+type ReseedSource string
+
+// What a re-seed copies.
+const (
+	// ReseedFromPrimary copies the primary.
+	ReseedFromPrimary ReseedSource = "Primary"
+	// ReseedFromBackup copies the newest backup of the pair, and replicates what followed from the primary.
+	ReseedFromBackup ReseedSource = "Backup"
+)
+
 // ByJob reports whether a Job does the operation, beside the pair's roles.
 func (t OperationType) ByJob() bool { return t.Compares() || t.ReachesStore() }
 
@@ -90,6 +102,7 @@ func (t OperationType) Compares() bool { return t == OperationChecksum || t == O
 // +kubebuilder:validation:XValidation:rule="self.type in ['Adopt','ConfirmDead','ForcePromote','Reseed'] ? has(self.target) : true",message="spec.target is required for this type: name the member"
 // +kubebuilder:validation:XValidation:rule="self.type in ['Adopt','ConfirmDead','ForcePromote'] ? has(self.confirm) : true",message="spec.confirm is required for this type: <pair>/<epoch>, as kubectl dbpair status shows them; it keeps an old manifest from being replayed"
 // +kubebuilder:validation:XValidation:rule="has(self.giveUp) && self.giveUp ? self.type == 'Reseed' && has(self.confirm) : true",message="spec.giveUp is for type Reseed and needs spec.confirm: <pair>/<epoch>, as kubectl dbpair status shows them"
+// +kubebuilder:validation:XValidation:rule="has(self.from) ? self.type == 'Reseed' : true",message="spec.from is for type Reseed only: remove it"
 // +kubebuilder:validation:XValidation:rule="has(self.checksum) ? self.type == 'Checksum' : true",message="spec.checksum is for type Checksum only: remove it"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) == (self.type == 'Repair')",message="spec.repair belongs to type Repair: name the table there, and nowhere else"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) && !(has(self.repair.dryRun) && self.repair.dryRun) ? has(self.confirm) : true",message="spec.confirm is required for a repair that writes: <pair>/<epoch>, as kubectl dbpair status shows them; or set spec.repair.dryRun"
@@ -114,6 +127,12 @@ type OperationSpec struct {
 	// when they cannot be compared. The target's binary logs are kept in its quarantine.
 	// +optional
 	GiveUp bool `json:"giveUp,omitempty"`
+	// from is what a re-seed copies: Primary, which is also meant when it is absent, or Backup, the newest backup in
+	// spec.backup.destination of the pair, whose copy then replicates from the primary. A backup that cannot be served, or
+	// whose sequel is in no binary log of the primary any more, ends the operation before the target's data is given up; a
+	// copy of it that fails later is made of the primary instead, which the message says.
+	// +optional
+	From ReseedSource `json:"from,omitempty"`
 	// reason is for anyone who reads the record.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024

@@ -241,7 +241,7 @@ func TestARestoreToAnyMoment(t *testing.T) {
 		t.Errorf("a damaged archive was replayed: %v", err)
 	}
 	early := h.vault(t, jobapi.VaultTarget{GTID: h.end.executed})
-	if r := reportOf(early.serve(t.Context()), ""); r.Reason != jobapi.ArchiveDamaged || !strings.Contains(r.Message, "binlog/") {
+	if r := early.reportOf(early.serve(t.Context())); r.Reason != jobapi.ArchiveDamaged || !strings.Contains(r.Message, "binlog/") {
 		t.Errorf("where the cut is in what is damaged: %+v", r)
 	}
 	putBack()
@@ -278,7 +278,7 @@ func (h history) refuses(t *testing.T) {
 			jobapi.VaultTarget{BeforeGTID: unknown + ":77"}, jobapi.TargetUnreachable, "does not have",
 		},
 	} {
-		if r := reportOf(h.vault(t, c.target).serve(t.Context()), ""); r.Reason != c.reason || !strings.Contains(r.Message, c.says) {
+		if r := (vault{}).reportOf(h.vault(t, c.target).serve(t.Context())); r.Reason != c.reason || !strings.Contains(r.Message, c.says) {
 			t.Errorf("%s: %+v, want %q", name, r, c.says)
 		}
 	}
@@ -286,7 +286,7 @@ func (h history) refuses(t *testing.T) {
 	if err := os.Rename(dir, h.root+"-away"); err != nil {
 		t.Fatal(err)
 	}
-	if r := reportOf(h.vault(t, jobapi.VaultTarget{Time: h.earlyTime}).serve(t.Context()), ""); r.Reason != jobapi.ArchiveNotFound {
+	if r := (vault{}).reportOf(h.vault(t, jobapi.VaultTarget{Time: h.earlyTime}).serve(t.Context())); r.Reason != jobapi.ArchiveNotFound {
 		t.Errorf("without an archive: %+v", r)
 	}
 	if err := os.Rename(h.root+"-away", dir); err != nil {
@@ -312,7 +312,7 @@ func goOn(t *testing.T, v vault, member *mysqldtest.Instance) error {
 	}
 	cancel()
 	if end := <-ended; end != nil {
-		if r := reportOf(end, ""); r.Reason != jobapi.ArchiveDamaged || !strings.Contains(r.Message, "binlog/") {
+		if r := (vault{}).reportOf(end); r.Reason != jobapi.ArchiveDamaged || !strings.Contains(r.Message, "binlog/") {
 			t.Errorf("the vault reports %+v", r)
 		}
 	}

@@ -134,7 +134,7 @@ func damageEach(t *testing.T, location string, b storedBackup) {
 			v.request.Verify = true
 			v.request.Identity = true
 			v.identityFile = b.identity
-			r := reportOf(v.serve(t.Context()), v.request.Store)
+			r := v.reportOf(v.serve(t.Context()))
 			if r.Reason != jobapi.BackupDamaged {
 				t.Errorf("report %+v", r)
 			}

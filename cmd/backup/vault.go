@@ -20,13 +20,16 @@ import (
 	"github.com/dbpair/dbpair/cmd/backup/internal/blobstore"
 	"github.com/dbpair/dbpair/internal/backup"
 	"github.com/dbpair/dbpair/internal/clonewire"
+	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/jobapi"
 	"github.com/dbpair/dbpair/internal/store"
 )
 
 const (
-	// restoreField is the field that a vault's request was made from.
+	// restoreField is the field that the request of a vault for a new pair was made from, and
+	// reseedField that of one for a member of the pair that was backed up.
 	restoreField = "spec.bootstrap.backup"
+	reseedField  = "spec.backup"
 	// answerFirst is how long a recipient may take to read why it gets no more.
 	answerFirst = 3 * time.Second
 )
@@ -52,7 +55,7 @@ func newVaultCommand() *cobra.Command {
 			if err == nil {
 				return nil
 			}
-			text, _ := json.Marshal(reportOf(err, v.request.Store)) // two strings
+			text, _ := json.Marshal(v.reportOf(err)) // two strings
 			return errors.Join(err, os.WriteFile(jobapi.TerminationLog, text, 0o600))
 		},
 	}
@@ -94,18 +97,21 @@ func (v vault) serve(ctx context.Context) error {
 	what := folder{Objects: objects, name: chosen.uid + "/"}
 	chosen, replay, err := v.plan(ctx, what, chosen, all)
 	if err != nil {
-		return withOlder(err, chosen, all)
+		return v.withOlder(err, chosen, all)
 	}
 	recorded, err := v.source(ctx, what, chosen.id)
 	if err == nil && v.request.Verify {
 		err = undamaged(ctx, what, chosen.id)
 	}
 	if err != nil {
-		return withOlder(err, chosen, all)
+		return v.withOlder(err, chosen, all)
+	}
+	if err := v.leadsOn(recorded.Manifest()); err != nil {
+		return err
 	}
 	fmt.Fprintf(v.log, "backup %s of MySQL %s is served\n", chosen.id, recorded.Manifest().Server.Version)
 	replay.Version = recorded.Manifest().Server.Version
-	return withOlder(v.both(ctx, recorded, replay), chosen, all)
+	return v.withOlder(v.both(ctx, recorded, replay), chosen, all)
 }
 
 // both serves a backup and what is replayed on it until ctx ends, or neither can be served.
@@ -183,6 +189,13 @@ func (v vault) open(ctx context.Context) (*blobstore.Store, error) {
 }
 
 func (v vault) nothingThere() error {
+	if v.request.Reseed != nil {
+		return &unservable{
+			reason: jobapi.BackupNotFound,
+			text: fmt.Sprintf("there is no backup of pair %s in %s: make one (kubectl dbpair backup), or copy the primary",
+				v.request.Pair, v.request.Store),
+		}
+	}
 	return &unservable{
 		reason: jobapi.BackupNotFound,
 		text: fmt.Sprintf("%s.pair: there is no backup of pair %s in %s: correct the pair or the destination",
@@ -199,8 +212,8 @@ func (v vault) source(ctx context.Context, objects backup.Objects, id string) (*
 	if m.Encrypted && !v.request.Identity {
 		return nil, &unservable{
 			reason: jobapi.IdentityMissing,
-			text: fmt.Sprintf("backup %s is encrypted: name the Secret of an identity of one of its recipients in %s.identitySecretRef",
-				id, restoreField),
+			text: fmt.Sprintf("backup %s is encrypted: name the Secret of an identity of one of its recipients in %s",
+				id, v.identityField()),
 		}
 	}
 	identities, err := v.identities()
@@ -215,6 +228,39 @@ func (v vault) source(ctx context.Context, objects backup.Objects, id string) (*
 	return recorded, err
 }
 
+// identityField is the field that names the Secret of an identity.
+func (v vault) identityField() string {
+	if v.request.Reseed != nil {
+		return reseedField + ".encryption.identitySecretRef"
+	}
+	return restoreField + ".identitySecretRef"
+}
+
+// leadsOn says why a member with the backup cannot go on from there by the binary logs of its primary;
+// nil when it can, and for a new pair. The backup has at least what its server had when it began.
+func (v vault) leadsOn(m backup.Manifest) error {
+	if v.request.Reseed == nil {
+		return nil
+	}
+	purged, err := gtid.Parse(v.request.Reseed.Purged)
+	if err != nil {
+		return fmt.Errorf("%w: what the primary has purged: %w", errForGood, err)
+	}
+	has, err := gtid.Parse(m.GTIDBefore)
+	if err != nil {
+		return fmt.Errorf("gtidBefore of the manifest of backup %s: %w", m.ID, err)
+	}
+	missing := purged.Subtract(has)
+	if missing.IsEmpty() {
+		return nil
+	}
+	return &unservable{
+		reason: jobapi.BackupTooOld,
+		text: fmt.Sprintf("the newest backup, %s, ended before %d transactions that are in no binary log of the primary any more, such as "+
+			"%.200s: make a newer one (kubectl dbpair backup), or copy the primary", m.ID, missing.Count(), missing),
+	}
+}
+
 func (v vault) identities() ([]age.Identity, error) {
 	if !v.request.Identity {
 		return nil, nil
@@ -224,7 +270,7 @@ func (v vault) identities() ([]age.Identity, error) {
 		return nil, &unservable{
 			reason: jobapi.IdentityWrong,
 			// The error may quote what is no identity, but another secret.
-			text: restoreField + ".identitySecretRef is no age identity as age-keygen writes it: correct the Secret or its key",
+			text: v.identityField() + " is no age identity as age-keygen writes it: correct the Secret or its key",
 		}
 	}
 	return identities, nil

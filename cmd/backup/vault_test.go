@@ -17,9 +17,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
+	"github.com/dbpair/dbpair/internal/backup"
 	"github.com/dbpair/dbpair/internal/jobapi"
 	"github.com/dbpair/dbpair/internal/mysqldtest"
 	"github.com/dbpair/dbpair/internal/mysqlops"
+	"github.com/dbpair/dbpair/internal/store"
 )
 
 // emptyBackup writes what a store has of a backup that nobody reads.
@@ -99,22 +101,22 @@ func TestAVaultChoosesTheBackup(t *testing.T) {
 			if err == nil {
 				return
 			}
-			if r := reportOf(err, v.request.Store); r.Reason != tc.reason || !strings.Contains(r.Message, tc.says) {
+			if r := v.reportOf(err); r.Reason != tc.reason || !strings.Contains(r.Message, tc.says) {
 				t.Errorf("report %+v, want %q", r, tc.says)
 			}
 		})
 	}
 	v := newVault(t, filepath.Join(root, "none"))
-	if r := reportOf(v.serve(t.Context()), v.request.Store); r.Reason != jobapi.BackupNotFound || !strings.Contains(r.Message, "no backup of pair ns/shop") {
+	if r := v.reportOf(v.serve(t.Context())); r.Reason != jobapi.BackupNotFound || !strings.Contains(r.Message, "no backup of pair ns/shop") {
 		t.Errorf("an empty volume: %+v", r)
 	}
 	// A manifest that is none is named, and so is the backup before it.
 	v = newVault(t, root)
 	v.request.UID = "uid-1"
-	if r := reportOf(v.serve(t.Context()), v.request.Store); r.Reason != jobapi.BackupDamaged || !strings.Contains(r.Message, "the next older one is "+older) {
+	if r := v.reportOf(v.serve(t.Context())); r.Reason != jobapi.BackupDamaged || !strings.Contains(r.Message, "the next older one is "+older) {
 		t.Errorf("a damaged manifest: %+v", r)
 	}
-	if text, err := json.Marshal(reportOf(errors.New("x"), "")); err != nil || !strings.Contains(string(text), string(jobapi.VaultFailed)) {
+	if text, err := json.Marshal(v.reportOf(errors.New("x"))); err != nil || !strings.Contains(string(text), string(jobapi.VaultFailed)) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
@@ -141,7 +143,7 @@ func TestAVaultServesAnEncryptedBackup(t *testing.T) {
 	v := newVault(t, root)
 	refused := func(reason jobapi.VaultReason, says string) {
 		t.Helper()
-		if r := reportOf(v.serve(t.Context()), v.request.Store); r.Reason != reason || !strings.Contains(r.Message, says) {
+		if r := v.reportOf(v.serve(t.Context())); r.Reason != reason || !strings.Contains(r.Message, says) {
 			t.Errorf("report %+v, want %s and %q", r, reason, says)
 		}
 	}
@@ -166,13 +168,13 @@ func TestAVaultServesAnEncryptedBackup(t *testing.T) {
 	if err == nil {
 		t.Error("a damaged backup was cloned")
 	}
-	r := reportOf(ended(), v.request.Store)
+	r := v.reportOf(ended())
 	if r.Reason != jobapi.BackupDamaged || !strings.Contains(r.Message, filepath.Base(damaged)) || !strings.Contains(r.Message, "there is no older one") {
 		t.Errorf("report %+v", r)
 	}
 	// The next one is asked to read everything first: it says the same, and serves nothing.
 	v.request.Verify = true
-	if again := reportOf(v.serve(t.Context()), v.request.Store); again != r {
+	if again := v.reportOf(v.serve(t.Context())); again != r {
 		t.Errorf("report %+v, want %+v", again, r)
 	}
 	if err := os.WriteFile(damaged, content, 0o600); err != nil {
@@ -260,4 +262,63 @@ func cloneVault(t *testing.T, v vault) (member *mysqldtest.Instance, ended func(
 		return end
 	}
 	return member, ended, err
+}
+
+// A vault for a re-seed serves a backup only if the primary still has the binary logs that follow it, and
+// what it says is about the fields of the pair that was backed up.
+func TestAVaultForAReseed(t *testing.T) {
+	const server = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+	root := t.TempDir()
+	v := newVault(t, filepath.Join(root, "none"))
+	v.request.UID = "uid-1"
+	v.request.Reseed = &jobapi.VaultReseed{Operation: "op-1"}
+	const none = "there is no backup of pair ns/shop"
+	if r := v.reportOf(v.serve(t.Context())); r.Reason != jobapi.BackupNotFound || !strings.HasPrefix(r.Message, none) {
+		t.Errorf("an empty volume: %+v", r)
+	}
+	emptyBackup(t, root, "uid-2", older)
+	v = newVault(t, root)
+	v.request.UID = "uid-1"
+	v.request.Reseed = &jobapi.VaultReseed{Operation: "op-1"}
+	if r := v.reportOf(v.serve(t.Context())); r.Reason != jobapi.BackupNotFound || !strings.HasPrefix(r.Message, none) {
+		t.Errorf("backups of another UID: %+v", r)
+	}
+	emptyBackup(t, root, "uid-1", newer)
+	if r := v.reportOf(v.serve(t.Context())); r.Reason != jobapi.BackupDamaged || !strings.Contains(r.Message, "or copy the primary") {
+		t.Errorf("a damaged manifest: %+v", r)
+	}
+	denied := &store.Error{
+		Op:    "get",
+		Key:   "k",
+		Class: store.Denied,
+		Err:   os.ErrPermission,
+	}
+	if r := v.reportOf(denied); r.Reason != jobapi.StoreDenied || !strings.Contains(r.Message, "spec.backup.destination.volume") {
+		t.Errorf("a store that refuses: %+v", r)
+	}
+	if field := v.identityField(); field != "spec.backup.encryption.identitySecretRef" {
+		t.Errorf("the field of the identity is %s", field)
+	}
+
+	for name, c := range map[string]struct {
+		purged, before string
+		says           string
+	}{
+		"nothing is purged":               {"", server + ":1-9", ""},
+		"what the backup has":             {server + ":1-9", server + ":1-9", ""},
+		"more than the backup has":        {server + ":1-11", server + ":1-9", "before 2 transactions that are in no binary log of the primary any more, such as " + server + ":10-11"},
+		"of a backup without a set":       {server + ":1", "", "before 1 transactions"},
+		"what the primary says is no set": {"x", server + ":1-9", "what the primary has purged"},
+		"what the backup says is no set":  {server + ":1", "x", "gtidBefore of the manifest"},
+	} {
+		v.request.Reseed.Purged = c.purged
+		err := v.leadsOn(backup.Manifest{ID: newer, GTIDBefore: c.before})
+		if (err == nil) != (c.says == "") || (err != nil && !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%s: %v, want %q", name, err, c.says)
+		}
+	}
+	v.request.Reseed = nil
+	if err := v.leadsOn(backup.Manifest{}); err != nil {
+		t.Errorf("for a new pair: %v", err)
+	}
 }

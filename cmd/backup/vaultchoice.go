@@ -35,6 +35,9 @@ func (v vault) choose(ctx context.Context, objects backup.Objects) (stored, []st
 	if uid := v.request.UID; uid != "" {
 		others := uidsOf(all)
 		all = slices.DeleteFunc(all, func(s stored) bool { return s.uid != uid })
+		if len(all) == 0 && v.request.Reseed != nil {
+			return stored{}, nil, v.nothingThere()
+		}
 		if len(all) == 0 {
 			return stored{}, nil, &unservable{
 				reason: jobapi.BackupNotFound,
@@ -113,10 +116,16 @@ func newest(all []stored) string {
 }
 
 // withOlder adds the next older backup to the error about one that is damaged.
-func withOlder(err error, chosen stored, all []stored) error {
+func (v vault) withOlder(err error, chosen stored, all []stored) error {
 	var damaged *backup.DamagedError
 	if !errors.As(err, &damaged) {
 		return err
+	}
+	if v.request.Reseed != nil {
+		return &unservable{
+			reason: jobapi.BackupDamaged,
+			text:   fmt.Sprintf("backup %s: %v; make a new one (kubectl dbpair backup), or copy the primary", chosen.id, damaged),
+		}
 	}
 	if archive.Owns(damaged.Key) {
 		return &unservable{
@@ -137,11 +146,15 @@ func withOlder(err error, chosen stored, all []stored) error {
 	}
 }
 
-// reportOf is what the operator is to know about the end of a vault of the store at location.
-func reportOf(err error, location string) jobapi.VaultReport {
+// reportOf is what the operator is to know about the end of the vault.
+func (v vault) reportOf(err error) jobapi.VaultReport {
+	field := restoreField
+	if v.request.Reseed != nil {
+		field = reseedField
+	}
 	out := jobapi.VaultReport{
 		Reason:  jobapi.VaultFailed,
-		Message: advice(err, restoreField, location),
+		Message: advice(err, field, v.request.Store),
 	}
 	var known *unservable
 	var foreign *age.NoIdentityMatchError
@@ -151,7 +164,7 @@ func reportOf(err error, location string) jobapi.VaultReport {
 		return out
 	case errors.As(err, &foreign):
 		out.Reason = jobapi.IdentityWrong
-		out.Message = restoreField + ".identitySecretRef: " + err.Error()
+		out.Message = v.identityField() + ": " + err.Error()
 		return out
 	}
 	switch store.ClassOf(err) {

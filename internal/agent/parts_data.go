@@ -74,6 +74,7 @@ func (a *Agent) addData() {
 		data:     a.data,
 	}
 	create := a.newData()
+	donors := a.donorCopies(create)
 	adopt := &adoption{
 		vol:      a.vol,
 		data:     a.data,
@@ -88,7 +89,7 @@ func (a *Agent) addData() {
 		data:     a.data,
 		state:    a.state,
 		make:     create,
-		donors:   a.donorCopies(create),
+		donors:   donors,
 		dumps:    a.dumpLoads(create),
 		adoption: adopt,
 		beside:   a.beside,
@@ -108,6 +109,14 @@ func (a *Agent) addData() {
 		post:     a.queue.post,
 		beside:   a.beside,
 		failures: a.failures,
+		backups: &backupSeeds{
+			copies:   donors,
+			settings: a.settings,
+			tls:      a.certs.files,
+			source:   func() (string, int, error) { return peerAdmin(a.opt, a.env.Peer, a.settings.get()) },
+			has:      a.discards.primaryHas,
+			failures: a.failures,
+		},
 		copier: &cloning{
 			opt:      a.opt,
 			peerName: a.env.Peer,

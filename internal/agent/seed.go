@@ -29,6 +29,7 @@ type seeding struct {
 	follow   orders
 	make     dataMaker
 	copier   copier
+	backups  backupCopier
 	adoption *adoption
 	givenUp  interface {
 		giveUp(ctx context.Context, former, copy pair.DataID)
@@ -43,6 +44,11 @@ type seeding struct {
 // copier copies the donor's data into the new data directory.
 type copier interface {
 	clone(ctx context.Context, command agentapi.SeedCommand) error
+}
+
+// backupCopier makes the contents of the directory of new data of a backup, up to what the primary has.
+type backupCopier interface {
+	contents(ctx context.Context, command agentapi.SeedCommand) error
 }
 
 // order replaces this member's data by a copy of the donor's, when the Lease allows it.
@@ -67,7 +73,7 @@ func (s *seeding) order(ctx context.Context, c agentapi.SeedCommand) (agentapi.D
 	case err != nil:
 		return done, refuse(agentapi.ErrorRefused, "%v", err)
 	}
-	s.log.Info("seeding", "donor", c.Donor, "dataID", c.DataID, "target", c.Target)
+	s.log.Info("seeding", "donor", c.Donor, "dataID", c.DataID, "target", c.Target, "backup", c.Backup != nil)
 	s.state.bump()
 	s.beside(func(ctx context.Context) { s.run(ctx, c) })
 	return done, nil
@@ -132,16 +138,33 @@ func (s *seeding) try(ctx context.Context, command agentapi.SeedCommand) error {
 	if err := s.make.directory(ctx, mycnf.NewDataFlags()...); err != nil {
 		return err
 	}
+	if err := s.fill(ctx, command); err != nil {
+		return err
+	}
+	noted()
+	return s.adoption.adopt(command.DataID)
+}
+
+// fill makes the new data a copy. That of a backup gets its final name when it is complete; mysqld
+// copies a donor into the directory that it will run on.
+func (s *seeding) fill(ctx context.Context, command agentapi.SeedCommand) error {
+	if command.Backup != nil {
+		if err := s.backups.contents(ctx, command); err != nil {
+			return err
+		}
+	}
 	if err := s.vol.InstallNew(); err != nil {
 		return err
 	}
 	s.failures.at(failAfterInstall)
+	if command.Backup != nil {
+		return nil
+	}
 	if err := s.copier.clone(ctx, command); err != nil {
 		return err
 	}
 	s.failures.at(failAfterClone)
-	noted()
-	return s.adoption.adopt(command.DataID)
+	return nil
 }
 
 // noteGivenUp reads beside the copy what the former data had that the primary lacks. The function that it returns waits

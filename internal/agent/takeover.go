@@ -12,6 +12,7 @@ import (
 	"github.com/dbpair/dbpair/internal/agent/judge"
 	"github.com/dbpair/dbpair/internal/agent/volume"
 	"github.com/dbpair/dbpair/internal/agentapi"
+	"github.com/dbpair/dbpair/internal/gtid"
 	"github.com/dbpair/dbpair/internal/mycnf"
 	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/pair"
@@ -39,12 +40,24 @@ func (t *takeover) run(ctx context.Context) error {
 // archive, up to its end. The accounts are those of the data until run makes them again: what is
 // replayed may need them, and change them. On success everything is on the disk.
 func (t *takeover) replay(ctx context.Context, from mysqlops.Source, progress func(mysqlops.Replay)) error {
+	return t.replaying(ctx, func(ops *mysqlops.Server) error { return ops.ReplayFrom(ctx, from, progress) })
+}
+
+// catchUp is replay with the primary for a source, until the data has what the primary had: target. The
+// accounts are the primary's then.
+func (t *takeover) catchUp(
+	ctx context.Context, primary mysqlops.Source, target gtid.Set, progress func(mysqlops.Replay),
+) error {
+	return t.replaying(ctx, func(ops *mysqlops.Server) error { return ops.CatchUpWith(ctx, primary, target, progress) })
+}
+
+func (t *takeover) replaying(ctx context.Context, replay func(*mysqlops.Server) error) error {
 	err := t.privately(ctx, t.settings.all().Root, func(ops *mysqlops.Server) error {
 		if err := ops.ResetReplicaAll(ctx, true); err != nil {
 			return err
 		}
 		t.failures.at(failInReplay)
-		return ops.ReplayFrom(ctx, from, progress)
+		return replay(ops)
 	}, mysqlops.ReplayFlags()...)
 	if err != nil {
 		return err

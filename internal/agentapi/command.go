@@ -52,7 +52,7 @@ type ForeignDonor struct {
 // Address is host:port.
 func (d ForeignDonor) Address() string { return net.JoinHostPort(d.Host, strconv.Itoa(d.Port)) }
 
-// SeedCommand replaces the member's data by a CLONE of the donor's. The agent reads the
+// SeedCommand replaces the member's data by a CLONE of the donor's, or of a backup. The agent reads the
 // Lease itself and refuses if it is holder, in sync or joining, or if the donor is not
 // the holder. It marks its data void before it wipes anything.
 type SeedCommand struct {
@@ -64,6 +64,9 @@ type SeedCommand struct {
 	Target pair.DataID `json:"target"`
 	// DataID the new data will have.
 	DataID pair.DataID `json:"dataID"`
+	// Backup is what is copied in place of the donor. Before it is used, the copy replicates from the donor
+	// whatever that had when the copy was there, so that accounts and their passwords are the donor's.
+	Backup *ForeignDonor `json:"backup,omitempty"`
 }
 
 // RewindCommand cuts the member's errant tail before mysqld starts. Refused like Seed.

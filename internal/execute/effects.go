@@ -131,6 +131,8 @@ type Effects struct {
 	Recorder  Recorder
 	// DonorHost is the address of a member for its peer.
 	DonorHost func(pair.MemberName) string
+	// Backup is the one that is served for a re-seed; an ErrConflict while none is.
+	Backup func(context.Context) (*agentapi.ForeignDonor, error)
 }
 
 // Clock tells the time.

@@ -364,13 +364,7 @@ func (r *Runner) copyData(ctx context.Context, o failover.Observation, step fail
 	case failover.Initialize:
 		err = r.Effects.Copiers.Initialize(ctx, subjectOf(o, s.Member), agentapi.InitializeCommand{Command: c, DataID: s.DataID})
 	case failover.Seed:
-		err = r.Effects.Copiers.Seed(ctx, subjectOf(o, s.Member), agentapi.SeedCommand{
-			Command:   c,
-			Donor:     s.Donor,
-			DonorHost: r.Effects.DonorHost(s.Donor),
-			Target:    s.Target,
-			DataID:    s.DataID,
-		})
+		err = r.seed(ctx, o, s)
 	case failover.Rewind:
 		snap, e := r.Effects.Comparers.Snapshot(ctx, subjectOf(o, s.Holder), c)
 		if e != nil {
@@ -387,6 +381,25 @@ func (r *Runner) copyData(ctx context.Context, o failover.Observation, step fail
 		})
 	}
 	return Result{Changed: err == nil}, err
+}
+
+// seed asks a member to copy the donor, or the backup that is served.
+func (r *Runner) seed(ctx context.Context, o failover.Observation, s failover.Seed) error {
+	c := agentapi.SeedCommand{
+		Command:   r.command(o),
+		Donor:     s.Donor,
+		DonorHost: r.Effects.DonorHost(s.Donor),
+		Target:    s.Target,
+		DataID:    s.DataID,
+	}
+	if s.OfABackup {
+		backup, err := r.Effects.Backup(ctx)
+		if err != nil {
+			return fmt.Errorf("the backup that %s is to copy: %w", s.Member, err)
+		}
+		c.Backup = backup
+	}
+	return r.Effects.Copiers.Seed(ctx, subjectOf(o, s.Member), c)
 }
 
 // discard asks a member to give up what it cannot apply. One that does not answer in time goes

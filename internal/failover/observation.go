@@ -350,6 +350,8 @@ type Operation struct {
 	Canceled string
 	// Switchover are its parameters; nil for other verbs.
 	Switchover *Switchover
+	// Backup that a re-seed copies; nil when it copies the primary.
+	Backup *ServedBackup
 }
 
 // Switchover are the parameters of a planned switchover.

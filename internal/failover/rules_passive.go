@@ -1,6 +1,7 @@
 package failover
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -85,6 +86,9 @@ func seedPassive(l *look) (Plan, bool) {
 	if l.rec.Ledger.State != authority.Solo {
 		return wait("%s is to be copied from %s once the ledger lets %s go on alone", m.Name, l.holder.Name, l.holder.Name)
 	}
+	if op := l.copiesBackup(); op != nil {
+		return l.seedByBackup(op)
+	}
 	id := l.seeding()
 	if id == "" || l.rec.Data[m.Name] != "" {
 		if l.FreshID == "" {
@@ -112,8 +116,12 @@ func awaitSeed(l *look) (Plan, bool) {
 	if !m.heard() || m.State.Phase != agentapi.PhaseSeeding {
 		return no()
 	}
-	if s := m.State.Seed; s != nil && s.Estimated > 0 {
-		return wait("%s is being copied from %s: %s, %d of %d MiB%s", m.Name, l.holder.Name, s.Stage, s.Bytes>>20, s.Estimated>>20, pace(s))
+	switch s := m.State.Seed; {
+	case s != nil && s.Estimated > 0:
+		from := cmp.Or(s.Donor, l.holder.Name)
+		return wait("%s is being copied from %s: %s, %d of %d MiB%s", m.Name, from, s.Stage, s.Bytes>>20, s.Estimated>>20, pace(s))
+	case s != nil && l.copiesBackup() != nil && s.Stage != "":
+		return wait("%s is being copied from a backup: %s", m.Name, s.Stage)
 	}
 	return wait("%s is being copied from %s", m.Name, l.holder.Name)
 }

@@ -54,7 +54,8 @@ func (l *look) reseed() *Operation {
 // givenUp: the Lease says that the member's data is given up for the copy of this operation,
 // which is under way or done.
 func (l *look) givenUp(op *Operation) bool {
-	return l.rec.Data[op.Target] == op.copyName() || (l.passive != nil && op.Target == l.passive.Name && l.seeding() == op.copyName())
+	seeds := l.passive != nil && op.Target == l.passive.Name && op.names(l.seeding())
+	return op.names(l.rec.Data[op.Target]) || seeds
 }
 
 // awaitsReseed: the passive is about to be copied again, so that it does not join meanwhile.
@@ -84,6 +85,8 @@ func (l *look) cannotReseed(op *Operation) string {
 		// Beside a re-seed the Job would make way, and its work be lost.
 		return fmt.Sprintf("operation %[1]s is running and reads %[2]s: ask again when it has ended, "+
 			"or end it with kubectl delete dbpo %[1]s -n %[3]s", l.Jobs[0], m.Name, l.Settings.Namespace)
+	case l.lacksBackup(op) != "":
+		return l.lacksBackup(op)
 	case needsSeed(m), l.seeding() != "", m.State.Phase == agentapi.PhaseSeeding:
 		return fmt.Sprintf("%s is being copied already", m.Name)
 	}
@@ -150,10 +153,16 @@ func reseedRequested(l *look) (Plan, bool) {
 		}
 		return hold(VerbNone, "operation %s waits: %s", op.Name, why)
 	}
+	if op.Backup != nil && !op.Backup.Served {
+		return awaitServed(op)
+	}
 	if missing := l.uncompared(); missing != "" {
 		return wait("operation %s waits: %s", op.Name, missing)
 	}
 	fact := fmt.Sprintf("operation %s: %s is to be copied from %s again", op.Name, l.passive.Name, l.holder.Name)
+	if op.Backup != nil {
+		fact = fmt.Sprintf("operation %s: %s is to be copied from a backup, and to catch up with %s", op.Name, l.passive.Name, l.holder.Name)
+	}
 	p, ok := act(fact, l.giveUp(op))
 	p.Operation = &OperationNote{
 		Name:    op.Name,
@@ -190,13 +199,13 @@ const supersededAfter = time.Minute
 // copied: the member has the data of this operation, follows and may take over.
 func (l *look) copied(op *Operation, m *Member) bool {
 	inSync := !l.Settings.Lossless || l.rec.Ledger.State == authority.Both
-	return l.rec.Data[m.Name] == op.copyName() && inSync && streams(m) && l.candidacyOf(m).ok
+	return op.names(l.rec.Data[m.Name]) && inSync && streams(m) && l.candidacyOf(m).ok
 }
 
 // gaveUp is what the copy of this operation gave up, as the member says; nil for nothing.
 func (l *look) gaveUp(op *Operation) *agentapi.Discarded {
 	m := l.member(op.Target)
-	if m == nil || m.State == nil || m.State.Discarded == nil || m.State.Discarded.DataID != op.copyName() {
+	if m == nil || m.State == nil || m.State.Discarded == nil || !op.names(m.State.Discarded.DataID) {
 		return nil
 	}
 	return m.State.Discarded
@@ -216,13 +225,15 @@ func (l *look) reseeded(op *Operation) (pair.OperationPhase, string) {
 		if d := l.gaveUp(op); d != nil {
 			gaveUp = fmt.Sprintf("; it gave up %d transactions, which are saved in %s on its volume", d.Transactions, d.Directory)
 		}
-		return pair.OperationSucceeded, fmt.Sprintf("%s was copied from %s and is in sync%s", m.Name, l.holder.Name, gaveUp)
+		return pair.OperationSucceeded, l.reseededBy(op) + gaveUp
 	case op.ByOperator && !l.givenUp(op):
 		if l.Now.Sub(op.StartedAt) > supersededAfter {
 			return pair.OperationAbandoned, fmt.Sprintf("%s was given other data meanwhile", m.Name)
 		}
 	case !l.givenUp(op) && !op.GiveUp && !l.compare(m).errant.IsEmpty():
 		return pair.OperationFailed, l.onlyThere(m)
+	case !l.givenUp(op) && op.Backup != nil && op.Backup.Failed:
+		return pair.OperationFailed, fmt.Sprintf("%s; the data of %s is as it was", l.lacksBackup(op), m.Name)
 	}
 	return "", ""
 }

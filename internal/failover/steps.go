@@ -39,6 +39,8 @@ type (
 	// Seed asks a member to copy the donor's data.
 	Seed struct {
 		Member, Donor pair.MemberName
+		// OfABackup: it copies the backup that is served, and replicates from the donor what followed.
+		OfABackup bool
 		// Target is the data that is replaced; empty for an empty volume.
 		Target, DataID pair.DataID
 	}

@@ -43,6 +43,17 @@ type VaultRequest struct {
 	Replay bool `json:"replay,omitempty"`
 	// Target is up to where it does; an empty one is the end of the archive.
 	Target VaultTarget `json:"target,omitzero"`
+	// Reseed is set when a member of the very pair that was backed up copies it.
+	Reseed *VaultReseed `json:"reseed,omitempty"`
+}
+
+// VaultReseed is what the backup is copied for by a member of its pair.
+type VaultReseed struct {
+	// Operation that asks for it.
+	Operation string `json:"operation"`
+	// Purged are GTIDs that are in no binary log of the primary any more: a backup that may lack one of
+	// them leads nowhere.
+	Purged string `json:"purged,omitempty"`
 }
 
 // VaultTarget is one of three.
@@ -55,7 +66,8 @@ type VaultTarget struct {
 	BeforeGTID string `json:"beforeGTID,omitempty"`
 }
 
-// VaultReason is why a backup cannot be served. Each is a reason of the condition Bootstrapped.
+// VaultReason is why a backup cannot be served. Each but BackupTooOld is a reason of the condition
+// Bootstrapped.
 type VaultReason string
 
 // The reasons.
@@ -66,6 +78,9 @@ const (
 	BackupAmbiguous VaultReason = "BackupAmbiguous"
 	// BackupDamaged: an object of the backup is missing or is not what was written.
 	BackupDamaged VaultReason = "BackupDamaged"
+	// BackupTooOld: the primary has purged binary logs that a member with the backup needs. Only a re-seed
+	// ends with it.
+	BackupTooOld VaultReason = "BackupTooOld"
 	// ArchiveNotFound: there is a target, and the pair has left no archive of binary logs.
 	ArchiveNotFound VaultReason = "ArchiveNotFound"
 	// ArchiveDamaged: an object of the archive is missing or is not what was written.
@@ -98,6 +113,7 @@ func VaultReasons() []VaultReason {
 		BackupNotFound,
 		BackupAmbiguous,
 		BackupDamaged,
+		BackupTooOld,
 		ArchiveNotFound,
 		ArchiveDamaged,
 		TargetInvalid,

@@ -51,6 +51,18 @@ func (s *Server) ReplayFrom(ctx context.Context, source Source, progress func(Re
 	if target.IsEmpty() {
 		return wrap(operation, fmt.Errorf("%w: its source has nothing to replay", ErrReplay))
 	}
+	return wrap(operation, s.replay(ctx, source, newReplaying(target, progress)))
+}
+
+// CatchUpWith replicates from a server until this member has executed the target, and forgets the source.
+// Of what the server executes beyond that the member has some. Everything else is as in ReplayFrom.
+func (s *Server) CatchUpWith(ctx context.Context, source Source, target gtid.Set, progress func(Replay)) error {
+	r := newReplaying(target, progress)
+	r.orMore = true
+	return wrap("catch up with the primary", s.replay(ctx, source, r))
+}
+
+func (s *Server) replay(ctx context.Context, source Source, r *replaying) error {
 	if _, err := s.ConfigureChannel(ctx, source, false); err != nil {
 		return err
 	}
@@ -60,10 +72,11 @@ func (s *Server) ReplayFrom(ctx context.Context, source Source, progress func(Re
 	if err := s.StartReceiver(ctx); err != nil {
 		return err
 	}
-	if err := s.awaitReplayed(ctx, newReplaying(target, progress)); err != nil {
-		return wrap(operation, err)
+	if err := s.awaitReplayed(ctx, r); err != nil {
+		return err
 	}
-	return s.ResetReplicaAll(ctx, false)
+	// A source that goes on sends again what was received beyond the target and is not applied.
+	return s.ResetReplicaAll(ctx, r.orMore)
 }
 
 // awaitEndOf asks a source where it ends, again while nobody answers: what came before took long.
@@ -111,6 +124,7 @@ func endOf(ctx context.Context, source Source) (gtid.Set, error) {
 // replaying is a replay as it was seen so far.
 type replaying struct {
 	target   gtid.Set
+	orMore   bool // the source goes on
 	progress func(Replay)
 	total    uint64
 	// answered is when the member answered last, and streamed when its source was there last.
@@ -156,6 +170,9 @@ func (r *replaying) look(status Status, failed error) (ended bool, err error) {
 	}
 	r.answered = time.Now()
 	left := r.target.Subtract(status.Executed)
+	if left.IsEmpty() && r.orMore {
+		return true, nil
+	}
 	if left.IsEmpty() {
 		return true, exactly(r.target, status.Executed)
 	}

@@ -20,6 +20,11 @@ can take over from it until the copy is in sync.
 Transactions that the passive alone has are given up only after a confirmation, which shows them. The passive's binary
 logs are moved to dbpair/quarantine on its volume first.
 
+With --from backup the passive copies the newest backup in spec.backup.destination, which takes nothing from the primary, and
+then replicates from the primary what followed. Before its data is given up the backup has to be served, and the primary has
+to have the binary logs from there on; else the operation fails and says why. A copy of the backup that fails later is made of
+the primary instead. Nothing can take over until it is in sync: from an old backup that takes longer than a copy.
+
 With --new-volume the copy goes to a new volume, for one that is broken or whose node is gone for good: the passive's claim
 and then its pod are deleted, after a confirmation, since all that the present volume holds may go with the claim. That
 needs the right to delete both.`
@@ -34,6 +39,7 @@ type reseedRequest struct {
 	wish
 	wait      bool
 	newVolume bool
+	from      string
 }
 
 func (s *session) reseedCommand() *cobra.Command {
@@ -41,10 +47,10 @@ func (s *session) reseedCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "reseed PAIR MEMBER",
 		GroupID: "act",
-		Short:   "Copy the passive from the primary again",
+		Short:   "Copy the passive from the primary, or a backup, again",
 		Long:    reseedLong,
 		Example: "  kubectl dbpair reseed shop shop-1 --wait\n  kubectl dbpair reseed shop shop-1 --confirm shop/12\n" +
-			"  kubectl dbpair reseed shop shop-1 --new-volume",
+			"  kubectl dbpair reseed shop shop-1 --from backup --wait\n  kubectl dbpair reseed shop shop-1 --new-volume",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 2 {
 				return errors.New("name the pair and its passive, as in: kubectl dbpair reseed shop shop-1")
@@ -63,7 +69,9 @@ func (s *session) reseedCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&w.wait, "wait", false, "until the copy is in sync")
 	cmd.Flags().BoolVar(&w.newVolume, "new-volume", false, "on a new volume: delete the passive's claim, then its pod")
+	cmd.Flags().StringVar(&w.from, "from", fromPrimary, "what is copied: primary, or backup for the newest one of the pair")
 	cmd.MarkFlagsMutuallyExclusive("wait", "new-volume")
+	cmd.MarkFlagsMutuallyExclusive("from", "new-volume")
 	cmd.Flags().StringVar(&w.confirm, "confirm", "", "<pair>/<epoch>, for scripts: gives up what the member alone has")
 	cmd.Flags().StringVar(&w.reason, "reason", "", "why, for the record")
 	return cmd
@@ -86,6 +94,10 @@ func (s *session) reseed(ctx context.Context, c cluster, w reseedRequest) error 
 	if w.newVolume {
 		return s.newVolume(ctx, c, p, w)
 	}
+	from, err := reseedSource(p, w.from)
+	if err != nil {
+		return err
+	}
 	only, err := c.onlyAt(ctx, passive)
 	if err != nil {
 		return err
@@ -96,6 +108,7 @@ func (s *session) reseed(ctx context.Context, c cluster, w reseedRequest) error 
 			PairRef: v1alpha1.PairReference{Name: p.Name, UID: string(p.UID)},
 			Type:    v1alpha1.OperationReseed,
 			Target:  w.target,
+			From:    from,
 			Reason:  w.reason,
 			Confirm: confirmation(p),
 		},
@@ -118,6 +131,32 @@ func (s *session) reseed(ctx context.Context, c cluster, w reseedRequest) error 
 	}
 	_, err = fmt.Fprintf(s.streams.Out, "Follow it with: kubectl get dbpo %s -n %s --watch\n", op.Name, op.Namespace)
 	return err
+}
+
+// What --from takes.
+const (
+	fromPrimary = "primary"
+	fromBackup  = "backup"
+)
+
+// reseedSource is what the operation copies; empty for the primary.
+func reseedSource(p *v1alpha1.DatabasePair, from string) (v1alpha1.ReseedSource, error) {
+	switch from {
+	case fromPrimary:
+		return "", nil
+	case fromBackup:
+	default:
+		return "", fmt.Errorf("--from must be %s or %s, not %q", fromPrimary, fromBackup, from)
+	}
+	spec := p.Spec.Backup
+	if spec == nil {
+		return "", fmt.Errorf("pair %s has no spec.backup, and so no backup to copy: leave --from out", p.Name)
+	}
+	if spec.Encryption != nil && spec.Encryption.IdentitySecretRef == nil {
+		return "", fmt.Errorf("the backups of pair %s are encrypted: name the Secret of an identity of one of the recipients in "+
+			"spec.backup.encryption.identitySecretRef", p.Name)
+	}
+	return v1alpha1.ReseedFromBackup, nil
 }
 
 // onlyAt says what the member has, or may have, that the primary lacks, by what its agent found;

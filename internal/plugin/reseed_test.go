@@ -109,3 +109,43 @@ func TestReseed(t *testing.T) {
 		})
 	}
 }
+
+// A backup is copied only where the pair says where its backups are, and how an encrypted one is read.
+func TestReseedFromABackup(t *testing.T) {
+	encrypted := &v1alpha1.BackupSpec{Encryption: &v1alpha1.BackupEncryption{Recipients: []string{"age1x"}}}
+	readable := &v1alpha1.BackupSpec{Encryption: &v1alpha1.BackupEncryption{
+		Recipients:        []string{"age1x"},
+		IdentitySecretRef: &v1alpha1.KeyReference{Name: "age", Key: "identity"},
+	}}
+	for name, tt := range map[string]struct {
+		backup  *v1alpha1.BackupSpec
+		from    string
+		want    v1alpha1.ReseedSource
+		wantErr string
+	}{
+		"a backup":                     {&v1alpha1.BackupSpec{}, "backup", v1alpha1.ReseedFromBackup, ""},
+		"an encrypted one":             {readable, "backup", v1alpha1.ReseedFromBackup, ""},
+		"one that cannot be decrypted": {encrypted, "backup", "", "spec.backup.encryption.identitySecretRef"},
+		"no backups":                   {nil, "backup", "", "has no spec.backup"},
+		"the primary":                  {nil, "primary", "", ""},
+		"something else":               {&v1alpha1.BackupSpec{}, "tape", "", "--from must be primary or backup"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := healthy()
+			p.Spec.Backup = tt.backup
+			w := newWorld(t, p)
+			w.execer.states["shop-1"] = comparedWith("")
+			_, _, err := w.call(t, "", "reseed", "shop", "shop-1", "--from", tt.from)
+			if (err == nil) != (tt.wantErr == "") || (err != nil && !strings.Contains(err.Error(), tt.wantErr)) {
+				t.Fatalf("error %v, want %q", err, tt.wantErr)
+			}
+			var ops v1alpha1.DatabasePairOperationList
+			if err := w.client.List(t.Context(), &ops); err != nil {
+				t.Fatal(err)
+			}
+			if made := len(ops.Items) == 1; made != (tt.wantErr == "") || (made && ops.Items[0].Spec.From != tt.want) {
+				t.Errorf("operations %+v", ops.Items)
+			}
+		})
+	}
+}

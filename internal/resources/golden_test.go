@@ -107,7 +107,7 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 			"job-secret-tls": JobTLSSecret(p, checksum, []byte("authority"), []byte("certificate"), []byte("key")),
 			"job-checksum":   Job(p, checksum, JobOptions{Image: image, Deadline: 24 * time.Hour, Request: "{}"}),
 			"job-backup":     Job(backedUp(p, name), backup, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
-			"vault-job":      VaultJob(restored(p, name), image, "{}"), "vault-service": VaultService(p),
+			"vault-job":      VaultJob(p, restored(p, name).Spec.Bootstrap.Backup, image, "{}"), "vault-service": VaultService(p),
 			"vault-secret": VaultSecret(p, "password", []byte("certificate"), []byte("key")), "vault-networkpolicy": VaultNetworkPolicy(p),
 			"archive-deployment": archive, "archive-role": ArchiveRole(p), "archive-rolebinding": ArchiveRoleBinding(p),
 			"archive-configmap": ArchiveConfigMap(p), "archive-networkpolicy": NetworkPolicy(archived, "dbpair-system"),

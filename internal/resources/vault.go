@@ -101,10 +101,26 @@ func VaultNetworkPolicy(p *v1alpha1.DatabasePair) *networkingv1ac.NetworkPolicyA
 					WithPodSelector(metav1ac.LabelSelector().WithMatchLabels(memberSelector(p.Name))))))
 }
 
-// VaultJob serves the backup of spec.bootstrap.backup, as an encoded jobapi.VaultRequest names
-// it, until it is deleted or cannot go on. Its pod runs once: the operator makes the Job again.
-func VaultJob(p *v1alpha1.DatabasePair, image Image, request string) *batchv1.Job {
-	source := p.Spec.Bootstrap.Backup
+// OwnBackup is the newest of the pair's own backups. The pair has to have a spec.backup.
+func OwnBackup(p *v1alpha1.DatabasePair) *v1alpha1.BackupSource {
+	source := &v1alpha1.BackupSource{
+		Destination: p.Spec.Backup.Destination,
+		Pair: v1alpha1.BackedUpPair{
+			Namespace: p.Namespace,
+			Name:      p.Name,
+			UID:       string(p.UID),
+		},
+		BackupID: v1alpha1.LatestBackup,
+	}
+	if encryption := p.Spec.Backup.Encryption; encryption != nil {
+		source.IdentitySecretRef = encryption.IdentitySecretRef
+	}
+	return source
+}
+
+// VaultJob serves a backup of a source, as an encoded jobapi.VaultRequest names it, until it is
+// deleted or cannot go on. Its pod runs once: the operator makes the Job again.
+func VaultJob(p *v1alpha1.DatabasePair, source *v1alpha1.BackupSource, image Image, request string) *batchv1.Job {
 	labels := JobLabels(p.Name)
 	maps.Copy(labels, VaultSelector(p.Name))
 	job := &batchv1.Job{
