@@ -130,15 +130,19 @@ func TestServicesAreAsTheSpecSays(t *testing.T) {
 	p, err := s.pair("shop", plain+"\nservices: {ipFamilyPolicy: PreferDualStack, primary: {type: NodePort, externalTrafficPolicy: Local}}")
 	s.must(err)
 	s.surrounded("shop")
-	service := func(name string) *corev1.Service {
+	service := func() *corev1.Service {
 		found := &corev1.Service{}
-		s.must(s.Get(s.ctx, s.key(name), found))
+		s.must(s.Get(s.ctx, s.key("shop"), found))
 		return found
 	}
 	awaitPolicy := func(want corev1.ServiceExternalTrafficPolicy) {
 		t.Helper()
 		s.eventually("the policy "+string(want), func() error {
-			if got := service("shop").Spec.ExternalTrafficPolicy; got != want {
+			found := &corev1.Service{}
+			if err := s.Get(s.ctx, s.key("shop"), found); err != nil {
+				return err
+			}
+			if got := found.Spec.ExternalTrafficPolicy; got != want {
 				return fmt.Errorf("it is %q", got)
 			}
 			return nil
@@ -146,11 +150,18 @@ func TestServicesAreAsTheSpecSays(t *testing.T) {
 	}
 	awaitPolicy(corev1.ServiceExternalTrafficPolicyLocal)
 	for _, name := range []string{"shop", "shop-passive"} {
-		if got := ptr.Deref(service(name).Spec.IPFamilyPolicy, ""); got != corev1.IPFamilyPolicyPreferDualStack {
-			t.Errorf("Service %s has the policy %q", name, got)
-		}
+		s.eventually("the families of "+name, func() error {
+			found := &corev1.Service{}
+			if err := s.Get(s.ctx, s.key(name), found); err != nil {
+				return err
+			}
+			if got := ptr.Deref(found.Spec.IPFamilyPolicy, ""); got != corev1.IPFamilyPolicyPreferDualStack {
+				return fmt.Errorf("the policy is %q", got)
+			}
+			return nil
+		})
 	}
-	port := service("shop").Spec.Ports[0].NodePort
+	port := service().Spec.Ports[0].NodePort
 	if port == 0 {
 		t.Error("it has no node port")
 	}
@@ -159,7 +170,7 @@ func TestServicesAreAsTheSpecSays(t *testing.T) {
 	p.Spec.Services.Primary.ExternalTrafficPolicy = ""
 	s.must(s.Patch(s.ctx, p, client.MergeFrom(base)))
 	awaitPolicy(corev1.ServiceExternalTrafficPolicyCluster)
-	if got := service("shop").Spec.Ports[0].NodePort; got != port {
+	if got := service().Spec.Ports[0].NodePort; got != port {
 		t.Errorf("the node port was %d and is %d", port, got)
 	}
 }

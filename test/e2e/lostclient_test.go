@@ -14,20 +14,19 @@ import (
 	"github.com/dbpair/dbpair/test/e2e/harness"
 )
 
-// lostClientManifest is a client that holds the lock of a row until it is asked to end.
+// lostClientManifest is a client that holds the lock of a row until it is asked to end, on a node that has the image.
 const lostClientManifest = `
 apiVersion: v1
 kind: Pod
 metadata: {name: holder}
 spec:
   terminationGracePeriodSeconds: 0
-  nodeSelector: {node-role.kubernetes.io/control-plane: ""}
-  tolerations: [{operator: Exists}]
+  nodeSelector: {kubernetes.io/hostname: %[2]s}
   securityContext: {runAsNonRoot: true, runAsUser: 999, seccompProfile: {type: RuntimeDefault}}
   volumes: [{name: app, secret: {secretName: shop-app}}]
   containers:
   - name: client
-    image: %s
+    image: %[1]s
     securityContext: {allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
     command: [sh, -c]
     args: ['(echo "BEGIN; UPDATE held SET v = 1 WHERE id = 1;"; sleep 3600) | mysql --defaults-file=/etc/dbpair/app/my.cnf --unbuffered']
@@ -43,7 +42,9 @@ func TestLocksOfALostClient(t *testing.T) {
 	p := s.readyPair("shop")
 	primary := s.primary(p)
 	s.sql(p, primary, "CREATE TABLE app.held (id INT PRIMARY KEY, v INT); INSERT INTO app.held VALUES (1, 0)")
-	s.shell("kubectl -n %s apply -f - <<'END'%sEND", s.namespace, fmt.Sprintf(lostClientManifest, harness.MySQLImage()))
+	other, err := p.Pod(s.ctx, p.Peer(primary))
+	s.must(err)
+	s.shell("kubectl -n %s apply -f - <<'END'%sEND", s.namespace, fmt.Sprintf(lostClientManifest, harness.MySQLImage(), other.Spec.NodeName))
 	const held = "SELECT 1 FROM performance_schema.data_locks WHERE object_name = 'held' AND lock_type = 'RECORD'"
 	s.must(p.AwaitRow(s.ctx, primary, held))
 
