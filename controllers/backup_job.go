@@ -80,12 +80,15 @@ func startingDeadline(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperati
 	if op.Spec.Type == v1alpha1.OperationBackup && p.Spec.Backup != nil {
 		return p.Spec.Backup.StartingDeadline.Duration, "spec.backup.startingDeadline"
 	}
+	if op.Spec.Type == v1alpha1.OperationRestoreDrill && p.Spec.Backup != nil && p.Spec.Backup.Drill != nil {
+		return p.Spec.Backup.Drill.StartingDeadline.Duration, "spec.backup.drill.startingDeadline"
+	}
 	return p.Spec.Checksum.StartingDeadline.Duration, "spec.checksum.startingDeadline"
 }
 
-// noDestination says why a backup cannot be taken at all; empty when it can.
+// noDestination says why a backup cannot be taken or restored at all; empty when it can.
 func noDestination(v *jobVisit, op *v1alpha1.DatabasePairOperation) string {
-	if !op.Spec.Type.ReachesStore() || op.Status.Phase == v1alpha1.OperationRunning {
+	if !reachesStore(op) || op.Status.Phase == v1alpha1.OperationRunning {
 		return ""
 	}
 	if v.pair.Spec.Backup == nil {
@@ -109,7 +112,7 @@ func ownVolume(p *v1alpha1.DatabasePair) string {
 	return ""
 }
 
-// awaitsDestination notes what a backup waits for at its destination, and reports whether it
+// awaitsDestination notes what a backup or a drill waits for at its destination, and reports whether it
 // waits.
 func (r *JobReconciler) awaitsDestination(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) (bool, error) {
 	why, err := r.destinationNotReady(ctx, v, op)
@@ -122,11 +125,16 @@ func (r *JobReconciler) awaitsDestination(ctx context.Context, v *jobVisit, op *
 // destinationNotReady says what a backup waits for at its destination; empty when nothing is
 // missing. A Job whose pod cannot start says nothing by itself.
 func (r *JobReconciler) destinationNotReady(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation) (string, error) {
-	if !op.Spec.Type.ReachesStore() || v.pair.Spec.Backup == nil {
+	if !reachesStore(op) || v.pair.Spec.Backup == nil {
 		return "", nil
 	}
 	named := namedObjects{live: r.Live, namespace: v.name.Namespace}
-	return named.missingOf(ctx, v.pair.Spec.Backup.Destination, "waits: spec.backup.destination")
+	why, err := named.missingOf(ctx, v.pair.Spec.Backup.Destination, "waits: spec.backup.destination")
+	identity := resources.RestoreDrillIdentity(v.pair)
+	if why != "" || err != nil || identity == nil || op.Spec.Type != v1alpha1.OperationRestoreDrill {
+		return why, err
+	}
+	return named.secretMissing(ctx, identity.Name, "waits: spec.backup.encryption.identitySecretRef", identity.Key)
 }
 
 // backupRequest is what the Job of a backup or an expiry is asked for beside the roles; nil for others.

@@ -25,8 +25,17 @@ var (
 		Name: "dbpair_backup_last_failed", Help: "1 when the newest backup operation that ended made no backup.",
 	}, []string{"namespace", "pair"})
 
+	restorableTime = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_restorable_timestamp_seconds", Help: "When a restore drill last proved a backup, in Unix time.",
+	}, []string{"namespace", "pair"})
+	restoreSeconds = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "dbpair_restore_seconds", Help: "How long the restore took in that drill, without the check of the tables.",
+	}, []string{"namespace", "pair"})
+
 	// backupGauges are all of them.
-	backupGauges = []*prometheus.GaugeVec{backupTime, backupSeconds, backupBytes, backupCount, backupFailed}
+	backupGauges = []*prometheus.GaugeVec{
+		backupTime, backupSeconds, backupBytes, backupCount, backupFailed, restorableTime, restoreSeconds,
+	}
 )
 
 func init() {
@@ -49,6 +58,17 @@ func setBackupMetrics(labels []string, s *v1alpha1.BackupStatus) {
 	backupCount.WithLabelValues(labels...).Set(float64(s.Last.StoredTotal))
 	if s.Duration != nil {
 		backupSeconds.WithLabelValues(labels...).Set(s.Duration.Seconds())
+	}
+}
+
+// setRestoreDrillMetrics sets nothing before the first proof.
+func setRestoreDrillMetrics(labels []string, s *v1alpha1.BackupStatus) {
+	if s == nil || s.RestoreDrill == nil || s.RestoreDrill.LastSuccessTime == nil {
+		return
+	}
+	restorableTime.WithLabelValues(labels...).Set(float64(s.RestoreDrill.LastSuccessTime.Unix()))
+	if last := s.RestoreDrill.Last; last != nil && last.RestoreTime != nil {
+		restoreSeconds.WithLabelValues(labels...).Set(last.RestoreTime.Seconds())
 	}
 }
 

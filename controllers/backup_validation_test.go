@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/dbpair/dbpair/api/v1alpha1"
 )
 
 func TestEachWrongFieldOfABackupGetsItsMessage(t *testing.T) {
@@ -37,6 +39,11 @@ func TestEachWrongFieldOfABackupGetsItsMessage(t *testing.T) {
 		"an identity":              {volume + ", encryption: {recipients: [AGE-SECRET-KEY-1]}", "spec.backup.encryption.recipients must be public keys"},
 		"no recipient":             {volume + ", encryption: {recipients: []}", "spec.backup.encryption.recipients"},
 		"a flush of a millisecond": {volume + ", binlog: {flushInterval: 1ms}", "spec.backup.binlog.flushInterval must be from 1s to 5m"},
+		"a drill of four fields":   {volume + ", drill: {schedule: \"0 1 * *\"}", "spec.backup.drill.schedule must have five fields"},
+		"the operator's drills":    {volume + ", drill: {timeZone: Local}", "spec.backup.drill.timeZone must be a name"},
+		"a drill in a second":      {volume + ", drill: {startingDeadline: 1s}", "spec.backup.drill.startingDeadline must be from 1m to 168h"},
+		"a drill to somewhere":     {volume + ", drill: {target: Random}", "spec.backup.drill.target"},
+		"an identity's name":       {volume + ", encryption: {recipients: [], identitySecretRef: {name: key}}", "spec.backup.encryption.identitySecretRef.key"},
 		"a backlog of everything":  {volume + ", binlog: {maxBacklog: 100%}", "spec.backup.binlog.maxBacklog must be a share from 1% to 90%"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -48,6 +55,15 @@ func TestEachWrongFieldOfABackupGetsItsMessage(t *testing.T) {
 	}
 	p, err := s.pair("shop", plain+"\nbackup: {"+volume+"}")
 	s.must(err)
+	if p.Spec.Backup.Drill != nil {
+		t.Errorf("drills that nobody asked for: %+v", p.Spec.Backup.Drill)
+	}
+	q, err := s.pair("drilled", plain+"\nbackup: {"+volume+", drill: {schedule: \"@weekly\", storageClassName: \"\"}}")
+	s.must(err)
+	if d := q.Spec.Backup.Drill; d == nil || d.TimeZone != "Etc/UTC" || d.StartingDeadline.Duration != 6*time.Hour ||
+		d.Target != v1alpha1.RestoreDrillLatest || d.StorageClassName == nil || *d.StorageClassName != "" {
+		t.Errorf("defaults of drills %+v", d)
+	}
 	b := p.Spec.Backup
 	if b.Retention.KeepFor.Duration != 7*24*time.Hour || b.Retention.KeepLast != 2 || b.TimeZone != "Etc/UTC" ||
 		b.StartingDeadline.Duration != time.Hour || b.Verify == nil || !*b.Verify {

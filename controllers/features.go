@@ -24,7 +24,7 @@ func (o Off) refuses(t v1alpha1.OperationType) string {
 		return "comparisons are turned off in this installation: set features.checksum=true in the values of its chart"
 	case t == v1alpha1.OperationRepair && o.Repair:
 		return "repair is turned off in this installation: set features.repair=true in the values of its chart"
-	case t.ReachesStore() && o.Backup:
+	case (t.ReachesStore() || t == v1alpha1.OperationRestoreDrill) && o.Backup:
 		return "backups are turned off in this installation: set features.backup=true in the values of its chart"
 	}
 	return ""

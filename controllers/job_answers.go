@@ -51,6 +51,9 @@ func bound(p *jobapi.Result) {
 	if p.Expire != nil {
 		boundExpire(p.Expire)
 	}
+	if p.RestoreDrill != nil {
+		boundRestoreDrill(p.RestoreDrill)
+	}
 }
 
 // rounded is a duration as a status shows it; zero for none.
@@ -104,6 +107,11 @@ func resultOf(kind v1alpha1.OperationType, p jobapi.Result, report string) *v1al
 			Duration: rounded(p.Duration, time.Millisecond),
 			Expire:   p.Expire,
 		}
+	case v1alpha1.OperationRestoreDrill:
+		return &v1alpha1.OperationResult{
+			Duration:     rounded(p.Duration, time.Millisecond),
+			RestoreDrill: p.RestoreDrill,
+		}
 	default:
 	}
 	out := p.OperationResult
@@ -116,5 +124,6 @@ func resultOf(kind v1alpha1.OperationType, p jobapi.Result, report string) *v1al
 	out.Report = report
 	out.Backup = nil
 	out.Expire = nil
+	out.RestoreDrill = nil
 	return &out
 }

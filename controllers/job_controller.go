@@ -134,7 +134,11 @@ func (r *JobReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 	if err := r.backUpAfterGap(ctx, v); err != nil {
 		return ctrl.Result{}, quiet(err)
 	}
-	next = min(next, nextBackup)
+	nextDrill, err := r.scheduleRestoreDrill(ctx, v)
+	if err != nil {
+		return ctrl.Result{}, quiet(err)
+	}
+	next = min(next, nextBackup, nextDrill)
 	if len(v.mine) == 0 {
 		return ctrl.Result{RequeueAfter: min(next, jobIdleLook)}, quiet(r.idle(ctx, v))
 	}

@@ -23,6 +23,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(`{"remaining":"-1ns"}`, `{"rows":9223372036854775807,"duration":"1ns","skipped":null}`)
 	f.Add(`{"note":"`+strings.Repeat("n", 5000)+`"}`, `{"message":"`+strings.Repeat("m", 700<<10)+`","skipped":["`+strings.Repeat("ä", 3000)+`"]}`)
 	f.Add(``, `{"backup":{"gtids":"`+strings.Repeat("ä", 3000)+`","removed":["`+strings.Repeat("r", 3000)+`"],"stored":[{}]}}`)
+	f.Add(``, `{"restoreDrill":{"gtids":"`+strings.Repeat("ä", 3000)+`","backup":"`+strings.Repeat("b", 3000)+`","until":null,"copyTime":"1ns"}}`)
 	f.Add(``, `{"differing":[`+strings.Repeat(`{"table":"app.t","rows":1},`, 999)+`{}]}`)
 	f.Fuzz(func(t *testing.T, progressText, resultText string) {
 		m := &corev1.ConfigMap{
@@ -46,7 +47,8 @@ func FuzzAnswers(f *testing.F) {
 				t.Errorf("%d rows in %s are %d a second", result.Rows, result.Duration, status.RowsPerSecond)
 			}
 			backup := resultOf(v1alpha1.OperationBackup, *result, "job")
-			written = append(written, status, backup, result.Message, result.Asked.String())
+			drill := resultOf(v1alpha1.OperationRestoreDrill, *result, "job")
+			written = append(written, status, backup, drill, result.Message, result.Asked.String())
 		}
 		text, err := json.Marshal(written)
 		if err != nil || len(text) > maxStatus {

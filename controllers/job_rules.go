@@ -28,15 +28,13 @@ func (r *JobReconciler) overtaken(v *jobVisit, op *v1alpha1.DatabasePairOperatio
 	now := r.Now()
 	asked := op.CreationTimestamp.Time
 	running := op.Status.Phase == v1alpha1.OperationRunning
-	for i := range v.all {
-		// Anyone who moves the roles comes first.
-		if other := &v.all[i]; !other.Spec.Type.ByJob() && other.Status.Phase == v1alpha1.OperationRunning && running {
-			return end(v1alpha1.OperationAbandoned, "made way for %s (%s); ask again when the roles are settled", other.Name, other.Spec.Type)
-		}
+	if way := madeWay(v, op); way != "" {
+		return end(v1alpha1.OperationAbandoned, "%s", way)
 	}
+	moved := v.pair.Status.Epoch != op.Status.Epoch || v.pair.Status.Primary != op.Status.From
 	impossible := cmp.Or(ofFormerPair(op, v.pair), noDestination(v, op))
 	switch {
-	case running && (v.pair.Status.Epoch != op.Status.Epoch || v.pair.Status.Primary != op.Status.From):
+	case running && moved && needsRoles(op):
 		return end(v1alpha1.OperationAbandoned, "the roles changed: epoch %d with primary %s became epoch %d; ask again when they are settled",
 			op.Status.Epoch, op.Status.From, v.pair.Status.Epoch)
 	case now.Sub(asked) > deadlineOf(op):
@@ -81,6 +79,9 @@ func notNow(v *jobVisit, op *v1alpha1.DatabasePairOperation) string {
 	}
 	if v.pair.Spec.Hibernate {
 		return "waits: the pair hibernates, or is about to (spec.hibernate)"
+	}
+	if !needsRoles(op) {
+		return ""
 	}
 	for i := range v.all {
 		if other := &v.all[i]; !other.Spec.Type.ByJob() && !other.Status.Phase.Terminal() {

@@ -42,7 +42,8 @@ func (r *JobReconciler) begin(ctx context.Context, v *jobVisit, op *v1alpha1.Dat
 	if err != nil {
 		return 0, err
 	}
-	if rec.Holder.Nobody() || int64(rec.Epoch) != v.pair.Status.Epoch || string(rec.Holder.Member) != v.pair.Status.Primary {
+	settled := !rec.Holder.Nobody() && int64(rec.Epoch) == v.pair.Status.Epoch && string(rec.Holder.Member) == v.pair.Status.Primary
+	if needsRoles(op) && !settled {
 		return requeueSoon, r.wait(ctx, op, "waits until the roles are settled")
 	}
 	err = r.change(ctx, op, func(s *v1alpha1.OperationStatus) {
@@ -64,7 +65,8 @@ func (r *JobReconciler) begin(ctx context.Context, v *jobVisit, op *v1alpha1.Dat
 // makeJob makes what the Job needs and then the Job; all of it is idempotent. A Job that
 // was lost is made again, at the same roles only.
 func (r *JobReconciler) makeJob(ctx context.Context, v *jobVisit, op *v1alpha1.DatabasePairOperation, rec authority.Record) error {
-	if int64(rec.Epoch) != op.Status.Epoch || string(rec.Holder.Member) != op.Status.From {
+	moved := int64(rec.Epoch) != op.Status.Epoch || string(rec.Holder.Member) != op.Status.From
+	if needsRoles(op) && moved {
 		return nil // the next look ends it
 	}
 	if busy, err := r.otherJob(ctx, v, op); busy || err != nil {
@@ -171,6 +173,8 @@ func requestOf(v *jobVisit, op *v1alpha1.DatabasePairOperation, rec authority.Re
 		MaxLag:      spec.MaxLag.Duration,
 		BusyShare:   int(spec.BusyShare),
 		Backup:      backupRequest(v.pair, op),
+
+		RestoreDrill: restoreDrillRequest(v.pair, op),
 	}
 	table := ""
 	switch {
@@ -310,7 +314,8 @@ func (r *JobReconciler) conclude(
 		end.message = fmt.Sprintf("its Job ended in %q, which this operator does not know: %s", p.Outcome, p.Message)
 	}
 	// Without rows it compared nothing, and says nothing about them.
-	if p.Outcome == jobapi.Done || p.Rows > 0 || p.DifferingRows > 0 {
+	says := p.Rows > 0 || p.DifferingRows > 0 || p.RestoreDrill != nil
+	if p.Outcome == jobapi.Done || says {
 		end.result = resultOf(op.Spec.Type, p, m.Name)
 	}
 	return r.finish(ctx, v, op, end)

@@ -130,6 +130,7 @@ func setMetrics(name types.NamespacedName, o failover.Observation, s v1alpha1.Da
 	setDrillMetrics(labels, s.Drill)
 	if meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionBackedUp) != nil {
 		setBackupMetrics(labels, s.Backup)
+		setRestoreDrillMetrics(labels, s.Backup)
 	}
 	for i := range o.Members {
 		m := &o.Members[i]

@@ -73,6 +73,7 @@ func (r *PairReconciler) writeStatus(ctx context.Context, v *visit, o failover.O
 	}
 	done.Backup = status.BackedUp(v.pair, v.ours())
 	done.BackupStaleAfter, done.BackupProblem = r.backupSchedule(v.pair, o.Now)
+	done.RestoreDrillStaleAfter, done.RestoreDrillProblem = r.restoreDrillSchedule(v.pair, o.Now)
 	done.Archive = r.archive(ctx, v, o.Now)
 	r.tellArchived(ctx, v, o, done.Archive)
 	done.Router = status.Router{

@@ -57,6 +57,10 @@ type BackupSpec struct {
 	// +optional
 	// +kubebuilder:default=true
 	Verify *bool `json:"verify,omitempty"`
+
+	// drill restores the newest backup by a schedule, in order to know that it can be: the condition Restorable.
+	// +optional
+	Drill *RestoreDrillSpec `json:"drill,omitempty"`
 }
 
 // BinlogArchive says whether binary logs are archived, and how. They are read from the passive by
@@ -217,7 +221,7 @@ type BackupEncryption struct {
 	Recipients []string `json:"recipients"`
 	// identitySecretRef is a key of a Secret with an age identity, as age-keygen writes it, of one of the
 	// recipients. Backups are made without it: it is for what reads the pair's own backups again, such as a
-	// re-seed from a backup.
+	// re-seed from a backup, or a restore drill.
 	// +optional
 	IdentitySecretRef *KeyReference `json:"identitySecretRef,omitempty"`
 }
@@ -300,7 +304,7 @@ type StoredBackup struct {
 	// pinned: the retention does not remove it.
 	// +optional
 	Pinned bool `json:"pinned,omitempty"`
-	// proven is when someone last recorded that a restore of it was right.
+	// proven is when a restore drill last proved it, or someone recorded that a restore of it was right.
 	// +optional
 	Proven *metav1.Time `json:"proven,omitempty"`
 }
@@ -371,4 +375,7 @@ type BackupStatus struct {
 	// lastScheduleTime is the newest time of the schedule that was acted upon.
 	// +optional
 	LastScheduleTime *metav1.Time `json:"lastScheduleTime,omitempty"`
+	// restoreDrill is what became of the restore drills.
+	// +optional
+	RestoreDrill *RestoreDrillStatus `json:"restoreDrill,omitempty"`
 }

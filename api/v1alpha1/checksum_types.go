@@ -195,6 +195,9 @@ type OperationResult struct {
 	// expire is what was removed from the store.
 	// +optional
 	Expire *ExpireResult `json:"expire,omitempty"`
+	// restoreDrill is what a restore drill found, also of one that failed.
+	// +optional
+	RestoreDrill *RestoreDrillResult `json:"restoreDrill,omitempty"`
 }
 
 // Drift is what differs, in one number.

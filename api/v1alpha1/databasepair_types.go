@@ -17,6 +17,7 @@ import (
 // +kubebuilder:printcolumn:name="Consistent",type=string,JSONPath=`.status.conditions[?(@.type=="Consistent")].status`,description="Did the last comparison find the members equal?"
 // +kubebuilder:printcolumn:name="Lag",type=string,JSONPath=`.status.lag`,description="How far the passive is behind"
 // +kubebuilder:printcolumn:name="Backup",type=date,priority=1,JSONPath=`.status.backup.lastSuccessTime`,description="Age of the last backup"
+// +kubebuilder:printcolumn:name="Restorable",type=date,priority=1,JSONPath=`.status.backup.restoreDrill.lastSuccessTime`,description="Age of the last proof that a backup can be restored"
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why the pair is or is not ready"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40",message="metadata.name must be at most 40 characters: the names of the pods, volumes and Secrets are derived from it"

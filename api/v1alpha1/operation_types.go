@@ -40,7 +40,7 @@ type DatabasePairOperationList struct {
 }
 
 // OperationType is what kind of thing is done.
-// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release;Reseed;Switchover;Checksum;Repair;Backup;Expire
+// +kubebuilder:validation:Enum=Failover;Adopt;Fence;ConfirmDead;ForcePromote;Release;Reseed;Switchover;Checksum;Repair;Backup;Expire;Drill
 type OperationType string
 
 // The operation types.
@@ -75,6 +75,9 @@ const (
 	// OperationExpire removes one backup from the store, or those that spec.backup.retention of the
 	// pair no longer needs. A person makes it, or the operator for a DatabasePairBackup that is deleted.
 	OperationExpire OperationType = "Expire"
+	// OperationRestoreDrill restores the newest backup into a mysqld of its own that nobody uses, in order to prove that
+	// it can be restored. A person makes it, or the schedule. Drills of the switchover are of type Switchover.
+	OperationRestoreDrill OperationType = "Drill"
 )
 
 // ReseedSource is what a re-seed copies.
@@ -90,9 +93,11 @@ const (
 )
 
 // ByJob reports whether a Job does the operation, beside the pair's roles.
-func (t OperationType) ByJob() bool { return t.Compares() || t.ReachesStore() }
+func (t OperationType) ByJob() bool {
+	return t.Compares() || t.ReachesStore() || t == OperationRestoreDrill
+}
 
-// ReachesStore reports whether the operation's Job reaches the store of the pair's backups, and says what is there.
+// ReachesStore reports whether the operation's Job changes the store of the pair's backups, and says what is there.
 func (t OperationType) ReachesStore() bool { return t == OperationBackup || t == OperationExpire }
 
 // Compares reports whether the operation compares the members' tables or repairs one.
@@ -106,8 +111,8 @@ func (t OperationType) Compares() bool { return t == OperationChecksum || t == O
 // +kubebuilder:validation:XValidation:rule="has(self.checksum) ? self.type == 'Checksum' : true",message="spec.checksum is for type Checksum only: remove it"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) == (self.type == 'Repair')",message="spec.repair belongs to type Repair: name the table there, and nowhere else"
 // +kubebuilder:validation:XValidation:rule="has(self.repair) && !(has(self.repair.dryRun) && self.repair.dryRun) ? has(self.confirm) : true",message="spec.confirm is required for a repair that writes: <pair>/<epoch>, as kubectl dbpair status shows them; or set spec.repair.dryRun"
-// +kubebuilder:validation:XValidation:rule="has(self.deadline) ? self.type in ['Checksum','Repair','Backup','Expire','Switchover'] : true",message="spec.deadline is for the types Checksum, Repair, Backup, Expire and Switchover: remove it"
-// +kubebuilder:validation:XValidation:rule="has(self.deadline) && self.type in ['Checksum','Repair','Backup','Expire'] ? duration(self.deadline) >= duration('1m') : true",message="spec.deadline must be from 1m to 720h"
+// +kubebuilder:validation:XValidation:rule="has(self.deadline) ? self.type in ['Checksum','Repair','Backup','Expire','Drill','Switchover'] : true",message="spec.deadline is for the types Checksum, Repair, Backup, Expire, Drill and Switchover: remove it"
+// +kubebuilder:validation:XValidation:rule="has(self.deadline) && self.type in ['Checksum','Repair','Backup','Expire','Drill'] ? duration(self.deadline) >= duration('1m') : true",message="spec.deadline must be from 1m to 720h"
 // +kubebuilder:validation:XValidation:rule="has(self.deadline) && self.type == 'Switchover' ? duration(self.deadline) <= duration('24h') : true",message="spec.deadline of a switchover must be from 5s to 24h"
 // +kubebuilder:validation:XValidation:rule="has(self.switchover) ? self.type == 'Switchover' : true",message="spec.switchover is for type Switchover only: remove it"
 // +kubebuilder:validation:XValidation:rule="has(self.switchover) && has(self.switchover.drainTimeout) && has(self.deadline) ? duration(self.switchover.drainTimeout) < duration(self.deadline) : true",message="spec.switchover.drainTimeout must be shorter than spec.deadline; lower it or raise the deadline"
@@ -148,7 +153,7 @@ type OperationSpec struct {
 	// that was received is ever given up.
 	// +optional
 	DiscardUnapplied bool `json:"discardUnapplied,omitempty"`
-	// deadline ends a comparison, a repair, a backup or an expiry that is not done by then (24h when absent), and gives up a switchover
+	// deadline ends a comparison, a repair, a backup, an expiry or a restore drill that is not done by then (24h when absent), and gives up a switchover
 	// that has not revoked the primary by then (spec.switchover.deadline of the pair when absent).
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('720h')",message="spec.deadline must be from 1m to 720h, of a switchover from 5s to 24h"
@@ -245,10 +250,10 @@ type OperationStatus struct {
 	// completionTime of the operation.
 	// +optional
 	CompletionTime *metav1.MicroTime `json:"completionTime,omitempty"`
-	// progress of a comparison, a repair or a backup.
+	// progress of a comparison, a repair, a backup or a restore drill.
 	// +optional
 	Progress *OperationProgress `json:"progress,omitempty"`
-	// result of a comparison, a repair or a backup.
+	// result of a comparison, a repair, a backup or a restore drill.
 	// +optional
 	Result *OperationResult `json:"result,omitempty"`
 	// timeline of the steps.

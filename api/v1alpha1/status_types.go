@@ -36,6 +36,8 @@ const (
 	// ConditionArchiving: binary logs are in the archive soon after they are written. Only pairs
 	// with spec.backup.binlog.enabled have it.
 	ConditionArchiving = "Archiving"
+	// ConditionRestorable: a restore drill has restored a backup, not too long ago. Only pairs with spec.backup have it.
+	ConditionRestorable = "Restorable"
 	// ConditionBootstrapped: the data that the pair was to begin with is there. Only pairs with
 	// spec.bootstrap have it.
 	ConditionBootstrapped = "Bootstrapped"
@@ -46,7 +48,7 @@ const (
 
 // OptionalConditionTypes lists the condition types that a pair has only while its spec asks for what they are about.
 var OptionalConditionTypes = []string{
-	ConditionBackedUp, ConditionArchiving, ConditionBootstrapped, ConditionRouterReady,
+	ConditionBackedUp, ConditionArchiving, ConditionRestorable, ConditionBootstrapped, ConditionRouterReady,
 }
 
 // ConditionTypes lists the condition types that every pair has, in the order of the status.

@@ -1,6 +1,7 @@
 // Command agent is the first process of a member's mysqld container, the deadman beside it, the exporter's parent and the
-// packet rule's in containers of their own, and what the init container runs to bring it in. It only reads its arguments
-// and starts package agent or the deadman; it decides nothing and talks to no mysqld itself.
+// packet rule's in containers of their own, what runs the mysqld of a restore drill, and what the init container runs to
+// bring it in. It only reads its arguments and starts package agent or the deadman; it decides nothing and talks to no
+// mysqld itself.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 
 	"github.com/dbpair/dbpair/internal/agent"
 	"github.com/dbpair/dbpair/internal/agent/process"
+	"github.com/dbpair/dbpair/internal/drill"
 	"github.com/dbpair/dbpair/internal/exporter"
 	"github.com/dbpair/dbpair/internal/mysqlops"
 	"github.com/dbpair/dbpair/internal/packetrule"
@@ -19,7 +21,7 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-const usage = `usage: agent run | deadman | install <dir> | state | sessions | quarantine | exporter | packet-rule | version | failpoints`
+const usage = `usage: agent run | deadman | install <dir> | state | sessions | quarantine | exporter | packet-rule | restore-drill | version | failpoints`
 
 func main() {
 	if err := dispatch(os.Args[1:]); err != nil {
@@ -52,6 +54,8 @@ func dispatch(args []string) error {
 		return exporter.RunInContainer(mysqlops.UserMonitor)
 	case "packet-rule":
 		return packetrule.RunInContainer(agent.NewLog(os.Stdout).WithName("packet-rule"))
+	case "restore-drill":
+		return drill.RunInContainer(args[1:], os.Stderr)
 	case "version":
 		fmt.Println(version)
 		return nil

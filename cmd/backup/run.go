@@ -47,7 +47,7 @@ var errForGood = errors.New("another attempt would not help")
 func newRunCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "run",
-		Short:  "What the Job of an operation of type Backup or Expire does",
+		Short:  "What the Job of an operation of type Backup, Expire or Drill does",
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -73,8 +73,9 @@ func runInPod(ctx context.Context, log io.Writer) error {
 			certFile:     filepath.Join(jobapi.TLSDir, "tls.crt"),
 			keyFile:      filepath.Join(jobapi.TLSDir, "tls.key"),
 		},
-		now: time.Now,
-		log: log,
+		drill: drillPlacesInPod(),
+		now:   time.Now,
+		log:   log,
 	}
 	return job.run(ctx)
 }
@@ -84,6 +85,7 @@ type podJob struct {
 	board   board
 	request jobapi.Request
 	server  serverOptions
+	drill   drillPlaces
 	now     func() time.Time
 	log     io.Writer
 
@@ -94,8 +96,8 @@ type podJob struct {
 	catalog *jobapi.Catalog
 }
 
-// run takes the backup and writes the result down. It blocks until then or until ctx ends. An
-// error asks for another pod, unless it is errForGood; each begins a new backup.
+// run takes the backup, or does the drill, and writes the result down. It blocks until then or until ctx ends. An
+// error asks for another pod, unless it is errForGood; each begins anew.
 func (j *podJob) run(ctx context.Context) error {
 	progress, done, err := j.board.read(ctx)
 	if done || err != nil {
@@ -118,6 +120,7 @@ func (j *podJob) run(ctx context.Context) error {
 			return errors.Join(err, j.beat(last, &progress))
 		}
 		result = jobapi.Result{Outcome: jobapi.Failed, Message: advice(err, "spec.backup", j.storeURL())}
+		result.RestoreDrill = failedDrill(err)
 	}
 	result.Asked = j.request.Asked()
 	fmt.Fprintln(j.log, result.Outcome+":", result.Message)
@@ -139,13 +142,16 @@ func lasting(err error) bool {
 }
 
 func (j *podJob) storeURL() string {
-	if j.request.Backup == nil {
-		return ""
+	switch {
+	case j.request.Backup != nil:
+		return j.request.Backup.Store
+	case j.request.RestoreDrill != nil:
+		return j.request.RestoreDrill.Store
 	}
-	return j.request.Backup.Store
+	return ""
 }
 
-// say sets what the backup does or waits for.
+// say sets what the Job does or waits for.
 func (j *podJob) say(note string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -178,8 +184,16 @@ func (j *podJob) beat(ctx context.Context, progress *jobapi.Progress) error {
 	return j.board.write(ctx, map[string]any{jobapi.KeyProgress: progress})
 }
 
-// work takes one backup, verifies it and applies the retention; or it only removes.
+// work does what the operation is.
 func (j *podJob) work(ctx context.Context) (jobapi.Result, error) {
+	if j.request.Kind == jobapi.RestoreDrill {
+		return j.restoreDrill(ctx)
+	}
+	return j.backUp(ctx)
+}
+
+// backUp takes one backup, verifies it and applies the retention; or it only removes.
+func (j *podJob) backUp(ctx context.Context) (jobapi.Result, error) {
 	asked := j.request.Backup
 	known := j.request.Kind == jobapi.Backup || j.request.Kind == jobapi.Expire
 	if !known || asked == nil {

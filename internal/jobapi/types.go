@@ -52,6 +52,8 @@ const (
 	Repair   Kind = "Repair"
 	Backup   Kind = "Backup"
 	Expire   Kind = "Expire"
+	// RestoreDrill is the name of the operation's type.
+	RestoreDrill Kind = "Drill"
 )
 
 // Table names a table.
@@ -94,6 +96,8 @@ type Request struct {
 
 	// Backup is set for the kinds Backup and Expire only.
 	Backup *BackupRequest `json:"backup,omitempty"`
+	// RestoreDrill is set for this kind only.
+	RestoreDrill *RestoreDrillRequest `json:"restoreDrill,omitempty"`
 }
 
 // Host is the address of a member, without a port.

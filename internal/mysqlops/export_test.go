@@ -1,6 +1,9 @@
 package mysqlops
 
-import "context"
+import (
+	"context"
+	"database/sql"
+)
 
 // What only the suite of this package looks at.
 
@@ -14,4 +17,13 @@ func (f *fencePath) ready() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.conns)
+}
+
+// CheckTable is what mysqld complains of in one table.
+func (s *Server) CheckTable(ctx context.Context, name string) (complaint string, err error) {
+	err = s.change(ctx, func(ctx context.Context, conn *sql.Conn) (err error) {
+		complaint, err = checkTable(ctx, conn, name)
+		return err
+	})
+	return complaint, err
 }

@@ -58,6 +58,8 @@ func (s *session) tellEnd(op *v1alpha1.DatabasePairOperation) error {
 		tellBackup(out, r)
 	} else if r != nil && r.Expire != nil {
 		fmt.Fprintf(out, "Removed: %s\n", cmp.Or(strings.Join(r.Expire.Removed, ", "), "none"))
+	} else if r != nil && r.RestoreDrill != nil {
+		tellRestoreDrill(out, r.RestoreDrill)
 	} else if r != nil {
 		fmt.Fprintf(out, "%d rows of %d tables in %s (%d rows/s), longest lock %s\n",
 			r.Rows, r.Tables, duration(r.Duration), r.RowsPerSecond, duration(r.LongestLock))

@@ -66,7 +66,7 @@ func (s *session) command(version string) *cobra.Command {
 	root.AddCommand(s.switchoverCommand(), s.restartCommand(), s.hibernateCommand(), s.wakeCommand(), s.upgradeAgentCommand())
 	root.AddCommand(s.cancelCommand(), s.historyCommand(), s.whyCommand(), s.reportCommand(version))
 	root.AddCommand(s.quarantineCommand(), s.divergenceCommand(), s.backupCommand(), s.backupsCommand(), s.restoreCommand())
-	root.AddCommand(s.expireCommand())
+	root.AddCommand(s.expireCommand(), s.restoreDrillCommand())
 	for _, v := range verbs {
 		root.AddCommand(s.verbCommand(v))
 	}

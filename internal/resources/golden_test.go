@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
@@ -52,6 +53,8 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 		repair.Spec.Type = v1alpha1.OperationRepair
 		backup := checksum.DeepCopy()
 		backup.Spec.Type = v1alpha1.OperationBackup
+		drill := checksum.DeepCopy()
+		drill.Spec.Type = v1alpha1.OperationRestoreDrill
 		image := Image{Name: "registry.test/dbpair:1", PullPolicy: corev1.PullIfNotPresent}
 		ca, err := os.ReadFile(filepath.Join("testdata", "ca.crt"))
 		if err != nil {
@@ -104,10 +107,11 @@ func TestObjectsAreAsInTheGoldenFiles(t *testing.T) {
 			"secret-tls-1":       TLSSecret(p, 1, []byte("authority"), []byte("certificate"), []byte("key")),
 			"job-serviceaccount": JobServiceAccount(p), "job-role": JobRole(p, "shop-job-1"), "job-role-idle": JobRole(p, ""),
 			"job-rolebinding": JobRoleBinding(p), "job-configmap": JobConfigMap(p, checksum),
-			"job-secret-tls": JobTLSSecret(p, checksum, []byte("authority"), []byte("certificate"), []byte("key")),
-			"job-checksum":   Job(p, checksum, JobOptions{Image: image, Deadline: 24 * time.Hour, Request: "{}"}),
-			"job-backup":     Job(backedUp(p, name), backup, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
-			"vault-job":      VaultJob(p, restored(p, name).Spec.Bootstrap.Backup, image, "{}"), "vault-service": VaultService(p),
+			"job-secret-tls":   JobTLSSecret(p, checksum, []byte("authority"), []byte("certificate"), []byte("key")),
+			"job-checksum":     Job(p, checksum, JobOptions{Image: image, Deadline: 24 * time.Hour, Request: "{}"}),
+			"job-backup":       Job(backedUp(p, name), backup, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
+			"job-restoredrill": Job(drilled(p, name), drill, JobOptions{Image: image, Deadline: time.Hour, Request: "{}"}),
+			"vault-job":        VaultJob(p, restored(p, name).Spec.Bootstrap.Backup, image, "{}"), "vault-service": VaultService(p),
 			"vault-secret": VaultSecret(p, "password", []byte("certificate"), []byte("key")), "vault-networkpolicy": VaultNetworkPolicy(p),
 			"archive-deployment": archive, "archive-role": ArchiveRole(p), "archive-rolebinding": ArchiveRoleBinding(p),
 			"archive-configmap": ArchiveConfigMap(p), "archive-networkpolicy": NetworkPolicy(archived, "dbpair-system"),
@@ -154,6 +158,19 @@ func backedUp(p *v1alpha1.DatabasePair, name string) *v1alpha1.DatabasePair {
 			CABundle:    &v1alpha1.KeyReference{Name: "store-ca", Key: "bundle.pem"},
 			Credentials: &v1alpha1.SecretReference{Name: "s3-keys"},
 		}}
+	}
+	return out
+}
+
+// drilled is the pair as one that restores its backups to know that it can.
+func drilled(p *v1alpha1.DatabasePair, name string) *v1alpha1.DatabasePair {
+	out := backedUp(p, name)
+	out.Spec.Backup.Drill = &v1alpha1.RestoreDrillSpec{}
+	if name != "plain" {
+		out.Spec.Backup.Drill.StorageClassName = ptr.To("")
+		out.Spec.Backup.Encryption = &v1alpha1.BackupEncryption{
+			IdentitySecretRef: &v1alpha1.KeyReference{Name: "age", Key: "key.txt"},
+		}
 	}
 	return out
 }

@@ -121,7 +121,7 @@ func ownedBy(op *v1alpha1.DatabasePairOperation) []metav1.OwnerReference {
 // JobConfigMap is where an operation's Job keeps its state and answers.
 func JobConfigMap(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation) *corev1.ConfigMap {
 	out := &corev1.ConfigMap{ObjectMeta: besideJob(p, op)}
-	if op.Spec.Type.ReachesStore() {
+	if op.Spec.Type.ReachesStore() || op.Spec.Type == v1alpha1.OperationRestoreDrill {
 		out.Annotations = reporter(p)
 	}
 	return out
@@ -177,10 +177,14 @@ type JobOptions struct {
 // restricted, and is made again when it is lost.
 func Job(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOptions) *batchv1.Job {
 	job := baseJob(p, op, o)
-	if op.Spec.Type.ReachesStore() {
+	switch op.Spec.Type {
+	case v1alpha1.OperationBackup, v1alpha1.OperationExpire:
 		return forBackup(job, p)
+	case v1alpha1.OperationRestoreDrill:
+		return forRestoreDrill(job, p)
+	default:
+		return job
 	}
-	return job
 }
 
 func baseJob(p *v1alpha1.DatabasePair, op *v1alpha1.DatabasePairOperation, o JobOptions) *batchv1.Job {

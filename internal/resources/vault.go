@@ -139,19 +139,7 @@ func VaultJob(p *v1alpha1.DatabasePair, source *v1alpha1.BackupSource, image Ima
 	container := &pod.Containers[0]
 	mountDestination(pod, container, source.Destination, readOnly)
 	if identity := source.IdentitySecretRef; identity != nil {
-		pod.Volumes = append(pod.Volumes, corev1.Volume{
-			Name: volumeIdentity,
-			VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
-				SecretName:  identity.Name,
-				DefaultMode: ptr.To[int32](0o440),
-				Items:       []corev1.KeyToPath{{Key: identity.Key, Path: jobapi.IdentityFile}},
-			}},
-		})
-		container.VolumeMounts = append(container.VolumeMounts, corev1.VolumeMount{
-			Name:      volumeIdentity,
-			MountPath: jobapi.IdentityDir,
-			ReadOnly:  true,
-		})
+		mountIdentity(pod, container, *identity)
 	}
 	return job
 }

@@ -39,6 +39,7 @@ func BackedUp(p *v1alpha1.DatabasePair, operations []v1alpha1.DatabasePairOperat
 		}
 		countBackup(out.Status, &backups[i])
 	}
+	out.Status = withRestoreDrills(out.Status, operations)
 	return out
 }
 

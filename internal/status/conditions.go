@@ -36,6 +36,10 @@ type Reconciled struct {
 	BackupStaleAfter time.Duration
 	// BackupProblem says why there are no backups by spec.backup, and what to do.
 	BackupProblem string
+	// RestoreDrillStaleAfter is the age from which on the last restore drill is too old; 0 for never.
+	RestoreDrillStaleAfter time.Duration
+	// RestoreDrillProblem says why there are no restore drills by spec.backup.drill, and what to do.
+	RestoreDrillProblem string
 	// Archive is what is known of the pair's archive of binary logs.
 	Archive Archive
 	// Bootstrap is what the pair begins with.
@@ -50,6 +54,7 @@ func Conditions(o failover.Observation, p failover.Plan, done Reconciled, old []
 	out := append([]metav1.Condition{}, old...)
 	if !done.Backup.Wanted {
 		meta.RemoveStatusCondition(&out, v1alpha1.ConditionBackedUp)
+		meta.RemoveStatusCondition(&out, v1alpha1.ConditionRestorable)
 	}
 	if !done.Archive.Wanted {
 		meta.RemoveStatusCondition(&out, v1alpha1.ConditionArchiving)
@@ -104,7 +109,7 @@ func judge(o failover.Observation, p failover.Plan, done Reconciled) []metav1.Co
 		agentOutdated(o),
 	}
 	if done.Backup.Wanted {
-		out = append(out, backedUp(o, done))
+		out = append(out, backedUp(o, done), restorable(o, done))
 	}
 	if done.Archive.Wanted {
 		out = append(out, archiving(o, done))

@@ -34,6 +34,30 @@ var optionalMeanings = []Meaning{
 		Reasons: []Reason{{ReasonNeverBackedUp, "none was asked for, or the schedule's first is still to come"}},
 	},
 	{
+		Type:   v1alpha1.ConditionRestorable,
+		Status: metav1.ConditionTrue,
+		Means: "a [restore drill](backup.md#prove-that-backups-can-be-restored) has restored the newest backup of its time; only a pair with " +
+			"`spec.backup` has this condition, and `Ready` does not depend on it",
+		Reasons: []Reason{{ReasonProven, "the last drill came to its end; the message and `status.backup.restoreDrill` say what it proved"}},
+	},
+	{
+		Type:    v1alpha1.ConditionRestorable,
+		Status:  metav1.ConditionFalse,
+		Means:   "the newest backup could not be restored",
+		Reasons: []Reason{{ReasonDrillFailed, "the last drill failed; the message names the step, and the object if one is damaged"}},
+	},
+	{
+		Type:   v1alpha1.ConditionRestorable,
+		Status: metav1.ConditionUnknown,
+		Means:  "nobody knows whether the backups can be restored",
+		Reasons: []Reason{
+			{ReasonNeverDrilled, "there was no drill yet, or none to its end"},
+			{ReasonDrillTooOld, "the last proof is older than twice the time between two of the schedule"},
+			{string(v1alpha1.RestoreDrillNoBackup), "there was nothing to restore"},
+			{string(v1alpha1.RestoreDrillNoRoom), "the data was larger than the volume of the drill"},
+		},
+	},
+	{
 		Type:   v1alpha1.ConditionArchiving,
 		Status: metav1.ConditionTrue,
 		Means: "binary logs are in the [archive](backup.md#archive-binary-logs) soon after they are written; only a pair with " +

@@ -30,6 +30,11 @@ const (
 	ReasonBackupFailed   = "BackupFailed"
 	ReasonNeverBackedUp  = "NeverBackedUp"
 
+	ReasonProven       = "Proven"
+	ReasonDrillFailed  = "DrillFailed"
+	ReasonDrillTooOld  = "DrillTooOld"
+	ReasonNeverDrilled = "NeverDrilled"
+
 	ReasonArchiveCurrent     = "ArchiveCurrent"
 	ReasonArchiveBehind      = "ArchiveBehind"
 	ReasonArchiveGap         = "ArchiveGap"

@@ -39,6 +39,7 @@ var Fired = map[string]Fault{
 
 // RuleTestOnly are the alerts that only promtool has fire, with the reason.
 var RuleTestOnly = map[string]string{
+	"DBPairNotRestorable":    "a backup in a real store would have to be damaged, which the tests of cmd/backup do",
 	"DBPairTwoMembersOpen":   "no fault is known that leads to it: every other test fails when both members are open",
 	"DBPairReplicationLag":   "the applier would have to be more than a minute behind",
 	"DBPairRoleChangesOften": "takes four failovers; each of them raises the epoch by which it counts",
