@@ -153,8 +153,8 @@ type OperationSpec struct {
 	// that was received is ever given up.
 	// +optional
 	DiscardUnapplied bool `json:"discardUnapplied,omitempty"`
-	// deadline ends a comparison, a repair, a backup, an expiry or a restore drill that is not done by then (24h when absent), and gives up a switchover
-	// that has not revoked the primary by then (spec.switchover.deadline of the pair when absent).
+	// deadline ends a comparison, a repair, a backup, an expiry or a restore drill that is not done by then (24h when absent), and
+	// gives up a switchover that has not revoked the primary by then (spec.switchover.deadline of the pair when absent).
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('720h')",message="spec.deadline must be from 1m to 720h, of a switchover from 5s to 24h"
 	Deadline *metav1.Duration `json:"deadline,omitempty"`

@@ -41,7 +41,8 @@ type RestoreDrillSpec struct {
 	Suspend bool `json:"suspend,omitempty"`
 
 	// storageClassName is the class of the volume that the data is restored on. It has the size of spec.storage.size, with that
-	// of spec.storage.binlog if there is one, and goes with the pod. Without this field its class is that of the members' volumes; with "" it is an emptyDir on the node.
+	// of spec.storage.binlog if there is one, and goes with the pod. Without this field its class is that of the members'
+	// volumes; with "" it is an emptyDir on the node.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	StorageClassName *string `json:"storageClassName,omitempty"`

@@ -21,7 +21,8 @@ import (
 // version is set by the linker.
 var version = "dev"
 
-const usage = `usage: agent run | deadman | install <dir> | state | sessions | quarantine | exporter | packet-rule | restore-drill | version | failpoints`
+const usage = "usage: agent run | deadman | install <dir> | state | sessions | quarantine | exporter | packet-rule | restore-drill | " +
+	"version | failpoints"
 
 func main() {
 	if err := dispatch(os.Args[1:]); err != nil {
@@ -50,12 +51,8 @@ func dispatch(args []string) error {
 		return agent.PrintSessions(args[1:], os.Stdout)
 	case "quarantine":
 		return quarantine.Run(args[1:], os.Stdout)
-	case "exporter":
-		return exporter.RunInContainer(mysqlops.UserMonitor)
-	case "packet-rule":
-		return packetrule.RunInContainer(agent.NewLog(os.Stdout).WithName("packet-rule"))
-	case "restore-drill":
-		return drill.RunInContainer(args[1:], os.Stderr)
+	case "exporter", "packet-rule", "restore-drill":
+		return runBeside(args)
 	case "version":
 		fmt.Println(version)
 		return nil
@@ -66,5 +63,17 @@ func dispatch(args []string) error {
 		return nil
 	default:
 		return errors.New(usage)
+	}
+}
+
+// runBeside is what runs in containers beside the agent's, or without one.
+func runBeside(args []string) error {
+	switch args[0] {
+	case "exporter":
+		return exporter.RunInContainer(mysqlops.UserMonitor)
+	case "packet-rule":
+		return packetrule.RunInContainer(agent.NewLog(os.Stdout).WithName("packet-rule"))
+	default:
+		return drill.RunInContainer(args[1:], os.Stderr)
 	}
 }

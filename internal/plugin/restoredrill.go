@@ -48,7 +48,8 @@ func tellRestoreDrill(out *strings.Builder, d *v1alpha1.RestoreDrillResult) {
 	if !d.Proven {
 		return // the message says why
 	}
-	fmt.Fprintf(out, "Backup %s, %s of data, was restored in %s: copied in %s", d.Backup, mebibytes(d.Size), duration(d.RestoreTime), duration(d.CopyTime))
+	fmt.Fprintf(out, "Backup %s, %s of data, was restored in %s: copied in %s",
+		d.Backup, mebibytes(d.Size), duration(d.RestoreTime), duration(d.CopyTime))
 	if d.ReplayTime != nil {
 		fmt.Fprintf(out, ", the archive replayed in %s", duration(d.ReplayTime))
 	}
