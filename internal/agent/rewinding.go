@@ -140,7 +140,7 @@ func (r *rewinding) try(ctx context.Context, order tailOrder) error {
 	if err != nil {
 		return err
 	}
-	if err := r.vol.ForgetBinlogMark(); err != nil {
+	if err := r.vol.ForgetBinlogMark(r.data.id()); err != nil {
 		return err
 	}
 	r.failures.at(failBeforeRewind)
@@ -155,7 +155,7 @@ func (r *rewinding) try(ctx context.Context, order tailOrder) error {
 	}
 	r.failures.at(failAfterRewind)
 	// A look at the logs that began before the cut may have noted their former end.
-	if err := r.vol.ForgetBinlogMark(); err != nil {
+	if err := r.vol.ForgetBinlogMark(r.data.id()); err != nil {
 		return err
 	}
 	r.log.Info("rewound", "transactions", result.Tail.Transactions, "errant", result.Tail.Errant.String(), "saved", result.Saved)

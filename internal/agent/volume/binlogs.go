@@ -37,12 +37,17 @@ type binlogIdentity struct {
 }
 
 // binlogMark is how far the binary logs of the data reached when that was last noted. It is on
-// the volume of the data, so that an older state of the other volume is recognized.
+// the volume of the data, so that an older state of the other volume is recognized. The other one
+// has the number of the note, so that an older state of the data is recognized as well.
 type binlogMark struct {
 	DataID pair.DataID `json:"dataID"`
-	File   string      `json:"file"`
+	// Number of the note. That on the volume of the binary logs is the same, or one less after a
+	// crash between both writes.
+	Number int64 `json:"number"`
+	// File is empty after a part of the logs was cut off.
+	File string `json:"file,omitempty"`
 	// Size in bytes that was on the disk.
-	Size int64 `json:"size"`
+	Size int64 `json:"size,omitempty"`
 }
 
 // OpenWithBinlogs returns the volume mounted at root, whose binary and relay logs are on one of
@@ -75,6 +80,7 @@ func (v *Volume) SeparateBinlogDir() string {
 func (v *Volume) binlogFile(name string) string { return filepath.Join(v.BinlogRoot(), ownDir, name) }
 func (v *Volume) binlogIdentityFile() string    { return v.binlogFile("identity.json") }
 func (v *Volume) binlogMarkFile() string        { return v.file("binlogs.json") }
+func (v *Volume) binlogNumberFile() string      { return v.binlogFile("number.json") }
 
 // CheckBinlogs says why the data of this identity, which names its owner, must not be used with
 // the binary logs that are there; nil when it may be. ErrForeign and ErrUnreadable are about the
@@ -132,19 +138,45 @@ func (v *Volume) checkBinlogFiles(data pair.DataID) error {
 	if err != nil {
 		return err
 	}
-	var mark binlogMark
-	found, err := readJSON(v.binlogMarkFile(), &mark)
-	if err != nil {
-		return fmt.Errorf("read how far the binary logs reached: %w", err)
-	}
-	if found && mark.DataID == data && last.before(mark) {
+	mark, number, err := v.readMarks(data)
+	switch {
+	case err != nil:
+		return err
+	case last.before(mark):
 		return fmt.Errorf("they end with %s at %d and had reached %s at %d: %w", last.File, last.Size, mark.File, mark.Size, ErrBinlogsLost)
+	case number < mark.Number-1:
+		return fmt.Errorf("they are of an older state, number %d of %d: %w", number, mark.Number, ErrBinlogsLost)
+	case number > mark.Number:
+		return fmt.Errorf("they are of a later state than the data, number %d and %d, whose own are not there: %w",
+			number, mark.Number, ErrBinlogsLost)
 	}
 	return nil
 }
 
-// before: these logs end before those that were noted.
+// readMarks returns what was noted last about this data, and the number on the volume of the binary
+// logs; zero values for nothing.
+func (v *Volume) readMarks(data pair.DataID) (mark binlogMark, number int64, err error) {
+	if _, err := readJSON(v.binlogMarkFile(), &mark); err != nil {
+		return mark, 0, fmt.Errorf("read how far the binary logs reached: %w", err)
+	}
+	if mark.DataID != data {
+		mark = binlogMark{DataID: data}
+	}
+	var other binlogMark
+	if _, err := readJSON(v.binlogNumberFile(), &other); err != nil {
+		return mark, 0, fmt.Errorf("read how far the binary logs reached: %w", err)
+	}
+	if other.DataID != data {
+		return mark, 0, nil
+	}
+	return mark, other.Number, nil
+}
+
+// before: these logs end before those that were noted, if any were.
 func (m binlogMark) before(noted binlogMark) bool {
+	if noted.File == "" {
+		return false
+	}
 	if m.File == noted.File {
 		return m.Size < noted.Size
 	}
@@ -201,34 +233,64 @@ func (v *Volume) MarkBinlogs(data pair.DataID) error {
 	}
 	v.marking.Lock()
 	defer v.marking.Unlock()
-	mark, err := v.newestBinlog()
-	if err != nil {
+	if err := v.markBinlogs(data); err != nil {
 		return fmt.Errorf("note how far the binary logs reach: %w", err)
 	}
-	mark.DataID = data
-	var noted binlogMark
-	found, err := readJSON(v.binlogMarkFile(), &noted)
-	if err != nil {
-		return fmt.Errorf("note how far the binary logs reach: %w", err)
-	}
-	if found && noted.DataID == data && (noted == mark || mark.before(noted)) {
-		return nil
-	}
-	if err := syncDir(filepath.Join(v.BinlogDir(), mark.File)); err != nil {
-		return fmt.Errorf("note how far the binary logs reach: %w", err)
-	}
-	return v.writeJSON(v.binlogMarkFile(), mark)
+	return nil
 }
 
-// ForgetBinlogMark takes back how far the binary logs reached, before a part of them is cut off.
-// Idempotent.
-func (v *Volume) ForgetBinlogMark() error {
+func (v *Volume) markBinlogs(data pair.DataID) error {
+	noted, number, err := v.readMarks(data)
+	if err != nil {
+		return err
+	}
+	if number < noted.Number {
+		// The last note was not finished. The numbers must never be more than one apart.
+		if err := v.writeJSON(v.binlogNumberFile(), binlogMark{DataID: data, Number: noted.Number}); err != nil {
+			return err
+		}
+	}
+	last, err := v.newestBinlog()
+	unchanged := last.File == noted.File && last.Size == noted.Size
+	if err != nil || unchanged || last.before(noted) {
+		return err
+	}
+	if err := errors.Join(syncDir(filepath.Join(v.BinlogDir(), last.File)), syncDir(v.BinlogDir())); err != nil {
+		return err
+	}
+	last.DataID = data
+	last.Number = noted.Number + 1
+	if err := v.writeJSON(v.binlogMarkFile(), last); err != nil {
+		return err
+	}
+	return v.writeJSON(v.binlogNumberFile(), binlogMark{DataID: data, Number: last.Number})
+}
+
+// ForgetBinlogMark takes back how far the binary logs of the data reached, before a part of them is
+// cut off. Idempotent.
+func (v *Volume) ForgetBinlogMark(data pair.DataID) error {
+	if !v.HasBinlogVolume() {
+		return nil
+	}
 	v.marking.Lock()
 	defer v.marking.Unlock()
-	if err := os.Remove(v.binlogMarkFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget how far the binary logs reached: %w", err)
+	mark, _, err := v.readMarks(data)
+	if err != nil {
+		return err
 	}
-	return syncDir(v.own())
+	return v.writeJSON(v.binlogMarkFile(), binlogMark{DataID: data, Number: mark.Number})
+}
+
+// removeMarks removes what is noted about former data.
+func (v *Volume) removeMarks() error {
+	v.marking.Lock()
+	defer v.marking.Unlock()
+	for _, path := range []string{v.binlogMarkFile(), v.binlogNumberFile()} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // NewBinlogs makes room for the binary logs of the data that the identity says is being made, on
@@ -267,7 +329,7 @@ func (v *Volume) newBinlogs() error {
 	if err := os.MkdirAll(v.BinlogDir(), 0o750); err != nil {
 		return err
 	}
-	if err := v.ForgetBinlogMark(); err != nil {
+	if err := v.removeMarks(); err != nil {
 		return err
 	}
 	return v.writeJSON(v.binlogIdentityFile(), binlogIdentity{Owner: id.Owner, DataID: id.Initializing})

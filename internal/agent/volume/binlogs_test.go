@@ -137,8 +137,67 @@ func TestTheNoteOfTheEndOfTheBinlogsIsNeverTakenBack(t *testing.T) {
 		t.Errorf("after a reset: %v", err)
 	}
 	// A rewind cuts a part off on purpose.
-	if err := errors.Join(v.ForgetBinlogMark(), v.ForgetBinlogMark(), v.CheckBinlogs(id)); err != nil {
+	if err := errors.Join(v.ForgetBinlogMark("data-0"), v.ForgetBinlogMark("data-0"), v.CheckBinlogs(id)); err != nil {
 		t.Error(err)
+	}
+}
+
+// Either volume alone may be given back from a snapshot: then data and logs are of different moments.
+func TestVolumesOfDifferentMomentsAreRecognized(t *testing.T) {
+	copyOf := func(root string) string {
+		to := t.TempDir()
+		if err := os.CopyFS(to, os.DirFS(root)); err != nil {
+			t.Fatal(err)
+		}
+		return to
+	}
+	v, id := withBinlogs(t)
+	mark := func(logs ...string) {
+		writeLogs(t, v, logs...)
+		if err := v.MarkBinlogs("data-0"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fresh := copyOf(v.Root())
+	mark("1111", "22")
+	oldData := copyOf(v.Root())
+	oldLogs := copyOf(v.BinlogRoot())
+	mark("1111", "2222")
+	mark("1111", "2222", "3")
+	for name, c := range map[string]struct {
+		data, logs string
+		want       error
+	}{
+		"both of now":             {v.Root(), v.BinlogRoot(), nil},
+		"both of one moment":      {oldData, oldLogs, nil},
+		"older logs":              {v.Root(), oldLogs, ErrBinlogsLost},
+		"older data":              {oldData, v.BinlogRoot(), ErrBinlogsLost},
+		"data of before any note": {fresh, v.BinlogRoot(), ErrBinlogsLost},
+	} {
+		if err := OpenWithBinlogs(c.data, c.logs).CheckBinlogs(id); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// A note that a crash cut off, or a full volume, is finished before the next one begins.
+func TestANoteIsFinished(t *testing.T) {
+	v, id := withBinlogs(t)
+	if err := v.MarkBinlogs("data-0"); err != nil {
+		t.Fatal(err)
+	}
+	second := v.binlogNumberFile()
+	if err := os.Remove(second); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.CheckBinlogs(id); err != nil {
+		t.Errorf("one number behind: %v", err)
+	}
+	for i := range 3 {
+		writeLogs(t, v, "1111", "2222", strings.Repeat("3", 1+i))
+		if err := errors.Join(v.MarkBinlogs("data-0"), v.CheckBinlogs(id)); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
