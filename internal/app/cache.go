@@ -22,17 +22,17 @@ import (
 // app.kubernetes.io/managed-by, anybody who may write labels could hide a running pod from
 // the operator, which would take it for gone.
 func cacheOptions(namespaces []string) cache.Options {
-	ours := cache.ByObject{
-		Label:     having(resources.LabelPair),
-		Transform: cache.TransformStripManagedFields(),
-	}
+	// What the operator applies keeps its managed fields: by them cluster.Applier knows that an object is as it has to be.
+	ours := cache.ByObject{Label: having(resources.LabelPair)}
+	pods := ours
+	pods.Transform = cache.TransformStripManagedFields()
 	contents := ours
 	jobs := ours
 	contents.Transform = cluster.Slim
 	jobs.Label = having(resources.LabelJobOf)
 	out := cache.Options{
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}:                   ours,
+			&corev1.Pod{}:                   pods,
 			&corev1.Service{}:               ours,
 			&corev1.Secret{}:                contents,
 			&corev1.ConfigMap{}:             contents,

@@ -4,10 +4,16 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/dbpair/dbpair/controllers"
+	"github.com/dbpair/dbpair/internal/cluster"
+	"github.com/dbpair/dbpair/internal/resources"
 )
 
 func TestParseNamesTheFlagThatIsWrong(t *testing.T) {
@@ -76,8 +82,24 @@ func TestOnlyLabeledSecretsAreCached(t *testing.T) {
 		if by.Label == nil || by.Label.Empty() {
 			t.Errorf("%s is cached without a label", kind)
 		}
-		if by.Transform == nil && kind != "*v1.Job" {
-			t.Errorf("%s is cached with its managed fields", kind)
+	}
+}
+
+// TestWhatIsAppliedKeepsItsManagedFields: without them every object would look as if someone had changed it.
+func TestWhatIsAppliedKeepsItsManagedFields(t *testing.T) {
+	notApplied := []string{"*v1.Pod", "*v1.Node", "*v1.Secret", "*v1.ConfigMap"}
+	for object, by := range cacheOptions(nil).ByObject {
+		kind := fmt.Sprintf("%T", object)
+		if by.Transform != nil && !slices.Contains(notApplied, kind) {
+			t.Errorf("%s is cached without its managed fields", kind)
 		}
+	}
+	stripped, err := cluster.Slim(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+		Name:          "shop-app",
+		Labels:        map[string]string{resources.LabelPair: "shop"},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "dbpair"}},
+	}})
+	if err != nil || len(stripped.(*corev1.Secret).ManagedFields) != 1 {
+		t.Errorf("a Secret of a pair is cached without its managed fields: %+v, %v", stripped, err)
 	}
 }
