@@ -34,7 +34,7 @@ func TestTutorial(t *testing.T) {
 	for _, b := range blocks[:end] {
 		printed += s.types(terminal, terminal.Folder, b, b.Text)
 	}
-	for _, want := range []string{"condition met", "Can clients write?", "shop-failover-2", "Succeeded"} {
+	for _, want := range []string{"condition met", "accepted by shop-0", "shop-failover-2", "Succeeded"} {
 		if !strings.Contains(printed, want) {
 			t.Errorf("the tutorial does not show %q:\n%s", want, printed)
 		}
