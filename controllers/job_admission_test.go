@@ -41,7 +41,7 @@ func TestWrongComparisonsAndRepairsAreRefused(t *testing.T) {
 		"a repair that writes nothing":       {v1alpha1.OperationSpec{Type: v1alpha1.OperationRepair, Repair: &v1alpha1.RepairParameters{Table: "app.t", DryRun: true}}, ""},
 		"a repair of a table without a name": {v1alpha1.OperationSpec{Type: v1alpha1.OperationRepair, Repair: &v1alpha1.RepairParameters{Table: "app.", DryRun: true}}, "spec.repair.table must be"},
 		"a deadline of a second":             {v1alpha1.OperationSpec{Type: v1alpha1.OperationChecksum, Deadline: minute}, "spec.deadline must be from 1m to 720h"},
-		"a deadline of a failover":           {v1alpha1.OperationSpec{Type: v1alpha1.OperationFailover, Deadline: &metav1.Duration{Duration: time.Hour}}, "spec.deadline is for the types Checksum, Repair, Backup and Switchover"},
+		"a deadline of a failover":           {v1alpha1.OperationSpec{Type: v1alpha1.OperationFailover, Deadline: &metav1.Duration{Duration: time.Hour}}, "spec.deadline is for the types Checksum, Repair, Backup, Expire, Drill and Switchover"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := s.newOperation(c.spec)
