@@ -72,6 +72,10 @@ func (r *PairReconciler) bookkeeping(
 	}
 	r.tell(v, o, plan)
 	tasks := []task{{
+		failure: "the backup for a re-seed is not served",
+		state:   &s.tries.reseeding,
+		do:      func(ctx context.Context) error { return r.serveReseed(ctx, v, o, plan) },
+	}, {
 		failure: "a label was not put back",
 		state:   &s.tries.labels,
 		do:      func(ctx context.Context) error { return r.restoreLabels(ctx, v) },
@@ -85,14 +89,7 @@ func (r *PairReconciler) bookkeeping(
 		do:      func(ctx context.Context) error { return r.keepLease(ctx, v, o, plan) },
 	}}
 	if v.backupReseed() != nil {
-		tasks = append(tasks, task{
-			failure: "the backup for a re-seed is not served",
-			state:   &s.tries.reseeding,
-			do: func(ctx context.Context) error {
-				again = min(again, requeueSoon)
-				return r.serveReseed(ctx, v, o, plan)
-			},
-		})
+		again = min(again, requeueSoon)
 	}
 	if s.reported.due(hurry, r.Now()) {
 		tasks = append(tasks, task{

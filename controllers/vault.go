@@ -343,12 +343,17 @@ func reportOf(pod *corev1.Pod) jobapi.VaultReport {
 	return out
 }
 
+// mayHaveVault: the pair has, or had, something that a vault is made for.
+func (v *visit) mayHaveVault() bool {
+	spec := v.pair.Spec
+	begins := spec.Bootstrap != nil && spec.Bootstrap.Backup != nil
+	return begins || spec.Backup != nil || v.session.reseed.operation != ""
+}
+
 // removeVault removes what served the backup once the pair has data and no operation copies it. It
 // is idempotent.
 func (r *PairReconciler) removeVault(ctx context.Context, v *visit, o failover.Observation) error {
-	spec := v.pair.Spec
-	mayHave := spec.Backup != nil || (spec.Bootstrap != nil && spec.Bootstrap.Backup != nil) || v.session.reseed.operation != ""
-	if !mayHave || v.session.vaultGone || r.Off.jobs() || v.backupReseed() != nil {
+	if !v.mayHaveVault() || v.session.vaultGone || r.Off.jobs() || v.backupReseed() != nil {
 		return nil
 	}
 	rec := o.Authority.Record

@@ -109,14 +109,7 @@ func (a *Agent) addData() {
 		post:     a.queue.post,
 		beside:   a.beside,
 		failures: a.failures,
-		backups: &backupSeeds{
-			copies:   donors,
-			settings: a.settings,
-			tls:      a.certs.files,
-			source:   func() (string, int, error) { return peerAdmin(a.opt, a.env.Peer, a.settings.get()) },
-			has:      a.discards.primaryHas,
-			failures: a.failures,
-		},
+		backups:  a.backupSeeds(donors),
 		copier: &cloning{
 			opt:      a.opt,
 			peerName: a.env.Peer,
@@ -129,6 +122,18 @@ func (a *Agent) addData() {
 		},
 	}
 	a.addCuts(judged)
+}
+
+// backupSeeds copy backups of the pair.
+func (a *Agent) backupSeeds(copies *donorCopies) *backupSeeds {
+	return &backupSeeds{
+		copies:   copies,
+		settings: a.settings,
+		tls:      a.certs.files,
+		source:   func() (string, int, error) { return peerAdmin(a.opt, a.env.Peer, a.settings.get()) },
+		has:      a.discards.primaryHas,
+		failures: a.failures,
+	}
 }
 
 // addCuts makes what gives up a part of the data.

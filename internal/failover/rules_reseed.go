@@ -230,9 +230,18 @@ func (l *look) reseeded(op *Operation) (pair.OperationPhase, string) {
 		if l.Now.Sub(op.StartedAt) > supersededAfter {
 			return pair.OperationAbandoned, fmt.Sprintf("%s was given other data meanwhile", m.Name)
 		}
-	case !l.givenUp(op) && !op.GiveUp && !l.compare(m).errant.IsEmpty():
+	case !l.givenUp(op):
+		return l.failedBefore(op, m)
+	}
+	return "", ""
+}
+
+// failedBefore ends a re-seed that has given nothing up, when it cannot.
+func (l *look) failedBefore(op *Operation, m *Member) (pair.OperationPhase, string) {
+	switch {
+	case !op.GiveUp && !l.compare(m).errant.IsEmpty():
 		return pair.OperationFailed, l.onlyThere(m)
-	case !l.givenUp(op) && op.Backup != nil && op.Backup.Failed:
+	case op.Backup != nil && op.Backup.Failed:
 		return pair.OperationFailed, fmt.Sprintf("%s; the data of %s is as it was", l.lacksBackup(op), m.Name)
 	}
 	return "", ""
