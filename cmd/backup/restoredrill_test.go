@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 
@@ -173,6 +174,10 @@ func TestADrillProvesTheNewestBackup(t *testing.T) {
 	client := pair.A.Client(mysqlops.UserApp, mysqldtest.Passwords.App, false)
 	fill(t, client)
 	older := takeFrom(t, pair.B, location)
+	// The order of backups that begin in one second is none.
+	mysqldtest.Await(t, "the next second", func() bool {
+		return !strings.HasPrefix(older, time.Now().UTC().Format("20060102T150405Z"))
+	})
 	stop := keepWriting(t, client)
 	newest := takeFrom(t, pair.B, location)
 	stop()
