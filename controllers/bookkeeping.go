@@ -71,23 +71,7 @@ func (r *PairReconciler) bookkeeping(
 		again = min(again, eventsAfter)
 	}
 	r.tell(v, o, plan)
-	tasks := []task{{
-		failure: "the backup for a re-seed is not served",
-		state:   &s.tries.reseeding,
-		do:      func(ctx context.Context) error { return r.serveReseed(ctx, v, o, plan) },
-	}, {
-		failure: "a label was not put back",
-		state:   &s.tries.labels,
-		do:      func(ctx context.Context) error { return r.restoreLabels(ctx, v) },
-	}, {
-		failure: "the events about a pod were not read",
-		state:   &s.tries.events,
-		do:      func(ctx context.Context) error { return r.readEvents(ctx, v, o) },
-	}, {
-		failure: "the authority was not signed",
-		state:   &s.tries.signing,
-		do:      func(ctx context.Context) error { return r.keepLease(ctx, v, o, plan) },
-	}}
+	tasks := r.tasks(v, o, plan)
 	if v.backupReseed() != nil {
 		again = min(again, requeueSoon)
 	}
@@ -127,4 +111,26 @@ func (r *PairReconciler) bookkeeping(
 		}
 	}
 	return again
+}
+
+// tasks are those of every visit.
+func (r *PairReconciler) tasks(v *visit, o failover.Observation, plan failover.Plan) []task {
+	s := v.session
+	return []task{{
+		failure: "the backup for a re-seed is not served",
+		state:   &s.tries.reseeding,
+		do:      func(ctx context.Context) error { return r.serveReseed(ctx, v, o, plan) },
+	}, {
+		failure: "a label was not put back",
+		state:   &s.tries.labels,
+		do:      func(ctx context.Context) error { return r.restoreLabels(ctx, v) },
+	}, {
+		failure: "the events about a pod were not read",
+		state:   &s.tries.events,
+		do:      func(ctx context.Context) error { return r.readEvents(ctx, v, o) },
+	}, {
+		failure: "the authority was not signed",
+		state:   &s.tries.signing,
+		do:      func(ctx context.Context) error { return r.keepLease(ctx, v, o, plan) },
+	}}
 }
