@@ -1,11 +1,11 @@
 package controllers_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -109,10 +109,10 @@ func (s *scene) storedIsGone() {
 	s.Helper()
 	s.eventually("the end of the object", func() error {
 		err := s.Get(s.ctx, s.key(storedName), &v1alpha1.DatabasePairBackup{})
-		if !apierrors.IsNotFound(err) {
-			return fmt.Errorf("it is still there: %v", err)
+		if err == nil {
+			return errors.New("it is still there")
 		}
-		return nil
+		return client.IgnoreNotFound(err)
 	})
 }
 

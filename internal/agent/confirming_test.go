@@ -145,7 +145,7 @@ func TestAnAckFenceThatNamesNoSetIsRefused(t *testing.T) {
 }
 
 func TestTheEpochFileIsWrittenAndItsEndReported(t *testing.T) {
-	vol := volume.Open(t.TempDir())
+	vol := volume.Open(t.TempDir(), "")
 	if err := vol.Lock(); err != nil {
 		t.Fatal(err)
 	}

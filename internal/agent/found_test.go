@@ -22,7 +22,7 @@ func TestAnUncleanEndIsThatOfItsOwnData(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			vol := volume.Open(t.TempDir())
+			vol := volume.Open(t.TempDir(), "")
 			if err := vol.Lock(); err != nil {
 				t.Fatal(err)
 			}

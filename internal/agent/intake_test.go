@@ -61,7 +61,7 @@ func TestWhichVolumeIsTaken(t *testing.T) {
 		"an earlier pair's, peer's seeded": {former, record(6, nil, &authority.Seeding{Member: "shop-1"}), agentapi.PhaseForeign},
 	} {
 		t.Run(name, func(t *testing.T) {
-			vol := volume.Open(t.TempDir())
+			vol := volume.Open(t.TempDir(), "")
 			if err := vol.Lock(); err != nil {
 				t.Fatal(err)
 			}
@@ -125,7 +125,7 @@ func TestAVolumeIsTakenWithItsBinlogs(t *testing.T) {
 		"two empty volumes":                       {volume.Identity{}, "", "", false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			vol := volume.OpenWithBinlogs(t.TempDir(), t.TempDir())
+			vol := volume.Open(t.TempDir(), t.TempDir())
 			err := vol.Lock()
 			if c.identity != (volume.Identity{}) {
 				err = errors.Join(err, vol.WriteIdentity(c.identity))

@@ -62,7 +62,7 @@ func TestAMaintenanceOrderedAgainIsNotRefused(t *testing.T) {
 					data:  data,
 				},
 				log:   logr.Discard(),
-				vol:   volume.Open(t.TempDir()),
+				vol:   volume.Open(t.TempDir(), ""),
 				data:  data,
 				state: state,
 			}

@@ -24,7 +24,7 @@ func TestGivingUpIsNotTheImagesFault(t *testing.T) {
 			mysqld := &instance{}
 			mysqld.hasProgram(program)
 			opt := Options{Mysqld: asks, RunDir: t.TempDir(), MySQLPort: 3306, AdminPort: 33062}
-			vol := volume.Open(t.TempDir())
+			vol := volume.Open(t.TempDir(), "")
 			image := &image{mysqld: asks, running: mysqld, state: state}
 			l := &launcher{
 				opt:    opt,

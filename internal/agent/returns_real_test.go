@@ -243,7 +243,7 @@ func (r *returns) comeBack(kind leaving) gtid.Set {
 		t.Fatal(err)
 	}
 	data := r.current().Data[m.name]
-	executed, err := quarantine.Open(m.path("data"), volume.Retention{}).Executed()
+	executed, err := quarantine.Of(volume.Open(m.path("data"), ""), volume.Retention{}).Executed()
 	if err != nil {
 		t.Fatal(err)
 	}

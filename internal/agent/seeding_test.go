@@ -46,7 +46,7 @@ func (m *makes) clone(context.Context, agentapi.SeedCommand) error { return m.st
 // volumeWith is a volume with data of this identity, whose mysqld wrote one binary log.
 func volumeWith(t *testing.T, id volume.Identity) *volume.Volume {
 	t.Helper()
-	vol := volume.Open(t.TempDir())
+	vol := volume.Open(t.TempDir(), "")
 	err := errors.Join(vol.Lock(), vol.WriteIdentity(id))
 	if id.DataID != "" {
 		err = errors.Join(err, os.MkdirAll(vol.DataDir(), 0o750), os.WriteFile(filepath.Join(vol.DataDir(), "binlog.000001"), nil, 0o600))
@@ -229,7 +229,7 @@ func TestNoTailIsTouchedThatMysqldMayHaveCommitted(t *testing.T) {
 		state.see(view)
 		r := &rewinding{
 			log:    logr.Discard(),
-			vol:    volume.Open(t.TempDir()),
+			vol:    volume.Open(t.TempDir(), ""),
 			mysqld: &instance{},
 			state:  state,
 			post:   func(authority.Event) {},
@@ -242,7 +242,7 @@ func TestNoTailIsTouchedThatMysqldMayHaveCommitted(t *testing.T) {
 }
 
 func TestATailThatIsKeptIsPublishedWithItsTransactions(t *testing.T) {
-	r := &rewinding{vol: volume.Open(t.TempDir())}
+	r := &rewinding{vol: volume.Open(t.TempDir(), "")}
 	kept := gtid.MustParse(ownUUID + ":4-5")
 	if got := r.refusalOf(keptTailError{tail: kept}, tailOrder{}); got.why == "" || got.kept.String() != kept.String() {
 		t.Errorf("published %+v", got)

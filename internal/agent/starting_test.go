@@ -107,7 +107,7 @@ func TestMysqldIsUpWhenItAnswersAndIsReadBackAsClosed(t *testing.T) {
 			if c.ended {
 				close(server.exited)
 			}
-			s := newTestStarter(server, volume.Open(t.TempDir()), volume.Identity{})
+			s := newTestStarter(server, volume.Open(t.TempDir(), ""), volume.Identity{})
 			if up := s.awaitUp(t.Context(), server); up != c.up {
 				t.Errorf("up: %t", up)
 			}

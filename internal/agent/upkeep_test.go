@@ -189,7 +189,7 @@ func newTestRotation(t *testing.T, server *kept, view authority.View, peer heard
 		passwords[name] = "first"
 	}
 	files := &settings{passwords: passwords, revision: "new", config: agentapi.Config{AppUser: mysqlops.UserApp}}
-	vol := volume.Open(t.TempDir())
+	vol := volume.Open(t.TempDir(), "")
 	if err := vol.Lock(); err != nil {
 		t.Fatal(err)
 	}

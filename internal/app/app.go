@@ -102,6 +102,11 @@ func AddControllers(ctx context.Context, mgr manager.Manager, o Options) error {
 	if err := users.Setup(mgr, o.Concurrent); err != nil {
 		return err
 	}
+	return addBackups(mgr, o)
+}
+
+// addBackups adds the controller of DatabasePairBackups, with the feature.
+func addBackups(mgr manager.Manager, o Options) error {
 	if o.Off.Backup {
 		return nil
 	}

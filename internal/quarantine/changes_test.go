@@ -22,7 +22,7 @@ import (
 func data(t *testing.T, logs map[string][]byte) string {
 	t.Helper()
 	root := t.TempDir()
-	dir := volume.Open(root).DataDir()
+	dir := volume.Open(root, "").DataDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func saved(t *testing.T, files map[string][]byte) Quarantine {
 	for name, text := range files {
 		at(t, root, "former/"+name, text)
 	}
-	return Open(root, volume.Retention{})
+	return Of(volume.Open(root, ""), volume.Retention{})
 }
 
 // What a copy gives up is all that the saved logs have and the primary lacks: counted whole, listed up to a bound.
@@ -191,7 +191,7 @@ func TestOnlyLogsThatCanHoldTheTransactionsAreRead(t *testing.T) {
 		server + ":15":     "binlog.999999 binlog.1000000",
 		server + ":21-100": "binlog.1000000",
 	} {
-		paths, unread, err := logsWith(volume.Open(root).DataDir(), gtid.MustParse(wanted))
+		paths, unread, err := logsWith(volume.Open(root, "").DataDir(), gtid.MustParse(wanted))
 		var names []string
 		for _, path := range paths {
 			names = append(names, filepath.Base(path))
@@ -229,12 +229,12 @@ func TestWhatCannotBeCountedIsSaid(t *testing.T) {
 			},
 		},
 	} {
-		got, err := Open(data(t, c.logs), volume.Retention{}).Changes(gtid.MustParse(server + ":4"))
+		got, err := Of(volume.Open(data(t, c.logs), ""), volume.Retention{}).Changes(gtid.MustParse(server + ":4"))
 		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
 			t.Errorf("%s: %v (-want +got):\n%s", name, err, diff)
 		}
 	}
-	if _, err := Open(t.TempDir(), volume.Retention{}).Changes(gtid.MustParse(server + ":4")); err == nil || !strings.Contains(err.Error(), "no binary logs") {
+	if _, err := Of(volume.Open(t.TempDir(), ""), volume.Retention{}).Changes(gtid.MustParse(server + ":4")); err == nil || !strings.Contains(err.Error(), "no binary logs") {
 		t.Errorf("a volume without data: %v", err)
 	}
 	if _, err := run(t, t.TempDir(), "changes"); err == nil || !strings.Contains(err.Error(), "--gtids") {
@@ -251,7 +251,7 @@ func FuzzChanges(f *testing.F) {
 	f.Add(binary.LittleEndian.AppendUint64(head.Bytes(), 1))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		root := data(t, map[string][]byte{"binlog.000001": text, "binlog.000002": text})
-		if _, err := Open(root, volume.Retention{}).Changes(gtid.MustParse(server + ":1-100")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if _, err := Of(volume.Open(root, ""), volume.Retention{}).Changes(gtid.MustParse(server + ":1-100")); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Error(err)
 		}
 	})

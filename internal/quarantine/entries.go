@@ -28,13 +28,7 @@ type Quarantine struct {
 	retention volume.Retention
 }
 
-// Open returns the quarantine of the volume mounted at root, which is kept by this retention. It
-// touches nothing.
-func Open(root string, retention volume.Retention) Quarantine {
-	return Of(volume.Open(root), retention)
-}
-
-// Of is Open for a volume that may have its binary logs on one of their own.
+// Of returns the quarantine of a volume, which is kept by this retention. It touches nothing.
 func Of(vol *volume.Volume, retention volume.Retention) Quarantine {
 	return Quarantine{
 		vol:       vol,

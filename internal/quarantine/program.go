@@ -56,7 +56,7 @@ func Run(args []string, w io.Writer) error {
 	}
 	debug.SetMemoryLimit(memory)
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, lowest)
-	q := Of(volume.OpenWithBinlogs(root, binlogs), retentionIn(configDir))
+	q := Of(volume.Open(root, binlogs), retentionIn(configDir))
 	switch command := args[0]; {
 	case command == "show" && flags.NArg() == 1:
 		out := bufio.NewWriter(w)

@@ -140,7 +140,7 @@ func full(t *testing.T) *log {
 // at writes a file of the quarantine.
 func at(t *testing.T, root, name string, text []byte) {
 	t.Helper()
-	path := filepath.Join(volume.Open(root).QuarantineDir(), name)
+	path := filepath.Join(volume.Open(root, "").QuarantineDir(), name)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, text, 0o600)); err != nil {
 		t.Fatal(err)
 	}
@@ -397,7 +397,7 @@ func TestNothingOutsideIsRead(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dir := volume.Open(root).QuarantineDir()
+	dir := volume.Open(root, "").QuarantineDir()
 	for from, to := range map[string]string{
 		"link": secret, "data-1/binlog.000002": secret, "data-1/up": "../../../secret", "linked-dir": root,
 	} {

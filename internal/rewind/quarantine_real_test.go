@@ -30,7 +30,7 @@ func TestWhatIsGivenUpIsReadBack(t *testing.T) {
 		"CREATE TABLE app.late (id INT PRIMARY KEY)",
 		"SET GTID_NEXT = 'AUTOMATIC:tag'; INSERT INTO app.u VALUES (7)")
 	root := t.TempDir()
-	vol := volume.Open(root)
+	vol := volume.Open(root, "")
 	l.member.Quarantine = vol.QuarantineDir()
 	copyLogs(t, filepath.Join(l.member.BinlogDir, "binlog.*"), vol.DataDir())
 	copyLogs(t, filepath.Join(l.pair.B.Member.DataDir, "relay.*"), vol.DataDir())

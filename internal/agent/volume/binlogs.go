@@ -50,10 +50,6 @@ type binlogMark struct {
 	Size int64 `json:"size,omitempty"`
 }
 
-// OpenWithBinlogs returns the volume mounted at root, whose binary and relay logs are on one of
-// their own, mounted at binlogs; empty for none. It touches nothing.
-func OpenWithBinlogs(root, binlogs string) *Volume { return &Volume{root: root, binlogs: binlogs} }
-
 // HasBinlogVolume reports whether binary and relay logs are on a volume of their own.
 func (v *Volume) HasBinlogVolume() bool { return v.binlogs != "" }
 

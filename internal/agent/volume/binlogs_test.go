@@ -15,7 +15,7 @@ var owner = Owner{Namespace: "ns", Pair: "shop", Member: "shop-0"}
 // withBinlogs is complete data with two binary logs on a volume of their own.
 func withBinlogs(t *testing.T) (*Volume, Identity) {
 	t.Helper()
-	v := OpenWithBinlogs(t.TempDir(), t.TempDir())
+	v := Open(t.TempDir(), t.TempDir())
 	if err := v.Lock(); err != nil {
 		t.Fatal(err)
 	}
@@ -112,14 +112,14 @@ func TestDataIsNotUsedWithoutItsBinlogs(t *testing.T) {
 
 func TestTheVolumesAreThoseThatTheDataWasMadeWith(t *testing.T) {
 	v, id := withBinlogs(t)
-	if err := Open(v.Root()).CheckBinlogs(id); !errors.Is(err, ErrBinlogsElsewhere) {
+	if err := Open(v.Root(), "").CheckBinlogs(id); !errors.Is(err, ErrBinlogsElsewhere) {
 		t.Errorf("without the volume: %v", err)
 	}
 	id.SeparateBinlogs = false
 	if err := v.CheckBinlogs(id); !errors.Is(err, ErrBinlogsElsewhere) {
 		t.Errorf("with a volume that was not there before: %v", err)
 	}
-	if err := Open(v.Root()).CheckBinlogs(id); err != nil {
+	if err := Open(v.Root(), "").CheckBinlogs(id); err != nil {
 		t.Errorf("one volume from the beginning: %v", err)
 	}
 }
@@ -174,7 +174,7 @@ func TestVolumesOfDifferentMomentsAreRecognized(t *testing.T) {
 		"older data":              {oldData, v.BinlogRoot(), ErrBinlogsLost},
 		"data of before any note": {fresh, v.BinlogRoot(), ErrBinlogsLost},
 	} {
-		if err := OpenWithBinlogs(c.data, c.logs).CheckBinlogs(id); !errors.Is(err, c.want) {
+		if err := Open(c.data, c.logs).CheckBinlogs(id); !errors.Is(err, c.want) {
 			t.Errorf("%s: got %v, want %v", name, err, c.want)
 		}
 	}
@@ -239,7 +239,7 @@ func TestRoomIsMadeForNewBinlogs(t *testing.T) {
 // data held.
 func TestBinlogsOfLostDataAreSaved(t *testing.T) {
 	v, _ := withBinlogs(t)
-	again := OpenWithBinlogs(t.TempDir(), v.BinlogRoot())
+	again := Open(t.TempDir(), v.BinlogRoot())
 	fresh := Identity{Owner: owner}
 	if err := again.CheckBinlogs(fresh); err != nil {
 		t.Fatalf("an empty volume beside logs of the member: %v", err)
@@ -256,17 +256,17 @@ func TestBinlogsOfLostDataAreSaved(t *testing.T) {
 
 func TestBothVolumesAreLocked(t *testing.T) {
 	v, _ := withBinlogs(t)
-	other := OpenWithBinlogs(t.TempDir(), v.BinlogRoot())
+	other := Open(t.TempDir(), v.BinlogRoot())
 	if err := other.Lock(); !errors.Is(err, ErrInUse) {
 		t.Errorf("the same binary logs for another process: %v", err)
 	}
-	if err := Open(other.Root()).Lock(); err != nil {
+	if err := Open(other.Root(), "").Lock(); err != nil {
 		t.Errorf("the lock of the data was kept: %v", err)
 	}
 }
 
 func TestOneVolumeKnowsNothingOfMarks(t *testing.T) {
-	v := Open(t.TempDir())
+	v := Open(t.TempDir(), "")
 	write(t, filepath.Join(v.DataDir(), "ibdata1"), "data")
 	id := Identity{Owner: owner, DataID: "data-0"}
 	if err := errors.Join(v.NewBinlogs(), v.MarkBinlogs(pair.DataID("data-0")), v.CheckBinlogs(id)); err != nil {

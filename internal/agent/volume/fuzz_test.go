@@ -16,7 +16,7 @@ func FuzzIdentity(f *testing.F) {
 	f.Add(``)
 	f.Add(`{"member":"shop-0"`)
 	f.Fuzz(func(t *testing.T, text string) {
-		v := Open(t.TempDir())
+		v := Open(t.TempDir(), "")
 		write(t, v.identityFile(), text)
 		id, found, err := v.ReadIdentity()
 		if err != nil {
@@ -46,7 +46,7 @@ func FuzzMemory(f *testing.F) {
 	f.Add(`[]`)
 	f.Add(``)
 	f.Fuzz(func(t *testing.T, text string) {
-		v := Open(t.TempDir())
+		v := Open(t.TempDir(), "")
 		write(t, v.epochFile(), text)
 		memory, found, err := v.ReadMemory()
 		if err != nil {

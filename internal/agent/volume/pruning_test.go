@@ -45,7 +45,7 @@ func TestTheQuarantineIsPruned(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			v := Open(t.TempDir())
+			v := Open(t.TempDir(), "")
 			for path := range ages {
 				write(t, filepath.Join(v.QuarantineDir(), path), strings.Repeat("x", 100))
 			}
@@ -90,13 +90,13 @@ func TestTheQuarantineIsPruned(t *testing.T) {
 			}
 		})
 	}
-	if list, err := Open(t.TempDir()).Saved(); err != nil || len(list) > 0 {
+	if list, err := Open(t.TempDir(), "").Saved(); err != nil || len(list) > 0 {
 		t.Errorf("without a quarantine: %v, %v", list, err)
 	}
 }
 
 func TestNothingElseIsRemovedFromTheVolume(t *testing.T) {
-	v := Open(t.TempDir())
+	v := Open(t.TempDir(), "")
 	write(t, filepath.Join(v.DataDir(), "ibdata1"), "x")
 	write(t, filepath.Join(v.QuarantineDir(), "data-a", "binlog.000001"), "x")
 	for _, path := range []string{v.DataDir(), v.QuarantineDir(), "/", filepath.Join(v.QuarantineDir(), "..", "mysql")} {

@@ -19,7 +19,7 @@ func relayNote() SavedRelayLog {
 }
 
 func TestASavedRelayLogOutlivesTheOriginal(t *testing.T) {
-	v := Open(t.TempDir())
+	v := Open(t.TempDir(), "")
 	for _, name := range []string{"relay.000001", "relay.000002", "relay.index", "binlog.000001"} {
 		write(t, filepath.Join(v.DataDir(), name), "content of "+name)
 	}
@@ -62,7 +62,7 @@ func TestASavedRelayLogOutlivesTheOriginal(t *testing.T) {
 }
 
 func TestARelayLogThatIsNotThereIsNotSaved(t *testing.T) {
-	v := Open(t.TempDir())
+	v := Open(t.TempDir(), "")
 	write(t, filepath.Join(v.DataDir(), "binlog.000001"), "x")
 	if saved, err := v.SaveRelayLog(relayNote()); err == nil {
 		t.Errorf("saved %+v", saved)

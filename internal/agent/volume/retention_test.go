@@ -28,7 +28,7 @@ func TestARetentionHasDefaults(t *testing.T) {
 }
 
 func TestASizeIsAQuantityOrAShareOfTheVolume(t *testing.T) {
-	v := Open(t.TempDir())
+	v := Open(t.TempDir(), "")
 	space, err := v.Space()
 	if err != nil || space.Total <= 0 || space.Free > space.Total {
 		t.Fatalf("space %v: %v", space, err)

@@ -21,7 +21,7 @@ func TestTheDirectoryOfTemporaryFilesIsEmptied(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := Open(t.TempDir())
+			v := Open(t.TempDir(), "")
 			write(t, filepath.Join(v.DataDir(), "ibdata1"), "data")
 			prepare(t, v)
 			if err := v.EmptyTemp(); err != nil {

@@ -73,8 +73,9 @@ type Volume struct {
 	marking sync.Mutex // held while the note on how far the binary logs reach is written
 }
 
-// Open returns the volume mounted at root. It touches nothing.
-func Open(root string) *Volume { return &Volume{root: root} }
+// Open returns the volume mounted at root, whose binary and relay logs are on one of
+// their own, mounted at binlogs; empty for none. It touches nothing.
+func Open(root, binlogs string) *Volume { return &Volume{root: root, binlogs: binlogs} }
 
 // DataDir is where mysqld's data directory is.
 func (v *Volume) DataDir() string { return filepath.Join(v.root, "mysql") }

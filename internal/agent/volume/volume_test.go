@@ -23,7 +23,7 @@ func write(t *testing.T, path, text string) {
 }
 
 func TestAnEmptyVolumeHasNoIdentity(t *testing.T) {
-	v := Open(t.TempDir())
+	v := Open(t.TempDir(), "")
 	if err := v.Lock(); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestAnEmptyVolumeHasNoIdentity(t *testing.T) {
 }
 
 func TestContentWithoutAnIdentityIsForeign(t *testing.T) {
-	v := Open(t.TempDir())
+	v := Open(t.TempDir(), "")
 	write(t, filepath.Join(v.DataDir(), "ibdata1"), "someone's")
 	if err := v.Lock(); err != nil {
 		t.Fatal(err)
@@ -48,8 +48,8 @@ func TestContentWithoutAnIdentityIsForeign(t *testing.T) {
 
 func TestTheLockIsForOneProcess(t *testing.T) {
 	dir := t.TempDir()
-	first := Open(dir)
-	second := Open(dir)
+	first := Open(dir, "")
+	second := Open(dir, "")
 	if err := first.Lock(); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestTheLockIsForOneProcess(t *testing.T) {
 }
 
 func TestDamagedFilesAreNotTakenForMissing(t *testing.T) {
-	v := Open(t.TempDir())
+	v := Open(t.TempDir(), "")
 	write(t, v.identityFile(), "{")
 	write(t, v.epochFile(), "")
 	if _, _, err := v.ReadIdentity(); !errors.Is(err, ErrUnreadable) {
@@ -74,7 +74,7 @@ func TestDamagedFilesAreNotTakenForMissing(t *testing.T) {
 }
 
 func TestWhatIsWrittenIsReadBack(t *testing.T) {
-	v := Open(t.TempDir())
+	v := Open(t.TempDir(), "")
 	id := Identity{Owner: Owner{Namespace: "ns", Pair: "shop", Member: "shop-0"}, PairUID: "u", DataID: "d"}
 	m := Memory{Durable: authority.Durable{DataID: "d", Known: 7, Ceased: 6, OpenAt: 7, ReceiverStopped: 5}}
 	if err := v.WriteIdentity(id); err != nil {
@@ -102,7 +102,7 @@ func TestAFullVolumeStillTakesTheEpoch(t *testing.T) {
 		t.Skipf("SKIPPED: a small file system for this test takes the right to mount: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
-	v := Open(dir)
+	v := Open(dir, "")
 	if err := v.WriteMemory(Memory{Durable: authority.Durable{Known: 1}}); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestAFullVolumeStillTakesTheEpoch(t *testing.T) {
 }
 
 func TestDataIsNeverOverwritten(t *testing.T) {
-	v := Open(t.TempDir())
+	v := Open(t.TempDir(), "")
 	write(t, filepath.Join(v.DataDir(), "ibdata1"), "old")
 	write(t, filepath.Join(v.NewDataDir(), "ibdata1"), "new")
 	if err := v.InstallNew(); err == nil {
@@ -156,7 +156,7 @@ func TestDataIsNeverOverwritten(t *testing.T) {
 }
 
 func TestTheVolumeKnowsTheNodeThatWroteLast(t *testing.T) {
-	v := Open(t.TempDir())
+	v := Open(t.TempDir(), "")
 	if err := v.Beat(); err == nil {
 		t.Error("a beat before any node took the volume")
 	}
