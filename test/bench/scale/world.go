@@ -56,6 +56,8 @@ func newWorld(ctx context.Context) (*world, error) {
 	apiServer.Err = log
 	// Every pair has several Services, and the range of envtest has 254 addresses.
 	apiServer.Configure().Set("service-cluster-ip-range", "10.0.0.0/16")
+	// Some clusters have it: who names an owner that waits for its object has to be allowed to finalize that owner.
+	apiServer.Configure().Append("enable-admission-plugins", "OwnerReferencesPermissionEnforcement")
 	if w.conf, err = server.Start(); err != nil {
 		return nil, fmt.Errorf("start the API server: %w", err)
 	}
