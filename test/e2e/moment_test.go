@@ -4,14 +4,19 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
 	"github.com/dbpair/dbpair/internal/jobapi"
+	"github.com/dbpair/dbpair/internal/resources"
 	"github.com/dbpair/dbpair/internal/status"
 	"github.com/dbpair/dbpair/test/e2e/harness"
 )
@@ -65,6 +70,68 @@ func TestAPairIsRestoredToAMoment(t *testing.T) {
 		Reason:  string(jobapi.TargetUnreachable),
 		Message: "in the future; what can be restored is ",
 	}))
+}
+
+// TestAVaultThatDiesInAReplay deletes the pod of the vault, at once, in the middle of what a new pair
+// replays of an archive. The pair has every row up to the target in the end, and none beyond it.
+func TestAVaultThatDiesInAReplay(t *testing.T) {
+	harness.NeedsLong(t)
+	t.Parallel()
+	const (
+		first = 100
+		all   = 8000
+	)
+	s := newScene(t, "vault-dies")
+	s.claimForBackups()
+	old := s.readyPair("shop", "backup: {destination: {volume: {claimName: backups}}, binlog: {enabled: true, flushInterval: 1s}}")
+	s.archives(old)
+	s.sql(old, s.primary(old), `CREATE TABLE app.counted (id INT PRIMARY KEY AUTO_INCREMENT, v VARBINARY(4096));
+DELIMITER //
+CREATE PROCEDURE app.fill(n INT) BEGIN DECLARE i INT DEFAULT 0;
+	WHILE i < n DO INSERT INTO app.counted (v) VALUES (RANDOM_BYTES(1000)); SET i = i + 1; END WHILE; END//
+DELIMITER ;
+`)
+	s.sql(old, s.primary(old), fmt.Sprintf("CALL app.fill(%d)", first))
+	s.insists("backup", "shop", "--wait")
+	s.sql(old, s.primary(old), fmt.Sprintf("CALL app.fill(%d)", all-first))
+	target := s.sql(old, s.primary(old), "SELECT REPLACE(@@GLOBAL.gtid_executed, '\n', '')")
+	s.sql(old, s.primary(old), "CALL app.fill(50)")
+	s.awaitArchived(old)
+	if out, err := cluster.Plugin(s.ctx, s.namespace, "restore", "shop", "--as", "shop2", "--gtid", target); err != nil {
+		s.Fatalf("restore: %v\n%s", err, out)
+	}
+	p := cluster.Pair(s.namespace, "shop2")
+	const count = "SELECT COUNT(*) FROM app.counted"
+	rows := 0
+	s.must(harness.Eventually(s.ctx, 2*harness.Patience, "a part is replayed", func(ctx context.Context) error {
+		text, err := p.SQL(ctx, "shop2-0", count)
+		if err == nil {
+			rows, err = strconv.Atoi(text)
+		}
+		if err != nil || rows <= first {
+			return harness.NotYet("%s rows, %v", text, err)
+		}
+		return nil
+	}))
+	vaults := &corev1.Pod{}
+	s.must(cluster.DeleteAllOf(s.ctx, vaults, client.InNamespace(s.namespace), client.MatchingLabels(resources.VaultSelector("shop2")),
+		client.GracePeriodSeconds(0)))
+	if rows >= all {
+		s.Fatalf("%d rows were replayed before the pod was deleted: the test has to write more", rows)
+	}
+	s.Logf("the vault died when %d of %d rows were replayed", rows, all)
+	s.must(p.Await(s.ctx, 3*harness.Patience, harness.Want{
+		Type:   v1alpha1.ConditionBootstrapped,
+		Status: metav1.ConditionTrue,
+		Reason: status.ReasonDataCopied,
+	}))
+	s.must(p.Await(s.ctx, harness.Patience, harness.True(v1alpha1.ConditionAvailable)...))
+	if got := s.sql(p, s.primary(p), count); got != strconv.Itoa(all) {
+		s.Errorf("%s rows at the target, want %d", got, all)
+	}
+	if got := s.sql(p, s.primary(p), "SELECT GTID_SUBSET('"+target+"', @@GLOBAL.gtid_executed)"); got != "1" {
+		s.Errorf("the pair has not executed the target")
+	}
 }
 
 // insists repeats a verb of the plugin until it succeeds: on a busy machine a failover can come between.
