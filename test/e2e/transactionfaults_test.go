@@ -49,13 +49,13 @@ func killBoth(st *stage) (func(context.Context) error, error) {
 const largeTable = "app.e2e_large"
 
 // killWhileSending kills mysqld of the primary while the passive has received the
-// beginning of a transaction of 100 MB and not its end.
+// beginning of a transaction of 200 MB and not its end.
 func killWhileSending(st *stage) (func(context.Context) error, error) {
 	st.sql(st.pair, st.primary, "CREATE TABLE IF NOT EXISTS "+largeTable+" (id INT AUTO_INCREMENT PRIMARY KEY, v LONGTEXT)")
 	ended := make(chan error, 1)
 	go func() {
 		_, err := st.pair.SQL(context.WithoutCancel(st.ctx), st.primary, "INSERT INTO "+largeTable+
-			" (v) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT REPEAT('x', 100000) FROM n")
+			" (v) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) SELECT REPEAT('x', 200000) FROM n")
 		ended <- err
 	}()
 	// A small transaction is queued for an instant only; this one for long enough to be met twice.
