@@ -40,7 +40,7 @@ tests() {
 
 stage "compiling the tests" compile
 log "running the tests of ${#packages[@]} packages, each prints a line at its end"
-tests . 40m "$@" "${packages[@]}"
+tests . 60m "$@" "${packages[@]}"
 log "running the tests of the program for backups"
 tests cmd/backup 20m "$@" ./...
 log "all tests passed after $SECONDS s"
