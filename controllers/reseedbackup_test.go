@@ -77,7 +77,7 @@ func (s *reseedScene) made() {
 	}))
 }
 
-// looks brings the vault a step further, and returns what the next decision is told.
+// looks brings the vault a step further, and returns what the next decision needs.
 func (s *reseedScene) looks() failover.ServedBackup {
 	s.Helper()
 	s.must(s.r.serveReseed(s.Context(), s.v, s.o, failover.Plan{}))

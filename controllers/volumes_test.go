@@ -113,7 +113,7 @@ func TestTheVolumesOfBinaryLogsGrowLikeTheOthers(t *testing.T) {
 	}
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"storage":{"binlog":{"size":"2Gi"}}}}`))
 	s.must(s.Patch(s.ctx, p.DeepCopy(), patch))
-	s.eventually("the refusal is told", func() error {
+	s.eventually("the refusal", func() error {
 		return s.readySays("shop", "SpecRefused", "spec.storage.binlog.size", "binlog-shop-0", "put spec.storage.binlog.size back to 1Gi", class.Name)
 	})
 	class.AllowVolumeExpansion = ptr.To(true)

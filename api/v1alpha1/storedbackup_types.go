@@ -6,7 +6,7 @@ import (
 )
 
 // DatabasePairBackup is a complete backup in the store of a pair. The operator makes one for each that
-// a Job finds there, whoever took the backup, and removes it when the backup is gone. It is not owned by
+// a Job finds there, also of those taken by hand, and removes it when the backup is gone. It is not owned by
 // the pair, and stays when the pair is deleted, as the backup does.
 //
 // +kubebuilder:object:root=true

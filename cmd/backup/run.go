@@ -97,7 +97,7 @@ type podJob struct {
 }
 
 // run takes the backup, or does the drill, and writes the result down. It blocks until then or until ctx ends. An
-// error asks for another pod, unless it is errForGood; each begins anew.
+// error asks for another pod, unless it is errForGood; each begins from the start.
 func (j *podJob) run(ctx context.Context) error {
 	progress, done, err := j.board.read(ctx)
 	if done || err != nil {

@@ -39,7 +39,7 @@ type Surroundings struct {
 	Now   time.Time
 }
 
-// Judge decides about an object that is being deleted. A backup is removed only because its object was deleted by somebody who had set
+// Judge decides about an object that is being deleted. A backup is removed only because its object was deleted after a person had set
 // the policy Delete: never with its pair or its namespace, nor with most of the others. why is empty where nobody has to be told.
 func Judge(o *v1alpha1.DatabasePairBackup, s Surroundings) (verdict Verdict, why string) {
 	switch {

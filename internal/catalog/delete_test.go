@@ -41,7 +41,7 @@ func drawSurroundings(t *rapid.T) catalog.Surroundings {
 	return s
 }
 
-// No deletion of an object leads to the removal of a backup unless somebody set the policy Delete and deleted the object, while
+// No deletion of an object leads to the removal of a backup unless a person set the policy Delete and deleted the object, while
 // its pair and its namespace stay.
 func TestABackupIsRemovedOnlyBecauseItsObjectWasDeleted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

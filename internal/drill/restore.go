@@ -102,7 +102,7 @@ func (r *run) copy(ctx context.Context, server *server, plan Plan) error {
 	return server.awaitCopied(ctx)
 }
 
-// open starts mysqld on the copy, where root gets a password that nobody else knows: the accounts are those of
+// open starts mysqld on the copy, where root gets a random password: the accounts are those of
 // the pair that was backed up.
 func (r *run) open(ctx context.Context, server *server, root mysqlops.Secret) error {
 	defer r.step(StepOpen)()
@@ -198,7 +198,7 @@ func (r *run) password() (mysqlops.Secret, error) {
 	return mysqlops.NewSecret(string(text)), nil
 }
 
-// fullBelow is the room with which a drill gives up: mysqld on a full volume waits, for ever and for room.
+// fullBelow is the room with which a drill gives up: mysqld on a full volume waits until there is room.
 const fullBelow = 64 << 20
 
 // watchRoom ends the drill before its volume is full.

@@ -59,7 +59,7 @@ func TestLostBinlogs(t *testing.T) {
 			steps: steps("ForgetData"),
 			with:  then(lost(1), func(_ *testing.T, o *obs) { o.FreshID = "copy" }),
 		},
-		"of a former primary whose tail nobody was told of: it is copied again": {
+		"of a former primary whose tail is unknown: it is copied again": {
 			from:  solo,
 			rule:  "SeedPassive",
 			kind:  failover.Acts,

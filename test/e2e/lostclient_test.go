@@ -34,7 +34,7 @@ spec:
 `
 
 // TestLocksOfALostClient: a client vanishes with its node while it holds the lock of a row. Nobody closes its connection, and its
-// session ends by spec.network.keepalive, so that others do not wait for ever.
+// session ends by spec.network.keepalive, so that others do not wait without end.
 func TestLocksOfALostClient(t *testing.T) {
 	harness.NeedsLong(t)
 	t.Parallel()
