@@ -21,12 +21,13 @@ export DBPAIR_MYSQL_BIN KUBEBUILDER_ASSETS DBPAIR_CLIENTS DBPAIR_S3_SERVER DBPAI
 export DBPAIR_REQUIRE_MYSQLD=1 DBPAIR_REQUIRE_ENVTEST=1 DBPAIR_REQUIRE_CLIENTS=1 DBPAIR_REQUIRE_S3=1 DBPAIR_REQUIRE_MYDUMPER=1
 export DBPAIR_REQUIRE_HAPROXY=1
 
-mapfile -t packages < <(go list ./... | grep -v /test/e2e$)
+agent=./internal/agent
+mapfile -t packages < <(go list ./... | grep -v -e /test/e2e$ -e /internal/agent$)
 
 # compile fills Go's build cache. Without it the first package's line would be minutes away, with nothing to be seen.
 compile() {
-  log "packages of the operator and the agent: ${#packages[@]}"
-  go list -export -test -race -f '{{/* compiled */}}' "${packages[@]}"
+  log "packages of the operator and the agent: $((${#packages[@]} + 1))"
+  go list -export -test -race -f '{{/* compiled */}}' "$agent" "${packages[@]}"
   log "packages of the program for backups"
   go list -C cmd/backup -export -test -race -f '{{/* compiled */}}' ./...
 }
@@ -38,9 +39,42 @@ tests() {
   go test -C "$folder" -race -shuffle=on -timeout "$timeout" "$@"
 }
 
+# half FILE NAMES FLAG… runs the agent's tests without those that are named, with | between them. Its output is in FILE until it has ended.
+half() {
+  local file=$1 without=$2
+  shift 2
+  tests . 60m -skip "^($without)\$" "$@" "$agent" >"$file" 2>&1
+}
+
+# agent_tests runs the agent's tests in two halves at once. They take longer than all others together, and wait for mysqld most of the time.
+agent_tests() {
+  local names odd=() even=() first=0 second=0
+  names=$(go test -race -list '^(Test|Fuzz|Example)' "$agent")
+  for name in $names; do
+    case $name in Test* | Fuzz* | Example*) ;; *) continue ;; esac
+    if [ "${#odd[@]}" -gt "${#even[@]}" ]; then even+=("$name"); else odd+=("$name"); fi
+  done
+  [ "${#even[@]}" -gt 0 ] || die "no tests in $agent"
+  half "$work/odd" "$(IFS='|'; echo "${even[*]}")" "$@" &
+  local other=$!
+  half "$work/even" "$(IFS='|'; echo "${odd[*]}")" "$@" || second=$?
+  wait "$other" || first=$?
+  cat "$work/odd" "$work/even"
+  [ "$first$second" = 00 ]
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
 stage "compiling the tests" compile
-log "running the tests of ${#packages[@]} packages, each prints a line at its end"
-tests . 60m "$@" "${packages[@]}"
+log "running the tests of the agent, and of ${#packages[@]} packages beside it, each of which prints a line at its end"
+agent_tests "$@" &
+agent_run=$!
+failed=0
+tests . 60m "$@" "${packages[@]}" || failed=1
 log "running the tests of the program for backups"
-tests cmd/backup 20m "$@" ./...
+tests cmd/backup 20m "$@" ./... || failed=1
+log "waiting for the tests of the agent"
+wait "$agent_run" || failed=1
+[ "$failed" = 0 ] || die "tests failed, see above"
 log "all tests passed after $SECONDS s"
