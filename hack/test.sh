@@ -55,9 +55,15 @@ agent_tests() {
     if [ "${#odd[@]}" -gt "${#even[@]}" ]; then even+=("$name"); else odd+=("$name"); fi
   done
   [ "${#even[@]}" -gt 0 ] || die "no tests in $agent"
-  half "$work/odd" "$(IFS='|'; echo "${even[*]}")" "$@" &
+  half "$work/odd" "$(
+    IFS='|'
+    echo "${even[*]}"
+  )" "$@" &
   local other=$!
-  half "$work/even" "$(IFS='|'; echo "${odd[*]}")" "$@" || second=$?
+  half "$work/even" "$(
+    IFS='|'
+    echo "${odd[*]}"
+  )" "$@" || second=$?
   wait "$other" || first=$?
   cat "$work/odd" "$work/even"
   [ "$first$second" = 00 ]
