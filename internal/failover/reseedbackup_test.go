@@ -174,6 +174,14 @@ func TestAReseedFromABackupSaysHowItEnded(t *testing.T) {
 			phase: pair.OperationFailed,
 			says:  "no backup was served within 10m0s: pod shop-vault-1 does not serve",
 		},
+		"the agent is of another version, and may copy the primary without a word": {
+			from: steady,
+			with: then(reseed(byBackup(servedBackup)), func(_ *testing.T, o *failover.Observation) {
+				o.Members[1].State.AgentVersion = "v0"
+			}),
+			phase: pair.OperationFailed,
+			says:  "the agent of shop-1 is v0, the operator's is v1",
+		},
 		"the store refuses when the primary is alone already": {
 			from:  solo,
 			with:  reseed(started, byBackup(failedVault)),

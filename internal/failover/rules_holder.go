@@ -409,13 +409,21 @@ func restartPending(l *look) (Plan, bool) {
 
 func agentOutdated(l *look) (Plan, bool) {
 	for i := range l.Members {
-		m := &l.Members[i]
-		if m.heard() && l.Settings.AgentVersion != "" && m.State.AgentVersion != l.Settings.AgentVersion {
-			return hold(VerbNone, "the agent of %s is %s, the operator's is %s; %s",
-				m.Name, m.State.AgentVersion, l.Settings.AgentVersion, l.Settings.AgentRenewal())
+		if fact := l.otherAgent(&l.Members[i]); fact != "" {
+			return hold(VerbNone, "%s", fact)
 		}
 	}
 	return no()
+}
+
+// otherAgent says that the member's agent has not the operator's version, and how it is renewed; empty when it has
+// it, or is not heard.
+func (l *look) otherAgent(m *Member) string {
+	if !m.heard() || l.Settings.AgentVersion == "" || m.State.AgentVersion == l.Settings.AgentVersion {
+		return ""
+	}
+	return fmt.Sprintf("the agent of %s is %s, the operator's is %s; %s",
+		m.Name, m.State.AgentVersion, l.Settings.AgentVersion, l.Settings.AgentRenewal())
 }
 
 // fencedSince: the member has answered a fence at this epoch after what it says of itself
