@@ -7,72 +7,32 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
-	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/jobapi"
 	"github.com/dbpair/dbpair/internal/resources"
 	"github.com/dbpair/dbpair/internal/schedule"
-	"github.com/dbpair/dbpair/internal/status"
 )
 
-// scheduleBackup makes the backup that is due, and says when to look again.
-func (r *JobReconciler) scheduleBackup(ctx context.Context, v *jobVisit) (time.Duration, error) {
-	spec := v.pair.Spec.Backup
-	off := r.Off.refuses(v1alpha1.OperationBackup) != "" // the condition BackedUp says so
-	if off || spec == nil || idles(v.pair) {
-		return jobIdleLook, nil
+// backups is the timetable of a pair with spec.backup.
+func backups(p *v1alpha1.DatabasePair) timetable {
+	spec := p.Spec.Backup
+	t := timetable{
+		made:             v1alpha1.OperationBackup,
+		counts:           only(v1alpha1.OperationBackup),
+		field:            "spec.backup.schedule",
+		prefix:           "backup",
+		schedule:         spec.Schedule,
+		timeZone:         spec.TimeZone,
+		suspend:          spec.Suspend,
+		startingDeadline: spec.StartingDeadline.Duration,
 	}
-	if spec.Schedule == "" || spec.Suspend {
-		return jobIdleLook, nil
+	if s := p.Status.Backup; s != nil {
+		t.last = s.LastScheduleTime
 	}
-	times, err := schedule.Parse(spec.Schedule, spec.TimeZone)
-	if err != nil {
-		return jobIdleLook, nil // the condition BackedUp says so
-	}
-	now := r.Now()
-	next := times.Next(now).Sub(now) + time.Millisecond
-	at, due := times.Due(lastScheduledBackup(v), now, spec.StartingDeadline.Duration)
-	unfinished := slices.ContainsFunc(v.mine, func(op *v1alpha1.DatabasePairOperation) bool {
-		return op.Spec.Type == v1alpha1.OperationBackup && !status.ScheduledAt(op).IsZero()
-	})
-	if !due || unfinished {
-		return next, nil
-	}
-	op := scheduledBackup(v.pair, at)
-	if err := r.Client.Create(ctx, op, client.FieldOwner(cluster.FieldManager)); err != nil && !apierrors.IsAlreadyExists(err) {
-		return 0, fmt.Errorf("make operation %s: %w", op.Name, err)
-	}
-	log(ctx, op).Info("scheduled", "for", at)
-	return next, nil
-}
-
-// lastScheduledBackup is the newest time of the schedule that was acted upon; before the first,
-// that at which the pair was made.
-func lastScheduledBackup(v *jobVisit) time.Time {
-	last := v.pair.CreationTimestamp.Time
-	if s := v.pair.Status.Backup; s != nil && s.LastScheduleTime != nil && s.LastScheduleTime.After(last) {
-		last = s.LastScheduleTime.Time
-	}
-	for i := range v.all {
-		if at := status.ScheduledAt(&v.all[i]); v.all[i].Spec.Type == v1alpha1.OperationBackup && at.After(last) {
-			last = at
-		}
-	}
-	return last
-}
-
-// scheduledBackup is the operation for one time. Its name is that of the time, so that it is
-// made once.
-func scheduledBackup(p *v1alpha1.DatabasePair, at time.Time) *v1alpha1.DatabasePairOperation {
-	op := scheduledChecksum(p, at)
-	op.Name = fmt.Sprintf("%s-backup-%s", p.Name, at.UTC().Format("200601021504"))
-	op.Spec.Type = v1alpha1.OperationBackup
-	op.Spec.Reason = "by spec.backup.schedule"
-	return op
+	return t
 }
 
 // startingDeadline is how late a scheduled operation may begin, and the field that says so.

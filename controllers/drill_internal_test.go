@@ -292,7 +292,7 @@ func TestADrillIsASwitchoverToThePassive(t *testing.T) {
 		t.Error("a drill spends the flap budget")
 	}
 	// Comparisons have a schedule of their own.
-	if last := lastScheduled(&jobVisit{pair: s.p, all: []v1alpha1.DatabasePairOperation{*op}}); !last.Equal(s.p.CreationTimestamp.Time) {
+	if last := comparisons(s.p).lastScheduled(&jobVisit{pair: s.p, all: []v1alpha1.DatabasePairOperation{*op}}); !last.Equal(s.p.CreationTimestamp.Time) {
 		t.Errorf("a drill counts as a comparison of %s", last)
 	}
 	if got := status.Compared(nil, []v1alpha1.DatabasePairOperation{*op}); got != nil {

@@ -127,18 +127,9 @@ func (r *JobReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.R
 	if err != nil {
 		return ctrl.Result{}, quiet(err)
 	}
-	nextBackup, err := r.scheduleBackup(ctx, v)
-	if err != nil {
-		return ctrl.Result{}, quiet(err)
-	}
 	if err := r.backUpAfterGap(ctx, v); err != nil {
 		return ctrl.Result{}, quiet(err)
 	}
-	nextDrill, err := r.scheduleRestoreDrill(ctx, v)
-	if err != nil {
-		return ctrl.Result{}, quiet(err)
-	}
-	next = min(next, nextBackup, nextDrill)
 	if len(v.mine) == 0 {
 		return ctrl.Result{RequeueAfter: min(next, jobIdleLook)}, quiet(r.idle(ctx, v))
 	}

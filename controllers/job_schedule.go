@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,25 +17,84 @@ import (
 	"github.com/dbpair/dbpair/internal/status"
 )
 
-// schedule makes the operation that is due, and says when to look again.
+// timetable is what a pair's spec has Jobs do by the clock, of one type of operation.
+type timetable struct {
+	made             v1alpha1.OperationType
+	counts           func(v1alpha1.OperationType) bool // operations that are of this timetable
+	field            string                            // of the spec
+	prefix           string                            // of the operations' names, after the pair's
+	schedule         string                            // empty for none
+	timeZone         string
+	suspend          bool
+	startingDeadline time.Duration
+	last             *metav1.Time // that was acted upon, by the pair's status
+}
+
+func only(kind v1alpha1.OperationType) func(v1alpha1.OperationType) bool {
+	return func(t v1alpha1.OperationType) bool { return t == kind }
+}
+
+// timetables are those of a pair.
+func timetables(p *v1alpha1.DatabasePair) []timetable {
+	out := []timetable{comparisons(p)}
+	if p.Spec.Backup == nil {
+		return out
+	}
+	out = append(out, backups(p))
+	if p.Spec.Backup.Drill != nil {
+		out = append(out, restoreDrills(p))
+	}
+	return out
+}
+
+func comparisons(p *v1alpha1.DatabasePair) timetable {
+	spec := &p.Spec.Checksum
+	t := timetable{
+		made:             v1alpha1.OperationChecksum,
+		counts:           v1alpha1.OperationType.Compares,
+		field:            "spec.checksum.schedule",
+		prefix:           "checksum",
+		schedule:         spec.Schedule,
+		timeZone:         spec.TimeZone,
+		suspend:          spec.Suspend,
+		startingDeadline: spec.StartingDeadline.Duration,
+	}
+	if s := p.Status.Checksum; s != nil {
+		t.last = s.LastScheduleTime
+	}
+	return t
+}
+
+// schedule makes what is due of all timetables, and says when to look again.
 func (r *JobReconciler) schedule(ctx context.Context, v *jobVisit) (time.Duration, error) {
-	spec := &v.pair.Spec.Checksum
-	off := r.Off.refuses(v1alpha1.OperationChecksum) != "" // the condition Consistent says so
-	halted := spec.Suspend || idles(v.pair)
-	if off || halted || spec.Schedule == "" {
+	next := jobIdleLook
+	for _, t := range timetables(v.pair) {
+		again, err := r.scheduleOne(ctx, v, t)
+		if err != nil {
+			return 0, err
+		}
+		next = min(next, again)
+	}
+	return next, nil
+}
+
+func (r *JobReconciler) scheduleOne(ctx context.Context, v *jobVisit, t timetable) (time.Duration, error) {
+	off := r.Off.refuses(t.made) != "" // a condition of the pair says so, as of a schedule that is none
+	halted := t.suspend || idles(v.pair)
+	if off || halted || t.schedule == "" {
 		return jobIdleLook, nil
 	}
-	times, err := schedule.Parse(spec.Schedule, spec.TimeZone)
+	times, err := schedule.Parse(t.schedule, t.timeZone)
 	if err != nil {
-		return jobIdleLook, nil // the condition Consistent says so
+		return jobIdleLook, nil
 	}
 	now := r.Now()
 	next := times.Next(now).Sub(now) + time.Millisecond
-	at, due := times.Due(lastScheduled(v), now, spec.StartingDeadline.Duration)
-	if !due || waiting(v) {
+	at, due := times.Due(t.lastScheduled(v), now, t.startingDeadline)
+	if !due || t.waiting(v) {
 		return next, nil
 	}
-	op := scheduledChecksum(v.pair, at)
+	op := t.operation(v.pair, at)
 	if err := r.Client.Create(ctx, op, client.FieldOwner(cluster.FieldManager)); err != nil && !apierrors.IsAlreadyExists(err) {
 		return 0, fmt.Errorf("make operation %s: %w", op.Name, err)
 	}
@@ -44,13 +104,13 @@ func (r *JobReconciler) schedule(ctx context.Context, v *jobVisit) (time.Duratio
 
 // lastScheduled is the newest time that was acted upon; before the first, that at which
 // the pair was made.
-func lastScheduled(v *jobVisit) time.Time {
+func (t timetable) lastScheduled(v *jobVisit) time.Time {
 	last := v.pair.CreationTimestamp.Time
-	if s := v.pair.Status.Checksum; s != nil && s.LastScheduleTime != nil && s.LastScheduleTime.After(last) {
-		last = s.LastScheduleTime.Time
+	if t.last != nil && t.last.After(last) {
+		last = t.last.Time
 	}
 	for i := range v.all {
-		if at := status.ScheduledAt(&v.all[i]); v.all[i].Spec.Type.Compares() && at.After(last) {
+		if at := status.ScheduledAt(&v.all[i]); t.counts(v.all[i].Spec.Type) && at.After(last) {
 			last = at
 		}
 	}
@@ -58,23 +118,19 @@ func lastScheduled(v *jobVisit) time.Time {
 }
 
 // waiting: one of the schedule's is not finished yet. Another one would only queue up.
-func waiting(v *jobVisit) bool {
-	for _, op := range v.mine {
-		if op.Spec.Type.Compares() && !status.ScheduledAt(op).IsZero() {
-			return true
-		}
-	}
-	return false
+func (t timetable) waiting(v *jobVisit) bool {
+	return slices.ContainsFunc(v.mine, func(op *v1alpha1.DatabasePairOperation) bool {
+		return t.counts(op.Spec.Type) && !status.ScheduledAt(op).IsZero()
+	})
 }
 
-// scheduledChecksum is the operation for one time. Its name is that of the time, so that
-// it is made once.
-func scheduledChecksum(p *v1alpha1.DatabasePair, at time.Time) *v1alpha1.DatabasePairOperation {
+// operation is that for one time. Its name is that of the time, so that it is made once.
+func (t timetable) operation(p *v1alpha1.DatabasePair, at time.Time) *v1alpha1.DatabasePairOperation {
 	labels := resources.Labels(p.Name)
 	labels[cluster.LabelByOperator] = "true"
 	return &v1alpha1.DatabasePairOperation{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:            fmt.Sprintf("%s-checksum-%s", p.Name, at.UTC().Format("200601021504")),
+			Name:            fmt.Sprintf("%s-%s-%s", p.Name, t.prefix, at.UTC().Format("200601021504")),
 			Namespace:       p.Namespace,
 			Labels:          labels,
 			Annotations:     map[string]string{status.AnnotationScheduledAt: at.UTC().Format(time.RFC3339)},
@@ -82,8 +138,8 @@ func scheduledChecksum(p *v1alpha1.DatabasePair, at time.Time) *v1alpha1.Databas
 		},
 		Spec: v1alpha1.OperationSpec{
 			PairRef: v1alpha1.PairReference{Name: p.Name},
-			Type:    v1alpha1.OperationChecksum,
-			Reason:  "by spec.checksum.schedule",
+			Type:    t.made,
+			Reason:  "by " + t.field,
 		},
 	}
 }

@@ -33,7 +33,7 @@ func drilledNightly(p *v1alpha1.DatabasePair) {
 }
 
 // scheduledDrill is the name of the one that is due.
-const scheduledDrill = "shop-drill-202601020300"
+const scheduledDrill = "shop-restore-drill-202601020300"
 
 func (s *jobStage) identity() {
 	s.Helper()

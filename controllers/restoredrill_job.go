@@ -1,87 +1,36 @@
 package controllers
 
 import (
-	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/dbpair/dbpair/api/v1alpha1"
-	"github.com/dbpair/dbpair/internal/cluster"
 	"github.com/dbpair/dbpair/internal/jobapi"
 	"github.com/dbpair/dbpair/internal/resources"
 	"github.com/dbpair/dbpair/internal/schedule"
-	"github.com/dbpair/dbpair/internal/status"
 )
 
-// restoreDrills is what a pair asks for; nil for no schedule.
-func restoreDrills(p *v1alpha1.DatabasePair) *v1alpha1.RestoreDrillSpec {
-	if p.Spec.Backup == nil || p.Spec.Backup.Drill == nil {
-		return nil
+// restoreDrills is the timetable of a pair with spec.backup.drill.
+func restoreDrills(p *v1alpha1.DatabasePair) timetable {
+	spec := p.Spec.Backup.Drill
+	t := timetable{
+		made:             v1alpha1.OperationRestoreDrill,
+		counts:           only(v1alpha1.OperationRestoreDrill),
+		field:            "spec.backup.drill.schedule",
+		prefix:           "restore-drill",
+		schedule:         spec.Schedule,
+		timeZone:         spec.TimeZone,
+		suspend:          spec.Suspend,
+		startingDeadline: spec.StartingDeadline.Duration,
 	}
-	if d := p.Spec.Backup.Drill; d.Schedule != "" && !d.Suspend {
-		return d
+	if s := p.Status.Backup; s != nil && s.RestoreDrill != nil {
+		t.last = s.RestoreDrill.LastScheduleTime
 	}
-	return nil
-}
-
-// scheduleRestoreDrill makes the restore drill that is due, and says when to look again.
-func (r *JobReconciler) scheduleRestoreDrill(ctx context.Context, v *jobVisit) (time.Duration, error) {
-	spec := restoreDrills(v.pair)
-	off := r.Off.refuses(v1alpha1.OperationRestoreDrill) != "" // the condition Restorable says so
-	if spec == nil || off || idles(v.pair) {
-		return jobIdleLook, nil
-	}
-	times, err := schedule.Parse(spec.Schedule, spec.TimeZone)
-	if err != nil {
-		return jobIdleLook, nil // the condition Restorable says so
-	}
-	now := r.Now()
-	next := times.Next(now).Sub(now) + time.Millisecond
-	at, due := times.Due(lastScheduledRestoreDrill(v), now, spec.StartingDeadline.Duration)
-	unfinished := slices.ContainsFunc(v.mine, func(op *v1alpha1.DatabasePairOperation) bool {
-		return op.Spec.Type == v1alpha1.OperationRestoreDrill && !status.ScheduledAt(op).IsZero()
-	})
-	if !due || unfinished {
-		return next, nil
-	}
-	op := scheduledChecksum(v.pair, at)
-	op.Name = fmt.Sprintf("%s-drill-%s", v.pair.Name, at.UTC().Format("200601021504"))
-	op.Spec.Type = v1alpha1.OperationRestoreDrill
-	op.Spec.Reason = "by spec.backup.drill.schedule"
-	if err := r.Client.Create(ctx, op, client.FieldOwner(cluster.FieldManager)); err != nil && !apierrors.IsAlreadyExists(err) {
-		return 0, fmt.Errorf("make operation %s: %w", op.Name, err)
-	}
-	log(ctx, op).Info("scheduled", "for", at)
-	return next, nil
-}
-
-// lastScheduledRestoreDrill is the newest time of the schedule that was acted upon; before the first, that at which the
-// pair was made.
-func lastScheduledRestoreDrill(v *jobVisit) time.Time {
-	last := v.pair.CreationTimestamp.Time
-	if s := v.pair.Status.Backup; s != nil && s.RestoreDrill != nil && s.RestoreDrill.LastScheduleTime != nil {
-		last = latestOf(last, s.RestoreDrill.LastScheduleTime.Time)
-	}
-	for i := range v.all {
-		if op := &v.all[i]; op.Spec.Type == v1alpha1.OperationRestoreDrill {
-			last = latestOf(last, status.ScheduledAt(op))
-		}
-	}
-	return last
-}
-
-func latestOf(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
+	return t
 }
 
 // needsRoles reports whether an operation is about the members at their roles. A restore drill touches neither.
@@ -155,11 +104,11 @@ func (r *PairReconciler) restoreDrillSchedule(p *v1alpha1.DatabasePair, now time
 	if p.Spec.Backup == nil {
 		return 0, ""
 	}
+	spec := p.Spec.Backup.Drill
 	if why := r.Off.refuses(v1alpha1.OperationRestoreDrill); why != "" {
 		return 0, why
 	}
-	spec := restoreDrills(p)
-	if spec == nil {
+	if spec == nil || spec.Schedule == "" || spec.Suspend {
 		return 0, ""
 	}
 	times, err := schedule.Parse(spec.Schedule, spec.TimeZone)
