@@ -415,7 +415,7 @@ func TestAnExpiryIsDoneByAJobOfTheStore(t *testing.T) {
 	}
 }
 
-func TestANewBackupCanBePinned(t *testing.T) {
+func TestABackupCanBePinnedAsItIsTaken(t *testing.T) {
 	s := newJobStage(t, toVolume)
 	s.claim(nil)
 	s.ask("b1", v1alpha1.OperationBackup, func(op *v1alpha1.DatabasePairOperation) {

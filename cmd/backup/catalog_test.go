@@ -26,7 +26,11 @@ func TestACatalogFitsIntoAConfigMap(t *testing.T) {
 			Stored:    1 << 60,
 		}
 		listing.Manifests = append(listing.Manifests, m)
-		listing.Backups = append(listing.Backups, backup.Complete{ID: m.ID, Pinned: true, Proven: at})
+		listing.Backups = append(listing.Backups, backup.Complete{
+			ID:     m.ID,
+			Pinned: true,
+			Proven: at,
+		})
 	}
 	got := catalogOf(strings.Repeat("s", 2000), listing)
 	text, err := json.Marshal(got)

@@ -52,7 +52,11 @@ func (m *member) noMysqldRan(does func()) {
 func (w *world) goesOnAlone(m *member) {
 	w.t.Helper()
 	w.write(func(r *authority.Record) {
-		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Solo, First: m.name}
+		r.Ledger = authority.Ledger{
+			Version: r.Ledger.Version + 1,
+			State:   authority.Solo,
+			First:   m.name,
+		}
 	})
 	if _, err := m.client.ReadLease(w.t.Context(), w.head()); err != nil {
 		w.t.Fatal(err)
@@ -183,7 +187,11 @@ func TestATailOnAVolumeOfItsOwnIsCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rewind := agentapi.RewindCommand{Command: w.head(), HolderGTIDs: snapshot.BinlogGTIDs, Target: pair.DataID("data-0")}
+	rewind := agentapi.RewindCommand{
+		Command:     w.head(),
+		HolderGTIDs: snapshot.BinlogGTIDs,
+		Target:      pair.DataID("data-0"),
+	}
 	if _, err := a.client.Rewind(t.Context(), rewind); err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,11 @@ func (l leaseSays) read(context.Context, bool) (authority.Record, authority.Read
 // A volume of an earlier pair of the same name has data that someone may want back: it is taken
 // up by a newer Lease only.
 func TestWhichVolumeIsTaken(t *testing.T) {
-	owner := volume.Owner{Namespace: "ns", Pair: "shop", Member: "shop-0"}
+	owner := volume.Owner{
+		Namespace: "ns",
+		Pair:      "shop",
+		Member:    "shop-0",
+	}
 	former := volume.Identity{Owner: owner, PairUID: "former", DataID: "data-0"}
 	named := map[pair.MemberName]pair.DataID{"shop-0": "data-0"}
 	record := func(epoch pair.Epoch, data map[pair.MemberName]pair.DataID, seeding *authority.Seeding) leaseSays {
@@ -70,7 +74,12 @@ func TestWhichVolumeIsTaken(t *testing.T) {
 				t.Fatal(err)
 			}
 			taking := &intake{
-				env:   Environment{Namespace: "ns", PairName: "shop", PairUID: "present", PodName: "shop-0"},
+				env: Environment{
+					Namespace: "ns",
+					PairName:  "shop",
+					PairUID:   "present",
+					PodName:   "shop-0",
+				},
 				log:   logr.Discard(),
 				vol:   vol,
 				lease: c.lease,
@@ -98,8 +107,17 @@ func TestWhichVolumeIsTaken(t *testing.T) {
 // A member whose binary logs are lost goes on as one whose data is void, and its volume does not say
 // so, since they may come back. What is not this pair's present data is not taken up at all.
 func TestAVolumeIsTakenWithItsBinlogs(t *testing.T) {
-	owner := volume.Owner{Namespace: "ns", Pair: "shop", Member: "shop-0"}
-	present := volume.Identity{Owner: owner, PairUID: "present", DataID: "data-0", SeparateBinlogs: true}
+	owner := volume.Owner{
+		Namespace: "ns",
+		Pair:      "shop",
+		Member:    "shop-0",
+	}
+	present := volume.Identity{
+		Owner:           owner,
+		PairUID:         "present",
+		DataID:          "data-0",
+		SeparateBinlogs: true,
+	}
 	former := present
 	former.PairUID = "former"
 	together := present
@@ -137,7 +155,12 @@ func TestAVolumeIsTakenWithItsBinlogs(t *testing.T) {
 				t.Fatal(err)
 			}
 			taking := &intake{
-				env:   Environment{Namespace: "ns", PairName: "shop", PairUID: "present", PodName: "shop-0"},
+				env: Environment{
+					Namespace: "ns",
+					PairName:  "shop",
+					PairUID:   "present",
+					PodName:   "shop-0",
+				},
 				log:   logr.Discard(),
 				vol:   vol,
 				lease: leaseSays{outcome: authority.ReadFailed},

@@ -122,7 +122,11 @@ func binaryLogs(t *testing.T, db *sql.DB) (n int) {
 func (w *world) givenUpFor(m, primary *member) (target pair.DataID) {
 	w.t.Helper()
 	w.write(func(r *authority.Record) {
-		r.Ledger = authority.Ledger{Version: r.Ledger.Version + 1, State: authority.Solo, First: primary.name}
+		r.Ledger = authority.Ledger{
+			Version: r.Ledger.Version + 1,
+			State:   authority.Solo,
+			First:   primary.name,
+		}
 		target = r.Data[m.name]
 		delete(r.Data, m.name)
 	})

@@ -244,8 +244,16 @@ func TestWindowEndsNow(t *testing.T) {
 
 func TestWhatAPersonMayNotRemove(t *testing.T) {
 	one := Complete{ID: "a", Finished: hour(1)}
-	two := Complete{ID: "b", Finished: hour(2), Proven: hour(3)}
-	three := Complete{ID: "c", Finished: hour(4), Pinned: true}
+	two := Complete{
+		ID:       "b",
+		Finished: hour(2),
+		Proven:   hour(3),
+	}
+	three := Complete{
+		ID:       "c",
+		Finished: hour(4),
+		Pinned:   true,
+	}
 	for name, tc := range map[string]struct {
 		backups []Complete
 		id      string

@@ -88,7 +88,12 @@ func TestADeletionIsJudgedWithTheOthers(t *testing.T) {
 	for i := range objects {
 		objects[i].Spec.DeletionPolicy = v1alpha1.DeleteBackup
 	}
-	s := catalog.Surroundings{Objects: objects, PairUID: "u1", Store: viewOf().Store, Now: start}
+	s := catalog.Surroundings{
+		Objects: objects,
+		PairUID: "u1",
+		Store:   viewOf().Store,
+		Now:     start,
+	}
 	for name, tc := range map[string]struct {
 		deleted []int
 		want    catalog.Verdict

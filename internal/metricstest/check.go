@@ -11,7 +11,11 @@ import (
 // ofTarget are the labels that Prometheus gives every series of a scraped pod.
 var ofTarget = []string{"job", "instance", "pod", "container", "endpoint"}
 
-var desc = regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
+var (
+	desc = regexp.MustCompile(`fqName: "([^"]+)".*constLabels: \{([^}]*)\}, variableLabels: \{([^}]*)\}`)
+	// constant is a label with the value that a metric always has.
+	constant = regexp.MustCompile(`([a-zA-Z_]\w*)="`)
+)
 
 // Registered returns the metrics that a registry or a collector describes, each with the names of its labels.
 func Registered(tb testing.TB, c prometheus.Collector) map[string][]string {
@@ -27,7 +31,11 @@ func Registered(tb testing.TB, c prometheus.Collector) map[string][]string {
 		if parts == nil {
 			tb.Fatalf("a description in a form that is not known: %s", d)
 		}
-		out[parts[1]] = strings.FieldsFunc(parts[2], func(r rune) bool { return r == ',' })
+		labels := strings.FieldsFunc(parts[3], func(r rune) bool { return r == ',' })
+		for _, label := range constant.FindAllStringSubmatch(parts[2], -1) {
+			labels = append(labels, label[1])
+		}
+		out[parts[1]] = labels
 	}
 	return out
 }

@@ -37,12 +37,8 @@ func (s *session) backupCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := c.pair(cmd.Context(), args[0])
-			if err != nil {
+			if err := c.hasDestination(cmd.Context(), args[0]); err != nil {
 				return err
-			}
-			if p.Spec.Backup == nil {
-				return fmt.Errorf("pair %s has no spec.backup: say there where its backups go (docs/backup.md)", p.Name)
 			}
 			spec := v1alpha1.OperationSpec{Type: v1alpha1.OperationBackup, Reason: reason}
 			if pin {
@@ -55,6 +51,18 @@ func (s *session) backupCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&pin, "pin", false, "keep the new backup whatever the retention says, until it is unpinned")
 	cmd.Flags().StringVar(&reason, "reason", "", "why, for anyone who reads the record")
 	return cmd
+}
+
+// hasDestination is an error when the pair is not there, or says nowhere where its backups go.
+func (c cluster) hasDestination(ctx context.Context, name string) error {
+	p, err := c.pair(ctx, name)
+	if err != nil {
+		return err
+	}
+	if p.Spec.Backup == nil {
+		return fmt.Errorf("pair %s has no spec.backup: say there where its backups go (docs/backup.md)", p.Name)
+	}
+	return nil
 }
 
 func (s *session) expireCommand() *cobra.Command {

@@ -27,12 +27,8 @@ func (s *session) restoreDrillCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := c.pair(cmd.Context(), args[0])
-			if err != nil {
+			if err := c.hasDestination(cmd.Context(), args[0]); err != nil {
 				return err
-			}
-			if p.Spec.Backup == nil {
-				return fmt.Errorf("pair %s has no spec.backup: say there where its backups go (docs/backup.md)", p.Name)
 			}
 			spec := v1alpha1.OperationSpec{Type: v1alpha1.OperationRestoreDrill, Reason: reason}
 			return s.start(cmd.Context(), c, args[0], spec, wait)

@@ -250,7 +250,11 @@ func killedWithXA(t *testing.T) rewind.Member {
 	}
 	mustExec(t, root, "XA START 'x'", "INSERT INTO app.t VALUES (1)", "XA END 'x'", "XA PREPARE 'x'")
 	member.Kill()
-	return rewind.Member{BinlogDir: member.Member.DataDir, Server: s.ServerUUID, Keep: s.Executed}
+	return rewind.Member{
+		BinlogDir: member.Member.DataDir,
+		Server:    s.ServerUUID,
+		Keep:      s.Executed,
+	}
 }
 
 func refused(t *testing.T, member rewind.Member, want error) {

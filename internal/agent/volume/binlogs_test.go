@@ -19,7 +19,11 @@ func withBinlogs(t *testing.T) (*Volume, Identity) {
 	if err := v.Lock(); err != nil {
 		t.Fatal(err)
 	}
-	id := Identity{Owner: owner, PairUID: "u", Initializing: "data-0"}
+	id := Identity{
+		Owner:        owner,
+		PairUID:      "u",
+		Initializing: "data-0",
+	}
 	made(t, v, id)
 	writeLogs(t, v, "1111", "22")
 	id.Initializing = ""
@@ -89,7 +93,11 @@ func TestDataIsNotUsedWithoutItsBinlogs(t *testing.T) {
 			return v.writeJSON(v.binlogIdentityFile(), binlogIdentity{Owner: owner, DataID: "data-9"})
 		}, ErrBinlogsLost},
 		"logs of another member": {func(v *Volume) error {
-			other := Owner{Namespace: "ns", Pair: "shop", Member: "shop-1"}
+			other := Owner{
+				Namespace: "ns",
+				Pair:      "shop",
+				Member:    "shop-1",
+			}
 			return v.writeJSON(v.binlogIdentityFile(), binlogIdentity{Owner: other, DataID: "data-0"})
 		}, ErrForeign},
 		"logs of nobody":         {func(v *Volume) error { return remove(v.binlogIdentityFile()) }, ErrForeign},

@@ -282,5 +282,9 @@ func sizeOf(tb testing.TB, dir string) (total int64) {
 // instance is a mysqld of its own for the present test.
 func (b *bench) instance(bare bool) *mysqldtest.Instance {
 	b.Helper()
-	return mysqldtest.Start(b.T, mysqldtest.Options{Ordinal: 1, Bare: bare, Settings: settings})
+	return mysqldtest.Start(b.T, mysqldtest.Options{
+		Ordinal:  1,
+		Bare:     bare,
+		Settings: settings,
+	})
 }
