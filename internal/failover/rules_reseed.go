@@ -85,11 +85,8 @@ func (l *look) cannotReseed(op *Operation) string {
 		// Beside a re-seed the Job would make way, and its work be lost.
 		return fmt.Sprintf("operation %[1]s is running and reads %[2]s: ask again when it has ended, "+
 			"or end it with kubectl delete dbpo %[1]s -n %[3]s", l.Jobs[0], m.Name, l.Settings.Namespace)
-	case op.Backup != nil && !op.Running && l.otherAgent(m) != "":
-		// An agent that does not know of backups would copy the primary, and nothing would say so.
-		return "only an agent of the operator's version copies a backup: " + l.otherAgent(m)
-	case l.lacksBackup(op) != "":
-		return l.lacksBackup(op)
+	case l.cannotUseBackup(op, m) != "":
+		return l.cannotUseBackup(op, m)
 	case needsSeed(m), l.seeding() != "", m.State.Phase == agentapi.PhaseSeeding:
 		return fmt.Sprintf("%s is being copied already", m.Name)
 	}

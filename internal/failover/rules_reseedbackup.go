@@ -49,6 +49,15 @@ func (l *look) lacksBackup(op *Operation) string {
 	return ""
 }
 
+// cannotUseBackup is lacksBackup, or says that the agent of the member to be copied has another version than the
+// operator: one that does not know of backups would copy the primary, and nothing would say so.
+func (l *look) cannotUseBackup(op *Operation, m *Member) string {
+	if fact := l.otherAgent(m); op.Backup != nil && !op.Running && fact != "" {
+		return "only an agent of the operator's version copies a backup: " + fact
+	}
+	return l.lacksBackup(op)
+}
+
 // awaitServed lets the pair be as it is until the backup is served.
 func awaitServed(op *Operation) (Plan, bool) {
 	fact := "waits for its backup: " + op.Backup.Fact
