@@ -2,7 +2,7 @@ package main
 
 // fleet shows all pairs that Prometheus knows, and the operator.
 func fleet() dashboard {
-	const free = `min by (namespace, pair, member) (` +
+	const free = `min by (namespace, pair, member, volume) (` +
 		`dbpair_agent_volume_free_bytes / (dbpair_agent_volume_free_bytes + dbpair_agent_volume_used_bytes))`
 	return newDashboard("dbpair-fleet", "dbpair: all pairs", "What needs a person, across all pairs, and the operator.", nil,
 		number("Pairs", "", 0, `count(max by (namespace, pair) (dbpair_pair_epoch)) or vector(0)`),
@@ -27,7 +27,7 @@ func fleet() dashboard {
 		graph("Operations that ended", "", third,
 			query{`sum by (type, phase) (increase(dbpair_operations_total[$__rate_interval]))`, `{{type}} {{phase}}`}),
 		row("Members"),
-		graph("Least room", "percentunit", third, query{`bottomk(10, ` + free + `)`, `{{namespace}}/{{member}}`}),
+		graph("Least room", "percentunit", third, query{`bottomk(10, ` + free + `)`, `{{namespace}}/{{member}} {{volume}}`}),
 		graph("Longest wait of a commit", "s", third,
 			query{`topk(10, max by (namespace, pair, member) (dbpair_agent_oldest_wait_seconds))`, `{{namespace}}/{{member}}`}),
 		graph("Age of the last backup", "s", third,

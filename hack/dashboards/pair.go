@@ -35,6 +35,11 @@ func named(metric, name string) query {
 	return q
 }
 
+// byVolume is a figure of each volume: a member with spec.storage.binlog has two.
+func byVolume(metric, name string) query {
+	return query{fmt.Sprintf(`max by (member, volume) (%s)`, of(metric, "")), `{{member}} {{volume}} ` + name}
+}
+
 // grown is how much counters have grown, by some of their labels.
 func grown(metric, labels, legend string) query {
 	return query{fmt.Sprintf(`sum by (%s) (increase(%s[$__rate_interval]))`, labels, of(metric, "")), legend}
@@ -93,7 +98,7 @@ func holdTime(quantile float64, legend string) query {
 func volumes() []panel {
 	return []panel{
 		row("Members"),
-		graph("Volume", "bytes", third, named("dbpair_agent_volume_used_bytes", "used"), named("dbpair_agent_volume_free_bytes", "free")),
+		graph("Volumes", "bytes", third, byVolume("dbpair_agent_volume_used_bytes", "used"), byVolume("dbpair_agent_volume_free_bytes", "free")),
 		graph("Ends of mysqld", "", third, grown("dbpair_agent_mysqld_exits_total", "member", `{{member}}`)),
 		graph("External changes that were corrected", "", third,
 			grown("dbpair_agent_read_only_corrections_total", "member", `{{member}} read-only`),
